@@ -1,0 +1,1 @@
+"""relayd: an LLM relay that hides the client, counts every token and records every call once."""

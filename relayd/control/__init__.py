@@ -1,0 +1,1 @@
+"""Use cases on accounts, keys and records, one transaction each."""

@@ -1,0 +1,130 @@
+"""Every error the relay can answer with: one closed list, whose fault it is, whether to try again.
+
+Law: a `RelayError` never carries text of a client or of a provider beyond a field name in `param`;
+its message comes from this table, so it may be shown to the client and counted by its code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Side = Literal["client", "relay", "upstream"]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorKind:
+    """One row of the table. `status` is the HTTP status before the first byte of a reply."""
+
+    code: str
+    status: int
+    side: Side
+    retryable: bool
+    message: str
+
+
+def _kinds(*rows: tuple[str, int, Side, bool, str]) -> dict[str, ErrorKind]:
+    return {row[0]: ErrorKind(*row) for row in rows}
+
+
+ERRORS: Final = _kinds(
+    # the message could not be read as HTTP (RFC 9112); the connection is closed after the answer
+    ("bad_http", 400, "client", False, "The request is not well-formed HTTP/1.1."),
+    ("ambiguous_framing", 400, "client", False, "The length of the request is ambiguous."),
+    ("bad_host", 400, "client", False, "The request needs exactly one valid Host field."),
+    ("http_version", 505, "client", False, "Only HTTP/1.1 and HTTP/1.0 are served."),
+    ("head_too_large", 431, "client", False, "The header section is larger than this relay reads."),
+    ("target_too_long", 414, "client", False, "The request target is longer than this relay reads."),
+    ("expectation_failed", 417, "client", False, "Only the expectation 100-continue is served."),
+    ("upgrade_refused", 400, "client", False, "This connection cannot be upgraded."),
+    ("websocket_not_served", 426, "client", False,
+     "WebSocket is not served here: send the same request over HTTP with stream=true."),
+    ("request_timeout", 408, "client", True, "The request did not arrive in time."),
+    # what was asked for
+    ("not_found", 404, "client", False,
+     "This path is not served. Check the base URL: OpenAI clients want it with /v1, "
+     "Anthropic and Gemini clients without."),
+    ("method_not_allowed", 405, "client", False, "This path is not served with this method."),
+    ("stateful_endpoint", 501, "client", False,
+     "This endpoint would keep content at the provider under the operator's account. "
+     "This relay does not serve it."),
+    ("body_too_large", 413, "client", False,
+     "The request body is larger than this relay accepts. Send less, or ask the operator."),
+    ("unsupported_encoding", 415, "client", False,
+     "Send the body uncompressed, or with Content-Encoding gzip or deflate."),
+    ("unsupported_media_type", 415, "client", False,
+     "This endpoint takes multipart/form-data with a boundary."),
+    ("invalid_json", 400, "client", False, "The body is not valid JSON. Send one JSON object."),
+    ("invalid_multipart", 400, "client", False, "The body is not valid multipart/form-data."),
+    ("invalid_field", 400, "client", False, "A field has a value that this endpoint cannot take."),
+    ("missing_model", 400, "client", False, "Name the model in the field 'model'."),
+    ("unknown_field", 400, "client", False,
+     "A field is not known for this endpoint, and the operator refuses unknown fields."),
+    ("refused_field", 400, "client", False,
+     "A field refers to content kept at the provider, or makes the provider contact others. "
+     "This relay refuses it."),
+    # who asks
+    ("missing_key", 401, "client", False,
+     "No API key. Send it as 'Authorization: Bearer sk-relayd-...'."),
+    ("invalid_key", 401, "client", False,
+     "This API key is not valid here. Check that it was copied whole, or create a new one."),
+    ("expired_key", 401, "client", False, "This API key has expired. Create a new one."),
+    ("account_suspended", 403, "client", False,
+     "This account is suspended. Ask the operator of this relay."),
+    ("model_not_allowed", 403, "client", False, "This API key may not use this model."),
+    ("unknown_model", 404, "client", False,
+     "No route serves this model over this API. GET /v1/models lists those that are served."),
+    # the relay itself
+    ("overloaded", 503, "relay", True, "The relay is at its limit. Try again shortly."),
+    ("draining", 503, "relay", True, "The relay is restarting. Try again shortly."),
+    ("internal", 500, "relay", False, "The relay failed. The request id says which call it was."),
+    # the provider's side
+    ("upstream_connect", 502, "upstream", True, "The provider could not be reached."),
+    ("upstream_tls", 502, "upstream", True, "No secure connection to the provider was possible."),
+    ("upstream_reset", 502, "upstream", True, "The provider closed the connection."),
+    ("upstream_protocol", 502, "upstream", False, "The provider's answer was not valid HTTP."),
+    ("upstream_truncated", 502, "upstream", True, "The provider's answer ended early."),
+    ("upstream_busy", 503, "upstream", True, "Too many calls to this provider are under way."),
+    ("upstream_timeout", 504, "upstream", True, "The provider did not answer in time."),
+    ("upstream_stalled", 504, "upstream", True, "The provider stopped sending."),
+    # the provider answered with an error of its own; the status is the provider's
+    ("provider_rejected", 400, "upstream", False, "The provider refused the request."),
+    ("provider_auth", 401, "upstream", False,
+     "The provider refused the relay's own credential. Your API key is not at fault: "
+     "tell the operator of this relay."),
+    ("provider_forbidden", 403, "upstream", False, "The provider refused this request."),
+    ("provider_rate_limited", 429, "upstream", True, "The provider is limiting calls. Try later."),
+    ("provider_failed", 500, "upstream", True, "The provider failed."),
+    ("provider_stream_error", 502, "upstream", False, "The provider reported an error in its stream."),
+)
+
+
+class RelayError(Exception):
+    """An error that ends an exchange, as the client is told it.
+
+    `param` names the field at fault, if one is; `retry_after_seconds` is set where waiting helps;
+    `close` asks for the client's connection to be closed after the answer.
+    """
+
+    __slots__ = ("kind", "param", "retry_after_seconds", "close", "status")
+
+    def __init__(
+        self,
+        code: str,
+        *,
+        param: str | None = None,
+        retry_after_seconds: int | None = None,
+        close: bool = False,
+        status: int | None = None,
+    ) -> None:
+        super().__init__(code)
+        self.kind = ERRORS[code]
+        self.param = param
+        self.retry_after_seconds = retry_after_seconds
+        self.close = close
+        self.status = self.kind.status if status is None else status
+
+    @property
+    def code(self) -> str:
+        """The row's code, from the closed list."""
+        return self.kind.code

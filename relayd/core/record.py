@@ -1,0 +1,46 @@
+"""The call record: one for every request that passed authentication (CONTRACT section 5)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from relayd.core.usage import Outcome, UsageSource
+
+MODEL_UNKNOWN: Final = "unknown"
+"""Stands for a model name that no route knows: a client could put anything there."""
+
+
+class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One call, as it is stored. Field order is the contract's; `started_at_ms` is Unix time."""
+
+    id: str
+    started_at_ms: int
+    account: str
+    key: str
+    app: str | None
+    api: str
+    endpoint: str
+    model: str | None
+    provider: str | None
+    provider_model: str | None
+    stream: bool
+    status: int
+    outcome: Outcome
+    error: str | None
+    attempts: int
+    input_tokens: int
+    output_tokens: int
+    cache_read_input_tokens: int
+    cache_creation_input_tokens: int
+    reasoning_output_tokens: int
+    audio_input_tokens: int
+    audio_output_tokens: int
+    counted_input_tokens: int | None
+    counted_output_tokens: int | None
+    usage_source: UsageSource
+    amount_nano: int
+    currency: str
+    first_byte_ms: float | None
+    duration_ms: float | None

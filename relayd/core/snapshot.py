@@ -1,0 +1,26 @@
+"""The snapshot: all policy the relay needs, frozen. `publish` builds a new one; `view` swaps it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class KeyGrant:
+    """What an API key may do. `models` None allows every route; times are Unix milliseconds."""
+
+    key: str
+    account: str
+    app: str | None
+    models: frozenset[str] | None
+    expires_at_ms: int | None
+    suspended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Keys by their keyed hash (`core.key.digest`). Revoked keys are not in it."""
+
+    version: int
+    keys: Mapping[bytes, KeyGrant]

@@ -1,0 +1,32 @@
+"""Token usage of one call, and how each ending of a call is recorded.
+
+Totals include their parts: `input_tokens` counts cached and cache-written tokens too, and
+`output_tokens` counts reasoning, whatever the provider's own convention is (OpenTelemetry's
+`gen_ai.usage.*` words).
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+
+Outcome = Literal[
+    "completed", "refused", "provider_error", "provider_truncated", "client_left", "interrupted"
+]
+UsageSource = Literal["reported", "counted", "estimated", "none"]
+
+TOKENS_MAX: Final = 1 << 40
+"""Above this a reported figure is nonsense; it is not taken (never negative, never an overflow)."""
+
+
+class Usage(msgspec.Struct, frozen=True, gc=False):
+    """Tokens of one call; every field is a count >= 0. Audio, cache and reasoning are parts."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_input_tokens: int = 0
+    cache_creation_input_tokens: int = 0
+    reasoning_output_tokens: int = 0
+    audio_input_tokens: int = 0
+    audio_output_tokens: int = 0

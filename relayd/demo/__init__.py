@@ -1,0 +1,1 @@
+"""The built-in demo upstream: OpenAI, Anthropic and Gemini shapes, no network."""

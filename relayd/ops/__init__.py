@@ -1,0 +1,1 @@
+"""The process: configuration, clock, tasks, logging, metrics, signals."""

@@ -1,0 +1,109 @@
+"""The configuration as values: what the process is told, frozen (CONTRACT section 2).
+
+`ops/configfile.py` reads the TOML file into these; nothing below `app` knows that there is a file.
+Every limit has its name and its default here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from relayd.core.provider import Provider
+from relayd.core.route import Route
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """PEM files of a listener's certificate chain and its key."""
+
+    certificate: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """The public listener. Sizes are bytes, times are seconds."""
+
+    listen: tuple[str, ...] = ("127.0.0.1:8080",)
+    tls: TlsFiles | None = None
+    tls_terminated: bool = False
+    trusted_proxies: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    max_body_bytes: int = 64 * 1024 * 1024
+    drain_seconds: float = 300.0
+    head_bytes_max: int = 32 * 1024
+    header_count_max: int = 100
+    target_bytes_max: int = 8 * 1024
+    header_seconds: float = 10.0
+    body_seconds: float = 300.0
+    idle_seconds: float = 75.0
+    heartbeat_seconds: float = 15.0
+    connections_max: int = 20_000
+    pipelined_max: int = 128
+    write_buffer_bytes: int = 64 * 1024
+    json_reply_bytes_max: int = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class StoreConfig:
+    """The directory that holds relayd.db."""
+
+    path: str = "/var/lib/relayd"
+
+
+@dataclass(frozen=True, slots=True)
+class MeteringConfig:
+    """How calls are counted and when records reach SQLite."""
+
+    mode: Literal["inline", "audit"] = "inline"
+    audit_every: int = 100
+    flush_seconds: float = 1.0
+    sync_ms: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsConfig:
+    """Defaults per account; 0: no limit."""
+
+    requests_per_minute: int = 0
+    tokens_per_minute: int = 0
+    concurrent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PrivacyConfig:
+    """What may stand for the client upstream (CONTRACT section 4)."""
+
+    end_user: Literal["absent", "account", "enduser"] = "absent"
+    cache_key: Literal["absent", "hashed"] = "hashed"
+    unknown_fields: Literal["drop", "refuse", "pass"] = "drop"
+    pass_fields: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    remote_mcp: Literal["off", "on"] = "off"
+    product_betas: Literal["pass", "drop"] = "pass"
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionConfig:
+    """Days that records are kept."""
+
+    call_records_days: int = 190
+    network_records_days: int = 190
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One whole configuration."""
+
+    providers: Mapping[str, Provider]
+    routes: tuple[Route, ...]
+    server: ServerConfig = ServerConfig()
+    console_listen: str = "127.0.0.1:8081"
+    ops_listen: str = "127.0.0.1:9464"
+    store: StoreConfig = StoreConfig()
+    metering: MeteringConfig = MeteringConfig()
+    limits: LimitsConfig = LimitsConfig()
+    privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
+    retention: RetentionConfig = RetentionConfig()
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
