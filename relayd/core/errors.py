@@ -78,6 +78,32 @@ ERRORS: Final = _kinds(
     ("overloaded", 503, "relay", True, "The relay is at its limit. Try again shortly."),
     ("draining", 503, "relay", True, "The relay is restarting. Try again shortly."),
     ("internal", 500, "relay", False, "The relay failed. The request id says which call it was."),
+    # accounts and keys, as commands and the console manage them
+    ("account_not_found", 404, "client", False, "There is no such account."),
+    ("account_state", 409, "client", False,
+     "The account's state does not allow this: an erased account stays erased."),
+    ("email_taken", 409, "client", False, "Another account has this e-mail address."),
+    ("invalid_email", 400, "client", False, "This is not an e-mail address."),
+    ("invalid_time", 400, "client", False,
+     "This is not a usable time. Write a date, an RFC 3339 time, or a span such as 7d or 24h."),
+    ("invalid_value", 400, "client", False,
+     "This value cannot be used: it is empty, too long, or has characters that cannot be shown."),
+    ("key_not_found", 404, "client", False, "There is no such API key."),
+    ("key_state", 409, "client", False, "This API key is revoked."),
+    # the store
+    ("store_busy", 503, "relay", True, "The store is busy. Try again shortly."),
+    ("store_damaged", 503, "relay", False,
+     "The store's file is damaged or no database. Restore it from a backup."),
+    ("store_failed", 503, "relay", True, "The store cannot be read or written."),
+    ("store_newer", 503, "relay", False,
+     "The store was written by a newer relayd. Install that version again, or a later one."),
+    ("store_open_to_others", 503, "relay", False,
+     "Others can write to the store's directory, or read its secret. "
+     "Give the directory mode 0700 and the file 'secret' mode 0600."),
+    ("store_refused", 500, "relay", False, "The store does not take this row."),
+    ("store_secret", 503, "relay", False,
+     "The store's file 'secret' is missing, damaged, or belongs to another store: "
+     "without it no API key can be checked. Restore it from a backup."),
     # the provider's side
     ("upstream_connect", 502, "upstream", True, "The provider could not be reached."),
     ("upstream_tls", 502, "upstream", True, "No secure connection to the provider was possible."),

@@ -1,0 +1,86 @@
+"""ULIDs: ids of 26 characters that sort by time (the ULID specification, Crockford base 32).
+
+Law: pure; the clock and the entropy are given. Within a process ids only grow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+TIME_BITS: Final = 48
+RANDOM_BITS: Final = 80
+RANDOM_BYTES: Final = RANDOM_BITS // 8
+ENTROPY_BLOCK_BYTES: Final = 4096
+"""Entropy is drawn in blocks: one system call for 409 ids."""
+
+_RANDOM_END: Final = 1 << RANDOM_BITS
+_HALF: Final = (1 << 40) - 1
+# Ten bits at a time: a look-up for every second character.
+_PAIRS: Final = tuple(a + b for a in ALPHABET for b in ALPHABET)
+
+
+def _forty_bits(value: int) -> str:
+    """Eight characters for 40 bits."""
+    pairs = _PAIRS
+    return (f"{pairs[value >> 30]}{pairs[value >> 20 & 1023]}"
+            f"{pairs[value >> 10 & 1023]}{pairs[value & 1023]}")
+
+
+def _time(unix_ms: int) -> str:
+    """Ten characters: two zero bits, then 48 bits of time."""
+    if not 0 <= unix_ms < 1 << TIME_BITS:
+        raise AssertionError("a ULID holds 48 bits of Unix milliseconds")
+    return _PAIRS[unix_ms >> 40] + _forty_bits(unix_ms & _HALF)
+
+
+def ulid(unix_ms: int, random80: bytes) -> str:
+    """The ULID of a time and 10 random bytes; equal input, equal id."""
+    if len(random80) != RANDOM_BYTES:
+        raise AssertionError("a ULID takes 10 random bytes")
+    value = int.from_bytes(random80, "big")
+    return _time(unix_ms) + _forty_bits(value >> 40) + _forty_bits(value & _HALF)
+
+
+class Ulids:
+    """Makes ULIDs: `clock()` gives Unix milliseconds, `entropy(n)` gives n random bytes.
+
+    Ids of one process are strictly increasing: within a millisecond, or while the clock stands
+    behind the last id, the random part counts up by one (as the specification says); where it
+    would overflow, the time moves on by a millisecond.
+    """
+
+    __slots__ = ("_clock", "_entropy", "_block", "_offset", "_ms", "_head", "_random")
+
+    def __init__(self, clock: Callable[[], int], entropy: Callable[[int], bytes]) -> None:
+        self._clock = clock
+        self._entropy = entropy
+        self._block = b""
+        self._offset = 0
+        self._ms = -1
+        self._head = ""
+        self._random = 0
+
+    def __call__(self) -> str:
+        """The next id."""
+        now_ms = self._clock()
+        if now_ms > self._ms:
+            self._start(now_ms)
+        else:
+            self._random += 1
+            if self._random == _RANDOM_END:
+                self._start(self._ms + 1)
+        value = self._random
+        return self._head + _forty_bits(value >> 40) + _forty_bits(value & _HALF)
+
+    def _start(self, unix_ms: int) -> None:
+        """Begin a millisecond with fresh random bits."""
+        end = self._offset + RANDOM_BYTES
+        if end > len(self._block):
+            self._block = self._entropy(ENTROPY_BLOCK_BYTES)
+            self._offset, end = 0, RANDOM_BYTES
+        self._random = int.from_bytes(self._block[self._offset:end], "big")
+        self._offset = end
+        self._ms = unix_ms
+        self._head = _time(unix_ms)

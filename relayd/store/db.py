@@ -1,0 +1,161 @@
+"""The database: one SQLite file, one writing connection, one reading connection.
+
+Law: transactions are opened here alone. A write is durable when its block ends: WAL with
+`synchronous=FULL`, which costs a batch of records one sync and no more. A failed or cancelled
+block leaves nothing behind.
+
+SQLite below 3.51.3 can corrupt a WAL that is checkpointed while another connection writes. So
+no connection checkpoints by itself; `checkpoint()` does it, in TRUNCATE mode, which shuts writers out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import aiosqlite
+
+from relayd.store import secret as secrets_file
+from relayd.store.directory import StoreError, prepare, private_file
+from relayd.store.migration import migrate
+from relayd.store.transaction import Transaction, mapped
+
+FILE_NAME: Final = "relayd.db"
+BUSY_MS: Final = 5000
+"""How long a write waits for another process's write."""
+WAL_BYTES_MAX: Final = 8 * 1024 * 1024
+"""Above this `checkpoint_if_large` moves the WAL into the database."""
+
+_PRAGMAS: Final = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA wal_autocheckpoint=0",
+    "PRAGMA foreign_keys=ON",
+    # what is deleted is overwritten: erasure must reach the disk
+    "PRAGMA secure_delete=ON",
+    # no content, not even ids, in temporary files
+    "PRAGMA temp_store=MEMORY",
+    "PRAGMA trusted_schema=OFF",
+    "PRAGMA cell_size_check=ON",
+)
+
+
+class Database:
+    """An open store. Made by `open_database`; `close()` it, or its threads outlive the loop."""
+
+    def __init__(self, directory: Path, secret: bytes, writer: aiosqlite.Connection,
+                 reader: aiosqlite.Connection) -> None:
+        self.directory = directory
+        self.secret = secret
+        self._writer = writer
+        self._reader = reader
+        self._write_lock = asyncio.Lock()
+        self._read_lock = asyncio.Lock()
+        self._closed = False
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[Transaction]:
+        """A transaction that may write: committed and on disk when the block ends, else undone.
+
+        Raises StoreError: `store_busy` where another process held the store for too long,
+        `store_refused` where a row breaks a rule, `store_failed` for all else.
+        """
+        async with self._write_lock:
+            async with self._transaction(self._writer, "BEGIN IMMEDIATE") as transaction:
+                yield transaction
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Transaction]:
+        """A transaction that sees one state of the store throughout."""
+        async with self._read_lock:
+            async with self._transaction(self._reader, "BEGIN") as transaction:
+                yield transaction
+
+    @asynccontextmanager
+    async def _transaction(
+        self, connection: aiosqlite.Connection, begin: str
+    ) -> AsyncIterator[Transaction]:
+        if self._closed:
+            raise StoreError("store_failed")
+        with mapped():
+            try:
+                await connection.execute(begin)
+                yield Transaction(connection)
+                await connection.execute("COMMIT")
+            except BaseException:
+                # Queued behind whatever is still running, so a cancelled BEGIN is undone as well;
+                # it does nothing where no transaction is open.
+                await connection.rollback()
+                raise
+
+    async def checkpoint(self) -> bool:
+        """Move the WAL into the database and empty it; False where readers were in the way."""
+        async with self._write_lock:
+            with mapped():
+                rows = await self._writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+        return all(row[0] == 0 for row in rows)
+
+    async def checkpoint_if_large(self, bytes_max: int = WAL_BYTES_MAX) -> bool:
+        """`checkpoint()` where the WAL has grown above a size; called by one job of the daemon."""
+        wal = self.directory / f"{FILE_NAME}-wal"
+        with mapped():
+            large = wal.exists() and wal.stat().st_size > bytes_max
+        return large and await self.checkpoint()
+
+    async def close(self) -> None:
+        """Close both connections; waits for transactions that are under way."""
+        if self._closed:
+            return
+        self._closed = True
+        async with self._write_lock, self._read_lock:
+            with mapped():
+                try:
+                    await self._reader.close()
+                finally:
+                    await self._writer.close()
+
+
+async def _connect(path: Path, busy_ms: int) -> aiosqlite.Connection:
+    connection = await aiosqlite.connect(path, timeout=busy_ms / 1000, isolation_level=None)
+    try:
+        for pragma in _PRAGMAS:
+            await connection.execute_fetchall(pragma)
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
+async def open_database(directory: Path, *, busy_ms: int = BUSY_MS) -> Database:
+    """Open the store in this directory, making or upgrading it as needed.
+
+    Raises StoreError: `store_newer` where a later relayd wrote it, `store_secret` where its secret
+    is missing or another's, `store_open_to_others` where file modes are unsafe.
+    """
+    # aiosqlite logs statements with their values at debug level: those must reach no log
+    logging.getLogger("aiosqlite").setLevel(logging.WARNING)
+    with mapped():
+        prepare(directory)
+        # in this order: a process that makes a store makes its secret first
+        fresh = not (directory / FILE_NAME).exists()
+        secret = secrets_file.read_or_make(directory) if fresh else secrets_file.read(directory)
+        if secret is None:
+            raise StoreError("store_secret")
+        private_file(directory / FILE_NAME)
+        writer = await _connect(directory / FILE_NAME, busy_ms)
+        try:
+            await migrate(writer, secrets_file.mark(secret))
+            reader = await _connect(directory / FILE_NAME, busy_ms)
+            try:
+                await reader.execute_fetchall("PRAGMA query_only=ON")
+            except BaseException:
+                await reader.close()
+                raise
+        except BaseException:
+            await writer.close()
+            raise
+    return Database(directory, secret, writer, reader)

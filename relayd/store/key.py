@@ -1,0 +1,84 @@
+"""API keys as rows: their keyed hash, never their text."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+import orjson
+
+from relayd.core.key import ApiKey
+from relayd.core.snapshot import KeyGrant
+from relayd.store.transaction import Row, Transaction
+
+_SELECT: Final = (
+    "SELECT id, account_id, name, hint, app, models, state, created_at_ms, expires_at_ms, replaces"
+    " FROM api_keys"
+)
+_GRANTS: Final = (
+    "SELECT k.digest, k.id, k.account_id, k.app, k.models, k.expires_at_ms, a.state"
+    " FROM api_keys k JOIN accounts a ON a.id = k.account_id"
+    " WHERE k.state = 'active' AND a.state <> 'erased'"
+)
+
+
+def _models_text(models: tuple[str, ...] | None) -> str | None:
+    return None if models is None else orjson.dumps(models).decode("utf-8")
+
+
+def _key(row: Row) -> ApiKey:
+    values = list(row)
+    values[5] = None if row[5] is None else tuple(orjson.loads(row[5]))
+    return ApiKey(*values)
+
+
+async def insert(transaction: Transaction, key: ApiKey, digest: bytes) -> None:
+    """Add a key under its keyed hash."""
+    await transaction.run(
+        "INSERT INTO api_keys (id, account_id, digest, hint, name, app, models, state,"
+        " created_at_ms, expires_at_ms, replaces) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (key.id, key.account, digest, key.hint, key.name, key.app, _models_text(key.models),
+         key.state, key.created_at_ms, key.expires_at_ms, key.replaces),
+    )
+
+
+async def update(transaction: Transaction, key: ApiKey) -> None:
+    """Write what may change of a key: its name, app label, state and expiry."""
+    await transaction.run(
+        "UPDATE api_keys SET name = ?, app = ?, state = ?, expires_at_ms = ? WHERE id = ?",
+        (key.name, key.app, key.state, key.expires_at_ms, key.id),
+    )
+
+
+async def find(transaction: Transaction, key_id: str) -> ApiKey | None:
+    """The key with this id."""
+    row = await transaction.row(f"{_SELECT} WHERE id = ?", (key_id,))
+    return None if row is None else _key(row)
+
+
+async def find_by_digest(transaction: Transaction, digest: bytes) -> ApiKey | None:
+    """The key with this keyed hash."""
+    row = await transaction.row(f"{_SELECT} WHERE digest = ?", (digest,))
+    return None if row is None else _key(row)
+
+
+async def listing(transaction: Transaction, account_id: str | None = None) -> list[ApiKey]:
+    """All keys, or those of one account, oldest first."""
+    if account_id is None:
+        rows = await transaction.rows(f"{_SELECT} ORDER BY id")
+    else:
+        rows = await transaction.rows(f"{_SELECT} WHERE account_id = ? ORDER BY id", (account_id,))
+    return [_key(row) for row in rows]
+
+
+async def grants(transaction: Transaction) -> AsyncIterator[dict[bytes, KeyGrant]]:
+    """What the relay must know of every key that is not revoked, by digest, in batches."""
+    async for rows in transaction.batches(_GRANTS):
+        yield {
+            digest: KeyGrant(
+                key=key_id, account=account, app=app,
+                models=None if models is None else frozenset(orjson.loads(models)),
+                expires_at_ms=expires_at_ms, suspended=state == "suspended",
+            )
+            for digest, key_id, account, app, models, expires_at_ms, state in rows
+        }

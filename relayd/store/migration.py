@@ -1,0 +1,96 @@
+"""The schema's versions: files `migrations/NNNN_name.sql`, applied in order, forward only.
+
+Law: what is missing is applied in one transaction, together with its rows in `schema_migrations`;
+a file that was released is never changed. A store with a version that is not known here is refused.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from importlib import resources
+from typing import Final, NamedTuple
+
+import aiosqlite
+
+from relayd.store.directory import StoreError
+
+_TABLE: Final = """
+CREATE TABLE IF NOT EXISTS schema_migrations (
+    version INTEGER NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL
+) STRICT
+"""
+_MARK: Final = "secret_mark"
+
+
+class Migration(NamedTuple):
+    """One file: `version` is its number, `sql` its text."""
+
+    version: int
+    name: str
+    sql: str
+
+
+def known() -> list[Migration]:
+    """The migrations that this relayd has, by version."""
+    folder = resources.files("relayd.store") / "migrations"
+    found = []
+    for file in folder.iterdir():
+        if file.name.endswith(".sql"):
+            number, _, name = file.name.removesuffix(".sql").partition("_")
+            found.append(Migration(int(number), name, file.read_text("utf-8")))
+    return sorted(found)
+
+
+def statements(sql: str) -> Iterator[str]:
+    """The statements of a file; a trigger's body stays whole."""
+    lines: list[str] = []
+    for line in sql.splitlines(keepends=True):
+        lines.append(line)
+        if sqlite3.complete_statement("".join(lines)):
+            yield "".join(lines)
+            lines = []
+
+
+async def migrate(connection: aiosqlite.Connection, mark: str) -> None:
+    """Bring the schema up to date and check that the secret is the store's own.
+
+    `mark` is `secret.mark()`; a new store keeps it. Holds the write lock throughout, so that two
+    processes that start together apply each file once. Raises StoreError `store_newer` or
+    `store_secret`; then nothing was changed.
+    """
+    await connection.execute("BEGIN IMMEDIATE")
+    try:
+        await _upgrade(connection)
+        await _check_mark(connection, mark)
+        await connection.execute("COMMIT")
+    except BaseException:
+        await connection.rollback()
+        raise
+
+
+async def _upgrade(connection: aiosqlite.Connection) -> None:
+    await connection.execute(_TABLE)
+    rows = await connection.execute_fetchall("SELECT version FROM schema_migrations")
+    applied = {row[0] for row in rows}
+    migrations = known()
+    if applied - {migration.version for migration in migrations}:
+        raise StoreError("store_newer")
+    for migration in migrations:
+        if migration.version not in applied:
+            for statement in statements(migration.sql):
+                await connection.execute(statement)
+            await connection.execute(
+                "INSERT INTO schema_migrations (version, name) VALUES (?, ?)",
+                (migration.version, migration.name),
+            )
+
+
+async def _check_mark(connection: aiosqlite.Connection, mark: str) -> None:
+    await connection.execute(
+        "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING", (_MARK, mark)
+    )
+    rows = await connection.execute_fetchall("SELECT value FROM meta WHERE name = ?", (_MARK,))
+    if [row[0] for row in rows] != [mark]:
+        raise StoreError("store_secret")

@@ -1,0 +1,98 @@
+"""Hourly sums of the call records as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from relayd.core.rollup import RollupKey, Sums, hour_of
+from relayd.core.timestamp import HOUR_MS
+from relayd.store.record import CallFilter
+from relayd.store.transaction import Transaction
+
+_KEYS: Final = ("hour_ms", "account_id", "key_id", "model", "provider", "currency")
+_SUMS: Final = Sums._fields
+_ALL: Final = ", ".join((*_KEYS, *_SUMS))
+_ADD: Final = (
+    f"INSERT INTO rollups ({_ALL}) VALUES ({', '.join('?' * (len(_KEYS) + len(_SUMS)))})"
+    f" ON CONFLICT ({', '.join(_KEYS)}) DO UPDATE SET "
+    + ", ".join(f"{name} = rollups.{name} + excluded.{name}" for name in _SUMS)
+)
+# the same rows as `rollups`, from the records
+_RECOMPUTED: Final = (
+    f"SELECT started_at_ms - started_at_ms % {HOUR_MS}, account_id, key_id, COALESCE(model, ''),"
+    " COALESCE(provider, ''), currency, COUNT(*), "
+    + ", ".join(f"SUM({name})" for name in _SUMS[1:])
+    + " FROM call_records GROUP BY 1, 2, 3, 4, 5, 6"
+)
+_TOTAL_NAMES: Final = ("account_id", "model", "currency")
+_FROM_RECORDS: Final = (
+    "SELECT account_id, COALESCE(model, '') AS model, currency, 1 AS calls, "
+    + ", ".join(_SUMS[1:]) + " FROM call_records"
+)
+_FROM_ROLLUPS: Final = f"SELECT {', '.join((*_TOTAL_NAMES, *_SUMS))} FROM rollups"
+
+
+class Total(NamedTuple):
+    """What one account used of one model in one currency. `model` None: calls without a model."""
+
+    account: str
+    model: str | None
+    currency: str
+    sums: Sums
+
+
+class Difference(NamedTuple):
+    """An hour whose stored sums are not those of its records; None: there is no such row."""
+
+    key: RollupKey
+    stored: Sums | None
+    computed: Sums | None
+
+
+async def add(transaction: Transaction, sums: Mapping[RollupKey, Sums]) -> None:
+    """Add sums to those that are stored."""
+    if sums:
+        await transaction.many(_ADD, [(*key, *value) for key, value in sums.items()])
+
+
+def _parts(wanted: CallFilter) -> list[tuple[str, CallFilter]]:
+    """A period as whole hours, from the rollups, and its ragged ends, from the records."""
+    start = hour_of(wanted.since_ms + HOUR_MS - 1)
+    end = None if wanted.until_ms is None else hour_of(wanted.until_ms)
+    if end is not None and start >= end:
+        return [(_FROM_RECORDS, wanted)]
+    parts = [(_FROM_ROLLUPS, CallFilter(wanted.account, start, end))]
+    if wanted.since_ms < start:
+        parts.append((_FROM_RECORDS, CallFilter(wanted.account, wanted.since_ms, start)))
+    if end is not None and wanted.until_ms is not None and end < wanted.until_ms:
+        parts.append((_FROM_RECORDS, CallFilter(wanted.account, end, wanted.until_ms)))
+    return parts
+
+
+async def totals(transaction: Transaction, wanted: CallFilter) -> list[Total]:
+    """Sums of the wanted calls by account, model and currency."""
+    selects: list[str] = []
+    values: list[Any] = []
+    for select, part in _parts(wanted):
+        time_column = "hour_ms" if select is _FROM_ROLLUPS else "started_at_ms"
+        condition, part_values = part.conditions(time_column)
+        selects.append(f"{select} WHERE {condition}")
+        values += part_values
+    sums = ", ".join(f"SUM({name})" for name in _SUMS)
+    names = ", ".join(_TOTAL_NAMES)
+    rows = await transaction.rows(
+        f"SELECT {names}, {sums} FROM ({' UNION ALL '.join(selects)}) AS parts"
+        f" GROUP BY {names} ORDER BY {names}", values,
+    )
+    return [Total(row[0], row[1] or None, row[2], Sums(*row[3:])) for row in rows]
+
+
+async def differences(transaction: Transaction) -> list[Difference]:
+    """Every hour whose stored sums are not what its records add up to; reads all records."""
+    stored = await transaction.rows(f"SELECT {_ALL} FROM rollups EXCEPT {_RECOMPUTED}")
+    computed = await transaction.rows(f"{_RECOMPUTED} EXCEPT SELECT {_ALL} FROM rollups")
+    width = len(_KEYS)
+    has = {RollupKey(*row[:width]): Sums(*row[width:]) for row in stored}
+    should = {RollupKey(*row[:width]): Sums(*row[width:]) for row in computed}
+    return [Difference(key, has.get(key), should.get(key)) for key in sorted(has | should)]

@@ -1,0 +1,84 @@
+"""One transaction: the few ways in which the files of `store/` speak SQL.
+
+Law: every error of sqlite3 is mapped here, by its number and never by its text, to a StoreError.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import aiosqlite
+
+from relayd.store.directory import StoreError
+
+BATCH_ROWS: Final = 1000
+"""Rows that are fetched at once; the event loop runs between batches."""
+
+Row = tuple[Any, ...]
+Values = Sequence[Any]
+
+_CODES: Final = {
+    sqlite3.SQLITE_BUSY: "store_busy",
+    sqlite3.SQLITE_LOCKED: "store_busy",
+    sqlite3.SQLITE_CONSTRAINT: "store_refused",
+    sqlite3.SQLITE_MISMATCH: "store_refused",
+    sqlite3.SQLITE_TOOBIG: "store_refused",
+    sqlite3.SQLITE_CORRUPT: "store_damaged",
+    sqlite3.SQLITE_NOTADB: "store_damaged",
+}
+
+
+@contextmanager
+def mapped() -> Iterator[None]:
+    """Raises StoreError for whatever the database or its files raise inside the block."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        # extended codes carry the primary one in their low byte; errors of the binding have none
+        number = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        raise StoreError(_CODES.get(number, "store_failed")) from None
+    except (OverflowError, UnicodeEncodeError):
+        # an integer above 64 bits, a lone surrogate: values that no column holds
+        raise StoreError("store_refused") from None
+    except OSError:
+        raise StoreError("store_failed") from None
+
+
+class Transaction:
+    """Valid inside the `async with` of `Database.writing()` or `reading()` alone."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: aiosqlite.Connection) -> None:
+        self._connection = connection
+
+    async def run(self, sql: str, values: Values = ()) -> int:
+        """Run one statement; returns the number of rows it changed."""
+        cursor = await self._connection.execute(sql, values)
+        return cursor.rowcount
+
+    async def many(self, sql: str, rows: Sequence[Values]) -> int:
+        """Run one statement for each row; returns the number of rows changed."""
+        cursor = await self._connection.executemany(sql, rows)
+        return cursor.rowcount
+
+    async def rows(self, sql: str, values: Values = ()) -> list[Row]:
+        """All rows of a query whose answer is known to be small."""
+        return [tuple(row) for row in await self._connection.execute_fetchall(sql, values)]
+
+    async def row(self, sql: str, values: Values = ()) -> Row | None:
+        """The first row of a query, or None."""
+        found = await self.rows(sql, values)
+        return found[0] if found else None
+
+    async def batches(self, sql: str, values: Values = ()) -> AsyncIterator[list[Row]]:
+        """The rows of a query whose answer may be large, BATCH_ROWS at a time."""
+        cursor = await self._connection.execute(sql, values)
+        try:
+            while batch := await cursor.fetchmany(BATCH_ROWS):
+                yield [tuple(row) for row in batch]
+        finally:
+            await cursor.close()
