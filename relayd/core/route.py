@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,3 +28,54 @@ class Route:
     def is_pattern(self) -> bool:
         """True where the name holds a `*`."""
         return "*" in self.pattern
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """All routes: exact names first, then patterns, the most specific one (longest) first."""
+
+    exact: dict[str, Route]
+    patterns: tuple[tuple[re.Pattern[str], Route], ...]
+
+    @classmethod
+    def of(cls, routes: Sequence[Route]) -> Routes:
+        """Builds the table once per configuration."""
+        patterns = sorted((r for r in routes if r.is_pattern), key=lambda r: -len(r.pattern))
+        return cls(
+            {r.pattern: r for r in routes if not r.is_pattern},
+            tuple((_compiled(r.pattern), r) for r in patterns),
+        )
+
+    def find(self, model: str) -> Route | None:
+        """The route of a model name, or None."""
+        route = self.exact.get(model)
+        if route is not None:
+            return route
+        for pattern, candidate in self.patterns:
+            if pattern.fullmatch(model):
+                return candidate
+        return None
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(".*".join(re.escape(part) for part in pattern.split("*")))
+
+
+def order(deployments: Sequence[Deployment], dice: float) -> list[Deployment]:
+    """The order in which deployments are tried: by priority, within one by weight.
+
+    `dice` is in [0, 1): it picks the first of the best priority in proportion to its weight; the
+    others of that priority follow in turn, then the lower priorities as they are listed.
+    """
+    if len(deployments) == 1:
+        return list(deployments)
+    best = min(d.priority for d in deployments)
+    first = [d for d in deployments if d.priority == best]
+    rest = sorted((d for d in deployments if d.priority != best), key=lambda d: d.priority)
+    mark = dice * sum(d.weight for d in first)
+    index = 0
+    for index, deployment in enumerate(first):
+        mark -= deployment.weight
+        if mark < 0:
+            break
+    return first[index:] + first[:index] + rest

@@ -1,0 +1,191 @@
+"""The head of a request: read strictly, or refused (RFC 9112, RFC 9110).
+
+llhttp (httptools) checks the grammar; what it leaves open is decided here: the version, the target's
+form, Host, and that exactly one framing applies. A head whose meaning is ambiguous is refused and its
+connection closed, so that nothing behind this relay can read it in another way.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+import httptools
+
+from relayd.core.errors import RelayError
+
+_FIELDS: Final = re.compile(
+    rb"\r\n(host|authorization|x-api-key|api-key|x-goog-api-key|content-length|transfer-encoding"
+    rb"|content-type|content-encoding|expect|connection|upgrade|origin|sec-websocket-key"
+    rb"|access-control-request-method|anthropic-version|anthropic-beta|openai-beta"
+    rb"|x-forwarded-for):[ \t]*([^\r]*)",
+    re.IGNORECASE,
+)
+_ONCE: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"authorization",
+                          b"content-type", b"content-encoding", b"expect"})
+_HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+_LINE: Final = re.compile(rb"([A-Z][A-Z-]{0,19}) ([\x21-\x7e]+) (HTTP/[0-9]\.[0-9])")
+_ABSOLUTE: Final = re.compile(r"https?://[^/?#@\\]+(/[^#]*)?")
+_TARGET: Final = re.compile(r"/[A-Za-z0-9/._:~@!$&'()*+,;=%-]*(?:\?[\x21\x22\x24-\x7e]*)?")
+_START: Final = re.compile(rb"[A-Za-z!#$%&'*+.^_`|~0-9-]{0,20}(?: .*)?", re.DOTALL)
+
+VERSIONS: Final = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
+
+
+@dataclass(slots=True)
+class RequestHead:
+    """A checked head. `fields` holds the wanted ones alone, by lower-case name; never shown in a repr.
+
+    `content_length` is None without a body or with chunked framing; `minor` is HTTP/1.x's x.
+    """
+
+    method: bytes
+    path: str
+    query: str
+    minor: int
+    fields: dict[bytes, bytes]
+    keep_alive: bool
+    content_length: int | None
+    chunked: bool
+
+    def __repr__(self) -> str:
+        return "RequestHead(...)"
+
+
+class HeadLimits:
+    """Named limits of a head; bytes and counts."""
+
+    __slots__ = ("head_bytes_max", "header_count_max", "target_bytes_max")
+
+    def __init__(self, head_bytes_max: int, header_count_max: int, target_bytes_max: int) -> None:
+        self.head_bytes_max = head_bytes_max
+        self.header_count_max = header_count_max
+        self.target_bytes_max = target_bytes_max
+
+
+class _Nothing:
+    """A parser's protocol that wants no callbacks: llhttp then only checks."""
+
+
+_NOTHING: Final = _Nothing()
+
+
+class PartialHead:
+    """Watches a head that arrives in pieces, so that garbage is refused before it ends."""
+
+    __slots__ = ("_parser",)
+
+    def __init__(self) -> None:
+        self._parser = httptools.HttpRequestParser(_NOTHING)
+
+    def feed(self, data: bytes, whole: bytes, limits: HeadLimits) -> None:
+        """`data` is what is new, `whole` all that has come; raises what is wrong with it already."""
+        if len(whole) > limits.head_bytes_max:
+            raise RelayError("head_too_large", close=True)
+        line, ended, _ = whole.partition(b"\r\n")
+        if len(line) > limits.target_bytes_max + 32:
+            raise RelayError("target_too_long", close=True)
+        if ended:
+            _request_line(line, limits)
+        elif not _START.fullmatch(line):
+            raise RelayError("bad_http", close=True)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            pass
+        except httptools.HttpParserError:
+            raise RelayError("bad_http", close=True) from None
+
+
+def read_head(raw: bytes, limits: HeadLimits) -> RequestHead:
+    """Reads one head that ends with its empty line; raises RelayError with `close` set."""
+    if len(raw) > limits.head_bytes_max:
+        raise RelayError("head_too_large", close=True)
+    if raw.count(b"\r\n") - 2 > limits.header_count_max:
+        raise RelayError("head_too_large", close=True)
+    line_end = raw.find(b"\r\n")
+    method, target, minor = _request_line(raw[:line_end], limits)
+    parser = httptools.HttpRequestParser(_NOTHING)
+    try:
+        parser.feed_data(raw)
+    except httptools.HttpParserUpgrade:
+        pass
+    except httptools.HttpParserError:
+        raise RelayError("bad_http", close=True) from None
+    fields = _fields(raw, line_end)
+    _check_host(fields, minor)
+    length, chunked = _framing(fields, minor)
+    path, query = _target(target, method)
+    return RequestHead(method, path, query, minor, fields, parser.should_keep_alive(),
+                       length, chunked)
+
+
+def _request_line(line: bytes, limits: HeadLimits) -> tuple[bytes, bytes, int]:
+    match = _LINE.fullmatch(line)
+    if match is None:
+        if len(line) > limits.target_bytes_max:
+            raise RelayError("target_too_long", close=True)
+        raise RelayError("bad_http", close=True)
+    method, target, version = match.groups()
+    minor = VERSIONS.get(version)
+    if minor is None:
+        raise RelayError("http_version", close=True)
+    if len(target) > limits.target_bytes_max:
+        raise RelayError("target_too_long", close=True)
+    return method, target, minor
+
+
+def _fields(raw: bytes, line_end: int) -> dict[bytes, bytes]:
+    fields: dict[bytes, bytes] = {}
+    for name, value in _FIELDS.findall(raw, line_end):
+        name = name.lower()
+        value = value.rstrip(b" \t")
+        if name not in fields:
+            fields[name] = value
+        elif name in _ONCE:
+            code = "bad_host" if name == b"host" else "ambiguous_framing"
+            raise RelayError(code, close=True)
+        else:
+            fields[name] += b", " + value
+    return fields
+
+
+def _check_host(fields: dict[bytes, bytes], minor: int) -> None:
+    host = fields.get(b"host")
+    if host is None:
+        if minor == 1:
+            raise RelayError("bad_host", close=True)
+    elif not _HOST.fullmatch(host):
+        raise RelayError("bad_host", close=True)
+
+
+def _framing(fields: dict[bytes, bytes], minor: int) -> tuple[int | None, bool]:
+    length = fields.get(b"content-length")
+    coding = fields.get(b"transfer-encoding")
+    if coding is not None:
+        # RFC 9112 section 6.1: chunked alone, and never beside a length or in HTTP/1.0
+        if length is not None or minor == 0 or coding.lower() != b"chunked":
+            raise RelayError("ambiguous_framing", close=True)
+        return None, True
+    if length is None:
+        return None, False
+    if not length.isdigit() or len(length) > 20:
+        raise RelayError("ambiguous_framing", close=True)
+    return int(length), False
+
+
+def _target(target: bytes, method: bytes) -> tuple[str, str]:
+    text = target.decode("ascii")
+    if not text.startswith("/"):
+        match = _ABSOLUTE.fullmatch(text)
+        if match is not None:
+            text = match[1] or "/"
+        elif text == "*" and method == b"OPTIONS":
+            return "*", ""
+        else:
+            raise RelayError("bad_http", close=True)
+    if not _TARGET.fullmatch(text):
+        raise RelayError("bad_http", close=True)
+    path, _, query = text.partition("?")
+    return path, query
