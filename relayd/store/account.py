@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from relayd.core.account import Account, folded
+from relayd.core.errors import RelayError
 from relayd.store.transaction import Row, Transaction
 
 _SELECT: Final = "SELECT id, email, name, state, created_at_ms FROM accounts"
@@ -36,16 +37,21 @@ async def update(transaction: Transaction, account: Account) -> None:
     )
 
 
-async def find(transaction: Transaction, account_id: str) -> Account | None:
-    """The account with this id."""
-    row = await transaction.row(f"{_SELECT} WHERE id = ?", (account_id,))
+async def find(transaction: Transaction, who: str) -> Account | None:
+    """The account with this id or, where `who` holds an @, this e-mail address in any case."""
+    if "@" in who:
+        row = await transaction.row(f"{_SELECT} WHERE email_folded = ?", (folded(who.strip()),))
+    else:
+        row = await transaction.row(f"{_SELECT} WHERE id = ?", (who.strip(),))
     return None if row is None else _account(row)
 
 
-async def find_by_email(transaction: Transaction, email: str) -> Account | None:
-    """The account with this e-mail address, in any case."""
-    row = await transaction.row(f"{_SELECT} WHERE email_folded = ?", (folded(email),))
-    return None if row is None else _account(row)
+async def get(transaction: Transaction, who: str) -> Account:
+    """The same; raises RelayError `account_not_found` where there is none."""
+    found = await find(transaction, who)
+    if found is None:
+        raise RelayError("account_not_found", param="account")
+    return found
 
 
 async def listing(transaction: Transaction) -> list[Account]:

@@ -4,8 +4,8 @@ Law: transactions are opened here alone. A write is durable when its block ends:
 `synchronous=FULL`, which costs a batch of records one sync and no more. A failed or cancelled
 block leaves nothing behind.
 
-SQLite below 3.51.3 can corrupt a WAL that is checkpointed while another connection writes. So
-no connection checkpoints by itself; `checkpoint()` does it, in TRUNCATE mode, which shuts writers out.
+SQLite below 3.51.3 can corrupt a WAL that is checkpointed while another connection writes. So no
+connection checkpoints by itself; `checkpoint()` does, in TRUNCATE mode, which shuts writers out.
 """
 
 from __future__ import annotations

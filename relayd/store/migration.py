@@ -1,7 +1,7 @@
 """The schema's versions: files `migrations/NNNN_name.sql`, applied in order, forward only.
 
 Law: what is missing is applied in one transaction, together with its rows in `schema_migrations`;
-a file that was released is never changed. A store with a version that is not known here is refused.
+a file that was released is never changed. A store with a version unknown here is refused.
 """
 
 from __future__ import annotations

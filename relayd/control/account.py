@@ -1,0 +1,121 @@
+"""Accounts: create, list, suspend, resume, erase, export.
+
+Law: every change bumps the policy version in its own transaction. `who` is an account's id or its
+e-mail address, in any case; what finds nothing is RelayError `account_not_found`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Final
+
+import orjson
+
+from relayd.control import key as control_key
+from relayd.control import usage
+from relayd.core.account import (
+    NAME_CHARS_MAX, Account, AccountMove, advance, check_email, check_label,
+)
+from relayd.core.errors import RelayError
+from relayd.core.key import advance as advance_key
+from relayd.core.timestamp import rfc3339
+from relayd.core.ulid import RANDOM_BYTES, ulid
+from relayd.store import account as store_account
+from relayd.store import key as store_key
+from relayd.store.db import Database
+from relayd.store.directory import StoreError
+from relayd.store.meta import bump_policy_version
+from relayd.store.record import CallFilter
+from relayd.store.transaction import Transaction
+
+ID_PREFIX: Final = "acct_"
+ERASED_NAME: Final = "erased"
+"""Stands for the names of an erased account's keys."""
+
+
+async def find(db: Database, who: str) -> Account:
+    """The account that `who` names."""
+    async with db.reading() as transaction:
+        return await store_account.get(transaction, who)
+
+
+async def create(db: Database, email: str, name: str | None, now_ms: int) -> Account:
+    """A new, active account. Raises `invalid_email`, `invalid_value` or `email_taken`."""
+    account = Account(
+        id=ID_PREFIX + ulid(now_ms, secrets.token_bytes(RANDOM_BYTES)),
+        email=check_email(email),
+        name=None if name is None else check_label(name, "name", NAME_CHARS_MAX),
+        state="active",
+        created_at_ms=now_ms,
+    )
+    async with db.writing() as transaction:
+        if await store_account.find(transaction, account.email or ""):
+            raise RelayError("email_taken", param="email")
+        await store_account.insert(transaction, account)
+        await bump_policy_version(transaction)
+    return account
+
+
+async def listing(db: Database) -> list[Account]:
+    """All accounts, oldest first, erased ones included."""
+    async with db.reading() as transaction:
+        return await store_account.listing(transaction)
+
+
+async def move(db: Database, who: str, step: AccountMove) -> Account:
+    """Suspend, resume or erase. Raises `account_state` where the account cannot move so.
+
+    Erasing overwrites what is personal, revokes every key and wipes the old text from the files;
+    the call records stay, under the id. If the wiping is held up the error is `store_busy`: the
+    account is erased, and erasing it once more wipes what was left.
+    """
+    async with db.writing() as transaction:
+        found = await store_account.get(transaction, who)
+        moved = replace(found, state=advance(found.state, step))
+        if step == "erase":
+            moved = replace(moved, email=None, name=None)
+            await _erase_keys(transaction, moved)
+        await store_account.update(transaction, moved)
+        await bump_policy_version(transaction)
+    if step == "erase" and not await db.checkpoint():
+        raise StoreError("store_busy")
+    return moved
+
+
+async def _erase_keys(transaction: Transaction, account: Account) -> None:
+    for key in await store_key.listing(transaction, account.id):
+        revoked = advance_key(key.state, "revoke")
+        await store_key.update(
+            transaction, replace(key, state=revoked, name=ERASED_NAME, app=None))
+
+
+def view(account: Account) -> dict[str, object]:
+    """The account as JSON shows it."""
+    return {
+        "id": account.id,
+        "email": account.email,
+        "name": account.name,
+        "state": account.state,
+        "created_at": rfc3339(account.created_at_ms),
+    }
+
+
+async def export(db: Database, who: str, now_ms: int) -> AsyncIterator[bytes]:
+    """All that is kept about an account, as pieces of one JSON document.
+
+    `{"account", "keys", "call_records"}`; keys without their hashes. It comes in pieces because
+    the records may be many.
+    """
+    async with db.reading() as transaction:
+        account = await store_account.get(transaction, who)
+        keys = await store_key.listing(transaction, account.id)
+    yield b'{"account":' + orjson.dumps(view(account))
+    yield b',"keys":' + orjson.dumps([control_key.view(key, now_ms) for key in keys])
+    yield b',"call_records":['
+    separator = b""
+    async for record in usage.calls(db, CallFilter(account=account.id)):
+        yield separator + orjson.dumps(usage.view(record))
+        separator = b","
+    yield b"]}\n"

@@ -1,0 +1,166 @@
+"""API keys: create, list, rotate, revoke.
+
+Law: a key's text leaves here once, in `Issued`, and is nowhere else. Every change bumps the
+policy version in its own transaction. `who` is an account's id or e-mail address; `ref` is a key's
+id, or its text, so that a key found lying about can be revoked.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from relayd.core.account import check_label
+from relayd.core.errors import RelayError
+from relayd.core.key import (
+    APP_CHARS_MAX, MODEL_CHARS_MAX, MODELS_MAX, NAME_CHARS_MAX, RANDOM_BYTES, ApiKey, advance,
+    digest, hint, looks_valid, mint,
+)
+from relayd.core.timestamp import rfc3339
+from relayd.core.ulid import RANDOM_BYTES as ID_BYTES
+from relayd.core.ulid import ulid
+from relayd.store import account as store_account
+from relayd.store import key as store_key
+from relayd.store.db import Database
+from relayd.store.meta import bump_policy_version
+from relayd.store.secret import pepper
+from relayd.store.transaction import Transaction
+
+ID_PREFIX: Final = "key_"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyWish:
+    """What a new key shall be. `models` None allows every route; an entry may hold `*`."""
+
+    name: str = field(repr=False)
+    app: str | None = field(default=None, repr=False)
+    models: tuple[str, ...] | None = None
+    expires_at_ms: int | None = None
+
+    def checked(self) -> KeyWish:
+        """The same with clean texts. Raises RelayError `invalid_value`."""
+        models = self.models
+        if models is not None:
+            if not 0 < len(models) <= MODELS_MAX:
+                raise RelayError("invalid_value", param="models")
+            models = tuple(check_label(model, "models", MODEL_CHARS_MAX) for model in models)
+        app = None if self.app is None else check_label(self.app, "app", APP_CHARS_MAX)
+        return KeyWish(check_label(self.name, "name", NAME_CHARS_MAX), app, models,
+                       self.expires_at_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A new key and its text, which is shown once."""
+
+    key: ApiKey
+    text: str = field(repr=False)
+
+
+async def _issue(
+    db: Database, transaction: Transaction, account_id: str, wish: KeyWish, now_ms: int,
+    replaces: str | None = None,
+) -> Issued:
+    text = mint(secrets.token_bytes(RANDOM_BYTES))
+    key = ApiKey(
+        id=ID_PREFIX + ulid(now_ms, secrets.token_bytes(ID_BYTES)),
+        account=account_id, name=wish.name, hint=hint(text), app=wish.app, models=wish.models,
+        state="active", created_at_ms=now_ms, expires_at_ms=wish.expires_at_ms, replaces=replaces,
+    )
+    await store_key.insert(transaction, key, digest(pepper(db.secret), text.encode("ascii")))
+    return Issued(key, text)
+
+
+async def create(db: Database, who: str, wish: KeyWish, now_ms: int) -> Issued:
+    """A new key of an account. Raises `account_not_found`, `account_state` or `invalid_value`."""
+    wish = wish.checked()
+    async with db.writing() as transaction:
+        account = await store_account.get(transaction, who)
+        if account.state == "erased":
+            raise RelayError("account_state", param="account")
+        issued = await _issue(db, transaction, account.id, wish, now_ms)
+        await bump_policy_version(transaction)
+    return issued
+
+
+async def listing(db: Database, who: str | None = None) -> list[ApiKey]:
+    """All keys, or those of one account, oldest first, revoked ones included."""
+    async with db.reading() as transaction:
+        if who is None:
+            return await store_key.listing(transaction)
+        account = await store_account.get(transaction, who)
+        return await store_key.listing(transaction, account.id)
+
+
+async def _find(db: Database, transaction: Transaction, ref: str) -> ApiKey:
+    ref = ref.strip()
+    if looks_valid(ref):
+        hashed = digest(pepper(db.secret), ref.encode("ascii"))
+        found = await store_key.find_by_digest(transaction, hashed)
+    else:
+        found = await store_key.find(transaction, ref)
+    if found is None:
+        raise RelayError("key_not_found", param="key")
+    return found
+
+
+async def rotate(db: Database, ref: str, grace_ms: int, now_ms: int) -> Issued:
+    """A new key with the same rights; the old one works on for `grace_ms`, then expires.
+
+    Without grace the old key is revoked at once. Raises `key_not_found`, or `key_state` where the
+    key is revoked already.
+    """
+    async with db.writing() as transaction:
+        old = await _find(db, transaction, ref)
+        if old.state != "active":
+            raise RelayError("key_state", param="key")
+        wish = KeyWish(old.name, old.app, old.models, old.expires_at_ms)
+        issued = await _issue(db, transaction, old.account, wish, now_ms, replaces=old.id)
+        await store_key.update(transaction, _ended(old, grace_ms, now_ms))
+        await bump_policy_version(transaction)
+    return issued
+
+
+def _ended(old: ApiKey, grace_ms: int, now_ms: int) -> ApiKey:
+    """The old key after its rotation; grace never lengthens its life."""
+    if grace_ms <= 0:
+        return replace(old, state=advance(old.state, "revoke"))
+    end_ms = now_ms + grace_ms
+    if old.expires_at_ms is not None:
+        end_ms = min(end_ms, old.expires_at_ms)
+    return replace(old, expires_at_ms=end_ms)
+
+
+async def revoke(db: Database, ref: str) -> ApiKey:
+    """End a key. Revoking it again changes nothing."""
+    async with db.writing() as transaction:
+        old = await _find(db, transaction, ref)
+        revoked = replace(old, state=advance(old.state, "revoke"))
+        await store_key.update(transaction, revoked)
+        await bump_policy_version(transaction)
+    return revoked
+
+
+def state_shown(key: ApiKey, now_ms: int) -> str:
+    """`active`, `revoked` or `expired`."""
+    if key.state == "active" and key.expires_at_ms is not None and key.expires_at_ms <= now_ms:
+        return "expired"
+    return key.state
+
+
+def view(key: ApiKey, now_ms: int) -> dict[str, object]:
+    """The key as JSON shows it in lists: without its text, which nobody has."""
+    return {
+        "id": key.id,
+        "account": key.account,
+        "name": key.name,
+        "hint": key.hint,
+        "app": key.app,
+        "models": None if key.models is None else list(key.models),
+        "state": state_shown(key, now_ms),
+        "created_at": rfc3339(key.created_at_ms),
+        "expires_at": None if key.expires_at_ms is None else rfc3339(key.expires_at_ms),
+        "replaces": key.replaces,
+    }

@@ -1,0 +1,31 @@
+"""The ledger's own check: what is stored in sums must be what the records add up to."""
+
+from __future__ import annotations
+
+from relayd.core.rollup import Sums
+from relayd.core.timestamp import rfc3339
+from relayd.store import rollup as store_rollup
+from relayd.store.db import Database
+from relayd.store.rollup import Difference
+
+
+async def verify(db: Database) -> list[Difference]:
+    """Every hour whose sums are wrong; empty where all is well. Sees one state of the store."""
+    async with db.reading() as transaction:
+        return await store_rollup.differences(transaction)
+
+
+def view(difference: Difference) -> dict[str, object]:
+    """One difference as JSON shows it: where, and `[stored, computed]` of what differs."""
+    none = Sums(*[0] * len(Sums._fields))
+    stored, computed = difference.stored or none, difference.computed or none
+    fields = {
+        name: [mine, due]
+        for name, mine, due in zip(Sums._fields, stored, computed, strict=True) if mine != due
+    }
+    key = difference.key
+    return {
+        "hour": rfc3339(key.hour_ms), "account": key.account, "key": key.key,
+        "model": key.model or None, "provider": key.provider or None, "currency": key.currency,
+        "differs": fields,
+    }

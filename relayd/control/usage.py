@@ -1,0 +1,63 @@
+"""Usage: post call records, list them, add them up.
+
+Law: records and rollups change in one transaction, and only records that are new are added, so
+posting the same batch twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+import msgspec
+
+from relayd.core.record import CallRecord
+from relayd.core.rollup import rollups
+from relayd.core.timestamp import rfc3339
+from relayd.store import record as store_record
+from relayd.store import rollup as store_rollup
+from relayd.store.db import Database
+from relayd.store.record import CallFilter
+from relayd.store.rollup import Total
+
+
+async def post(db: Database, records: Sequence[CallRecord]) -> int:
+    """Store these records, durably, in one transaction; returns how many were new.
+
+    Raises StoreError, and then none of them is stored; `store_refused` says that one of them is
+    not a record that the store takes.
+    """
+    if not records:
+        return 0
+    async with db.writing() as transaction:
+        fresh = await store_record.insert(transaction, records)
+        await store_rollup.add(transaction, rollups(fresh))
+    return len(fresh)
+
+
+async def totals(db: Database, wanted: CallFilter) -> list[Total]:
+    """Sums by account, model and currency."""
+    async with db.reading() as transaction:
+        return await store_rollup.totals(transaction, wanted)
+
+
+async def calls(db: Database, wanted: CallFilter) -> AsyncIterator[CallRecord]:
+    """The wanted calls by start; each page is a transaction of its own, so none lasts long."""
+    last: CallRecord | None = None
+    while True:
+        async with db.reading() as transaction:
+            page = await store_record.page(transaction, wanted, last)
+        if not page:
+            return
+        for record in page:
+            yield record
+        last = page[-1]
+
+
+def view(record: CallRecord) -> dict[str, object]:
+    """The record as JSON shows it: the contract's fields in the contract's order."""
+    fields = msgspec.structs.asdict(record)
+    return {
+        "id": fields.pop("id"),
+        "started_at": rfc3339(fields.pop("started_at_ms")),
+        **fields,
+    }

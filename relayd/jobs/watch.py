@@ -1,0 +1,69 @@
+"""Watch: sees that accounts or keys changed, by whatever process, and publishes the new policy.
+
+Law: the relay keeps its last snapshot while the store fails; it never runs without one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from relayd.control import publish
+from relayd.core.snapshot import Snapshot
+from relayd.store.db import Database
+from relayd.store.directory import StoreError
+
+WATCH_SECONDS: Final = 0.25
+"""A change must take effect within a second."""
+
+_log = logging.getLogger(__name__)
+
+
+class Watch:
+    """Calls `publish(snapshot)` when the store's policy version is not that of the last one."""
+
+    def __init__(
+        self,
+        db: Database,
+        publish: Callable[[Snapshot], None],
+        version: int,
+        *,
+        watch_seconds: float = WATCH_SECONDS,
+    ) -> None:
+        self._db = db
+        self._publish = publish
+        self._version = version
+        self._watch_seconds = watch_seconds
+        self._stopping = asyncio.Event()
+        self.healthy = True
+
+    async def run(self) -> None:
+        """Look every `watch_seconds` until `stop()`."""
+        while not self._stopping.is_set():
+            try:
+                async with asyncio.timeout(self._watch_seconds):
+                    await self._stopping.wait()
+            except TimeoutError:
+                await self.look()
+
+    async def look(self) -> None:
+        """Publish the policy if it changed. A store that fails is tried again next time."""
+        try:
+            if await publish.policy_version(self._db) == self._version:
+                self.healthy = True
+                return
+            snapshot = await publish.load(self._db)
+        except StoreError as error:
+            if self.healthy:
+                _log.error("policy cannot be read: %s", error.code)
+            self.healthy = False
+            return
+        self.healthy = True
+        self._version = snapshot.version
+        self._publish(snapshot)
+
+    async def stop(self) -> None:
+        """Look no more."""
+        self._stopping.set()
