@@ -15,17 +15,18 @@ async def verify(db: Database) -> list[Difference]:
         return await store_rollup.differences(transaction)
 
 
+def changed(difference: Difference) -> list[tuple[str, int, int]]:
+    """What differs: (field, stored, computed); a row that is missing counts as zeros."""
+    none = Sums(*[0] * len(Sums._fields))
+    pairs = zip(Sums._fields, difference.stored or none, difference.computed or none, strict=True)
+    return [(name, stored, computed) for name, stored, computed in pairs if stored != computed]
+
+
 def view(difference: Difference) -> dict[str, object]:
     """One difference as JSON shows it: where, and `[stored, computed]` of what differs."""
-    none = Sums(*[0] * len(Sums._fields))
-    stored, computed = difference.stored or none, difference.computed or none
-    fields = {
-        name: [mine, due]
-        for name, mine, due in zip(Sums._fields, stored, computed, strict=True) if mine != due
-    }
     key = difference.key
     return {
         "hour": rfc3339(key.hour_ms), "account": key.account, "key": key.key,
         "model": key.model or None, "provider": key.provider or None, "currency": key.currency,
-        "differs": fields,
+        "differs": {name: [stored, due] for name, stored, due in changed(difference)},
     }

@@ -100,6 +100,8 @@ ERRORS: Final = _kinds(
     ("store_open_to_others", 503, "relay", False,
      "Others can write to the store's directory, or read its secret. "
      "Give the directory mode 0700 and the file 'secret' mode 0600."),
+    ("store_permission", 503, "relay", False,
+     "The store belongs to another user: act as that user."),
     ("store_refused", 500, "relay", False, "The store does not take this row."),
     ("store_secret", 503, "relay", False,
      "The store's file 'secret' is missing, damaged, or belongs to another store: "

@@ -43,6 +43,8 @@ def mapped() -> Iterator[None]:
     except (OverflowError, UnicodeEncodeError):
         # an integer above 64 bits, a lone surrogate: values that no column holds
         raise StoreError("store_refused") from None
+    except PermissionError:
+        raise StoreError("store_permission") from None
     except OSError:
         raise StoreError("store_failed") from None
 

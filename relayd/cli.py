@@ -1,0 +1,59 @@
+"""The program `relayd`: the table of its commands, and what their errors look like.
+
+Law: arguments only. A new command is a row in `COMMANDS`; its function lives with its noun.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from relayd import cli_accounts, cli_keys, cli_usage
+from relayd.cli_command import DONE, FAULT, UNUSABLE, Command, CommandError, build_parser
+from relayd.core.errors import RelayError
+from relayd.ops.configfile import ConfigError
+
+DESCRIPTION: Final = "An LLM relay: OpenAI, Anthropic and Gemini traffic, unseen and counted."
+GROUPS: Final = {
+    "accounts": "Accounts: who pays, and owns API keys.",
+    "keys": "API keys: what clients send.",
+    "ledger": "The books.",
+}
+COMMANDS: Final[tuple[Command, ...]] = (
+    *cli_accounts.COMMANDS,
+    *cli_keys.COMMANDS,
+    *cli_usage.COMMANDS,
+)
+_INTERRUPTED: Final = 130
+"""What a shell reports for a program that SIGINT ended."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code. Unusable arguments raise SystemExit(2)."""
+    arguments = build_parser("relayd", DESCRIPTION, GROUPS, COMMANDS).parse_args(argv)
+    try:
+        code = int(arguments.run(arguments))
+        sys.stdout.flush()
+        return code
+    except CommandError as error:
+        return _fail(str(error), error.exit_code)
+    except RelayError as error:
+        where = f"{error.param}: " if error.param else ""
+        code = UNUSABLE if error.kind.side == "client" else FAULT
+        return _fail(where + error.kind.message, code)
+    except ConfigError as error:
+        return _fail(str(error), UNUSABLE)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # the reader, such as `head`, has seen enough; nothing may be written at exit either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+
+
+def _fail(message: str, exit_code: int) -> int:
+    for line in message.splitlines():
+        sys.stderr.write(f"relayd: {line}\n")
+    return exit_code

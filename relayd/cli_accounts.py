@@ -1,0 +1,99 @@
+"""The commands `relayd accounts ...`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from relayd import cli_output as output
+from relayd.cli_command import DONE, Command, CommandError, option
+from relayd.cli_store import in_store
+from relayd.control import account
+from relayd.core.account import Account, AccountMove
+from relayd.ops import clock
+from relayd.store.db import Database
+
+WHO: Final = (
+    option("account", metavar="ACCOUNT", nargs="?", default=argparse.SUPPRESS,
+           help="the account's e-mail address or id"),
+    option("--account", "--email", "--id", metavar="E", dest="account", default=None,
+           help="the same, by name"),
+)
+_DID: Final = {"suspend": "suspended", "resume": "active again", "erase": "erased"}
+
+
+def who(arguments: argparse.Namespace) -> str:
+    """The account that the command names."""
+    if not arguments.account:
+        raise CommandError("Name the account by its e-mail address or id.")
+    return str(arguments.account)
+
+
+async def _create(db: Database, arguments: argparse.Namespace) -> int:
+    made = await account.create(db, arguments.email, arguments.name, clock.unix_ms())
+    if arguments.json:
+        shown = account.view(made)
+        output.document({name: shown[name] for name in ("id", "email", "name", "created_at")})
+    else:
+        output.text(f"Account {made.id} created for {made.email}.")
+        output.text(f"Next: relayd keys create --account {made.email} --name NAME")
+    return DONE
+
+
+async def _list(db: Database, arguments: argparse.Namespace) -> int:
+    found = await account.listing(db)
+    if arguments.json:
+        output.document([account.view(each) for each in found])
+    else:
+        rows = [(each.id, each.email, each.name, each.state, output.moment(each.created_at_ms))
+                for each in found]
+        output.table(("ID", "E-MAIL", "NAME", "STATE", "CREATED"), rows)
+    return DONE
+
+
+def _move(step: AccountMove) -> Callable[[Database, argparse.Namespace], Awaitable[int]]:
+    async def run(db: Database, arguments: argparse.Namespace) -> int:
+        moved: Account = await account.move(db, who(arguments), step)
+        if arguments.json:
+            output.document(account.view(moved))
+        else:
+            output.text(f"Account {moved.id} is {_DID[step]}.")
+        return DONE
+
+    return run
+
+
+async def _erase(db: Database, arguments: argparse.Namespace) -> int:
+    found = await account.find(db, who(arguments))
+    asks = sys.stdin is not None and sys.stdin.isatty() and not arguments.yes
+    if asks and input(f"Erase {found.email or found.id} for good? Type yes: ") != "yes":
+        raise CommandError("Nothing was erased.")
+    return await _move("erase")(db, arguments)
+
+
+async def _export(db: Database, arguments: argparse.Namespace) -> int:
+    async for piece in account.export(db, who(arguments), clock.unix_ms()):
+        output.raw(piece)
+    return DONE
+
+
+COMMANDS: Final = (
+    Command("accounts create", "Make an account; API keys belong to accounts.",
+            in_store(_create), prints_data=True, options=(
+                option("--email", required=True, metavar="E", help="its e-mail address"),
+                option("--name", metavar="N", help="a name for people"),
+            )),
+    Command("accounts list", "List all accounts.", in_store(_list), prints_data=True),
+    Command("accounts suspend", "Refuse an account's calls until it is resumed.",
+            in_store(_move("suspend")), WHO, prints_data=True),
+    Command("accounts resume", "Serve a suspended account again.",
+            in_store(_move("resume")), WHO, prints_data=True),
+    Command("accounts erase", "Erase who an account belongs to, for good, and revoke its keys.",
+            in_store(_erase), prints_data=True, options=(
+                *WHO, option("--yes", "-y", action="store_true", help="do not ask"),
+            ), epilog="Its call records stay, under the bare id, so that totals still add up."),
+    Command("accounts export", "Print everything that is kept about an account, as JSON.",
+            in_store(_export), WHO, prints_data=True),
+)

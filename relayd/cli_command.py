@@ -1,0 +1,85 @@
+"""What a command of the shell is: one row with its name, its options and its function.
+
+Law: a command's function takes the parsed arguments and returns an exit code: 0 done, 1 found a
+fault, 2 unusable input. `-c` belongs to every command; `--json` to those that print data.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+DONE: Final = 0
+FAULT: Final = 1
+UNUSABLE: Final = 2
+
+Run = Callable[[argparse.Namespace], int]
+
+
+class CommandError(Exception):
+    """Ends a command with a sentence on stderr and an exit code."""
+
+    def __init__(self, message: str, exit_code: int = UNUSABLE) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One argument, as `ArgumentParser.add_argument` takes it."""
+
+    flags: tuple[str, ...]
+    settings: Mapping[str, Any]
+
+
+def option(*flags: str, **settings: Any) -> Option:
+    """An `Option` in the words of argparse."""
+    return Option(flags, settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """`name` is what is typed; two words where it belongs to a group (`accounts create`)."""
+
+    name: str
+    help: str
+    run: Run
+    options: Sequence[Option] = ()
+    prints_data: bool = False
+    epilog: str = ""
+
+
+CONFIG: Final = option(
+    "-c", "--config", metavar="FILE", default=argparse.SUPPRESS,
+    help="the configuration file (default: $RELAYD_CONFIG, then /etc/relayd/relayd.toml)",
+)
+JSON: Final = option(
+    "--json", action="store_true", help="print one JSON document instead of a table",
+)
+
+
+def build_parser(
+    program: str, description: str, groups: Mapping[str, str], commands: Sequence[Command]
+) -> argparse.ArgumentParser:
+    """The parser of a table of commands; `groups` says what each first word is about."""
+    parser = argparse.ArgumentParser(prog=program, description=description)
+    parser.add_argument(*CONFIG.flags, **{**CONFIG.settings, "default": None})
+    top = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    nested = {}
+    for group, text in groups.items():
+        words = top.add_parser(group, help=text, description=text)
+        nested[group] = words.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in commands:
+        group, _, word = command.name.rpartition(" ")
+        _add(nested[group] if group else top, word, command)
+    return parser
+
+
+def _add(subparsers: Any, word: str, command: Command) -> None:
+    parser = subparsers.add_parser(
+        word, help=command.help, description=command.help, epilog=command.epilog or None)
+    for each in (*command.options, CONFIG, *((JSON,) if command.prints_data else ())):
+        parser.add_argument(*each.flags, **each.settings)
+    parser.set_defaults(run=command.run)

@@ -1,0 +1,72 @@
+"""How commands print: tables for people, one JSON document for programs.
+
+Law: with `--json` stdout holds one document and nothing else; errors go to stderr.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import orjson
+
+from relayd.core.timestamp import rfc3339
+
+_NANO: Final = 10 ** 9
+_GAP: Final = "  "
+
+
+def document(value: object) -> None:
+    """Print a value as JSON."""
+    raw(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+
+
+def raw(piece: bytes) -> None:
+    """Print a piece of a document that is made elsewhere."""
+    sys.stdout.write(piece.decode("utf-8"))
+
+
+def text(sentence: str) -> None:
+    """Print a line for people."""
+    sys.stdout.write(sentence + "\n")
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print rows under their heads: numbers to the right, absent values as `-`."""
+    shown = [[_cell(value) for value in row] for row in rows]
+    widths = [max(len(line[index]) for line in (heads, *shown)) for index in range(len(heads))]
+    numeric = [_numbers([row[index] for row in rows]) for index in range(len(heads))]
+    for line in (list(heads), *shown):
+        cells = [
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(line, widths, numeric, strict=True)
+        ]
+        text(_GAP.join(cells).rstrip())
+
+
+def _numbers(values: Sequence[object]) -> bool:
+    """Whether a column holds numbers, apart from absent values."""
+    present = [value for value in values if value is not None]
+    return bool(present) and all(isinstance(value, int | float) for value in present)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.1f}"
+    return str(value)
+
+
+def moment(unix_ms: int | None) -> str | None:
+    """A time for people: UTC, to the second."""
+    return None if unix_ms is None else rfc3339(unix_ms)[:19].replace("T", " ") + "Z"
+
+
+def amount(nano: int, currency: str) -> str | None:
+    """An amount for people; None where there is none."""
+    if nano == 0:
+        return None
+    decimals = f"{nano % _NANO:09d}".rstrip("0").ljust(2, "0")
+    return f"{nano // _NANO}.{decimals} {currency}".rstrip()

@@ -1,0 +1,163 @@
+"""The commands `relayd usage` and `relayd ledger verify`."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from typing import Final
+
+import orjson
+
+from relayd import cli_output as output
+from relayd.cli_command import DONE, FAULT, Command, option
+from relayd.cli_store import in_store
+from relayd.control import account, key, ledger, usage
+from relayd.core.errors import RelayError
+from relayd.core.record import CallRecord
+from relayd.core.rollup import Sums
+from relayd.core.timestamp import parse_past, rfc3339
+from relayd.ops import clock
+from relayd.store.db import Database
+from relayd.store.record import CallFilter
+from relayd.store.rollup import Total
+
+_PAGE: Final = 1000
+_CALL_HEADS: Final = ("STARTED", "ACCOUNT", "KEY", "MODEL", "PROVIDER", "STATUS", "OUTCOME",
+                      "INPUT", "OUTPUT", "SOURCE", "MS", "ID")
+_TOTAL_HEADS: Final = ("ACCOUNT", "MODEL", "CALLS", "INPUT", "OUTPUT", "CACHE READ",
+                       "CACHE WRITTEN", "REASONING", "AMOUNT")
+Names = dict[str, str]
+
+
+async def _wanted(db: Database, arguments: argparse.Namespace) -> CallFilter:
+    now_ms = clock.unix_ms()
+    since, until = arguments.since, arguments.until
+    wanted = CallFilter(
+        account=(await account.find(db, arguments.account)).id if arguments.account else None,
+        since_ms=0 if since is None else parse_past(since, now_ms, "since"),
+        until_ms=None if until is None else parse_past(until, now_ms, "until"),
+    )
+    if wanted.until_ms is not None and wanted.until_ms < wanted.since_ms:
+        raise RelayError("invalid_time", param="until")
+    return wanted
+
+
+async def _emails(db: Database) -> Names:
+    return {each.id: each.email or each.id for each in await account.listing(db)}
+
+
+async def _usage(db: Database, arguments: argparse.Namespace) -> int:
+    wanted = await _wanted(db, arguments)
+    if arguments.calls:
+        await (_calls_document if arguments.json else _calls_table)(db, wanted)
+        return DONE
+    totals = await usage.totals(db, wanted)
+    if arguments.json:
+        output.document(_totals_view(wanted, totals))
+    else:
+        _totals_table(totals, await _emails(db))
+    return DONE
+
+
+async def _calls_document(db: Database, wanted: CallFilter) -> None:
+    """One list, printed as it is read: it may be long."""
+    separator = b"[\n"
+    async for record in usage.calls(db, wanted):
+        output.raw(separator + orjson.dumps(usage.view(record)))
+        separator = b",\n"
+    output.raw(b"[]\n" if separator == b"[\n" else b"\n]\n")
+
+
+async def _calls_table(db: Database, wanted: CallFilter) -> None:
+    emails = await _emails(db)
+    keys = {each.id: each.name for each in await key.listing(db)}
+    rows: list[tuple[object, ...]] = []
+    async for record in usage.calls(db, wanted):
+        # a page at a time, each with its own heads and widths
+        if len(rows) == _PAGE:
+            output.table(_CALL_HEADS, rows)
+            rows = []
+        rows.append(_call_row(record, emails, keys))
+    output.table(_CALL_HEADS, rows)
+
+
+def _call_row(record: CallRecord, emails: Names, keys: Names) -> tuple[object, ...]:
+    return (
+        output.moment(record.started_at_ms), emails.get(record.account, record.account),
+        keys.get(record.key, record.key), record.model, record.provider, record.status,
+        record.error or record.outcome, record.input_tokens, record.output_tokens,
+        record.usage_source, record.duration_ms, record.id,
+    )
+
+
+def _totals_view(wanted: CallFilter, totals: list[Total]) -> dict[str, object]:
+    """`{since, until, calls, ...tokens, amounts, by_model}`; amounts only add up by currency."""
+    amounts: Counter[str] = Counter()
+    for total in totals:
+        amounts[total.currency] += total.sums.amount_nano
+    everything = _added(totals)._asdict()
+    del everything["amount_nano"]
+    return {
+        "since": rfc3339(wanted.since_ms) if wanted.since_ms else None,
+        "until": None if wanted.until_ms is None else rfc3339(wanted.until_ms),
+        **everything,
+        "amounts": [{"currency": name, "amount_nano": nano} for name, nano in amounts.items()],
+        "by_model": [
+            {"account": total.account, "model": total.model, "currency": total.currency,
+             **total.sums._asdict()}
+            for total in totals
+        ],
+    }
+
+
+def _added(totals: list[Total]) -> Sums:
+    fields = range(len(Sums._fields))
+    return Sums(*(sum(total.sums[index] for total in totals) for index in fields))
+
+
+def _totals_table(totals: list[Total], emails: Names) -> None:
+    rows = [
+        (emails.get(total.account, total.account), total.model, *_shown(total.sums),
+         output.amount(total.sums.amount_nano, total.currency))
+        for total in totals
+    ]
+    rows.append(("all", None, *_shown(_added(totals)), None))
+    output.table(_TOTAL_HEADS, rows)
+
+
+def _shown(sums: Sums) -> tuple[int, ...]:
+    return (sums.calls, sums.input_tokens, sums.output_tokens, sums.cache_read_input_tokens,
+            sums.cache_creation_input_tokens, sums.reasoning_output_tokens)
+
+
+async def _verify(db: Database, arguments: argparse.Namespace) -> int:
+    found = await ledger.verify(db)
+    if arguments.json:
+        output.document([ledger.view(each) for each in found])
+    elif not found:
+        output.text("The ledger is right: every total is what its call records add up to.")
+    else:
+        rows = [
+            (output.moment(each.key.hour_ms), each.key.account, each.key.key,
+             each.key.model or None, *difference)
+            for each in found for difference in ledger.changed(each)
+        ]
+        output.table(("HOUR", "ACCOUNT", "KEY", "MODEL", "TOTAL OF", "STORED", "RECORDS"), rows)
+    return FAULT if found else DONE
+
+
+_TIMES: Final = "a date, a time (RFC 3339, UTC unless it says otherwise), or a span such as 7d"
+
+COMMANDS: Final = (
+    Command("usage", "Print what was used: totals, or every call.",
+            in_store(_usage), prints_data=True, options=(
+                option("--calls", action="store_true", help="print the call records"),
+                option("--account", "--email", metavar="E", dest="account",
+                       help="only those of this account: its e-mail address or id"),
+                option("--since", metavar="T", help=f"calls started at T or later: {_TIMES}"),
+                option("--until", metavar="T", help="calls started before T"),
+            )),
+    Command("ledger verify", "Add up all call records again and compare.",
+            in_store(_verify), prints_data=True,
+            epilog="Exit code 1 and a list where a total is wrong."),
+)
