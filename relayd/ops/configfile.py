@@ -1,0 +1,220 @@
+"""Reads the configuration file into `ops.config.Config`, or says everything that is wrong with it.
+
+Law: the only module that reads the environment. Every fault is found in one pass, each with its
+key, its line and what would be right; unknown keys are faults; nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path as FilePath
+from typing import Final, Literal, cast
+
+from relayd.ops.config import (
+    Config, LimitsConfig, MeteringConfig, PrivacyConfig, RetentionConfig, StoreConfig,
+)
+from relayd.ops.configfile_credential import Secrets, Surroundings
+from relayd.ops.configfile_fault import ConfigError, Fault, Findings, in_order
+from relayd.ops.configfile_lines import key_lines
+from relayd.ops.configfile_listener import read_private_listen, read_server
+from relayd.ops.configfile_provider import read_providers
+from relayd.ops.configfile_route import read_routes
+from relayd.ops.configfile_section import Section
+
+__all__ = ["ConfigError", "Fault", "Reading", "default_path", "examine", "load", "loads"]
+
+CONFIG_BYTES_MAX: Final = 4 * 1024 * 1024
+PATH_VARIABLE: Final = "RELAYD_CONFIG"
+PATH_DEFAULT: Final = "/etc/relayd/relayd.toml"
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+_DAYS_MAX: Final = 36_500
+_DEFAULTS: Final = {item.name: str(item.default) for item in fields(Config)}
+_TABLE_NAMES: Final = {"provider": "providers", "route": "routes", "models": "routes",
+                       "listen": "server", "limit": "limits", "logging": "log"}
+_FIELD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
+_POSITION: Final = re.compile(r"\s*\(at (?:line ([0-9]+), column [0-9]+|end of document)\)\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What came of a file: `config` is None exactly where there are faults."""
+
+    config: Config | None
+    faults: list[Fault] = field(default_factory=list)
+    warnings: list[Fault] = field(default_factory=list)
+
+
+def default_path() -> str:
+    """The file that commands use without -c: $RELAYD_CONFIG, then /etc/relayd/relayd.toml."""
+    return os.environ.get(PATH_VARIABLE) or PATH_DEFAULT
+
+
+def load(path: str | os.PathLike[str], *, secrets: Secrets = "resolve") -> Config:
+    """The configuration of a file; raises ConfigError with all its faults.
+
+    `secrets="skip"` is for commands that need the store alone: providers come without credentials.
+    """
+    return _config(examine(path, secrets=secrets))
+
+
+def loads(
+    text: str, *, environ: Mapping[str, str] | None = None,
+    folder: str | os.PathLike[str] = ".", secrets: Secrets = "resolve",
+) -> Config:
+    """The same from a text. `environ` None: the process's own; `folder`: of relative paths."""
+    return _config(examine_text(text, environ=environ, folder=folder, secrets=secrets))
+
+
+def examine(path: str | os.PathLike[str], *, secrets: Secrets = "resolve") -> Reading:
+    """Reads a file to the end, whatever is wrong with it; never raises for its content."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(CONFIG_BYTES_MAX + 1)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else type(error).__name__
+        return Reading(None, [Fault(
+            "", None, f"the file {os.fspath(path)} cannot be read: {reason}",
+            "Name it with -c FILE or in $RELAYD_CONFIG")])
+    if len(data) > CONFIG_BYTES_MAX:
+        return Reading(None, [Fault("", None, "the file is larger than 4 MiB", "")])
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        return Reading(None, [Fault("", line, "the file is not UTF-8", "TOML is always UTF-8")])
+    folder = FilePath(os.path.abspath(path)).parent
+    return examine_text(text, folder=folder, secrets=secrets)
+
+
+def examine_text(
+    text: str, *, environ: Mapping[str, str] | None = None,
+    folder: str | os.PathLike[str] = ".", secrets: Secrets = "resolve",
+) -> Reading:
+    """The same for a text."""
+    text = text.replace("\r\n", "\n")
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        return Reading(None, [_syntax_fault(str(error), text)])
+    except RecursionError:
+        return Reading(None, [Fault("", None, "the file is nested too deeply", "")])
+    findings = Findings(key_lines(text))
+    around = Surroundings(os.environ if environ is None else environ,
+                          FilePath(os.path.abspath(folder)), secrets)
+    config = _read(Section(values, (), findings), around)
+    faults = in_order(findings.faults)
+    return Reading(None if faults else config, faults, in_order(findings.warnings))
+
+
+def _config(reading: Reading) -> Config:
+    if reading.config is None:
+        raise ConfigError(reading.faults)
+    return reading.config
+
+
+def _syntax_fault(message: str, text: str) -> Fault:
+    """tomllib says the place at the end of its message, which quotes keys but no values."""
+    match = _POSITION.search(message)
+    line = int(match[1]) if match and match[1] else text.count("\n") + 1 if match else None
+    problem = message[:match.start()] if match else message
+    return Fault("", line, f"this is not TOML: {problem}", "")
+
+
+def _read(root: Section, around: Surroundings) -> Config:
+    providers = read_providers(root.table("providers"), around)
+    log = root.table("log")
+    config = Config(
+        providers=providers,
+        routes=read_routes(root.table("routes"), providers),
+        server=read_server(root.table("server"), around),
+        console_listen=read_private_listen(root.table("console"), _DEFAULTS["console_listen"]),
+        ops_listen=read_private_listen(root.table("ops"), _DEFAULTS["ops_listen"]),
+        store=_store(root.table("store"), around),
+        metering=_metering(root.table("metering")),
+        limits=_limits(root.table("limits")),
+        privacy=_privacy(root.table("privacy")),
+        retention=_retention(root.table("retention")),
+        log_level=cast(Literal["debug", "info", "warning", "error"],
+                       log.choice("level", LOG_LEVELS, "info")),
+    )
+    log.done()
+    root.done(_TABLE_NAMES)
+    for name in ("providers", "routes"):
+        if not root.values.get(name):
+            root.warning(name, "is empty: no model is served", f"Add a table [{name}.NAME]")
+    return config
+
+
+def _store(section: Section, around: Surroundings) -> StoreConfig:
+    text = section.text("path", StoreConfig().path) or StoreConfig().path
+    section.done({"directory": "path", "dir": "path", "file": "path"})
+    return StoreConfig(str(around.file(text)))
+
+
+def _metering(section: Section) -> MeteringConfig:
+    default = MeteringConfig()
+    config = MeteringConfig(
+        mode=cast(Literal["inline", "audit"],
+                  section.choice("mode", ("inline", "audit"), default.mode)),
+        audit_every=section.integer("audit_every", default.audit_every, 1, 1_000_000),
+        flush_seconds=section.number("flush_seconds", default.flush_seconds, 0.01, 60.0),
+        sync_ms=section.integer("sync_ms", default.sync_ms, 0, 10_000),
+    )
+    section.done()
+    return config
+
+
+def _limits(section: Section) -> LimitsConfig:
+    names = ("requests_per_minute", "tokens_per_minute", "concurrent")
+    values = {name: section.integer(name, 0, 0, 10 ** 12) for name in names}
+    for name, value in values.items():
+        if value:
+            section.warning(name, "is not enforced by this version: there is NO limit yet")
+    section.done({"rpm": names[0], "tpm": names[1], "concurrency": names[2]})
+    return LimitsConfig(**values)
+
+
+def _privacy(section: Section) -> PrivacyConfig:
+    default = PrivacyConfig()
+
+    def choice(name: str, *words: str) -> str:
+        return section.choice(name, words, str(getattr(default, name)))
+
+    config = PrivacyConfig(
+        end_user=cast(Literal["absent", "account", "enduser"],
+                      choice("end_user", "absent", "account", "enduser")),
+        cache_key=cast(Literal["absent", "hashed"], choice("cache_key", "absent", "hashed")),
+        unknown_fields=cast(Literal["drop", "refuse", "pass"],
+                            choice("unknown_fields", "drop", "refuse", "pass")),
+        pass_fields=_pass_fields(section.table("pass_fields")),
+        remote_mcp=cast(Literal["off", "on"], choice("remote_mcp", "off", "on")),
+        product_betas=cast(Literal["pass", "drop"], choice("product_betas", "pass", "drop")),
+    )
+    section.done()
+    return config
+
+
+def _pass_fields(section: Section) -> dict[str, frozenset[str]]:
+    def problem(name: str) -> str:
+        return "" if _FIELD.fullmatch(name) else "is not the name of a body field"
+
+    found = {api: frozenset(section.texts(api, (), problem))
+             for api in ("openai", "anthropic", "gemini")}
+    section.done({"azure": "openai"})
+    return {api: names for api, names in found.items() if names}
+
+
+def _retention(section: Section) -> RetentionConfig:
+    default = RetentionConfig()
+    config = RetentionConfig(
+        call_records_days=section.integer(
+            "call_records_days", default.call_records_days, 1, _DAYS_MAX),
+        network_records_days=section.integer(
+            "network_records_days", default.network_records_days, 1, _DAYS_MAX),
+    )
+    section.done({"days": "call_records_days"})
+    return config

@@ -1,0 +1,142 @@
+"""The listeners of a configuration: `[server]`, and the addresses of `[console]` and `[ops]`.
+
+Law: no listener in clear text on an address that others reach, unless the file says that
+something before it ends TLS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from relayd.ops.config import ServerConfig, TlsFiles
+from relayd.ops.configfile_address import (
+    SYSTEMD, listen_problem, network_problem, origin_problem, parse_listen,
+)
+from relayd.ops.configfile_credential import Surroundings
+from relayd.ops.configfile_fault import Path
+from relayd.ops.configfile_section import Section, kind_of
+
+TERMINATED: Final = "terminated"
+_KIB: Final = 1024
+_MIB: Final = 1024 * 1024
+_DAY: Final = 86_400.0
+INTEGERS: Final = {
+    "max_body_bytes": (1, 4096 * _MIB),
+    "head_bytes_max": (_KIB, _MIB),
+    "header_count_max": (8, 10_000),
+    "target_bytes_max": (256, _MIB),
+    "connections_max": (1, 1_000_000),
+    "pipelined_max": (1, 10_000),
+    "write_buffer_bytes": (_KIB, 64 * _MIB),
+    "json_reply_bytes_max": (_KIB, 4096 * _MIB),
+}
+NUMBERS: Final = {
+    "drain_seconds": (0.0, _DAY),
+    "header_seconds": (0.01, 3600.0),
+    "body_seconds": (0.01, _DAY),
+    "idle_seconds": (0.01, _DAY),
+    "heartbeat_seconds": (0.0, 3600.0),
+}
+_DEFAULT: Final = ServerConfig()
+_ALIASES: Final = {"address": "listen", "bind": "listen", "port": "listen", "host": "listen",
+                   "cors": "cors_origins", "max_body_size": "max_body_bytes",
+                   "timeout": "body_seconds"}
+_NEEDS_TLS: Final = ('Give it `tls = { certificate = "...", key = "..." }`, or write'
+                     ' `tls = "terminated"` if something before it ends TLS')
+
+
+def read_server(section: Section, around: Surroundings) -> ServerConfig:
+    """`[server]`; every limit has its range here."""
+    listen = section.texts("listen", _DEFAULT.listen, listen_problem, empty=False)
+    tls, terminated = _tls(section, around)
+    _judge_listeners(section, listen, section.has("tls"))
+    limits: dict[str, Any] = {
+        name: section.integer(name, getattr(_DEFAULT, name), low, high)
+        for name, (low, high) in INTEGERS.items()
+    } | {
+        name: section.number(name, getattr(_DEFAULT, name), low, high)
+        for name, (low, high) in NUMBERS.items()
+    }
+    config = ServerConfig(
+        listen=listen, tls=tls, tls_terminated=terminated,
+        trusted_proxies=section.texts(
+            "trusted_proxies", _DEFAULT.trusted_proxies, network_problem),
+        cors_origins=section.texts("cors_origins", _DEFAULT.cors_origins, origin_problem),
+        **limits,
+    )
+    section.done(_ALIASES)
+    return config
+
+
+def read_private_listen(section: Section, default: str) -> str:
+    """The one address of `[console]` or `[ops]`, which have no TLS of their own."""
+    text = section.text("listen", default) or default
+    problem = listen_problem(text)
+    if not problem and text == SYSTEMD:
+        problem = "cannot be systemd: sockets from systemd are for [server]"
+    if problem:
+        section.fault("listen", problem)
+    tls = section.raw("tls")
+    if tls not in (None, TERMINATED):
+        section.fault("tls", "takes the text terminated alone: no TLS of its own here")
+    if not problem and tls is None and not parse_listen(text).is_private:
+        section.fault("listen", "is in clear text on an address that is not loopback",
+                      'Use 127.0.0.1 or [::1], or write tls = "terminated" if something before it'
+                      " ends TLS")
+    section.done()
+    return text if not problem else default
+
+
+def _judge_listeners(section: Section, listen: Iterable[str], safe: bool) -> None:
+    seen: set[str] = set()
+    for index, text in enumerate(listen):
+        where: Path = (*section.path, "listen", index)
+        address = parse_listen(text)
+        if text in seen and not (address.kind == "tcp" and address.port == 0):
+            section.findings.fault(where, "is there twice")
+        seen.add(text)
+        if safe or address.is_private:
+            continue
+        if address.kind == "systemd":
+            section.findings.warning(
+                where, "is in clear text: the socket unit must name a loopback address",
+                _NEEDS_TLS)
+        else:
+            section.findings.fault(
+                where, "is in clear text on an address that is not loopback", _NEEDS_TLS)
+
+
+def _tls(section: Section, around: Surroundings) -> tuple[TlsFiles | None, bool]:
+    value = section.raw("tls")
+    if value is None or value == TERMINATED:
+        return None, value == TERMINATED
+    if not isinstance(value, dict):
+        kind = "not the text terminated" if isinstance(value, str) else kind_of(value)
+        section.fault("tls", f"is {kind}", _NEEDS_TLS)
+        return None, False
+    table = section.table("tls")
+    certificate, key = _pem(table, "certificate", around), _pem(table, "key", around)
+    table.done({"cert": "certificate", "chain": "certificate", "private_key": "key"})
+    return TlsFiles(certificate, key), False
+
+
+def _pem(table: Section, name: str, around: Surroundings) -> str:
+    text = table.text(name)
+    if text is None:
+        if not table.has(name):
+            table.fault(name, "is missing", "A PEM file")
+        return ""
+    path = around.file(text)
+    if around.secrets == "skip":
+        return str(path)
+    try:
+        with path.open("rb"):
+            mode = path.stat().st_mode
+    except OSError as error:
+        table.fault(name, f"cannot be read ({type(error).__name__})",
+                    "Check its path and its mode")
+        return str(path)
+    if name == "key" and mode & 0o006:
+        table.fault(name, "may be read or written by every user of this machine", "chmod 0600 it")
+    return str(path)

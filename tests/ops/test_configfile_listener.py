@@ -1,0 +1,134 @@
+"""`[server]`, `[console]`, `[ops]`: addresses, TLS, and the range of every limit."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from relayd.ops.config import ServerConfig, TlsFiles
+from relayd.ops.configfile_credential import Secrets, Surroundings
+from relayd.ops.configfile_fault import Findings
+from relayd.ops.configfile_listener import INTEGERS, NUMBERS, read_private_listen, read_server
+from relayd.ops.configfile_section import Section
+
+
+def read(
+    folder: Path = Path("/"), secrets: Secrets = "resolve", **values: object,
+) -> tuple[ServerConfig, Findings]:
+    findings = Findings()
+    around = Surroundings({}, folder, secrets)
+    return read_server(Section(values, ("server",), findings), around), findings
+
+
+def test_defaults_are_those_of_config() -> None:
+    server, findings = read()
+    assert server == ServerConfig() and not findings.faults and not findings.warnings
+
+
+def test_every_number_of_server_config_has_a_range() -> None:
+    numbers = {f.name for f in fields(ServerConfig) if isinstance(f.default, (int, float))}
+    assert numbers - {"tls_terminated"} == INTEGERS.keys() | NUMBERS.keys()
+
+
+@pytest.mark.parametrize("name", sorted(INTEGERS | NUMBERS))
+def test_ranges(name: str) -> None:
+    low, high = (INTEGERS | NUMBERS)[name]
+    for value in (low, high):
+        server, findings = read(**{name: value})
+        assert getattr(server, name) == value and not findings.faults
+    for value in (low - 1, high + 1):
+        server, findings = read(**{name: value})
+        assert getattr(server, name) == getattr(ServerConfig(), name)
+        assert [fault.key for fault in findings.faults] == [f"server.{name}"]
+
+
+@pytest.mark.parametrize(("listen", "tls", "faults", "warnings"), [
+    (["127.0.0.1:1", "[::1]:1", "unix:/run/a"], None, 0, 0),
+    (["0.0.0.0:1"], None, 1, 0),
+    (["127.0.0.1:1", "[::]:1", "10.0.0.1:1"], None, 2, 0),
+    (["0.0.0.0:1"], "terminated", 0, 0),
+    (["systemd"], None, 0, 1),
+    (["systemd"], "terminated", 0, 0),
+    (["0.0.0.0:1"], "yes", 1, 0),
+    (["0.0.0.0:1"], True, 1, 0),
+    (["127.0.0.1:1", "127.0.0.1:1"], None, 1, 0),
+    (["127.0.0.1:0", "127.0.0.1:0"], None, 0, 0),
+    ([], None, 1, 0),
+    (["nonsense"], None, 1, 0),
+])
+def test_clear_text(listen: list[str], tls: object, faults: int, warnings: int) -> None:
+    values = {"listen": listen} | ({} if tls is None else {"tls": tls})
+    server, findings = read(**values)
+    assert (len(findings.faults), len(findings.warnings)) == (faults, warnings), findings
+    assert server.tls_terminated is (tls == "terminated")
+
+
+def test_clear_text_fault_names_the_item_and_the_ways_out() -> None:
+    [fault] = read(listen=["127.0.0.1:1", "0.0.0.0:1"])[1].faults
+    assert fault.key == "server.listen[1]"
+    assert "terminated" in fault.remedy and "certificate" in fault.remedy
+
+
+def tls_files(folder: Path, mode: int) -> dict[str, str]:
+    for name in ("tls.crt", "tls.key"):
+        (folder / name).write_text("x")
+        (folder / name).chmod(mode)
+    return {"certificate": "tls.crt", "key": "tls.key"}
+
+
+def test_tls_files(tmp_path: Path) -> None:
+    server, findings = read(tmp_path, listen=["[::]:1"], tls=tls_files(tmp_path, 0o600))
+    assert not findings.faults
+    assert server.tls == TlsFiles(str(tmp_path / "tls.crt"), str(tmp_path / "tls.key"))
+
+
+def test_tls_key_that_everybody_reads(tmp_path: Path) -> None:
+    [fault] = read(tmp_path, tls=tls_files(tmp_path, 0o644))[1].faults
+    assert fault.key == "server.tls.key" and fault.remedy == "chmod 0600 it"
+
+
+@pytest.mark.parametrize(("tls", "keys"), [
+    ({}, ["server.tls.certificate", "server.tls.key"]),
+    ({"certificate": "none", "key": "none"}, ["server.tls.certificate", "server.tls.key"]),
+    ({"cert": "none", "key": 1}, ["server.tls.certificate", "server.tls.cert", "server.tls.key"]),
+])
+def test_tls_faults(tls: dict[str, object], keys: list[str], tmp_path: Path) -> None:
+    assert sorted(f.key for f in read(tmp_path, tls=tls)[1].faults) == sorted(keys)
+
+
+def test_skip_opens_no_file(tmp_path: Path) -> None:
+    _, findings = read(tmp_path, "skip", tls={"certificate": "none", "key": "none"})
+    assert not findings.faults
+
+
+def test_lists() -> None:
+    server, findings = read(trusted_proxies=["10.0.0.0/8"], cors_origins=["https://a.example"])
+    assert server.trusted_proxies == ("10.0.0.0/8",) and not findings.faults
+    assert server.cors_origins == ("https://a.example",)
+    _, findings = read(trusted_proxies=["10.0.0.1/8"], cors_origins=["a.example"])
+    assert [f.key for f in findings.faults] == [
+        "server.trusted_proxies[0]", "server.cors_origins[0]"]
+
+
+def test_unknown_key() -> None:
+    assert read(bind="127.0.0.1:1")[1].faults[0].remedy == "Did you mean 'listen'?"
+
+
+@pytest.mark.parametrize(("values", "listen", "faults"), [
+    ({}, "127.0.0.1:9", 0),
+    ({"listen": "[::1]:1"}, "[::1]:1", 0),
+    ({"listen": "unix:/run/ops"}, "unix:/run/ops", 0),
+    ({"listen": "0.0.0.0:1"}, "0.0.0.0:1", 1),
+    ({"listen": "0.0.0.0:1", "tls": "terminated"}, "0.0.0.0:1", 0),
+    ({"listen": "0.0.0.0:1", "tls": {"key": "k"}}, "0.0.0.0:1", 1),
+    ({"listen": "systemd"}, "127.0.0.1:9", 1),
+    ({"listen": "x"}, "127.0.0.1:9", 1),
+    ({"listen": ["127.0.0.1:1"]}, "127.0.0.1:9", 1),
+    ({"port": 1}, "127.0.0.1:9", 1),
+])
+def test_private_listen(values: dict[str, object], listen: str, faults: int) -> None:
+    findings = Findings()
+    assert read_private_listen(Section(values, ("ops",), findings), "127.0.0.1:9") == listen
+    assert len(findings.faults) == faults
