@@ -1,0 +1,39 @@
+"""Rollups add up what the records say, apart by key."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relayd.core.rollup import SUM_FIELDS, RollupKey, Sums, hour_of, rollups
+from relayd.core.timestamp import HOUR_MS
+from tests.fakes.records import START_MS, call_record
+
+
+def test_one_record_is_its_own_sum() -> None:
+    record = call_record(model=None, provider=None, amount_nano=5)
+    key = RollupKey(START_MS, "acct_1", "key_1", "", "", "USD")
+    assert rollups([record]) == {key: Sums(1, 100, 20, 50, 3, 7, 2, 1, 5)}
+
+
+def test_the_sums_are_every_field_after_the_count() -> None:
+    assert Sums._fields == ("calls", *SUM_FIELDS)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3 * HOUR_MS), st.sampled_from("ab"),
+                          st.integers(0, 2 ** 40))))
+def test_every_record_counts_once(calls: list[tuple[int, str, int]]) -> None:
+    records = [call_record(started_at_ms=START_MS + offset, account=account, input_tokens=tokens)
+               for offset, account, tokens in calls]
+    sums = rollups(records)
+    assert sum(value.calls for value in sums.values()) == len(calls)
+    for account in "ab":
+        mine = [value for key, value in sums.items() if key.account == account]
+        assert sum(value.input_tokens for value in mine) == sum(
+            tokens for _, who, tokens in calls if who == account)
+    assert all(key.hour_ms % HOUR_MS == 0 for key in sums)
+
+
+@given(st.integers(0, 2 ** 45))
+def test_an_hour_holds_its_times(unix_ms: int) -> None:
+    assert hour_of(unix_ms) <= unix_ms < hour_of(unix_ms) + HOUR_MS

@@ -1,0 +1,67 @@
+"""ULIDs: format and order, against a plain encoding of the specification."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relayd.core.ulid import ALPHABET, ENTROPY_BLOCK_BYTES, Ulids, ulid
+
+TIMES = st.integers(0, 2 ** 48 - 1)
+RANDOM = st.binary(min_size=10, max_size=10)
+
+
+def plain(unix_ms: int, random80: bytes) -> str:
+    value = unix_ms << 80 | int.from_bytes(random80, "big")
+    return "".join(ALPHABET[value >> shift & 31] for shift in range(125, -1, -5))
+
+
+@given(TIMES, RANDOM)
+def test_is_crockford_base_32_of_128_bits(unix_ms: int, random80: bytes) -> None:
+    assert ulid(unix_ms, random80) == plain(unix_ms, random80)
+
+
+@given(TIMES, TIMES, RANDOM, RANDOM)
+def test_sorts_by_time(one_ms: int, other_ms: int, one: bytes, other: bytes) -> None:
+    first, second = ulid(one_ms, one), ulid(other_ms, other)
+    assert (first < second) == ((one_ms, one) < (other_ms, other))
+
+
+@pytest.mark.parametrize("unix_ms, random80", [(-1, bytes(10)), (2 ** 48, bytes(10)),
+                                               (0, bytes(9)), (0, bytes(11))])
+def test_refuses_what_does_not_fit(unix_ms: int, random80: bytes) -> None:
+    with pytest.raises(AssertionError):
+        ulid(unix_ms, random80)
+
+
+@given(st.lists(st.integers(0, 5), min_size=2, max_size=50), st.sampled_from([b"\x00", b"\xff"]))
+def test_ids_of_a_process_only_grow(ticks: list[int], filler: bytes) -> None:
+    """Whatever the clock does, and where the random part is all ones and overflows."""
+    times = iter(ticks)
+    make = Ulids(lambda: next(times), lambda size: filler * size)
+    ids = [make() for _ in ticks]
+    assert all(one < other for one, other in pairwise(ids))
+
+
+def test_a_millisecond_counts_up_by_one() -> None:
+    make = Ulids(lambda: 7, bytes)
+    assert [make(), make()] == [ulid(7, bytes(10)), ulid(7, bytes(9) + b"\x01")]
+
+
+def test_entropy_is_drawn_in_blocks_and_never_used_twice() -> None:
+    drawn: list[int] = []
+
+    def entropy(size: int) -> bytes:
+        drawn.append(size)
+        return b"".join(number.to_bytes(2, "big") for number in range(size // 2))
+
+    times = iter(range(1000))
+    make = Ulids(lambda: next(times), entropy)
+    per_block = ENTROPY_BLOCK_BYTES // 10
+    tails = {make()[10:] for _ in range(per_block)}
+    assert drawn == [ENTROPY_BLOCK_BYTES] and len(tails) == per_block
+    make()
+    assert drawn == [ENTROPY_BLOCK_BYTES] * 2

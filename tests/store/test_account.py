@@ -1,0 +1,60 @@
+"""Accounts as rows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from relayd.core.account import Account
+from relayd.core.errors import RelayError
+from relayd.store import account
+from relayd.store.db import Database
+from relayd.store.directory import StoreError
+
+ANN = Account("acct_1", "Ann@Example.org", "Ann", "active", 5)
+BOB = Account("acct_2", "bob@example.org", None, "suspended", 6)
+
+
+async def test_rows_come_back_as_they_went(db: Database) -> None:
+    async with db.writing() as transaction:
+        await account.insert(transaction, BOB)
+        await account.insert(transaction, ANN)
+    async with db.reading() as transaction:
+        assert await account.listing(transaction) == [ANN, BOB]
+        assert await account.find(transaction, "acct_1") == ANN
+        assert await account.find(transaction, " aNN@example.ORG ") == ANN
+        assert await account.find(transaction, "acct_3") is None
+        assert await account.get(transaction, "bob@example.org") == BOB
+        with pytest.raises(RelayError) as caught:
+            await account.get(transaction, "nobody@example.org")
+    assert caught.value.code == "account_not_found"
+
+
+async def test_an_address_in_another_case_is_the_same(db: Database) -> None:
+    with pytest.raises(StoreError) as caught:
+        async with db.writing() as transaction:
+            await account.insert(transaction, ANN)
+            await account.insert(transaction, replace(BOB, email="ANN@example.org"))
+    assert caught.value.code == "store_refused"
+
+
+async def test_update_writes_every_column_that_may_change(db: Database) -> None:
+    changed = replace(ANN, email="ann@new.example", name="A.", state="suspended")
+    async with db.writing() as transaction:
+        await account.insert(transaction, ANN)
+        await account.update(transaction, changed)
+        assert await account.find(transaction, "ann@new.example") == changed
+        assert await account.find(transaction, "ann@example.org") is None
+
+
+@pytest.mark.parametrize("account_row", [
+    replace(ANN, state="erased"), replace(ANN, email=None, name=None),
+    replace(ANN, email=None, state="erased"), replace(ANN, state="gone"),  # type: ignore[arg-type]
+])
+async def test_states_that_contradict_the_row_are_refused(
+    db: Database, account_row: Account
+) -> None:
+    with pytest.raises(StoreError):
+        async with db.writing() as transaction:
+            await account.insert(transaction, account_row)

@@ -1,0 +1,82 @@
+"""API keys as rows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from relayd.core.account import Account
+from relayd.core.key import ApiKey
+from relayd.core.snapshot import KeyGrant
+from relayd.store import account, key
+from relayd.store.db import Database
+from relayd.store.directory import StoreError
+from relayd.store.transaction import Transaction
+
+ONE = ApiKey("key_1", "acct_1", "laptop", "sk-relayd-...abcd", "editor", ("a", "claude-*"),
+             "active", 5, 99)
+TWO = ApiKey("key_2", "acct_2", "server", "sk-relayd-...efgh", None, None, "active", 6, None)
+
+
+async def fill(transaction: Transaction) -> None:
+    await account.insert(transaction, Account("acct_1", "a@b", None, "active", 0))
+    await account.insert(transaction, Account("acct_2", "c@d", None, "suspended", 0))
+    await key.insert(transaction, ONE, b"1" * 32)
+    await key.insert(transaction, TWO, b"2" * 32)
+
+
+async def granted(transaction: Transaction) -> dict[bytes, KeyGrant]:
+    found: dict[bytes, KeyGrant] = {}
+    async for batch in key.grants(transaction):
+        found |= batch
+    return found
+
+
+async def test_rows_come_back_as_they_went(db: Database) -> None:
+    async with db.writing() as transaction:
+        await fill(transaction)
+    async with db.reading() as transaction:
+        assert await key.listing(transaction) == [ONE, TWO]
+        assert await key.listing(transaction, "acct_2") == [TWO]
+        assert await key.find(transaction, "key_1") == ONE
+        assert await key.find(transaction, "key_3") is None
+        assert await key.find_by_digest(transaction, b"2" * 32) == TWO
+        assert await key.find_by_digest(transaction, b"3" * 32) is None
+
+
+async def test_grants_are_what_the_relay_must_know(db: Database) -> None:
+    async with db.writing() as transaction:
+        await fill(transaction)
+        assert await granted(transaction) == {
+            b"1" * 32: KeyGrant("key_1", "acct_1", "editor", frozenset({"a", "claude-*"}), 99,
+                                suspended=False),
+            b"2" * 32: KeyGrant("key_2", "acct_2", None, None, None, suspended=True),
+        }
+        await key.update(transaction, replace(ONE, state="revoked"))
+        await account.update(transaction, Account("acct_2", None, None, "erased", 0))
+        assert await granted(transaction) == {}
+
+
+async def test_update_writes_what_may_change(db: Database) -> None:
+    changed = replace(ONE, name="x", app=None, state="revoked", expires_at_ms=7)
+    async with db.writing() as transaction:
+        await fill(transaction)
+        await key.update(transaction, changed)
+        assert await key.find(transaction, "key_1") == changed
+
+
+@pytest.mark.parametrize("wrong, digest", [
+    (replace(ONE, id="key_3"), b"1" * 32), (replace(ONE, id="key_3"), b"short"),
+    (replace(ONE, id="key_3", account="acct_9"), b"3" * 32),
+    (replace(ONE, id="key_3", replaces="key_9"), b"3" * 32),
+])
+async def test_rows_that_break_a_rule_are_refused(
+    db: Database, wrong: ApiKey, digest: bytes
+) -> None:
+    with pytest.raises(StoreError) as caught:
+        async with db.writing() as transaction:
+            await fill(transaction)
+            await key.insert(transaction, wrong, digest)
+            # references are checked at the latest when the transaction ends
+    assert caught.value.code == "store_refused"

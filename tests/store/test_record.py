@@ -1,0 +1,94 @@
+"""Call records as rows: once each, all columns, in order."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relayd.core.record import CallRecord
+from relayd.store import record as store_record
+from relayd.store.db import Database
+from relayd.store.directory import StoreError
+from relayd.store.record import CallFilter
+from relayd.store.transaction import BATCH_ROWS
+from tests.fakes.records import START_MS, call_record
+
+
+async def everything(db: Database, wanted: CallFilter = CallFilter()) -> list[CallRecord]:
+    found: list[CallRecord] = []
+    async with db.reading() as transaction:
+        while page := await store_record.page(transaction, wanted, found[-1] if found else None):
+            found += page
+    return found
+
+
+def distinct_record() -> CallRecord:
+    """Every field has a value of its own, so that no two columns can be swapped unseen."""
+    integers = (name for name in CallRecord.__struct_fields__ if name.endswith("tokens"))
+    return call_record(
+        **{name: 1000 + index for index, name in enumerate(integers)}, attempts=3, status=207,
+        amount_nano=2 ** 53, app="editor", error="upstream_reset", provider_model="sent",
+        first_byte_ms=1.001, duration_ms=86_400_000.5, outcome="provider_truncated",
+    )
+
+
+async def test_every_column_comes_back(db: Database) -> None:
+    bare = call_record(**{name: None for name in (
+        "app", "model", "provider", "provider_model", "error", "counted_input_tokens",
+        "counted_output_tokens", "first_byte_ms", "duration_ms")}, stream=False, status=0)
+    records = [bare, distinct_record()]
+    async with db.writing() as transaction:
+        assert await store_record.insert(transaction, records) == records
+    assert await everything(db) == records
+
+
+async def test_posting_twice_changes_nothing(db: Database) -> None:
+    first, second = call_record(), call_record()
+    changed = msgspec.structs.replace(first, input_tokens=999)
+    async with db.writing() as transaction:
+        assert await store_record.insert(transaction, [first, changed, first]) == [first]
+        assert await store_record.insert(transaction, [changed, second]) == [second]
+        assert await store_record.insert(transaction, []) == []
+    assert await everything(db) == [first, second]
+
+
+async def test_pages_follow_each_other_without_gap_or_repeat(db: Database) -> None:
+    records = [call_record(started_at_ms=START_MS + n // 7) for n in range(2 * BATCH_ROWS + 1)]
+    async with db.writing() as transaction:
+        await store_record.insert(transaction, reversed(records))
+    assert await everything(db) == records
+
+
+@pytest.mark.parametrize("wanted, expected", [
+    (CallFilter(), "abcd"), (CallFilter(account="x"), "bd"), (CallFilter(account="nobody"), ""),
+    (CallFilter(since_ms=START_MS + 1), "bcd"), (CallFilter(until_ms=START_MS + 1), "a"),
+    (CallFilter("x", START_MS + 1, START_MS + 3), "b"),
+])
+async def test_filters(db: Database, wanted: CallFilter, expected: str) -> None:
+    async with db.writing() as transaction:
+        await store_record.insert(transaction, [
+            call_record(started_at_ms=START_MS + n, model=name, account="yxyx"[n])
+            for n, name in enumerate("abcd")])
+    assert "".join(record.model or "" for record in await everything(db, wanted)) == expected
+
+
+@pytest.mark.parametrize("change", [
+    {"input_tokens": -1}, {"counted_input_tokens": -1}, {"amount_nano": 2 ** 53 + 1},
+    {"status": 1000}, {"started_at_ms": -1}, {"output_tokens": 2 ** 63}, {"model": "\ud800"},
+    {"duration_ms": -1.0},
+])
+async def test_nonsense_is_refused(db: Database, change: dict[str, object]) -> None:
+    with pytest.raises(StoreError) as caught:
+        async with db.writing() as transaction:
+            await store_record.insert(transaction, [call_record(**change)])
+    assert caught.value.code == "store_refused"
+
+
+@given(st.none() | st.text(max_size=3), st.integers(0, 9), st.none() | st.integers(0, 9))
+def test_conditions_have_a_value_for_each_mark(
+    account: str | None, since_ms: int, until_ms: int | None
+) -> None:
+    sql, values = CallFilter(account, since_ms, until_ms).conditions()
+    assert sql.count("?") == len(values)

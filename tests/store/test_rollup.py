@@ -1,0 +1,87 @@
+"""Rollups as rows: totals are those of the records, wherever the period begins and ends."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from relayd.core.record import CallRecord
+from relayd.core.rollup import SUM_FIELDS, Sums, rollups
+from relayd.core.timestamp import HOUR_MS
+from relayd.store import record as store_record
+from relayd.store import rollup
+from relayd.store.db import Database, open_database
+from relayd.store.record import CallFilter
+from relayd.store.rollup import Total
+from tests.fakes.records import START_MS, call_record
+
+
+def expected(records: list[CallRecord], wanted: CallFilter) -> list[Total]:
+    sums: dict[tuple[str, str | None, str], list[int]] = defaultdict(lambda: [0] * 9)
+    for record in records:
+        if wanted.account in (None, record.account) and wanted.since_ms <= record.started_at_ms:
+            if wanted.until_ms is None or record.started_at_ms < wanted.until_ms:
+                mine = sums[record.account, record.model, record.currency]
+                for index, name in enumerate(SUM_FIELDS, 1):
+                    mine[index] += getattr(record, name)
+                mine[0] += 1
+    ordered = sorted(sums.items(), key=lambda item: [part or "" for part in item[0]])
+    return [Total(*key, Sums(*value)) for key, value in ordered]
+
+
+async def post(db: Database, records: list[CallRecord]) -> None:
+    async with db.writing() as transaction:
+        await store_record.insert(transaction, records)
+        await rollup.add(transaction, rollups(records))
+
+
+async def test_totals_are_those_of_the_records(tmp_path: Path) -> None:
+    dice = random.Random(7)
+    records = [
+        call_record(started_at_ms=START_MS + dice.randrange(4 * HOUR_MS),
+                    account=dice.choice("ab"), model=dice.choice(["m", "n", None]),
+                    currency=dice.choice(["USD", "EUR"]), amount_nano=dice.randrange(1000))
+        for _ in range(500)
+    ]
+    db = await open_database(tmp_path / "store")
+    await post(db, records[:250])
+    await post(db, records[250:])
+    moments = [0, START_MS, START_MS + 1, START_MS + HOUR_MS - 1, START_MS + HOUR_MS,
+               START_MS + HOUR_MS + 77, START_MS + 3 * HOUR_MS, START_MS + 9 * HOUR_MS]
+    async with db.reading() as transaction:
+        for since_ms in moments:
+            for until_ms in [*(m for m in moments if m >= since_ms), None]:
+                wanted = CallFilter(dice.choice([None, "a"]), since_ms, until_ms)
+                assert await rollup.totals(transaction, wanted) == expected(records, wanted)
+    await db.close()
+
+
+async def test_whole_hours_come_from_the_rollups_alone(db: Database) -> None:
+    """So that totals over a year do not read a year of records."""
+    await post(db, [call_record()])
+    async with db.writing() as transaction:
+        await transaction.run("DELETE FROM call_records")
+        found = await rollup.totals(transaction, CallFilter(since_ms=START_MS))
+    assert [total.sums.calls for total in found] == [1]
+
+
+@pytest.mark.parametrize("tamper, stored, computed", [
+    ("UPDATE rollups SET input_tokens = input_tokens + 1", 101, 100),
+    ("DELETE FROM rollups", None, 100),
+    ("DELETE FROM call_records", 100, None),
+    ("UPDATE call_records SET input_tokens = 7", 100, 7),
+])
+async def test_differences_are_found(
+    db: Database, tamper: str, stored: int | None, computed: int | None
+) -> None:
+    await post(db, [call_record()])
+    async with db.writing() as transaction:
+        assert await rollup.differences(transaction) == []
+        await transaction.run(tamper)
+        [found] = await rollup.differences(transaction)
+    assert (found.stored and found.stored.input_tokens) == stored
+    assert (found.computed and found.computed.input_tokens) == computed
+    assert found.key.hour_ms == START_MS and found.key.account == "acct_1"

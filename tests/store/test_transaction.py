@@ -1,0 +1,73 @@
+"""Errors of SQLite arrive as one kind, without values; answers come as tuples."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+import traceback
+from pathlib import Path
+
+import pytest
+
+from relayd.store.db import Database
+from relayd.store.directory import StoreError
+from relayd.store.transaction import BATCH_ROWS, mapped
+
+NOTE = "INSERT INTO meta (name, value) VALUES (?, ?)"
+
+
+async def test_answers(db: Database) -> None:
+    async with db.writing() as transaction:
+        assert await transaction.run(NOTE, ("a", "1")) == 1
+        assert await transaction.many(NOTE, [("b", "2"), ("c", "3")]) == 2
+        found = "SELECT name, value FROM meta WHERE name < 'd' ORDER BY name"
+        assert await transaction.rows(found) == [("a", "1"), ("b", "2"), ("c", "3")]
+        assert await transaction.row(found) == ("a", "1")
+        assert await transaction.row("SELECT name FROM meta WHERE name = ?", ("x",)) is None
+
+
+async def test_large_answers_come_in_batches(db: Database) -> None:
+    async with db.writing() as transaction:
+        await transaction.many(NOTE, [(f"n{n:05}", "") for n in range(BATCH_ROWS + 1)])
+        found = "SELECT name FROM meta WHERE name LIKE 'n%' ORDER BY name"
+        sizes = [len(batch) async for batch in transaction.batches(found)]
+    assert sizes == [BATCH_ROWS, 1]
+
+
+@pytest.mark.parametrize("sql, values, code", [
+    (NOTE, ("secret_mark", "canary-value"), "store_refused"),
+    (NOTE, (None, "canary-value"), "store_refused"),
+    ("INSERT INTO counters VALUES ('canary-value', ?)", (-1,), "store_refused"),
+    ("INSERT INTO counters VALUES ('canary-value', ?)", ("text",), "store_refused"),
+    ("INSERT INTO counters VALUES ('canary-value', ?)", (2 ** 63,), "store_refused"),
+    (NOTE, ("canary-value", "\ud800"), "store_refused"),
+    ("SELECT canary-value FROM nowhere", (), "store_failed"),
+    (NOTE, ("canary-value",), "store_failed"),
+])
+async def test_errors_have_a_code_and_no_values(
+    db: Database, sql: str, values: tuple[object, ...], code: str
+) -> None:
+    with pytest.raises(StoreError) as caught:
+        async with db.writing() as transaction:
+            await transaction.run(sql, values)
+    assert caught.value.code == code
+    told = "".join(traceback.format_exception(caught.value))
+    assert "canary-value" not in told
+
+
+async def test_a_file_that_is_no_database_is_called_damaged(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"not a database" * 100)
+    connection = sqlite3.connect(tmp_path / "file")
+    with pytest.raises(StoreError) as caught, mapped():
+        connection.execute("SELECT * FROM sqlite_master")
+    connection.close()
+    assert caught.value.code == "store_damaged"
+
+
+@pytest.mark.parametrize("error, code", [
+    (PermissionError(), "store_permission"), (OSError(errno.ENOSPC, ""), "store_failed"),
+])
+def test_errors_of_files(error: OSError, code: str) -> None:
+    with pytest.raises(StoreError) as caught, mapped():
+        raise error
+    assert caught.value.code == code
