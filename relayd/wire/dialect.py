@@ -6,6 +6,7 @@ Law: a dialect is a table. A provider that speaks a known API is a row of config
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -99,6 +100,15 @@ _CALLS: Final = {
     path: Target("call", endpoint.api, endpoint)
     for path, endpoint in {**_ALIASES, **_POSTS}.items()
 }
+
+
+def suggested_api(fields: Mapping[bytes, bytes], query: str) -> Api:
+    """The API that a request's headers speak where its path alone does not say (GET /v1/models)."""
+    if b"anthropic-version" in fields:
+        return "anthropic"
+    if b"x-goog-api-key" in fields or query.startswith("key=") or "&key=" in query:
+        return "gemini"
+    return "openai"
 
 
 def target_of(path: str, api: Api) -> Target:

@@ -18,7 +18,7 @@ from relayd.core.errors import RelayError
 _FIELDS: Final = re.compile(
     rb"\r\n(host|authorization|x-api-key|api-key|x-goog-api-key|content-length|transfer-encoding"
     rb"|content-type|content-encoding|expect|connection|upgrade|origin|sec-websocket-key"
-    rb"|access-control-request-method|anthropic-version|anthropic-beta|openai-beta"
+    rb"|access-control-request-headers|anthropic-version|anthropic-beta|openai-beta"
     rb"|x-forwarded-for):[ \t]*([^\r]*)",
     re.IGNORECASE,
 )
@@ -74,13 +74,14 @@ _NOTHING: Final = _Nothing()
 class PartialHead:
     """Watches a head that arrives in pieces, so that garbage is refused before it ends."""
 
-    __slots__ = ("_parser",)
+    __slots__ = ("_parser", "_seen")
 
     def __init__(self) -> None:
         self._parser = httptools.HttpRequestParser(_NOTHING)
+        self._seen = 0
 
-    def feed(self, data: bytes, whole: bytes, limits: HeadLimits) -> None:
-        """`data` is what is new, `whole` all that has come; raises what is wrong with it already."""
+    def feed(self, whole: bytes, limits: HeadLimits) -> None:
+        """`whole` is all that has come of the head so far; raises what is wrong with it already."""
         if len(whole) > limits.head_bytes_max:
             raise RelayError("head_too_large", close=True)
         line, ended, _ = whole.partition(b"\r\n")
@@ -91,11 +92,12 @@ class PartialHead:
         elif not _START.fullmatch(line):
             raise RelayError("bad_http", close=True)
         try:
-            self._parser.feed_data(data)
+            self._parser.feed_data(whole[self._seen:])
         except httptools.HttpParserUpgrade:
             pass
         except httptools.HttpParserError:
             raise RelayError("bad_http", close=True) from None
+        self._seen = len(whole)
 
 
 def read_head(raw: bytes, limits: HeadLimits) -> RequestHead:
@@ -115,6 +117,8 @@ def read_head(raw: bytes, limits: HeadLimits) -> RequestHead:
         raise RelayError("bad_http", close=True) from None
     fields = _fields(raw, line_end)
     _check_host(fields, minor)
+    if fields.get(b"expect", b"100-continue").lower() != b"100-continue":
+        raise RelayError("expectation_failed", close=True)
     length, chunked = _framing(fields, minor)
     path, query = _target(target, method)
     return RequestHead(method, path, query, minor, fields, parser.should_keep_alive(),

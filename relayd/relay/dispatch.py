@@ -1,0 +1,181 @@
+"""Dispatch: chooses deployments, sends the request, returns at the first head of a reply.
+
+Law: nothing is sent again once a byte of a reply has gone to the client; before that only what is
+safe: a connection that could not be made, and a kept connection that the provider had closed before
+it said anything (RFC 9110 section 9.2.2).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from relayd.core.errors import RelayError
+from relayd.core.exchange import Phase
+from relayd.core.provider import Provider
+from relayd.core.record import MODEL_UNKNOWN
+from relayd.core.route import Deployment, order
+from relayd.core.snapshot import KeyGrant
+from relayd.ops.tasks import PAUSE
+from relayd.relay.exchange import ClientLeft, Exchange
+from relayd.relay.pool import Pool
+from relayd.relay.receive import feed_upload
+from relayd.relay.upstream import Attempt, UpstreamConnection
+from relayd.wire.body import write
+
+if TYPE_CHECKING:
+    from relayd.relay.plane import Plane
+
+UNSENT: Final = frozenset({"upstream_connect", "upstream_tls", "upstream_busy"})
+"""Errors after which the next deployment is tried: the request has not been sent."""
+
+
+def allowed(grant: KeyGrant, model: str) -> bool:
+    """Whether a key may use a model; a name in its list may end with `*`."""
+    models = grant.models
+    if models is None or model in models:
+        return True
+    return any(m.endswith("*") and model.startswith(m[:-1]) for m in models)
+
+
+class Dispatcher:
+    """Sends exchanges upstream."""
+
+    def __init__(self, plane: Plane) -> None:
+        self._plane = plane
+
+    def plan(self, exchange: Exchange, model: str) -> list[tuple[Deployment, Provider]]:
+        """The deployments to try, in order; raises unknown_model or model_not_allowed."""
+        plane = self._plane
+        route = plane.routes.find(model)
+        if route is None:
+            exchange.model = MODEL_UNKNOWN
+            raise RelayError("unknown_model", param="model")
+        exchange.model = model
+        assert exchange.grant is not None
+        if not allowed(exchange.grant, model):
+            raise RelayError("model_not_allowed", param="model")
+        providers = plane.providers
+        api = exchange.target.api
+        usable = [d for d in route.deployments if providers[d.provider].dialect == api]
+        if not usable:
+            raise RelayError("unknown_model", param="model")
+        dice = plane.dice() if len(usable) > 1 else 0.0
+        return [(d, providers[d.provider]) for d in order(usable, dice)]
+
+    async def send(self, exchange: Exchange, plan: list[tuple[Deployment, Provider]]) -> Attempt:
+        """Tries the plan in order; returns the attempt whose reply's head has come."""
+        error = RelayError("upstream_connect")
+        for deployment, provider in plan:
+            try:
+                return await self._try(exchange, deployment, provider)
+            except RelayError as failed:
+                if failed.code not in UNSENT:
+                    raise
+                error = failed
+        raise error
+
+    async def _try(
+        self, exchange: Exchange, deployment: Deployment, provider: Provider
+    ) -> Attempt:
+        model = deployment.model or exchange.model
+        assert model is not None
+        exchange.provider = provider.name
+        exchange.provider_model = model
+        exchange.move(Phase.DISPATCHED)
+        pool = self._plane.pools[provider.name]
+        fresh = False
+        while True:
+            connection = None if fresh else pool.take()
+            if connection is None:
+                connection = await self._open(exchange, pool)
+            attempt = await self._request(exchange, provider, model, connection)
+            error = attempt.error
+            if error is None:
+                self._plane.metrics.attempt(provider.name, "head")
+                return attempt
+            self._plane.metrics.attempt(provider.name, error.code)
+            stale = attempt.reused and not attempt.touched and error.code == "upstream_reset"
+            if not stale or fresh or exchange.ask is None:
+                raise error
+            fresh = True
+
+    async def _open(self, exchange: Exchange, pool: Pool) -> UpstreamConnection:
+        opening = pool.open(exchange.wake)
+        exchange.deadline = 0.0  # the pool's own connect timeout applies
+        try:
+            while opening.connection is None and opening.error is None:
+                await PAUSE
+        except ClientLeft:
+            opening.abandon()
+            raise
+        if opening.connection is None:
+            assert opening.error is not None
+            exchange.attempts += 1
+            self._plane.metrics.attempt(pool.provider.name, opening.error.code)
+            raise opening.error
+        return opening.connection
+
+    async def _request(
+        self, exchange: Exchange, provider: Provider, model: str, connection: UpstreamConnection
+    ) -> Attempt:
+        plane = self._plane
+        exchange.attempts += 1
+        attempt = exchange.attempt = Attempt(exchange.wake)
+        exchange.deadline = plane.now() + provider.timeouts.first_byte
+        exchange.expire_code = "upstream_timeout"
+        if exchange.upload is not None:
+            await self._upload(exchange, attempt, provider, model, connection)
+        else:
+            ask = exchange.ask
+            assert ask is not None and exchange.target.endpoint is not None
+            body = write(ask, model, plane.pseudonyms(exchange, provider))
+            connection.begin(attempt, plane.heads.head(exchange, provider, model, len(body)) + body)
+            self._count(exchange, model, len(body))
+        while attempt.head is None and attempt.error is None:
+            await PAUSE
+        return attempt
+
+    def _count(self, exchange: Exchange, model: str, size: int) -> None:
+        """Counts the prompt while the provider thinks; once, whatever the number of attempts."""
+        counting = self._plane.counting
+        endpoint = exchange.target.endpoint
+        assert endpoint is not None and exchange.ask is not None and exchange.provider is not None
+        if exchange.prompt is not None or not counting.wanted(exchange.provider, model, endpoint):
+            return
+        encoding = counting.encoding(model)
+        exchange.counter = counting.text_counter(encoding)
+        exchange.encoding_exact = encoding.exact
+        exchange.prompt = counting.prompt(endpoint, exchange.ask.fields, size, encoding)
+
+    async def _upload(
+        self, exchange: Exchange, attempt: Attempt, provider: Provider, model: str,
+        connection: UpstreamConnection,
+    ) -> None:
+        """Sends a multipart body: whole if it is here, else as it arrives, with backpressure."""
+        upload = exchange.upload
+        assert upload is not None
+        heads = self._plane.heads
+        pieces = upload.take(model)
+        if upload.whole:
+            body = b"".join(pieces)
+            connection.begin(attempt, heads.head(exchange, provider, model, len(body)) + body)
+            return
+        connection.begin(attempt, heads.head(exchange, provider, model, None))
+        client = exchange.connection
+        while attempt.head is None and attempt.error is None:
+            for piece in pieces:
+                connection.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            if exchange.body_complete and upload.finished and not exchange.pieces:
+                connection.transport.write(b"0\r\n\r\n")
+                break
+            if connection.write_paused:
+                client.pause_reading()
+            else:
+                client.resume_reading()
+                client.invite_body()
+            await PAUSE
+            if not connection.write_paused or exchange.body_complete:
+                feed_upload(exchange)
+            pieces = upload.take(model)
+        client.resume_reading()
+        exchange.deadline = self._plane.now() + provider.timeouts.first_byte

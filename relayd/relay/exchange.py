@@ -1,0 +1,122 @@
+"""An exchange on the relay path: one request and its reply, with all that its story needs.
+
+Law: content (body pieces, the parsed body) lives here alone and is dropped as soon as its next form
+exists; nothing here is shown by a repr.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relayd.core.errors import RelayError
+from relayd.core.exchange import Phase, advance
+from relayd.core.snapshot import KeyGrant
+from relayd.core.usage import Outcome, Usage
+from relayd.ops.tasks import Story
+from relayd.wire.body import Ask
+from relayd.wire.dialect import Target
+from relayd.wire.http import RequestHead
+from relayd.wire.multipart import Upload
+
+if TYPE_CHECKING:
+    from relayd.relay.count import TextCounter
+    from relayd.relay.counting import PromptCount
+    from relayd.relay.listener import ClientConnection
+    from relayd.relay.stream import Stream
+    from relayd.relay.upstream import Attempt
+
+
+class ClientLeft(Exception):
+    """The client is gone; raised where the story waits."""
+
+
+class Exchange:
+    """State of one request. Times are monotonic seconds unless they say otherwise."""
+
+    __slots__ = (
+        "connection", "head", "target", "id", "started_at_ms", "started", "story", "phase",
+        "grant", "ask", "upload", "pieces", "body_bytes", "body_complete", "deadline",
+        "expire_code", "client_gone", "replied", "model", "provider", "provider_model", "stream",
+        "status", "outcome", "error", "attempts", "first_byte", "usage", "counter", "prompt",
+        "attempt", "copying", "seen_chunks", "last_heard", "dropped", "idle_seconds",
+        "encoding_exact", "keep_alive",
+    )
+
+    def __init__(
+        self, connection: ClientConnection, head: RequestHead, target: Target, call_id: str,
+        started_at_ms: int, started: float,
+    ) -> None:
+        self.connection = connection
+        self.head = head
+        self.target = target
+        self.id = call_id
+        self.started_at_ms = started_at_ms
+        self.started = started
+        self.story: Story | None = None
+        self.phase = Phase.RECEIVED
+        self.grant: KeyGrant | None = None
+        self.ask: Ask | None = None
+        self.upload: Upload | None = None
+        self.pieces: list[bytes] = []
+        self.body_bytes = 0
+        self.body_complete = False
+        self.deadline = 0.0
+        self.expire_code = "request_timeout"
+        self.client_gone = False
+        self.replied = False
+        self.model: str | None = None
+        self.provider: str | None = None
+        self.provider_model: str | None = None
+        self.stream = False
+        self.status = 0
+        self.outcome: Outcome = "refused"
+        self.error: str | None = None
+        self.attempts = 0
+        self.first_byte: float | None = None
+        self.usage: Usage | None = None
+        self.counter: TextCounter | None = None
+        self.prompt: PromptCount | None = None
+        self.attempt: Attempt | None = None
+        self.copying: Stream | None = None
+        self.seen_chunks = 0
+        self.last_heard = 0.0
+        self.idle_seconds = 0.0
+        self.encoding_exact = False
+        self.keep_alive = head.keep_alive
+        self.dropped: tuple[str, ...] = ()
+
+    def move(self, to: Phase) -> None:
+        """Advances the phase by the table of core/exchange.py."""
+        self.phase = advance(self.phase, to)
+
+    def wake(self) -> None:
+        """Lets the story look at the state again."""
+        if self.story is not None:
+            self.story.wake()
+
+    def interrupt(self, error: BaseException) -> None:
+        """Ends the story's wait with an error."""
+        if self.story is not None:
+            self.story.interrupt(error)
+
+    def fail(self, error: RelayError) -> None:
+        """Notes how the exchange ended; the outcome follows from whose fault it was."""
+        self.error = error.code
+        if error.kind.side == "upstream":
+            streaming = self.phase == Phase.STREAMING
+            self.outcome = "provider_truncated" if streaming else "provider_error"
+        elif self.phase < Phase.DISPATCHED:
+            self.outcome = "refused"
+        else:
+            self.outcome = "provider_truncated"
+
+    def leave(self) -> None:
+        """Notes that the client left; `status` stays what it got, 0 before any."""
+        self.outcome = "client_left"
+        self.error = "client_left"
+
+    def drop_body(self) -> None:
+        """Lets go of the request's content."""
+        self.pieces.clear()
+        self.ask = None
+        self.upload = None

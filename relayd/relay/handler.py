@@ -1,0 +1,109 @@
+"""The life of a request, one function: authenticate, receive, admit, dispatch, stream, settle.
+
+Every path leaves through `settle()`. A client may leave in any phase; nothing is sent again once a
+byte of a reply has gone to the client.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relayd.core.errors import RelayError
+from relayd.core.exchange import Phase
+from relayd.relay.authenticate import authenticate
+from relayd.relay.exchange import ClientLeft, Exchange
+from relayd.relay.receive import receive, receive_upload
+from relayd.wire.body import read
+from relayd.wire.dialect import Endpoint
+from relayd.wire.multipart import Upload
+
+if TYPE_CHECKING:
+    from relayd.relay.plane import Plane
+
+
+class Handler:
+    """Tells the story of every exchange."""
+
+    def __init__(self, plane: Plane) -> None:
+        self._plane = plane
+
+    async def handle(self, exchange: Exchange) -> None:
+        """Runs one exchange from its head to its record. Never raises."""
+        try:
+            await self._serve(exchange)
+        except RelayError as error:
+            exchange.fail(error)
+            self._tell(exchange, error)
+        except ClientLeft:
+            exchange.leave()
+            self._cancel(exchange)
+        except Exception as fault:  # the last line of defence: a defect of ours, told by its type
+            self._plane.logger.fault("exchange", fault)
+            error = RelayError("internal", close=True)
+            exchange.fail(error)
+            self._tell(exchange, error)
+        finally:
+            self._plane.settler.settle(exchange)
+            exchange.connection.finish(exchange, exchange.keep_alive)
+
+    async def _serve(self, exchange: Exchange) -> None:
+        plane = self._plane
+        if plane.local.before_key(exchange):
+            return
+        self._authenticate(exchange)
+        endpoint = exchange.target.endpoint
+        if endpoint is None or exchange.head.method == b"GET":
+            await plane.local.answer(exchange)
+            return
+        if exchange.head.method != b"POST":
+            raise RelayError("method_not_allowed")
+        model = await self._admit(exchange, endpoint)
+        plan = plane.dispatcher.plan(exchange, model)
+        exchange.move(Phase.ADMITTED)
+        attempt = await plane.dispatcher.send(exchange, plan)
+        await plane.streamer.copy(exchange, attempt)
+
+    def _authenticate(self, exchange: Exchange) -> None:
+        plane = self._plane
+        head = exchange.head
+        try:
+            exchange.grant = authenticate(
+                head.fields, head.query, plane.view.current, plane.pepper, exchange.started_at_ms)
+        except RelayError:
+            if exchange.target.kind == "none":
+                raise RelayError("not_found") from None
+            raise
+
+    async def _admit(self, exchange: Exchange, endpoint: Endpoint) -> str:
+        """Reads what is asked for; returns the model's name."""
+        plane = self._plane
+        limit = plane.server.max_body_bytes
+        policy = plane.body_policies[endpoint.api]
+        if endpoint.body == "multipart":
+            content_type = exchange.head.fields.get(b"content-type", b"")
+            upload = Upload(endpoint, content_type, policy, plane.boundary)
+            exchange.upload = upload
+            await receive_upload(exchange, limit)
+            exchange.stream = upload.stream
+            exchange.dropped = upload.dropped
+            if upload.model is None:
+                raise RelayError("missing_model", param="model")
+            return upload.model
+        raw = await receive(exchange, limit)
+        ask = exchange.ask = read(endpoint, raw, policy, exchange.target.model)
+        exchange.stream = ask.stream
+        exchange.dropped = ask.dropped
+        return ask.model
+
+    def _tell(self, exchange: Exchange, error: RelayError) -> None:
+        self._plane.replier.error(exchange, error)
+        self._cancel(exchange)
+
+    def _cancel(self, exchange: Exchange) -> None:
+        attempt = exchange.attempt
+        if attempt is None:
+            return
+        copying = exchange.copying
+        if copying is not None and exchange.usage is None and exchange.outcome == "client_left":
+            exchange.usage = copying.report(False).usage
+        attempt.cancel()

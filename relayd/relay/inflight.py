@@ -1,0 +1,54 @@
+"""What is under way: exchanges admitted and not settled, and the one sweep that ends what waits.
+
+No exchange has a timer of its own: a timer per call costs more than reading its body. The sweep runs
+`SWEEPS_PER_SECOND` times a second and compares deadlines and chunk counters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from relayd.core.errors import RelayError
+from relayd.relay.exchange import Exchange
+
+if TYPE_CHECKING:
+    from relayd.relay.plane import Plane
+
+SWEEPS_PER_SECOND: Final = 4
+
+
+class Sweep:
+    """Ends what has waited too long, keeps streams alive, closes idle connections."""
+
+    def __init__(self, plane: Plane) -> None:
+        self._plane = plane
+
+    async def run(self) -> None:
+        """Runs until cancelled."""
+        while True:
+            await asyncio.sleep(1 / SWEEPS_PER_SECOND)
+            self.once(self._plane.now())
+
+    def once(self, now: float) -> None:
+        """One pass over everything that may have waited too long."""
+        for exchange in list(self._plane.inflight):
+            self._look(exchange, now)
+        for connection in list(self._plane.connections):
+            if connection.exchange is None and connection.deadline <= now:
+                connection.expire()
+        for pool in self._plane.pools.values():
+            pool.sweep(now)
+
+    def _look(self, exchange: Exchange, now: float) -> None:
+        attempt = exchange.attempt
+        if attempt is not None and exchange.copying is not None:
+            if attempt.chunks != exchange.seen_chunks or attempt.paused:
+                exchange.seen_chunks = attempt.chunks
+                exchange.last_heard = now
+                exchange.deadline = now + exchange.idle_seconds
+            else:
+                exchange.copying.keep_alive(now, exchange.last_heard)
+        if exchange.deadline and exchange.deadline <= now:
+            exchange.deadline = 0.0
+            exchange.interrupt(RelayError(exchange.expire_code, close=True))

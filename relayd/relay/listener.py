@@ -1,0 +1,278 @@
+"""Client connections: bytes in, requests out in order; replies written with backpressure.
+
+Law: one exchange at a time on a connection. What a client pipelines behind it stays unparsed in a
+bounded buffer, and the socket is not read while that buffer is full.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from relayd.core.errors import RelayError
+from relayd.ops.tasks import Story
+from relayd.relay.exchange import ClientLeft, Exchange
+from relayd.wire.chunked import ChunkedReader
+from relayd.wire.dialect import suggested_api, target_of
+from relayd.wire.http import PartialHead, RequestHead, read_head
+
+if TYPE_CHECKING:
+    from relayd.relay.plane import Plane
+
+PIPELINED_BYTES_MAX: Final = 64 * 1024
+LINGER_SECONDS: Final = 2.0
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class ClientConnection(asyncio.Protocol):
+    """One connection of a client."""
+
+    __slots__ = ("plane", "transport", "exchange", "deadline", "lost", "write_paused",
+                 "_buffer", "_partial", "_left", "_chunked", "_consuming", "_read_paused",
+                 "_lingering", "_half_closed", "_continue_due", "_tls")
+
+    def __init__(self, plane: Plane, tls: bool) -> None:
+        self.plane = plane
+        self.transport: asyncio.Transport = None  # type: ignore[assignment]
+        self.exchange: Exchange | None = None
+        self.deadline = 0.0
+        self.lost = False
+        self.write_paused = False
+        self._buffer = b""
+        self._partial: PartialHead | None = None
+        self._left = 0
+        self._chunked: ChunkedReader | None = None
+        self._consuming = False
+        self._read_paused = False
+        self._lingering = False
+        self._half_closed = False
+        self._continue_due = False
+        self._tls = tls
+
+    # -- the transport's side -------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has connected."""
+        self.transport = transport  # type: ignore[assignment]
+        server = self.plane.server
+        self.transport.set_write_buffer_limits(high=server.write_buffer_bytes)
+        if len(self.plane.connections) >= server.connections_max or self.plane.draining:
+            self.transport.abort()
+            return
+        self.plane.connections.add(self)
+        self.deadline = self.plane.now() + server.header_seconds
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the client, in order."""
+        if self._lingering:
+            return
+        if self._buffer:
+            data = self._buffer + data
+            self._buffer = b""
+        self._consume(data)
+
+    def eof_received(self) -> bool:
+        """The client has sent all it will; a complete request is still answered (half-close)."""
+        exchange = self.exchange
+        if exchange is None:
+            return False
+        if not exchange.body_complete:
+            exchange.client_gone = True
+            exchange.interrupt(ClientLeft())
+            return False
+        self._half_closed = True
+        return not self._tls
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The connection is gone, whoever ended it."""
+        self.lost = True
+        self._buffer = b""
+        self.plane.connections.discard(self)
+        exchange = self.exchange
+        if exchange is not None:
+            exchange.client_gone = True
+            exchange.interrupt(ClientLeft())
+
+    def pause_writing(self) -> None:
+        """The client reads slowly: the provider is not read either."""
+        self.write_paused = True
+        if self.exchange is not None and self.exchange.attempt is not None:
+            self.exchange.attempt.pause()
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        self.write_paused = False
+        if self.exchange is not None and self.exchange.attempt is not None:
+            self.exchange.attempt.resume()
+
+    # -- reading --------------------------------------------------------------------------
+
+    def _consume(self, data: bytes) -> None:
+        self._consuming = True
+        try:
+            while data and not self._lingering and not self.lost:
+                exchange = self.exchange
+                if exchange is None:
+                    data = self._read_head(data)
+                elif exchange.body_complete:
+                    self._hold(data)
+                    break
+                else:
+                    data = self._read_body(exchange, data)
+        except RelayError as error:
+            self._refuse(error)
+        finally:
+            self._consuming = False
+
+    def _hold(self, data: bytes) -> None:
+        """Keeps what was sent behind the running exchange."""
+        self._buffer = data
+        if len(data) > PIPELINED_BYTES_MAX:
+            self.pause_reading()
+
+    def _read_head(self, data: bytes) -> bytes:
+        """Starts an exchange if a head is complete; returns what lies behind what was read."""
+        if data[0] in b"\r\n":
+            data = data.lstrip(b"\r\n")  # RFC 9112 section 2.2: empty lines before a request
+            if not data:
+                return data
+        end = data.find(b"\r\n\r\n")
+        limits = self.plane.head_limits
+        if end < 0:
+            if self._partial is None:
+                self._partial = PartialHead()
+                self.deadline = self.plane.now() + self.plane.server.header_seconds
+            self._partial.feed(data, limits)
+            self._buffer = data
+            return b""
+        self._partial = None
+        end += 4
+        head = read_head(data if len(data) == end else data[:end], limits)
+        return self._start(head, data[end:])
+
+    def _start(self, head: RequestHead, rest: bytes) -> bytes:
+        plane = self.plane
+        target = target_of(head.path, suggested_api(head.fields, head.query))
+        exchange = Exchange(self, head, target, plane.new_id(), plane.unix_ms(), plane.now())
+        self.exchange = exchange
+        self.deadline = 0.0
+        self._continue_due = head.fields.get(b"expect", b"").lower() == b"100-continue"
+        if head.chunked:
+            self._chunked = ChunkedReader()
+        else:
+            self._left = head.content_length or 0
+            exchange.body_complete = not self._left
+        if rest and not exchange.body_complete:
+            rest = self._read_body(exchange, rest)
+        exchange.deadline = exchange.started + plane.server.body_seconds
+        plane.inflight.add(exchange)
+        exchange.story = Story(plane.handler.handle(exchange))
+        exchange.story.wake()
+        return rest
+
+    def _read_body(self, exchange: Exchange, data: bytes) -> bytes:
+        """Hands body octets to the exchange; returns what lies behind the message."""
+        self._continue_due = False
+        if self._chunked is not None:
+            pieces, rest = self._chunked.feed(data)
+            done = self._chunked.done
+        else:
+            left = self._left
+            pieces = [data if len(data) <= left else data[:left]]
+            rest = data[left:]
+            self._left = left - len(pieces[0])
+            done = not self._left
+        if done:
+            self._chunked = None
+            exchange.body_complete = True
+        for piece in pieces:
+            exchange.body_bytes += len(piece)
+            exchange.pieces.append(piece)
+        if exchange.body_bytes > self.plane.server.max_body_bytes:
+            raise RelayError("body_too_large", close=True)
+        exchange.wake()
+        return rest
+
+    def _refuse(self, error: RelayError) -> None:
+        """A request that cannot be read: told to its story, or answered here if it has none."""
+        exchange = self.exchange
+        self._buffer = b""
+        if exchange is not None and exchange.story is not None:
+            exchange.interrupt(error)
+            if not exchange.body_complete and self.exchange is exchange:
+                self._lingering = True
+            return
+        self.exchange = None
+        self.plane.metrics.refused_before_key("openai", error.code)
+        self.write(self.plane.replier.refusal(error, self.plane.new_id()))
+        self.linger()
+
+    def pause_reading(self) -> None:
+        """Stops reading from the client; harmless when repeated."""
+        if not self._read_paused and not self.lost:
+            self._read_paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Reads from the client again."""
+        if self._read_paused and not self.lost:
+            self._read_paused = False
+            self.transport.resume_reading()
+
+    # -- the story's side -----------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """Writes to the client, unless it is gone."""
+        if not self.lost:
+            self.transport.write(data)
+
+    def invite_body(self) -> None:
+        """Sends 100 Continue where the client waits for it (RFC 9110 section 10.1.1)."""
+        if self._continue_due:
+            self._continue_due = False
+            self.write(CONTINUE)
+
+    def finish(self, exchange: Exchange, keep_alive: bool) -> None:
+        """The exchange is settled: on to the next request, or to the end of the connection."""
+        self.exchange = None
+        self.plane.inflight.discard(exchange)
+        if self.lost:
+            return
+        if not exchange.body_complete:
+            self.linger()
+        elif not keep_alive or (self._half_closed and not self._buffer):
+            self._lingering = True
+            self.transport.close()
+        else:
+            self.deadline = self.plane.now() + self.plane.server.idle_seconds
+            self.resume_reading()
+            if self._buffer and not self._consuming:
+                data, self._buffer = self._buffer, b""
+                self._consume(data)
+
+    def cut(self) -> None:
+        """Ends the connection after what was written: the reply is visibly incomplete."""
+        if not self.lost:
+            self._lingering = True
+            self.transport.close()
+
+    def linger(self) -> None:
+        """Says all is said, then reads and discards for a moment, so that the answer arrives."""
+        if self.lost:
+            return
+        self._lingering = True
+        self._buffer = b""
+        self.deadline = self.plane.now() + LINGER_SECONDS
+        self.resume_reading()
+        if not self._tls:
+            self.transport.write_eof()
+
+    def expire(self) -> None:
+        """Called by the sweep when `deadline` has passed with no exchange running."""
+        if self._lingering:
+            self.transport.abort()
+        elif self._partial is None:
+            self._lingering = True
+            self.transport.close()
+        else:
+            self._refuse(RelayError("request_timeout", close=True))

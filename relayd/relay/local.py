@@ -1,0 +1,99 @@
+"""What the relay answers by itself: model lists, probes, preflights, and paths it does not serve."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from relayd.core.errors import RelayError
+from relayd.ops.tasks import PAUSE
+from relayd.relay.dispatch import allowed
+from relayd.relay.exchange import Exchange
+from relayd.relay.reply import JSON
+from relayd.wire.modellist import model_entry, model_list
+
+if TYPE_CHECKING:
+    from relayd.relay.plane import Plane
+
+PROBES: Final = frozenset({"/", "/api/hello"})
+"""Paths that agents ask with HEAD before they start: answered 200 at once, without a key."""
+PREFLIGHT_SECONDS: Final = b"600"
+SOCKETS: Final = frozenset({"/v1/responses", "/v1/realtime"})
+_GET: Final = frozenset({b"GET", b"HEAD"})
+
+
+class Local:
+    """Answers that need no provider."""
+
+    def __init__(self, plane: Plane) -> None:
+        self._plane = plane
+
+    def before_key(self, exchange: Exchange) -> bool:
+        """Answers what needs no key; False where the request is an ordinary one."""
+        head = exchange.head
+        if head.method == b"OPTIONS":
+            self._preflight(exchange)
+            return True
+        if head.path in PROBES and head.method in _GET:
+            self._plane.replier.answer(exchange, 200, (), b"")
+            return True
+        return False
+
+    def _preflight(self, exchange: Exchange) -> None:
+        """A browser asks before it sends a key (Fetch standard, CORS-preflight)."""
+        fields = exchange.head.fields
+        origin = fields.get(b"origin")
+        answer: list[tuple[bytes, bytes]] = []
+        if origin is not None and self._plane.replier.origin_allowed(origin):
+            wanted = fields.get(b"access-control-request-headers", b"authorization, content-type")
+            answer = [
+                (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
+                (b"access-control-allow-headers", wanted),
+                (b"access-control-max-age", PREFLIGHT_SECONDS),
+            ]
+        else:
+            answer = [(b"allow", b"GET, HEAD, POST, OPTIONS")]
+        self._plane.replier.answer(exchange, 204, answer, b"")
+
+    async def answer(self, exchange: Exchange) -> None:
+        """Answers a request that has a key and no endpoint at a provider."""
+        head = exchange.head
+        target = exchange.target
+        if _wants_upgrade(exchange):
+            exchange.keep_alive = False
+            raise RelayError("websocket_not_served" if head.path in SOCKETS else "not_found")
+        if target.kind == "stateful":
+            raise RelayError("stateful_endpoint")
+        if target.kind != "models":
+            raise RelayError("not_found")
+        if head.method not in _GET:
+            raise RelayError("method_not_allowed")
+        while not exchange.body_complete:
+            exchange.connection.invite_body()
+            await PAUSE
+        exchange.pieces.clear()
+        self._models(exchange)
+
+    def _models(self, exchange: Exchange) -> None:
+        plane = self._plane
+        target = exchange.target
+        assert exchange.grant is not None
+        grant = exchange.grant
+        if target.model is None:
+            names = [n for n in plane.model_names[target.api] if allowed(grant, n)]
+            body = model_list(target.api, names, exchange.head.query)
+        else:
+            route = plane.routes.find(target.model)
+            if route is None or not allowed(grant, target.model):
+                raise RelayError("unknown_model", param="model")
+            body = model_entry(target.api, target.model)
+        exchange.outcome = "completed"
+        plane.replier.answer(exchange, 200, (JSON,), body)
+
+
+def _wants_upgrade(exchange: Exchange) -> bool:
+    fields = exchange.head.fields
+    return (
+        exchange.head.method == b"GET"
+        and fields.get(b"upgrade", b"").lower() == b"websocket"
+        and b"upgrade" in fields.get(b"connection", b"").lower()
+    )

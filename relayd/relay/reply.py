@@ -1,0 +1,120 @@
+"""Replies towards the client: heads built from an allow-list, and the relay's own answers.
+
+Every reply carries the call's id as `x-request-id` and `request-id`; nothing of a provider's head
+passes that wire/headers.py does not list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import Final
+
+from relayd.core.errors import RelayError
+from relayd.relay.exchange import Exchange
+from relayd.wire.shapes import error_body, error_fields, stream_error
+
+JSON: Final = (b"content-type", b"application/json")
+EXPOSED: Final = (
+    b"x-request-id, request-id, retry-after, retry-after-ms, x-should-retry, relay-dropped"
+)
+_ALWAYS: Final = b"cache-control: no-store\r\nx-content-type-options: nosniff\r\n"
+_STATUS_LINES: Final = {
+    status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode())
+    for status in HTTPStatus
+}
+
+Fields = Iterable[tuple[bytes, bytes]]
+
+
+class Replier:
+    """Builds heads and writes the relay's own answers. `date` gives the Date field's value."""
+
+    def __init__(self, cors_origins: tuple[str, ...], date: Callable[[], bytes]) -> None:
+        self._origins = frozenset(origin.encode() for origin in cors_origins)
+        self._date = date
+
+    def head(self, exchange: Exchange, status: int, fields: Fields, framing: bytes) -> bytes:
+        """A final head. `framing` is its framing field line, b"" where the connection's end is."""
+        line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+        call_id = exchange.id.encode()
+        lines = [
+            line, b"date: ", self._date(), b"\r\n",
+            b"".join([b"%b: %b\r\n" % field for field in fields]),
+            b"x-request-id: %b\r\nrequest-id: %b\r\n" % (call_id, call_id), _ALWAYS,
+        ]
+        if exchange.dropped:
+            lines.append(b"relay-dropped: %b\r\n" % ", ".join(exchange.dropped).encode("ascii", "replace"))
+        origin = exchange.head.fields.get(b"origin")
+        if origin is not None and self._origins:
+            lines.append(self._cors(origin))
+        lines.append(framing)
+        if not exchange.keep_alive:
+            lines.append(b"connection: close\r\n")
+        elif exchange.head.minor == 0:
+            lines.append(b"connection: keep-alive\r\n")
+        lines.append(b"\r\n")
+        return b"".join(lines)
+
+    def _cors(self, origin: bytes) -> bytes:
+        if not self.origin_allowed(origin):
+            return b"vary: origin\r\n"
+        return (
+            b"access-control-allow-origin: %b\r\nvary: origin\r\n"
+            b"access-control-expose-headers: %b\r\n" % (origin, EXPOSED)
+        )
+
+    def origin_allowed(self, origin: bytes) -> bool:
+        """Whether pages of this origin may read replies."""
+        return origin in self._origins or b"*" in self._origins
+
+    def answer(self, exchange: Exchange, status: int, fields: Fields, body: bytes) -> None:
+        """Writes a whole reply of the relay's own; to HEAD its head alone."""
+        framing = b"content-length: %d\r\n" % len(body)
+        if status == 204:
+            framing = b""
+        data = self.head(exchange, status, fields, framing)
+        if exchange.head.method != b"HEAD":
+            data += body
+        exchange.status = status
+        exchange.replied = True
+        exchange.connection.write(data)
+
+    def error(self, exchange: Exchange, error: RelayError) -> None:
+        """Tells the client an error: as a reply, or in a stream that has begun as its last event.
+
+        A stream that fails is never ended cleanly: after the event the connection is cut.
+        """
+        if exchange.replied:
+            self._cut(exchange, error)
+            return
+        if error.close:
+            exchange.keep_alive = False
+        if not exchange.body_complete:
+            exchange.keep_alive = False
+        body = error_body(exchange.target.api, error, exchange.id)
+        fields = [JSON, *error_fields(error)]
+        if error.code == "method_not_allowed":
+            fields.append((b"allow", b"GET, HEAD" if exchange.target.kind == "models" else b"POST"))
+        if error.code == "websocket_not_served":
+            fields.append((b"upgrade", b"websocket"))
+        self.answer(exchange, error.status, fields, body)
+
+    def _cut(self, exchange: Exchange, error: RelayError) -> None:
+        copying = exchange.copying
+        endpoint = exchange.target.endpoint
+        if copying is not None and endpoint is not None and copying.is_event_stream:
+            event = stream_error(exchange.target.api, endpoint.operation, error, exchange.id)
+            copying.end_with(event)
+        exchange.connection.cut()
+
+    def refusal(self, error: RelayError, call_id: str) -> bytes:
+        """The answer to a request whose head could not be read: no exchange, connection closed."""
+        body = error_body("openai", error, call_id)
+        line = _STATUS_LINES.get(error.status) or b"HTTP/1.1 %d \r\n" % error.status
+        fields = b"".join([b"%b: %b\r\n" % field for field in error_fields(error)])
+        return b"".join([
+            line, b"date: ", self._date(), b"\r\ncontent-type: application/json\r\n", fields,
+            b"x-request-id: %b\r\nrequest-id: %b\r\n" % (call_id.encode(), call_id.encode()),
+            _ALWAYS, b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body), body,
+        ])

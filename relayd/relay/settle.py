@@ -1,0 +1,108 @@
+"""Settling: the one door by which every exchange leaves. Synchronous: nothing can cancel it half way.
+
+An exchange whose key was accepted becomes exactly one call record; one that was refused before that
+is counted by its error alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from relayd.core.exchange import Phase
+from relayd.core.record import CallRecord
+from relayd.core.usage import Usage, UsageSource
+from relayd.relay.exchange import Exchange
+
+if TYPE_CHECKING:
+    from relayd.relay.plane import Plane
+
+NO_USAGE: Final = Usage()
+
+
+class Settler:
+    """Turns exchanges into call records."""
+
+    def __init__(self, plane: Plane) -> None:
+        self._plane = plane
+
+    def settle(self, exchange: Exchange) -> None:
+        """Settles; called once per exchange, from the handler's `finally`."""
+        exchange.move(Phase.SETTLED)
+        duration_ms = (self._plane.now() - exchange.started) * 1000
+        exchange.drop_body()
+        exchange.attempt = None
+        exchange.copying = None
+        if exchange.grant is None:
+            if exchange.error is not None:
+                self._plane.metrics.refused_before_key(exchange.target.api, exchange.error)
+            return
+        prompt = exchange.prompt
+        if prompt is not None and prompt.pending:
+            self._plane.unsettled += 1
+            prompt.when_done = lambda: self._settle_late(exchange, duration_ms)
+        else:
+            self._record(exchange, duration_ms)
+
+    def _settle_late(self, exchange: Exchange, duration_ms: float) -> None:
+        """The prompt's count came after the reply's end."""
+        self._plane.unsettled -= 1
+        self._record(exchange, duration_ms)
+
+    def _record(self, exchange: Exchange, duration_ms: float) -> None:
+        record = self._build(exchange, duration_ms)
+        self._plane.meter.append(record)
+        self._plane.metrics.settled(record)
+        endpoint = exchange.target.endpoint
+        if endpoint is not None and exchange.outcome == "completed" and record.provider_model:
+            self._plane.counting.reported(
+                record.provider or "", record.provider_model, endpoint, exchange.usage is not None)
+
+    def _build(self, exchange: Exchange, duration_ms: float) -> CallRecord:
+        grant = exchange.grant
+        assert grant is not None
+        counted_in = exchange.prompt.tokens if exchange.prompt is not None else None
+        counter = exchange.counter
+        counted_out = counter.total() if counter is not None else None
+        usage, source = self._usage(exchange, counted_in, counted_out)
+        first = exchange.first_byte
+        return CallRecord(
+            id=exchange.id, started_at_ms=exchange.started_at_ms, account=grant.account,
+            key=grant.key, app=grant.app, api=exchange.target.api,
+            endpoint=endpoint_name(exchange),
+            model=exchange.model, provider=exchange.provider,
+            provider_model=exchange.provider_model, stream=exchange.stream,
+            status=exchange.status, outcome=exchange.outcome, error=exchange.error,
+            attempts=exchange.attempts, input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            cache_read_input_tokens=usage.cache_read_input_tokens,
+            cache_creation_input_tokens=usage.cache_creation_input_tokens,
+            reasoning_output_tokens=usage.reasoning_output_tokens,
+            audio_input_tokens=usage.audio_input_tokens,
+            audio_output_tokens=usage.audio_output_tokens,
+            counted_input_tokens=counted_in, counted_output_tokens=counted_out,
+            usage_source=source, amount_nano=0, currency="USD",
+            first_byte_ms=None if first is None else (first - exchange.started) * 1000,
+            duration_ms=duration_ms,
+        )
+
+    def _usage(
+        self, exchange: Exchange, counted_in: int | None, counted_out: int | None
+    ) -> tuple[Usage, UsageSource]:
+        """The usage that is recorded: the provider's report, else the relay's own count."""
+        if exchange.usage is not None:
+            return exchange.usage, "reported"
+        if exchange.outcome in ("refused", "provider_error") or counted_in is None:
+            return NO_USAGE, "none"
+        exact = exchange.encoding_exact and counted_out is not None
+        return (Usage(input_tokens=counted_in, output_tokens=counted_out or 0),
+                "counted" if exact else "estimated")
+
+
+def endpoint_name(exchange: Exchange) -> str:
+    """The path template of an exchange, from the closed set of served paths."""
+    target = exchange.target
+    if target.endpoint is not None:
+        return target.endpoint.path
+    if target.kind == "models":
+        return "/v1/models"
+    return "other"

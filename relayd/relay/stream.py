@@ -1,0 +1,247 @@
+"""Copies one reply from its attempt to the client: byte for byte, by direct call.
+
+Law: a chunk is written to the client before it is looked at, unless the relay has to withhold the
+usage event that it asked for itself. Nothing is kept.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from relayd.core.errors import RelayError
+from relayd.core.exchange import Phase
+from relayd.ops.tasks import PAUSE
+from relayd.relay.exchange import Exchange
+from relayd.relay.tap import Report, Tap, tap_for
+from relayd.relay.upstream import Attempt
+from relayd.wire.headers import response_fields
+from relayd.wire.provider_error import judge
+from relayd.wire.shapes import heartbeat
+
+if TYPE_CHECKING:
+    from relayd.relay.plane import Plane
+
+ERROR_BODY_BYTES_MAX: Final = 1024 * 1024
+"""A provider's error body: read whole, because it may name the operator."""
+_LAST_CHUNK: Final = b"0\r\n\r\n"
+_CHUNKED: Final = b"transfer-encoding: chunked\r\n"
+_BODYLESS: Final = frozenset({204, 205, 304})
+
+
+class Stream:
+    """The state of one copy. `on_data` is the attempt's sink."""
+
+    __slots__ = ("_plane", "_exchange", "_attempt", "_tap", "_head", "_chunked", "done",
+                 "is_event_stream", "_connection", "_heartbeat", "_beaten", "sent")
+
+    def __init__(self, plane: Plane, exchange: Exchange, attempt: Attempt, tap: Tap,
+                 head: bytes) -> None:
+        assert attempt.head is not None
+        content_type = attempt.head.content_type
+        self._plane = plane
+        self._exchange = exchange
+        self._attempt = attempt
+        self._tap = tap
+        self._head = head
+        self._connection = exchange.connection
+        self._chunked = attempt.head.length is None and exchange.head.minor == 1
+        self.done = False
+        self.sent = 0
+        self.is_event_stream = content_type.startswith(b"text/event-stream")
+        self._heartbeat = b""
+        self._beaten = 0.0
+        if self.is_event_stream and exchange.target.endpoint is not None:
+            self._heartbeat = heartbeat(exchange.target.api, exchange.target.endpoint.operation)
+
+    def on_data(self, data: bytes, complete: bool) -> None:
+        """One read of the provider's: written, then looked at."""
+        tap = self._tap
+        if self.sent == 0:
+            self._exchange.first_byte = self._plane.now()
+            self.sent = 1
+        if not tap.passes_all:
+            data = tap.feed(data) if data else data
+            if complete:
+                data += tap.flush()
+            self._write(data, complete)
+        elif data:
+            self._write(data, complete)
+            tap.feed(data)
+        elif complete:
+            self._write(data, complete)
+        if complete:
+            self.done = True
+            self._attempt.wake()
+        elif self._connection.write_paused:
+            self._attempt.pause()
+
+    def _write(self, data: bytes, complete: bool) -> None:
+        if self._chunked:
+            if data:
+                tail = _LAST_CHUNK if complete else b""
+                data = b"%x\r\n%b\r\n%b" % (len(data), data, tail)
+            elif complete:
+                data = _LAST_CHUNK
+        if self._head:
+            data = self._head + data
+            self._head = b""
+        if data:
+            self._connection.write(data)
+
+    @property
+    def begun(self) -> bool:
+        """True once the head has gone to the client."""
+        return not self._head
+
+    def send_head(self) -> None:
+        """Sends the head alone, where no body byte has come with it."""
+        if self._head:
+            self._connection.write(self._head)
+            self._head = b""
+
+    def keep_alive(self, now: float, last_heard: float) -> None:
+        """Sends a heartbeat where the provider has been silent and the dialect allows it."""
+        every = self._plane.server.heartbeat_seconds
+        if not every or not self._heartbeat or now - max(last_heard, self._beaten) < every:
+            return
+        if self._tap.at_boundary and not self._connection.write_paused:
+            self._beaten = now
+            self._write(self._heartbeat, False)
+
+    def end_with(self, event: bytes) -> None:
+        """Writes an error event as the last thing of a broken stream, without its clean end."""
+        held = self._tap.flush()
+        gap = b"" if self._tap.at_boundary else b"\n\n"
+        self._write(held + gap + event, False)
+
+    def report(self, clean: bool) -> Report:
+        """What the tap has read of the whole reply."""
+        return self._tap.finish(clean)
+
+
+class Streamer:
+    """Turns an attempt's reply into the client's."""
+
+    def __init__(self, plane: Plane) -> None:
+        self._plane = plane
+
+    async def copy(self, exchange: Exchange, attempt: Attempt) -> None:
+        """Copies the reply to its end; raises RelayError where it breaks."""
+        head = attempt.head
+        assert head is not None
+        if 300 <= head.status < 400 and head.status != 304:
+            raise RelayError("upstream_protocol")  # a provider's API does not redirect
+        if head.status >= 400:
+            await self._copy_error(exchange, attempt)
+        elif head.status in _BODYLESS:
+            exchange.move(Phase.STREAMING)
+            attempt.cancel()
+            exchange.outcome = "completed"
+            self._plane.replier.answer(exchange, head.status, (), b"")
+        else:
+            await self._copy_body(exchange, attempt)
+
+    async def _copy_body(self, exchange: Exchange, attempt: Attempt) -> None:
+        plane = self._plane
+        head = attempt.head
+        endpoint = exchange.target.endpoint
+        assert head is not None and endpoint is not None
+        exchange.move(Phase.STREAMING)
+        stream = self._stream(exchange, attempt)
+        exchange.copying = stream
+        provider = plane.providers[exchange.provider or ""]
+        exchange.idle_seconds = provider.timeouts.idle
+        exchange.expire_code = "upstream_stalled"
+        exchange.last_heard = plane.now()
+        exchange.deadline = exchange.last_heard + exchange.idle_seconds
+        attempt.attach(stream.on_data)
+        if stream.is_event_stream and not stream.done:
+            stream.send_head()
+        while not stream.done and attempt.error is None:
+            await PAUSE
+        report = stream.report(attempt.error is None)
+        self._judge(exchange, report)
+        if attempt.error is not None:
+            if not stream.begun:
+                exchange.replied = False
+                exchange.status = 0
+            raise attempt.error
+
+    def _stream(self, exchange: Exchange, attempt: Attempt) -> Stream:
+        head = attempt.head
+        ask = exchange.ask
+        endpoint = exchange.target.endpoint
+        assert head is not None and endpoint is not None
+        streamed = head.content_type.startswith(b"text/event-stream")
+        withhold = (
+            ask is not None and ask.stream and not ask.usage_asked and streamed
+            and endpoint.operation in ("chat", "completions")
+        )
+        tap = tap_for(
+            endpoint, b"" if head.coded else head.content_type, head.status,
+            withhold_usage=withhold and not head.coded, counter=exchange.counter,
+            limit=self._plane.server.json_reply_bytes_max)
+        if head.length is not None and withhold:
+            head.length = None  # the withheld event makes the declared length untrue
+        exchange.drop_body()
+        if head.length is not None:
+            framing = b"content-length: %d\r\n" % head.length
+        elif exchange.head.minor == 1:
+            framing = _CHUNKED
+        else:
+            framing = b""
+            exchange.keep_alive = False
+        fields = response_fields(head.fields)
+        if streamed:
+            fields.append((b"x-accel-buffering", b"no"))
+        exchange.status = head.status
+        exchange.replied = True
+        return Stream(self._plane, exchange, attempt, tap,
+                      self._plane.replier.head(exchange, head.status, fields, framing))
+
+    def _judge(self, exchange: Exchange, report: Report) -> None:
+        """Takes the reply's usage, and how it ended in the dialect's own words."""
+        exchange.usage = report.usage
+        if report.error is not None:
+            exchange.outcome = "provider_error"
+            exchange.error = report.error
+        elif exchange.stream and not report.ended:
+            exchange.outcome = "provider_truncated"
+            exchange.error = "upstream_truncated"
+        else:
+            exchange.outcome = "completed"
+
+    async def _copy_error(self, exchange: Exchange, attempt: Attempt) -> None:
+        """A provider's error: read whole, passed unless it names the operator."""
+        plane = self._plane
+        head = attempt.head
+        assert head is not None
+        pieces: list[bytes] = []
+        attempt.attach(lambda data, complete: _gather(attempt, pieces, data, complete))
+        size = 0
+        while not attempt.complete and attempt.error is None:
+            await PAUSE
+            size = sum(map(len, pieces))
+            if size > ERROR_BODY_BYTES_MAX:
+                attempt.cancel()
+                raise RelayError("provider_failed", status=head.status)
+        if attempt.error is not None:
+            raise attempt.error
+        body = b"".join(pieces)
+        secrets = plane.secrets[exchange.provider or ""]
+        verdict = judge(exchange.target.api, head.status, body, secrets)
+        exchange.error = verdict.code
+        exchange.outcome = "provider_error"
+        if not verdict.passes or head.coded:
+            raise RelayError(verdict.code, status=head.status)
+        fields = response_fields(head.fields)
+        if head.status in (401, 402, 403):
+            fields = [f for f in fields if f[0] != b"x-should-retry"]
+            fields.append((b"x-should-retry", b"false"))
+        exchange.move(Phase.STREAMING)
+        plane.replier.answer(exchange, head.status, fields, body)
+
+
+def _gather(attempt: Attempt, pieces: list[bytes], data: bytes, complete: bool) -> None:
+    pieces.append(data)
+    attempt.wake()

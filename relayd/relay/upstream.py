@@ -1,0 +1,289 @@
+"""The only sockets to providers: one connection and the reply that it carries.
+
+Law: bytes of a reply go by direct call from `data_received` to the attempt's sink, once per read;
+what is foreign (llhttp's errors, the loop's) is turned into `RelayError` codes here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import httptools
+
+from relayd.core.errors import RelayError
+from relayd.wire.replyhead import HEAD_BYTES_MAX, ReplyHead, read_reply_head
+
+if TYPE_CHECKING:
+    from relayd.relay.pool import Pool
+
+Sink = Callable[[bytes, bool], None]
+
+
+class Attempt:
+    """One try of an exchange at one deployment, as seen from its connection.
+
+    `wake` is called when the head, an error or (without a sink) the end has come. With a sink set,
+    body bytes go there with `complete` telling the end; a failure then sets `error` and wakes.
+    """
+
+    __slots__ = ("wake", "connection", "head", "complete", "error", "sink", "chunks", "_pieces",
+                 "reused", "touched", "paused")
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self.wake = wake
+        self.connection: UpstreamConnection | None = None
+        self.head: ReplyHead | None = None
+        self.complete = False
+        self.error: RelayError | None = None
+        self.sink: Sink | None = None
+        self.chunks = 0
+        self.reused = False
+        self.touched = False
+        self.paused = False
+        self._pieces: list[bytes] = []
+
+    def deliver(self, data: bytes, complete: bool) -> None:
+        """Called by the connection, once per read."""
+        self.chunks += 1
+        self.complete = complete
+        sink = self.sink
+        if sink is not None:
+            sink(data, complete)
+            return
+        if data:
+            self._pieces.append(data)
+        self.wake()
+
+    def attach(self, sink: Sink) -> None:
+        """Sends what has come, and what comes, to `sink`."""
+        self.sink = sink
+        data = b"".join(self._pieces)
+        self._pieces.clear()
+        if data or self.complete:
+            sink(data, self.complete)
+
+    def fail(self, code: str) -> None:
+        """Called by the connection when the reply cannot be had whole."""
+        if self.error is None and not self.complete:
+            self.error = RelayError(code)
+            self.connection = None
+            self.wake()
+
+    def pause(self) -> None:
+        """The client is slow: stop reading from the provider."""
+        if self.connection is not None and not self.paused:
+            self.paused = True
+            self.connection.transport.pause_reading()
+
+    def resume(self) -> None:
+        """The client has caught up."""
+        if self.paused:
+            self.paused = False
+            if self.connection is not None:
+                self.connection.transport.resume_reading()
+
+    def cancel(self) -> None:
+        """Ends the attempt from our side; its connection is of no more use."""
+        connection, self.connection = self.connection, None
+        self.sink = _ignore
+        self.wake = _nobody
+        if connection is not None:
+            connection.abort()
+
+
+def _ignore(data: bytes, complete: bool) -> None:
+    """The sink of a cancelled attempt."""
+
+
+def _nobody() -> None:
+    """Who is woken by a cancelled attempt."""
+
+
+class _Framing:
+    """What llhttp reports of one reply; body pieces are appended by C code without a frame here."""
+
+    __slots__ = ("parser", "pieces", "on_body", "interim", "headers_complete", "complete",
+                 "_skipping")
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+        self.on_body = self.pieces.append
+        self.interim = 0
+        self.headers_complete = False
+        self.complete = False
+        self._skipping = False
+        self.parser: Any = httptools.HttpResponseParser(self)
+
+    def on_message_begin(self) -> None:
+        """A second message in one reply stops the parser: those octets belong to nobody."""
+        if self.complete:
+            raise RelayError("upstream_protocol")
+
+    def on_headers_complete(self) -> None:
+        """Interim answers (1xx) are read over; 101 was never asked for."""
+        if 100 <= self.parser.get_status_code() < 200:
+            self._skipping = True
+            self.interim += 1
+        else:
+            self.headers_complete = True
+
+    def on_message_complete(self) -> None:
+        """The end of the reply, unless it was an interim answer."""
+        if self._skipping:
+            self._skipping = False
+        else:
+            self.complete = True
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """One connection to a provider: idle in its pool, or busy with one attempt."""
+
+    __slots__ = ("pool", "transport", "attempt", "uses", "idle_since", "write_paused", "closed",
+                 "_framing", "_raw")
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self.transport: asyncio.Transport = None  # type: ignore[assignment]
+        self.attempt: Attempt | None = None
+        self.uses = 0
+        self.idle_since = 0.0
+        self.write_paused = False
+        self.closed = False
+        self._framing: _Framing | None = None
+        self._raw = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection is open (and its TLS handshake done)."""
+        self.transport = transport  # type: ignore[assignment]
+
+    def begin(self, attempt: Attempt, data: bytes) -> None:
+        """Sends a request, or its head, for `attempt`."""
+        attempt.reused = self.uses > 0
+        attempt.connection = self
+        self.attempt = attempt
+        self.uses += 1
+        self._framing = _Framing()
+        self._raw = b""
+        self.transport.write(data)
+
+    def data_received(self, data: bytes) -> None:
+        """One read: parsed, then handed on in one call."""
+        attempt = self.attempt
+        framing = self._framing
+        if attempt is None or framing is None:
+            self.abort()
+            return
+        attempt.touched = True
+        if attempt.head is None:
+            self._raw += data
+        sound = True
+        try:
+            framing.parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            sound = False
+        if attempt.head is None and not self._take_head(attempt, framing, sound):
+            return
+        self._take_body(attempt, framing, sound)
+
+    def _take_head(self, attempt: Attempt, framing: _Framing, sound: bool) -> bool:
+        if not framing.headers_complete:
+            if not sound or len(self._raw) > HEAD_BYTES_MAX:
+                self._fail("upstream_protocol")
+            return False
+        raw, self._raw = self._raw, b""
+        for _ in range(framing.interim):
+            raw = raw.partition(b"\r\n\r\n")[2]
+        head = raw[:raw.find(b"\r\n\r\n")]
+        parser = framing.parser
+        try:
+            if len(head) > HEAD_BYTES_MAX:
+                raise RelayError("upstream_protocol")
+            attempt.head = read_reply_head(
+                head, parser.get_status_code(), parser.get_http_version())
+        except RelayError as error:
+            self._fail(error.code)
+            return False
+        return True
+
+    def _take_body(self, attempt: Attempt, framing: _Framing, sound: bool) -> None:
+        pieces = framing.pieces
+        if not pieces:
+            data = b""
+        elif len(pieces) == 1:
+            data = pieces[0]
+        else:
+            data = b"".join(pieces)
+        pieces.clear()
+        if framing.complete:
+            self._release(sound and framing.parser.should_keep_alive())
+            attempt.deliver(data, True)
+        elif not sound:
+            if data:
+                attempt.deliver(data, False)
+            self._fail("upstream_truncated")
+        elif data or attempt.sink is None:
+            attempt.deliver(data, False)
+
+    def _release(self, reusable: bool) -> None:
+        attempt, self.attempt, self._framing = self.attempt, None, None
+        if attempt is not None:
+            attempt.connection = None
+            if attempt.paused:
+                self.transport.resume_reading()
+        if reusable and not self.write_paused:
+            self.pool.give_back(self)
+        else:
+            self.abort()
+
+    def eof_received(self) -> bool:
+        """The provider closes: the end of the reply, or its truncation."""
+        self._ended()
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The connection is gone, whoever ended it."""
+        self._ended(reset=error is not None)
+        if not self.closed:
+            self.closed = True
+            self.pool.forget(self)
+
+    def _ended(self, reset: bool = False) -> None:
+        attempt, self.attempt = self.attempt, None
+        self._framing = None
+        if attempt is None:
+            return
+        head = attempt.head
+        if head is None:
+            attempt.fail("upstream_reset")
+        elif head.delimited or reset:
+            attempt.fail("upstream_truncated")
+        else:
+            attempt.connection = None
+            attempt.deliver(b"", True)
+
+    def _fail(self, code: str) -> None:
+        attempt, self.attempt, self._framing = self.attempt, None, None
+        self.abort()
+        if attempt is not None:
+            attempt.fail(code)
+
+    def abort(self) -> None:
+        """Closes at once; the pool forgets the connection."""
+        self.attempt = None
+        self._framing = None
+        if not self.closed:
+            self.closed = True
+            self.pool.forget(self)
+        self.transport.abort()
+
+    def pause_writing(self) -> None:
+        """The provider reads slowly: an upload has to wait."""
+        self.write_paused = True
+
+    def resume_writing(self) -> None:
+        """An upload may go on."""
+        self.write_paused = False
+        if self.attempt is not None:
+            self.attempt.wake()

@@ -1,0 +1,64 @@
+"""The head of a provider's answer: the few fields that matter, and whether its framing is sound.
+
+llhttp has checked the grammar by then; the version, the status and the transfer coding are judged
+here (RFC 9112 sections 2.3, 4 and 6.3).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from relayd.core.errors import RelayError
+
+HEAD_BYTES_MAX: Final = 64 * 1024
+"""A provider's header section; larger ones are not read."""
+
+_FIELDS: Final = re.compile(
+    rb"\r\n(content-type|content-length|transfer-encoding|connection|content-encoding"
+    rb"|retry-after|retry-after-ms|x-should-retry|openai-poll-after-ms):[ \t]*([^\r]*)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(slots=True)
+class ReplyHead:
+    """`fields` are the wanted ones in order of arrival; `length` None means until the end.
+
+    `delimited` is false where only the end of the connection ends the body.
+    """
+
+    status: int
+    fields: list[tuple[bytes, bytes]]
+    length: int | None
+    delimited: bool
+    content_type: bytes
+    coded: bool
+
+
+def read_reply_head(raw: bytes, status: int, version: str) -> ReplyHead:
+    """Reads the final head in `raw`, which starts at its status line; raises upstream_protocol."""
+    if version not in ("1.1", "1.0") or not 200 <= status <= 599:
+        raise RelayError("upstream_protocol")
+    fields = [(name.lower(), value.rstrip(b" \t")) for name, value in _FIELDS.findall(raw)]
+    found = dict(fields)
+    coding = found.get(b"transfer-encoding")
+    length = found.get(b"content-length")
+    if coding is not None:
+        if coding.lower() != b"chunked" or length is not None or version == "1.0":
+            raise RelayError("upstream_protocol")
+        size = None
+    elif length is not None:
+        if not length.isdigit() or len(length) > 18:
+            raise RelayError("upstream_protocol")
+        size = int(length)
+    else:
+        size = None
+    bodyless = status in (204, 304)
+    return ReplyHead(
+        status, fields, 0 if bodyless else size,
+        bodyless or coding is not None or size is not None,
+        found.get(b"content-type", b""),
+        found.get(b"content-encoding", b"identity").lower() != b"identity",
+    )
