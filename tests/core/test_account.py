@@ -29,7 +29,7 @@ def test_erased_is_the_end() -> None:
         "erased"}
 
 
-@pytest.mark.parametrize("email", ["a@b", "Ann.O'Neil+x@example.org", "ünï@exämple.org", " a@b.c "])
+@pytest.mark.parametrize("email", ["a@b", "Ann.O'Neil+x@ex.org", "ünï@exämple.org", " a@b.c "])
 def test_takes_addresses(email: str) -> None:
     assert check_email(email) == email.strip()
 

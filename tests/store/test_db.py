@@ -130,9 +130,12 @@ async def test_another_process_sees_what_was_written_and_the_other_way(db: Datab
 
 async def test_processes_that_start_at_once_make_one_store(tmp_path: Path) -> None:
     script = (
-        "import asyncio, sys; from pathlib import Path; from relayd.store.db import open_database\n"
+        "import asyncio, pathlib, sys\n"
+        "from relayd.store.db import open_database\n"
         "async def main():\n"
-        "    db = await open_database(Path(sys.argv[1])); print(db.secret.hex()); await db.close()\n"
+        "    db = await open_database(pathlib.Path(sys.argv[1]))\n"
+        "    print(db.secret.hex())\n"
+        "    await db.close()\n"
         "asyncio.run(main())\n"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "store")]

@@ -1,0 +1,113 @@
+"""Use cases on accounts: each bumps the policy version, and erasing reaches the disk."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from relayd.control import account, key, usage
+from relayd.control.key import KeyWish
+from relayd.control.publish import load, policy_version
+from relayd.core.errors import RelayError
+from relayd.core.key import digest
+from relayd.store.db import Database
+from relayd.store.record import CallFilter
+from relayd.store.secret import pepper
+from tests.fakes.records import START_MS, call_record
+
+EMAIL = "Canary.Person@example.org"
+
+
+async def refused(work: object) -> str:
+    with pytest.raises(RelayError) as caught:
+        await work  # type: ignore[misc]
+    return caught.value.code
+
+
+async def test_create_and_list(db: Database) -> None:
+    before = await policy_version(db)
+    made = await account.create(db, f" {EMAIL} ", "Ann", START_MS)
+    assert made.email == EMAIL and made.state == "active" and made.id.startswith("acct_")
+    other = await account.create(db, "bob@example.org", None, START_MS + 1)
+    assert await account.listing(db) == [made, other]
+    assert await account.find(db, EMAIL.upper()) == await account.find(db, made.id) == made
+    assert await policy_version(db) == before + 2
+
+
+async def test_what_cannot_be_created(db: Database) -> None:
+    await account.create(db, EMAIL, None, START_MS)
+    before = await policy_version(db)
+    assert await refused(account.create(db, EMAIL.lower(), None, START_MS)) == "email_taken"
+    assert await refused(account.create(db, "nobody", None, START_MS)) == "invalid_email"
+    assert await refused(account.create(db, "a@b", "\n", START_MS)) == "invalid_value"
+    assert len(await account.listing(db)) == 1 and await policy_version(db) == before
+
+
+async def test_suspend_and_resume_reach_the_snapshot(db: Database) -> None:
+    made = await account.create(db, EMAIL, None, START_MS)
+    issued = await key.create(db, made.id, KeyWish("laptop"), START_MS)
+    hashed = digest(pepper(db.secret), issued.text.encode())
+    assert not (await load(db)).keys[hashed].suspended
+    assert (await account.move(db, EMAIL, "suspend")).state == "suspended"
+    assert (await load(db)).keys[hashed].suspended
+    assert (await account.move(db, made.id, "resume")).state == "active"
+    assert not (await load(db)).keys[hashed].suspended
+
+
+async def test_erasing_leaves_nothing_of_the_person_on_disk(db: Database) -> None:
+    made = await account.create(db, EMAIL, "Canary Name", START_MS)
+    wish = KeyWish("canary-laptop", app="canary-app")
+    issued = await key.create(db, made.id, wish, START_MS)
+    await account.create(db, "other@example.org", "Other Name", START_MS)
+    await usage.post(db, [call_record(account=made.id, key=issued.key.id)])
+
+    def on_disk(text: str) -> bool:
+        files = [file.read_bytes() for file in db.directory.iterdir()]
+        return any(text.lower().encode() in content.lower() for content in files)
+
+    assert on_disk(EMAIL) and on_disk("Canary Name") and on_disk("other@example.org")
+    erased = await account.move(db, EMAIL, "erase")
+    assert (erased.id, erased.email, erased.name, erased.state) == (made.id, None, None, "erased")
+    assert not on_disk("canary") and on_disk("other@example.org")
+    assert (await load(db)).keys == {}
+    assert [each.state for each in await key.listing(db, made.id)] == ["revoked"]
+    records = [record async for record in usage.calls(db, CallFilter(account=made.id))]
+    assert len(records) == 1
+    assert await refused(account.move(db, made.id, "resume")) == "account_state"
+    assert await refused(account.find(db, EMAIL)) == "account_not_found"
+    # the address is free again
+    await account.create(db, EMAIL, None, START_MS)
+
+
+async def test_erasing_says_when_old_text_could_not_be_wiped(db: Database) -> None:
+    made = await account.create(db, EMAIL, None, START_MS)
+    async with db.reading() as transaction:
+        await transaction.rows("SELECT * FROM accounts")
+        assert await refused(account.move(db, made.id, "erase")) == "store_busy"
+    assert (await account.move(db, made.id, "erase")).state == "erased"
+
+
+@pytest.mark.parametrize("who", ["acct_nobody", "nobody@example.org", "", "'; DROP TABLE accounts"])
+async def test_nobody_is_not_found(db: Database, who: str) -> None:
+    assert await refused(account.find(db, who)) == "account_not_found"
+    assert await refused(account.move(db, who, "suspend")) == "account_not_found"
+
+
+async def test_export_is_all_that_is_kept_and_no_hash(db: Database) -> None:
+    made = await account.create(db, EMAIL, "Ann", START_MS)
+    issued = await key.create(db, made.id, KeyWish("laptop"), START_MS)
+    records = [call_record(account=made.id, key=issued.key.id) for _ in range(3)]
+    await usage.post(db, [*records, call_record(account="acct_other")])
+    text = b"".join([piece async for piece in account.export(db, EMAIL, START_MS)])
+    exported = json.loads(text)
+    assert exported["account"] == account.view(made)
+    assert exported["keys"] == [key.view(issued.key, START_MS)]
+    assert exported["call_records"] == [usage.view(record) for record in records]
+    assert issued.text not in text.decode() and "digest" not in text.decode()
+
+
+async def test_export_without_calls_is_still_json(db: Database) -> None:
+    made = await account.create(db, EMAIL, None, START_MS)
+    text = b"".join([piece async for piece in account.export(db, made.id, START_MS)])
+    assert json.loads(text)["call_records"] == []

@@ -1,0 +1,125 @@
+"""Use cases on API keys: shown once, stored as a keyed hash, ended in the snapshot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from relayd.control import account, key
+from relayd.control.key import KeyWish
+from relayd.control.publish import load, policy_version
+from relayd.core.errors import RelayError
+from relayd.core.key import digest, looks_valid
+from relayd.store.db import Database
+from relayd.store.secret import pepper
+from tests.fakes.records import START_MS
+
+EMAIL = "ann@example.org"
+DAY = 86_400_000
+
+
+async def refused(work: Any) -> str:
+    with pytest.raises(RelayError) as caught:
+        await work
+    return caught.value.code
+
+
+def hashed(db: Database, text: str) -> bytes:
+    return digest(pepper(db.secret), text.encode())
+
+
+async def test_a_new_key_opens_what_was_wished(db: Database) -> None:
+    made = await account.create(db, EMAIL, None, START_MS)
+    before = await policy_version(db)
+    wish = KeyWish(" laptop ", "editor", ("gpt-4o-mini", "claude-*"), START_MS + DAY)
+    issued = await key.create(db, EMAIL, wish, START_MS)
+    assert looks_valid(issued.text) and issued.key.name == "laptop"
+    snapshot = await load(db)
+    grant = snapshot.keys[hashed(db, issued.text)]
+    assert (grant.key, grant.account, grant.app) == (issued.key.id, made.id, "editor")
+    assert grant.models == {"gpt-4o-mini", "claude-*"} and grant.expires_at_ms == START_MS + DAY
+    assert snapshot.version == before + 1
+
+
+async def test_the_text_is_nowhere(db: Database) -> None:
+    await account.create(db, EMAIL, None, START_MS)
+    issued = await key.create(db, EMAIL, KeyWish("laptop"), START_MS)
+    assert issued.text not in repr(issued)
+    for file in db.directory.iterdir():
+        assert issued.text[10:].encode() not in file.read_bytes()
+
+
+async def test_keys_differ(db: Database) -> None:
+    await account.create(db, EMAIL, None, START_MS)
+    made = [await key.create(db, EMAIL, KeyWish("same"), START_MS) for _ in range(5)]
+    assert len({issued.text for issued in made}) == len({issued.key.id for issued in made}) == 5
+    assert [issued.key.id for issued in made] != []
+    assert len(await key.listing(db)) == len(await key.listing(db, EMAIL)) == 5
+
+
+@pytest.mark.parametrize("wish", [
+    KeyWish(""), KeyWish("x" * 101), KeyWish("a\nb"), KeyWish("a", app=""),
+    KeyWish("a", models=()), KeyWish("a", models=("",)), KeyWish("a", models=("m",) * 201),
+])
+async def test_wishes_that_cannot_be(db: Database, wish: KeyWish) -> None:
+    await account.create(db, EMAIL, None, START_MS)
+    assert await refused(key.create(db, EMAIL, wish, START_MS)) == "invalid_value"
+    assert await key.listing(db) == []
+
+
+async def test_who_can_have_a_key(db: Database) -> None:
+    made = await account.create(db, EMAIL, None, START_MS)
+    nobody = key.create(db, "nobody@example.org", KeyWish("a"), START_MS)
+    assert await refused(nobody) == "account_not_found"
+    await account.move(db, made.id, "erase")
+    assert await refused(key.create(db, made.id, KeyWish("a"), START_MS)) == "account_state"
+
+
+async def test_revoking_by_id_or_by_the_key_itself(db: Database) -> None:
+    await account.create(db, EMAIL, None, START_MS)
+    one = await key.create(db, EMAIL, KeyWish("one"), START_MS)
+    two = await key.create(db, EMAIL, KeyWish("two"), START_MS)
+    assert (await key.revoke(db, one.key.id)).state == "revoked"
+    assert set((await load(db)).keys) == {hashed(db, two.text)}
+    assert (await key.revoke(db, two.text)).id == two.key.id
+    assert (await load(db)).keys == {}
+    assert (await key.revoke(db, two.text)).state == "revoked"
+    assert await refused(key.revoke(db, "key_nobody")) == "key_not_found"
+
+
+@pytest.mark.parametrize("grace_ms, expires_at_ms, end_ms", [
+    (DAY, None, START_MS + DAY), (DAY, START_MS + 5, START_MS + 5),
+    (5, START_MS + DAY, START_MS + 5),
+])
+async def test_rotation_keeps_the_rights_and_ends_the_old_key(
+    db: Database, grace_ms: int, expires_at_ms: int | None, end_ms: int
+) -> None:
+    await account.create(db, EMAIL, None, START_MS)
+    wish = KeyWish("laptop", "editor", ("m",), expires_at_ms)
+    old = await key.create(db, EMAIL, wish, START_MS)
+    new = await key.rotate(db, old.key.id, grace_ms, START_MS)
+    assert new.text != old.text and new.key.replaces == old.key.id
+    keys = (await load(db)).keys
+    assert keys[hashed(db, old.text)].expires_at_ms == end_ms
+    renewed = keys[hashed(db, new.text)]
+    assert (renewed.app, renewed.models, renewed.expires_at_ms) == (
+        "editor", {"m"}, expires_at_ms)
+
+
+async def test_rotation_without_grace_revokes(db: Database) -> None:
+    await account.create(db, EMAIL, None, START_MS)
+    old = await key.create(db, EMAIL, KeyWish("laptop"), START_MS)
+    new = await key.rotate(db, old.key.id, 0, START_MS)
+    assert set((await load(db)).keys) == {hashed(db, new.text)}
+    assert await refused(key.rotate(db, old.key.id, 0, START_MS)) == "key_state"
+
+
+async def test_a_list_shows_state_and_no_hash(db: Database) -> None:
+    await account.create(db, EMAIL, None, START_MS)
+    issued = await key.create(db, EMAIL, KeyWish("laptop", expires_at_ms=START_MS + 1), START_MS)
+    [listed] = await key.listing(db)
+    assert key.view(listed, START_MS)["state"] == "active"
+    shown = key.view(listed, START_MS + 1)
+    assert shown["state"] == "expired" and shown["hint"] == f"sk-relayd-...{issued.text[-4:]}"
+    assert shown["expires_at"] == "2026-01-01T00:00:00.001Z"

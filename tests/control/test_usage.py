@@ -1,0 +1,44 @@
+"""Posting is all or nothing and harmless twice; the views are the contract's."""
+
+from __future__ import annotations
+
+import pytest
+
+from relayd.control import usage
+from relayd.control.ledger import verify
+from relayd.store.db import Database
+from relayd.store.directory import StoreError
+from relayd.store.record import CallFilter
+from tests.fakes.records import START_MS, call_record
+
+FIELDS = """
+    id started_at account key app api endpoint model provider provider_model stream status outcome
+    error attempts input_tokens output_tokens cache_read_input_tokens cache_creation_input_tokens
+    reasoning_output_tokens audio_input_tokens audio_output_tokens counted_input_tokens
+    counted_output_tokens usage_source amount_nano currency first_byte_ms duration_ms
+""".split()
+
+
+async def test_posting_twice_counts_once(db: Database) -> None:
+    records = [call_record() for _ in range(1500)]
+    assert await usage.post(db, records[:1000]) == 1000
+    assert await usage.post(db, records) == 500
+    assert await usage.post(db, []) == 0
+    [total] = await usage.totals(db, CallFilter())
+    assert total.sums.calls == 1500 and total.sums.input_tokens == 150_000
+    assert [record async for record in usage.calls(db, CallFilter())] == records
+    assert await verify(db) == []
+
+
+async def test_a_batch_with_nonsense_leaves_nothing(db: Database) -> None:
+    with pytest.raises(StoreError):
+        await usage.post(db, [call_record(), call_record(attempts=-1)])
+    assert await usage.totals(db, CallFilter()) == []
+    assert await verify(db) == []
+
+
+def test_the_view_has_the_contracts_fields_in_order() -> None:
+    shown = usage.view(call_record(started_at_ms=START_MS + 7))
+    assert list(shown) == FIELDS
+    assert shown["started_at"] == "2026-01-01T00:00:00.007Z"
+    assert shown["stream"] is True and shown["first_byte_ms"] == 12.345

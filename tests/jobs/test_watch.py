@@ -1,0 +1,57 @@
+"""Watch: a change by any process arrives within a second; a failing store changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+from relayd.control import account, key, publish
+from relayd.control.key import KeyWish
+from relayd.core.snapshot import Snapshot
+from relayd.jobs.watch import WATCH_SECONDS, Watch
+from relayd.store.db import Database, open_database
+from tests.fakes.records import START_MS
+
+
+async def test_a_change_by_another_process_is_published_within_a_second(db: Database) -> None:
+    made = await account.create(db, "ann@example.org", None, START_MS)
+    published: list[Snapshot] = []
+    watch = Watch(db, published.append, await publish.policy_version(db))
+    running = asyncio.get_running_loop().create_task(watch.run())
+    await asyncio.sleep(2 * WATCH_SECONDS)
+    assert published == []
+    other = await open_database(db.directory)
+    issued = await key.create(other, made.id, KeyWish("laptop"), START_MS)
+    await other.close()
+    start = time.monotonic()
+    while not published:
+        assert time.monotonic() - start < 1
+        await asyncio.sleep(0.01)
+    await watch.stop()
+    await running
+    [snapshot] = published
+    assert [grant.key for grant in snapshot.keys.values()] == [issued.key.id]
+
+
+async def test_the_same_policy_is_published_once(db: Database) -> None:
+    published: list[Snapshot] = []
+    watch = Watch(db, published.append, version=0)
+    for _ in range(3):
+        await watch.look()
+    assert [snapshot.version for snapshot in published] == [1]
+
+
+async def test_a_store_that_fails_is_tried_again(tmp_path: Path) -> None:
+    db = await open_database(tmp_path / "store")
+    published: list[Snapshot] = []
+    watch = Watch(db, published.append, version=0)
+    async with db.writing() as transaction:
+        await transaction.run("ALTER TABLE counters RENAME TO gone")
+    await watch.look()
+    assert not watch.healthy and published == []
+    async with db.writing() as transaction:
+        await transaction.run("ALTER TABLE gone RENAME TO counters")
+    await watch.look()
+    assert watch.healthy and len(published) == 1
+    await db.close()
