@@ -1,0 +1,99 @@
+"""The ops listener: /metrics, /livez, /readyz and /healthz, on an address of their own.
+
+Law: serves these four and nothing else, takes no input, keeps no log of who asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import orjson
+from aiohttp import web
+
+from relayd.ops.configfile_address import UNIX, parse_listen
+from relayd.ops.metrics_text import CONTENT_TYPE
+
+READY_REASONS: Final = frozenset({"ok", "starting", "draining", "store_not_writable",
+                                  "records_full", "loop_stuck"})
+"""What /readyz may say; anything else becomes `not_ready`."""
+
+SHUTDOWN_SECONDS: Final = 2.0
+Readiness = Callable[[], tuple[bool, str]]
+
+
+class Renders(Protocol):
+    """What the listener needs of Metrics."""
+
+    def render(self) -> bytes:
+        """The text exposition."""
+
+
+class OpsListener:
+    """`address` as in `[ops] listen`; after `start` it holds the port that was given."""
+
+    def __init__(
+        self, address: str, metrics: Renders, readiness: Readiness, version: str = "unknown",
+    ) -> None:
+        self.address = address
+        self._listen = parse_listen(address)
+        self._metrics = metrics
+        self._readiness = readiness
+        self._version = version
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        """Binds; OSError where that fails."""
+        app = web.Application()
+        app.add_routes([
+            web.get("/metrics", self._metrics_page), web.get("/livez", self._livez),
+            web.get("/readyz", self._readyz), web.get("/healthz", self._healthz),
+        ])
+        app.on_response_prepare.append(_plain_headers)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+        await runner.setup()
+        self._runner = runner
+        try:
+            await self._site(runner).start()
+        except OSError:
+            await self.stop()
+            raise
+        if self._listen.kind == "tcp":
+            host, port = runner.addresses[0][:2]
+            self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    async def stop(self) -> None:
+        """Closes the listener and its connections; may be called twice."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
+
+    def _site(self, runner: web.AppRunner) -> web.BaseSite:
+        if self._listen.kind == "unix":
+            return web.UnixSite(runner, self.address.removeprefix(UNIX))
+        return web.TCPSite(runner, self._listen.host, self._listen.port)
+
+    def _ready(self) -> tuple[bool, str]:
+        ready, reason = self._readiness()
+        return ready, reason if reason in READY_REASONS else "ok" if ready else "not_ready"
+
+    async def _metrics_page(self, request: web.Request) -> web.Response:
+        return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def _livez(self, request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def _readyz(self, request: web.Request) -> web.Response:
+        ready, reason = self._ready()
+        return web.Response(text=f"{reason}\n", status=200 if ready else 503)
+
+    async def _healthz(self, request: web.Request) -> web.Response:
+        ready, reason = self._ready()
+        body = {"live": True, "ready": ready, "reason": reason, "version": self._version}
+        return web.Response(body=orjson.dumps(body) + b"\n", status=200 if ready else 503,
+                            content_type="application/json")
+
+
+async def _plain_headers(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    response.headers["Server"] = "relayd"
+    response.headers["Cache-Control"] = "no-store"

@@ -1,0 +1,242 @@
+"""Every metric of the relay: closed label sets, no account, key, model name or address among them.
+
+Law: adding to a metric on the relay path is a dict look-up and integer additions; a label value
+that is in no closed list becomes `other` or `none`, so that clients cannot mint series. Text is
+made at scrape alone (`render`).
+"""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, get_args
+
+from relayd.core.errors import ERRORS
+from relayd.core.provider import Api, Provider
+from relayd.core.record import CallRecord
+from relayd.core.usage import Outcome, UsageSource
+from relayd.ops import clock
+from relayd.ops.metrics_process import process_text
+from relayd.ops.metrics_text import CONTENT_TYPE, Histogram, family, histograms, labels
+from relayd.wire.dialect import ENDPOINTS, MODELS_PATHS
+
+__all__ = ["ATTEMPT_RESULTS", "CONTENT_TYPE", "Gauges", "Metrics"]
+
+APIS: Final = frozenset(get_args(Api))
+ENDPOINT_PATHS: Final = frozenset(e.path for e in ENDPOINTS) | MODELS_PATHS
+OUTCOMES: Final = frozenset(get_args(Outcome))
+SOURCES: Final = frozenset(get_args(UsageSource))
+ATTEMPT_RESULTS: Final = (
+    "ok", "status_4xx", "status_5xx", "connect", "tls", "reset", "protocol", "truncated", "busy",
+    "timeout", "stalled", "client_left", "other",
+)
+"""What became of an upstream attempt; the middle ones are the `upstream_*` errors."""
+
+FIRST_BYTE_BOUNDS: Final = (
+    0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30, 60)
+DURATION_BOUNDS: Final = tuple(0.01 * 2 ** n for n in range(17))
+"""OpenTelemetry's bounds for gen_ai.server.*, extended: agents stream for minutes."""
+OVERHEAD_BOUNDS: Final = (
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25)
+
+_PARTS: Final = ("cache_read_input", "cache_creation_input", "reasoning_output", "audio_input",
+                 "audio_output")
+_Key = tuple[str, str, str | None, str, int, bool, str]
+
+
+@dataclass(slots=True)
+class Gauges:
+    """Where current values are read at scrape; the app sets each once its part exists."""
+
+    calls_in_flight: Callable[[], int] = int
+    client_connections: Callable[[], int] = int
+    unflushed_records: Callable[[], int] = int
+    lost_records: Callable[[], int] = int
+    loop_lag_seconds: Callable[[], float] = float
+    upstream_connections: Callable[[], Mapping[str, tuple[int, int]]] = dict
+    """(idle, busy) by provider."""
+
+
+class _Cell:
+    """What is counted of calls that are alike."""
+
+    __slots__ = ("calls", "input_tokens", "output_tokens", "parts", "first_byte", "duration")
+
+    def __init__(self, first_byte: Histogram, duration: Histogram) -> None:
+        self.calls = self.input_tokens = self.output_tokens = 0
+        self.parts = [0] * len(_PARTS)
+        self.first_byte = first_byte
+        self.duration = duration
+
+
+class Metrics:
+    """The process's metrics. One per app; `gauges` may be filled in after construction."""
+
+    def __init__(
+        self, providers: Iterable[Provider] = (), *, version: str = "unknown",
+        gauges: Gauges | None = None,
+    ) -> None:
+        self.gauges = gauges or Gauges()
+        self._build = labels(("version", "python"), (version, platform.python_version()))
+        self._started_seconds = clock.unix_ms() / 1000
+        self._providers: set[str] = set()
+        self._cells: dict[_Key, _Cell] = {}
+        self._latencies: dict[tuple[str, str, bool], tuple[Histogram, Histogram]] = {}
+        self._errors: Counter[tuple[str, ...]] = Counter()
+        self._refused: Counter[tuple[str, ...]] = Counter()
+        self._attempts: Counter[tuple[str, ...]] = Counter()
+        self._overhead = Histogram(OVERHEAD_BOUNDS)
+        self.know(providers)
+
+    def know(self, providers: Iterable[Provider]) -> None:
+        """Takes providers as label values and starts their series at 0, so that rates work."""
+        for provider in providers:
+            self._providers.add(provider.name)
+            for result in ATTEMPT_RESULTS:
+                self._attempts[provider.name, result] += 0
+            for endpoint in ENDPOINTS:
+                if endpoint.api == provider.dialect:
+                    self._cell((endpoint.api, endpoint.path, provider.name, "completed", 2,
+                                False, "reported"))
+
+    def settled(self, record: CallRecord) -> None:
+        """Counts one call, with its tokens and times. Called once for every record."""
+        key = (record.api, record.endpoint, record.provider, record.outcome,
+               record.status // 100, record.stream, record.usage_source)
+        cell = self._cells.get(key) or self._cell(key)
+        cell.calls += 1
+        if record.input_tokens or record.output_tokens:
+            self._tokens(cell, record)
+        if record.first_byte_ms is not None:
+            cell.first_byte.observe(record.first_byte_ms / 1000)
+        if record.duration_ms is not None:
+            cell.duration.observe(record.duration_ms / 1000)
+        if record.error is not None:
+            self._errors[_closed(record.api, APIS), _closed(record.error, ERRORS)] += 1
+
+    def attempt(self, provider: str, result: str) -> None:
+        """Counts one upstream attempt by its result (`ATTEMPT_RESULTS`)."""
+        self._attempts[provider if provider in self._providers else "none",
+                       _closed(result, ATTEMPT_RESULTS)] += 1
+
+    def refused_before_key(self, api: str, code: str) -> None:
+        """Counts a request that was refused before its key was known, so without a record."""
+        self._refused[_closed(api, APIS), _closed(code, ERRORS)] += 1
+
+    def observe_overhead(self, seconds: float) -> None:
+        """The time that the relay itself added to one call."""
+        self._overhead.observe(seconds)
+
+    def render(self) -> bytes:
+        """Everything, as `CONTENT_TYPE`."""
+        return "".join((
+            self._calls_text(), self._tokens_text(), self._latency_text(),
+            _pairs("relayd_call_errors_total", "Calls that ended with an error, by its code.",
+                   ("api", "error"), self._errors),
+            _pairs("relayd_requests_refused_total",
+                   "Requests refused before their key was known.", ("api", "error"),
+                   self._refused),
+            _pairs("relayd_upstream_attempts_total", "Upstream attempts by result.",
+                   ("provider", "result"), self._attempts),
+            histograms("relayd_overhead_seconds", "Time that the relay itself added to a call.",
+                       [("", self._overhead)]),
+            self._gauges_text(), process_text(self._started_seconds),
+        )).encode()
+
+    @staticmethod
+    def _tokens(cell: _Cell, record: CallRecord) -> None:
+        cell.input_tokens += record.input_tokens
+        cell.output_tokens += record.output_tokens
+        parts = cell.parts
+        parts[0] += record.cache_read_input_tokens
+        parts[1] += record.cache_creation_input_tokens
+        parts[2] += record.reasoning_output_tokens
+        parts[3] += record.audio_input_tokens
+        parts[4] += record.audio_output_tokens
+
+    def _cell(self, key: _Key) -> _Cell:
+        """The cell of a key, made on first use from closed label values alone."""
+        api, endpoint, provider, outcome, status, stream, source = key
+        api, endpoint = _closed(api, APIS), _closed(endpoint, ENDPOINT_PATHS)
+        closed = (api, endpoint, provider if provider in self._providers else None,
+                  _closed(outcome, OUTCOMES), status if 1 <= status <= 5 else 0, stream,
+                  _closed(source, SOURCES))
+        cell = self._cells.get(closed)
+        if cell is None:
+            where = (api, endpoint, stream)
+            if where not in self._latencies:
+                self._latencies[where] = Histogram(FIRST_BYTE_BOUNDS), Histogram(DURATION_BOUNDS)
+            cell = self._cells[closed] = _Cell(*self._latencies[where])
+        return cell
+
+    def _calls_text(self) -> str:
+        counts: Counter[tuple[str, ...]] = Counter()
+        for (api, endpoint, provider, outcome, status, _, _), cell in self._cells.items():
+            status_class = f"{status}xx" if status else "none"
+            counts[api, endpoint, provider or "none", outcome, status_class] += cell.calls
+        return _pairs("relayd_calls_total", "Calls that passed authentication.",
+                      ("api", "endpoint", "provider", "outcome", "status_class"), counts)
+
+    def _tokens_text(self) -> str:
+        totals: Counter[tuple[str, ...]] = Counter()
+        parts: Counter[tuple[str, ...]] = Counter()
+        for (api, _, provider, _, _, _, source), cell in self._cells.items():
+            where = (api, provider or "none")
+            if source != "none":
+                totals[(*where, "input", source)] += cell.input_tokens
+                totals[(*where, "output", source)] += cell.output_tokens
+            for part, count in zip(_PARTS, cell.parts):
+                parts[(*where, part)] += count
+        return _pairs(
+            "relayd_tokens_total", "Tokens as billed; cached and reasoning tokens included.",
+            ("api", "provider", "token_type", "usage_source"), totals,
+        ) + _pairs(
+            "relayd_token_parts_total", "Tokens of special kinds; relayd_tokens_total has them.",
+            ("api", "provider", "part"), parts)
+
+    def _latency_text(self) -> str:
+        names = ("api", "endpoint", "stream")
+        places = {where: labels(names, (where[0], where[1], "true" if where[2] else "false"))
+                  for where, (_, duration) in self._latencies.items() if any(duration.counts)}
+        return histograms(
+            "relayd_call_first_byte_seconds", "From the request to the reply's first byte.",
+            [(text, self._latencies[where][0]) for where, text in places.items()],
+        ) + histograms(
+            "relayd_call_duration_seconds", "From the request to the end of its reply.",
+            [(text, self._latencies[where][1]) for where, text in places.items()])
+
+    def _gauges_text(self) -> str:
+        gauges = self.gauges
+        upstream = [
+            (labels(("provider", "state"), (provider, state)), count)
+            for provider, pair in sorted(gauges.upstream_connections().items())
+            for state, count in zip(("idle", "busy"), pair)]
+        return "".join((
+            family("relayd_calls_in_flight", "gauge", "Calls admitted and not settled.",
+                   [("", gauges.calls_in_flight())]),
+            family("relayd_client_connections", "gauge", "Open connections of clients.",
+                   [("", gauges.client_connections())]),
+            family("relayd_upstream_connections", "gauge", "Open connections to providers.",
+                   upstream),
+            family("relayd_unflushed_records", "gauge", "Call records not yet in the store.",
+                   [("", gauges.unflushed_records())]),
+            family("relayd_lost_records_total", "counter", "Call records that were dropped.",
+                   [("", gauges.lost_records())]),
+            family("relayd_event_loop_lag_seconds", "gauge",
+                   "The worst lag of the event loop in the last 30 seconds.",
+                   [("", gauges.loop_lag_seconds())]),
+            family("relayd_build_info", "gauge", "What runs here.", [(self._build, 1)]),
+        ))
+
+
+def _closed(value: str, allowed: Container[str]) -> str:
+    return value if value in allowed else "other"
+
+
+def _pairs(
+    name: str, about: str, names: tuple[str, ...], counts: Mapping[tuple[str, ...], int],
+) -> str:
+    return family(name, "counter", about,
+                  [(labels(names, values), count) for values, count in sorted(counts.items())])
