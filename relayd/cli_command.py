@@ -64,7 +64,8 @@ def build_parser(
     program: str, description: str, groups: Mapping[str, str], commands: Sequence[Command]
 ) -> argparse.ArgumentParser:
     """The parser of a table of commands; `groups` says what each first word is about."""
-    parser = argparse.ArgumentParser(prog=program, description=description)
+    parser = argparse.ArgumentParser(
+        prog=program, description=description, allow_abbrev=False)
     parser.add_argument(*CONFIG.flags, **{**CONFIG.settings, "default": None})
     top = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     nested = {}
@@ -79,7 +80,9 @@ def build_parser(
 
 def _add(subparsers: Any, word: str, command: Command) -> None:
     parser = subparsers.add_parser(
-        word, help=command.help, description=command.help, epilog=command.epilog or None)
+        word, help=command.help, description=command.help, epilog=command.epilog or None,
+        # an abbreviation that works today would break with the next option
+        allow_abbrev=False)
     for each in (*command.options, CONFIG, *((JSON,) if command.prints_data else ())):
         parser.add_argument(*each.flags, **each.settings)
     parser.set_defaults(run=command.run)

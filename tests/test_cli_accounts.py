@@ -1,0 +1,72 @@
+"""The commands on accounts."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.fakes.shell import Shell, shell
+
+__all__ = ["shell"]
+EMAIL = "Ann@Example.org"
+
+
+def test_create_prints_the_contracts_document(shell: Shell) -> None:
+    made = shell.json("accounts", "create", "--email", EMAIL, "--name", "Ann")
+    assert list(made) == ["id", "email", "name", "created_at"]
+    assert (made["email"], made["name"]) == (EMAIL, "Ann")
+    assert made["created_at"].endswith("Z")
+    [listed] = shell.json("accounts", "list")
+    assert listed == {**made, "state": "active"}
+
+
+def test_tables_are_for_people(shell: Shell) -> None:
+    created = shell("accounts", "create", "--email", EMAIL)
+    assert created.code == 0 and "keys create --account" in created.out
+    listed = shell("accounts", "list")
+    assert [line.split()[:2] for line in listed.out.splitlines()] == [
+        ["ID", "E-MAIL"], [created.out.split()[1], EMAIL]]
+
+
+@pytest.mark.parametrize("naming", [(EMAIL,), ("--account", EMAIL), ("--email", EMAIL.upper())])
+def test_an_account_may_be_named_in_several_ways(shell: Shell, naming: tuple[str, ...]) -> None:
+    made = shell.json("accounts", "create", "--email", EMAIL)
+    assert shell.json("accounts", "suspend", *naming)["state"] == "suspended"
+    assert shell.json("accounts", "resume", made["id"])["state"] == "active"
+    assert shell.json("accounts", "resume", "--id", made["id"])["state"] == "active"
+
+
+def test_erase(shell: Shell) -> None:
+    made = shell.json("accounts", "create", "--email", EMAIL)
+    assert shell.json("accounts", "erase", EMAIL, "--yes") == {
+        **made, "email": None, "name": None, "state": "erased"}
+    assert shell("accounts", "resume", made["id"]).code == 2
+
+
+def test_erase_asks_a_person_first(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell.json("accounts", "create", "--email", EMAIL)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda question: "no")
+    result = shell("accounts", "erase", EMAIL)
+    assert result.code == 2 and "Nothing was erased" in result.err
+    assert shell.json("accounts", "list")[0]["state"] == "active"
+    monkeypatch.setattr("builtins.input", lambda question: "yes")
+    assert shell("accounts", "erase", EMAIL).code == 0
+
+
+def test_export_is_one_document(shell: Shell) -> None:
+    shell.json("accounts", "create", "--email", EMAIL)
+    result = shell("accounts", "export", EMAIL)
+    assert list(json.loads(result.out)) == ["account", "keys", "call_records"]
+
+
+@pytest.mark.parametrize("words", [
+    ("create", "--email", "nobody"), ("create",), ("create", "--email", EMAIL.lower()),
+    ("suspend",), ("suspend", "nobody@example.org"), ("export", "acct_1"),
+])
+def test_unusable_input_is_exit_code_2_with_words(shell: Shell, words: tuple[str, ...]) -> None:
+    shell.json("accounts", "create", "--email", EMAIL)
+    result = shell("accounts", *words)
+    assert result.code == 2 and result.err and not result.out
+    assert "nobody" not in result.err and "Traceback" not in result.err

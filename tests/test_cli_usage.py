@@ -1,0 +1,82 @@
+"""The commands on usage and the ledger."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+
+from relayd.control import usage
+from relayd.store.db import FILE_NAME
+from tests.fakes.records import START_MS, call_record
+from tests.fakes.shell import Shell, shell
+
+__all__ = ["shell"]
+EMAIL = "ann@example.org"
+DAY = 86_400_000
+
+
+def test_calls_are_a_list_of_records(shell: Shell) -> None:
+    records = [call_record(started_at_ms=START_MS + n) for n in range(3)]
+    assert shell.json("usage", "--calls") == []
+    shell.post(records)
+    assert shell.json("usage", "--calls") == [usage.view(record) for record in records]
+
+
+def test_calls_for_people_show_names(shell: Shell) -> None:
+    made = shell.json("accounts", "create", "--email", EMAIL)
+    issued = shell.json("keys", "create", "--account", EMAIL, "--name", "laptop")
+    shell.post([call_record(account=made["id"], key=issued["id"], duration_ms=12.34),
+                call_record(model=None, outcome="refused", error="unknown_model")])
+    head, first, second = shell("usage", "--calls").out.splitlines()
+    assert head.startswith("STARTED") and EMAIL in first and "laptop" in first and "12.3" in first
+    assert "acct_1" in second and "unknown_model" in second
+
+
+def test_totals(shell: Shell) -> None:
+    shell.post([call_record(amount_nano=1_500_000_000), call_record(model="m"),
+                call_record(currency="EUR", amount_nano=7)])
+    document = shell.json("usage")
+    assert document["calls"] == 3 and document["input_tokens"] == 300
+    assert document["amounts"] == [{"currency": "EUR", "amount_nano": 7},
+                                   {"currency": "USD", "amount_nano": 1_500_000_000}]
+    assert [(row["model"], row["calls"]) for row in document["by_model"]] == [
+        ("gpt-4o-mini", 1), ("gpt-4o-mini", 1), ("m", 1)]
+    table = shell("usage").out
+    assert "1.50 USD" in table and "0.000000007 EUR" in table
+    assert table.splitlines()[-1].split()[:4] == ["all", "-", "3", "300"]
+
+
+@pytest.mark.parametrize("words, calls", [
+    ((), 4), (("--since", "2026-01-02"), 2), (("--until", "2026-01-02"), 2),
+    (("--since", "2026-01-01T12:00:00Z", "--until", "2026-01-03T00:00:00Z"), 2),
+    (("--since", "1d"), 0), (("--account", EMAIL), 1),
+])
+def test_periods_and_accounts(shell: Shell, words: tuple[str, ...], calls: int) -> None:
+    made = shell.json("accounts", "create", "--email", EMAIL)
+    half_days = [call_record(started_at_ms=START_MS + n * DAY // 2) for n in (0, 1, 2)]
+    shell.post([*half_days, call_record(started_at_ms=START_MS + 2 * DAY, account=made["id"])])
+    assert shell.json("usage", *words)["calls"] == calls
+    assert len(shell.json("usage", "--calls", *words)) == calls
+
+
+@pytest.mark.parametrize("words", [
+    ("--since", "yesterday"), ("--account", "nobody@example.org"),
+    ("--since", "2026-01-02", "--until", "2026-01-01"),
+])
+def test_unusable_input_is_exit_code_2(shell: Shell, words: tuple[str, ...]) -> None:
+    result = shell("usage", *words)
+    assert result.code == 2 and result.err and not result.out
+
+
+def test_the_ledger_is_verified(shell: Shell) -> None:
+    shell.post([call_record()])
+    assert shell.json("ledger", "verify") == [] and shell("ledger", "verify").code == 0
+    connection = sqlite3.connect(shell.store / FILE_NAME)
+    connection.execute("UPDATE rollups SET calls = 7")
+    connection.commit()
+    connection.close()
+    table, document = shell("ledger", "verify"), shell("ledger", "verify", "--json")
+    assert table.code == document.code == 1
+    assert table.out.splitlines()[1].split()[-3:] == ["calls", "7", "1"]
+    assert '"differs"' in document.out
