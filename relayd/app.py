@@ -1,0 +1,165 @@
+"""The composition root: builds every object once, and owns the order of start and stop.
+
+Start: store, policy, data plane, jobs, listeners. Stop: readiness off, no new connections, running
+exchanges to a deadline, flush, store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from relayd import __version__
+from relayd.control import publish
+from relayd.jobs.flush import Flush
+from relayd.jobs.watch import Watch
+from relayd.ops.clock import monotonic, unix_ms
+from relayd.ops.config import Config
+from relayd.ops.listener import OpsListener
+from relayd.ops.logging import Logger
+from relayd.ops.metrics import Gauges, Metrics
+from relayd.ops.metrics_loop import LoopLag
+from relayd.ops.tasks import Tasks
+from relayd.core.ulid import Ulids
+from relayd.relay.counting import Counting
+from relayd.relay.doors import Doors
+from relayd.relay.inflight import Sweep
+from relayd.relay.meter import Meter
+from relayd.relay.plane import Parts, Plane
+from relayd.relay.tokenizer import Encodings
+from relayd.relay.view import View
+from relayd.store.db import Database, open_database
+from relayd.store.secret import derived, pepper
+
+PSEUDONYM_LABEL: Final = "pseudonyms"
+COUNT_THREADS: Final = 1
+DRAIN_POLL_SECONDS: Final = 0.02
+ENCODINGS: Final = ("o200k_base", "cl100k_base")
+
+
+class App:
+    """One relay process. `start()`, then `stop()`; a stopped app is not started again."""
+
+    def __init__(self, config: Config, *, logger: Logger | None = None,
+                 systemd_sockets: int = 0) -> None:
+        self.config = config
+        self.logger = logger or Logger(config.log_level)
+        self.meter = Meter()
+        self.view = View()
+        self.metrics = Metrics(config.providers.values(), version=__version__)
+        self._systemd_sockets = systemd_sockets
+        self._tasks = Tasks(self.logger.fault)
+        self._encodings = Encodings()
+        self._executor = ThreadPoolExecutor(COUNT_THREADS, "count")
+        self._lag = LoopLag()
+        self._db: Database | None = None
+        self._flush: Flush | None = None
+        self._watch: Watch | None = None
+        self._plane: Plane | None = None
+        self._doors: Doors | None = None
+        self._ops = OpsListener(config.ops_listen, self.metrics, self._readiness)
+        self._stopping = False
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """(host, port) of the public listener."""
+        assert self._doors is not None
+        return self._doors.address
+
+    @property
+    def ops_address(self) -> tuple[str, int]:
+        """(host, port) of the ops listener."""
+        return self._ops.address
+
+    async def start(self) -> None:
+        """Opens the store and the listeners; raises what keeps them from opening."""
+        db = self._db = await open_database(Path(self.config.store.path))
+        snapshot = await publish.load(db)
+        self.view.publish(snapshot)
+        plane = self._plane = Plane(self.config, self._parts(db))
+        self._flush = Flush(db, self.meter.take, self.meter.give_back,
+                            flush_seconds=self.config.metering.flush_seconds)
+        self._watch = Watch(db, self.view.publish, snapshot.version)
+        self._fill_gauges(plane)
+        server = self.config.server
+        self._doors = Doors(plane, server.listen, server.tls, self._systemd_sockets)
+        await self._doors.open()
+        await self._ops.start()
+        self._tasks.spawn("flush", self._flush.run())
+        self._tasks.spawn("watch", self._watch.run())
+        self._tasks.spawn("sweep", Sweep(plane).run())
+        self._tasks.spawn("loop lag", self._lag.run())
+        self._tasks.spawn("encodings", self._load_encodings())
+        host, port = self.address if server.listen else ("", 0)
+        self.logger.event("started", port=port, version=__version__)
+
+    def _parts(self, db: Database) -> Parts:
+        return Parts(
+            view=self.view, meter=self.meter, metrics=self.metrics, logger=self.logger,
+            tasks=self._tasks,
+            counting=Counting(self.config.metering, self._encodings, self._executor),
+            pepper=pepper(db.secret), pseudonym_secret=derived(db.secret, PSEUDONYM_LABEL),
+            boundary="relayd" + secrets.token_hex(16),
+            new_id=Ulids(unix_ms, secrets.token_bytes), dice=random.random,
+        )
+
+    def _fill_gauges(self, plane: Plane) -> None:
+        assert self._flush is not None
+        flush = self._flush
+        self.metrics.gauges = Gauges(
+            calls_in_flight=lambda: len(plane.inflight),
+            client_connections=lambda: len(plane.connections),
+            unflushed_records=lambda: len(self.meter),
+            lost_records=lambda: flush.lost + self.meter.dropped,
+            loop_lag_seconds=self._lag.worst_seconds,
+            upstream_connections=lambda: {
+                name: (pool.idle, pool.busy) for name, pool in plane.pools.items()},
+        )
+
+    async def _load_encodings(self) -> None:
+        """Loads the tokenizer files on a thread; until then counts are estimates."""
+        loop = asyncio.get_running_loop()
+        for name in ENCODINGS:
+            await loop.run_in_executor(self._executor, self._encodings.load, (name,))
+
+    def _readiness(self) -> tuple[bool, str]:
+        if self._stopping:
+            return False, "draining"
+        if self._flush is None or not self._flush.healthy:
+            return False, "store"
+        return True, "ok"
+
+    async def stop(self, *, drain_seconds: float | None = None) -> None:
+        """Drains, flushes and closes. Every exchange that passed authentication has its record."""
+        self._stopping = True
+        if self._doors is not None:
+            await self._doors.close()
+        if self._plane is not None:
+            await self._drain(self._plane, drain_seconds)
+        await self._close_store()
+        await self._ops.stop()
+        await self._tasks.close()
+        self._executor.shutdown(wait=True, cancel_futures=True)
+        if self._db is not None:
+            await self._db.close()
+        self.logger.event("stopped")
+
+    async def _drain(self, plane: Plane, drain_seconds: float | None) -> None:
+        plane.drain()
+        patience = self.config.server.drain_seconds if drain_seconds is None else drain_seconds
+        deadline = monotonic() + patience
+        while not plane.idle and monotonic() < deadline:
+            await asyncio.sleep(DRAIN_POLL_SECONDS)
+        plane.close()
+        while not plane.idle:
+            await asyncio.sleep(DRAIN_POLL_SECONDS)
+
+    async def _close_store(self) -> None:
+        if self._watch is not None:
+            await self._watch.stop()
+        if self._flush is not None:
+            await self._flush.stop()

@@ -1,0 +1,112 @@
+"""The public listeners: sockets of every kind that `[server] listen` may name."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+from typing import Final
+
+import aiofastnet
+
+from relayd.ops.config import TlsFiles
+from relayd.ops.configfile_address import Listen, parse_listen
+from relayd.relay.listener import ClientConnection
+from relayd.relay.plane import Plane
+
+BACKLOG: Final = 4096
+SYSTEMD_FIRST_FD: Final = 3
+
+
+class Doors:
+    """Opens the listeners of one plane and closes them."""
+
+    def __init__(self, plane: Plane, listen: tuple[str, ...], tls: TlsFiles | None,
+                 systemd_sockets: int) -> None:
+        self._plane = plane
+        self._listen = tuple(parse_listen(text) for text in listen)
+        self._tls = server_context(tls) if tls is not None else None
+        self._systemd_sockets = systemd_sockets
+        self._servers: list[asyncio.AbstractServer] = []
+        self._sockets: list[socket.socket] = []
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """(host, port) of the first TCP listener; the port that was given for port 0."""
+        for listener in self._sockets:
+            if listener.family in (socket.AF_INET, socket.AF_INET6):
+                name = listener.getsockname()
+                return name[0], name[1]
+        raise LookupError("no TCP listener")
+
+    async def open(self) -> None:
+        """Binds and listens; raises OSError where an address cannot be had."""
+        loop = asyncio.get_running_loop()
+        for listen in self._listen:
+            for sock in self._bind(listen):
+                self._sockets.append(sock)
+                server = await aiofastnet.create_server(
+                    loop, self._client, sock=sock, ssl=self._tls, backlog=BACKLOG)
+                self._servers.append(server)
+
+    def _client(self) -> ClientConnection:
+        return ClientConnection(self._plane, self._tls is not None)
+
+    def _bind(self, listen: Listen) -> list[socket.socket]:
+        if listen.kind == "systemd":
+            return [socket.socket(fileno=SYSTEMD_FIRST_FD + n)
+                    for n in range(self._systemd_sockets)]
+        if listen.kind == "unix":
+            return [_unix(listen.path)]
+        family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.bind((listen.host, listen.port))
+        except OSError:
+            sock.close()
+            raise
+        return [sock]
+
+    async def close(self) -> None:
+        """Takes no more connections; those that are open go on."""
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+        for listen in self._listen:
+            if listen.kind == "unix" and os.path.exists(listen.path):
+                os.unlink(listen.path)
+
+
+def _unix(path: str) -> socket.socket:
+    """A unix socket at `path`; one that a dead process left behind is replaced."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        if os.path.exists(path) and not _answers(path):
+            os.unlink(path)
+        sock.bind(path)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _answers(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+        return True
+
+
+def server_context(tls: TlsFiles) -> ssl.SSLContext:
+    """TLS 1.2 and 1.3, HTTP/1.1 alone (no client was seen that needs more)."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    context.load_cert_chain(tls.certificate, tls.key)
+    return context
