@@ -121,7 +121,7 @@ def read_head(raw: bytes, limits: HeadLimits) -> RequestHead:
         raise RelayError("expectation_failed", close=True)
     length, chunked = _framing(fields, minor)
     path, query = _target(target, method)
-    return RequestHead(method, path, query, minor, fields, parser.should_keep_alive(),
+    return RequestHead(method, path, query, minor, fields, _keep_alive(fields, minor),
                        length, chunked)
 
 
@@ -153,6 +153,15 @@ def _fields(raw: bytes, line_end: int) -> dict[bytes, bytes]:
         else:
             fields[name] += b", " + value
     return fields
+
+
+def _keep_alive(fields: dict[bytes, bytes], minor: int) -> bool:
+    """RFC 9112 section 9.3."""
+    connection = fields.get(b"connection")
+    if connection is None:
+        return minor == 1
+    options = {option.strip() for option in connection.lower().split(b",")}
+    return b"close" not in options if minor == 1 else b"keep-alive" in options
 
 
 def _check_host(fields: dict[bytes, bytes], minor: int) -> None:

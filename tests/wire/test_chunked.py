@@ -1,0 +1,76 @@
+"""The chunked coding: read strictly, in any pieces, with nothing read beyond its end."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relayd.core.errors import RelayError
+from relayd.wire.chunked import LINE_BYTES_MAX, OVERHEAD_BYTES_MAX, ChunkedReader
+
+
+def whole(data: bytes) -> tuple[bytes, bytes, bool]:
+    reader = ChunkedReader()
+    pieces, rest = reader.feed(data)
+    return b"".join(pieces), rest, reader.done
+
+
+@pytest.mark.parametrize(("data", "body"), [
+    (b"0\r\n\r\n", b""),
+    (b"5\r\nhello\r\n0\r\n\r\n", b"hello"),
+    (b"A\r\n0123456789\r\n1\r\n!\r\n000\r\n\r\n", b"0123456789!"),
+    (b"3;name=value\r\nabc\r\n0;x\r\n\r\n", b"abc"),
+    (b"1\r\na\r\n0\r\nX-Sum: 1\r\nX-Other:\r\n\r\n", b"a"),
+])
+def test_accepted(data: bytes, body: bytes) -> None:
+    assert whole(data + b"GET / HTTP/1.1\r\n") == (body, b"GET / HTTP/1.1\r\n", True)
+
+
+@pytest.mark.parametrize("data", [
+    b"\r\n", b"-1\r\n", b"+1\r\na", b" 1\r\na", b"1 \r\na", b"0x1\r\na", b"g\r\n", b"1\na\r\n",
+    b"1\r\na\n", b"1\r\nab\r\n", b"1\r\na0\r\n\r\n", b"1;a\0b\r\na", b"1;a\nb\r\n",
+    b"0\r\n\n", b"0\n\r\n", b"0\r\nno colon\r\n\r\n", b"0\r\n folded: x\r\n\r\n",
+    b"0\r\nContent-Length: 5\r\n\r\n", b"0\r\nTransfer-Encoding: chunked\r\n\r\n",
+    b"0\r\nHost: evil\r\n\r\n", b"0\r\nGET / HTTP/1.1\r\n\r\n", b"1\r\na\r\r\n",
+    b"\xa05\r\n", b"00000000000000001\r\n",
+])
+def test_refused(data: bytes) -> None:
+    with pytest.raises(RelayError) as caught:
+        whole(data)
+    assert caught.value.code == "bad_http" and caught.value.close
+
+
+@pytest.mark.parametrize(("data", "code"), [
+    (b"100000000\r\n", "body_too_large"),
+    (b"FFFFFFFFFFFFFFFF\r\n", "body_too_large"),
+    (b"1;" + b"x" * LINE_BYTES_MAX + b"\r\n", "head_too_large"),
+    (b"1;xxxxxxxxxxxxxxx\r\na\r\n" * 2000, "head_too_large"),
+    (b"0\r\n" + b"X: " + b"y" * OVERHEAD_BYTES_MAX, "head_too_large"),
+    (b"0\r\n" + b"X: yyyyyyyyyyyyyyyyy\r\n" * 2000, "head_too_large"),
+])
+def test_limits(data: bytes, code: str) -> None:
+    with pytest.raises(RelayError) as caught:
+        whole(data)
+    assert caught.value.code == code
+
+
+def test_one_octet_chunks_cost_no_overhead() -> None:
+    body, rest, done = whole(b"1\r\na\r\n" * 50_000 + b"0\r\n\r\n")
+    assert (len(body), rest, done) == (50_000, b"", True)
+
+
+@given(st.lists(st.binary(min_size=1, max_size=40), max_size=6), st.data())
+def test_any_pieces_give_the_same(chunks: list[bytes], data: st.DataObject) -> None:
+    raw = b"".join(b"%x\r\n%b\r\n" % (len(c), c) for c in chunks) + b"0\r\nX-A: b\r\n\r\n"
+    raw += b"NEXT"
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(raw)), max_size=10)))
+    reader = ChunkedReader()
+    got: list[bytes] = []
+    behind = b""
+    start = 0
+    for cut in [*cuts, len(raw)]:
+        pieces, rest = reader.feed(raw[start:cut])
+        got += pieces
+        behind += rest
+        start = cut
+    assert b"".join(got) == b"".join(chunks)
+    assert behind == b"NEXT" and reader.done

@@ -1,0 +1,143 @@
+"""Request heads: read strictly, or refused with the reason."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relayd.core.errors import RelayError
+from relayd.wire.http import HeadLimits, PartialHead, read_head
+
+LIMITS = HeadLimits(head_bytes_max=4096, header_count_max=20, target_bytes_max=512)
+POST = b"POST /v1/chat/completions HTTP/1.1\r\nHost: relay.test\r\n"
+
+
+def refused(raw: bytes) -> str:
+    with pytest.raises(RelayError) as caught:
+        read_head(raw, LIMITS)
+    assert caught.value.close
+    return caught.value.code
+
+
+def test_an_ordinary_head() -> None:
+    head = read_head(
+        POST + b"Authorization: Bearer  k \r\nX-Other: y\r\ncontent-length: 7\r\n\r\n", LIMITS)
+    assert (head.method, head.path, head.query, head.minor) == (
+        b"POST", "/v1/chat/completions", "", 1)
+    assert head.content_length == 7 and not head.chunked and head.keep_alive
+    assert head.fields == {b"host": b"relay.test", b"authorization": b"Bearer  k",
+                           b"content-length": b"7"}
+    assert "Bearer" not in repr(head)
+
+
+@pytest.mark.parametrize(("raw", "path", "query"), [
+    (b"GET /v1/models?limit=1&key=a%20b HTTP/1.1\r\nHost: h\r\n\r\n",
+     "/v1/models", "limit=1&key=a%20b"),
+    (b"GET http://h:1/v1/models HTTP/1.1\r\nHost: h:1\r\n\r\n", "/v1/models", ""),
+    (b"GET http://h HTTP/1.1\r\nHost: h\r\n\r\n", "/", ""),
+    (b"OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n", "*", ""),
+    (b"GET / HTTP/1.0\r\n\r\n", "/", ""),
+    (b"GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", "/", ""),
+])
+def test_targets(raw: bytes, path: str, query: str) -> None:
+    head = read_head(raw, LIMITS)
+    assert (head.path, head.query) == (path, query)
+
+
+@pytest.mark.parametrize(("raw", "keep_alive"), [
+    (b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", True),
+    (b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", False),
+    (b"GET / HTTP/1.0\r\nHost: h\r\n\r\n", False),
+    (b"GET / HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\n\r\n", True),
+])
+def test_keep_alive(raw: bytes, keep_alive: bool) -> None:
+    assert read_head(raw, LIMITS).keep_alive is keep_alive
+
+
+@pytest.mark.parametrize(("tail", "code"), [
+    (b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "bad_http"),
+    (b"Content-Length: 1\r\nContent-Length: 1\r\n\r\n", "bad_http"),
+    (b"Content-Length: 1, 1\r\n\r\n", "bad_http"),
+    (b"Content-Length: +1\r\n\r\n", "bad_http"),
+    (b"Content-Length: 99999999999999999999999\r\n\r\n", "bad_http"),
+    (b"Transfer-Encoding: gzip, chunked\r\n\r\n", "ambiguous_framing"),
+    (b"Transfer-Encoding: identity\r\n\r\n", "bad_http"),
+    (b"Host: other.test\r\n\r\n", "bad_host"),
+    (b"X: a\nY: b\r\n\r\n", "bad_http"),
+    (b"X: a\rY: b\r\n\r\n", "bad_http"),
+    (b"X : a\r\n\r\n", "bad_http"),
+    (b"X: a\r\n folded\r\n\r\n", "bad_http"),
+    (b"X: a\0b\r\n\r\n", "bad_http"),
+    (b"no colon\r\n\r\n", "bad_http"),
+    (b"Authorization: a\r\nAuthorization: b\r\n\r\n", "ambiguous_framing"),
+    (b"Expect: 200-ok\r\n\r\n", "expectation_failed"),
+    (b"X: y\r\n" * 30 + b"\r\n", "head_too_large"),
+    (b"X: " + b"y" * 5000 + b"\r\n\r\n", "head_too_large"),
+])
+def test_refused_fields(tail: bytes, code: str) -> None:
+    assert refused(POST + tail) == code
+
+
+@pytest.mark.parametrize(("line", "code"), [
+    (b"GET / HTTP/2.0", "http_version"),
+    (b"GET / HTTP/0.9", "http_version"),
+    (b"GET /", "bad_http"),
+    (b"GET  / HTTP/1.1", "bad_http"),
+    (b"get / HTTP/1.1", "bad_http"),
+    (b"GET /#fragment HTTP/1.1", "bad_http"),
+    (b"GET /\\..\\x HTTP/1.1", "bad_http"),
+    (b"GET /\xc3\xa9 HTTP/1.1", "bad_http"),
+    (b"GET file:///etc/passwd HTTP/1.1", "bad_http"),
+    (b"GET http:///x HTTP/1.1", "bad_http"),
+    (b"GET * HTTP/1.1", "bad_http"),
+    (b"GET /" + b"x" * 600 + b" HTTP/1.1", "target_too_long"),
+])
+def test_refused_request_lines(line: bytes, code: str) -> None:
+    assert refused(line + b"\r\nHost: h\r\n\r\n") == code
+
+
+@pytest.mark.parametrize("host", [b"", b"a b", b"a:b", b"a:1:2", b"[::1", b"a/b", b"u@h", b"a,b"])
+def test_refused_hosts(host: bytes) -> None:
+    assert refused(b"GET / HTTP/1.1\r\nHost: " + host + b"\r\n\r\n") == "bad_host"
+
+
+def test_http_1_1_needs_a_host() -> None:
+    assert refused(b"GET / HTTP/1.1\r\nX: y\r\n\r\n") == "bad_host"
+
+
+def test_transfer_encoding_in_http_1_0_is_refused() -> None:
+    raw = b"POST / HTTP/1.0\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert refused(raw) == "ambiguous_framing"
+
+
+@pytest.mark.parametrize(("raw", "code"), [
+    (b"SSH-2.0-OpenSSH_9\r\n", "bad_http"),
+    (b"PING\r\n", "bad_http"),
+    (b"GET /v1/models\r\n", "bad_http"),
+    (b"\0" * 100, "bad_http"),
+    (b"\x16\x03\x01\x02\x00", "bad_http"),
+    (b"GET / HTTP/3.0\r\n", "http_version"),
+    (POST + b"X : y\r\n", "bad_http"),
+    (b"GET /" + b"a" * 700, "target_too_long"),
+    (POST + b"X: " + b"y" * 5000, "head_too_large"),
+])
+def test_garbage_is_refused_before_its_head_ends(raw: bytes, code: str) -> None:
+    with pytest.raises(RelayError) as caught:
+        PartialHead().feed(raw, LIMITS)
+    assert caught.value.code == code
+
+
+@given(st.data())
+def test_a_sound_head_is_accepted_in_any_pieces(data: st.DataObject) -> None:
+    raw = POST + b"Content-Length: 5\r\nX-Some: value\r\n"
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(raw)), max_size=8)))
+    partial = PartialHead()
+    for cut in [*cuts, len(raw)]:
+        partial.feed(raw[:cut], LIMITS)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_read_or_refused(noise: bytes) -> None:
+    try:
+        read_head(noise + b"\r\n\r\n", LIMITS)
+    except RelayError as error:
+        assert error.close

@@ -1,0 +1,50 @@
+"""Heads of providers' answers: sound framing or none."""
+
+import pytest
+
+from relayd.core.errors import RelayError
+from relayd.wire.replyhead import read_reply_head
+
+LINE = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize(("fields", "length", "delimited"), [
+    (b"Content-Length: 12", 12, True),
+    (b"Transfer-Encoding: Chunked", None, True),
+    (b"X: y", None, False),
+])
+def test_framing(fields: bytes, length: int | None, delimited: bool) -> None:
+    head = read_reply_head(LINE + fields, 200, "1.1")
+    assert (head.length, head.delimited) == (length, delimited)
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_bodyless(status: int) -> None:
+    head = read_reply_head(LINE + b"Content-Length: 12", status, "1.1")
+    assert (head.length, head.delimited) == (0, True)
+
+
+def test_wanted_fields_alone() -> None:
+    head = read_reply_head(
+        LINE + b"Content-Type: text/event-stream; charset=utf-8 \r\nSet-Cookie: a=b\r\n"
+        b"Retry-After: 3\r\nContent-Encoding: gzip", 200, "1.1")
+    assert head.fields == [(b"content-type", b"text/event-stream; charset=utf-8"),
+                           (b"retry-after", b"3"), (b"content-encoding", b"gzip")]
+    assert head.content_type == b"text/event-stream; charset=utf-8" and head.coded
+
+
+@pytest.mark.parametrize(("raw", "status", "version"), [
+    (LINE + b"Transfer-Encoding: gzip, chunked", 200, "1.1"),
+    (LINE + b"Transfer-Encoding: chunked\r\nContent-Length: 3", 200, "1.1"),
+    (LINE + b"Transfer-Encoding: chunked", 200, "1.0"),
+    (LINE + b"Content-Length: x", 200, "1.1"),
+    (LINE + b"Content-Length: ", 200, "1.1"),
+    (LINE, 600, "1.1"),
+    (LINE, 101, "1.1"),
+    (LINE, 200, "2.0"),
+    (LINE, 200, "0.9"),
+])
+def test_refused(raw: bytes, status: int, version: str) -> None:
+    with pytest.raises(RelayError) as caught:
+        read_reply_head(raw, status, version)
+    assert caught.value.code == "upstream_protocol"
