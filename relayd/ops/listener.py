@@ -11,11 +11,10 @@ from typing import Final, Protocol
 import orjson
 from aiohttp import web
 
-from relayd.ops.configfile_address import UNIX, parse_listen
+from relayd.ops.configfile_address import parse_listen
 from relayd.ops.metrics_text import CONTENT_TYPE
 
-READY_REASONS: Final = frozenset({"ok", "starting", "draining", "store_not_writable",
-                                  "records_full", "loop_stuck"})
+READY_REASONS: Final = frozenset({"ok", "starting", "draining", "store", "records", "loop"})
 """What /readyz may say; anything else becomes `not_ready`."""
 
 SHUTDOWN_SECONDS: Final = 2.0
@@ -30,17 +29,23 @@ class Renders(Protocol):
 
 
 class OpsListener:
-    """`address` as in `[ops] listen`; after `start` it holds the port that was given."""
+    """Takes an address as `[ops] listen` has it; `address` says the port that was given."""
 
     def __init__(
         self, address: str, metrics: Renders, readiness: Readiness, version: str = "unknown",
     ) -> None:
-        self.address = address
         self._listen = parse_listen(address)
         self._metrics = metrics
         self._readiness = readiness
         self._version = version
         self._runner: web.AppRunner | None = None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """(host, port) while started; (path, 0) of a Unix socket."""
+        assert self._runner is not None
+        bound = self._runner.addresses[0]
+        return (bound, 0) if isinstance(bound, str) else (bound[0], bound[1])
 
     async def start(self) -> None:
         """Binds; OSError where that fails."""
@@ -58,9 +63,6 @@ class OpsListener:
         except OSError:
             await self.stop()
             raise
-        if self._listen.kind == "tcp":
-            host, port = runner.addresses[0][:2]
-            self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     async def stop(self) -> None:
         """Closes the listener and its connections; may be called twice."""
@@ -70,7 +72,7 @@ class OpsListener:
 
     def _site(self, runner: web.AppRunner) -> web.BaseSite:
         if self._listen.kind == "unix":
-            return web.UnixSite(runner, self.address.removeprefix(UNIX))
+            return web.UnixSite(runner, self._listen.path)
         return web.TCPSite(runner, self._listen.host, self._listen.port)
 
     def _ready(self) -> tuple[bool, str]:

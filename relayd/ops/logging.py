@@ -33,6 +33,7 @@ FRAMES_MAX: Final = 40
 CHAIN_MAX: Final = 5
 
 _WORD: Final = re.compile(r"[a-z][a-z0-9_]{0,47}")
+_PLACE: Final = re.compile(r"[a-z]{1,16}(?: [a-z]{1,16}){0,2}")
 _SHAPES: Final = {
     "word": _WORD,
     "provider": re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"),
@@ -64,7 +65,7 @@ FIELDS: Final[Mapping[str, str]] = (
     dict.fromkeys(_NUMBERS, "number") | dict.fromkeys(_WORDS, "word")
     | {name: name for name in ("code", "api", "endpoint", "outcome", "usage_source", "provider")}
     | {"request_id": "ulid", "version": "version", "listen": "listen", "sha256": "digest",
-       "stream": "flag", "ready": "flag", "tls": "flag", "fault": "fault"}
+       "stream": "flag", "ready": "flag", "tls": "flag", "finding": "fault"}
 )
 """Every field that an event may carry, and the shape of its values. Add a row for a new one."""
 
@@ -154,9 +155,14 @@ class Logger:
         """The same as `info`."""
         self.info(event, **fields)
 
-    def failure(self, event: str, error: BaseException, /, **fields: object) -> None:
-        """An exception, at level error: its type, the types behind it, and its frames."""
-        self._write("error", event, self._checked(fields) | exception_fields(error))
+    def fault(self, where: str, error: BaseException, /, **fields: object) -> None:
+        """An exception, at level error: its type, the types behind it, and its frames.
+
+        `where` names the part of ours that it ended, in plain words: a task, a phase.
+        """
+        place = where if _PLACE.fullmatch(where) else "unnamed"
+        self._write("error", "fault",
+                    {"where": place} | self._checked(fields) | exception_fields(error))
 
     def foreign(self, level: int, source: str, place: str, error: BaseException | None) -> None:
         """What another library wanted to say: who and where, without the words."""
@@ -245,19 +251,19 @@ class Capture:
         reprs could hold anything, so only the exception is used."""
         error = context.get("exception")
         if isinstance(error, BaseException):
-            self._logger.failure("loop_failure", error)
+            self._logger.fault("event loop", error)
         else:
-            self._logger.error("loop_failure")
+            self._logger.error("loop_fault")
 
     def _uncaught(
         self, kind: type[BaseException], error: BaseException, trace: TracebackType | None,
     ) -> None:
-        self._logger.failure("uncaught", error)
+        self._logger.fault("uncaught", error)
 
     def _unraisable(self, unraisable: Any) -> None:
         if unraisable.exc_value is not None:
-            self._logger.failure("unraisable", unraisable.exc_value)
+            self._logger.fault("unraisable", unraisable.exc_value)
 
     def _in_thread(self, args: threading.ExceptHookArgs) -> None:
         if args.exc_value is not None:
-            self._logger.failure("uncaught_in_thread", args.exc_value)
+            self._logger.fault("uncaught in thread", args.exc_value)

@@ -29,10 +29,11 @@ ENDPOINT_PATHS: Final = frozenset(e.path for e in ENDPOINTS) | MODELS_PATHS
 OUTCOMES: Final = frozenset(get_args(Outcome))
 SOURCES: Final = frozenset(get_args(UsageSource))
 ATTEMPT_RESULTS: Final = (
-    "ok", "status_4xx", "status_5xx", "connect", "tls", "reset", "protocol", "truncated", "busy",
-    "timeout", "stalled", "client_left", "other",
+    "head", "status_4xx", "status_5xx",
+    *(code for code, kind in ERRORS.items() if code.startswith("upstream_")), "other",
 )
-"""What became of an upstream attempt; the middle ones are the `upstream_*` errors."""
+"""What became of an upstream attempt: a reply's head came (of a class that is an error, where the
+caller tells), or one of the `upstream_*` errors."""
 
 FIRST_BYTE_BOUNDS: Final = (
     0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30, 60)
