@@ -7,12 +7,12 @@ bounded by `records_max`; what is dropped at the bound is counted in `lost`.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import Final
 
 from relayd.control import usage
 from relayd.core.record import CallRecord
+from relayd.ops.logging import Logger
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
 
@@ -23,8 +23,6 @@ RECORDS_MAX: Final = 200_000
 """Records that wait in memory while the store fails: about 200 MB, or minutes of full load."""
 BACKOFF_SECONDS_MAX: Final = 10.0
 STOP_TRIES: Final = 3
-
-_log = logging.getLogger(__name__)
 
 Take = Callable[[], list[CallRecord]]
 GiveBack = Callable[[list[CallRecord]], None]
@@ -46,12 +44,14 @@ class Flush:
         *,
         flush_seconds: float = FLUSH_SECONDS,
         records_max: int = RECORDS_MAX,
+        log: Logger | None = None,
     ) -> None:
         self._db = db
         self._take = take
         self._give_back = give_back
         self._flush_seconds = flush_seconds
         self._records_max = records_max
+        self._log = log or Logger()
         self._stopping = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         self._failures = 0
@@ -80,7 +80,7 @@ class Flush:
                 return
         left = self._take()
         self.lost += len(left)
-        _log.error("records lost at stop: %d", len(left))
+        self._log.error("records_lost", reason="stop", lost=len(left))
 
     async def flush(self) -> bool:
         """Store everything the meter has now; False where the store failed."""
@@ -90,7 +90,8 @@ class Flush:
                 await self._post(records)
             except StoreError as error:
                 self._failures += 1
-                _log.error("store failed: %s, records waiting: %d", error.code, len(records))
+                self._log.error("store_failed", code=error.code, records=len(records),
+                                retry_ms=round(self._pause_seconds() * 1000))
                 return False
             finally:
                 # whatever is left in the list is not stored: also when this task is cancelled
@@ -127,7 +128,7 @@ class Flush:
                 if error.code != "store_refused":
                     raise
                 self.lost += 1
-                _log.error("record refused by the store: %s", records[0].id)
+                self._log.error("record_refused", request_id=records[0].id)
             else:
                 self.posted += 1
             del records[0]
@@ -137,13 +138,13 @@ class Flush:
         try:
             await self._db.checkpoint_if_large()
         except StoreError as error:
-            _log.warning("checkpoint failed: %s", error.code)
+            self._log.warning("checkpoint_failed", code=error.code)
 
     def _keep(self, records: list[CallRecord]) -> None:
         over = len(records) - self._records_max
         if over > 0:
             self.lost += over
-            _log.error("records lost at the bound: %d", over)
+            self._log.error("records_lost", reason="bound", lost=over)
             del records[self._records_max:]
         if records:
             self._give_back(records)

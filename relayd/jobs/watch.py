@@ -6,19 +6,17 @@ Law: the relay keeps its last snapshot while the store fails; it never runs with
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import Final
 
 from relayd.control import publish
 from relayd.core.snapshot import Snapshot
+from relayd.ops.logging import Logger
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
 
 WATCH_SECONDS: Final = 0.25
 """A change must take effect within a second."""
-
-_log = logging.getLogger(__name__)
 
 
 class Watch:
@@ -31,11 +29,13 @@ class Watch:
         version: int,
         *,
         watch_seconds: float = WATCH_SECONDS,
+        log: Logger | None = None,
     ) -> None:
         self._db = db
         self._publish = publish
         self._version = version
         self._watch_seconds = watch_seconds
+        self._log = log or Logger()
         self._stopping = asyncio.Event()
         self.healthy = True
 
@@ -57,7 +57,7 @@ class Watch:
             snapshot = await publish.load(self._db)
         except StoreError as error:
             if self.healthy:
-                _log.error("policy cannot be read: %s", error.code)
+                self._log.error("policy_unreadable", code=error.code)
             self.healthy = False
             return
         self.healthy = True

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ from relayd.control import usage
 from relayd.core.record import CallRecord
 from relayd.jobs import flush as flush_module
 from relayd.jobs.flush import BATCH_RECORDS, Flush
+from relayd.ops.logging import Logger
 from relayd.store.db import FILE_NAME, Database
 from relayd.store.record import CallFilter
 from tests.fakes.records import call_record
@@ -118,12 +121,27 @@ async def test_a_record_that_is_refused_does_not_hold_up_others(db: Database) ->
 
 
 async def test_what_cannot_be_stored_at_stop_is_counted(db: Database) -> None:
-    meter = Meter()
-    flush = Flush(db, meter.take, meter.give_back)
+    meter, log = Meter(), io.StringIO()
+    flush = Flush(db, meter.take, meter.give_back, log=Logger(stream=log))
     meter.records = [call_record()]
     with held(db):
         await flush.stop()
     assert flush.lost == 1 and meter.records == []
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert [line["event"] for line in lines] == ["store_failed"] * 3 + ["records_lost"]
+    assert lines[0]["code"] == "store_busy" and lines[-1]["lost"] == 1
+    assert not any("bad_fields" in line for line in lines)
+
+
+async def test_a_refused_record_is_logged_by_its_id_alone(db: Database) -> None:
+    meter, log = Meter(), io.StringIO()
+    flush = Flush(db, meter.take, meter.give_back, log=Logger(stream=log))
+    record = call_record(attempts=-1, model="canary-model")
+    meter.records = [record]
+    await flush.flush()
+    line = json.loads(log.getvalue())
+    assert (line["event"], line["request_id"]) == ("record_refused", record.id)
+    assert "canary" not in log.getvalue() and "bad_fields" not in line
 
 
 async def test_a_cancelled_flush_gives_its_records_back(db: Database) -> None:
