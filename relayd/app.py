@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
 from relayd import __version__
 from relayd.control import publish
+from relayd.core.ulid import Ulids
 from relayd.jobs.flush import Flush
 from relayd.jobs.watch import Watch
 from relayd.ops.clock import monotonic, unix_ms
@@ -24,7 +26,6 @@ from relayd.ops.logging import Logger
 from relayd.ops.metrics import Gauges, Metrics
 from relayd.ops.metrics_loop import LoopLag
 from relayd.ops.tasks import Tasks
-from relayd.core.ulid import Ulids
 from relayd.relay.counting import Counting
 from relayd.relay.doors import Doors
 from relayd.relay.inflight import Sweep
@@ -63,6 +64,7 @@ class App:
         self._doors: Doors | None = None
         self._ops = OpsListener(config.ops_listen, self.metrics, self._readiness)
         self._stopping = False
+        self.hurry: Callable[[], bool] = _never
 
     @property
     def address(self) -> tuple[str, int]:
@@ -152,7 +154,7 @@ class App:
         plane.drain()
         patience = self.config.server.drain_seconds if drain_seconds is None else drain_seconds
         deadline = monotonic() + patience
-        while not plane.idle and monotonic() < deadline:
+        while not plane.idle and monotonic() < deadline and not self.hurry():
             await asyncio.sleep(DRAIN_POLL_SECONDS)
         plane.close()
         while not plane.idle:
@@ -163,3 +165,8 @@ class App:
             await self._watch.stop()
         if self._flush is not None:
             await self._flush.stop()
+
+
+def _never() -> bool:
+    """The answer to `hurry` until somebody is in a hurry."""
+    return False

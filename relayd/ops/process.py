@@ -1,0 +1,42 @@
+"""The process itself: its limits, its memory's privacy, and the garbage collector.
+
+Law: no content of ours outlives the process on a disk: no core dumps, not dumpable.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import resource
+from typing import Final
+
+_PR_SET_DUMPABLE: Final = 4
+COLLECT_AFTER: Final = (50_000, 20, 50)
+"""Allocations between collections: the relay path makes few cycles, and a full collection of a
+process with the tokenizer's tables would stop every stream for tens of milliseconds."""
+
+
+def raise_file_limit() -> int:
+    """Raises the soft limit of open files to the hard one; returns it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+def forbid_dumps() -> bool:
+    """No core files, and no other process of the same user may read this one's memory (Linux).
+
+    False where the kernel refused; the size limit of core files is set all the same.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        return ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) == 0
+    except (OSError, AttributeError):
+        return False
+
+
+def settle_memory() -> None:
+    """After start: what is loaded stays, so the collector need not look at it again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
