@@ -105,7 +105,7 @@ class _Framing:
     """What llhttp reports of one reply; body pieces are appended by C code without a frame here."""
 
     __slots__ = ("parser", "pieces", "on_body", "interim", "headers_complete", "complete",
-                 "_skipping")
+                 "keep_alive", "_skipping")
 
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
@@ -113,6 +113,7 @@ class _Framing:
         self.interim = 0
         self.headers_complete = False
         self.complete = False
+        self.keep_alive = False
         self._skipping = False
         self.parser: Any = httptools.HttpResponseParser(self)
 
@@ -135,6 +136,8 @@ class _Framing:
             self._skipping = False
         else:
             self.complete = True
+            # llhttp knows it now and no later
+            self.keep_alive = self.parser.should_keep_alive()
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -217,7 +220,7 @@ class UpstreamConnection(asyncio.Protocol):
             data = b"".join(pieces)
         pieces.clear()
         if framing.complete:
-            self._release(sound and framing.parser.should_keep_alive())
+            self._release(sound and framing.keep_alive)
             attempt.deliver(data, True)
         elif not sound:
             if data:
@@ -239,15 +242,14 @@ class UpstreamConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The provider closes: the end of the reply, or its truncation."""
+        self._leave()
         self._ended()
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
         """The connection is gone, whoever ended it."""
+        self._leave()
         self._ended(reset=error is not None)
-        if not self.closed:
-            self.closed = True
-            self.pool.forget(self)
 
     def _ended(self, reset: bool = False) -> None:
         attempt, self.attempt = self.attempt, None
@@ -273,10 +275,13 @@ class UpstreamConnection(asyncio.Protocol):
         """Closes at once; the pool forgets the connection."""
         self.attempt = None
         self._framing = None
+        self._leave()
+        self.transport.abort()
+
+    def _leave(self) -> None:
         if not self.closed:
             self.closed = True
             self.pool.forget(self)
-        self.transport.abort()
 
     def pause_writing(self) -> None:
         """The provider reads slowly: an upload has to wait."""

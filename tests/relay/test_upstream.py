@@ -1,0 +1,209 @@
+"""Connections to providers, over real sockets: replies of every shape, and every way to break."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from relayd.core.errors import RelayError
+from relayd.core.provider import Address, Provider
+from relayd.ops.tasks import Tasks
+from relayd.relay.pool import USES_MAX, Pool
+from relayd.relay.upstream import Attempt, UpstreamConnection
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+REQUEST = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+class World:
+    """A provider that answers by script, and a pool that connects to it."""
+
+    def __init__(self) -> None:
+        self.answers: list[list[bytes | str]] = []
+        self.connections = 0
+        self.tasks = Tasks(lambda name, error: None)
+        self.changed = asyncio.Event()
+
+    async def start(self) -> None:
+        self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        port = self.server.sockets[0].getsockname()[1]
+        self.provider = Provider("p", "openai", Address("http", "127.0.0.1", port, ""), ("c",))
+        self.pool = Pool(self.provider, self.tasks, lambda: 0.5)
+
+    async def stop(self) -> None:
+        self.pool.close()
+        await self.tasks.close()
+        self.server.close()
+        await asyncio.sleep(0)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            while await reader.readuntil(b"\r\n\r\n"):
+                for step in self.answers.pop(0):
+                    if step == "close":
+                        return
+                    if step == "hold":
+                        await reader.read()
+                        return
+                    if step == "reset":
+                        writer.get_extra_info("socket").setsockopt(
+                            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                        writer.transport.abort()
+                        return
+                    assert isinstance(step, bytes)
+                    writer.write(step)
+                    await writer.drain()
+                    await asyncio.sleep(0.005)
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.close()
+
+    async def connect(self) -> UpstreamConnection:
+        taken = self.pool.take()
+        if taken is not None:
+            return taken
+        opening = self.pool.open(self.changed.set)
+        async with asyncio.timeout(3):
+            while opening.connection is None and opening.error is None:
+                self.changed.clear()
+                await self.changed.wait()
+        if opening.error is not None:
+            raise opening.error
+        assert opening.connection is not None
+        return opening.connection
+
+    async def call(self, *answer: bytes | str) -> tuple[Attempt, bytes]:
+        """Sends one request; the attempt when it has ended, and the body that came."""
+        self.answers.append(list(answer))
+        connection = await self.connect()
+        attempt = Attempt(self.changed.set)
+        body: list[bytes] = []
+        connection.begin(attempt, REQUEST)
+
+        def sink(data: bytes, complete: bool) -> None:
+            body.append(data)
+            self.changed.set()
+
+        async with asyncio.timeout(3):
+            while attempt.error is None and not attempt.complete:
+                if attempt.head is not None and attempt.sink is None:
+                    attempt.attach(sink)
+                    continue
+                await self.changed.wait()
+                self.changed.clear()
+        if attempt.sink is None and attempt.head is not None:
+            attempt.attach(sink)
+        return attempt, b"".join(body)
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    made = World()
+    await made.start()
+    yield made
+    await made.stop()
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(("answer", "body", "kept"), [
+    ([OK], b"ok", 1),
+    ([CHUNKED, b"2\r\nab\r\n", b"1\r\nc\r\n0\r\n\r\n"], b"abc", 1),
+    ([bytes([octet]) for octet in OK], b"ok", 1),
+    ([CHUNKED + b"2;x=y\r\nab\r\n0\r\nX-Trailer: t\r\n\r\n"], b"ab", 1),
+    ([b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nLink: x\r\n\r\n" + OK], b"ok", 1),
+    ([b"HTTP/1.1 204 No Content\r\n\r\n"], b"", 1),
+    ([b"HTTP/1.1 200 OK\r\n\r\nuntil", b" the end", "close"], b"until the end", 0),
+    ([b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok"], b"ok", 0),
+    ([b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"], b"ok", 0),
+    ([OK + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"], b"ok", 0),
+    ([OK + b"garbage"], b"ok", 0),
+])
+async def test_replies(world: World, answer: list[bytes | str], body: bytes, kept: int) -> None:
+    attempt, got = await world.call(*answer)
+    assert attempt.error is None and got == body
+    assert (world.pool.idle, world.pool.busy) == (kept, 0)
+
+
+@pytest.mark.parametrize(("answer", "code"), [
+    (["reset"], "upstream_reset"),
+    (["close"], "upstream_reset"),
+    ([b"HTTP/1.1 200 O", "close"], "upstream_reset"),
+    ([OK[:-1], "close"], "upstream_truncated"),
+    ([CHUNKED + b"5\r\nab", "close"], "upstream_truncated"),
+    ([CHUNKED + b"2\r\nab\r\n", "reset"], "upstream_truncated"),
+    ([CHUNKED + b"-2\r\nab\r\n"], "upstream_truncated"),
+    ([b"HTTP/1.1 200 OK\r\n\r\nabc", "reset"], "upstream_truncated"),
+    ([b"SSH-2.0\r\n"], "upstream_protocol"),
+    ([b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n" + OK], "upstream_protocol"),
+    ([b"HTTP/2.0 200 OK\r\n\r\n"], "upstream_protocol"),
+    ([b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"], "upstream_protocol"),
+    ([b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"], "upstream_protocol"),
+    ([b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000 + b"\r\n\r\n"], "upstream_protocol"),
+    ([b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000, "hold"], "upstream_protocol"),
+])
+async def test_breaks(world: World, answer: list[bytes | str], code: str) -> None:
+    attempt, _ = await world.call(*answer)
+    assert attempt.error is not None and attempt.error.code == code
+    assert (world.pool.idle, world.pool.busy) == (0, 0)
+
+
+async def test_a_connection_is_reused_and_ends_after_its_uses(world: World) -> None:
+    for number in range(USES_MAX + 1):
+        attempt, _ = await world.call(OK)
+        assert attempt.reused is (number % USES_MAX != 0)
+    assert world.connections == 2
+
+
+async def test_a_closed_idle_connection_is_reused_no_more(world: World) -> None:
+    await world.call(OK, "close")
+    await asyncio.sleep(0.05)
+    assert world.pool.idle == 0
+
+
+async def test_octets_nobody_asked_for_end_an_idle_connection(world: World) -> None:
+    await world.call(OK, b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", "hold")
+    await asyncio.sleep(0.05)
+    assert world.pool.idle == 0
+
+
+async def test_cancel_ends_the_connection(world: World) -> None:
+    world.answers.append([CHUNKED + b"2\r\nab\r\n", "hold"])
+    connection = await world.connect()
+    attempt = Attempt(lambda: None)
+    connection.begin(attempt, REQUEST)
+    await asyncio.sleep(0.05)
+    attempt.cancel()
+    assert (world.pool.idle, world.pool.busy) == (0, 0)
+
+
+async def test_pause_stops_reading_until_resume(world: World) -> None:
+    world.answers.append([CHUNKED, *[b"1\r\na\r\n"] * 5, b"0\r\n\r\n"])
+    connection = await world.connect()
+    got: list[bytes] = []
+    attempt = Attempt(lambda: None)
+    connection.begin(attempt, REQUEST)
+    attempt.attach(lambda data, complete: got.append(data))
+    attempt.pause()
+    await asyncio.sleep(0.1)
+    assert got == []
+    attempt.resume()
+    await asyncio.sleep(0.1)
+    assert b"".join(got) == b"aaaaa" and attempt.complete
+
+
+async def test_the_provider_s_limit_of_connections(world: World) -> None:
+    small = Provider("p", "openai", world.provider.address, ("c",), connections_max=1)
+    pool = world.pool = Pool(small, world.tasks, lambda: 0.0)
+    await world.connect()
+    with pytest.raises(RelayError) as caught:
+        pool.open(lambda: None)
+    assert caught.value.code == "upstream_busy"
