@@ -4,7 +4,7 @@ Law: no fire-and-forget. A task is held until it ends and its failure is reporte
 driven by the events it waits for and ends with its exchange.
 
 A `Story` runs one coroutine without a task: it goes on at once, in the callback that wakes it, and
-costs 0.6 us where a task and its two turns of the loop cost 8 (docs/decisions/0002).
+costs 1.2 us where a task and its turns of the loop cost 6.7 (docs/decisions/0002).
 """
 
 from __future__ import annotations
