@@ -6,6 +6,7 @@ something before it ends TLS.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -117,11 +118,23 @@ def _tls(section: Section, around: Surroundings) -> tuple[TlsFiles | None, bool]
         return None, False
     table = section.table("tls")
     certificate, key = _pem(table, "certificate", around), _pem(table, "key", around)
+    if around.secrets != "skip" and certificate and key:
+        _judge_pair(table, certificate, key)
     table.done({"cert": "certificate", "chain": "certificate", "private_key": "key"})
     return TlsFiles(certificate, key), False
 
 
+def _judge_pair(table: Section, certificate: str, key: str) -> None:
+    """The chain and the key must belong together, or no handshake would succeed."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        table.findings.fault(table.path, f"cannot be used ({type(error).__name__})",
+                             "Two PEM files that belong together, the key without a password")
+
+
 def _pem(table: Section, name: str, around: Surroundings) -> str:
+    """The absolute path; an empty text where it cannot be used."""
     text = table.text(name)
     if text is None:
         if not table.has(name):
@@ -136,7 +149,8 @@ def _pem(table: Section, name: str, around: Surroundings) -> str:
     except OSError as error:
         table.fault(name, f"cannot be read ({type(error).__name__})",
                     "Check its path and its mode")
-        return str(path)
+        return ""
     if name == "key" and mode & 0o006:
         table.fault(name, "may be read or written by every user of this machine", "chmod 0600 it")
+        return ""
     return str(path)

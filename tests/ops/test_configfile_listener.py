@@ -6,6 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import trustme
 
 from relayd.ops.config import ServerConfig, TlsFiles
 from relayd.ops.configfile_credential import Secrets, Surroundings
@@ -72,9 +73,10 @@ def test_clear_text_fault_names_the_item_and_the_ways_out() -> None:
 
 
 def tls_files(folder: Path, mode: int) -> dict[str, str]:
-    for name in ("tls.crt", "tls.key"):
-        (folder / name).write_text("x")
-        (folder / name).chmod(mode)
+    made = trustme.CA().issue_cert("relay.example")
+    (folder / "tls.crt").write_bytes(made.cert_chain_pems[0].bytes())
+    (folder / "tls.key").write_bytes(made.private_key_pem.bytes())
+    (folder / "tls.key").chmod(mode)
     return {"certificate": "tls.crt", "key": "tls.key"}
 
 
@@ -87,6 +89,16 @@ def test_tls_files(tmp_path: Path) -> None:
 def test_tls_key_that_everybody_reads(tmp_path: Path) -> None:
     [fault] = read(tmp_path, tls=tls_files(tmp_path, 0o644))[1].faults
     assert fault.key == "server.tls.key" and fault.remedy == "chmod 0600 it"
+
+
+def test_tls_files_that_do_not_belong_together(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    tls_files(tmp_path / "other", 0o600)
+    tls = tls_files(tmp_path, 0o600) | {"key": "other/tls.key"}
+    [fault] = read(tmp_path, tls=tls)[1].faults
+    assert fault.key == "server.tls" and "SSLError" in fault.problem
+    assert len(read(tmp_path, tls=tls_files(tmp_path, 0o600) | {"certificate": "/etc/passwd"})[1]
+               .faults) == 1
 
 
 @pytest.mark.parametrize(("tls", "keys"), [

@@ -15,7 +15,8 @@ def parsed(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
             for found in text_string_to_metric_families(text) for sample in found.samples}
 
 
-@given(st.text(st.characters(blacklist_categories=["Cs", "Cc"]), max_size=20), st.integers(0))
+@given(st.text(st.characters(blacklist_categories=["Cs", "Cc"]), max_size=20),
+       st.integers(0, 2 ** 53))
 def test_labels_survive(value: str, count: int) -> None:
     text = family("relayd_x_total", "counter", "About it.", [(labels(("a",), (value,)), count)])
     assert parsed(text) == {("relayd_x_total", (("a", value),)): float(count)}

@@ -1,0 +1,136 @@
+"""What the doctor finds, and what it looks at on this machine: clock, swap, cores, files.
+
+Law: looks and never changes anything. A finding is one plain sentence and, unless all is well, the
+remedy. `fail` keeps relayd from working or from keeping its promises; `warn` may.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import ssl
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+# the standard library's only reader of a certificate file; typeshed leaves it out
+from _ssl import _test_decode_cert  # type: ignore[attr-defined]
+
+from relayd.core.timestamp import rfc3339
+
+Level = Literal["ok", "warn", "fail"]
+
+YEAR_2026_MS: Final = 1_767_225_600_000
+YEAR_2100_MS: Final = 4_102_444_800_000
+DAY_MS: Final = 86_400_000
+EXPIRY_WARN_DAYS: Final = 21
+FREE_WARN_BYTES: Final = 1024 ** 3
+FREE_FAIL_BYTES: Final = 64 * 1024 ** 2
+_PROC: Final = Path("/proc")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`subject` is one or two words; `sentence` says what is so; `remedy` what to do."""
+
+    level: Level
+    subject: str
+    sentence: str
+    remedy: str = ""
+
+
+def exit_code(findings: Sequence[Finding]) -> int:
+    """1 where anything fails."""
+    return 1 if any(finding.level == "fail" for finding in findings) else 0
+
+
+def clock_finding(now_ms: int) -> Finding:
+    """Whether the clock's year can be true: records, prices and expiry hang on it."""
+    if YEAR_2026_MS <= now_ms < YEAR_2100_MS:
+        return Finding("ok", "clock", f"The clock says {rfc3339(now_ms)[:19]}Z.")
+    return Finding("fail", "clock", "The clock is wrong by years.",
+                   "Set it, and keep it set with chrony or systemd-timesyncd.")
+
+
+def swap_finding(proc: Path = _PROC) -> Finding:
+    """Whether memory, which holds content while it passes, can be written to disk."""
+    try:
+        areas = len((proc / "swaps").read_text().splitlines()) - 1
+    except OSError:
+        return Finding("warn", "swap", "Whether swap is on cannot be seen.", "Look at swapon.")
+    if areas <= 0:
+        return Finding("ok", "swap", "Swap is off.")
+    return Finding("warn", "swap", "Swap is on: content that is passing can reach the disk.",
+                   "Run relayd with MemorySwapMax=0 (config/relayd.service), or turn swap off.")
+
+
+def core_finding(proc: Path = _PROC) -> Finding:
+    """Whether a crash would write memory to a file. Limits are those of this shell."""
+    limit = resource.getrlimit(resource.RLIMIT_CORE)[0]
+    try:
+        pattern = (proc / "sys/kernel/core_pattern").read_text().strip()
+    except OSError:
+        pattern = ""
+    # A pattern that is a program gets the core whatever the limit is; systemd's keeps to it.
+    piped = pattern.startswith("|") and "systemd-coredump" not in pattern
+    if limit == 0 and not piped:
+        return Finding("ok", "core dumps", "A process started from this shell writes no core.")
+    sentence = "Cores go to a program, whatever the limit: a crash could store content." if piped \
+        else "The core limit of this shell is not 0: a crash could store content."
+    return Finding("warn", "core dumps", sentence,
+                   "Run relayd with LimitCORE=0 (config/relayd.service)"
+                   + (" and set kernel.core_pattern to a plain name." if piped else "."))
+
+
+def private_finding(subject: str, path: Path, *, mode: int = 0o077) -> Finding:
+    """Whether a file or directory that only relayd should see has none of these mode bits."""
+    try:
+        found = stat.S_IMODE(path.stat().st_mode)
+    except OSError as error:
+        return Finding("fail", subject, f"{path} cannot be examined ({type(error).__name__}).",
+                       "Check that it exists and that you may look at it.")
+    if found & mode:
+        return Finding("fail", subject, f"{path} has mode {found:04o}: others can use it.",
+                       f"chmod {found & ~mode:04o} {path}")
+    return Finding("ok", subject, f"{path} is closed to others (mode {found:04o}).")
+
+
+def space_finding(path: Path) -> Finding:
+    """Whether the store's file system has room."""
+    try:
+        found = os.statvfs(path)
+    except OSError as error:
+        return Finding("fail", "disk", f"{path} cannot be examined ({type(error).__name__}).")
+    free_bytes = found.f_bavail * found.f_frsize
+    sentence = f"{free_bytes // 1024 ** 2} MiB are free at {path}."
+    if free_bytes < FREE_FAIL_BYTES:
+        return Finding("fail", "disk", sentence, "Make room: records cannot be stored without.")
+    if free_bytes < FREE_WARN_BYTES:
+        return Finding("warn", "disk", sentence, "Make room soon.")
+    return Finding("ok", "disk", sentence)
+
+
+def writable_finding(path: Path) -> Finding:
+    """Whether who asks may write to the store's directory."""
+    if os.access(path, os.W_OK | os.X_OK):
+        return Finding("ok", "store", f"{path} can be written.")
+    return Finding("fail", "store", f"{path} cannot be written by this user.",
+                   "Give it to the user that runs relayd, or run the doctor as that user.")
+
+
+def certificate_finding(path: str, now_ms: int) -> Finding:
+    """How long a listener's certificate is still valid; the first one of the file."""
+    try:
+        not_after = str(_test_decode_cert(path)["notAfter"])
+        left_days = (ssl.cert_time_to_seconds(not_after) * 1000 - now_ms) // DAY_MS
+    except (OSError, ValueError, KeyError) as error:
+        return Finding("fail", "certificate", f"{path} cannot be read ({type(error).__name__}).",
+                       "It takes a PEM file whose first certificate is the listener's own.")
+    if left_days < 0:
+        return Finding("fail", "certificate", f"{path} expired on {not_after}.", "Renew it.")
+    sentence = f"{path} is valid for {left_days} more days."
+    if left_days < EXPIRY_WARN_DAYS:
+        return Finding("warn", "certificate", sentence, "Renew it, then send SIGHUP.")
+    return Finding("ok", "certificate", sentence)

@@ -1,0 +1,111 @@
+"""What the doctor finds out over the network: can providers be reached, does the daemon answer.
+
+Law: to a provider only a connection and a TLS handshake, never a request or a credential; every
+wait ends after `seconds`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from typing import Final
+
+from relayd.core.provider import Provider
+from relayd.ops.configfile_address import parse_listen
+from relayd.ops.doctor import Finding
+
+REACH_SECONDS: Final = 5.0
+_ANSWER_BYTES_MAX: Final = 4096
+
+
+async def provider_finding(provider: Provider, seconds: float = REACH_SECONDS) -> Finding:
+    """Connects to a provider as the relay would, and closes."""
+    address, subject = provider.address, f"provider {provider.name}"
+    where = f"{address.host}:{address.port}"
+    if provider.proxy is not None:
+        return Finding("warn", subject, "It has a proxy, which is not examined.", "")
+    try:
+        tls = _tls(provider) if address.scheme == "https" else None
+        async with asyncio.timeout(seconds):
+            _, writer = await asyncio.open_connection(
+                address.host, address.port, ssl=tls,
+                server_hostname=address.host if tls else None)
+            await _close(writer)
+    except OSError as error:  # TimeoutError and ssl.SSLError are among them
+        return Finding("fail", subject, f"{where}: {_cause(error)}.", _remedy(error))
+    return Finding("ok", subject, f"{where} can be reached{' over TLS' if tls else ''}.")
+
+
+def _tls(provider: Provider) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=provider.ca_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    try:
+        await writer.wait_closed()
+    except OSError:  # how the other side takes the end of an unused connection is its affair
+        return
+
+
+def _cause(error: OSError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the certificate is not accepted ({error.verify_message})"
+    if isinstance(error, ssl.SSLError):
+        return f"no TLS is possible ({error.reason})"
+    if isinstance(error, socket.gaierror):
+        return "the name cannot be resolved"
+    if isinstance(error, TimeoutError):
+        return "there is no answer in time"
+    if isinstance(error, ConnectionRefusedError):
+        return "the connection is refused"
+    return f"the connection fails ({type(error).__name__})"
+
+
+def _remedy(error: OSError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "For a provider with an authority of its own, name that in ca_file."
+    if isinstance(error, socket.gaierror):
+        return "Check base_url and this machine's DNS."
+    return "Check base_url, the firewall, and that the provider is up."
+
+
+async def daemon_finding(listen: str, seconds: float = REACH_SECONDS) -> Finding:
+    """Asks a running daemon's ops listener whether it is ready; a stopped one is no fault."""
+    try:
+        async with asyncio.timeout(seconds):
+            status, reason = await _readyz(listen)
+    except (ConnectionRefusedError, FileNotFoundError):
+        return Finding("ok", "daemon", f"No daemon answers at {listen}: it is not running.")
+    except (OSError, ValueError) as error:
+        return Finding("fail", "daemon", f"{listen} does not answer as relayd does "
+                                         f"({type(error).__name__}).",
+                       "See what listens there, and whether the daemon hangs.")
+    if status == 200:
+        return Finding("ok", "daemon", f"The daemon at {listen} is ready.")
+    return Finding("warn" if reason in ("draining", "starting") else "fail", "daemon",
+                   f"The daemon at {listen} is not ready: {reason}.", "See its log.")
+
+
+async def _readyz(listen: str) -> tuple[int, str]:
+    """Status and reason; ValueError where the answer is not that of an ops listener."""
+    address = parse_listen(listen)
+    if address.kind == "unix":
+        reader, writer = await asyncio.open_unix_connection(address.path)
+    else:
+        reader, writer = await asyncio.open_connection(address.host, address.port)
+    try:
+        writer.write(b"GET /readyz HTTP/1.1\r\nHost: relayd\r\nConnection: close\r\n\r\n")
+        answer = b""
+        while len(answer) < _ANSWER_BYTES_MAX and (data := await reader.read(_ANSWER_BYTES_MAX)):
+            answer += data
+    finally:
+        await _close(writer)
+    head, gap, body = answer.partition(b"\r\n\r\n")
+    reason = body.decode("ascii").strip()
+    if not gap or not head.startswith(b"HTTP/1.1 ") or not reason.replace("_", "").isalpha():
+        raise ValueError("not an ops listener")
+    return int(head[9:12]), reason

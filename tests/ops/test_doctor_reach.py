@@ -1,0 +1,139 @@
+"""Reaching providers and the daemon, on real sockets of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import trustme
+
+from relayd.core.provider import Address, Provider
+from relayd.ops.doctor_reach import daemon_finding, provider_finding
+from relayd.ops.listener import OpsListener
+from relayd.ops.metrics import Metrics
+
+Served = tuple[int, list[bytes]]
+
+
+@pytest.fixture
+async def plain() -> AsyncIterator[Served]:
+    """A provider without TLS: its port, and every byte that it was sent."""
+    received: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        received.append(await reader.read())
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1], received
+
+
+def provider(port: int, scheme: str = "http", **more: object) -> Provider:
+    address = Address(scheme, "127.0.0.1", port, "/v1")  # type: ignore[arg-type]
+    return dataclasses.replace(Provider("p", "openai", address, ("sk-canary",)), **more)
+
+
+async def test_reached_and_nothing_sent(plain: Served) -> None:
+    port, received = plain
+    finding = await provider_finding(provider(port))
+    assert finding.level == "ok"
+    for _ in range(100):
+        if received:
+            break
+        await asyncio.sleep(0.01)
+    assert received == [b""]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        return int(one.getsockname()[1])
+
+
+async def test_refused() -> None:
+    finding = await provider_finding(provider(free_port()))
+    assert finding.level == "fail" and "refused" in finding.sentence
+
+
+async def test_name_that_is_not_known() -> None:
+    address = Address("http", "nowhere.invalid", 80, "")
+    finding = await provider_finding(Provider("p", "openai", address, ()))
+    assert finding.level == "fail" and "resolved" in finding.sentence
+
+
+async def test_proxied_is_not_examined() -> None:
+    assert (await provider_finding(provider(1, proxy="http://127.0.0.1:1"))).level == "warn"
+
+
+@pytest.mark.parametrize(("host", "trusted", "words"), [
+    ("127.0.0.1", True, "over TLS"), ("127.0.0.1", False, "certificate is not accepted"),
+    ("other.example", True, "certificate is not accepted"),
+])
+async def test_tls(host: str, trusted: bool, words: str, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(host).configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    async with server:
+        ca_file = str(tmp_path / "ca.pem") if trusted else None
+        port = server.sockets[0].getsockname()[1]
+        finding = await provider_finding(provider(port, "https", ca_file=ca_file))
+        await asyncio.sleep(0.05)
+    assert words in finding.sentence
+    assert finding.level == ("ok" if words == "over TLS" else "fail")
+
+
+async def test_tls_to_a_server_that_is_silent(plain: Served) -> None:
+    finding = await provider_finding(provider(plain[0], "https"), 0.1)
+    assert finding.level == "fail" and "in time" in finding.sentence
+    await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize(("ready", "level"), [
+    ((True, "ok"), "ok"), ((False, "draining"), "warn"), ((False, "store"), "fail"),
+])
+async def test_daemon(ready: tuple[bool, str], level: str) -> None:
+    listener = OpsListener("127.0.0.1:0", Metrics(), lambda: ready)
+    await listener.start()
+    finding = await daemon_finding(f"127.0.0.1:{listener.address[1]}")
+    await listener.stop()
+    assert finding.level == level
+
+
+async def test_daemon_on_a_unix_socket(tmp_path: Path) -> None:
+    listener = OpsListener(f"unix:{tmp_path}/ops", Metrics(), lambda: (True, "ok"))
+    await listener.start()
+    finding = await daemon_finding(f"unix:{tmp_path}/ops")
+    await listener.stop()
+    assert finding.level == "ok" and "is ready" in finding.sentence
+
+
+async def test_stopped_daemon_is_no_fault(tmp_path: Path) -> None:
+    for listen in (f"127.0.0.1:{free_port()}", f"unix:{tmp_path}/none"):
+        finding = await daemon_finding(listen)
+        assert finding.level == "ok" and "not running" in finding.sentence
+
+
+@pytest.mark.parametrize("answer", [b"", b"SSH-2.0-x\r\n", b"HTTP/1.1 200 OK\r\n\r\n<html>",
+                                    b"HTTP/1.1 200 OK\r\n\r\n\xff", b"x" * 10_000])
+async def test_something_else_at_the_address(answer: bytes) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        finding = await daemon_finding(f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    assert finding.level == "fail"

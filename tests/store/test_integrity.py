@@ -1,0 +1,38 @@
+"""A sound database, and one whose pages were overwritten."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from relayd.store.db import FILE_NAME, Database, open_database
+from relayd.store.directory import StoreError
+from relayd.store.integrity import is_sound
+
+
+async def test_sound(db: Database) -> None:
+    async with db.reading() as transaction:
+        assert await is_sound(transaction)
+
+
+async def test_damaged(tmp_path: Path) -> None:
+    directory = tmp_path / "store"
+    db = await open_database(directory)
+    await db.checkpoint()
+    await db.close()
+    path = directory / FILE_NAME
+    content = bytearray(path.read_bytes())
+    for page in range(4096, len(content) - 4096, 4096):
+        content[page:page + 512] = b"\x5a" * 512
+    path.write_bytes(content)
+    try:
+        db = await open_database(directory)
+    except StoreError as error:
+        assert error.code == "store_damaged"
+        return
+    try:
+        async with db.reading() as transaction:
+            assert not await is_sound(transaction)
+    except StoreError as error:
+        assert error.code == "store_damaged"
+    finally:
+        await db.close()
