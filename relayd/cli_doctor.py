@@ -1,0 +1,127 @@
+"""The command `relayd doctor`: examines a running or stopped installation.
+
+Law: changes nothing, makes nothing, and sends no request to a provider. One part that fails does
+not keep the others from being examined.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+from relayd import cli_output as output
+from relayd.cli_command import Command, option
+from relayd.core.errors import RelayError
+from relayd.ops import clock, doctor
+from relayd.ops.config import Config
+from relayd.ops.configfile import default_path, examine
+from relayd.ops.doctor import Finding
+from relayd.ops.doctor_reach import REACH_SECONDS, daemon_finding, provider_finding
+from relayd.relay.tokenizer import Encodings
+from relayd.store.db import FILE_NAME, open_database
+from relayd.store.integrity import is_sound
+from relayd.store.secret import FILE_NAME as SECRET_NAME
+
+ENCODINGS: Final = ("o200k_base", "cl100k_base")
+"""Those that the daemon counts with."""
+
+_MARKS: Final = {"ok": "ok  ", "warn": "WARN", "fail": "FAIL"}
+
+
+async def examine_installation(
+    path: str, *, offline: bool = False, seconds: float = REACH_SECONDS,
+) -> list[Finding]:
+    """Every finding, in a fixed order. `offline` leaves the providers alone."""
+    reading = examine(path, secrets="examine")
+    findings = [Finding("fail", "configuration", f"{fault}.") for fault in reading.faults]
+    findings += [Finding("warn", "configuration", f"{warning}.") for warning in reading.warnings]
+    if reading.config is not None:
+        findings.append(Finding("ok", "configuration", f"{path} is usable."))
+    findings += [doctor.clock_finding(clock.unix_ms()), doctor.swap_finding(),
+                 doctor.core_finding(), *_tokenizer_findings()]
+    if reading.config is not None:
+        findings += await _installed(reading.config, offline, seconds)
+    return findings
+
+
+async def _installed(config: Config, offline: bool, seconds: float) -> list[Finding]:
+    findings = await store_findings(Path(config.store.path))
+    if config.server.tls is not None:
+        findings.append(doctor.certificate_finding(
+            config.server.tls.certificate, clock.unix_ms()))
+    findings.append(await daemon_finding(config.ops_listen, seconds))
+    if not offline:
+        findings += await asyncio.gather(
+            *(provider_finding(provider, seconds) for provider in config.providers.values()))
+    return findings
+
+
+async def store_findings(directory: Path) -> list[Finding]:
+    """The store's directory, its files, and what SQLite says of the database."""
+    if not directory.exists():
+        return [Finding("warn", "store", f"{directory} does not exist yet.",
+                        "The first start makes it; its parent must be writable then.")]
+    findings = [doctor.private_finding("store", directory), doctor.writable_finding(directory),
+                doctor.space_finding(directory)]
+    files = [directory / FILE_NAME, directory / SECRET_NAME]
+    if not files[0].exists():
+        return [*findings, Finding("ok", "database", "There is no database yet.")]
+    findings += [doctor.private_finding("store", file) for file in files]
+    return [*findings, await _database_finding(directory)]
+
+
+async def _database_finding(directory: Path) -> Finding:
+    try:
+        db = await open_database(directory)
+        try:
+            async with db.reading() as transaction:
+                sound = await is_sound(transaction)
+        finally:
+            await db.close()
+    except RelayError as error:
+        return Finding("fail", "database", error.kind.message, "")
+    if sound:
+        return Finding("ok", "database", "The database is sound.")
+    return Finding("fail", "database", "The database is damaged.",
+                   "Stop the daemon, keep a copy of the directory, and restore a backup.")
+
+
+def _tokenizer_findings() -> Iterator[Finding]:
+    for name in ENCODINGS:
+        try:
+            Encodings().load((name,))
+        except (OSError, ValueError, LookupError, RuntimeError) as error:
+            yield Finding("fail", "tokenizer",
+                          f"{name} cannot be loaded ({type(error).__name__}).",
+                          "Its file is missing or altered: install relayd again.")
+        else:
+            yield Finding("ok", "tokenizer", f"{name} is as shipped.")
+
+
+def _print(findings: Iterable[Finding]) -> None:
+    for finding in findings:
+        output.text(f"{_MARKS[finding.level]}  {finding.subject}: {finding.sentence}")
+        if finding.remedy:
+            output.text(f"      {finding.remedy}")
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    path = arguments.config or default_path()
+    findings = asyncio.run(examine_installation(path, offline=arguments.offline))
+    code = doctor.exit_code(findings)
+    if arguments.json:
+        output.document({"ok": code == 0, "findings": [asdict(each) for each in findings]})
+    else:
+        _print(findings)
+    return code
+
+
+COMMANDS: Final = (
+    Command("doctor", "Examine a running or stopped installation.", _doctor,
+            (option("--offline", action="store_true", help="do not connect to providers"),),
+            prints_data=True),
+)

@@ -1,0 +1,123 @@
+"""`relayd doctor` on installations made for it: whole ones, new ones, broken ones."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from relayd.cli_command import build_parser
+from relayd.cli_doctor import COMMANDS, examine_installation, store_findings
+from relayd.ops.doctor import Finding
+from relayd.store.db import FILE_NAME, open_database
+
+KEY = "sk-canary-credential"
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A configuration whose provider refuses connections; no store, no daemon."""
+    monkeypatch.setenv("RELAYD_TEST_KEY", KEY)
+    path = tmp_path / "relayd.toml"
+    path.write_text('''
+[ops]
+listen = "unix:%s/ops"
+[store]
+path = "store"
+[providers.p]
+api = "openai"
+base_url = "http://127.0.0.1:1/v1"
+credential = { env = "RELAYD_TEST_KEY" }
+[routes.m]
+deployments = [{ provider = "p" }]
+''' % tmp_path)
+    return path
+
+
+def levels(findings: list[Finding], subject: str) -> list[str]:
+    return [each.level for each in findings if each.subject == subject]
+
+
+async def make_store(directory: Path) -> None:
+    await (await open_database(directory)).close()
+
+
+async def test_a_new_installation(path: Path) -> None:
+    findings = await examine_installation(str(path), offline=True)
+    assert levels(findings, "configuration") == ["ok"]
+    assert levels(findings, "store") == ["warn"]
+    assert levels(findings, "daemon") == ["ok"]
+    assert levels(findings, "clock") == ["ok"]
+    assert levels(findings, "tokenizer") == ["ok", "ok"]
+    assert len(levels(findings, "swap")) == len(levels(findings, "core dumps")) == 1
+    assert not (path.parent / "store").exists()
+
+
+async def test_a_whole_store(path: Path) -> None:
+    await make_store(path.parent / "store")
+    findings = await store_findings(path.parent / "store")
+    assert {each.level for each in findings if each.subject != "disk"} == {"ok"}
+    assert levels(findings, "database") == ["ok"]
+
+
+async def test_an_empty_store_stays_empty(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    assert levels(await store_findings(tmp_path), "database") == ["ok"]
+    assert not list(tmp_path.iterdir())
+
+
+async def test_a_store_that_others_can_enter(path: Path) -> None:
+    await make_store(path.parent / "store")
+    (path.parent / "store").chmod(0o755)
+    findings = await store_findings(path.parent / "store")
+    assert levels(findings, "store").count("fail") == 1
+    assert any(each.remedy.startswith("chmod 0700") for each in findings)
+
+
+async def test_a_damaged_database(path: Path) -> None:
+    await make_store(path.parent / "store")
+    file = path.parent / "store" / FILE_NAME
+    file.write_bytes(b"x" * 8192)
+    assert levels(await store_findings(path.parent / "store"), "database") == ["fail"]
+
+
+async def test_providers_are_reached_unless_offline(path: Path) -> None:
+    assert levels(await examine_installation(str(path)), "provider p") == ["fail"]
+    assert levels(await examine_installation(str(path), offline=True), "provider p") == []
+
+
+async def test_an_unusable_configuration_does_not_hide_the_rest(path: Path) -> None:
+    path.write_text("x = 1\n[store]\npath = 1\n")
+    findings = await examine_installation(str(path), offline=True)
+    assert levels(findings, "configuration")[:2] == ["fail", "fail"]
+    assert levels(findings, "clock") == ["ok"] and levels(findings, "store") == []
+
+
+async def test_certificate(path: Path) -> None:
+    path.write_text("[server]\ntls = { certificate = 'none', key = 'none' }\n")
+    findings = await examine_installation(str(path), offline=True)
+    assert "fail" in levels(findings, "configuration")
+
+
+def run(*argv: str) -> int:
+    arguments = build_parser("relayd", "", {}, COMMANDS).parse_args(argv)
+    return int(arguments.run(arguments))
+
+
+def test_command(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asyncio.run(make_store(path.parent / "store"))
+    assert run("doctor", "-c", str(path), "--offline") == 0
+    text = capsys.readouterr().out
+    assert f"ok    configuration: {path} is usable." in text
+    assert run("doctor", "-c", str(path)) == 1
+    text = capsys.readouterr().out
+    assert "FAIL  provider p: 127.0.0.1:1: the connection is refused." in text and KEY not in text
+
+
+def test_json(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("doctor", "-c", str(path), "--json") == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["ok"] is False
+    assert {"level": "fail", "subject": "provider p"}.items() <= found["findings"][-1].items()
