@@ -132,5 +132,5 @@ def certificate_finding(path: str, now_ms: int) -> Finding:
         return Finding("fail", "certificate", f"{path} expired on {not_after}.", "Renew it.")
     sentence = f"{path} is valid for {left_days} more days."
     if left_days < EXPIRY_WARN_DAYS:
-        return Finding("warn", "certificate", sentence, "Renew it, then send SIGHUP.")
+        return Finding("warn", "certificate", sentence, "Renew it.")
     return Finding("ok", "certificate", sentence)

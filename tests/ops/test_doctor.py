@@ -10,10 +10,20 @@ import pytest
 import trustme
 
 from relayd.ops import clock
+from relayd.ops.config import ServerConfig
 from relayd.ops.doctor import (
     DAY_MS, Finding, certificate_finding, clock_finding, core_finding, exit_code, private_finding,
     space_finding, swap_finding, writable_finding,
 )
+from tests.shared import ROOT
+
+
+def test_the_unit_has_what_remedies_refer_to() -> None:
+    unit = (ROOT / "config" / "relayd.service").read_text("utf-8").splitlines()
+    assert {"LimitCORE=0", "MemorySwapMax=0", "UMask=0077", "Type=exec"} <= set(unit)
+    [stop] = [line for line in unit if line.startswith("TimeoutStopSec=")]
+    assert int(stop.removeprefix("TimeoutStopSec=").removesuffix("s")) \
+        > ServerConfig().drain_seconds
 
 
 def test_exit_code() -> None:
