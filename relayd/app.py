@@ -84,8 +84,8 @@ class App:
         self.view.publish(snapshot)
         plane = self._plane = Plane(self.config, self._parts(db))
         self._flush = Flush(db, self.meter.take, self.meter.give_back,
-                            flush_seconds=self.config.metering.flush_seconds)
-        self._watch = Watch(db, self.view.publish, snapshot.version)
+                            flush_seconds=self.config.metering.flush_seconds, log=self.logger)
+        self._watch = Watch(db, self.view.publish, snapshot.version, log=self.logger)
         self._fill_gauges(plane)
         server = self.config.server
         self._doors = Doors(plane, server.listen, server.tls, self._systemd_sockets)

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from relayd import cli_accounts, cli_keys, cli_usage
+from relayd import cli_accounts, cli_check, cli_doctor, cli_keys, cli_serve, cli_usage
 from relayd.cli_command import DONE, FAULT, UNUSABLE, Command, CommandError, build_parser
 from relayd.core.errors import RelayError
 from relayd.ops.configfile import ConfigError
@@ -22,6 +22,9 @@ GROUPS: Final = {
     "ledger": "The books.",
 }
 COMMANDS: Final[tuple[Command, ...]] = (
+    *cli_serve.COMMANDS,
+    *cli_check.COMMANDS,
+    *cli_doctor.COMMANDS,
     *cli_accounts.COMMANDS,
     *cli_keys.COMMANDS,
     *cli_usage.COMMANDS,

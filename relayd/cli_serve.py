@@ -12,9 +12,12 @@ from relayd.store.directory import StoreError
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    config = configfile.load(arguments.config or configfile.default_path())
+    reading = configfile.examine(arguments.config or configfile.default_path())
+    config = reading.config
+    if config is None:
+        raise configfile.ConfigError(reading.faults)
     try:
-        return daemon.run(config)
+        return daemon.run(config, warnings=reading.warnings)
     except StoreError as error:
         raise CommandError(f"store {config.store.path}: {error.kind.message}", FAULT) from None
     except OSError as error:

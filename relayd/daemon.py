@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import uvloop
 
 from relayd.app import App
 from relayd.ops.config import Config
+from relayd.ops.configfile_fault import Fault
 from relayd.ops.logging import Capture, Logger
 from relayd.ops.process import forbid_dumps, raise_file_limit, settle_memory
 
@@ -18,7 +19,10 @@ STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 Ready = Callable[[App], Awaitable[None]]
 
 
-def run(config: Config, *, ready: Ready | None = None, systemd_sockets: int = 0) -> int:
+def run(
+    config: Config, *, ready: Ready | None = None, systemd_sockets: int = 0,
+    warnings: Sequence[Fault] = (),
+) -> int:
     """Serves until SIGTERM or SIGINT; `ready` is awaited once requests are taken. Returns 0.
 
     Raises what keeps the app from starting: OSError of a listener, StoreError of the store.
@@ -26,6 +30,8 @@ def run(config: Config, *, ready: Ready | None = None, systemd_sockets: int = 0)
     logger = Logger(config.log_level)
     capture = Capture(logger)
     capture.start()
+    for warning in warnings:
+        logger.warning("config_warning", finding=warning)
     raise_file_limit()
     forbid_dumps()
     try:
@@ -48,6 +54,8 @@ async def _serve(app: App, ready: Ready | None) -> None:
 
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop)
+    # reloading comes with a later version; until then the signal must not end the daemon
+    loop.add_signal_handler(signal.SIGHUP, app.logger.warning, "reload_not_supported")
     try:
         await app.start()
         if ready is not None:

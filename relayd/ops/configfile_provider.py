@@ -159,12 +159,13 @@ def _proxy(table: Section) -> str | None:
     if "@" in text:
         table.fault("proxy", "holds user information, and secrets are never literals in this file",
                     "Let the proxy know this host by its address")
-    elif parts.scheme not in ("http", "https", "socks5") or not usable \
+    elif parts.scheme == "https":
+        table.fault("proxy", "is reached over TLS, which this version does not do",
+                    "Write http:// or socks5:// for a proxy on your own network")
+    elif parts.scheme not in ("http", "socks5") or not usable \
             or parts.path not in ("", "/") or "?" in text or "#" in text:
         table.fault("proxy", "is not the address of a proxy", example)
     else:
-        table.warning("proxy", "is not used by this version: calls go to the provider DIRECTLY",
-                      "Do not start with it if the provider must not see this host's address")
         return text
     return None
 

@@ -37,6 +37,11 @@ def allowed(grant: KeyGrant, model: str) -> bool:
     return any(m.endswith("*") and model.startswith(m[:-1]) for m in models)
 
 
+def _result(status: int) -> str:
+    """The word of ops/metrics.py for a reply's status."""
+    return "ok" if status < 400 else f"status_{status // 100}xx"
+
+
 class Dispatcher:
     """Sends exchanges upstream."""
 
@@ -91,9 +96,10 @@ class Dispatcher:
             attempt = await self._request(exchange, provider, model, connection)
             error = attempt.error
             if error is None:
-                self._plane.metrics.attempt(provider.name, "head")
+                assert attempt.head is not None
+                self._plane.metrics.attempt(provider.name, _result(attempt.head.status))
                 return attempt
-            self._plane.metrics.attempt(provider.name, error.code)
+            self._plane.metrics.attempt(provider.name, error.code.removeprefix("upstream_"))
             stale = attempt.reused and not attempt.touched and error.code == "upstream_reset"
             if not stale or fresh or exchange.ask is None:
                 raise error
@@ -111,7 +117,8 @@ class Dispatcher:
         if opening.connection is None:
             assert opening.error is not None
             exchange.attempts += 1
-            self._plane.metrics.attempt(pool.provider.name, opening.error.code)
+            self._plane.metrics.attempt(
+                pool.provider.name, opening.error.code.removeprefix("upstream_"))
             raise opening.error
         return opening.connection
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import aiofastnet
 
@@ -17,6 +17,7 @@ from relayd.core.errors import RelayError
 from relayd.core.provider import Provider
 from relayd.ops.clock import monotonic
 from relayd.ops.tasks import Tasks
+from relayd.relay.egress import tunnel
 from relayd.relay.upstream import UpstreamConnection
 
 USES_MAX: Final = 200
@@ -96,8 +97,13 @@ class Pool:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self.provider.timeouts.connect):
+                proxy = self.provider.proxy
+                if proxy is None:
+                    where: dict[str, Any] = {"host": address.host, "port": address.port}
+                else:
+                    where = {"sock": await tunnel(proxy, address.host, address.port)}
                 transport, protocol = await aiofastnet.create_connection(
-                    loop, lambda: UpstreamConnection(self), address.host, address.port,
+                    loop, lambda: UpstreamConnection(self), **where,
                     ssl=self._tls, server_hostname=address.host if self._tls else None)
         except (ssl.SSLError, ssl.CertificateError):
             raise RelayError("upstream_tls") from None
