@@ -155,14 +155,16 @@ UNKNOWN: Final = _estimated("")
 # The first pattern that matches the start of a name decides. Factors are medians of reported
 # output against o200k_base; 76 to 100 % of answers lie within 10 % (Mistral 62 %).
 _ROWS: Final = (
-    (r"gpt-5[\w.]*-(?:mini|nano)", _exact("gpt-5-small")),
+    (r"gpt-5[\w.]*-mini", _exact("gpt-5-mini")),
+    (r"gpt-5[\w.]*-nano", _exact("gpt-5-nano")),
     (r"gpt-[5-9]", _exact("gpt-5")),
     (r"gpt-oss", _exact("gpt-oss")),
     (r"(?:gpt-4o-mini|o4-mini-realtime)", _exact("gpt-4o-mini")),
-    (r"gpt-4\.1-(?:mini|nano)", _exact("gpt-4.1-small")),
+    (r"gpt-4\.1-mini", _exact("gpt-4.1-mini")),
+    (r"gpt-4\.1-nano", _exact("gpt-4.1-nano")),
     (r"(?:gpt-4o|gpt-4\.\d|chatgpt-4o|gpt-audio|gpt-realtime|gpt-image|computer-use)",
      _exact("gpt-4o")),
-    (r"(?:o4-mini|o3-mini|o1-mini|codex-mini)", _exact("o-small")),
+    (r"(?:o4-mini|o3-mini|o1-mini|codex-mini)", _exact("o-mini")),
     (r"o[1-9](?!\d)", _exact("o")),
     (r"gpt-3\.?5-turbo-0301", _exact("gpt-3.5-0301", "cl100k_base")),
     (r"gpt-3\.?5", _exact("gpt-3.5", "cl100k_base")),

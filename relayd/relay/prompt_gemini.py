@@ -1,0 +1,98 @@
+"""Prompt counts of Gemini's endpoints: estimates, for its tokenizer is not OpenAI's.
+
+Law: what a field of a wrong type would have said counts nothing; nothing here raises for a body.
+Gemini takes its field names in camelCase and in snake_case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from relayd.relay.prompt_image import image_tokens, size_of_base64
+from relayd.relay.prompt_tally import Object, Tally, member, objects
+
+CONTENT: Final = 1
+"""What each turn costs beyond its text (recorded: 0 to 2)."""
+
+DEPTH_MAX: Final = 16
+"""Objects and lists within each other that are read; deeper ones count nothing."""
+
+
+def generate(tally: Tally, fields: Mapping[str, object]) -> None:
+    """`:generateContent`, `:streamGenerateContent`, `:countTokens`."""
+    inner = fields.get("generateContentRequest", fields.get("generate_content_request"))
+    asked = inner if isinstance(inner, dict) else fields
+    _content(tally, _either(asked, "systemInstruction", "system_instruction"))
+    _contents(tally, asked.get("contents"))
+    for tool in objects(asked.get("tools")):
+        declarations = _either(tool, "functionDeclarations", "function_declarations")
+        for declaration in objects(declarations):
+            tally.json(declaration)
+
+
+def embed(tally: Tally, fields: Mapping[str, object]) -> None:
+    """`:embedContent`."""
+    _content(tally, fields.get("content"))
+
+
+def batch_embed(tally: Tally, fields: Mapping[str, object]) -> None:
+    """`:batchEmbedContents`."""
+    for request in objects(fields.get("requests")):
+        embed(tally, request)
+
+
+def _either(asked: Mapping[str, object], camel: str, snake: str) -> object:
+    return asked.get(camel, asked.get(snake))
+
+
+def _contents(tally: Tally, contents: object) -> None:
+    """A list of contents; one content or a text alone stands for a list of one."""
+    if isinstance(contents, list):
+        for content in contents:
+            tally.fixed(CONTENT)
+            _content(tally, content)
+    else:
+        _content(tally, contents)
+
+
+def _content(tally: Tally, content: object) -> None:
+    tally.text(content)
+    parts = member(content, "parts")
+    if isinstance(parts, dict):
+        parts = [parts]
+    for part in objects(parts):
+        _part(tally, part)
+
+
+def _part(tally: Tally, part: Object) -> None:
+    tally.text(part.get("text"))
+    call = _either(part, "functionCall", "function_call")
+    if call is not None:
+        tally.text(member(call, "name"))
+        tally.text(" ".join(_words(member(call, "args"), DEPTH_MAX)))
+    answer = _either(part, "functionResponse", "function_response")
+    if answer is not None:
+        tally.text(member(answer, "name"))
+        tally.text(" ".join(_words(member(answer, "response"), DEPTH_MAX)))
+    for data in (_either(part, "inlineData", "inline_data"),
+                 _either(part, "fileData", "file_data")):
+        kind = member(data, "mimeType") or member(data, "mime_type")
+        if isinstance(kind, str) and kind.startswith("image/"):
+            size = size_of_base64(member(data, "data"))
+            tally.fixed(image_tokens(tally.encoding.family, size))
+
+
+def _words(value: object, depth: int) -> Iterator[str]:
+    """What a JSON value says: member names and values. Punctuation costs nothing (recorded)."""
+    if isinstance(value, dict) and depth:
+        for name, inner in value.items():
+            yield name
+            yield from _words(inner, depth - 1)
+    elif isinstance(value, list) and depth:
+        for inner in value:
+            yield from _words(inner, depth - 1)
+    elif isinstance(value, str):
+        yield value
+    elif isinstance(value, int | float):
+        yield str(value)

@@ -1,0 +1,183 @@
+"""Prompt counts of OpenAI's endpoints, by the published chat rules and what recordings correct.
+
+Law: what a field of a wrong type would have said counts nothing; nothing here raises for a body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from relayd.relay.prompt_image import image_tokens, size_of_url
+from relayd.relay.prompt_tally import Object, Tally, member, objects
+from relayd.relay.prompt_tools import namespace
+
+REPLY: Final = 3
+MESSAGE: Final = 3
+"""Every message and the opening of the reply are wrapped in three tokens."""
+
+TOOLS: Final = 9
+TOOLS_BESIDE_SYSTEM: Final = -4
+TOOLS_GPT_5_CHAT: Final = 81
+"""What tool definitions cost beyond their text: always; less with a system message, but not in
+models that reason; more in gpt-5 models on the chat endpoint."""
+
+SCHEMA: Final = 17
+"""What the schema of the answer costs beyond its text (recorded: 9 to 37)."""
+
+TOOL_CHOICE: Final = 4
+TOOL_CALL: Final = 7
+TOOL_CALL_REASONING: Final = 11
+ASSISTANT_REASONING: Final = 2
+
+_REASONING: Final = frozenset({"gpt-5", "gpt-5-mini", "gpt-5-nano", "o", "o-mini"})
+_GPT_5: Final = frozenset({"gpt-5", "gpt-5-mini", "gpt-5-nano"})
+_SYSTEM: Final = frozenset({"system", "developer"})
+
+
+def chat(tally: Tally, fields: Mapping[str, object]) -> None:
+    """`/v1/chat/completions`."""
+    family = tally.encoding.family
+    messages = objects(fields.get("messages"))
+    tally.fixed(REPLY - (family in _REASONING))
+    for message in messages:
+        tally.fixed(MESSAGE + (family == "gpt-3.5-0301"))
+        _message(tally, message)
+    functions = [function for tool in objects(fields.get("tools"))
+                 if isinstance(function := tool.get("function"), dict)]
+    functions += objects(fields.get("functions"))
+    _tools(tally, functions, any(m.get("role") in _SYSTEM for m in messages))
+    if functions and family in _GPT_5:
+        tally.fixed(TOOLS_GPT_5_CHAT)
+    _schema(tally, member(fields.get("response_format"), "json_schema"))
+    _choice(tally, member(fields.get("tool_choice"), "function"))
+    _choice(tally, fields.get("function_call"))
+
+
+def responses(tally: Tally, fields: Mapping[str, object]) -> None:
+    """`/v1/responses`: the same rules for its items."""
+    tally.fixed(REPLY - (tally.encoding.family in _REASONING))
+    instructions = fields.get("instructions")
+    if isinstance(instructions, str):
+        _message(tally, {"role": "system", "content": instructions})
+        tally.fixed(MESSAGE)
+    given = fields.get("input")
+    items: list[Object] = objects(given)
+    if isinstance(given, str):
+        items = [{"role": "user", "content": given}]
+    for item in items:
+        _item(tally, item)
+    functions = [t for t in objects(fields.get("tools")) if t.get("type") == "function"]
+    system = instructions is not None or any(i.get("role") in _SYSTEM for i in items)
+    _tools(tally, functions, system)
+    _schema(tally, member(fields.get("text"), "format"))
+    _choice(tally, fields.get("tool_choice"))
+
+
+def _item(tally: Tally, item: Object) -> None:
+    kind = item.get("type", "message")
+    if kind == "message":
+        tally.fixed(MESSAGE)
+        _message(tally, item)
+    elif kind == "reasoning":
+        for part in (*objects(item.get("summary")), *objects(item.get("content"))):
+            tally.text(part.get("text"))
+    elif isinstance(kind, str) and kind.endswith("_call"):
+        _call(tally, item)
+    elif isinstance(kind, str) and kind.endswith("_output"):
+        tally.fixed(MESSAGE)
+        _content(tally, item.get("output"))
+
+
+def _message(tally: Tally, message: Object) -> None:
+    tally.text(message.get("role"))
+    _content(tally, message.get("content"))
+    name = message.get("name")
+    if isinstance(name, str) and name != message.get("role"):
+        tally.text(name)
+        tally.fixed(1)
+    tally.text(message.get("refusal"))
+    tally.text(message.get("reasoning_content"))
+    for call in objects(message.get("tool_calls")):
+        _call(tally, call.get("function", call.get("custom")))
+    legacy = message.get("function_call")
+    if isinstance(legacy, dict):
+        _call(tally, legacy)
+    if message.get("role") == "assistant" and tally.encoding.family in _REASONING:
+        tally.fixed(ASSISTANT_REASONING)
+
+
+def _call(tally: Tally, call: object) -> None:
+    tally.fixed(TOOL_CALL_REASONING if tally.encoding.family in _REASONING else TOOL_CALL)
+    tally.text(member(call, "name"))
+    tally.text(member(call, "arguments"))
+    tally.text(member(call, "input"))
+
+
+def _content(tally: Tally, content: object) -> None:
+    """A text, or a list of parts: texts and images. Audio and files cannot be foreseen."""
+    tally.text(content)
+    for part in objects(content):
+        tally.text(part.get("text"))
+        tally.text(part.get("refusal"))
+        image = part.get("image_url")
+        if image is not None:
+            _image(tally, image, part.get("detail"))
+
+
+def _image(tally: Tally, image: object, detail: object) -> None:
+    if isinstance(image, dict):
+        url, detail = member(image, "url"), member(image, "detail")
+    else:
+        url = image
+    tally.fixed(image_tokens(tally.encoding.family, size_of_url(url), detail))
+
+
+def _tools(tally: Tally, functions: list[Object], system: bool) -> None:
+    if functions:
+        tally.text(namespace(functions))
+        tally.fixed(TOOLS)
+        if system and tally.encoding.family not in _REASONING:
+            tally.fixed(TOOLS_BESIDE_SYSTEM)
+
+
+def _schema(tally: Tally, form: object) -> None:
+    """The schema of the answer: the model is shown it much as a tool."""
+    schema = member(form, "schema")
+    if isinstance(form, dict) and isinstance(schema, dict):
+        tally.text(namespace([{**form, "parameters": schema}]))
+        tally.fixed(SCHEMA)
+
+
+def _choice(tally: Tally, choice: object) -> None:
+    """A tool that the model must call."""
+    if isinstance(choice, dict) and "name" in choice:
+        tally.text(choice["name"])
+        tally.fixed(TOOL_CHOICE)
+
+
+class Plain:
+    """A rule for endpoints whose prompt is the named fields: texts, token ids, lists of them."""
+
+    __slots__ = ("_names",)
+
+    def __init__(self, *names: str) -> None:
+        self._names = names
+
+    def __call__(self, tally: Tally, fields: Mapping[str, object]) -> None:
+        """Counts them as they are, without any overhead."""
+        for name in self._names:
+            _plain(tally, fields.get(name))
+
+
+def _plain(tally: Tally, value: object) -> None:
+    tally.text(value)
+    for item in value if isinstance(value, list) else ():
+        if isinstance(item, str):
+            tally.text(item)
+        elif isinstance(item, int):
+            tally.fixed(1)
+        elif isinstance(item, list):
+            tally.fixed(len(item))
+        else:
+            _content(tally, [item])
