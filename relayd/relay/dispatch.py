@@ -87,19 +87,29 @@ class Dispatcher:
         exchange.provider = provider.name
         exchange.provider_model = model
         exchange.move(Phase.DISPATCHED)
-        pool = self._plane.pools[provider.name]
+        plane = self._plane
+        pool = plane.pools[provider.name]
         fresh = False
         while True:
             connection = None if fresh else pool.take()
             if connection is None:
                 connection = await self._open(exchange, pool)
-            attempt = await self._request(exchange, provider, model, connection)
+            exchange.attempts += 1
+            attempt = exchange.attempt = Attempt(exchange.wake)
+            exchange.deadline = plane.now() + provider.timeouts.first_byte
+            exchange.expire_code = "upstream_timeout"
+            if exchange.upload is not None:
+                await self._upload(exchange, attempt, provider, model, connection)
+            else:
+                self._request(exchange, attempt, provider, model, connection)
+            while attempt.head is None and attempt.error is None:
+                await PAUSE
             error = attempt.error
             if error is None:
                 assert attempt.head is not None
-                self._plane.metrics.attempt(provider.name, _result(attempt.head.status))
+                plane.metrics.attempt(provider.name, _result(attempt.head.status))
                 return attempt
-            self._plane.metrics.attempt(provider.name, error.code.removeprefix("upstream_"))
+            plane.metrics.attempt(provider.name, error.code.removeprefix("upstream_"))
             stale = attempt.reused and not attempt.touched and error.code == "upstream_reset"
             if not stale or fresh or exchange.ask is None:
                 raise error
@@ -122,32 +132,25 @@ class Dispatcher:
             raise opening.error
         return opening.connection
 
-    async def _request(
-        self, exchange: Exchange, provider: Provider, model: str, connection: UpstreamConnection
-    ) -> Attempt:
+    def _request(
+        self, exchange: Exchange, attempt: Attempt, provider: Provider, model: str,
+        connection: UpstreamConnection,
+    ) -> None:
+        """Writes a request that is whole, then counts its prompt while the provider thinks."""
         plane = self._plane
-        exchange.attempts += 1
-        attempt = exchange.attempt = Attempt(exchange.wake)
-        exchange.deadline = plane.now() + provider.timeouts.first_byte
-        exchange.expire_code = "upstream_timeout"
-        if exchange.upload is not None:
-            await self._upload(exchange, attempt, provider, model, connection)
-        else:
-            ask = exchange.ask
-            assert ask is not None and exchange.target.endpoint is not None
-            body = write(ask, model, plane.pseudonyms(exchange, provider))
-            connection.begin(attempt, plane.heads.head(exchange, provider, model, len(body)) + body)
+        ask = exchange.ask
+        assert ask is not None
+        body = write(ask, model, plane.pseudonyms(exchange, provider))
+        connection.begin(attempt, plane.heads.head(exchange, provider, model, len(body)) + body)
+        if exchange.prompt is None:
             self._count(exchange, model, len(body))
-        while attempt.head is None and attempt.error is None:
-            await PAUSE
-        return attempt
 
     def _count(self, exchange: Exchange, model: str, size: int) -> None:
         """Counts the prompt while the provider thinks; once, whatever the number of attempts."""
         counting = self._plane.counting
         endpoint = exchange.target.endpoint
         assert endpoint is not None and exchange.ask is not None and exchange.provider is not None
-        if exchange.prompt is not None or not counting.wanted(exchange.provider, model, endpoint):
+        if not counting.wanted(exchange.provider, model, endpoint):
             return
         encoding = counting.encoding(model)
         exchange.counter = counting.text_counter(encoding)

@@ -106,4 +106,4 @@ class Handler:
         copying = exchange.copying
         if copying is not None and exchange.usage is None and exchange.outcome == "client_left":
             exchange.usage = copying.report(False).usage
-        attempt.cancel()
+        attempt.close()

@@ -7,6 +7,7 @@ passes that wire/headers.py does not list.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 
@@ -36,28 +37,21 @@ class Replier:
 
     def head(self, exchange: Exchange, status: int, fields: Fields, framing: bytes) -> bytes:
         """A final head. `framing` is its framing field line, b"" where the connection's end is."""
-        line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
         call_id = exchange.id.encode()
-        lines = [
-            line, b"date: ", self._date(), b"\r\n",
-            b"".join([b"%b: %b\r\n" % field for field in fields]),
-            b"x-request-id: %b\r\nrequest-id: %b\r\n" % (call_id, call_id), _ALWAYS,
-        ]
+        more = b""
         if exchange.dropped:
-            lines.append(b"relay-dropped: %b\r\n" % ", ".join(exchange.dropped).encode("ascii", "replace"))
-        origin = exchange.head.fields.get(b"origin")
-        if origin is not None and self._origins:
-            lines.append(self._cors(origin))
-        lines.append(framing)
+            more = b"relay-dropped: %b\r\n" % ", ".join(exchange.dropped).encode("ascii", "replace")
+        if self._origins:
+            more += self._cors(exchange.head.fields.get(b"origin"))
         if not exchange.keep_alive:
-            lines.append(b"connection: close\r\n")
+            more += b"connection: close\r\n"
         elif exchange.head.minor == 0:
-            lines.append(b"connection: keep-alive\r\n")
-        lines.append(b"\r\n")
-        return b"".join(lines)
+            more += b"connection: keep-alive\r\n"
+        return b"%bdate: %b\r\nx-request-id: %b\r\nrequest-id: %b\r\n%b%b\r\n" % (
+            _opening(status, tuple(fields)), self._date(), call_id, call_id, framing, more)
 
-    def _cors(self, origin: bytes) -> bytes:
-        if not self.origin_allowed(origin):
+    def _cors(self, origin: bytes | None) -> bytes:
+        if origin is None or not self.origin_allowed(origin):
             return b"vary: origin\r\n"
         return (
             b"access-control-allow-origin: %b\r\nvary: origin\r\n"
@@ -111,10 +105,16 @@ class Replier:
     def refusal(self, error: RelayError, call_id: str) -> bytes:
         """The answer to a request whose head could not be read: no exchange, connection closed."""
         body = error_body("openai", error, call_id)
-        line = _STATUS_LINES.get(error.status) or b"HTTP/1.1 %d \r\n" % error.status
-        fields = b"".join([b"%b: %b\r\n" % field for field in error_fields(error)])
+        name = call_id.encode()
         return b"".join([
-            line, b"date: ", self._date(), b"\r\ncontent-type: application/json\r\n", fields,
-            b"x-request-id: %b\r\nrequest-id: %b\r\n" % (call_id.encode(), call_id.encode()),
-            _ALWAYS, b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body), body,
+            _opening(error.status, (JSON, *error_fields(error))), b"date: ", self._date(),
+            b"\r\nx-request-id: %b\r\nrequest-id: %b\r\n" % (name, name),
+            b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body), body,
         ])
+
+
+@lru_cache(maxsize=256)
+def _opening(status: int, fields: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """The status line, these fields and those of every reply: the same for most calls."""
+    line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+    return line + b"".join([b"%b: %b\r\n" % field for field in fields]) + _ALWAYS

@@ -30,7 +30,9 @@ class Settler:
         exchange.move(Phase.SETTLED)
         duration_ms = (self._plane.now() - exchange.started) * 1000
         exchange.drop_body()
-        exchange.attempt = None
+        if exchange.attempt is not None:
+            exchange.attempt.close()
+            exchange.attempt = None
         exchange.copying = None
         if exchange.grant is None:
             if exchange.error is not None:

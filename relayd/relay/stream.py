@@ -135,7 +135,7 @@ class Streamer:
             await self._copy_error(exchange, attempt)
         elif head.status in _BODYLESS:
             exchange.move(Phase.STREAMING)
-            attempt.cancel()
+            attempt.close()
             exchange.outcome = "completed"
             self._plane.replier.answer(exchange, head.status, (), b"")
         else:
@@ -223,7 +223,7 @@ class Streamer:
             await PAUSE
             size = sum(map(len, pieces))
             if size > ERROR_BODY_BYTES_MAX:
-                attempt.cancel()
+                attempt.close()
                 raise RelayError("provider_failed", status=head.status)
         if attempt.error is not None:
             raise attempt.error

@@ -64,10 +64,10 @@ class Attempt:
         if data or self.complete:
             sink(data, self.complete)
 
-    def fail(self, code: str) -> None:
+    def fail(self, error: RelayError) -> None:
         """Called by the connection when the reply cannot be had whole."""
         if self.error is None and not self.complete:
-            self.error = RelayError(code)
+            self.error = error
             self.connection = None
             self.wake()
 
@@ -84,8 +84,8 @@ class Attempt:
             if self.connection is not None:
                 self.connection.transport.resume_reading()
 
-    def cancel(self) -> None:
-        """Ends the attempt from our side; its connection is of no more use."""
+    def close(self) -> None:
+        """The exchange is over: nobody is told any more; a connection still at work is ended."""
         connection, self.connection = self.connection, None
         self.sink = _ignore
         self.wake = _nobody
@@ -94,15 +94,18 @@ class Attempt:
 
 
 def _ignore(data: bytes, complete: bool) -> None:
-    """The sink of a cancelled attempt."""
+    """The sink of a closed attempt."""
 
 
 def _nobody() -> None:
-    """Who is woken by a cancelled attempt."""
+    """Who is woken by a closed attempt."""
 
 
 class _Framing:
-    """What llhttp reports of one reply; body pieces are appended by C code without a frame here."""
+    """What llhttp reports of a connection's replies, one after the other.
+
+    Body pieces are appended by C code, without a Python frame per piece.
+    """
 
     __slots__ = ("parser", "pieces", "on_body", "interim", "headers_complete", "complete",
                  "keep_alive", "_skipping")
@@ -110,12 +113,21 @@ class _Framing:
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
         self.on_body = self.pieces.append
+        self.begin()
+        self.parser: Any = httptools.HttpResponseParser(self)
+
+    def begin(self) -> None:
+        """Another reply is due."""
         self.interim = 0
         self.headers_complete = False
         self.complete = False
         self.keep_alive = False
         self._skipping = False
-        self.parser: Any = httptools.HttpResponseParser(self)
+
+    def close(self) -> None:
+        """Lets go of the parser, which holds this object."""
+        self.parser = None
+        self.on_body = _swallow
 
     def on_message_begin(self) -> None:
         """A second message in one reply stops the parser: those octets belong to nobody."""
@@ -140,6 +152,10 @@ class _Framing:
             self.keep_alive = self.parser.should_keep_alive()
 
 
+def _swallow(data: bytes) -> None:
+    """Takes body pieces of a closed connection."""
+
+
 class UpstreamConnection(asyncio.Protocol):
     """One connection to a provider: idle in its pool, or busy with one attempt."""
 
@@ -154,7 +170,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.idle_since = 0.0
         self.write_paused = False
         self.closed = False
-        self._framing: _Framing | None = None
+        self._framing = _Framing()
         self._raw = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -167,17 +183,17 @@ class UpstreamConnection(asyncio.Protocol):
         attempt.connection = self
         self.attempt = attempt
         self.uses += 1
-        self._framing = _Framing()
+        self._framing.begin()
         self._raw = b""
         self.transport.write(data)
 
     def data_received(self, data: bytes) -> None:
         """One read: parsed, then handed on in one call."""
         attempt = self.attempt
-        framing = self._framing
-        if attempt is None or framing is None:
+        if attempt is None or self.closed:
             self.abort()
             return
+        framing = self._framing
         attempt.touched = True
         if attempt.head is None:
             self._raw += data
@@ -193,7 +209,7 @@ class UpstreamConnection(asyncio.Protocol):
     def _take_head(self, attempt: Attempt, framing: _Framing, sound: bool) -> bool:
         if not framing.headers_complete:
             if not sound or len(self._raw) > HEAD_BYTES_MAX:
-                self._fail("upstream_protocol")
+                self._fail(RelayError("upstream_protocol"))
             return False
         raw, self._raw = self._raw, b""
         for _ in range(framing.interim):
@@ -206,7 +222,7 @@ class UpstreamConnection(asyncio.Protocol):
             attempt.head = read_reply_head(
                 head, parser.get_status_code(), parser.get_http_version())
         except RelayError as error:
-            self._fail(error.code)
+            self._fail(error)
             return False
         return True
 
@@ -225,12 +241,12 @@ class UpstreamConnection(asyncio.Protocol):
         elif not sound:
             if data:
                 attempt.deliver(data, False)
-            self._fail("upstream_truncated")
+            self._fail(RelayError("upstream_truncated"))
         elif data or attempt.sink is None:
             attempt.deliver(data, False)
 
     def _release(self, reusable: bool) -> None:
-        attempt, self.attempt, self._framing = self.attempt, None, None
+        attempt, self.attempt = self.attempt, None
         if attempt is not None:
             attempt.connection = None
             if attempt.paused:
@@ -253,34 +269,33 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _ended(self, reset: bool = False) -> None:
         attempt, self.attempt = self.attempt, None
-        self._framing = None
         if attempt is None:
             return
         head = attempt.head
         if head is None:
-            attempt.fail("upstream_reset")
+            attempt.fail(RelayError("upstream_reset"))
         elif head.delimited or reset:
-            attempt.fail("upstream_truncated")
+            attempt.fail(RelayError("upstream_truncated"))
         else:
             attempt.connection = None
             attempt.deliver(b"", True)
 
-    def _fail(self, code: str) -> None:
-        attempt, self.attempt, self._framing = self.attempt, None, None
+    def _fail(self, error: RelayError) -> None:
+        attempt, self.attempt = self.attempt, None
         self.abort()
         if attempt is not None:
-            attempt.fail(code)
+            attempt.fail(error)
 
     def abort(self) -> None:
         """Closes at once; the pool forgets the connection."""
         self.attempt = None
-        self._framing = None
         self._leave()
         self.transport.abort()
 
     def _leave(self) -> None:
         if not self.closed:
             self.closed = True
+            self._framing.close()
             self.pool.forget(self)
 
     def pause_writing(self) -> None:

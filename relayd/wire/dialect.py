@@ -101,6 +101,9 @@ _CALLS: Final = {
     for path, endpoint in {**_ALIASES, **_POSTS}.items()
 }
 
+POST_PATHS: Final = frozenset(_CALLS)
+"""Every path of a call that is no pattern."""
+
 
 def suggested_api(fields: Mapping[bytes, bytes], query: str) -> Api:
     """The API that a request's headers speak where its path alone does not say (GET /v1/models)."""

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import httptools
 
 from relayd.core.errors import RelayError
+from relayd.wire.dialect import POST_PATHS
 
 _FIELDS: Final = re.compile(
     rb"\r\n(host|authorization|x-api-key|api-key|x-goog-api-key|content-length|transfer-encoding"
@@ -31,6 +33,10 @@ _TARGET: Final = re.compile(r"/[A-Za-z0-9/._:~@!$&'()*+,;=%-]*(?:\?[\x21\x22\x24
 _START: Final = re.compile(rb"[A-Za-z!#$%&'*+.^_`|~0-9-]{0,20}(?: .*)?", re.DOTALL)
 
 VERSIONS: Final = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
+_KNOWN_LINES: Final = {
+    b"POST " + path.encode() + b" HTTP/1.1": path for path in POST_PATHS
+}
+"""Request lines that need no further look: most requests have one of them."""
 
 
 @dataclass(slots=True)
@@ -107,7 +113,13 @@ def read_head(raw: bytes, limits: HeadLimits) -> RequestHead:
     if raw.count(b"\r\n") - 2 > limits.header_count_max:
         raise RelayError("head_too_large", close=True)
     line_end = raw.find(b"\r\n")
-    method, target, minor = _request_line(raw[:line_end], limits)
+    line = raw[:line_end]
+    known = _KNOWN_LINES.get(line)
+    if known is not None:
+        method, path, query, minor = b"POST", known, "", 1
+    else:
+        method, target, minor = _request_line(line, limits)
+        path, query = _target(target, method)
     parser = httptools.HttpRequestParser(_NOTHING)
     try:
         parser.feed_data(raw)
@@ -120,7 +132,6 @@ def read_head(raw: bytes, limits: HeadLimits) -> RequestHead:
     if fields.get(b"expect", b"100-continue").lower() != b"100-continue":
         raise RelayError("expectation_failed", close=True)
     length, chunked = _framing(fields, minor)
-    path, query = _target(target, method)
     return RequestHead(method, path, query, minor, fields, _keep_alive(fields, minor),
                        length, chunked)
 
@@ -169,8 +180,13 @@ def _check_host(fields: dict[bytes, bytes], minor: int) -> None:
     if host is None:
         if minor == 1:
             raise RelayError("bad_host", close=True)
-    elif not _HOST.fullmatch(host):
+    elif not _valid_host(host):
         raise RelayError("bad_host", close=True)
+
+
+@lru_cache(maxsize=64)
+def _valid_host(host: bytes) -> bool:
+    return _HOST.fullmatch(host) is not None
 
 
 def _framing(fields: dict[bytes, bytes], minor: int) -> tuple[int | None, bool]:

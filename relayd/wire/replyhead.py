@@ -39,7 +39,9 @@ class ReplyHead:
 
 def read_reply_head(raw: bytes, status: int, version: str) -> ReplyHead:
     """Reads the final head in `raw`, which starts at its status line; raises upstream_protocol."""
-    if version not in ("1.1", "1.0") or not 200 <= status <= 599:
+    if status > 599:  # RFC 9110 section 15: to be taken as a server error
+        raise RelayError("upstream_protocol", status=503)
+    if version not in ("1.1", "1.0") or status < 200:
         raise RelayError("upstream_protocol")
     fields = [(name.lower(), value.rstrip(b" \t")) for name, value in _FIELDS.findall(raw)]
     found = dict(fields)

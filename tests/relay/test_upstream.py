@@ -175,13 +175,13 @@ async def test_octets_nobody_asked_for_end_an_idle_connection(world: World) -> N
     assert world.pool.idle == 0
 
 
-async def test_cancel_ends_the_connection(world: World) -> None:
+async def test_close_ends_the_connection(world: World) -> None:
     world.answers.append([CHUNKED + b"2\r\nab\r\n", "hold"])
     connection = await world.connect()
     attempt = Attempt(lambda: None)
     connection.begin(attempt, REQUEST)
     await asyncio.sleep(0.05)
-    attempt.cancel()
+    attempt.close()
     assert (world.pool.idle, world.pool.busy) == (0, 0)
 
 
