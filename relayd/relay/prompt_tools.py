@@ -43,34 +43,40 @@ def _function(function: Object) -> Iterator[str]:
 
 
 def _properties(schema: object, depth: int) -> Iterator[str]:
+    """The lines of an object's properties."""
     properties = member(schema, "properties")
     required = member(schema, "required")
-    needed = required if isinstance(required, list) else []
+    needed = {name for name in required if isinstance(name, str)} if isinstance(
+        required, list) else set()
     for name, value in properties.items() if isinstance(properties, dict) else ():
         description = member(value, "description")
-        # deeper descriptions are not shown to the model
-        if isinstance(description, str) and description and depth < 2:
+        if isinstance(description, str) and description:
             yield f"// {description}"
-        yield f"{name}{'' if name in needed else '?'}: {_type(value, depth)},"
+        yield f"{name}{'' if name in needed else '?'}: {_type(value, depth + 1)},"
 
 
 def _type(schema: object, depth: int) -> str:
-    """The type of a property, on one or more lines."""
+    """The type of a property, on one or more lines. Every part of a schema is read once."""
     if depth > DEPTH_MAX or not isinstance(schema, dict):
         return "any"
     choices = schema.get("anyOf", schema.get("oneOf"))
     if isinstance(choices, list):
-        return " | ".join(_type(choice, depth) for choice in choices)
+        return " | ".join(_type(choice, depth + 1) for choice in choices)
     values = schema.get("enum")
     if isinstance(values, list):
         return " | ".join(_literal(value) for value in values)
     kind = schema.get("type")
     if isinstance(kind, list):
-        return " | ".join(_type({**schema, "type": one}, depth + 1) for one in kind)
+        kinds = dict.fromkeys(one for one in kind if isinstance(one, str))
+        return " | ".join(_kind(schema, one, depth) for one in kinds)
+    return _kind(schema, kind, depth)
+
+
+def _kind(schema: Object, kind: object, depth: int) -> str:
     if kind == "array":
-        return f"{_type(schema['items'], depth)}[]" if "items" in schema else "any[]"
+        return f"{_type(schema['items'], depth + 1)}[]" if "items" in schema else "any[]"
     if kind == "object":
-        return "\n".join(["{", *_properties(schema, depth + 1), "}"])
+        return "\n".join(["{", *_properties(schema, depth), "}"])
     return _PLAIN.get(kind, "any") if isinstance(kind, str) else "any"
 
 

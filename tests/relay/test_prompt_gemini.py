@@ -1,0 +1,78 @@
+"""Gemini's prompts are estimates: near what was recorded, and whole in what they read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import pytest
+
+from relayd.relay.prompt_gemini import batch_embed, embed, generate
+from relayd.relay.prompt_tally import Tally
+from relayd.relay.tokenizer import Encodings, ModelEncoding, encoding_for
+from tests.shared import shared
+
+PLAIN = ModelEncoding("o200k_base", False, 1000, "gemini")
+HELLO = {"parts": [{"text": "hello"}]}
+
+
+def tokens(encodings: Encodings, rule: object, body: Mapping[str, object]) -> int:
+    tally = Tally(encodings, PLAIN)
+    rule(tally, body)  # type: ignore[operator]
+    return tally.total()
+
+
+def of(part: object) -> dict[str, object]:
+    return {"contents": [{"role": "user", "parts": [part]}]}
+
+
+@pytest.mark.parametrize(("body", "expected"), [
+    ({"contents": [HELLO]}, 2),
+    ({"contents": [HELLO, HELLO]}, 4),
+    ({"contents": HELLO}, 1),
+    ({"contents": "hello"}, 1),
+    ({"contents": ["hello"]}, 2),
+    ({"contents": [{"parts": {"text": "hello"}}]}, 2),
+    ({"contents": [HELLO], "systemInstruction": HELLO}, 3),
+    ({"contents": [HELLO], "system_instruction": HELLO}, 3),
+    ({"generateContentRequest": {"contents": [HELLO]}}, 2),
+    (of({"functionCall": {"name": "hello", "args": {"hello": ["hello", 5]}}}), 1 + 1 + 4),
+    (of({"function_response": {"name": "hello", "response": {"hello": None}}}), 1 + 1 + 1),
+    (of({"inlineData": {"mimeType": "image/png", "data": ""}}), 1 + 258 * 4),
+    (of({"file_data": {"mime_type": "image/png", "file_uri": "x"}}), 1 + 258 * 4),
+    (of({"inlineData": {"mimeType": "audio/wav", "data": ""}}), 1),
+    ({"contents": [HELLO], "tools": [{"functionDeclarations": [{}]}]}, 2 + 1),
+    ({"contents": [HELLO], "tools": [{"function_declarations": [{}]}, {"googleSearch": {}}]}, 3),
+])
+def test_generate_by_hand(encodings: Encodings, body: dict[str, object], expected: int) -> None:
+    assert tokens(encodings, generate, body) == expected
+
+
+def test_embeddings(encodings: Encodings) -> None:
+    assert tokens(encodings, embed, {"content": HELLO}) == 1
+    assert tokens(encodings, batch_embed, {"requests": [{"content": HELLO}] * 3}) == 3
+
+
+def test_deep_arguments_are_bounded(encodings: Encodings) -> None:
+    deep: object = "hello"
+    for _ in range(5000):
+        deep = {"a": [deep]}
+    body = of({"functionCall": {"name": "hello", "args": deep}})
+    assert tokens(encodings, generate, body) < 40
+
+
+def test_recorded_texts_are_counted_closely(encodings: Encodings) -> None:
+    near, total = 0, 0
+    for case in sorted(shared("corpus", "cases").glob("gemini.*enerateContent.*")):
+        expected = json.loads((case / "expected.json").read_text())
+        body = json.loads((case / "request.json").read_text()).get("body")
+        usage = (expected.get("usage_normalized") or {}).get("input_tokens")
+        if not usage or not isinstance(body, dict) or body.get("tools"):
+            continue
+        if "function" in json.dumps(body) or "ata\"" in json.dumps(body):
+            continue
+        tally = Tally(encodings, encoding_for(expected["model_requested"]))
+        generate(tally, body)
+        near += abs(tally.total() - usage) <= max(3, 0.1 * usage)
+        total += 1
+    assert total >= 8 and near == total

@@ -1,0 +1,165 @@
+"""Encodings come from the shipped files alone, unaltered; every model name has its row."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tiktoken
+import toktok
+from tiktoken_ext import openai_public
+
+from relayd.relay import tokenizer
+from relayd.relay.tokenizer import FILES, R50K, Encodings, ModelEncoding, encoding_for
+from relayd.relay.tokenizer import estimate, read_ranks
+
+RANKS = Path(tokenizer.__file__).parent / "ranks"
+
+
+@pytest.mark.parametrize("digest", [*FILES, R50K])
+def test_shipped_ranks_are_those_published(digest: str) -> None:
+    assert hashlib.sha256(read_ranks(digest)).hexdigest() == digest
+
+
+@pytest.mark.parametrize("digest", [*FILES, R50K])
+def test_hashes_are_those_that_tiktoken_expects(digest: str) -> None:
+    assert digest in Path(openai_public.__file__).read_text()
+
+
+def test_shipped_files_are_small() -> None:
+    assert sum(file.stat().st_size for file in RANKS.glob("*.xz")) <= 2_100_000
+
+
+OFFLINE = """
+import socket, sys
+def refuse(*a, **k): raise AssertionError("network")
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
+from relayd.relay.tokenizer import Encodings
+import tiktoken
+e = Encodings()
+e.load()
+assert e.count("o200k_base", "hello world") == (2, True)
+assert tiktoken.encoding_for_model("gpt-4o") is e.get("o200k_base")
+for name in ("gpt2", "nothing"):
+    try:
+        tiktoken.get_encoding(name)
+    except (LookupError, ValueError):
+        continue
+    sys.exit("resolved " + name)
+"""
+
+
+def test_a_fresh_process_loads_without_a_network() -> None:
+    subprocess.run([sys.executable, "-c", OFFLINE], check=True, timeout=60,
+                   env={"TIKTOKEN_CACHE_DIR": "/nonexistent"})
+
+
+def test_an_unknown_encoding_raises_and_opens_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[object] = []
+    monkeypatch.setattr(socket, "socket", lambda *a, **k: opened.append(a))
+    with pytest.raises(LookupError):
+        Encodings().load(("nothing_base",))
+    assert opened == []
+
+
+@pytest.mark.parametrize("digest", [None, "0" * 64])
+def test_the_loader_answers_only_for_a_shipped_hash(encodings: Encodings, digest: str) -> None:
+    with pytest.raises(LookupError):
+        openai_public.load_tiktoken_bpe("https://example.invalid/x.tiktoken", digest)
+
+
+@pytest.mark.parametrize("damage", [b"", b"not xz", None])
+def test_an_altered_file_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes | None
+) -> None:
+    digest = next(d for d, name in FILES.items() if name == "p50k_base")
+    (tmp_path / "ranks").mkdir()
+    if damage is None:  # a sound file, but another one
+        damage = (RANKS / "cl100k_base.tiktoken.xz").read_bytes()
+    (tmp_path / "ranks" / "p50k_base.tiktoken.xz").write_bytes(damage)
+    monkeypatch.setattr(tokenizer, "files", lambda _package: tmp_path)
+    with pytest.raises(ValueError):
+        read_ranks(digest)
+    (tmp_path / "ranks" / "p50k_base.tiktoken.xz").unlink()
+    with pytest.raises(OSError):
+        read_ranks(digest)
+
+
+TEXTS = ["", "hello world", "I'll we'Ve", "你好，世界。", "  \t\n\n  x", "def f(x):\n    return x\n",
+         "ﬀ e\u0301 \u200d👩‍👩‍👧 नमस्ते สวัสดี", "1234567 12a3", "<|endoftext|> <|im_start|>",
+         "\x00\x1c\x85\xa0"]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("name", ["o200k_base", "cl100k_base"])
+def test_counts_agree_with_an_independent_tokenizer(
+    encodings: Encodings, name: str, text: str
+) -> None:
+    assert encodings.count(name, text) == (toktok.batch_count([text], name)[0], True)
+
+
+def test_lone_surrogates_count_as_replacement(encodings: Encodings) -> None:
+    assert encodings.count("o200k_base", "a\ud83db") == encodings.count("o200k_base", "a\ufffdb")
+
+
+def test_a_run_that_tiktoken_refuses_is_estimated_not_raised(encodings: Encodings) -> None:
+    run = " " * 1_000_000
+    with pytest.raises(ValueError):
+        tiktoken.get_encoding("o200k_base").encode(run, disallowed_special=())
+    assert encodings.count("o200k_base", run) == (250_000, False)
+
+
+def test_before_loading_counts_are_estimates_and_say_so() -> None:
+    empty = Encodings()
+    assert empty.get("o200k_base") is None
+    assert empty.count("o200k_base", "twelve chars") == (3, False)
+
+
+@pytest.mark.parametrize(("text", "tokens"), [
+    ("", 0), ("a", 1), ("abcd", 1), ("abcde", 2), ("你好世界", 3), ("\ud800", 1)])
+def test_estimate(text: str, tokens: int) -> None:
+    assert estimate(text) == tokens
+
+
+O200K, CL100K = ("o200k_base", True, 1000), ("cl100k_base", True, 1000)
+CLAUDE, CLAUDE_NEW = ("o200k_base", False, 1150), ("o200k_base", False, 1500)
+AS_IS, PLUS_5, MISTRAL = (("o200k_base", False, factor) for factor in (1000, 1050, 1150))
+
+
+@pytest.mark.parametrize(("model", "expected"), [
+    ("gpt-4o", O200K), ("gpt-4o-2024-08-06", O200K), ("openai/gpt-4o-mini", O200K),
+    ("ft:gpt-4o:org:name:id", O200K), ("GPT-4o", O200K), ("chatgpt-4o-latest", O200K),
+    ("gpt-4.1-nano", O200K), ("gpt-4.5-preview", O200K), ("gpt-5", O200K),
+    ("gpt-5.4-nano-2026-03-17", O200K), ("o1-preview", O200K), ("o3", O200K),
+    ("openai/o4-mini", O200K), ("openai/gpt-oss-120b", O200K), ("gpt-oss:20b", O200K),
+    ("gpt-4", CL100K), ("gpt-4-0613", CL100K), ("gpt-4-turbo", CL100K),
+    ("gpt-3.5-turbo-0125", CL100K), ("gpt-35-turbo", CL100K), ("ft:gpt-3.5-turbo:x", CL100K),
+    ("text-embedding-3-small", CL100K), ("text-embedding-ada-002", CL100K),
+    ("davinci-002", CL100K), ("babbage-002", CL100K),
+    ("text-davinci-003", ("p50k_base", True, 1000)), ("davinci", ("r50k_base", True, 1000)),
+    ("claude-2.1", CLAUDE), ("claude-3-7-sonnet-20250219", CLAUDE),
+    ("claude-3-5-sonnet@20240620", CLAUDE), ("claude-opus-4-20250514", CLAUDE),
+    ("claude-haiku-4-5-20251001", CLAUDE), ("claude-opus-4-6", CLAUDE),
+    ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", CLAUDE),
+    ("anthropic/claude-haiku-4.5", CLAUDE),
+    ("claude-opus-4-7", CLAUDE_NEW), ("claude-opus-4.8", CLAUDE_NEW),
+    ("claude-sonnet-5", CLAUDE_NEW), ("claude-opus-5-20270101", CLAUDE_NEW),
+    ("gemini-2.5-pro", PLUS_5), ("models/gemini-3-pro", PLUS_5), ("meta.llama3-1", PLUS_5),
+    ("meta-llama/Llama-3.3-70B", PLUS_5), ("mistral-small-latest", MISTRAL),
+    ("ministral-14b", MISTRAL), ("mistralai/Mixtral-8x7B", MISTRAL),
+    ("qwen-turbo", AS_IS), ("deepseek-v4-flash", AS_IS), ("zai/GLM-5.2", AS_IS),
+    ("moonshotai/kimi-k2", AS_IS), ("grok-4", AS_IS), ("o365-model", AS_IS),
+    ("", AS_IS), ("x/", AS_IS),
+])
+def test_every_model_has_its_encoding(model: str, expected: tuple[str, bool, int]) -> None:
+    row = encoding_for(model)
+    assert (row.name, row.exact, row.factor_permille) == expected
+
+
+@pytest.mark.parametrize(("tokens", "scaled"), [(0, 0), (1, 1), (10, 12), (100, 115), (13, 15)])
+def test_factor_rounds_half_up(tokens: int, scaled: int) -> None:
+    assert ModelEncoding("o200k_base", False, 1150).scaled(tokens) == scaled
