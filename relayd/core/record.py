@@ -12,7 +12,7 @@ MODEL_UNKNOWN: Final = "unknown"
 """Stands for a model name that no route knows: a client could put anything there."""
 
 
-class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+class CallRecord(msgspec.Struct, frozen=True, gc=False):
     """One call, as it is stored. Field order is the contract's; `started_at_ms` is Unix time."""
 
     id: str

@@ -61,21 +61,20 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(".*".join(re.escape(part) for part in pattern.split("*")))
 
 
-def order(deployments: Sequence[Deployment], dice: float) -> list[Deployment]:
-    """The order in which deployments are tried: by priority, within one by weight.
+def order(deployments: Sequence[Deployment], dice: float) -> list[int]:
+    """The order in which deployments are tried, as indexes: by priority, within one by weight.
 
     `dice` is in [0, 1): it picks the first of the best priority in proportion to its weight; the
     others of that priority follow in turn, then the lower priorities as they are listed.
     """
-    if len(deployments) == 1:
-        return list(deployments)
     best = min(d.priority for d in deployments)
-    first = [d for d in deployments if d.priority == best]
-    rest = sorted((d for d in deployments if d.priority != best), key=lambda d: d.priority)
-    mark = dice * sum(d.weight for d in first)
-    index = 0
-    for index, deployment in enumerate(first):
-        mark -= deployment.weight
+    first = [n for n, d in enumerate(deployments) if d.priority == best]
+    rest = [n for n, d in enumerate(deployments) if d.priority != best]
+    rest.sort(key=lambda n: deployments[n].priority)
+    mark = dice * sum(deployments[n].weight for n in first)
+    at = 0
+    for at, n in enumerate(first):
+        mark -= deployments[n].weight
         if mark < 0:
             break
-    return first[index:] + first[:index] + rest
+    return first[at:] + first[:at] + rest

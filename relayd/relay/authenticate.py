@@ -55,8 +55,13 @@ def authenticate(
     grant = snapshot.keys.get(digest(pepper, key))
     if grant is None:
         raise RelayError("invalid_key")
+    check(grant, now_ms)
+    return grant
+
+
+def check(grant: KeyGrant, now_ms: int) -> None:
+    """Raises expired_key or account_suspended where a known key may not be used."""
     if grant.expires_at_ms is not None and grant.expires_at_ms <= now_ms:
         raise RelayError("expired_key")
     if grant.suspended:
         raise RelayError("account_suspended")
-    return grant

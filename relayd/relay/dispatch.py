@@ -7,6 +7,7 @@ it said anything (RFC 9110 section 9.2.2).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from relayd.core.errors import RelayError
@@ -29,6 +30,9 @@ UNSENT: Final = frozenset({"upstream_connect", "upstream_tls", "upstream_busy"})
 """Errors after which the next deployment is tried: the request has not been sent."""
 
 
+Place = tuple[Deployment, Provider]
+
+
 def allowed(grant: KeyGrant, model: str) -> bool:
     """Whether a key may use a model; a name in its list may end with `*`."""
     models = grant.models
@@ -48,7 +52,7 @@ class Dispatcher:
     def __init__(self, plane: Plane) -> None:
         self._plane = plane
 
-    def plan(self, exchange: Exchange, model: str) -> list[tuple[Deployment, Provider]]:
+    def plan(self, exchange: Exchange, model: str) -> Sequence[Place]:
         """The deployments to try, in order; raises unknown_model or model_not_allowed."""
         plane = self._plane
         route = plane.routes.find(model)
@@ -59,15 +63,14 @@ class Dispatcher:
         assert exchange.grant is not None
         if not allowed(exchange.grant, model):
             raise RelayError("model_not_allowed", param="model")
-        providers = plane.providers
-        api = exchange.target.api
-        usable = [d for d in route.deployments if providers[d.provider].dialect == api]
-        if not usable:
+        places = plane.plans[exchange.target.api, route.pattern]
+        if len(places) > 1:
+            return [places[n] for n in order([d for d, _ in places], plane.dice())]
+        if not places:
             raise RelayError("unknown_model", param="model")
-        dice = plane.dice() if len(usable) > 1 else 0.0
-        return [(d, providers[d.provider]) for d in order(usable, dice)]
+        return places
 
-    async def send(self, exchange: Exchange, plan: list[tuple[Deployment, Provider]]) -> Attempt:
+    async def send(self, exchange: Exchange, plan: Sequence[Place]) -> Attempt:
         """Tries the plan in order; returns the attempt whose reply's head has come."""
         error = RelayError("upstream_connect")
         for deployment, provider in plan:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from relayd.core.errors import RelayError
 from relayd.core.exchange import Phase, advance
-from relayd.core.snapshot import KeyGrant
+from relayd.core.snapshot import KeyGrant, Snapshot
 from relayd.core.usage import Outcome, Usage
 from relayd.ops.tasks import Story
 from relayd.wire.body import Ask
@@ -30,6 +30,20 @@ class ClientLeft(Exception):
     """The client is gone; raised where the story waits."""
 
 
+class Memo:
+    """What a head means, worked out once for all requests of a connection that repeat it.
+
+    `grant` holds under `snapshot` alone.
+    """
+
+    __slots__ = ("target", "snapshot", "grant")
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.snapshot: Snapshot | None = None
+        self.grant: KeyGrant | None = None
+
+
 class Exchange:
     """State of one request. Times are monotonic seconds unless they say otherwise."""
 
@@ -43,12 +57,12 @@ class Exchange:
     )
 
     def __init__(
-        self, connection: ClientConnection, head: RequestHead, target: Target, call_id: str,
+        self, connection: ClientConnection, head: RequestHead, call_id: str,
         started_at_ms: int, started: float,
     ) -> None:
         self.connection = connection
         self.head = head
-        self.target = target
+        self.target: Target = head.memo.target
         self.id = call_id
         self.started_at_ms = started_at_ms
         self.started = started

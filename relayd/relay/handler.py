@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from relayd.core.errors import RelayError
 from relayd.core.exchange import Phase
-from relayd.relay.authenticate import authenticate
+from relayd.relay.authenticate import authenticate, check
 from relayd.relay.exchange import ClientLeft, Exchange
-from relayd.relay.receive import receive, receive_upload
+from relayd.relay.receive import receive, receive_upload, whole
 from relayd.wire.body import read
 from relayd.wire.dialect import Endpoint
 from relayd.wire.multipart import Upload
@@ -52,11 +52,9 @@ class Handler:
             return
         self._authenticate(exchange)
         endpoint = exchange.target.endpoint
-        if endpoint is None or exchange.head.method == b"GET":
+        if endpoint is None or exchange.head.method != b"POST":
             await plane.local.answer(exchange)
             return
-        if exchange.head.method != b"POST":
-            raise RelayError("method_not_allowed")
         model = await self._admit(exchange, endpoint)
         plan = plane.dispatcher.plan(exchange, model)
         exchange.move(Phase.ADMITTED)
@@ -64,15 +62,23 @@ class Handler:
         await plane.streamer.copy(exchange, attempt)
 
     def _authenticate(self, exchange: Exchange) -> None:
+        """Sets the grant; a head that repeats under the same policy has the same one."""
         plane = self._plane
         head = exchange.head
+        memo = head.memo
+        snapshot = plane.view.current
+        if memo.snapshot is snapshot:
+            check(memo.grant, exchange.started_at_ms)
+            exchange.grant = memo.grant
+            return
         try:
-            exchange.grant = authenticate(
-                head.fields, head.query, plane.view.current, plane.pepper, exchange.started_at_ms)
+            exchange.grant = memo.grant = authenticate(
+                head.fields, head.query, snapshot, plane.pepper, exchange.started_at_ms)
         except RelayError:
             if exchange.target.kind == "none":
                 raise RelayError("not_found") from None
             raise
+        memo.snapshot = snapshot
 
     async def _admit(self, exchange: Exchange, endpoint: Endpoint) -> str:
         """Reads what is asked for; returns the model's name."""
@@ -89,7 +95,7 @@ class Handler:
             if upload.model is None:
                 raise RelayError("missing_model", param="model")
             return upload.model
-        raw = await receive(exchange, limit)
+        raw = whole(exchange, limit) if exchange.body_complete else await receive(exchange, limit)
         ask = exchange.ask = read(endpoint, raw, policy, exchange.target.model)
         exchange.stream = ask.stream
         exchange.dropped = ask.dropped

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 from relayd.core.errors import RelayError
 from relayd.ops.tasks import Story
-from relayd.relay.exchange import ClientLeft, Exchange
+from relayd.relay.exchange import ClientLeft, Exchange, Memo
 from relayd.wire.chunked import ChunkedReader
 from relayd.wire.dialect import suggested_api, target_of
-from relayd.wire.http import PartialHead, RequestHead, read_head
+from relayd.wire.http import PartialHead, RepeatedHead, RequestHead, read_head
 
 if TYPE_CHECKING:
     from relayd.relay.plane import Plane
@@ -29,7 +29,7 @@ class ClientConnection(asyncio.Protocol):
 
     __slots__ = ("plane", "transport", "exchange", "deadline", "lost", "write_paused",
                  "_buffer", "_partial", "_left", "_chunked", "_consuming", "_read_paused",
-                 "_lingering", "_half_closed", "_continue_due", "_tls")
+                 "_lingering", "_half_closed", "_continue_due", "_tls", "_repeated")
 
     def __init__(self, plane: Plane, tls: bool) -> None:
         self.plane = plane
@@ -48,6 +48,7 @@ class ClientConnection(asyncio.Protocol):
         self._half_closed = False
         self._continue_due = False
         self._tls = tls
+        self._repeated: RepeatedHead | None = None
 
     # -- the transport's side -------------------------------------------------------------
 
@@ -132,6 +133,9 @@ class ClientConnection(asyncio.Protocol):
 
     def _read_head(self, data: bytes) -> bytes:
         """Starts an exchange if a head is complete; returns what lies behind what was read."""
+        repeated = self._repeated
+        if repeated is not None and (end := repeated.read(data)):
+            return self._start(repeated.head, data[end:])
         if data[0] in b"\r\n":
             data = data.lstrip(b"\r\n")  # RFC 9112 section 2.2: empty lines before a request
             if not data:
@@ -147,13 +151,17 @@ class ClientConnection(asyncio.Protocol):
             return b""
         self._partial = None
         end += 4
-        head = read_head(data if len(data) == end else data[:end], limits)
+        raw = data if len(data) == end else data[:end]
+        head = read_head(raw, limits)
+        if head.content_length and b"expect" not in head.fields:
+            self._repeated = RepeatedHead(raw, head)
         return self._start(head, data[end:])
 
     def _start(self, head: RequestHead, rest: bytes) -> bytes:
         plane = self.plane
-        target = target_of(head.path, suggested_api(head.fields, head.query))
-        exchange = Exchange(self, head, target, plane.new_id(), plane.unix_ms(), plane.now())
+        if head.memo is None:
+            head.memo = Memo(target_of(head.path, suggested_api(head.fields, head.query)))
+        exchange = Exchange(self, head, plane.new_id(), plane.unix_ms(), plane.now())
         self.exchange = exchange
         self.deadline = 0.0
         self._continue_due = head.fields.get(b"expect", b"").lower() == b"100-continue"

@@ -30,6 +30,8 @@ class Local:
     def before_key(self, exchange: Exchange) -> bool:
         """Answers what needs no key; False where the request is an ordinary one."""
         head = exchange.head
+        if head.method == b"POST":
+            return False
         if head.method == b"OPTIONS":
             self._preflight(exchange)
             return True
@@ -63,9 +65,9 @@ class Local:
             raise RelayError("websocket_not_served" if head.path in SOCKETS else "not_found")
         if target.kind == "stateful":
             raise RelayError("stateful_endpoint")
-        if target.kind != "models":
+        if target.kind == "none":
             raise RelayError("not_found")
-        if head.method not in _GET:
+        if target.kind == "call" or head.method not in _GET:
             raise RelayError("method_not_allowed")
         while not exchange.body_complete:
             exchange.connection.invite_body()

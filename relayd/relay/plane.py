@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from email.utils import formatdate
 
 from relayd.core.provider import Api, Provider
-from relayd.core.route import Routes
+from relayd.core.route import Route, Routes
 from relayd.ops.clock import monotonic, unix_ms
 from relayd.ops.config import Config, ServerConfig
 from relayd.ops.logging import Logger
 from relayd.ops.metrics import Metrics
 from relayd.ops.tasks import Tasks
 from relayd.relay.counting import Counting
-from relayd.relay.dispatch import Dispatcher
+from relayd.relay.dispatch import Dispatcher, Place
 from relayd.relay.exchange import Exchange
 from relayd.relay.handler import Handler
 from relayd.relay.heads import Heads
@@ -59,6 +59,10 @@ class Plane:
         self.server: ServerConfig = config.server
         self.providers: Mapping[str, Provider] = config.providers
         self.routes = Routes.of(config.routes)
+        self.plans = {
+            (api, route.pattern): _plan(config, api, route)
+            for api in APIS for route in config.routes
+        }
         self.view = parts.view
         self.meter = parts.meter
         self.metrics = parts.metrics
@@ -131,6 +135,15 @@ def _policy(config: Config, api: Api) -> BodyPolicy:
         end_user=privacy.end_user,
         cache_key=privacy.cache_key,
         remote_mcp=privacy.remote_mcp,
+    )
+
+
+def _plan(config: Config, api: Api, route: Route) -> tuple[Place, ...]:
+    """A route's deployments that speak this API, with their providers."""
+    providers = config.providers
+    return tuple(
+        (d, providers[d.provider]) for d in route.deployments
+        if providers[d.provider].dialect == api
     )
 
 

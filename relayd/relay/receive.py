@@ -18,6 +18,11 @@ async def receive(exchange: Exchange, body_bytes_max: int) -> bytes:
     while not exchange.body_complete:
         exchange.connection.invite_body()
         await PAUSE
+    return whole(exchange, body_bytes_max)
+
+
+def whole(exchange: Exchange, body_bytes_max: int) -> bytes:
+    """A body that has come whole, decoded; the exchange lets go of it."""
     pieces = exchange.pieces
     body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     exchange.pieces = []

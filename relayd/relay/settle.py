@@ -95,7 +95,8 @@ class Settler:
             return exchange.usage, "reported"
         if exchange.outcome in ("refused", "provider_error") or counted_in is None:
             return NO_USAGE, "none"
-        exact = exchange.encoding_exact and counted_out is not None
+        counter = exchange.counter
+        exact = exchange.encoding_exact and counter is not None and not counter.approximate
         return (Usage(input_tokens=counted_in, output_tokens=counted_out or 0),
                 "counted" if exact else "estimated")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import httptools
 
@@ -44,6 +44,7 @@ class RequestHead:
     """A checked head. `fields` holds the wanted ones alone, by lower-case name; never shown in a repr.
 
     `content_length` is None without a body or with chunked framing; `minor` is HTTP/1.x's x.
+    `memo` is for what the head's reader has worked out from it.
     """
 
     method: bytes
@@ -54,6 +55,7 @@ class RequestHead:
     keep_alive: bool
     content_length: int | None
     chunked: bool
+    memo: Any = None
 
     def __repr__(self) -> str:
         return "RequestHead(...)"
@@ -68,6 +70,38 @@ class HeadLimits:
         self.head_bytes_max = head_bytes_max
         self.header_count_max = header_count_max
         self.target_bytes_max = target_bytes_max
+
+
+class RepeatedHead:
+    """Recognises the head of a connection's last request when it comes again.
+
+    A client sends the same octets with every request but for the length of its body; octets that
+    are the same have the same meaning, so they are not read again.
+    """
+
+    __slots__ = ("_before", "_behind", "head")
+
+    def __init__(self, raw: bytes, head: RequestHead) -> None:
+        at = raw.lower().find(b"\r\ncontent-length:")
+        at = raw.index(b":", at + 2) + 1
+        digits = raw[at:raw.index(b"\r", at)]
+        at += len(digits) - len(digits.lstrip(b" \t"))
+        self._before = raw[:at]
+        self._behind = raw[raw.index(b"\r", at):]
+        self.head = head
+
+    def read(self, data: bytes) -> int:
+        """Where the head ends in `data` if it is the same one, its length set; else 0."""
+        before = self._before
+        if not data.startswith(before):
+            return 0
+        start = len(before)
+        stop = data.find(b"\r", start, start + 12)
+        digits = data[start:stop]
+        if not digits.isdigit() or not data.startswith(self._behind, stop):
+            return 0
+        self.head.content_length = int(digits)
+        return stop + len(self._behind)
 
 
 class _Nothing:
