@@ -33,8 +33,10 @@ ERRORS: Final = _kinds(
     ("ambiguous_framing", 400, "client", False, "The length of the request is ambiguous."),
     ("bad_host", 400, "client", False, "The request needs exactly one valid Host field."),
     ("http_version", 505, "client", False, "Only HTTP/1.1 and HTTP/1.0 are served."),
-    ("head_too_large", 431, "client", False, "The header section is larger than this relay reads."),
-    ("target_too_long", 414, "client", False, "The request target is longer than this relay reads."),
+    ("head_too_large", 431, "client", False,
+     "The header section is larger than this relay reads."),
+    ("target_too_long", 414, "client", False,
+     "The request target is longer than this relay reads."),
     ("expectation_failed", 417, "client", False, "Only the expectation 100-continue is served."),
     ("upgrade_refused", 400, "client", False, "This connection cannot be upgraded."),
     ("websocket_not_served", 426, "client", False,
@@ -122,8 +124,12 @@ ERRORS: Final = _kinds(
      "tell the operator of this relay."),
     ("provider_forbidden", 403, "upstream", False, "The provider refused this request."),
     ("provider_rate_limited", 429, "upstream", True, "The provider is limiting calls. Try later."),
+    ("provider_quota", 429, "upstream", False,
+     "The relay's account at the provider has no credit or quota left. "
+     "Tell the operator of this relay."),
     ("provider_failed", 500, "upstream", True, "The provider failed."),
-    ("provider_stream_error", 502, "upstream", False, "The provider reported an error in its stream."),
+    ("provider_stream_error", 502, "upstream", False,
+     "The provider reported an error in its stream."),
 )
 
 

@@ -1,0 +1,203 @@
+"""The relay's own errors in the shape of the API that was called, as replies and inside streams.
+
+Law: status words and types are those that the APIs themselves use, because SDKs and agents act on
+them; the message is the table's, written for a person, since SDKs show it as it is. What each
+client does with each of these was measured; the choices here follow that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from relayd.core.errors import RelayError
+from relayd.core.provider import Api
+
+RETRY_AFTER_SECONDS_MAX: Final = 60
+"""A longer wait is not asked for: some SDKs would sleep it out, others fail at once."""
+
+OPENAI_TYPES: Final[Mapping[int, str]] = {
+    401: "authentication_error",
+    402: "insufficient_quota",
+    403: "permission_error",
+    408: "timeout_error",
+    429: "rate_limit_error",
+    504: "timeout_error",
+}
+OPENAI_CODES: Final[Mapping[str, str]] = {
+    "missing_key": "invalid_api_key",
+    "invalid_key": "invalid_api_key",
+    "expired_key": "invalid_api_key",
+    "unknown_model": "model_not_found",
+    "provider_rate_limited": "rate_limit_exceeded",
+    "provider_quota": "insufficient_quota",
+}
+"""Codes that clients know by OpenAI's word; any other is the relay's own, as in call records."""
+ANTHROPIC_TYPES: Final[Mapping[int, str]] = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    408: "timeout_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+GEMINI_STATUSES: Final[Mapping[int, str]] = {
+    # google.rpc.Code names by the HTTP status that stands for them
+    401: "UNAUTHENTICATED",
+    402: "FAILED_PRECONDITION",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    405: "UNIMPLEMENTED",
+    408: "DEADLINE_EXCEEDED",
+    409: "ABORTED",
+    429: "RESOURCE_EXHAUSTED",
+    501: "UNIMPLEMENTED",
+    502: "UNAVAILABLE",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+    529: "UNAVAILABLE",
+}
+_WAIT_SECONDS: Final[Mapping[str, int]] = {
+    "overloaded": 1, "draining": 1, "upstream_busy": 1, "store_busy": 1,
+}
+"""Where waiting helps although nobody has said how long."""
+_NEVER_AGAIN: Final = frozenset({401, 402, 403})
+
+STREAM_OPERATIONS: Final = frozenset({
+    "chat", "completions", "responses", "messages", "stream_generate", "transcription", "speech",
+    "image_generation", "image_edit",
+})
+
+_encode: Final = msgspec.json.encode
+
+
+def error_body(api: Api, error: RelayError, request_id: str) -> bytes:
+    """The JSON body of an error reply."""
+    if api == "anthropic":
+        return _encode(_anthropic(error, request_id))
+    if api == "gemini":
+        return _encode({"error": _gemini(error)})
+    return _encode({"error": _openai(error)})
+
+
+def error_fields(error: RelayError) -> list[tuple[bytes, bytes]]:
+    """Header fields that say whether and when to try again."""
+    wait = error.retry_after_seconds
+    if wait is None:
+        wait = _WAIT_SECONDS.get(error.code)
+    too_long = wait is not None and wait > RETRY_AFTER_SECONDS_MAX
+    if not error.kind.retryable or too_long or error.status in _NEVER_AGAIN:
+        return [(b"x-should-retry", b"false")]
+    if wait is None:
+        return []
+    wait = max(wait, 0)
+    return [(b"retry-after", b"%d" % wait), (b"retry-after-ms", b"%d" % (wait * 1000))]
+
+
+def stream_error(
+    api: Api, operation: str, error: RelayError, request_id: str, sequence_number: int = 0
+) -> bytes:
+    """The event that tells an error in an event stream that has begun; the caller then cuts it.
+
+    `sequence_number` is for Responses streams: one more than that of the last event.
+    """
+    if api == "anthropic":
+        return b"event: error\ndata: %b\n\n" % _encode(_anthropic(error, request_id))
+    if api == "gemini":
+        return b"data: %b\n\n" % _encode({"error": _gemini(error)})
+    if operation == "responses":
+        failed = _response_failed(error, request_id, sequence_number)
+        return b"event: response.failed\ndata: %b\n\n" % _encode(failed)
+    return b"data: %b\n\n" % _encode({"error": _openai(error)})
+
+
+def array_error(error: RelayError, begun: bool) -> bytes:
+    """The end of Gemini's JSON array of chunks; `begun`: a whole element has been sent."""
+    return b"%b%b]" % (b",\n" if begun else b"[", _encode({"error": _gemini(error)}))
+
+
+def heartbeat(api: Api, operation: str, event_stream: bool = True) -> bytes:
+    """What may be sent between two events while the provider thinks; b"" where nothing may.
+
+    Messages has its own ping. Elsewhere an empty line: a comment crashes google-genai for Python.
+    """
+    if not event_stream or operation not in STREAM_OPERATIONS:
+        return b""
+    if api == "anthropic":
+        return b'event: ping\ndata: {"type": "ping"}\n\n'
+    return b"\n"
+
+
+def _message(error: RelayError) -> str:
+    """The table's message, and the field at fault where the message does not name it."""
+    message = error.kind.message
+    param = error.param
+    if param is None or f"'{param}'" in message or error.code == "unknown_model":
+        return message
+    return f"{message} Field: '{param}'."
+
+
+def _openai(error: RelayError) -> dict[str, object]:
+    """https://platform.openai.com/docs/guides/error-codes"""
+    default = "server_error" if error.status >= 500 else "invalid_request_error"
+    return {
+        "message": _message(error),
+        "type": OPENAI_TYPES.get(error.status, default),
+        "param": error.param,
+        "code": OPENAI_CODES.get(error.code, error.code),
+    }
+
+
+def _anthropic(error: RelayError, request_id: str) -> dict[str, object]:
+    """https://docs.claude.com/en/api/errors"""
+    default = "api_error" if error.status >= 500 else "invalid_request_error"
+    kind = ANTHROPIC_TYPES.get(error.status, default)
+    return {
+        "type": "error",
+        "error": {"type": kind, "message": _message(error)},
+        "request_id": request_id,
+    }
+
+
+def _gemini(error: RelayError) -> dict[str, object]:
+    """google.rpc.Status as JSON; `code` is an integer, a string breaks google-genai."""
+    default = "INTERNAL" if error.status >= 500 else "INVALID_ARGUMENT"
+    return {
+        "code": error.status,
+        "message": _message(error),
+        "status": GEMINI_STATUSES.get(error.status, default),
+    }
+
+
+def _response_failed(
+    error: RelayError, request_id: str, sequence_number: int
+) -> dict[str, object]:
+    """A `response.failed` event: OpenAI clients ignore a bare `error` event in this API."""
+    limited = error.status == 429
+    return {
+        "type": "response.failed",
+        "sequence_number": sequence_number,
+        "response": {
+            "id": f"resp_{request_id}",
+            "object": "response",
+            "created_at": 0,
+            "status": "failed",
+            "error": {
+                "code": "rate_limit_exceeded" if limited else "server_error",
+                "message": _message(error),
+            },
+            "incomplete_details": None,
+            "model": "",
+            "output": [],
+            "parallel_tool_calls": True,
+            "tool_choice": "auto",
+            "tools": [],
+            "usage": None,
+        },
+    }
