@@ -1,0 +1,269 @@
+"""The tap: reads one reply as it passes, and holds back the usage event that the relay asked for.
+
+Law: nothing is altered. A tap gives back what it is fed, but for one kind of event where it is
+told so. It keeps no text: what it finds goes to the counter at once, and its report is figures.
+"""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass
+from typing import Final
+
+from relayd.core.usage import Usage
+from relayd.wire.dialect import Endpoint
+from relayd.wire.jsonarray import ArrayReader
+from relayd.wire.reply import SHAPES, ReplyShape
+from relayd.wire.replytext import CONTENT, Findings, TextSink
+from relayd.wire.sse import EVENT_BYTES_MAX, Event, EventReader
+
+__all__ = ["Report", "Tap", "TextSink", "tap_for"]
+
+_LINE_FEED: Final = b"\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a tap has found in a whole reply.
+
+    `usage` is what the provider reported, None where it did not. `ended` says that the dialect's
+    last event was seen, or that a body which is no stream came whole. `error` is a code of
+    core.errors where the provider reported a failure in a reply of status 200. `text_seen` needs a
+    counter: without one no text is looked for.
+    """
+
+    usage: Usage | None
+    ended: bool
+    error: str | None
+    text_seen: bool
+
+
+class Tap:
+    """A reply that is not read: sound, images, what is encoded, answers that bill nothing."""
+
+    __slots__ = ("passes_all", "at_boundary")
+
+    def __init__(self) -> None:
+        self.passes_all = True
+        """True where `feed` always gives back what it is fed: write first, then feed."""
+        self.at_boundary = False
+        """True where the client is between two events of a stream, so that one may be put in."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Reads the next bytes of the reply, cut anywhere; gives what the client gets of them."""
+        return data
+
+    def flush(self) -> bytes:
+        """What was held back when the reply ended inside an event. Nothing is fed afterwards."""
+        return b""
+
+    def finish(self, clean: bool) -> Report:
+        """The report. `clean`: the reply ended as its framing says, and did not break off."""
+        return Report(None, clean, None, False)
+
+
+class EventTap(Tap):
+    """An event stream that is passed on whole."""
+
+    __slots__ = ("_shape", "_found", "_reader", "_read")
+
+    def __init__(self, shape: ReplyShape, found: Findings, event_bytes_max: int) -> None:
+        super().__init__()
+        self._shape = shape
+        self._read = shape.read
+        self._found = found
+        self._reader = EventReader(event_bytes_max)
+        self.at_boundary = True
+
+    def feed(self, data: bytes) -> bytes:
+        """Reads the events that end in these bytes."""
+        reader = self._reader
+        text = reader.feed_single(data)
+        if text is not None:
+            self._read(text, self._found)
+            self.at_boundary = True
+            return data
+        for event in reader.feed(data):
+            self._event(event)
+        self.at_boundary = reader.at_boundary
+        return data
+
+    def _event(self, event: Event) -> bool:
+        """Reads one event. True where it does nothing but report usage."""
+        if event[0] == b"error":
+            self._found.fail()
+        return self._read(event[1], self._found)
+
+    def finish(self, clean: bool) -> Report:
+        """The report; a last event without its empty line is read if the end is clean."""
+        last = self._reader.close()
+        if clean and last is not None:
+            self._event(last)
+        found = self._found
+        return Report(self._shape.usage(found), found.ended, found.error, found.text_seen)
+
+
+class WithholdingTap(EventTap):
+    """An event stream whose usage-only events are withheld.
+
+    An event passes when it is whole. One that is too long to be read passes as it comes.
+    """
+
+    __slots__ = ("_held", "_drop_line_feed")
+
+    def __init__(self, shape: ReplyShape, found: Findings, event_bytes_max: int) -> None:
+        super().__init__(shape, found, event_bytes_max)
+        self.passes_all = False
+        self._held: list[bytes] = []
+        self._drop_line_feed = False
+
+    def feed(self, data: bytes) -> bytes:
+        """Gives the whole events, less those withheld: the same object where that is all of it."""
+        reader = self._reader
+        held_before = reader.held
+        if not held_before and not self._drop_line_feed:
+            text = reader.feed_single(data)
+            if text is not None:
+                self.at_boundary = True
+                return b"" if self._read(text, self._found) else data
+        withheld = [event for event in reader.feed(data) if self._event(event)]
+        held = reader.held
+        if not held_before and not held and not withheld and not self._drop_line_feed:
+            self.at_boundary = reader.at_boundary
+            return data
+        if held == held_before + len(data):
+            self._held.append(data)
+            return b""
+        return self._release(data, withheld)
+
+    def _release(self, data: bytes, withheld: list[Event]) -> bytes:
+        reader = self._reader
+        pieces = self._held
+        pieces.append(data)
+        data = b"".join(pieces)
+        end = len(data) - reader.held
+        self._held = [data[end:]] if reader.held else []
+        out = []
+        start = 1 if self._drop_line_feed and data[:1] == _LINE_FEED else 0
+        for event in withheld:
+            out.append(data[start:event[2]])
+            start = event[3]
+        out.append(data[start:end])
+        self._drop_line_feed = bool(withheld) and start == len(data) and reader.split_crlf
+        passed = b"".join(out)
+        self.at_boundary = reader.held > 0 or reader.at_boundary
+        return passed
+
+    def flush(self) -> bytes:
+        """The unfinished event, unless it would have been withheld."""
+        data = b"".join(self._held)
+        self._held = []
+        last = self._reader.close()
+        if last is not None and self._event(last):
+            return b""
+        if data:
+            self.at_boundary = False
+        return data
+
+
+class ArrayTap(Tap):
+    """Gemini's stream as one JSON array: each of its objects is read as it ends."""
+
+    __slots__ = ("_shape", "_found", "_reader")
+
+    def __init__(self, shape: ReplyShape, found: Findings) -> None:
+        super().__init__()
+        self._shape = shape
+        self._found = found
+        self._reader = ArrayReader()
+
+    def feed(self, data: bytes) -> bytes:
+        """Reads the objects that end in these bytes."""
+        for item in self._reader.feed(data):
+            self._shape.read(item, self._found)
+        return data
+
+    def finish(self, clean: bool) -> Report:
+        """The report."""
+        found = self._found
+        return Report(self._shape.usage(found), found.ended, found.error, found.text_seen)
+
+
+class JsonTap(Tap):
+    """A JSON reply: gathered up to a limit and read once, when it has come whole.
+
+    Above the limit it is let go: it passes all the same, and has no usage.
+    """
+
+    __slots__ = ("_shape", "_found", "_pieces", "_room")
+
+    def __init__(self, shape: ReplyShape, found: Findings, limit: int) -> None:
+        super().__init__()
+        self._shape = shape
+        self._found = found
+        self._pieces: list[bytes] = []
+        self._room = limit
+
+    def feed(self, data: bytes) -> bytes:
+        """Gathers these bytes."""
+        self._room -= len(data)
+        if self._room >= 0:
+            self._pieces.append(data)
+        else:
+            self._pieces.clear()
+        return data
+
+    def finish(self, clean: bool) -> Report:
+        """Reads the reply; a broken one is not read."""
+        found = self._found
+        pieces = self._pieces
+        if clean and self._room >= 0:
+            self._shape.read(pieces[0] if len(pieces) == 1 else b"".join(pieces), found)
+        pieces.clear()
+        return Report(self._shape.usage(found), clean, found.error, found.text_seen)
+
+
+class WordsTap(Tap):
+    """A transcription as plain text: all of it is text."""
+
+    __slots__ = ("_found", "_decoder")
+
+    def __init__(self, found: Findings) -> None:
+        super().__init__()
+        self._found = found
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def feed(self, data: bytes) -> bytes:
+        """Counts these words; a character that was cut waits for its rest."""
+        self._found.text(self._decoder.decode(data), CONTENT)
+        return data
+
+    def finish(self, clean: bool) -> Report:
+        """The report: no usage is in such a reply."""
+        return Report(None, clean, None, self._found.text_seen)
+
+
+def tap_for(
+    endpoint: Endpoint, content_type: bytes, status: int, *,
+    withhold_usage: bool, counter: TextSink | None, limit: int,
+) -> Tap:
+    """The tap for one reply, by its endpoint and media type.
+
+    `content_type` is empty where the body is encoded. `limit` bounds what is gathered of a JSON
+    reply, and one event of a stream that carries images or sound. Text goes to `counter`.
+    """
+    shape = SHAPES.get(endpoint.operation)
+    if shape is None or status >= 400:
+        return Tap()
+    kind = content_type.partition(b";")[0].strip().lower()
+    if kind == b"text/event-stream":
+        found = Findings(counter)
+        most = limit if shape.large else EVENT_BYTES_MAX
+        return (WithholdingTap if withhold_usage else EventTap)(shape, found, most)
+    if kind == b"application/json" or kind.endswith(b"+json"):
+        if endpoint.operation == "stream_generate":
+            return ArrayTap(shape, Findings(counter))
+        return JsonTap(shape, Findings(counter, whole=True), limit)
+    if kind.startswith(b"text/") and shape.words and counter is not None:
+        return WordsTap(Findings(counter, whole=True))
+    return Tap()

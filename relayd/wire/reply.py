@@ -1,0 +1,65 @@
+"""Which reader and which scale of usage belong to an operation: one table.
+
+Law: a dialect is a row. What no row names (counting endpoints, whose answers bill nothing) is not
+read at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from relayd.core.usage import Usage
+from relayd.wire.reply_chat import read_chat
+from relayd.wire.reply_gemini import read_gemini
+from relayd.wire.reply_media import read_media
+from relayd.wire.reply_messages import read_messages
+from relayd.wire.reply_responses import read_responses
+from relayd.wire.replytext import Findings, Read
+from relayd.wire.usage import (
+    Normalize,
+    anthropic_usage,
+    gemini_usage,
+    openai_input_usage,
+    openai_usage,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyShape:
+    """How the replies of one operation are read.
+
+    `large` marks streams whose events carry images or sound and are long for that; `words` marks
+    replies that may come as plain text.
+    """
+
+    read: Read
+    normalize: Normalize
+    large: bool = False
+    words: bool = False
+
+    def usage(self, found: Findings) -> Usage | None:
+        """The usage that the provider reported, None where it gave none that can be taken."""
+        report = found.usage_object()
+        return None if report is None else self.normalize(report)
+
+
+SHAPES: Final = {
+    "chat": ReplyShape(read_chat, openai_usage),
+    "completions": ReplyShape(read_chat, openai_usage),
+    "responses": ReplyShape(read_responses, openai_usage),
+    "embeddings": ReplyShape(read_media, openai_input_usage),
+    "moderations": ReplyShape(read_media, openai_input_usage),
+    "rerank": ReplyShape(read_media, openai_input_usage),
+    "image_generation": ReplyShape(read_media, openai_usage, large=True),
+    "image_edit": ReplyShape(read_media, openai_usage, large=True),
+    "speech": ReplyShape(read_media, openai_usage, large=True),
+    "transcription": ReplyShape(read_media, openai_usage, words=True),
+    "translation": ReplyShape(read_media, openai_usage, words=True),
+    "messages": ReplyShape(read_messages, anthropic_usage),
+    "generate": ReplyShape(read_gemini, gemini_usage),
+    "stream_generate": ReplyShape(read_gemini, gemini_usage),
+    "embed": ReplyShape(read_gemini, gemini_usage),
+    "batch_embed": ReplyShape(read_gemini, gemini_usage),
+}
+"""By operation (wire/dialect.py)."""

@@ -1,0 +1,169 @@
+"""OpenAI chat and completions, as all who speak them do: replies, and events of their streams.
+
+A reply and an event have one shape: a choice has a `message` or a `delta` (chat), or `text`.
+Together gives `text` beside the delta, the same again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from relayd.wire.replytext import (
+    ARGUMENTS,
+    CONTENT,
+    NAME,
+    REASONING,
+    Findings,
+    decode_again,
+    text_of,
+)
+
+
+class _LeanChoice(msgspec.Struct, gc=False):
+    finish_reason: Any = None
+    usage: Any = None  # Moonshot
+    error: Any = None  # OpenRouter
+
+
+class _Function(msgspec.Struct, gc=False):
+    name: Any = None
+    arguments: Any = None
+    input: Any = None
+
+
+class _ToolCall(msgspec.Struct, gc=False):
+    index: Any = None
+    function: _Function | None = None
+    custom: _Function | None = None
+
+
+class _Audio(msgspec.Struct, gc=False):
+    transcript: Any = None
+
+
+class _Message(msgspec.Struct, gc=False):
+    content: Any = None
+    reasoning_content: Any = None  # DeepSeek and others
+    reasoning: Any = None  # OpenRouter, Groq, vLLM
+    refusal: Any = None
+    tool_calls: list[_ToolCall] | None = None
+    function_call: _Function | None = None
+    audio: _Audio | None = None
+
+
+class _Choice(_LeanChoice, gc=False):
+    index: Any = None
+    delta: _Message | None = None
+    message: _Message | None = None
+    text: Any = None
+
+
+class _Groq(msgspec.Struct, gc=False):
+    usage: Any = None
+
+
+class _Lean(msgspec.Struct, gc=False):
+    choices: list[_LeanChoice] | None = None
+    usage: Any = None
+    x_groq: _Groq | None = None
+    error: Any = None
+    base_resp: Any = None  # MiniMax
+
+
+class _Full(_Lean, gc=False):
+    choices: list[_Choice] | None = None  # type: ignore[assignment]
+
+
+_LEAN: Final = msgspec.json.Decoder(_Lean)
+_FULL: Final = msgspec.json.Decoder(_Full)
+
+
+def read_chat(data: bytes, found: Findings) -> bool:
+    """Reads a reply or an event. True for the event that only reports usage (empty `choices`)."""
+    try:
+        event = _LEAN.decode(data) if found.add is None else _FULL.decode(data)
+    except (ValueError, RecursionError):
+        again = decode_again(data, found, _FULL, _LEAN)
+        if again is None:
+            return False
+        event = again
+    if event.choices:
+        _choices(event.choices, found)
+    if event.x_groq is not None or event.error is not None or event.base_resp is not None:
+        _rare(event, found)
+    usage = event.usage
+    if usage is None:
+        return False
+    found.report(usage)
+    return event.choices == [] and isinstance(usage, dict) and not event.error
+
+
+def _choices(choices: Sequence[_LeanChoice], found: Findings) -> None:
+    for choice in choices:
+        if choice.finish_reason is not None:
+            found.ended = True
+        if choice.usage is not None:
+            found.report(choice.usage)
+        if choice.error:
+            found.fail()
+        if type(choice) is _Choice:
+            _text(choice, found)
+
+
+def _text(choice: _Choice, found: Findings) -> None:
+    # Perplexity's events have a message beside the delta, all so far; its replies an empty delta
+    message = choice.message if found.whole else choice.delta
+    if message is None:
+        found.text(choice.text, CONTENT, choice.index)
+        return
+    if message.content:
+        if type(message.content) is str:
+            found.text(message.content, CONTENT, choice.index)
+        else:
+            _parts(message.content, choice.index, found)
+    reasoning = message.reasoning_content or message.reasoning
+    if reasoning:
+        found.text(reasoning, REASONING, choice.index)
+    if message.tool_calls:
+        for call in message.tool_calls:
+            _call(call.function or call.custom, choice.index, call.index, found)
+    if message.refusal:
+        found.text(message.refusal, CONTENT, choice.index)
+    if message.function_call is not None:
+        _call(message.function_call, choice.index, 0, found)
+    if message.audio is not None:
+        found.text(message.audio.transcript, CONTENT, choice.index)
+
+
+def _call(function: _Function | None, choice: object, tool: object, found: Findings) -> None:
+    if function is not None:
+        found.text(function.name, NAME, choice, tool)
+        arguments = function.input if function.arguments is None else function.arguments
+        found.text(text_of(arguments), ARGUMENTS, choice, tool)
+
+
+def _parts(content: object, index: object, found: Findings) -> None:
+    """Mistral: content as a list of parts, of which some hold thinking, a list of parts itself."""
+    if not isinstance(content, list):
+        return
+    for part in content:
+        if isinstance(part, dict):
+            found.text(part.get("text"), CONTENT, index)
+            thinking = part.get("thinking")
+            if isinstance(thinking, list):
+                for thought in thinking:
+                    if isinstance(thought, dict):
+                        found.text(thought.get("text"), REASONING, index)
+
+
+def _rare(event: _Lean, found: Findings) -> None:
+    if event.x_groq is not None:
+        found.report(event.x_groq.usage)
+    if event.error:
+        found.fail()
+    base = event.base_resp
+    if isinstance(base, dict) and base.get("status_code"):
+        found.fail()

@@ -1,0 +1,118 @@
+"""Anthropic messages: replies, and events of their streams.
+
+Usage comes twice in a stream: `message_start` gives the input side and a provisional output,
+`message_delta` overlays it field by field with cumulative figures.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from relayd.wire.replytext import (
+    ARGUMENTS,
+    CONTENT,
+    NAME,
+    REASONING,
+    Findings,
+    decode_again,
+    text_of,
+)
+from relayd.wire.usage import overlaid
+
+_CALLS: Final = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
+
+
+class _Block(msgspec.Struct, gc=False):
+    type: Any = None
+    text: Any = None
+    thinking: Any = None
+    name: Any = None
+    input: Any = None
+
+
+class _Delta(msgspec.Struct, gc=False):
+    text: Any = None
+    thinking: Any = None
+    partial_json: Any = None
+
+
+class _Message(msgspec.Struct, gc=False):
+    usage: Any = None
+
+
+class _Lean(msgspec.Struct, gc=False):
+    type: Any = None
+    message: _Message | None = None
+    usage: Any = None
+    error: Any = None
+
+
+class _Full(_Lean, gc=False):
+    index: Any = None
+    delta: _Delta | None = None
+    content_block: _Block | None = None
+    content: list[_Block] | None = None
+
+
+_LEAN: Final = msgspec.json.Decoder(_Lean)
+_FULL: Final = msgspec.json.Decoder(_Full)
+
+
+def read_messages(data: bytes, found: Findings) -> bool:
+    """Reads a reply or an event. No event is there for its usage alone."""
+    try:
+        event = _LEAN.decode(data) if found.add is None else _FULL.decode(data)
+    except (ValueError, RecursionError):
+        again = decode_again(data, found, _FULL, _LEAN)
+        if again is None:
+            return False
+        event = again
+    if type(event) is _Full:
+        _text(event, found)
+    if event.type == "content_block_delta":
+        return False
+    if event.message is not None:
+        _report(event.message.usage, found)
+    if event.usage is not None:
+        _report(event.usage, found)
+    if event.type == "message_stop":
+        found.ended = True
+    if event.type == "error" or event.error:
+        found.fail()
+    return False
+
+
+def _report(usage: object, found: Findings) -> None:
+    if isinstance(usage, dict):
+        earlier = found.usage_object()
+        found.report(usage if earlier is None else overlaid(earlier, usage))
+
+
+def _text(event: _Full, found: Findings) -> None:
+    delta = event.delta
+    if delta is not None:
+        if delta.text is not None:
+            found.text(delta.text, CONTENT, event.index)
+        elif delta.partial_json is not None:
+            found.text(delta.partial_json, ARGUMENTS, event.index)
+        elif delta.thinking is not None:
+            found.text(delta.thinking, REASONING, event.index)
+    elif event.content_block is not None:
+        _block(event.content_block, event.index, found)
+    elif event.content is not None:
+        for index, block in enumerate(event.content):
+            _block(block, index, found)
+            if block.type in _CALLS:
+                found.text(text_of(block.input), ARGUMENTS, index)
+
+
+def _block(block: _Block, index: object, found: Findings) -> None:
+    """A whole block of a reply, or a block of a stream as it begins: its input comes as deltas."""
+    if block.type in _CALLS:
+        found.text(block.name, NAME, index)
+    elif block.type == "text":
+        found.text(block.text, CONTENT, index)
+    elif block.type == "thinking":
+        found.text(block.thinking, REASONING, index)

@@ -1,0 +1,133 @@
+"""OpenAI responses: replies, and events of their streams.
+
+An event names itself in `type`; the last one carries the whole reply again, of which only usage
+and status are read. A reply has no `type` and holds its text in `output`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from relayd.wire.replytext import (
+    ARGUMENTS,
+    CONTENT,
+    NAME,
+    REASONING,
+    Findings,
+    decode_again,
+    text_of,
+)
+
+_LAST: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
+_DELTAS: Final = {
+    "response.output_text.delta": CONTENT,
+    "response.refusal.delta": CONTENT,
+    "response.reasoning_text.delta": REASONING,
+    "response.reasoning_summary_text.delta": REASONING,
+    "response.function_call_arguments.delta": ARGUMENTS,
+    "response.custom_tool_call_input.delta": ARGUMENTS,
+    "response.mcp_call_arguments.delta": ARGUMENTS,
+    "response.code_interpreter_call_code.delta": ARGUMENTS,
+}
+_PARTS: Final = {"message": CONTENT, "reasoning": REASONING}
+
+
+class _Summary(msgspec.Struct, gc=False):
+    """What the events that open and close a stream say of the reply."""
+
+    status: Any = None
+    usage: Any = None
+    error: Any = None
+
+
+class _Item(msgspec.Struct, gc=False):
+    type: Any = None
+    name: Any = None
+    arguments: Any = None
+    input: Any = None
+    code: Any = None
+    content: Any = None
+    summary: Any = None
+
+
+class _Lean(_Summary, gc=False):
+    type: Any = None
+    response: _Summary | None = None
+
+
+class _Full(_Lean, gc=False):
+    delta: Any = None
+    output_index: Any = None
+    content_index: Any = None
+    summary_index: Any = None
+    item: _Item | None = None
+    output: list[_Item] | None = None
+
+
+_LEAN: Final = msgspec.json.Decoder(_Lean)
+_FULL: Final = msgspec.json.Decoder(_Full)
+
+
+def read_responses(data: bytes, found: Findings) -> bool:
+    """Reads a reply or an event. No event is there for its usage alone."""
+    try:
+        event = _LEAN.decode(data) if found.add is None else _FULL.decode(data)
+    except (ValueError, RecursionError):
+        again = decode_again(data, found, _FULL, _LEAN)
+        if again is None:
+            return False
+        event = again
+    if event.response is not None:
+        _summary(event.response, found)
+        if event.type in _LAST:
+            found.ended = True
+    elif event.type is None or event.type == "error":
+        _summary(event, found)
+        if event.type is not None:
+            found.fail()
+    if type(event) is _Full:
+        _text(event, found)
+    return False
+
+
+def _summary(summary: _Summary, found: Findings) -> None:
+    found.report(summary.usage)
+    if summary.error or summary.status == "failed":
+        found.fail()
+
+
+def _text(event: _Full, found: Findings) -> None:
+    if event.delta is not None:
+        kind = _DELTAS.get(event.type)
+        if kind is not None:
+            part = event.content_index or event.summary_index
+            found.text(event.delta, kind, event.output_index, part)
+    elif event.item is not None:
+        if event.type == "response.output_item.added":
+            found.text(event.item.name, NAME, event.output_index)
+    elif event.output is not None:
+        for index, item in enumerate(event.output):
+            _item(item, index, found)
+
+
+def _item(item: _Item, index: int, found: Findings) -> None:
+    """An item of a reply's output."""
+    kind = _PARTS.get(item.type)
+    if kind is not None:
+        _parts(item.summary, kind, index, found)
+        _parts(item.content, kind, index, found)
+        return
+    found.text(item.name, NAME, index)
+    for value in (item.arguments, item.input, item.code):
+        found.text(text_of(value), ARGUMENTS, index)
+
+
+def _parts(parts: object, kind: int, index: int, found: Findings) -> None:
+    if not isinstance(parts, list):
+        return
+    for place, part in enumerate(parts):
+        if isinstance(part, dict):
+            found.text(part.get("text"), kind, index, place)
+            found.text(part.get("refusal"), kind, index, place)

@@ -1,0 +1,142 @@
+"""What is read from a reply while it passes: text for counting, usage, its end, its error.
+
+Law: each JSON text is decoded once, into a typed structure that holds the wanted fields alone.
+What cannot be decoded is not read and never fails the reply. Text goes to the sink and is kept
+nowhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol, TypeVar
+
+import msgspec
+
+CONTENT: Final = 0
+"""Kind of text: what the model says, refusals included."""
+REASONING: Final = 1
+"""Kind of text: reasoning, or its summary, where the provider shows it."""
+ARGUMENTS: Final = 2
+"""Kind of text: arguments of tool calls, code for the provider's own tools."""
+NAME: Final = 3
+"""Kind of text: names of called tools."""
+KINDS: Final = 4
+
+MENDED_BYTES_MAX: Final = 1024 * 1024
+"""JSON longer than this is not tried a second time for its text, only for its usage."""
+
+_TOOLS: Final = 1024
+"""Tool calls of different choices are told apart by this stride."""
+
+# an escape in a JSON string: a surrogate pair, a lone surrogate, or any other
+_ESCAPE: Final = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL)
+
+
+class TextSink(Protocol):
+    """Takes a reply's text, piece by piece."""
+
+    def add(self, text: str, stream: int = 0) -> None:
+        """The next piece of one of the reply's texts; `stream` tells them apart (`stream_of`)."""
+
+
+def stream_of(kind: int, index: object = 0, tool: object = 0) -> int:
+    """The number of a text: its kind, the choice it belongs to, and the tool call within that.
+
+    Indices come from the provider: one that is no integer counts as 0.
+    """
+    if type(index) is not int:
+        index = 0
+    if type(tool) is int and tool:
+        index = index * _TOOLS + tool
+    return kind + KINDS * index
+
+
+class Findings:
+    """What has been read of one reply so far. Holds figures and flags, no text."""
+
+    __slots__ = ("usage", "ended", "error", "text_seen", "add", "whole")
+
+    def __init__(self, sink: TextSink | None = None, *, whole: bool = False) -> None:
+        self.whole = whole
+        """The JSON texts are whole replies, not parts of a stream."""
+        self.usage: Mapping[str, object] | bytes | None = None
+        """The provider's last usage object; bytes are JSON not parsed yet."""
+        self.ended = False
+        """The dialect's last event has passed."""
+        self.error: str | None = None
+        """A code of core.errors, where the provider reported a failure in a reply under 200."""
+        self.text_seen = False
+        """Some text has passed. Stays False without a sink: then no text is looked for."""
+        self.add: Callable[[str, int], None] | None = None if sink is None else sink.add
+
+    def text(self, text: object, kind: int, index: object = 0, tool: object = 0) -> None:
+        """Hands a piece of text to the sink (see `stream_of`); anything but a string is none."""
+        if type(text) is str and text and self.add is not None:
+            self.text_seen = True
+            self.add(text, stream_of(kind, index, tool) if index or tool else kind)
+
+    def report(self, usage: object) -> None:
+        """Notes the provider's usage object; the last one counts. Anything else is no report."""
+        if isinstance(usage, dict):
+            self.usage = usage
+
+    def usage_object(self) -> Mapping[str, object] | None:
+        """The last usage object, parsed; None where there was none."""
+        usage = self.usage
+        if not isinstance(usage, bytes):
+            return usage
+        try:
+            parsed = msgspec.json.decode(usage)
+        except (ValueError, RecursionError):
+            return None
+        return parsed if isinstance(parsed, dict) else None
+
+    def fail(self) -> None:
+        """Notes that the provider reported a failure."""
+        self.error = "provider_failed" if self.whole else "provider_stream_error"
+
+
+Read = Callable[[bytes, Findings], bool]
+"""Reads one JSON text, an event's data or a whole reply, into the findings. True where it is an
+event that does nothing but report usage."""
+
+Full = TypeVar("Full", bound=msgspec.Struct)
+Lean = TypeVar("Lean", bound=msgspec.Struct)
+
+
+def decode_again(
+    data: bytes, found: Findings, full: msgspec.json.Decoder[Full],
+    lean: msgspec.json.Decoder[Lean],
+) -> Full | Lean | None:
+    """What a first decoding that failed can still give; None where nothing can be read.
+
+    Surrogates that stand alone and bytes that are no UTF-8 read as U+FFFD; where the text has an
+    unknown shape the rest may do (`lean`). `[DONE]` is the end of OpenAI's streams.
+    """
+    if data.strip() == b"[DONE]":
+        found.ended = True
+        return None
+    if found.add is not None and len(data) <= MENDED_BYTES_MAX:
+        mended = _ESCAPE.sub(_mend, data.decode("utf-8", "replace").encode())
+        try:
+            return full.decode(mended)
+        except (ValueError, RecursionError):
+            data = mended
+    try:
+        return lean.decode(data)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _mend(escape: re.Match[bytes]) -> bytes:
+    return escape[0] if escape["lone"] is None else b"\\ufffd"
+
+
+def text_of(value: object) -> str | None:
+    """A string as it is; anything else that is there, as JSON (arguments that are an object)."""
+    if value is None or isinstance(value, str):
+        return value
+    return bytes(msgspec.json.encode(value)).decode("utf-8", "replace")

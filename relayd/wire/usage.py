@@ -1,0 +1,167 @@
+"""Token usage as each API reports it, brought to one scale.
+
+Law: only whole counts in [0, TOKENS_MAX] are taken; a report whose input or output figure is
+anything else is no report, and an explicit zero is a zero. Parts (cached, cache-written,
+reasoning, audio) are as reported. Nothing is ever summed over several reports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from relayd.core.usage import TOKENS_MAX, Usage
+
+Report = Mapping[str, object]
+"""A usage object as parsed from JSON."""
+
+Normalize = Callable[[Report], Usage | None]
+
+_NOTHING: Final[Report] = {}
+_FIGURES: Final = (
+    "prompt_tokens", "input_tokens", "completion_tokens", "output_tokens",
+    "promptTokenCount", "candidatesTokenCount",
+)
+_INPUT_DETAILS: Final = ("prompt_tokens_details", "input_tokens_details", "input_token_details")
+_OUTPUT_DETAILS: Final = (
+    "completion_tokens_details", "output_tokens_details", "output_token_details")
+_CACHED: Final = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens")
+
+
+def count_of(value: object) -> int | None:
+    """A count that can be trusted, or None: no bool, no fraction, nothing below 0 or too large."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if type(value) is int and 0 <= value <= TOKENS_MAX:
+        return value
+    return None
+
+
+def openai_usage(report: Report) -> Usage | None:
+    """OpenAI's APIs and all that speak them.
+
+    Where the total exceeds input plus output by the audio input, the input lacks it (Mistral);
+    by anything else, the output lacks its reasoning (xAI's chat, Gemini's OpenAI endpoint): the
+    output is then the total less the input.
+    """
+    given = _figure(report, "prompt_tokens", "input_tokens")
+    made = _figure(report, "completion_tokens", "output_tokens")
+    if given is None or made is None:
+        return None
+    details = _details(report, _INPUT_DETAILS)
+    made_details = _details(report, _OUTPUT_DETAILS)
+    audio = _part(details, "audio_tokens")
+    total = count_of(report.get("total_tokens")) or 0
+    if audio and total == given + made + audio:
+        given += audio
+    cached = count_of(details.get("cached_tokens"))
+    written = count_of(details.get("cache_write_tokens"))
+    return Usage(
+        input_tokens=given,
+        output_tokens=max(made, total - given),
+        cache_read_input_tokens=_first(report, _CACHED) if cached is None else cached,
+        cache_creation_input_tokens=(
+            _part(report, "cache_creation_input_tokens") if written is None else written),
+        reasoning_output_tokens=_part(made_details, "reasoning_tokens"),
+        audio_input_tokens=audio,
+        audio_output_tokens=_part(made_details, "audio_tokens"),
+    )
+
+
+def openai_input_usage(report: Report) -> Usage | None:
+    """Embeddings and ranking: some report their total alone, which is then the input."""
+    usage = openai_usage(report)
+    if usage is None and "prompt_tokens" not in report and "input_tokens" not in report:
+        total = count_of(report.get("total_tokens"))
+        usage = None if total is None else Usage(input_tokens=total)
+    return usage
+
+
+def anthropic_usage(report: Report) -> Usage | None:
+    """Anthropic's messages: `input_tokens` excludes what the cache gave and what was put in it."""
+    fresh = _figure(report, "input_tokens")
+    made = _figure(report, "output_tokens")
+    if fresh is None or made is None:
+        return None
+    read = _part(report, "cache_read_input_tokens")
+    written = _part(report, "cache_creation_input_tokens")
+    return Usage(
+        input_tokens=fresh + read + written,
+        output_tokens=made,
+        cache_read_input_tokens=read,
+        cache_creation_input_tokens=written,
+        reasoning_output_tokens=_part(
+            _details(report, ("output_tokens_details",)), "thinking_tokens"),
+    )
+
+
+def gemini_usage(report: Report) -> Usage | None:
+    """Gemini: tool use is input, thoughts are output, and neither is in the other figures."""
+    given = _figure(report, "promptTokenCount")
+    made = _figure(report, "candidatesTokenCount")
+    if given is None or made is None:
+        return None
+    given += _part(report, "toolUsePromptTokenCount")
+    thoughts = _part(report, "thoughtsTokenCount")
+    return Usage(
+        input_tokens=given,
+        output_tokens=max(
+            made + thoughts, (count_of(report.get("totalTokenCount")) or 0) - given),
+        cache_read_input_tokens=_part(report, "cachedContentTokenCount"),
+        reasoning_output_tokens=thoughts,
+        audio_input_tokens=_audio(report.get("promptTokensDetails")),
+        audio_output_tokens=_audio(report.get("candidatesTokensDetails")),
+    )
+
+
+def overlaid(earlier: Report, later: Report) -> Report:
+    """A later report of the same call over an earlier one, field by field.
+
+    A field that the later one lacks, or gives as null or as a count that cannot be trusted, stays.
+    """
+    return {**earlier, **{
+        key: value for key, value in later.items()
+        if isinstance(value, dict) or count_of(value) is not None
+    }}
+
+
+def _figure(report: Report, *names: str) -> int | None:
+    """The first of these that is given: 0 where the report has others, None where it is unusable.
+
+    A report without any usable figure at all is unusable too.
+    """
+    for name in names:
+        value = report.get(name)
+        if value is not None:
+            return count_of(value)
+    return 0 if any(count_of(report.get(name)) is not None for name in _FIGURES) else None
+
+
+def _details(report: Report, names: tuple[str, ...]) -> Report:
+    for name in names:
+        value = report.get(name)
+        if isinstance(value, dict):
+            return value
+    return _NOTHING
+
+
+def _part(report: Report, name: str) -> int:
+    return count_of(report.get(name)) or 0
+
+
+def _first(report: Report, names: tuple[str, ...]) -> int:
+    for name in names:
+        value = count_of(report.get(name))
+        if value is not None:
+            return value
+    return 0
+
+
+def _audio(details: object) -> int:
+    """Gemini's counts by modality: those of audio."""
+    if not isinstance(details, list):
+        return 0
+    return sum(
+        _part(row, "tokenCount") for row in details
+        if isinstance(row, dict) and row.get("modality") == "AUDIO"
+    )
