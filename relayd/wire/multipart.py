@@ -15,6 +15,7 @@ from typing import Final, Literal
 from relayd.core.errors import RelayError
 from relayd.wire.dialect import MODEL_NAME, Endpoint
 from relayd.wire.multipart_reader import MultipartReader, PartHead, boundary_of
+from relayd.wire.openai_images import INLINE_ONLY, URL_BY_DEFAULT
 from relayd.wire.upload_fields import (
     END_USER_OPERATIONS, FIELD_NAME, RANKS, UPLOAD_FIELDS, UploadField, flag, line_ends, list_name,
     number_text, shown,
@@ -224,20 +225,24 @@ class Upload:
             self._keep(self._ranks[row.name], row.name, "true")
 
     def _take_end_user(self, row: UploadField, text: str) -> None:
-        """Remembers who asks, until the pseudonym's key is known; too late after the opening."""
+        """Remembers who asks, until the pseudonym's key is known; too late after the opening.
+
+        Of the two fields for it `safety_identifier` takes precedence, as the API documents.
+        """
         if self._policy.end_user == "absent" or self._opening is not None:
             self._dropped.add(row.name)
-        elif self._end_user is None or row.name == "user":
+        elif text and (self._end_user is None or row.name == "safety_identifier"):
             self._end_user = text
 
     def _take_plain(self, row: UploadField, name: str, text: str) -> None:
         if row.verdict == "data_urls" and not text.startswith("data:"):
             raise RelayError("refused_field", param=row.name)
         if row.verdict == "b64":
-            if self._opening is not None:  # it may have been forced in the opening
+            if self._opening is not None or text != "b64_json":
                 self._dropped.add(row.name)
+            if self._opening is not None:  # the opening has it where the model knows it
                 return
-            text = "b64_json" if text == "url" else text
+            text = "b64_json"
         if row.shape == "number":
             text = number_text(text.strip())
             if not text:
@@ -309,18 +314,25 @@ class Upload:
         who = self._pseudonym(names)
         if who is not None:
             written.append(KeptField(ranks["user"], "user", who.encode()))
-        url_by_default = self._operation == "image_edit" and "dall-e" in model
-        if url_by_default and all(field.name != "response_format" for field in fields):
-            rank = ranks["response_format"]
-            written.append(KeptField(rank, "response_format", b"b64_json"))
+        if self._operation == "image_edit":
+            written = self._inline(written, model)
         return b"".join([field.write(self._boundary) for field in in_order(written)])
 
+    def _inline(self, fields: list[KeptField], model: str) -> list[KeptField]:
+        """Asks for images themselves: a URL would lead the client to the provider's servers."""
+        kept = [field for field in fields if field.name != "response_format"]
+        if model.startswith(INLINE_ONLY):
+            return kept
+        if len(kept) < len(fields) or model.startswith(URL_BY_DEFAULT):
+            rank = self._ranks["response_format"]
+            kept.append(KeptField(rank, "response_format", b"b64_json"))
+        return kept
+
     def _pseudonym(self, names: EndUserNames | None) -> str | None:
+        """What stands for the end user, whether the client named one or not."""
         if names is None or self._operation not in END_USER_OPERATIONS:
             return None
-        if self._policy.end_user == "account":
-            return names.end_user("")
-        return None if self._end_user is None else names.end_user(self._end_user)
+        return names.end_user(self._end_user)
 
     def _flush_fields(self) -> None:
         for field in in_order(self._fields):

@@ -31,8 +31,8 @@ class UploadPolicy(Protocol):
 class EndUserNames(Protocol):
     """Gives the pseudonym of an end user at the provider that is asked."""
 
-    def end_user(self, value: str) -> str | None:
-        """The pseudonym for the client's own value, or None where there is to be none."""
+    def end_user(self, value: str | None) -> str | None:
+        """The pseudonym for the client's own value, if it gave one; None: there is none."""
 
 
 class KeptField:

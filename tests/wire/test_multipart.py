@@ -31,8 +31,13 @@ class Policy:
 class Names:
     """Pseudonyms that can be read."""
 
-    def end_user(self, value: str) -> str | None:
-        return f"who-{len(value)}"
+    def __init__(self, policy: str) -> None:
+        self.policy = policy
+
+    def end_user(self, value: str | None) -> str | None:
+        if self.policy == "absent":
+            return None
+        return f"who-{value[::-1] if value and self.policy == 'enduser' else 'nobody'}"
 
 
 def form(parts: list[Part], boundary: str = "Client-7") -> bytes:
@@ -239,7 +244,8 @@ def test_one_image_is_named_alike_in_both_spellings() -> None:
 
 
 @pytest.mark.parametrize("model, given_format, written", [
-    ("gpt-image-1", None, None), ("gpt-image-1", b"url", "b64_json"),
+    ("gpt-image-1", None, None), ("gpt-image-1", b"url", None), ("other", None, None),
+    ("other", b"url", "b64_json"), ("other", b"b64_json", "b64_json"),
     ("dall-e-2", None, "b64_json"), ("dall-e-2", b"url", "b64_json"),
     ("dall-e-2", b"b64_json", "b64_json"),
 ])
@@ -256,9 +262,9 @@ def test_no_answer_sends_the_client_to_the_provider_for_an_image(
 
 @pytest.mark.parametrize("end_user, field, user", [
     ("absent", "user", None), ("absent", None, None),
-    ("account", None, "who-0"), ("account", "user", "who-0"),
-    ("account", "safety_identifier", "who-0"), ("enduser", None, None),
-    ("enduser", "user", "who-5"), ("enduser", "safety_identifier", "who-5"),
+    ("account", None, "who-nobody"), ("account", "user", "who-nobody"),
+    ("account", "safety_identifier", "who-nobody"), ("enduser", None, "who-nobody"),
+    ("enduser", "user", "who-ecila"), ("enduser", "safety_identifier", "who-ecila"),
 ])
 def test_the_end_user_is_absent_or_a_pseudonym(
     end_user: Literal["absent", "account", "enduser"], field: str | None, user: str | None
@@ -266,10 +272,18 @@ def test_the_end_user_is_absent_or_a_pseudonym(
     parts: list[Part] = [("model", b"a", None), image("image", "x.png", b"1")]
     if field is not None:
         parts.append((field, b"alice", None))
-    text = upstream(parts, "image_edit", Policy(end_user=end_user), names=Names())
+    text = upstream(parts, "image_edit", Policy(end_user=end_user), names=Names(end_user))
     assert "alice" not in text and "safety_identifier" not in text
     assert (f'name="user"\r\n\r\n{user}\r\n' in text) is (user is not None)
     assert ('name="user"' in text) is (user is not None)
+
+
+def test_of_two_names_for_the_end_user_the_more_specific_counts() -> None:
+    for order in (1, -1):
+        both: list[Part] = [("user", b"alice", None), ("safety_identifier", b"bob", None)]
+        text = upstream([*both[::order], MODEL], "image_edit", Policy(end_user="enduser"),
+                        names=Names("enduser"))
+        assert 'name="user"\r\n\r\nwho-bob\r\n' in text and text.count("who-") == 1
 
 
 def test_unknown_fields_meet_the_policy() -> None:
