@@ -1,0 +1,39 @@
+"""The plot of a run: CPU per unit of work, as bars by peer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+try:
+    import matplotlib
+    from matplotlib.figure import Figure
+except ImportError:  # the extra "bench" is not installed: tables are all there is
+    matplotlib = None  # type: ignore[assignment]
+
+Column = tuple[str, Mapping[str, float]]
+COLOURS: Final = {"nginx": "#4c9f70", "relayd": "#2f6db3", "relayd, audit": "#7fa8d6",
+                  "plain aiohttp": "#b9b4ab"}
+
+
+def draw(columns: Sequence[Column], path: Path) -> bool:
+    """One panel a column, each with its own scale; False where matplotlib is absent."""
+    if matplotlib is None or not columns:
+        return False
+    # the same figures give the same file
+    matplotlib.rcParams["svg.hashsalt"] = "relayd"
+    figure = Figure(figsize=(2.6 * len(columns), 3.2), layout="constrained")
+    for axes, (title, values) in zip(figure.subplots(1, len(columns), squeeze=False)[0], columns):
+        drawn = axes.bar(range(len(values)), list(values.values()), width=0.7,
+                         color=[COLOURS[peer] for peer in values])
+        axes.bar_label(drawn, fmt="%.3g", padding=2, fontsize=8)
+        axes.set_xticks(range(len(values)), [peer.replace(" ", "\n") for peer in values],
+                        fontsize=7)
+        axes.set_title(title, fontsize=9)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(axis="y", labelsize=7)
+        axes.margins(y=0.15)
+    figure.supylabel("µs of CPU, least of the rounds", fontsize=8)
+    figure.savefig(path, format="svg", metadata={"Date": None})
+    return True

@@ -1,0 +1,1 @@
+"""One question each: `run(settings) -> Outcome`, fixed work, all its peers in one go."""
