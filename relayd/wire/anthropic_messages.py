@@ -1,0 +1,161 @@
+"""The fields of POST /v1/messages and /v1/messages/count_tokens (anthropic 2.13, beta ones too).
+
+What refers to content or state at the provider (containers, threads, files) is refused, as is what
+names another payer. `fallbacks` is dropped: it would run models that the key may not use.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from relayd.wire.fields import (
+    GONE, Shape, Table, Verdict, Walk, by_name, drop, flag_stream, items, kinds, number, refuse,
+    remote, silent,
+)
+from relayd.wire.schema import schema
+
+BILLING_PREFIX: Final = "x-anthropic-billing-header:"
+"""How Claude Code's first system block begins: its version, and a hash of the first message."""
+
+_NAMED_USER: Final = ("device_id", "account_uuid")
+"""What of Claude Code's JSON in `metadata.user_id` names a user; the rest names a session."""
+
+_BLOCK: Final = Shape()
+_BLOCKS: Final = items(kinds("type", {
+    "container_upload": refuse("messages.content.container_upload"),
+}, _BLOCK.put))
+
+_SOURCE: Final = kinds("type", {"file": refuse("messages.content.source.file")}, Shape({
+    "type": None, "media_type": None, "data": None, "url": None, "content": _BLOCKS,
+}).put)
+"""Where an image or a document comes from; a search result's source is a plain string."""
+
+
+_BLOCK.define({
+    "type": None, "id": None, "tool_use_id": None, "server_name": None, "name": None,
+    "input": None, "text": None, "thinking": None, "signature": None, "data": None,
+    "source": _SOURCE, "title": None, "context": None, "content": _BLOCKS, "is_error": None,
+    "citations": by_name, "caller": by_name, "transformations": by_name, "tabs": by_name,
+    "state_changes": by_name, "tool": Shape({"type": None, "name": None, "server_name": None}).put,
+    "from": by_name, "to": by_name, "trigger": by_name, "cache_control": by_name,
+})
+"""`input` is a tool's arguments: free JSON, kept in its order."""
+
+_MESSAGE: Final = Shape({
+    "role": None, "content": _BLOCKS, "clear_at": by_name, "output_config": by_name,
+    **{name: drop(f"messages.{name}")
+       for name in ("id", "metadata", "created_at", "createdAt", "timestamp", "user_id",
+                    "session_id", "conversation_id", "thread_id")},
+}).put
+
+_TOOL: Final = Shape({
+    "type": None, "name": None, "description": None, "input_schema": schema, "strict": None,
+    "input_examples": None, "user_location": drop("tools.user_location"),
+    "cache_control": by_name,
+}).put
+
+_FORMAT: Final = Shape({"type": None, "name": None, "schema": schema}).put
+
+_SERVER: Final = Shape({
+    "type": None, "name": None, "url": None, "authorization_token": None,
+    "tool_configuration": by_name,
+}).put
+
+
+def _is_billing(block: object) -> bool:
+    text = block.get("text") if isinstance(block, dict) else None
+    return isinstance(text, str) and text.startswith(BILLING_PREFIX)
+
+
+def _system(value: object, walk: Walk) -> object:
+    """The system prompt; a first block that only says which client this is goes."""
+    if isinstance(value, list) and value and _is_billing(value[0]):
+        walk.drop("system.billing_header")
+        value = value[1:]
+        return _BLOCKS(value, walk) if value else GONE
+    return _BLOCKS(value, walk)
+
+
+def user_of(user_id: str) -> str:
+    """The lasting part of a `metadata.user_id`: Claude Code puts its session's id there too."""
+    if not user_id.startswith("{"):
+        return user_id
+    try:
+        told = msgspec.json.decode(user_id)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        return user_id
+    if not isinstance(told, dict):
+        return user_id
+    return "|".join(str(told.get(name, "")) for name in _NAMED_USER)
+
+
+def _metadata(value: object, walk: Walk) -> object:
+    """`metadata.user_id` names the end user; nothing else of it has a meaning."""
+    if walk.policy.end_user == "absent":
+        return drop("metadata")(value, walk)
+    user_id = value.get("user_id") if type(value) is dict else None
+    if type(user_id) is str and user_id:
+        walk.end_user = user_of(user_id)
+    return GONE
+
+
+def _billing(value: object, walk: Walk) -> object:
+    """`billing_policy`: the operator pays; that is the default and needs no field."""
+    if type(value) is dict and value.get("bill_to", "self") == "self":
+        return GONE
+    return refuse("billing_policy")(value, walk)
+
+
+def _finish(fields: dict[str, object], walk: Walk) -> None:
+    if walk.policy.end_user != "absent":
+        fields["metadata"] = ""
+        walk.stand_ins += (("metadata", "metadata", walk.end_user),)
+    fields.pop("stream", None)
+    if walk.stream:
+        fields["stream"] = True
+
+
+_PROMPT: Final[dict[str, Verdict]] = {
+    "model": None,
+    "system": _system,
+    "messages": items(_MESSAGE),
+    "tools": items(_TOOL),
+    "tool_choice": by_name,
+    "thinking": Shape({"type": None, "budget_tokens": number, "display": None}).put,
+    "cache_control": by_name,
+    "context_management": by_name,
+    "compaction": by_name,
+    "output_config": Shape({"effort": None, "format": _FORMAT, "task_budget": by_name}).put,
+    "output_format": _FORMAT,
+    "mcp_servers": remote("mcp_servers", items(_SERVER)),
+    "speed": None,
+    "billing_policy": _billing,
+    "user_profile_id": refuse("user_profile_id"),
+    "workspace_id": refuse("workspace_id"),
+    "betas": drop("betas"),
+}
+"""What both endpoints take."""
+
+_SAMPLING: Final[dict[str, Verdict]] = {
+    "max_tokens": number,
+    "temperature": number,
+    "top_p": number,
+    "top_k": number,
+    "stop_sequences": None,
+    "service_tier": None,
+    "inference_geo": None,
+    "diagnostics": drop("diagnostics"),
+    "fallback_credit_token": drop("fallback_credit_token"),
+    "fallbacks": drop("fallbacks"),
+    "container": refuse("container"),
+    "thread": refuse("thread"),
+    "metadata": _metadata,
+    "stream": flag_stream,
+}
+
+MESSAGES: Final = Table({**_PROMPT, **_SAMPLING}, _finish)
+
+COUNT_TOKENS: Final = Table({**_PROMPT, **dict.fromkeys(_SAMPLING, silent)})
+"""A count needs no sampling and no user: these fields go without a word."""

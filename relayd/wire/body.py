@@ -1,0 +1,193 @@
+"""The request body: read once, rid of what identifies the client, written canonically.
+
+Two bodies with the same JSON value (whatever the order of keys, the whitespace, the escapes and
+the spelling of numbers) are written as the same bytes. What is decided here:
+
+* Numbers keep their value: integers of any size as they are, others as the shortest form of the
+  nearest double (more digits than a double holds are lost, as they are in every provider). NaN,
+  Infinity and numbers out of a double's range are refused.
+* Strings keep their characters, lone surrogates included; a NUL is a character.
+* Of duplicate keys the last one counts, at the place of the first.
+* A body that starts with a BOM, is not UTF-8, or nests deeper than NESTING_MAX is refused.
+
+Law: nothing of a body gets into an exception, its context, or a repr.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from relayd.core.errors import RelayError
+from relayd.wire import surrogate
+from relayd.wire.anthropic_messages import COUNT_TOKENS, MESSAGES
+from relayd.wire.dialect import MODEL_NAME, Endpoint
+from relayd.wire.fields import BodyPolicy, StandIn, Table, Walk
+from relayd.wire.gemini_generate import BATCH_EMBED, COUNT, EMBED, GENERATE
+from relayd.wire.identity import Pseudonyms
+from relayd.wire.openai_audio import TABLE as SPEECH
+from relayd.wire.openai_chat import TABLE as CHAT
+from relayd.wire.openai_completions import TABLE as COMPLETIONS
+from relayd.wire.openai_embeddings import TABLE as EMBEDDINGS
+from relayd.wire.openai_images import TABLE as IMAGES
+from relayd.wire.openai_moderations import TABLE as MODERATIONS
+from relayd.wire.openai_rerank import TABLE as RERANK
+from relayd.wire.openai_responses import TABLE as RESPONSES
+
+__all__ = ["NESTING_MAX", "TABLES", "Ask", "BodyPolicy", "read", "write"]
+
+NESTING_MAX: Final = 256
+"""Levels of lists and objects, the body itself included; the deepest real request seen has 16."""
+
+TABLES: Final[dict[str, Table]] = {
+    "chat": CHAT,
+    "completions": COMPLETIONS,
+    "responses": RESPONSES,
+    "embeddings": EMBEDDINGS,
+    "moderations": MODERATIONS,
+    "image_generation": IMAGES,
+    "speech": SPEECH,
+    "rerank": RERANK,
+    "messages": MESSAGES,
+    "count_tokens": COUNT_TOKENS,
+    "generate": GENERATE,
+    "stream_generate": GENERATE,
+    "count": COUNT,
+    "embed": EMBED,
+    "batch_embed": BATCH_EMBED,
+}
+"""By the endpoint's operation; the others take uploads."""
+
+_CONTAINERS: Final = frozenset((dict, list))
+_decode: Final = msgspec.json.Decoder().decode
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Ask:
+    """What one request asks for. `fields` is the body in written order, without the client's ids.
+
+    `dropped` are sorted names for the report; `usage_asked`: the client itself wants the usage
+    event of a stream. `fields` is changed in place by `write` (the model's name alone).
+    """
+
+    __slots__ = ("model", "stream", "fields", "dropped", "usage_asked", "stand_ins", "places")
+
+    def __init__(self, model: str, stream: bool, fields: dict[str, object], walk: Walk) -> None:
+        self.model = model
+        self.stream = stream
+        self.fields = fields
+        self.dropped = tuple(sorted(walk.dropped))
+        self.usage_asked = walk.usage_asked
+        self.stand_ins: tuple[StandIn, ...] = walk.stand_ins
+        self.places = walk.places
+
+    def __repr__(self) -> str:
+        return "Ask(...)"
+
+
+def read(
+    endpoint: Endpoint, raw: bytes, policy: BodyPolicy, path_model: str | None = None
+) -> Ask:
+    """Reads a JSON body of `endpoint`; `path_model` is the model that the path names, if it does.
+
+    Raises RelayError: invalid_json, missing_model, invalid_field, refused_field, unknown_field.
+    """
+    body = _parsed(raw)
+    table = TABLES[endpoint.operation]
+    walk = Walk(policy)
+    fields = table.read(body, walk)
+    if endpoint.api == "gemini":
+        return Ask(_model(path_model), endpoint.streams == "always", fields, walk)
+    named = fields.get("model")
+    if named is None and table.default_model is not None:
+        named = table.default_model
+        fields = {"model": named, **fields}
+    return Ask(_model(named), walk.stream, fields, walk)
+
+
+def write(ask: Ask, model: str, names: Pseudonyms, *, stream_usage: bool = True) -> bytes:
+    """The bytes of one attempt, for the deployment's `model` and the account's pseudonyms there.
+
+    `stream_usage` false: the provider does not know `stream_options.include_usage`; it is sent
+    only if the client asked for it.
+    """
+    fields = ask.fields
+    if "model" in fields:
+        fields["model"] = model
+    for place in ask.places:
+        place["model"] = "models/" + model
+    if ask.stand_ins:
+        fields = _with_stand_ins(ask, names)
+    if not stream_usage and not ask.usage_asked and "stream_options" in fields:
+        fields = _without_usage(fields)
+    try:
+        return _encode(fields)
+    except UnicodeEncodeError:
+        pass
+    return surrogate.encode(fields)
+
+
+def _parsed(raw: bytes) -> dict[str, object]:
+    """The body as an object that is ours to change; raises invalid_json."""
+    try:
+        body = _decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        body = None
+    if body is None and surrogate.may_hold_surrogates(raw):
+        try:
+            body = surrogate.decode(raw)
+        except (ValueError, RecursionError):
+            body = None
+    if type(body) is not dict:
+        raise RelayError("invalid_json")
+    if len(raw) > 2 * NESTING_MAX and _too_deep(body):
+        raise RelayError("invalid_json")
+    return body
+
+
+def _too_deep(body: dict[str, object]) -> bool:
+    """Level by level, so that the depth of hostile input costs no stack."""
+    level: list[object] = [body]
+    for _ in range(NESTING_MAX):
+        level = [
+            inner for outer in level
+            for inner in (outer.values() if type(outer) is dict else outer)  # type: ignore
+            if type(inner) in _CONTAINERS
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _model(named: object) -> str:
+    if named is None or named == "":
+        raise RelayError("missing_model", param="model")
+    if not isinstance(named, str) or MODEL_NAME.fullmatch(named) is None:
+        raise RelayError("invalid_field", param="model")
+    return named
+
+
+def _with_stand_ins(ask: Ask, names: Pseudonyms) -> dict[str, object]:
+    """A copy of the fields with the pseudonyms in their places; a name without one is left out."""
+    fields = dict(ask.fields)
+    for name, kind, value in ask.stand_ins:
+        if kind == "cache_key":
+            stand_in = names.cache_key(value or "")
+        else:
+            stand_in = names.end_user(value)
+        if stand_in is None:
+            del fields[name]
+        else:
+            fields[name] = {"user_id": stand_in} if kind == "metadata" else stand_in
+    return fields
+
+
+def _without_usage(fields: dict[str, object]) -> dict[str, object]:
+    options = fields["stream_options"]
+    assert isinstance(options, dict)
+    rest = {name: value for name, value in options.items() if name != "include_usage"}
+    fields = {name: value for name, value in fields.items() if name != "stream_options"}
+    if rest:
+        fields["stream_options"] = rest
+    return fields

@@ -1,0 +1,370 @@
+"""Field tables: what becomes of each member of a request body, and the order it is written in.
+
+A table is data: an ordered mapping from a field's name to its verdict. A verdict is None (pass as
+it is) or an act, a function `(value, walk) -> value` that may return `GONE`, change the value, or
+raise RelayError. Law: acts name fields by the tables' own words; a value never gets into a report.
+
+Objects of a known shape are written in the table's order, whatever order they came in; members
+that no table knows follow, sorted by name. Free JSON (tool arguments, schema constants) has no
+act, so it keeps its order: there the order is content.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from relayd.core.errors import RelayError
+
+PLANS_MAX: Final = 512
+"""Remembered key orders of one shape. They hold known names alone, never a client's words."""
+
+DROPPED_MAX: Final = 24
+"""Names in one report of what was dropped; more are told as `more`."""
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_$.\[\]:-]{1,64}")
+
+
+class Gone:
+    """The type of GONE: the field is not written."""
+
+
+GONE: Final = Gone()
+
+
+@dataclass(frozen=True, slots=True)
+class BodyPolicy:
+    """What `[privacy]` says about bodies of one API. `pass_fields` are names no table knows."""
+
+    unknown_fields: Literal["drop", "refuse", "pass"] = "drop"
+    pass_fields: frozenset[str] = frozenset()
+    end_user: Literal["absent", "account", "enduser"] = "absent"
+    cache_key: Literal["absent", "hashed"] = "hashed"
+    remote_mcp: Literal["off", "on"] = "off"
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        unknown_fields: Literal["drop", "refuse", "pass"] = "drop",
+        pass_fields: frozenset[str] = frozenset(),
+        end_user: Literal["absent", "account", "enduser"] = "absent",
+        cache_key: Literal["absent", "hashed"] = "hashed",
+        remote_mcp: Literal["off", "on"] = "off",
+    ) -> BodyPolicy:
+        """Made once per API from the configuration."""
+        return cls(unknown_fields, frozenset(pass_fields), end_user, cache_key, remote_mcp)
+
+
+StandIn = tuple[str, Literal["end_user", "metadata", "cache_key"], str | None]
+"""(field, what stands there, what the client said): made into a pseudonym for each attempt."""
+
+
+class Walk:
+    """What one reading of a body finds beside the fields themselves."""
+
+    __slots__ = ("policy", "dropped", "end_user", "stand_ins", "places", "stream", "usage_asked")
+
+    def __init__(self, policy: BodyPolicy) -> None:
+        self.policy = policy
+        self.dropped: set[str] = set()
+        self.end_user: str | None = None
+        self.stand_ins: tuple[StandIn, ...] = ()
+        self.places: list[dict[str, object]] = []
+        self.stream = False
+        self.usage_asked = False
+
+    def drop(self, name: str) -> None:
+        """Notes a dropped field: at most DROPPED_MAX names, and only such as a header carries."""
+        if len(self.dropped) < DROPPED_MAX:
+            self.dropped.add(printable(name))
+        else:
+            self.dropped.add("more")
+
+
+Act = Callable[[object, Walk], object]
+Verdict = Act | None
+
+
+def printable(name: str) -> str:
+    """A field's name as a report or a header may carry it; `unnamed` where it is not plain."""
+    return name if _NAME.fullmatch(name) else "unnamed"
+
+
+def drop(report: str) -> Act:
+    """The field is not written; named in the report unless it said nothing."""
+    def act(value: object, walk: Walk) -> object:
+        if value not in (None, False, "") and value != [] and value != {}:
+            walk.drop(report)
+        return GONE
+    return act
+
+
+def refuse(param: str) -> Act:
+    """The request is refused with 400, unless the field says nothing."""
+    def act(value: object, walk: Walk) -> object:
+        if value in (None, False, "") or value == [] or value == {}:
+            return GONE
+        raise RelayError("refused_field", param=param)
+    return act
+
+
+def remote(param: str, then: Act) -> Act:
+    """What makes the provider contact others: `then` where `remote_mcp` is on, else refused."""
+    refused = refuse(param)
+
+    def act(value: object, walk: Walk) -> object:
+        return then(value, walk) if walk.policy.remote_mcp == "on" else refused(value, walk)
+    return act
+
+
+def filled(act: Act) -> Act:
+    """Runs `act`; an empty result is not written."""
+    def run(value: object, walk: Walk) -> object:
+        value = act(value, walk)
+        return GONE if value == {} or value == [] else value
+    return run
+
+
+def silent(value: object, walk: Walk) -> object:
+    """The field is not written and not named: it adds nothing here."""
+    return GONE
+
+
+def number(value: object, walk: Walk) -> object:
+    """A number: an integral float is written as the integer that it equals."""
+    if type(value) is float and value.is_integer() and abs(value) < 1 << 53:
+        return int(value)
+    return value
+
+
+def flag_stream(value: object, walk: Walk) -> object:
+    """`stream`: false equals absent; anything but a boolean is refused."""
+    if value is True:
+        walk.stream = True
+        return True
+    if value is False:
+        return GONE
+    raise RelayError("invalid_field", param="stream")
+
+
+def by_name(value: object, walk: Walk) -> object:
+    """Any structure whose order says nothing: members sorted by name at every level."""
+    if type(value) is dict:
+        for key, inner in value.items():
+            if type(inner) is dict or type(inner) is list:
+                value[key] = by_name(inner, walk)
+        keys = list(value)
+        ordered = sorted(keys)
+        return value if keys == ordered else {key: value[key] for key in ordered}
+    if type(value) is list:
+        for index, inner in enumerate(value):
+            if type(inner) is dict or type(inner) is list:
+                value[index] = by_name(inner, walk)
+    return value
+
+
+def items(act: Act) -> Act:
+    """A list whose objects are each acted on; a lone object is taken for its only element."""
+    def run(value: object, walk: Walk) -> object:
+        if type(value) is dict:
+            return act(value, walk)
+        if type(value) is not list:
+            return value
+        gone = False
+        for index, inner in enumerate(value):
+            if type(inner) is dict:
+                new = act(inner, walk)
+                if new is not inner:
+                    value[index] = new
+                    gone = gone or new is GONE
+        return [inner for inner in value if inner is not GONE] if gone else value
+    return run
+
+
+def members(act: Act) -> Act:
+    """A map of names to objects: the names and their order are content, the objects are not."""
+    def run(value: object, walk: Walk) -> object:
+        if type(value) is dict:
+            for key, inner in value.items():
+                if type(inner) is dict:
+                    value[key] = act(inner, walk)
+        return value
+    return run
+
+
+def kinds(by: str, acts: Mapping[str, Act], other: Act) -> Act:
+    """An object whose member `by` says which act is its own."""
+    def run(value: object, walk: Walk) -> object:
+        if type(value) is not dict:
+            return value
+        kind = value.get(by)
+        return (acts.get(kind, other) if type(kind) is str else other)(value, walk)
+    return run
+
+
+def snake(name: str) -> str:
+    """The other spelling of a lowerCamelCase name that protobuf's JSON form accepts."""
+    return re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower()
+
+
+Step = tuple[str, str, Verdict]
+"""(name as it came, name as it is written, its verdict)."""
+
+
+class _Names:
+    """The names of one table: rank, verdict, and other spellings of the same name."""
+
+    __slots__ = ("verdicts", "ranks", "spellings")
+
+    def __init__(self, verdicts: Mapping[str, Verdict], snake_too: bool) -> None:
+        self.verdicts = dict(verdicts)
+        self.ranks = {name: rank for rank, name in enumerate(self.verdicts)}
+        self.spellings = {snake(n): n for n in verdicts if snake(n) != n} if snake_too else {}
+
+    def steps(self, keys: tuple[str, ...]) -> tuple[list[Step], list[str]]:
+        """The known of `keys` in written order, and the unknown ones, sorted.
+
+        Of two spellings of one name the first in the table's own spelling counts.
+        """
+        steps: list[Step] = []
+        unknown: list[str] = []
+        for key in keys:
+            name = self.spellings.get(key, key)
+            if name not in self.ranks:
+                unknown.append(key)
+            elif name == key or name not in keys:
+                steps.append((key, name, self.verdicts[name]))
+        steps.sort(key=lambda step: self.ranks[step[1]])
+        unknown.sort()
+        return steps, unknown
+
+
+Order = tuple[tuple[str, str], ...]
+"""(name as it came, name as it is written) of every member."""
+
+Plan = tuple[tuple[tuple[str, Act], ...], Order | None]
+"""(the acts of the members that have one, the order to write in: None where it is so already)."""
+
+
+class Shape:
+    """An object with a table of its members. `put` is its act."""
+
+    __slots__ = ("_names", "_plans")
+
+    def __init__(
+        self, verdicts: Mapping[str, Verdict] | None = None, *, snake_too: bool = False
+    ) -> None:
+        self._plans: dict[tuple[str, ...], Plan] = {}
+        self.define(verdicts or {}, snake_too=snake_too)
+
+    def define(self, verdicts: Mapping[str, Verdict], *, snake_too: bool = False) -> None:
+        """Sets the table: for a shape that holds itself, or one that comes after it."""
+        self._names = _Names(verdicts, snake_too)
+
+    def put(self, value: object, walk: Walk) -> object:
+        """Orders the object's members and acts on them, in place where it can."""
+        if type(value) is not dict:
+            return value
+        plan = self._plans.get(tuple(value))
+        if plan is None:
+            plan = self._plan(tuple(value))
+        for name, act in plan[0]:
+            old = value[name]
+            new = act(old, walk)
+            if new is GONE:
+                del value[name]
+            elif new is not old:
+                value[name] = new
+        order = plan[1]
+        if order is None:
+            return value
+        return {name: value[key] for key, name in order if key in value}
+
+    def _plan(self, keys: tuple[str, ...]) -> Plan:
+        steps, unknown = self._names.steps(keys)
+        acts = [(key, act) for key, _, act in steps if act is not None]
+        acts += [(key, by_name) for key in unknown]
+        order: Order = (*((key, name) for key, name, _ in steps), *((k, k) for k in unknown))
+        same = order == tuple((key, key) for key in keys)
+        plan = (tuple(acts), None if same else order)
+        if not unknown:
+            if len(self._plans) >= PLANS_MAX:
+                self._plans.clear()
+            self._plans[keys] = plan
+        return plan
+
+
+Finish = Callable[[dict[str, object], Walk], None]
+
+
+def _finish_nothing(fields: dict[str, object], walk: Walk) -> None:
+    return None
+
+
+class Table:
+    """The table of a whole body: as a Shape, but null equals absent, and the policy says what
+    becomes of unknown fields.
+
+    `finish` sets what the table forces, after all fields have been read. `default_model` is the
+    model that the API itself takes where none is named.
+    """
+
+    __slots__ = ("names", "finish", "default_model", "_plans")
+
+    def __init__(
+        self,
+        verdicts: Mapping[str, Verdict],
+        finish: Finish = _finish_nothing,
+        *,
+        default_model: str | None = None,
+        snake_too: bool = False,
+    ) -> None:
+        self.names = _Names(verdicts, snake_too)
+        self.finish = finish
+        self.default_model = default_model
+        self._plans: dict[tuple[str, ...], tuple[Step, ...]] = {}
+
+    def read(self, body: dict[str, object], walk: Walk) -> dict[str, object]:
+        """The fields to write, in order. `body` is consumed."""
+        steps = self._plans.get(tuple(body))
+        unknown: list[str] = []
+        if steps is None:
+            steps, unknown = self._plan(tuple(body))
+        fields: dict[str, object] = {}
+        for key, name, act in steps:
+            value = body[key]
+            if value is None:
+                continue
+            if act is not None:
+                value = act(value, walk)
+                if value is GONE:
+                    continue
+            fields[name] = value
+        for name in unknown:
+            self._unknown(name, body[name], fields, walk)
+        self.finish(fields, walk)
+        return fields
+
+    def _plan(self, keys: tuple[str, ...]) -> tuple[tuple[Step, ...], list[str]]:
+        found, unknown = self.names.steps(keys)
+        steps = tuple(found)
+        if not unknown:
+            if len(self._plans) >= PLANS_MAX:
+                self._plans.clear()
+            self._plans[keys] = steps
+        return steps, unknown
+
+    @staticmethod
+    def _unknown(name: str, value: object, fields: dict[str, object], walk: Walk) -> None:
+        policy = walk.policy
+        if value is None:
+            return
+        if name in policy.pass_fields or policy.unknown_fields == "pass":
+            fields[name] = by_name(value, walk)
+        elif policy.unknown_fields == "refuse":
+            raise RelayError("unknown_field", param=printable(name))
+        else:
+            walk.drop(name)

@@ -1,0 +1,173 @@
+"""The fields of Gemini's generateContent, streamGenerateContent, countTokens, embedContent and
+batchEmbedContents (google-genai 3.6).
+
+Google's JSON is protobuf's: each name may also be written in snake_case, and an empty list or
+object equals an absent one. Fields are written in lowerCamelCase, so a verdict holds for both
+spellings.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from relayd.core.errors import RelayError
+from relayd.wire.fields import (
+    Act, Shape, Table, Verdict, Walk, by_name, drop, filled, items, number, refuse, remote, silent,
+)
+from relayd.wire.schema import schema
+
+_STORED: Final = re.compile(
+    r"gs://|(?:https?://[^/?#]*googleapis\.com(?::[0-9]+)?/)?(?:upload/)?(?:v[0-9][^/]*/)?files/",
+    re.IGNORECASE,
+)
+
+
+def _uri(value: object, walk: Walk) -> object:
+    """`fileUri`: an address that the whole world can read passes; the operator's files do not."""
+    if isinstance(value, str) and _STORED.match(value.strip()):
+        raise RelayError("refused_field", param="contents.parts.fileData.fileUri")
+    return value
+
+
+def _shape(**verdicts: Verdict) -> Shape:
+    return Shape(verdicts, snake_too=True)
+
+
+_BLOB: Final = _shape(mimeType=None, data=None, displayName=None).put
+_FILE: Final = _shape(mimeType=None, fileUri=_uri, displayName=None).put
+
+_PART: Final = Shape()
+_PARTS: Final = items(_PART.put)
+_PART.define({
+    "text": None, "thought": None, "thoughtSignature": None, "inlineData": _BLOB,
+    "fileData": _FILE,
+    "functionCall": _shape(id=None, name=None, args=None, partialArgs=by_name,
+                           willContinue=None).put,
+    "functionResponse": _shape(id=None, name=None, response=None, parts=_PARTS,
+                               willContinue=None, scheduling=None).put,
+    "executableCode": _shape(id=None, language=None, code=None).put,
+    "codeExecutionResult": _shape(id=None, outcome=None, output=None).put,
+    "toolCall": _shape(id=None, toolType=None, args=None).put,
+    "toolResponse": _shape(id=None, toolType=None, response=None).put,
+    "videoMetadata": _shape(startOffset=None, endOffset=None, fps=number,
+                            contentLayers=by_name).put,
+    "mediaResolution": by_name, "partMetadata": None,
+}, snake_too=True)
+"""`args` and `response` are free JSON, kept in their order."""
+
+_CONTENT: Final = _shape(role=None, parts=_PARTS).put
+_CONTENTS: Final = items(_CONTENT)
+
+_FUNCTION: Final = _shape(
+    name=None, description=None, parameters=schema, parametersJsonSchema=schema, response=schema,
+    responseJsonSchema=schema, behavior=None,
+).put
+
+_MCP: Final = items(_shape(
+    name=None,
+    streamableHttpTransport=_shape(url=None, headers=by_name, timeout=None, sseReadTimeout=None,
+                                   terminateOnClose=None).put,
+).put)
+
+_TOOL: Final = _shape(
+    functionDeclarations=items(_FUNCTION), googleSearch=by_name, googleSearchRetrieval=by_name,
+    codeExecution=by_name, urlContext=by_name, computerUse=by_name,
+    googleMaps=_shape(enableWidget=None, groundingTypes=by_name,
+                      authConfig=drop("tools.googleMaps.authConfig")).put,
+    enterpriseWebSearch=by_name, fileSearch=refuse("tools.fileSearch"),
+    retrieval=refuse("tools.retrieval"), mcpServers=remote("tools.mcpServers", _MCP),
+    exaAiSearch=remote("tools.exaAiSearch", by_name),
+    parallelAiSearch=remote("tools.parallelAiSearch", by_name),
+).put
+
+_TOOL_CONFIG: Final = _shape(
+    functionCallingConfig=_shape(mode=None, allowedFunctionNames=None,
+                                 streamFunctionCallArguments=None).put,
+    retrievalConfig=filled(_shape(
+        latLng=drop("toolConfig.retrievalConfig.latLng"),
+        languageCode=drop("toolConfig.retrievalConfig.languageCode"),
+    ).put),
+    includeServerSideToolInvocations=None,
+).put
+
+_GENERATION: Final = _shape(
+    candidateCount=number, maxOutputTokens=number, temperature=number, topP=number, topK=number,
+    seed=number, presencePenalty=number, frequencyPenalty=number, stopSequences=None,
+    responseLogprobs=None, logprobs=number, responseMimeType=None, responseSchema=schema,
+    responseJsonSchema=schema, responseFormat=by_name, responseModalities=None,
+    thinkingConfig=_shape(includeThoughts=None, thinkingBudget=number, thinkingLevel=None).put,
+    mediaResolution=None, speechConfig=by_name, imageConfig=by_name,
+    enableEnhancedCivicAnswers=None, audioTimestamp=None, enableAffectiveDialog=None,
+    translationConfig=by_name, audioTranscriptionConfig=by_name, routingConfig=by_name,
+    modelSelectionConfig=by_name, modelConfig=by_name,
+).put
+
+
+_GENERATE: Final[dict[str, Verdict]] = {
+    "systemInstruction": _CONTENT,
+    "contents": _CONTENTS,
+    "tools": filled(items(_TOOL)),
+    "toolConfig": filled(_TOOL_CONFIG),
+    "safetySettings": filled(items(_shape(category=None, method=None, threshold=None).put)),
+    "generationConfig": filled(_GENERATION),
+    "serviceTier": None,
+    "model": silent,
+    "labels": drop("labels"),
+    "store": drop("store"),
+    "cachedContent": refuse("cachedContent"),
+    "modelArmorConfig": refuse("modelArmorConfig"),
+    "generationOutputConfig": refuse("generationOutputConfig"),
+    "continuationToken": refuse("continuationToken"),
+    "automaticContinuation": drop("automaticContinuation"),
+}
+"""The path names the model, so the body's copy goes."""
+
+
+def _never_stored(fields: dict[str, object], walk: Walk) -> None:
+    fields["store"] = False
+
+
+GENERATE: Final = Table(_GENERATE, _never_stored, snake_too=True)
+
+
+def _placed(shape: Shape) -> Act:
+    """A request within the request, which names the model again: the one that is sent."""
+    def act(value: object, walk: Walk) -> object:
+        if type(value) is not dict:
+            raise RelayError("invalid_field")
+        value["model"] = ""
+        placed = shape.put(value, walk)
+        assert isinstance(placed, dict)
+        walk.places.append(placed)
+        return placed
+    return act
+
+
+_INNER: Final = Shape({**_GENERATE, "model": None}, snake_too=True)
+
+COUNT: Final = Table({
+    "contents": _CONTENTS,
+    "generateContentRequest": _placed(_INNER),
+    **{name: verdict for name, verdict in _GENERATE.items() if name != "contents"},
+}, snake_too=True)
+
+_EMBED: Final[dict[str, Verdict]] = {
+    "model": silent,
+    "content": _CONTENT,
+    "taskType": None,
+    "title": None,
+    "outputDimensionality": number,
+    "autoTruncate": None,
+    "embedContentConfig": filled(_shape(
+        taskType=None, title=None, outputDimensionality=number, autoTruncate=None,
+        documentOcr=None, audioTrackExtraction=None,
+    ).put),
+}
+
+EMBED: Final = Table(_EMBED, snake_too=True)
+_REQUEST: Final = _placed(Shape({**_EMBED, "model": None}, snake_too=True))
+
+BATCH_EMBED: Final = Table({
+    "requests": items(_REQUEST), "model": silent,
+}, snake_too=True)

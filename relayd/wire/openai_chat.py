@@ -1,0 +1,94 @@
+"""The fields of POST /v1/chat/completions (type definitions of openai-python 3.57)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from relayd.wire.fields import (
+    Shape, Table, Verdict, Walk, by_name, drop, filled, flag_stream, items, number, refuse,
+)
+from relayd.wire.openai_tools import (
+    CACHE_OPTIONS, END_USER, FORMAT, FUNCTION, TOOLS, cache_key, cache_retention, end_user,
+    stream_options, streaming,
+)
+
+IDENTITY: Final[dict[str, Verdict]] = {
+    name: drop(f"messages.{name}")
+    for name in ("id", "metadata", "created_at", "createdAt", "timestamp", "user_id", "session_id",
+                 "conversation_id", "thread_id")
+}
+"""Members that applications keep in their own copies of messages; no API has them."""
+
+_FILE: Final = Shape({
+    "filename": None, "file_data": None, "file_id": refuse("messages.content.file.file_id"),
+}).put
+
+_PART: Final = Shape({
+    "type": None, "text": None, "refusal": None, "image_url": by_name, "input_audio": by_name,
+    "video_url": by_name, "file": _FILE, "prompt_cache_breakpoint": by_name,
+    "cache_control": by_name,
+}).put
+
+_CALL: Final = Shape({
+    "index": None, "id": None, "type": None,
+    "function": Shape({"name": None, "arguments": None}).put,
+    "custom": Shape({"name": None, "input": None}).put,
+}).put
+
+_MESSAGE: Final = Shape({
+    "role": None, "name": None, "content": items(_PART), "refusal": None,
+    "reasoning_content": None, "tool_calls": items(_CALL),
+    "function_call": Shape({"name": None, "arguments": None}).put,
+    "tool_call_id": None, "audio": by_name, **IDENTITY,
+}).put
+
+WEB_SEARCH: Final = Shape({
+    "search_context_size": None, "user_location": drop("web_search_options.user_location"),
+}).put
+
+
+def _finish(fields: dict[str, object], walk: Walk) -> None:
+    end_user(fields, walk)
+    fields["store"] = False
+    streaming(fields, walk, with_usage=True)
+
+
+TABLE: Final = Table({
+    "model": None,
+    "messages": items(_MESSAGE),
+    "max_completion_tokens": number,
+    "max_tokens": number,
+    "temperature": number,
+    "top_p": number,
+    "n": number,
+    "stop": None,
+    "seed": number,
+    "frequency_penalty": number,
+    "presence_penalty": number,
+    "logit_bias": by_name,
+    "logprobs": None,
+    "top_logprobs": number,
+    "tools": TOOLS,
+    "tool_choice": by_name,
+    "parallel_tool_calls": None,
+    "functions": items(FUNCTION),
+    "function_call": by_name,
+    "response_format": FORMAT.put,
+    "reasoning_effort": None,
+    "verbosity": None,
+    "modalities": None,
+    "audio": by_name,
+    "prediction": Shape({"type": None, "content": items(_PART)}).put,
+    "moderation": by_name,
+    "web_search_options": WEB_SEARCH,
+    "service_tier": None,
+    "prompt_cache_key": cache_key,
+    "prompt_cache_options": filled(CACHE_OPTIONS),
+    "prompt_cache_retention": cache_retention,
+    **END_USER,
+    "metadata": drop("metadata"),
+    "store": drop("store"),
+    "stream": flag_stream,
+    "stream_options": stream_options,
+}, _finish)
+"""`store` is false whatever was asked for: nothing is kept at the provider."""

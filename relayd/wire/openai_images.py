@@ -1,0 +1,53 @@
+"""The fields of POST /v1/images/generations (type definitions of openai-python 3.57).
+
+An answer by URL would make the client fetch from the provider's own servers, and so show its
+address to it. Models that can answer either way are asked for the image itself.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from relayd.wire.fields import Table, Walk, by_name, flag_stream, number
+from relayd.wire.openai_tools import END_USER, end_user
+
+INLINE_ONLY: Final = ("gpt-image", "chatgpt-image")
+"""Models that always answer with the image itself and do not know `response_format`."""
+
+URL_BY_DEFAULT: Final = ("dall-e",)
+
+
+def _finish(fields: dict[str, object], walk: Walk) -> None:
+    model = fields.get("model")
+    name = model if isinstance(model, str) else ""
+    wanted = fields.pop("response_format", None)
+    if not name.startswith(INLINE_ONLY) and (wanted or name.startswith(URL_BY_DEFAULT)):
+        fields["response_format"] = "b64_json"
+    if wanted is not None and wanted != "b64_json":
+        walk.drop("response_format")
+    end_user(fields, walk)
+    fields.pop("stream", None)
+    if walk.stream:
+        fields["stream"] = True
+
+
+TABLE: Final = Table({
+    "model": None,
+    "prompt": None,
+    "n": number,
+    "size": None,
+    "quality": None,
+    "style": None,
+    "background": None,
+    "moderation": None,
+    "output_format": None,
+    "output_compression": number,
+    "partial_images": number,
+    "complexity": None,
+    "frame_count": number,
+    "frame_duration_ms": number,
+    "svg": by_name,
+    "response_format": None,
+    **END_USER,
+    "stream": flag_stream,
+}, _finish)

@@ -1,0 +1,117 @@
+"""The fields of POST /v1/responses (type definitions of openai-python 3.57).
+
+Nothing is stored at the provider: `store` is false whatever was asked for, and a request that
+builds on stored content (an earlier response, a conversation, an item by reference) is refused.
+
+Item ids: with `store` false the provider does not look items up by id, and clients invent them
+(Codex sends a random `msg_<uuid>` for every message), so an id would link requests and make equal
+ones differ. Ids are dropped where the API does not need them: messages, reasoning (what counts is
+`encrypted_content`), calls and outputs that `call_id` joins. They are kept where the API requires
+them or another item refers to them: provider-side calls (web_search_call, image_generation_call,
+code_interpreter_call, computer_call, ...), mcp_* items and programs.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from relayd.core.errors import RelayError
+from relayd.wire.fields import (
+    Act, Shape, Table, Verdict, Walk, by_name, drop, filled, flag_stream, items, kinds, number,
+    refuse,
+)
+from relayd.wire.openai_tools import (
+    CACHE_OPTIONS, END_USER, FORMAT, TOOLS, cache_key, cache_retention, end_user, stream_options,
+    streaming,
+)
+
+NAMELESS: Final = (
+    "message", "reasoning", "function_call", "function_call_output", "custom_tool_call",
+    "custom_tool_call_output", "tool_search_call", "tool_search_output", "additional_tools",
+    "shell_call", "shell_call_output", "apply_patch_call", "apply_patch_call_output",
+    "computer_call_output", "compaction", "compaction_trigger", "configuration_update",
+    "mcp_approval_response",
+)
+"""Types of items whose id is optional."""
+
+_PART: Final = items(Shape({
+    "type": None, "text": None, "refusal": None, "image_url": None, "detail": None,
+    "filename": None, "file_data": None, "file_url": None,
+    "file_id": refuse("input.content.file_id"), "input_audio": by_name, "annotations": by_name,
+    "logprobs": by_name, "prompt_cache_breakpoint": by_name,
+}).put)
+
+_REST: Final[dict[str, Verdict]] = {
+    "role": None, "phase": None, "status": None, "content": _PART, "summary": items(by_name),
+    "encrypted_content": None, "call_id": None, "namespace": None, "name": None,
+    "arguments": None, "input": None, "output": _PART, "action": by_name, "actions": by_name,
+    "operation": by_name, "environment": by_name, "caller": by_name, "tools": TOOLS,
+    "reasoning": by_name, "text": Shape({"format": FORMAT.put}).put,
+    "internal_chat_message_metadata_passthrough":
+        drop("input.internal_chat_message_metadata_passthrough"),
+    "metadata": drop("input.metadata"),
+    "client_metadata": drop("input.client_metadata"),
+    "created_at": drop("input.created_at"),
+}
+_NAMED: Final = Shape({"type": None, "id": None, **_REST}).put
+_UNNAMED: Final = Shape({"type": None, "id": drop("input.id"), **_REST}).put
+
+
+def _other(value: object, walk: Walk) -> object:
+    """An item of no type: a message, or an id alone, which refers to a stored item."""
+    if type(value) is not dict or value.get("type") is not None:
+        return _NAMED(value, walk)
+    if "role" not in value and "id" in value:
+        raise RelayError("refused_field", param="input.item_reference")
+    return _UNNAMED(value, walk)
+
+
+_ITEM: Final[Act] = kinds("type", {
+    **dict.fromkeys(NAMELESS, _UNNAMED),
+    "item_reference": refuse("input.item_reference"),
+}, _other)
+
+
+def _finish(fields: dict[str, object], walk: Walk) -> None:
+    end_user(fields, walk)
+    fields["store"] = False
+    streaming(fields, walk, with_usage=False)
+
+
+TABLE: Final = Table({
+    "model": None,
+    "instructions": None,
+    "input": items(_ITEM),
+    "tools": TOOLS,
+    "tool_choice": by_name,
+    "parallel_tool_calls": None,
+    "max_tool_calls": number,
+    "max_output_tokens": number,
+    "temperature": number,
+    "top_p": number,
+    "top_logprobs": number,
+    "reasoning": by_name,
+    "text": Shape({"format": FORMAT.put, "verbosity": None}).put,
+    "include": None,
+    "truncation": None,
+    "context_management": by_name,
+    "image": by_name,
+    "moderation": by_name,
+    "service_tier": None,
+    "prompt_cache_key": cache_key,
+    "prompt_cache_options": filled(CACHE_OPTIONS),
+    "prompt_cache_retention": cache_retention,
+    **END_USER,
+    "access_programs": drop("access_programs"),
+    "metadata": drop("metadata"),
+    "client_metadata": drop("client_metadata"),
+    "background": refuse("background"),
+    "background_options": refuse("background_options"),
+    "conversation": refuse("conversation"),
+    "previous_response_id": refuse("previous_response_id"),
+    "prompt": refuse("prompt"),
+    "store": drop("store"),
+    "stream": flag_stream,
+    "stream_options": stream_options,
+}, _finish)
+"""`access_programs` claims an enrolment of the operator's organisation, so it is dropped."""
