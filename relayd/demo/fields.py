@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
+
+_HUMP: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+def both(*names: str) -> tuple[str, ...]:
+    """Names in camelCase, each with its snake_case form: Gemini's SDKs mix the two."""
+    return tuple(form for name in names for form in (name, _HUMP.sub("_", name).lower()))
 
 
 def limit_of(body: Mapping[str, Any], *names: str) -> int | None:

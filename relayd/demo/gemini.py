@@ -13,7 +13,7 @@ import orjson
 from relayd.demo import prose, vectors
 from relayd.demo.answer import Answer, Tool, Wish, answer, choices, new_id
 from relayd.demo.failures import stream_error
-from relayd.demo.fields import dict_of, dicts_of, limit_of, text_of
+from relayd.demo.fields import both, dict_of, dicts_of, limit_of, text_of
 from relayd.demo.reply import JSON, Body, Plain, Streamed, event, json_reply
 
 SIGNATURE: Final = base64.b64encode(b"demo signature of a thought " * 4).decode()
@@ -22,7 +22,7 @@ SIGNATURE: Final = base64.b64encode(b"demo signature of a thought " * 4).decode(
 def generate(body: Body) -> Plain:
     """POST models/M:generateContent."""
     wish = wish_of(body)
-    answers = choices(wish, _config(body).get("candidateCount"))
+    answers = choices(wish, _first(_config(body), "candidateCount"))
     return json_reply(_whole(wish, answers))
 
 
@@ -44,7 +44,7 @@ def stream_array(body: Body) -> Streamed:
 
 def count(body: Body) -> Plain:
     """POST models/M:countTokens."""
-    inner = dict_of(body, "generateContentRequest") or body
+    inner = dict_of(body, *both("generateContentRequest")) or body
     total = wish_of(inner).input_tokens
     return json_reply({"totalTokens": total, "promptTokensDetails": [_text_share(total)]})
 
@@ -69,42 +69,44 @@ def wish_of(body: Body) -> Wish:
         contents = [body["contents"]]
     config = _config(body)
     last = dicts_of(contents[-1], "parts") if contents else []
-    calling = dict_of(dict_of(body, "toolConfig", "tool_config"),
-                      "functionCallingConfig", "function_calling_config")
+    calling = dict_of(dict_of(body, *both("toolConfig")), *both("functionCallingConfig"))
+    thinking = dict_of(config, *both("thinkingConfig"))
     mode = calling.get("mode")
-    names = calling.get("allowedFunctionNames", calling.get("allowed_function_names"))
+    names = _first(calling, "allowedFunctionNames")
     return Wish(
         model=str(body.get("model", "")),
         question=text_of(last),
         input_tokens=prose.count_all(
-            dict_of(body, "systemInstruction", "system_instruction"), contents,
-            body.get("tools")),
+            dict_of(body, *both("systemInstruction")), contents, body.get("tools")),
         tools=tuple(_tools(body)),
         forced=(str(names[0]) if names else "") if mode == "ANY" else None,
         tools_off=mode == "NONE",
-        answered=any("functionResponse" in p or "function_response" in p for p in last),
+        answered=any(_first(part, "functionResponse") is not None for part in last),
         schema=_schema(config),
-        thinks=dict_of(config, "thinkingConfig", "thinking_config").get("includeThoughts") is True,
-        output_tokens_max=limit_of(config, "maxOutputTokens", "max_output_tokens"),
+        thinks=_first(thinking, "includeThoughts") is True,
+        output_tokens_max=limit_of(config, *both("maxOutputTokens")),
     )
 
 
 def _config(body: Body) -> Body:
-    return dict_of(body, "generationConfig", "generation_config")
+    return dict_of(body, *both("generationConfig"))
+
+
+def _first(body: Body, name: str) -> Any:
+    return next((body[form] for form in both(name) if form in body), None)
 
 
 def _tools(body: Body) -> list[Tool]:
     declared = [one for tool in dicts_of(body, "tools")
-                for one in dicts_of(tool, "functionDeclarations", "function_declarations")]
-    return [Tool(one["name"], one.get("parameters") or one.get("parametersJsonSchema"))
+                for one in dicts_of(tool, *both("functionDeclarations"))]
+    return [Tool(one["name"], one.get("parameters") or _first(one, "parametersJsonSchema"))
             for one in declared if isinstance(one.get("name"), str)]
 
 
 def _schema(config: Body) -> Any:
-    if config.get("responseMimeType", config.get("response_mime_type")) != "application/json":
+    if _first(config, "responseMimeType") != "application/json":
         return None
-    found = dict_of(config, "responseJsonSchema", "responseSchema", "response_json_schema",
-                    "response_schema")
+    found = dict_of(config, *both("responseJsonSchema", "responseSchema"))
     return found or {"type": "object"}
 
 
@@ -181,6 +183,6 @@ def _chunks(body: Body) -> list[dict[str, Any]]:
 
 
 def _vector(body: Body) -> list[float]:
-    size = limit_of(body, "outputDimensionality", "output_dimensionality")
+    size = limit_of(body, *both("outputDimensionality"))
     text = text_of(dicts_of(dict_of(body, "content"), "parts"))
     return vectors.vector(text, size or vectors.GEMINI_DIMENSIONS)

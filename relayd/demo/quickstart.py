@@ -34,7 +34,7 @@ class Demo:
 
 def quickstart(demo: Demo) -> str:
     """The text for people."""
-    parts = (_places(demo), _curl(demo), _python(demo), _agents(demo), _look(demo))
+    parts = (_places(demo), _curl(demo), _python(), _agents(demo), _look(demo))
     return "\n".join(parts)
 
 
@@ -57,39 +57,44 @@ def _curl(demo: Demo) -> str:
     return f"""\
 Ask, in each dialect (the first one streams):
 
-  curl -N {demo.origin}/v1/chat/completions -H 'Authorization: Bearer {demo.key}' \\
-    -H 'Content-Type: application/json' \\
-    -d '{{"model":"{OPENAI_MODEL}","stream":true,"messages":[{{"role":"user","content":"Hello"}}]}}'
+  curl -N {demo.origin}/v1/chat/completions \\
+    -H 'Authorization: Bearer {demo.key}' -H 'Content-Type: application/json' \\
+    -d '{{"model": "{OPENAI_MODEL}", "stream": true,
+         "messages": [{{"role": "user", "content": "Hello"}}]}}'
 
-  curl {demo.origin}/v1/messages -H 'x-api-key: {demo.key}' \\
-    -H 'anthropic-version: 2023-06-01' -H 'Content-Type: application/json' \\
-    -d '{{"model":"{ANTHROPIC_MODEL}","max_tokens":300,"messages":[{{"role":"user","content":"Hello"}}]}}'
+  curl {demo.origin}/v1/messages \\
+    -H 'x-api-key: {demo.key}' -H 'anthropic-version: 2023-06-01' \\
+    -H 'Content-Type: application/json' \\
+    -d '{{"model": "{ANTHROPIC_MODEL}", "max_tokens": 300,
+         "messages": [{{"role": "user", "content": "Hello"}}]}}'
 
   curl {demo.origin}/v1beta/models/{GEMINI_MODEL}:generateContent \\
     -H 'x-goog-api-key: {demo.key}' -H 'Content-Type: application/json' \\
-    -d '{{"contents":[{{"parts":[{{"text":"Hello"}}]}}]}}'
+    -d '{{"contents": [{{"parts": [{{"text": "Hello"}}]}}]}}'
 """
 
 
-def _python(demo: Demo) -> str:
+def _python() -> str:
+    """At the left edge, so that it can be pasted into Python."""
     return f"""\
-The official SDKs, in Python (with the exports above; others alike):
+The official SDKs, in Python, with the exports above (others alike):
 
-  from openai import OpenAI
-  print(OpenAI().responses.create(model="{OPENAI_MODEL}", input="Hello").output_text)
+from openai import OpenAI
+print(OpenAI().responses.create(model="{OPENAI_MODEL}", input="Hello").output_text)
 
-  from anthropic import Anthropic
-  print(Anthropic().messages.create(model="{ANTHROPIC_MODEL}", max_tokens=300,
-        messages=[{{"role": "user", "content": "Hello"}}]).content[0].text)
+from anthropic import Anthropic
+hello = [{{"role": "user", "content": "Hello"}}]
+print(Anthropic().messages.create(
+    model="{ANTHROPIC_MODEL}", max_tokens=300, messages=hello).content[0].text)
 
-  from google import genai
-  print(genai.Client().models.generate_content(model="{GEMINI_MODEL}", contents="Hello").text)
+from google import genai
+print(genai.Client().models.generate_content(model="{GEMINI_MODEL}", contents="Hello").text)
 """
 
 
 def _agents(demo: Demo) -> str:
     return f"""\
-Agents (with the exports above):
+Agents, with the exports above:
 
   claude -p Hello --model {ANTHROPIC_MODEL}
   CODEX_API_KEY={demo.key} codex exec --skip-git-repo-check \\
@@ -101,8 +106,8 @@ Agents (with the exports above):
 def _look(demo: Demo) -> str:
     config = shlex.quote(demo.config_file)
     return f"""\
-Models that fail on purpose: demo-429 (and 400 to 529), demo-cut, demo-error, demo-slow, demo-stall,
-demo-html, demo-noend. Others: demo-long, demo-think.
+Models that fail on purpose: demo-429 (and 400 to 529), demo-cut, demo-error, demo-slow,
+demo-stall, demo-html, demo-noend. Others: demo-long, demo-think.
 
   relayd usage --calls -c {config}      what was called, and how many tokens it took
   curl {demo.ops}/metrics      and /readyz /healthz

@@ -1,6 +1,6 @@
-"""The demo's configuration: three providers that are one loopback server, and the usual models.
+"""The demo's configuration: three providers that are one loopback server, and usual models.
 
-Law: written twice, as values and as the file that `relayd usage -c` reads later; both say the same.
+Law: written twice, as values and as the file that `relayd usage -c` reads; both say the same.
 """
 
 from __future__ import annotations
