@@ -17,14 +17,13 @@ HEAD_BYTES_MAX: Final = 64 * 1024
 
 _FIELDS: Final = re.compile(
     rb"\r\n(content-type|content-length|transfer-encoding|connection|content-encoding"
-    rb"|retry-after|retry-after-ms|x-should-retry|openai-poll-after-ms):[ \t]*([^\r]*)",
-    re.IGNORECASE,
+    rb"|retry-after|retry-after-ms|x-should-retry|openai-poll-after-ms):[ \t]*([^\r]*)"
 )
 
 
 @dataclass(slots=True)
 class ReplyHead:
-    """`fields` are the wanted ones in order of arrival; `length` None means until the end.
+    """`fields` are the wanted ones, in lower case; `length` None means until the end.
 
     `delimited` is false where only the end of the connection ends the body.
     """
@@ -43,12 +42,15 @@ def read_reply_head(raw: bytes, status: int, version: str) -> ReplyHead:
         raise RelayError("upstream_protocol", status=503)
     if version not in ("1.1", "1.0") or status < 200:
         raise RelayError("upstream_protocol")
-    fields = [(name.lower(), value.rstrip(b" \t")) for name, value in _FIELDS.findall(raw)]
+    # values of these fields mean the same in lower case, which a plain search finds sooner
+    fields: list[tuple[bytes, bytes]] = _FIELDS.findall(raw.lower())
+    if b" \r\n" in raw or b"\t\r\n" in raw or raw[-1:] in b" \t":
+        fields = [(name, value.rstrip(b" \t")) for name, value in fields]
     found = dict(fields)
     coding = found.get(b"transfer-encoding")
     length = found.get(b"content-length")
     if coding is not None:
-        if coding.lower() != b"chunked" or length is not None or version == "1.0":
+        if coding != b"chunked" or length is not None or version == "1.0":
             raise RelayError("upstream_protocol")
         size = None
     elif length is not None:
@@ -62,5 +64,5 @@ def read_reply_head(raw: bytes, status: int, version: str) -> ReplyHead:
         status, fields, 0 if bodyless else size,
         bodyless or coding is not None or size is not None,
         found.get(b"content-type", b""),
-        found.get(b"content-encoding", b"identity").lower() != b"identity",
+        found.get(b"content-encoding", b"identity") != b"identity",
     )
