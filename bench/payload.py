@@ -200,9 +200,10 @@ def agent_reply() -> bytes:
 
     usage = {"input_tokens": 3, "cache_creation_input_tokens": 412,
              "cache_read_input_tokens": 18_200, "output_tokens": 1}
-    message = {"id": "msg_01Ckt3bq5dGv0sXwY1", "type": "message", "role": "assistant",
-               "model": "claude-sonnet-4-5-20250929", "content": [], "stop_reason": None,
-               "stop_sequence": None, "usage": usage}
+    message: dict[str, Any] = {
+        "id": "msg_01Ckt3bq5dGv0sXwY1", "type": "message", "role": "assistant",
+        "model": "claude-sonnet-4-5-20250929", "content": [], "stop_reason": None,
+        "stop_sequence": None, "usage": usage}
     parts = [
         event("message_start", message=message),
         event("content_block_start", index=0, content_block={"type": "text", "text": ""}),

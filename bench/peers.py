@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from bench import certificate, nginx, process, relayd_peer
+from bench import certificate, nginx, payload, process, relayd_peer
 from bench.process import NotStarted
 from bench.settings import Settings
 
@@ -20,6 +20,7 @@ PLAIN: Final = "plain aiohttp"
 RELAYD: Final = "relayd"
 AUDIT: Final = "relayd, audit"
 RELAYS: Final = (NGINX, PLAIN, RELAYD)
+_PROBE: Final = payload.chat_requests("sk-bench", stream=False)[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,8 @@ def _nginx(base: Ground) -> Iterator[Peer]:
     config = nginx.write(folder, port, base.upstream_port, tls=base.tls,
                          files=process.raise_file_limit())
     with process.running([binary, "-p", folder, "-c", config], log=log) as pid:
-        process.wait_for(pid, port, None, log)
+        # an answer, and not the port alone: the worker has to be there to be read
+        process.wait_for(pid, port, _PROBE, log)
         yield Peer(NGINX, port, tuple(process.family(pid)))
 
 
@@ -123,7 +125,7 @@ def _plain(base: Ground) -> Iterator[Peer]:
     if base.ca_file:
         command.append(base.ca_file)
     with process.running(command, log=log) as pid:
-        process.wait_for(pid, port, None, log)
+        process.wait_for(pid, port, _PROBE, log)
         yield Peer(PLAIN, port, (pid,))
 
 

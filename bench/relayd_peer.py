@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bench import process
+from bench import payload, process
 from bench.process import NotStarted
 
 CREDENTIAL: Final = "BENCH_CREDENTIAL"
@@ -73,10 +73,11 @@ def serving(
     _shell(config, "accounts", "create", "--email", EMAIL)
     made = _shell(config, "keys", "create", "--account", EMAIL, "--name", "bench")
     log = folder / "relayd.log"
-    command = [sys.executable, "-m", "relayd", "serve", "-c", config]
+    command: list[str | Path] = [sys.executable, "-m", "relayd", "serve", "-c", config]
     with process.running(command, log=log, environ=_environ()) as pid:
-        process.wait_for(pid, port, None, log)
-        yield Serving(pid, port, str(made["key"]))
+        key = str(made["key"])
+        process.wait_for(pid, port, payload.chat_requests(key, stream=False)[0], log)
+        yield Serving(pid, port, key)
 
 
 def _environ() -> dict[str, str]:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import uvloop
 
@@ -75,7 +75,7 @@ def ask(
     return conduct(question, settings, names, story, tls=tls)
 
 
-Story = Callable[[Ground, Field], Awaitable[list[Sample]]]
+Story = Callable[[Ground, Field], Coroutine[Any, Any, list[Sample]]]
 
 
 def conduct(
@@ -83,15 +83,12 @@ def conduct(
     *, tls: bool = False, hold: bool = False,
 ) -> Outcome:
     """Runs `story` on one loop before a fresh upstream and fresh peers."""
-    async def told(base: Ground, taking_part: Field) -> list[Sample]:
-        return await story(base, taking_part)
-
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, ExitStack() as stack:
         # nginx's worker is another user, and the way to its folder leads through this one
         Path(folder).chmod(0o755)
         base = stack.enter_context(ground(Path(folder, "run"), settings, tls=tls, hold=hold))
         taking_part = start(stack, base, names)
-        samples = uvloop.run(told(base, taking_part))
+        samples = uvloop.run(story(base, taking_part))
     return Outcome(question, samples, taking_part.skipped, _versions(settings, taking_part))
 
 

@@ -1,0 +1,31 @@
+"""The whole run, small: real processes, real sockets; nginx is left out."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize(("question", "figure"), [("json", "call_us"), ("sse", "event_us")])
+def test_a_question_is_answered(question: str, figure: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "bench", question, "--smoke"], cwd=ROOT,
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "| bar |" in done.stdout
+    kept = json.loads((ROOT / "bench/out/smoke" / f"{question}.json").read_text("utf-8"))
+    figures = {each["peer"]: each["figures"] for each in kept["samples"]}
+    assert kept["skipped"] == {"nginx": "left out"}
+    assert figures["relayd"][figure] > 0 and figures["plain aiohttp"][figure] > 0
+
+
+def test_an_unknown_question_is_refused() -> None:
+    done = subprocess.run([sys.executable, "-m", "bench", "beauty"], cwd=ROOT,
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "beauty" in done.stderr
