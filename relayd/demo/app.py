@@ -144,7 +144,9 @@ class _Stage:
         return web.Response(body=json_reply(value).body, content_type=JSON)
 
     async def unknown(self, request: web.Request) -> web.StreamResponse:
-        """Everything else."""
+        """Everything else; an upgrade gets the status that makes agents ask over HTTP at once."""
+        if "Upgrade" in request.headers:
+            return _refused("openai", Refusal(426, "The demo provider has no WebSocket."))
         message = "The demo provider does not serve this path."
         return _refused(_api_of(request), Refusal(404, message))
 

@@ -187,6 +187,12 @@ async def test_paths_that_nobody_serves(client: aiohttp.ClientSession, path: str
         assert orjson.loads(await reply.read())["error"]["message"]
 
 
+async def test_an_upgrade_is_sent_back_to_http(client: aiohttp.ClientSession) -> None:
+    fields = {"Connection": "Upgrade", "Upgrade": "websocket"}
+    async with client.get("/v1/responses", headers=fields) as reply:
+        assert reply.status == 426
+
+
 async def test_a_port_that_is_taken(upstream: DemoUpstream) -> None:
     another = DemoUpstream()
     with pytest.raises(OSError):
