@@ -1,15 +1,15 @@
 """Header fields, both ways, as allow-lists: the head of an upstream request is built from nothing.
 
-Request side. Nothing of a client's head is copied. What may influence the upstream head is read by
-`client_fields`: `anthropic-version` and the items of `anthropic-beta` and `openai-beta`, each from a
-closed list, and two flags of the query. Field order and casing are fixed per API; what is the same
-for many requests is made once (`UpstreamHead`).
+Request side. Nothing of a client's head is copied. What may influence the upstream head is read
+by `client_fields`: `anthropic-version` and the items of `anthropic-beta` and `openai-beta`, each
+from a closed list, and two flags of the query. Field order and casing are fixed per API; what is
+the same for many requests is made once (`UpstreamHead`).
 
-* Anthropic: `?beta=true` is sent exactly when the client sent it. The provider treats beta requests
-  by it, so it belongs to what was asked for, as the beta items do.
+* Anthropic: `?beta=true` is sent exactly when the client sent it. The provider treats beta
+  requests by it, so it belongs to what was asked for, as the beta items do.
 * Gemini: the path is always under /v1beta, `?alt=sse` exactly when the client asked for SSE.
 
-Response side. `response_fields` passes what its table lists and where the value has the right form.
+Response side. `response_fields` passes what its table lists, where the value has the right form.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ ANTHROPIC_BETAS: Final = frozenset({
     "token-efficient-tools-2025-02-19", "tool-search-tool-2025-10-19", "web-fetch-2025-09-10",
     "web-search-2025-03-05",
 })
-"""Betas of /v1/messages that change what a request does (anthropic 2.13, Claude Code 2.1, its docs).
+"""Betas of /v1/messages that change what a request does (anthropic 2.13, Claude Code 2.1).
 
 Those of endpoints and state that the relay does not serve (files, skills, threads, user profiles,
 fallbacks, billing, administration) are not here.
@@ -69,7 +69,7 @@ BETAS_MAX: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class ClientFields:
-    """What of a client's head may influence the upstream one; hashable, so heads can be kept by it.
+    """What of a client's head may influence the upstream one. Hashable: heads can be kept by it.
 
     `dropped` names the beta items that were not passed, for the report.
     """
@@ -132,7 +132,7 @@ _OWN: Final = frozenset({
     "anthropic-version", "anthropic-beta", "openai-beta", "openai-organization", "openai-project",
     "expect", "te", "trailer", "upgrade", "keep-alive",
 })
-"""Names that a provider's configured constants cannot set: the relay writes or needs them itself."""
+"""Names that a provider's configured constants cannot set: the relay writes them itself."""
 
 _KEY_FIELDS: Final = {
     "openai": "Authorization: Bearer {}",
@@ -145,8 +145,8 @@ _KEY_FIELDS: Final = {
 class UpstreamHead:
     """What is fixed in the heads of requests to one endpoint of one provider with one credential.
 
-    Made once and kept by the caller; holds the credential, so its repr shows nothing. `stream`: the
-    body asks for a stream. `boundary` is that of an upload.
+    Made once and kept by the caller; holds the credential, so its repr shows nothing. `stream`:
+    the body asks for a stream. `boundary` is that of an upload.
     """
 
     __slots__ = ("_line", "_model_in_path", "_fields", "_fields_sse", "_api", "_sse_in_query")
@@ -212,8 +212,8 @@ def _accept(endpoint: Endpoint, stream: bool) -> str:
 
 
 def _own(provider: Provider, credential: str) -> list[str]:
-    """The fields that say who pays: the operator's own."""
-    lines = [_KEY_FIELDS[provider.api].format(credential)]
+    """The fields that say who pays: the operator's own. A provider may need no credential."""
+    lines = [_KEY_FIELDS[provider.api].format(credential)] if credential else []
     if provider.api == "openai" and provider.organization:
         lines.append("OpenAI-Organization: " + provider.organization)
     if provider.api == "openai" and provider.project:
@@ -245,15 +245,15 @@ def _host(provider: Provider) -> str:
 # Response side.
 
 MEDIA_TYPES: Final = frozenset({
-    b"application/json", b"text/event-stream", b"application/x-ndjson", b"application/octet-stream",
-    b"text/plain", b"text/vtt", b"application/x-subrip",
+    b"application/json", b"text/event-stream", b"application/x-ndjson",
+    b"application/octet-stream", b"text/plain", b"text/vtt", b"application/x-subrip",
     b"audio/mpeg", b"audio/mp3", b"audio/ogg", b"audio/opus", b"audio/aac", b"audio/flac",
     b"audio/x-flac", b"audio/wav", b"audio/x-wav", b"audio/wave", b"audio/pcm", b"audio/l16",
     b"audio/basic", b"audio/mp4", b"audio/webm",
     b"image/png", b"image/jpeg", b"image/webp", b"image/gif",
 })
-"""What a reply may call itself; anything else is told as application/octet-stream, so that no browser
-takes a provider's page for one of the relay's."""
+"""What a reply may call itself. Anything else is told as application/octet-stream, so that no
+browser takes a provider's page for one of the relay's."""
 
 RETRY_SECONDS_MAX: Final = 60
 

@@ -1,0 +1,117 @@
+"""POST /v1/chat/completions: the verdict of every field."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from openai.types.chat.completion_create_params import (
+    CompletionCreateParamsNonStreaming, CompletionCreateParamsStreaming,
+)
+
+from tests.wire.asking import annotations, ask, dropped, known, refusal, sent
+
+CHAT: dict[str, Any] = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}
+
+
+def test_every_documented_field_has_a_verdict() -> None:
+    params = annotations(CompletionCreateParamsNonStreaming, CompletionCreateParamsStreaming)
+    assert params <= known("chat")
+
+
+def test_nothing_is_stored() -> None:
+    assert sent("chat", CHAT) == {**CHAT, "store": False}
+    assert sent("chat", {**CHAT, "store": True})["store"] is False
+    assert dropped("chat", {**CHAT, "store": True}) == ("store",)
+    assert dropped("chat", {**CHAT, "store": False}) == ()
+
+
+@pytest.mark.parametrize(("options", "wanted", "asked"), [
+    (None, {"include_usage": True}, False),
+    ({}, {"include_usage": True}, False),
+    ({"include_usage": False}, {"include_usage": True}, False),
+    ({"include_usage": True}, {"include_usage": True}, True),
+    ({"include_obfuscation": False}, {"include_usage": True, "include_obfuscation": False}, False),
+])
+def test_usage_is_asked_for_in_streams(options: object, wanted: object, asked: bool) -> None:
+    body = {**CHAT, "stream": True, "stream_options": options}
+    assert sent("chat", body)["stream_options"] == wanted
+    assert ask("chat", body).usage_asked is asked
+    assert ask("chat", body).stream
+
+
+def test_options_of_a_stream_mean_nothing_without_one() -> None:
+    body = {**CHAT, "stream": False, "stream_options": {"include_usage": True}}
+    assert sent("chat", body) == sent("chat", CHAT)
+    assert not ask("chat", body).usage_asked
+
+
+@pytest.mark.parametrize("field", ["temperature", "top_p", "max_tokens", "frequency_penalty", "n"])
+def test_integral_numbers_are_written_as_integers(field: str) -> None:
+    value = sent("chat", {**CHAT, field: 1.0})[field]
+    assert (value, type(value)) == (1, int)
+    assert sent("chat", {**CHAT, field: 0.7})[field] == 0.7
+
+
+@pytest.mark.parametrize(("more", "name"), [
+    ({"metadata": {"trace": "x"}}, "metadata"),
+    ({"user": "bob"}, "user"),
+    ({"safety_identifier": "bob"}, "safety_identifier"),
+    ({"prompt_cache_retention": "24h"}, "prompt_cache_retention"),
+    ({"prompt_cache_options": {"comparison_response_id": "r"}},
+     "prompt_cache_options.comparison_response_id"),
+    ({"web_search_options": {"user_location": {"type": "approximate"}}},
+     "web_search_options.user_location"),
+    ({"session_id": "x"}, "session_id"),
+    ({"messages": [{"role": "user", "content": "hi", "id": "msg_1"}]}, "messages.id"),
+])
+def test_what_is_dropped_is_named(more: dict[str, Any], name: str) -> None:
+    assert dropped("chat", {**CHAT, **more}) == (name,)
+    assert "bob" not in str(sent("chat", {**CHAT, **more}))
+
+
+@pytest.mark.parametrize(("policy", "same_for_users"), [("account", True), ("enduser", False)])
+def test_a_pseudonym_stands_for_the_end_user(policy: str, same_for_users: bool) -> None:
+    bodies = [{**CHAT, "user": "bob"}, {**CHAT, "safety_identifier": "bob"},
+              {**CHAT, "user": "eve"}, CHAT]
+    users = [sent("chat", body, end_user=policy)["user"] for body in bodies]
+    assert users[0] == users[1]
+    assert (users[0] == users[2] == users[3]) is same_for_users
+    assert all(len(user) == 26 for user in users)
+    assert dropped("chat", bodies[0], end_user=policy) == ()
+
+
+def test_the_cache_key_is_hashed_or_absent() -> None:
+    body = {**CHAT, "prompt_cache_key": "session-7"}
+    key = sent("chat", body)["prompt_cache_key"]
+    assert len(key) == 26 and key == sent("chat", body)["prompt_cache_key"]
+    assert "prompt_cache_key" not in sent("chat", body, cache_key="absent")
+    assert dropped("chat", body, cache_key="absent") == ("prompt_cache_key",)
+
+
+@pytest.mark.parametrize(("more", "error"), [
+    ({"stream": "yes"}, ("invalid_field", "stream")),
+    ({"stream_options": "usage"}, ("invalid_field", "stream_options")),
+    ({"prompt_cache_key": 7}, ("invalid_field", "prompt_cache_key")),
+    ({"tools": [{"type": "mcp", "server_url": "https://x"}]}, ("refused_field", "tools.mcp")),
+    ({"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]}]},
+     ("refused_field", "messages.content.file.file_id")),
+])
+def test_refusals(more: dict[str, Any], error: tuple[str, str]) -> None:
+    assert refusal("chat", {**CHAT, **more}) == error
+
+
+def test_order_is_fixed_where_it_is_structure_and_kept_where_it_is_content() -> None:
+    call = {"function": {"arguments": '{"b": 1, "a": 2}', "name": "f"}, "type": "function",
+            "id": "c1"}
+    body = {
+        "tools": [{"function": {"parameters": {"properties": {"b": {}, "a": {}}, "type": "object"},
+                                "name": "f"}, "type": "function"}],
+        "messages": [{"tool_calls": [call], "content": None, "role": "assistant"}],
+        "model": "m",
+    }
+    wire = str(sent("chat", body))
+    assert wire.index("'model'") < wire.index("'messages'") < wire.index("'tools'")
+    assert "'function': {'name': 'f', 'arguments': '{\"b\": 1, \"a\": 2}'}" in wire
+    assert "{'type': 'object', 'properties': {'b': {}, 'a': {}}}" in wire
+    assert "{'role': 'assistant', 'content': None, 'tool_calls'" in wire

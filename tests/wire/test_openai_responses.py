@@ -1,0 +1,110 @@
+"""POST /v1/responses: the verdict of every field, item and tool."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from openai.types.responses.response_create_params import (
+    ResponseCreateParamsNonStreaming, ResponseCreateParamsStreaming,
+)
+
+from tests.wire.asking import annotations, ask, dropped, known, refusal, sent
+
+ASK: dict[str, Any] = {"model": "gpt-5", "input": "hi"}
+
+
+def test_every_documented_field_has_a_verdict() -> None:
+    params = annotations(ResponseCreateParamsNonStreaming, ResponseCreateParamsStreaming)
+    assert params <= known("responses")
+
+
+def test_nothing_is_stored() -> None:
+    assert sent("responses", ASK) == {**ASK, "store": False}
+    assert sent("responses", {**ASK, "store": True})["store"] is False
+
+
+def test_options_of_the_stream_are_kept_without_usage() -> None:
+    body = {**ASK, "stream": True, "stream_options": {"include_obfuscation": False}}
+    assert sent("responses", body)["stream_options"] == {"include_obfuscation": False}
+    assert "stream_options" not in sent("responses", {**ASK, "stream": True})
+
+
+@pytest.mark.parametrize(("more", "param"), [
+    ({"previous_response_id": "resp_1"}, "previous_response_id"),
+    ({"conversation": {"id": "conv_1"}}, "conversation"),
+    ({"background": True}, "background"),
+    ({"prompt": {"id": "pmpt_1"}}, "prompt"),
+    ({"background_options": {"continuation_id": "x"}}, "background_options"),
+    ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input.item_reference"),
+    ({"input": [{"id": "msg_1"}]}, "input.item_reference"),
+    ({"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "file_1"}]}]},
+     "input.content.file_id"),
+    ({"tools": [{"type": "file_search", "vector_store_ids": ["vs_1"]}]}, "tools.file_search"),
+    ({"tools": [{"type": "code_interpreter", "container": "cntr_1"}]}, "tools.container"),
+    ({"tools": [{"type": "code_interpreter", "container": {"type": "auto", "file_ids": ["f"]}}]},
+     "tools.file_ids"),
+    ({"tools": [{"type": "shell", "environment": {"type": "container_reference",
+                                                  "container_id": "c"}}]}, "tools.container_id"),
+    ({"tools": [{"type": "shell", "environment": {
+        "type": "container_auto", "network_policy": {"type": "allowlist", "domain_secrets": [{}]},
+    }}]}, "tools.domain_secrets"),
+    ({"tools": [{"type": "mcp", "server_label": "x", "server_url": "https://x"}]}, "tools.mcp"),
+    ({"tools": [{"type": "namespace", "name": "n", "tools": [{"type": "mcp"}]}]}, "tools.mcp"),
+    ({"input": [{"type": "additional_tools", "tools": [{"type": "mcp"}]}]}, "tools.mcp"),
+    ({"tools": [{"type": "image_generation", "input_image_mask": {"file_id": "f"}}]},
+     "tools.input_image_mask.file_id"),
+])
+def test_refusals(more: dict[str, Any], param: str) -> None:
+    assert refusal("responses", {**ASK, **more}) == ("refused_field", param)
+
+
+@pytest.mark.parametrize("more", [
+    {"previous_response_id": None}, {"background": False}, {"conversation": None},
+    {"prompt": None}, {"include": []}, {"tools": []},
+])
+def test_fields_that_say_nothing_pass(more: dict[str, Any]) -> None:
+    assert refusal("responses", {**ASK, **more}) is None
+    assert dropped("responses", {**ASK, **more}) == ()
+
+
+def test_remote_mcp_is_the_operators_choice() -> None:
+    tool = {"type": "mcp", "server_label": "x", "server_url": "https://x", "headers": {"b": "1"}}
+    assert sent("responses", {**ASK, "tools": [tool]}, remote_mcp="on")["tools"] == [tool]
+    tunnel = {**tool, "tunnel_id": "t"}
+    assert refusal("responses", {**ASK, "tools": [tunnel]}, remote_mcp="on") == (
+        "refused_field", "tools.tunnel_id")
+
+
+@pytest.mark.parametrize(("item", "kept"), [
+    ({"type": "message", "id": "msg_1", "role": "user", "content": "x"}, False),
+    ({"id": "msg_1", "role": "assistant", "content": "x"}, False),
+    ({"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "e"}, False),
+    ({"type": "function_call", "id": "fc_1", "call_id": "c", "name": "f", "arguments": ""}, False),
+    ({"type": "computer_call", "id": "cu_1", "call_id": "c"}, True),
+    ({"type": "web_search_call", "id": "ws_1"}, True),
+    ({"type": "mcp_approval_request", "id": "m_1"}, True),
+])
+def test_ids_of_items(item: dict[str, Any], kept: bool) -> None:
+    body = {**ASK, "input": [item]}
+    assert ("id" in sent("responses", body)["input"][0]) is kept
+    assert dropped("responses", body) == (() if kept else ("input.id",))
+
+
+def test_what_codex_adds_is_dropped() -> None:
+    item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]}
+    plain = {**ASK, "input": [item], "stream": True}
+    codex = {
+        **plain,
+        "input": [{**item, "id": "msg_7", "internal_chat_message_metadata_passthrough": {
+            "turn_id": "t", "create_time": 1.5}}],
+        "client_metadata": {"session_id": "s"}, "store": False,
+    }
+    assert sent("responses", codex) == sent("responses", plain)
+    assert ask("responses", codex).dropped == (
+        "client_metadata", "input.id", "input.internal_chat_message_metadata_passthrough")
+
+
+def test_location_is_dropped_from_search() -> None:
+    tool = {"type": "web_search", "user_location": {"type": "approximate", "city": "X"}}
+    assert sent("responses", {**ASK, "tools": [tool]})["tools"] == [{"type": "web_search"}]

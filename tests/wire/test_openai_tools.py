@@ -1,0 +1,42 @@
+"""What OpenAI's endpoints share, by itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from relayd.core.errors import RelayError
+from relayd.wire.fields import GONE, BodyPolicy, Walk
+from relayd.wire.openai_tools import FORMAT, TOOLS, cache_retention, note_end_user, streaming
+
+
+def test_formats_of_both_endpoints() -> None:
+    chat = {"json_schema": {"schema": {"type": "object", "$defs": {}}, "name": "n"}, "type": "t"}
+    found = FORMAT.put(chat, Walk(BodyPolicy()))
+    assert isinstance(found, dict) and list(found) == ["type", "json_schema"]
+    assert list(found["json_schema"]) == ["name", "schema"]
+
+
+def test_unknown_tools_pass_in_a_fixed_order() -> None:
+    tools = [{"z": {"b": 1, "a": 2}, "type": "brand_new", "a": 1}]
+    found = TOOLS(tools, Walk(BodyPolicy()))
+    assert found == tools and repr(found) == "[{'type': 'brand_new', 'a': 1, 'z': {'a': 2, 'b': 1}}]"
+
+
+@pytest.mark.parametrize(("value", "kept"), [("in_memory", "in_memory"), ("24h", GONE)])
+def test_cache_retention(value: str, kept: object) -> None:
+    assert cache_retention(value, Walk(BodyPolicy())) == kept
+
+
+def test_an_end_user_is_a_text() -> None:
+    with pytest.raises(RelayError) as caught:
+        note_end_user({"name": "bob"}, Walk(BodyPolicy()))
+    assert (caught.value.code, caught.value.param) == ("invalid_field", "user")
+
+
+def test_stream_fields_come_last() -> None:
+    walk = Walk(BodyPolicy())
+    walk.stream = True
+    fields: dict[str, object] = {"stream": True, "stream_options": {"x": 1}, "n": 1}
+    streaming(fields, walk, with_usage=True)
+    assert list(fields) == ["n", "stream", "stream_options"]
+    assert fields["stream_options"] == {"include_usage": True, "x": 1}
