@@ -1,4 +1,4 @@
-"""The snapshot: all policy the relay needs, frozen. `publish` builds a new one; `view` swaps it."""
+"""The snapshot: all policy the relay needs, frozen. `publish` builds it; `view` swaps it."""
 
 from __future__ import annotations
 

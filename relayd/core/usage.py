@@ -17,7 +17,7 @@ Outcome = Literal[
 UsageSource = Literal["reported", "counted", "estimated", "none"]
 
 TOKENS_MAX: Final = 1 << 40
-"""Above this a reported figure is nonsense; it is not taken (never negative, never an overflow)."""
+"""Above this a reported figure is nonsense; it is not taken (no overflow, nothing negative)."""
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):

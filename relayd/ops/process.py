@@ -30,7 +30,7 @@ def forbid_dumps() -> bool:
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
-        return ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) == 0
+        return bool(ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) == 0)
     except (OSError, AttributeError):
         return False
 

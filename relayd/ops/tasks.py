@@ -1,7 +1,7 @@
 """Where concurrent work starts and ends: tasks of the event loop, and stories of the relay path.
 
-Law: no fire-and-forget. A task is held until it ends and its failure is reported by type; a story is
-driven by the events it waits for and ends with its exchange.
+Law: no fire-and-forget. A task is held until it ends and its failure is reported by type; a story
+is driven by the events it waits for and ends with its exchange.
 
 A `Story` runs one coroutine without a task: it goes on at once, in the callback that wakes it, and
 costs 1.2 us where a task and its turns of the loop cost 6.7 (docs/decisions/0002).
@@ -44,7 +44,7 @@ class Tasks:
 
 
 class Pause:
-    """What a story waits on: `await PAUSE` returns at the next `wake()`; look at the state then."""
+    """What a story waits on: `await PAUSE` returns at the next `wake()`; the state tells why."""
 
     __slots__ = ()
 

@@ -1,8 +1,8 @@
 """Dispatch: chooses deployments, sends the request, returns at the first head of a reply.
 
 Law: nothing is sent again once a byte of a reply has gone to the client; before that only what is
-safe: a connection that could not be made, and a kept connection that the provider had closed before
-it said anything (RFC 9110 section 9.2.2).
+safe: a connection that could not be made, and a kept connection that the provider had closed
+before it said anything (RFC 9110 section 9.2.2).
 """
 
 from __future__ import annotations
@@ -143,7 +143,8 @@ class Dispatcher:
         plane = self._plane
         ask = exchange.ask
         assert ask is not None
-        body = write(ask, model, plane.pseudonyms(exchange, provider))
+        body = write(ask, model, plane.pseudonyms(exchange, provider),
+                     stream_usage=provider.stream_usage)
         connection.begin(attempt, plane.heads.head(exchange, provider, model, len(body)) + body)
         if exchange.prompt is None:
             self._count(exchange, model, len(body))
@@ -168,7 +169,8 @@ class Dispatcher:
         upload = exchange.upload
         assert upload is not None
         heads = self._plane.heads
-        pieces = upload.take(model)
+        names = self._plane.pseudonyms(exchange, provider)
+        pieces = upload.take(model, names)
         if upload.whole:
             body = b"".join(pieces)
             connection.begin(attempt, heads.head(exchange, provider, model, len(body)) + body)
@@ -189,6 +191,7 @@ class Dispatcher:
             await PAUSE
             if not connection.write_paused or exchange.body_complete:
                 feed_upload(exchange)
-            pieces = upload.take(model)
+            pieces = upload.take(model, names)
+        exchange.dropped = upload.dropped
         client.resume_reading()
         exchange.deadline = self._plane.now() + provider.timeouts.first_byte

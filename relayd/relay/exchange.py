@@ -1,7 +1,7 @@
 """An exchange on the relay path: one request and its reply, with all that its story needs.
 
-Law: content (body pieces, the parsed body) lives here alone and is dropped as soon as its next form
-exists; nothing here is shown by a repr.
+Law: content (body pieces, the parsed body) lives here alone and is dropped as soon as its next
+form exists; nothing here is shown by a repr.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from relayd.core.usage import Outcome, Usage
 from relayd.ops.tasks import Story
 from relayd.wire.body import Ask
 from relayd.wire.dialect import Target
+from relayd.wire.headers import ClientFields
 from relayd.wire.http import RequestHead
 from relayd.wire.multipart import Upload
 
@@ -36,12 +37,13 @@ class Memo:
     `grant` holds under `snapshot` alone.
     """
 
-    __slots__ = ("target", "snapshot", "grant")
+    __slots__ = ("target", "snapshot", "grant", "client")
 
     def __init__(self, target: Target) -> None:
         self.target = target
         self.snapshot: Snapshot | None = None
         self.grant: KeyGrant | None = None
+        self.client: ClientFields | None = None
 
 
 class Exchange:

@@ -39,9 +39,9 @@ class Handler:
             self._cancel(exchange)
         except Exception as fault:  # the last line of defence: a defect of ours, told by its type
             self._plane.logger.fault("exchange", fault)
-            error = RelayError("internal", close=True)
-            exchange.fail(error)
-            self._tell(exchange, error)
+            internal = RelayError("internal", close=True)
+            exchange.fail(internal)
+            self._tell(exchange, internal)
         finally:
             self._plane.settler.settle(exchange)
             exchange.connection.finish(exchange, exchange.keep_alive)
@@ -99,7 +99,14 @@ class Handler:
         ask = exchange.ask = read(endpoint, raw, policy, exchange.target.model)
         exchange.stream = ask.stream
         exchange.dropped = ask.dropped
+        self._note_betas(exchange)
         return ask.model
+
+    def _note_betas(self, exchange: Exchange) -> None:
+        """Names the items of the client's feature headers that no list knows."""
+        dropped = self._plane.heads.client(exchange).dropped
+        if dropped:
+            exchange.dropped = (*exchange.dropped, *dropped)
 
     def _tell(self, exchange: Exchange, error: RelayError) -> None:
         self._plane.replier.error(exchange, error)

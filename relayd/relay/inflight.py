@@ -1,7 +1,7 @@
 """What is under way: exchanges admitted and not settled, and the one sweep that ends what waits.
 
-No exchange has a timer of its own: a timer per call costs more than reading its body. The sweep runs
-`SWEEPS_PER_SECOND` times a second and compares deadlines and chunk counters.
+No exchange has a timer of its own: a timer per call costs more than reading its body. The sweep
+runs `SWEEPS_PER_SECOND` times a second and compares deadlines and chunk counters.
 """
 
 from __future__ import annotations

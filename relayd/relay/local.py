@@ -1,4 +1,4 @@
-"""What the relay answers by itself: model lists, probes, preflights, and paths it does not serve."""
+"""What the relay answers by itself: model lists, probes, preflights, paths it does not serve."""
 
 from __future__ import annotations
 

@@ -31,6 +31,7 @@ from relayd.relay.stream import Streamer
 from relayd.relay.view import View
 from relayd.wire.body import BodyPolicy
 from relayd.wire.http import HeadLimits
+from relayd.wire.identity import Pseudonyms
 
 APIS: tuple[Api, ...] = ("openai", "anthropic", "gemini")
 
@@ -87,7 +88,7 @@ class Plane:
         self.pools = {
             name: Pool(p, parts.tasks, parts.dice) for name, p in config.providers.items()
         }
-        self.heads = Heads(config.privacy, parts.pseudonym_secret)
+        self.heads = Heads(config.privacy, parts.pseudonym_secret, parts.boundary)
         self._date_second = 0
         self._date = b""
         self.replier = Replier(server.cors_origins, self.date)
@@ -104,6 +105,11 @@ class Plane:
             self._date_second = second
             self._date = formatdate(second, usegmt=True).encode()
         return self._date
+
+    def pseudonyms(self, exchange: Exchange, provider: Provider) -> Pseudonyms:
+        """What stands for an exchange's account at a provider."""
+        assert exchange.grant is not None
+        return self.heads.pseudonyms(exchange.grant, provider, exchange.started_at_ms)
 
     def drain(self) -> None:
         """Takes no more requests; connections without one are closed."""

@@ -40,7 +40,8 @@ class Replier:
         call_id = exchange.id.encode()
         more = b""
         if exchange.dropped:
-            more = b"relay-dropped: %b\r\n" % ", ".join(exchange.dropped).encode("ascii", "replace")
+            names = ", ".join(exchange.dropped).encode("ascii", "replace")
+            more = b"relay-dropped: %b\r\n" % names
         if self._origins:
             more += self._cors(exchange.head.fields.get(b"origin"))
         if not exchange.keep_alive:
@@ -89,7 +90,8 @@ class Replier:
         body = error_body(exchange.target.api, error, exchange.id)
         fields = [JSON, *error_fields(error)]
         if error.code == "method_not_allowed":
-            fields.append((b"allow", b"GET, HEAD" if exchange.target.kind == "models" else b"POST"))
+            models = exchange.target.kind == "models"
+            fields.append((b"allow", b"GET, HEAD" if models else b"POST"))
         if error.code == "websocket_not_served":
             fields.append((b"upgrade", b"websocket"))
         self.answer(exchange, error.status, fields, body)

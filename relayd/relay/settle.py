@@ -1,7 +1,7 @@
-"""Settling: the one door by which every exchange leaves. Synchronous: nothing can cancel it half way.
+"""Settling: the one door by which every exchange leaves. Synchronous: nothing can cancel it.
 
-An exchange whose key was accepted becomes exactly one call record; one that was refused before that
-is counted by its error alone.
+An exchange whose key was accepted becomes exactly one call record; one that was refused before
+that is counted by its error alone.
 """
 
 from __future__ import annotations

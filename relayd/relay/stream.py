@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from relayd.core.errors import RelayError
+from relayd.core.errors import ERRORS, RelayError
 from relayd.core.exchange import Phase
 from relayd.ops.tasks import PAUSE
 from relayd.relay.exchange import Exchange
@@ -235,7 +235,7 @@ class Streamer:
         if not verdict.passes or head.coded:
             raise RelayError(verdict.code, status=head.status)
         fields = response_fields(head.fields)
-        if head.status in (401, 402, 403):
+        if not ERRORS[verdict.code].retryable:
             fields = [f for f in fields if f[0] != b"x-should-retry"]
             fields.append((b"x-should-retry", b"false"))
         exchange.move(Phase.STREAMING)

@@ -1,7 +1,7 @@
 """The only sockets to providers: one connection and the reply that it carries.
 
 Law: bytes of a reply go by direct call from `data_received` to the attempt's sink, once per read;
-what is foreign (llhttp's errors, the loop's) is turned into `RelayError` codes here and nowhere else.
+what is foreign (llhttp's errors, the loop's) is turned into `RelayError` here and nowhere else.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Endpoints: which path belongs to which API, and what becomes of it upstream.
 
-Law: a dialect is a table. A provider that speaks a known API is a row of configuration and no code.
+Law: a dialect is a table. A provider that speaks a known API is a row of configuration, no code.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ POST_PATHS: Final = frozenset(_CALLS)
 
 
 def suggested_api(fields: Mapping[bytes, bytes], query: str) -> Api:
-    """The API that a request's headers speak where its path alone does not say (GET /v1/models)."""
+    """The API that a request's headers speak where its path does not say (GET /v1/models)."""
     if b"anthropic-version" in fields:
         return "anthropic"
     if b"x-goog-api-key" in fields or query.startswith("key=") or "&key=" in query:

@@ -1,8 +1,8 @@
 """The head of a request: read strictly, or refused (RFC 9112, RFC 9110).
 
-llhttp (httptools) checks the grammar; what it leaves open is decided here: the version, the target's
-form, Host, and that exactly one framing applies. A head whose meaning is ambiguous is refused and its
-connection closed, so that nothing behind this relay can read it in another way.
+llhttp (httptools) checks the grammar; what it leaves open is decided here: the version, the
+target's form, Host, and that exactly one framing applies. A head whose meaning is ambiguous is
+refused and its connection closed, so that nothing behind this relay can read it in another way.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _KNOWN_LINES: Final = {
 
 @dataclass(slots=True)
 class RequestHead:
-    """A checked head. `fields` holds the wanted ones alone, by lower-case name; never shown in a repr.
+    """A checked head. `fields` holds the wanted ones alone, by lower-case name; its repr is empty.
 
     `content_length` is None without a body or with chunked framing; `minor` is HTTP/1.x's x.
     `memo` is for what the head's reader has worked out from it.
@@ -121,7 +121,7 @@ class PartialHead:
         self._seen = 0
 
     def feed(self, whole: bytes, limits: HeadLimits) -> None:
-        """`whole` is all that has come of the head so far; raises what is wrong with it already."""
+        """`whole` is all that has come of the head; raises what is wrong with it already."""
         if len(whole) > limits.head_bytes_max:
             raise RelayError("head_too_large", close=True)
         line, ended, _ = whole.partition(b"\r\n")

@@ -1,0 +1,65 @@
+"""Heads of requests to providers, and the pseudonyms that stand for clients there.
+
+Law: built from nothing. What is fixed is built once per (provider, endpoint, credential, stream);
+a provider's credentials take turns.
+"""
+
+from __future__ import annotations
+
+from relayd.core.provider import Provider
+from relayd.core.snapshot import KeyGrant
+from relayd.ops.config import PrivacyConfig
+from relayd.relay.exchange import Exchange
+from relayd.wire.headers import ClientFields, UpstreamHead, client_fields
+from relayd.wire.identity import Pseudonyms, epoch_of, provider_key
+
+
+class Heads:
+    """Builds upstream heads; `secret` is what pseudonyms are derived from."""
+
+    def __init__(self, privacy: PrivacyConfig, secret: bytes, boundary: str) -> None:
+        self._privacy = privacy
+        self._secret = secret
+        self._boundary = boundary
+        self._heads: dict[tuple[str, str, bool, int], UpstreamHead] = {}
+        self._turns: dict[str, int] = {}
+        self._keys: dict[str, tuple[int, bytes]] = {}
+
+    def client(self, exchange: Exchange) -> ClientFields:
+        """What of the client's head may influence the upstream request; worked out once a head."""
+        memo = exchange.head.memo
+        if memo.client is None:
+            assert exchange.target.endpoint is not None
+            memo.client = client_fields(
+                exchange.target.endpoint, exchange.head.fields, exchange.head.query,
+                self._privacy.product_betas)
+        found: ClientFields = memo.client
+        return found
+
+    def head(
+        self, exchange: Exchange, provider: Provider, model: str, length: int | None
+    ) -> bytes:
+        """The whole head of one attempt; `length` None: the body follows in chunks."""
+        endpoint = exchange.target.endpoint
+        assert endpoint is not None
+        turn = 0
+        if len(provider.credentials) > 1:
+            turn = self._turns.get(provider.name, -1) + 1
+            self._turns[provider.name] = turn = turn % len(provider.credentials)
+        name = (provider.name, endpoint.operation, exchange.stream, turn)
+        fixed = self._heads.get(name)
+        if fixed is None:
+            credential = provider.credentials[turn] if provider.credentials else ""
+            fixed = self._heads[name] = UpstreamHead(
+                provider, endpoint, credential, exchange.stream, self._boundary)
+        return fixed.write(model, self.client(exchange), length)
+
+    def pseudonyms(self, grant: KeyGrant, provider: Provider, now_ms: int) -> Pseudonyms:
+        """What stands for the account and its users at this provider, in this epoch."""
+        epoch = epoch_of(now_ms)
+        kept = self._keys.get(provider.name)
+        if kept is None or kept[0] != epoch:
+            kept = self._keys[provider.name] = (
+                epoch, provider_key(self._secret, provider.name, epoch))
+        privacy = self._privacy
+        return Pseudonyms(kept[1], grant.account, privacy.end_user, privacy.cache_key)
