@@ -135,6 +135,7 @@ class ClientConnection(asyncio.Protocol):
         """Starts an exchange if a head is complete; returns what lies behind what was read."""
         repeated = self._repeated
         if repeated is not None and (end := repeated.read(data)):
+            self._partial = None
             return self._start(repeated.head, data[end:])
         if data[0] in b"\r\n":
             data = data.lstrip(b"\r\n")  # RFC 9112 section 2.2: empty lines before a request

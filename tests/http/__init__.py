@@ -1,0 +1,1 @@
+"""Requests and replies as bytes: what a strict relay makes of them."""
