@@ -47,11 +47,10 @@ def stream_of(kind: int, index: object = 0, tool: object = 0) -> int:
 
     Indices come from the provider: one that is no integer counts as 0.
     """
-    if type(index) is not int:
-        index = 0
-    if type(tool) is int and tool:
-        index = index * _TOOLS + tool
-    return kind + KINDS * index
+    place = index * _TOOLS if type(index) is int else 0
+    if type(tool) is int:
+        place += tool
+    return kind + KINDS * place
 
 
 class Findings:

@@ -97,7 +97,7 @@ class EventReader:
             if event is not None:
                 events.append(event)
         held.clear()
-        self._over = False
+        self._over = self._first = False
         return events + self._feed_whole(chunk, end, size)
 
     def _feed_whole(self, chunk: bytes, start: int, base: int) -> list[Event]:
@@ -109,6 +109,7 @@ class EventReader:
             if chunk[start] in b"\r\n":
                 empty = _EMPTY_LINES.match(chunk, start)
                 start = start if empty is None else empty.end()
+                self._first = False
                 continue
             end = _find_end(chunk, start, ends)
             if end < 0:
@@ -118,6 +119,7 @@ class EventReader:
                 event = self._event(chunk[start:end], base + start)
                 if event is not None:
                     events.append(event)
+            self._first = False
             start = end
         self.split_crlf = chunk[-1] == _CR
         return events
@@ -134,10 +136,8 @@ class EventReader:
         end = start + len(block)
         data = _plain(block)
         if data:
-            self._first = False
             return b"", data, start, end
         if self._first:
-            self._first = False
             block = block.removeprefix(_BOM)
         if b"\r" in block:
             block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")

@@ -1,0 +1,401 @@
+"""Taps: what the client gets, and what is reported. The corpus is in tests/wire/test_corpus.py."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relayd.core.errors import ERRORS
+from relayd.core.usage import Usage
+from relayd.ops.config import ServerConfig
+from relayd.relay.tap import Report, Tap, tap_for
+from relayd.wire.dialect import BY_OPERATION
+from relayd.wire.replytext import ARGUMENTS, CONTENT, NAME
+from relayd.wire.sse import EVENT_BYTES_MAX
+from tests.fakes.splits import cut, one_by_one, places
+from tests.fakes.texts import Texts
+from tests.shared import shared
+
+SSE = b"text/event-stream; charset=utf-8"
+JSON = b"application/json"
+LIMIT = 1 << 20
+
+
+def tap(
+    operation: str = "chat", content_type: bytes = SSE, *, counter: Texts | None = None,
+    withhold: bool = False, status: int = 200, limit: int = LIMIT,
+) -> Tap:
+    return tap_for(BY_OPERATION[operation], content_type, status, withhold_usage=withhold,
+                   counter=counter, limit=limit)
+
+
+def run(it: Tap, pieces: list[bytes]) -> tuple[bytes, Report]:
+    passed = b"".join([it.feed(piece) for piece in pieces]) + it.flush()
+    return passed, it.finish(True)
+
+
+def chat(**fields: object) -> bytes:
+    return b"data: " + json.dumps(fields).encode() + b"\n\n"
+
+
+def said(text: str, finish: str | None = None) -> bytes:
+    return chat(choices=[{"index": 0, "delta": {"content": text}, "finish_reason": finish}],
+                usage=None)
+
+
+USAGE = chat(choices=[], usage={"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10})
+DONE = b"data: [DONE]\n\n"
+FILTERS = chat(choices=[], id="", prompt_filter_results=[{"prompt_index": 0}])
+
+STREAMS = {
+    "chat": FILTERS + said("he") + b": hold\n\n" + said("llo", "stop") + USAGE + DONE,
+    "completions": chat(choices=[{"text": "he"}]) + chat(
+        choices=[{"text": "llo", "finish_reason": "length"}]) + USAGE + DONE,
+    "responses": b"".join(
+        b"event: %b\ndata: %b\n\n" % (name.encode(), json.dumps({"type": name} | fields).encode())
+        for name, fields in [
+            ("response.created", {"response": {"usage": None}}),
+            ("response.output_text.delta", {"delta": "he", "output_index": 0}),
+            ("response.output_text.delta", {"delta": "llo", "output_index": 0}),
+            ("response.completed", {"response": {
+                "usage": {"input_tokens": 7, "output_tokens": 3}}}),
+        ]),
+    "messages": b"".join(
+        b"event: %b\ndata: %b\n\n" % (fields["type"].encode(), json.dumps(fields).encode())
+        for fields in [
+            {"type": "message_start", "message": {
+                "usage": {"input_tokens": 7, "output_tokens": 1}}},
+            {"type": "ping"},
+            {"type": "content_block_delta", "index": 0, "delta": {"text": "he"}},
+            {"type": "content_block_delta", "index": 0, "delta": {"text": "llo"}},
+            {"type": "message_delta", "usage": {"output_tokens": 3}},
+            {"type": "message_stop"},
+        ]),
+    "stream_generate": b"".join(
+        b"data: %b\r\n\r\n" % json.dumps({
+            "candidates": [{"content": {"parts": [{"text": text}]}, "finishReason": reason}],
+            "usageMetadata": {"promptTokenCount": 7, "candidatesTokenCount": count}}).encode()
+        for text, reason, count in [("he", None, 1), ("llo", "STOP", 3)]),
+    "transcription": b'data: {"type":"transcript.text.delta","delta":"hello"}\r\n\r\n'
+                     b'data: {"type":"transcript.text.done","text":"hello",'
+                     b'"usage":{"input_tokens":7,"output_tokens":3}}\r\n\r\n',
+}
+SEEN = Report(Usage(7, 3), True, None, True)
+UNSEEN = Report(Usage(7, 3), True, None, False)
+
+
+@pytest.mark.parametrize("operation", STREAMS)
+@given(where=places)
+def test_streams_pass_and_are_read_however_they_are_cut(operation: str, where: list[int]) -> None:
+    stream = STREAMS[operation]
+    for pieces in ([stream], cut(stream, where), one_by_one(stream)):
+        texts = Texts()
+        assert run(tap(operation, counter=texts), pieces) == (stream, SEEN)
+        assert texts.streams == {CONTENT: "hello"}
+        assert run(tap(operation), pieces) == (stream, UNSEEN)
+
+
+@pytest.mark.parametrize("operation", STREAMS)
+def test_what_is_fed_is_given_back_itself(operation: str) -> None:
+    for content_type in (SSE, JSON, b"audio/mpeg", b"text/plain", b""):
+        it = tap(operation, content_type, counter=Texts())
+        assert it.passes_all
+        for piece in cut(STREAMS[operation], [5, 50, 100]):
+            assert it.feed(piece) is piece
+        assert it.flush() == b""
+
+
+def test_boundaries() -> None:
+    it = tap()
+    assert it.at_boundary
+    for piece, boundary in [(said("a"), True), (b"data: {", False), (b"}\n", False), (b"\n", True),
+                            (b": c", False), (b"\r\n\r", True), (b"\n", True)]:
+        it.feed(piece)
+        assert it.at_boundary is boundary
+    assert not tap(content_type=JSON).at_boundary and not tap(content_type=b"").at_boundary
+
+
+# withholding
+
+@pytest.mark.parametrize("ends", [b"\n", b"\r\n", b"\r"])
+@given(where=places, late=st.booleans())
+def test_the_usage_event_is_withheld_however_it_is_cut(
+    ends: bytes, where: list[int], late: bool
+) -> None:
+    after = (said("!") if late else b"") + b"\n\n" + DONE
+    before = FILTERS + said("he") + b": hold\n\n" + said("llo", "stop")
+    stream = (before + USAGE + after).replace(b"\n", ends)
+    kept = (before + after).replace(b"\n", ends)
+    for pieces in ([stream], cut(stream, where), one_by_one(stream)):
+        for counter in (None, Texts()):
+            passed, report = run(tap(withhold=True, counter=counter), pieces)
+            assert passed == kept and report.usage == Usage(7, 3) and report.ended
+
+
+def test_whole_events_pass_at_once_and_as_the_same_object() -> None:
+    it = tap(withhold=True)
+    assert not it.passes_all
+    for piece in (FILTERS, said("a"), said("a") + said("b"), b": c\n\n", b"\n", b"data: x\r\n\r\n",
+                  DONE, b""):
+        assert it.feed(piece) is piece and it.at_boundary
+    assert it.feed(USAGE) == b"" and it.feed(said("a") + USAGE + DONE) == said("a") + DONE
+
+
+def test_an_unfinished_event_is_held_and_the_client_stays_between_events() -> None:
+    it = tap(withhold=True)
+    assert it.feed(said("a") + USAGE[:9]) == said("a") and it.at_boundary
+    assert it.feed(USAGE[9:20]) == b"" and it.at_boundary
+    assert it.feed(USAGE[20:] + DONE[:4]) == b"" and it.at_boundary
+    assert it.feed(DONE[4:]) == DONE and it.at_boundary and it.flush() == b""
+
+
+@pytest.mark.parametrize("event", [
+    FILTERS, said("a"), chat(choices=[{"delta": {}}], usage={"prompt_tokens": 1}),
+    chat(choices=[], usage=None), chat(choices=[], usage=[7, 3]), chat(usage={"prompt_tokens": 1}),
+    chat(choices=[], usage={"prompt_tokens": 1}, error={"message": "x"}), b"data: {not json\n\n",
+    b"data: <html>\n\n", b"\xff\xfe\n\n",
+])
+def test_all_other_events_pass(event: bytes) -> None:
+    it = tap(withhold=True)
+    assert run(it, one_by_one(event))[0] == event
+    assert tap(withhold=True).feed(event) is event
+
+
+def test_a_long_event_passes_as_it_comes() -> None:
+    event = said("x" * (EVENT_BYTES_MAX + 200_000))
+    pieces = [event[place:place + 65536] for place in range(0, len(event), 65536)]
+    it = tap(withhold=True)
+    passed = [it.feed(piece) for piece in pieces[:-1]]
+    assert not it.at_boundary and passed[:10] == [b""] * 10
+    assert passed[-1] is pieces[-2]
+    assert b"".join(passed) + it.feed(pieces[-1]) == event and it.at_boundary
+    assert it.feed(said("a") + USAGE) == said("a")
+    assert it.finish(True).usage == Usage(7, 3)
+
+
+def test_flush_gives_what_was_held_when_the_stream_broke_off() -> None:
+    it = tap(withhold=True)
+    assert it.feed(said("a") + b'data: {"choi') == said("a")
+    assert it.flush() == b'data: {"choi' and not it.at_boundary and it.flush() == b""
+    assert it.finish(False) == Report(None, False, None, False)
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r"])
+def test_a_usage_event_without_its_end_is_withheld_too(end: bytes) -> None:
+    it = tap(withhold=True)
+    assert it.feed(USAGE[:-2] + end) == b"" and it.flush() == b"" and it.at_boundary
+    assert it.finish(True).usage == Usage(7, 3)
+
+
+# how streams end
+
+@pytest.mark.parametrize(("stream", "ended"), [
+    (b"", False), (said("a"), False), (said("a", "stop"), True), (said("a") + DONE, True),
+    (said("a") + DONE[:-2], True), (said("a") + DONE[:-4], False), (DONE + said("b"), True),
+])
+def test_chat_ends(stream: bytes, ended: bool) -> None:
+    assert run(tap(), [stream])[1].ended is ended
+    assert run(tap(withhold=True), one_by_one(stream))[1].ended is ended
+
+
+def test_what_breaks_off_inside_its_last_event_has_not_ended() -> None:
+    it = tap()
+    it.feed(said("a") + DONE[:-2])
+    assert not it.finish(False).ended
+
+
+@pytest.mark.parametrize(("operation", "event"), [
+    ("chat", chat(error={"message": "x"})),
+    ("chat", b'event: error\ndata: {"error":{"message":"x"}}\n\n'),
+    ("chat", b"event: error\ndata: overloaded\n\n"),
+    ("responses", b'event: error\ndata: {"type":"error","message":"x"}\n\n'),
+    ("messages", b'event: error\ndata: {"type":"error","error":{"type":"api_error"}}\n\n'),
+    ("stream_generate", b'data: {"error":{"code":503}}\r\n\r\n'),
+])
+def test_errors_in_a_stream(operation: str, event: bytes) -> None:
+    for pieces in ([event], one_by_one(event)):
+        passed, report = run(tap(operation), pieces)
+        assert passed == event and report.error == "provider_stream_error" in ERRORS
+
+
+def test_cumulative_usage_is_not_summed() -> None:
+    events = [chat(choices=[{"delta": {}}], usage={"prompt_tokens": 7, "completion_tokens": count})
+              for count in (1, 2, 3)]
+    assert run(tap(), events)[1].usage == Usage(7, 3)
+
+
+def test_images_come_in_long_events() -> None:
+    event = b'data: {"type":"image_generation.completed","b64_json":"%b",' \
+            b'"usage":{"input_tokens":7,"output_tokens":3}}\n\n' % (b"A" * (EVENT_BYTES_MAX + 1))
+    assert run(tap("image_generation", limit=4 << 20), cut(event, [9, 1 << 16]))[1] == UNSEEN
+    assert run(tap("image_generation", limit=LIMIT), [event])[1].usage is None
+
+
+# replies that are no event stream
+
+REPLIES = {
+    "chat": {"choices": [{"index": 0, "message": {"content": "hello"}}],
+             "usage": {"prompt_tokens": 7, "completion_tokens": 3}},
+    "responses": {"output": [{"type": "message", "content": [{"text": "hello"}]}],
+                  "usage": {"input_tokens": 7, "output_tokens": 3}},
+    "messages": {"content": [{"type": "text", "text": "hello"}],
+                 "usage": {"input_tokens": 7, "output_tokens": 3}},
+    "generate": {"candidates": [{"content": {"parts": [{"text": "hello"}]}}],
+                 "usageMetadata": {"promptTokenCount": 7, "candidatesTokenCount": 3}},
+    "transcription": {"text": "hello", "usage": {"input_tokens": 7, "output_tokens": 3}},
+}
+
+
+@pytest.mark.parametrize("operation", REPLIES)
+@given(where=places)
+def test_json_replies(operation: str, where: list[int]) -> None:
+    body = json.dumps(REPLIES[operation]).encode()
+    for pieces in ([body], cut(body, where), one_by_one(body)):
+        texts = Texts()
+        assert run(tap(operation, JSON, counter=texts), pieces) == (body, SEEN)
+        assert texts.streams == {CONTENT: "hello"}
+        assert run(tap(operation, JSON), pieces) == (body, UNSEEN)
+
+
+@given(places)
+def test_gemini_streams_as_an_array(where: list[int]) -> None:
+    body = json.dumps([REPLIES["generate"], {"candidates": [{"finishReason": "STOP", "content": {
+        "parts": [{"functionCall": {"name": "f", "args": {"a": "}"}}}]}}]}], indent=2).encode()
+    for pieces in ([body], cut(body, where), one_by_one(body)):
+        texts = Texts()
+        assert run(tap("stream_generate", JSON, counter=texts), pieces) == (body, SEEN)
+        assert (texts.kind(CONTENT), texts.kind(NAME)) == ("hello", "f")
+        assert texts.kind(ARGUMENTS) == '{"a":"}"}'
+
+
+def test_an_error_in_an_array() -> None:
+    report = run(tap("stream_generate", JSON), [b'[{"error":{"code":503}}]'])[1]
+    assert report.error == "provider_stream_error" and not report.ended
+
+
+def test_a_large_json_reply() -> None:
+    reply = json.dumps(REPLIES["chat"] | {"filler": "x" * (16 << 20)}).encode()
+    usage = reply.rindex(b', "filler"')
+    reply = b'{"filler"' + reply[usage + 10:-1] + b"," + reply[1:usage] + b"}"
+    pieces = [reply[place:place + 65536] for place in range(0, len(reply), 65536)]
+    config = ServerConfig(json_reply_bytes_max=32 << 20)
+    assert run(tap(content_type=JSON, limit=config.json_reply_bytes_max), pieces) == (
+        reply, UNSEEN)
+    config = ServerConfig(json_reply_bytes_max=15 << 20)
+    passed, report = run(tap(content_type=JSON, limit=config.json_reply_bytes_max), pieces)
+    assert passed == reply and report == Report(None, True, None, False)
+
+
+def test_a_json_reply_that_broke_off_is_not_read() -> None:
+    it = tap(content_type=JSON)
+    it.feed(json.dumps(REPLIES["chat"]).encode())
+    assert it.finish(False) == Report(None, False, None, False)
+
+
+def test_an_error_in_a_json_reply() -> None:
+    report = run(tap(content_type=JSON), [b'{"error":{"message":"x"}}'])[1]
+    assert report.error == "provider_failed" in ERRORS
+
+
+@pytest.mark.parametrize("body", [
+    b"not json", b'{"usage":' + b"[" * 100_000 + b"]" * 100_000 + b"}", b"", b"[]",
+])
+def test_json_that_is_none_passes(body: bytes) -> None:
+    assert run(tap(content_type=JSON, counter=Texts()), [body]) == (
+        body, Report(None, True, None, False))
+
+
+def test_plain_words_are_text() -> None:
+    texts = Texts()
+    body = "h\u00e9llo\n".encode()
+    passed, report = run(tap("transcription", b"text/plain; charset=utf-8", counter=texts),
+                         one_by_one(body))
+    assert passed == body and texts.streams == {CONTENT: "h\u00e9llo\n"}
+    assert report == Report(None, True, None, True)
+
+
+@pytest.mark.parametrize(("operation", "content_type", "status"), [
+    ("speech", b"audio/mpeg", 200), ("chat", b"", 200), ("chat", JSON, 429), ("chat", SSE, 500),
+    ("count_tokens", JSON, 200), ("count", JSON, 200), ("chat", b"text/html", 200),
+    ("chat", b"application/x-ndjson", 200),
+])
+def test_what_is_not_read(operation: str, content_type: bytes, status: int) -> None:
+    texts = Texts()
+    body = json.dumps(REPLIES["chat"] | {"input_tokens": 5}).encode()
+    it = tap(operation, content_type, counter=texts, status=status)
+    assert run(it, [body]) == (body, Report(None, True, None, False)) and not texts.streams
+    assert not it.finish(False).ended
+
+
+@pytest.mark.parametrize("content_type", [
+    b"application/json", b"Application/JSON;charset=UTF-8", b"application/vnd.x+json"])
+def test_media_types_of_json(content_type: bytes) -> None:
+    assert run(tap(content_type=content_type), [json.dumps(REPLIES["chat"]).encode()])[1] == UNSEEN
+
+
+def test_no_repr_shows_content() -> None:
+    for content_type, withhold in ((SSE, False), (SSE, True), (JSON, False)):
+        it = tap(content_type=content_type, withhold=withhold, counter=Texts())
+        it.feed(said("canary")[:-1])
+        assert "canary" not in repr(it) + repr(it.finish(True))
+
+
+# the cases of hostile providers
+
+UNTRUSTED = ["usage-negative", "usage-null", "usage-list", "usage-bool", "usage-two63",
+             "usage-ten-pow-400"]
+
+
+def response_cases(group: str) -> dict[str, tuple[bytes, str]]:
+    """The bodies of raw chunked or plain responses by name, with what may be charged."""
+    cases = {}
+    with shared("http-cases", "responses.jsonl").open() as lines:
+        for line in lines:
+            case = json.loads(line)
+            if case["group"] == group:
+                raw = base64.b64decode(case["raw_b64"]) if "raw_b64" in case else gzip.decompress(
+                    base64.b64decode(case["raw_gz_b64"]))
+                cases[case["name"]] = (body_of(raw), case["expect"].get("ledger"))
+    return cases
+
+
+def body_of(raw: bytes) -> bytes:
+    head, _, rest = raw.partition(b"\r\n\r\n")
+    if b"chunked" not in head.lower():
+        return rest
+    pieces = []
+    while rest:
+        size, _, rest = rest.partition(b"\r\n")
+        length = int(size.partition(b";")[0] or b"0", 16)
+        pieces.append(rest[:length])
+        rest = rest[length + 2:] if length else b""
+    return b"".join(pieces)
+
+
+@pytest.mark.parametrize("group", ["sse", "json"])
+def test_hostile_replies(group: str) -> None:
+    for name, (body, ledger) in response_cases(group).items():
+        content_type = JSON if group == "json" else SSE
+        texts = Texts()
+        pieces = [body[place:place + 4096] for place in range(0, len(body), 4096)]
+        passed, report = run(tap(content_type=content_type, counter=texts, limit=1 << 25), pieces)
+        assert passed == body, name
+        if name in UNTRUSTED:
+            assert report.usage is None and texts.kind(CONTENT) == "hello", name
+        if ledger == "7 in, 3 out" or name in ("invalid-utf8", "bytes-after-done"):
+            assert report.usage == Usage(7, 3), name
+
+
+def test_control_streams() -> None:
+    for name, (body, ledger) in response_cases("control").items():
+        if name.startswith("sse"):
+            for pieces in ([body], one_by_one(body[:20000]) + [body[20000:]]):
+                passed, report = run(tap(counter=Texts()), [piece for piece in pieces if piece])
+                assert passed == body and report.ended, name
+                if ledger == "7 in, 3 out":
+                    assert report.usage == Usage(7, 3), name

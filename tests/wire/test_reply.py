@@ -1,0 +1,44 @@
+"""The table of readers: every operation has its row, or bills nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from relayd.core.usage import Usage
+from relayd.wire.dialect import BY_OPERATION
+from relayd.wire.reply import SHAPES
+from relayd.wire.replytext import Findings
+
+COUNTING = {"count_tokens", "count"}
+
+
+def test_all_operations_but_the_counting_ones_are_read() -> None:
+    assert set(SHAPES) == set(BY_OPERATION) - COUNTING
+
+
+REPLIES = {
+    "openai": b'{"usage":{"prompt_tokens":7,"completion_tokens":3}}',
+    "anthropic": b'{"usage":{"input_tokens":5,"output_tokens":3,"cache_read_input_tokens":2}}',
+    "gemini": b'{"usageMetadata":{"promptTokenCount":7,"candidatesTokenCount":1,'
+              b'"thoughtsTokenCount":2}}',
+}
+
+
+@pytest.mark.parametrize("operation", SHAPES)
+def test_usage_by_the_api_of_the_operation(operation: str) -> None:
+    shape = SHAPES[operation]
+    found = Findings(whole=True)
+    assert shape.usage(found) is None
+    reply = REPLIES[BY_OPERATION[operation].api]
+    if operation == "responses":
+        reply = b'{"usage":{"input_tokens":7,"output_tokens":3}}'
+    shape.read(reply, found)
+    usage = shape.usage(found)
+    assert usage is not None and (usage.input_tokens, usage.output_tokens) == (7, 3)
+
+
+@pytest.mark.parametrize("operation", ["embeddings", "moderations", "rerank"])
+def test_a_total_alone_is_input_where_there_is_no_output(operation: str) -> None:
+    found = Findings(whole=True)
+    SHAPES[operation].read(b'{"usage":{"total_tokens":7}}', found)
+    assert SHAPES[operation].usage(found) == Usage(7)

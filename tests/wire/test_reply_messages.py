@@ -1,0 +1,88 @@
+"""Anthropic messages: replies and events."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from relayd.wire.reply_messages import read_messages
+from relayd.wire.replytext import ARGUMENTS, CONTENT, NAME, REASONING, Findings
+from tests.fakes.texts import Texts
+
+
+def read(*values: object) -> tuple[Texts, Findings]:
+    texts = Texts()
+    found, blind = Findings(texts), Findings()
+    for value in values:
+        for each in (found, blind):
+            assert read_messages(json.dumps(value).encode(), each) is False
+    assert (blind.usage, blind.ended, blind.error) == (found.usage, found.ended, found.error)
+    return texts, found
+
+
+def delta(**fields: object) -> dict[str, object]:
+    return {"type": "content_block_delta", "index": 1, "delta": fields}
+
+
+@pytest.mark.parametrize(("event", "kind", "text"), [
+    (delta(type="text_delta", text="hi"), CONTENT, "hi"),
+    (delta(type="thinking_delta", thinking="hm"), REASONING, "hm"),
+    (delta(type="input_json_delta", partial_json='{"a'), ARGUMENTS, '{"a'),
+    ({"type": "content_block_start", "index": 1,
+      "content_block": {"type": "tool_use", "name": "f", "input": {}}}, NAME, "f"),
+    ({"type": "content_block_start", "index": 1,
+      "content_block": {"type": "server_tool_use", "name": "f", "input": {}}}, NAME, "f"),
+    ({"type": "content_block_start", "index": 0,
+      "content_block": {"type": "text", "text": "hi"}}, CONTENT, "hi"),
+    ({"type": "content_block_start", "index": 0,
+      "content_block": {"type": "thinking", "thinking": "hm"}}, REASONING, "hm"),
+])
+def test_text(event: object, kind: int, text: str) -> None:
+    texts, found = read(event)
+    assert texts.kind(kind) == text and len(texts.streams) == 1 and not found.ended
+
+
+@pytest.mark.parametrize("event", [
+    delta(type="signature_delta", signature="AAAA"),
+    delta(type="citations_delta", citation={"cited_text": "x"}),
+    {"type": "content_block_start", "index": 1, "content_block": {
+        "type": "web_search_tool_result", "content": [{"title": "x"}]}},
+    {"type": "content_block_start", "content_block": {"type": "redacted_thinking", "data": "AA"}},
+    {"type": "ping"},
+    {"type": "content_block_stop", "index": 0},
+])
+def test_no_text(event: object) -> None:
+    texts, found = read(event)
+    assert not texts.streams and (found.usage, found.ended, found.error) == (None, False, None)
+
+
+def test_usage_is_overlaid_never_added() -> None:
+    start = {"type": "message_start", "message": {"content": [], "usage": {
+        "input_tokens": 10, "cache_read_input_tokens": 5, "output_tokens": 8}}}
+    end = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {
+        "input_tokens": None, "output_tokens": 41}}
+    assert read(start)[1].usage == start["message"]["usage"]  # type: ignore[index]
+    _, found = read(start, end, end)
+    assert found.usage == {"input_tokens": 10, "cache_read_input_tokens": 5, "output_tokens": 41}
+    assert not found.ended
+    assert read(start, end, {"type": "message_stop"})[1].ended
+
+
+def test_an_error_event() -> None:
+    _, found = read({"type": "error", "error": {"type": "overloaded_error", "message": "x"}})
+    assert found.error == "provider_stream_error" and not found.ended
+
+
+def test_a_reply() -> None:
+    texts, found = read({
+        "type": "message", "stop_reason": "tool_use", "usage": {"input_tokens": 7}, "content": [
+            {"type": "thinking", "thinking": "hm", "signature": "AAAA"},
+            {"type": "text", "text": "hi"},
+            {"type": "tool_use", "name": "f", "input": {"a": [1]}},
+            {"type": "tool_use", "name": "g", "input": {}},
+            {"type": "code_execution_tool_result", "content": {"stdout": "x"}},
+        ]})
+    assert (texts.kind(CONTENT), texts.kind(REASONING)) == ("hi", "hm")
+    assert (texts.kind(NAME), texts.kind(ARGUMENTS)) == ("fg", '{"a":[1]}{}')
+    assert found.usage == {"input_tokens": 7} and found.error is None

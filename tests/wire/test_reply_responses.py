@@ -1,0 +1,108 @@
+"""OpenAI responses: replies and events."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from relayd.wire.reply_responses import read_responses
+from relayd.wire.replytext import ARGUMENTS, CONTENT, NAME, REASONING, Findings
+from tests.fakes.texts import Texts
+
+
+def read(*values: object) -> tuple[Texts, Findings]:
+    texts = Texts()
+    found, blind = Findings(texts), Findings()
+    for value in values:
+        for each in (found, blind):
+            assert read_responses(json.dumps(value).encode(), each) is False
+    assert (blind.usage, blind.ended, blind.error) == (found.usage, found.ended, found.error)
+    return texts, found
+
+
+@pytest.mark.parametrize(("name", "kind"), [
+    ("output_text.delta", CONTENT),
+    ("refusal.delta", CONTENT),
+    ("reasoning_text.delta", REASONING),
+    ("reasoning_summary_text.delta", REASONING),
+    ("function_call_arguments.delta", ARGUMENTS),
+    ("custom_tool_call_input.delta", ARGUMENTS),
+    ("mcp_call_arguments.delta", ARGUMENTS),
+    ("code_interpreter_call_code.delta", ARGUMENTS),
+])
+def test_deltas(name: str, kind: int) -> None:
+    event = {"type": "response." + name, "output_index": 2, "content_index": 1, "delta": "ab",
+             "obfuscation": "xyz"}
+    texts, _ = read(event, event)
+    assert texts.kind(kind) == "abab" and len(texts.streams) == 1
+
+
+@pytest.mark.parametrize("event", [
+    {"type": "response.output_text.done", "text": "ab"},
+    {"type": "response.audio.delta", "delta": "AAAA"},
+    {"type": "response.content_part.done", "part": {"type": "output_text", "text": "ab"}},
+    {"type": "response.output_item.done", "item": {"type": "function_call", "name": "f",
+                                                   "arguments": "{}"}},
+    {"type": "response.completed", "response": {"status": "completed", "output": [
+        {"type": "message", "content": [{"type": "output_text", "text": "ab"}]}]}},
+])
+def test_what_repeats_text_is_not_read_for_it(event: object) -> None:
+    assert not read(event)[0].streams
+
+
+def test_a_call_is_named_when_it_begins() -> None:
+    texts, _ = read({"type": "response.output_item.added", "output_index": 1,
+                     "item": {"type": "function_call", "name": "f", "arguments": ""}})
+    assert texts.kind(NAME) == "f" and len(texts.streams) == 1
+
+
+USAGE = {"input_tokens": 7, "output_tokens": 3}
+
+
+@pytest.mark.parametrize(("name", "ended", "error"), [
+    ("created", False, None),
+    ("in_progress", False, None),
+    ("completed", True, None),
+    ("incomplete", True, None),
+    ("failed", True, "provider_stream_error"),
+])
+def test_how_a_stream_ends(name: str, ended: bool, error: str | None) -> None:
+    usage = USAGE if ended else None
+    reason = {"code": "server_error", "message": "x"} if error else None
+    _, found = read({"type": "response." + name, "response": {
+        "status": name, "usage": usage, "error": reason, "instructions": "x"}})
+    assert (found.usage_object(), found.ended, found.error) == (usage, ended, error)
+
+
+def test_an_error_event() -> None:
+    assert read({"type": "error", "code": "x", "message": "y"})[1].error == "provider_stream_error"
+
+
+def test_done_is_an_end_too() -> None:
+    found = Findings()
+    read_responses(b"[DONE]", found)
+    assert found.ended
+
+
+def test_a_reply() -> None:
+    texts, found = read({
+        "object": "response", "status": "completed", "error": None, "usage": USAGE, "output": [
+            {"type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}],
+             "content": [{"type": "reasoning_text", "text": "so"}], "encrypted_content": "AAAA"},
+            {"type": "message", "content": [{"type": "output_text", "text": "hi"},
+                                            {"type": "refusal", "refusal": "no"}, 5]},
+            {"type": "function_call", "name": "f", "arguments": '{"a":1}'},
+            {"type": "custom_tool_call", "name": "g", "input": "x = 1"},
+            {"type": "code_interpreter_call", "code": "1+1", "outputs": [{"logs": "2"}]},
+            {"type": "web_search_call", "action": {"query": "q"}},
+        ]})
+    assert texts.kind(CONTENT) == "hino" and sorted(texts.kind(REASONING)) == list("hmos")
+    assert texts.kind(NAME) == "fg" and texts.kind(ARGUMENTS) == '{"a":1}x = 11+1'
+    assert found.usage_object() == USAGE and found.error is None
+
+
+def test_a_reply_that_failed() -> None:
+    found = Findings(whole=True)
+    read_responses(b'{"status":"failed","error":{"code":"x"},"output":[]}', found)
+    assert found.error == "provider_failed"

@@ -1,0 +1,134 @@
+"""What all readers share: numbers of texts, findings, and the second try."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relayd.wire.reply_chat import read_chat
+from relayd.wire.replytext import (
+    ARGUMENTS,
+    CONTENT,
+    MENDED_BYTES_MAX,
+    NAME,
+    REASONING,
+    Findings,
+    stream_of,
+    text_of,
+)
+from tests.fakes.texts import Texts
+
+
+def test_texts_have_numbers_of_their_own() -> None:
+    numbers = [
+        stream_of(kind, choice, tool)
+        for kind in (CONTENT, REASONING, ARGUMENTS, NAME) for choice in range(20)
+        for tool in range(20)
+    ]
+    assert len(set(numbers)) == len(numbers) and stream_of(CONTENT) == 0
+
+
+@pytest.mark.parametrize("index", [None, "1", 1.0, True, [1]])
+def test_an_index_that_is_none_counts_as_0(index: object) -> None:
+    assert stream_of(REASONING, index, index) == REASONING
+
+
+def test_findings_take_text_only() -> None:
+    texts = Texts()
+    found = Findings(texts)
+    for value in (None, "", 5, ["a"], {"a": 1}):
+        found.text(value, CONTENT)
+    assert not found.text_seen and not texts.streams
+    found.text("a", NAME, 1, 2)
+    assert found.text_seen and texts.streams == {stream_of(NAME, 1, 2): "a"}
+    blind = Findings()
+    blind.text("a", CONTENT)
+    assert not blind.text_seen
+
+
+def test_the_last_usage_object_counts() -> None:
+    found = Findings()
+    assert found.usage_object() is None
+    found.report({"a": 1})
+    for value in (None, [7, 3], 7, "x"):
+        found.report(value)
+    assert found.usage_object() == {"a": 1}
+    found.usage = b'{"a":2}'
+    assert found.usage_object() == {"a": 2}
+    for broken in (b"{", b"[]", b"[" * 100_000):
+        found.usage = broken
+        assert found.usage_object() is None
+
+
+def test_failures_are_told_apart_by_where_they_are() -> None:
+    stream, whole = Findings(), Findings(whole=True)
+    stream.fail()
+    whole.fail()
+    assert (stream.error, whole.error) == ("provider_stream_error", "provider_failed")
+
+
+def test_findings_show_no_text() -> None:
+    found = Findings(Texts())
+    found.text("canary", CONTENT)
+    assert "canary" not in repr(found)
+
+
+@pytest.mark.parametrize(("value", "text"), [
+    (None, None), ("a", "a"), ({"a": "é"}, '{"a":"é"}'), ([], "[]"), (1, "1"),
+])
+def test_arguments_as_text(value: object, text: str | None) -> None:
+    assert text_of(value) == text
+
+
+def content(escaped: bytes) -> tuple[str, Findings]:
+    texts = Texts()
+    found = Findings(texts)
+    read_chat(b'{"choices":[{"index":0,"delta":{"content":"%b"}}],"usage":{"prompt_tokens":7}}'
+              % escaped, found)
+    return texts.kind(CONTENT), found
+
+
+@pytest.mark.parametrize(("escaped", "text"), [
+    (rb"\ud83d\ude00", "\U0001f600"),
+    (rb"a\ud83d", "a\ufffd"),
+    (rb"\ude00b", "\ufffdb"),
+    (rb"\ud83d\ud83d\ude00", "\ufffd\U0001f600"),
+    (rb"\ud83d\n", "\ufffd\n"),
+    (rb"\\ud83d \ud83d", "\\ud83d \ufffd"),
+    (b"\xff", "\ufffd"),
+])
+def test_what_is_no_character_reads_as_one_unknown(escaped: bytes, text: str) -> None:
+    seen, found = content(escaped)
+    assert seen == text and found.usage_object() == {"prompt_tokens": 7}
+
+
+def test_long_json_is_mended_for_its_usage_only() -> None:
+    seen, found = content(b"\xff" + b"x" * MENDED_BYTES_MAX)
+    assert seen == "" and found.usage_object() == {"prompt_tokens": 7}
+
+
+@pytest.mark.parametrize("data", [
+    b"", b"{", b"not json", b"<html>", b"null", b"7", b"[]", b'"[DONE]"', b"\xff\xfe",
+    b'{"choices":{}}', b'{"choices":[7]}', b'{"choices":[{"delta":7}]}',
+    b'{"usage":' + b"1" * 5000 + b"}",
+    b"[" * 100_000, b'{"usage":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    b'{"choices":' + b'[{"x":' * 50_000,
+])
+def test_what_cannot_be_read_is_not_read(data: bytes) -> None:
+    for sink in (None, Texts()):
+        found = Findings(sink)
+        assert read_chat(data, found) is False
+        assert (found.usage, found.ended, found.error) == (None, False, None)
+        assert not found.text_seen
+
+
+def test_a_text_of_unknown_shape_does_not_hide_the_usage() -> None:
+    found = Findings(Texts())
+    read_chat(b'{"choices":[{"delta":[7],"finish_reason":"stop"}],"usage":{"a":1}}', found)
+    assert found.ended and found.usage_object() == {"a": 1}
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_fail(data: bytes) -> None:
+    read_chat(data, Findings(Texts()))

@@ -1,0 +1,152 @@
+"""Event streams: the events of the standard's own algorithm, however the bytes are cut."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from relayd.wire.sse import EventReader
+from tests.fakes.splits import cut, one_by_one, places
+
+Pair = tuple[bytes, bytes]
+
+
+def by_the_standard(stream: bytes, event_bytes_max: int = 1 << 20) -> list[Pair]:
+    """HTML 9.2.6 word for word, on the whole stream. Only the name `error` is told."""
+    events: list[Pair] = []
+    name, data, size = b"", b"", 0
+    for line in re.findall(rb"[^\r\n]*(?:\r\n|\n|\r)", stream.removeprefix(b"\xef\xbb\xbf")):
+        size += len(line)
+        line = line.rstrip(b"\r\n")
+        if not line:
+            if data and size <= event_bytes_max:
+                events.append((name, data[:-1]))
+            name, data, size = b"", b"", 0
+            continue
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if field == b"data":
+            data += value + b"\n"
+        elif field == b"event":
+            name = value if value == b"error" else b""
+    return [(name, data) for name, data in events if data]
+
+
+def read(pieces: list[bytes], event_bytes_max: int = 1 << 20) -> list[Pair]:
+    reader = EventReader(event_bytes_max)
+    events: list[Pair] = []
+    for piece in pieces:
+        single = reader.feed_single(piece)
+        found = reader.feed(piece) if single is None else [(b"", single, 0, len(piece))]
+        events += [(b"error" if event[0] == b"error" else b"", event[1]) for event in found]
+    return [event for event in events if event[1]]
+
+
+STREAMS = {
+    "one": (b'data: {"a":1}\n\n', [b'{"a":1}']),
+    "lf": (b"data: a\n\ndata: b\n\n", [b"a", b"b"]),
+    "crlf": (b"data: a\r\n\r\ndata: b\r\n\r\n", [b"a", b"b"]),
+    "cr": (b"data: a\r\rdata: b\r\r", [b"a", b"b"]),
+    "mixed": (b"data: a\r\n\ndata: b\n\r\ndata: c\r\n\r", [b"a", b"b", b"c"]),
+    "named": (b"event: x\ndata: a\n\nevent: y\r\ndata: b\r\n\r\n", [b"a", b"b"]),
+    "no space": (b"event:x\ndata:a\n\n", [b"a"]),
+    "two spaces": (b"data:  a\n\n", [b" a"]),
+    "lines joined": (b"data: a\ndata\ndata: b\n\n", [b"a\n\nb"]),
+    "no data": (b"event: x\n\ndata:\n\nid: 1\n\n: c\n\n", []),
+    "comment before": (b": hold\ndata: a\n\n", [b"a"]),
+    "other fields": (b"id: 1\nretry: 5\nevent: x\ndata: a\ndatax: b\n\n", [b"a"]),
+    "mark": (b"\xef\xbb\xbfdata: a\n\n\xef\xbb\xbfdata: b\n\n", [b"a"]),
+    "mark too late": (b"\n\xef\xbb\xbfdata: a\n\n", []),
+    "empty lines": (b"\n\n\ndata: a\n\n\n\n\r\r\n\ndata: b\n\n", [b"a", b"b"]),
+    "unfinished": (b"data: a\n\ndata: b\n", [b"a"]),
+}
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_streams(name: str) -> None:
+    stream, data = STREAMS[name]
+    assert [event[1] for event in by_the_standard(stream)] == data
+    assert [event[1] for event in read([stream])] == data
+    assert [event[1] for event in read(one_by_one(stream))] == data
+
+
+@pytest.mark.parametrize("stream", [
+    b"event: error\ndata: a\n\n", b"event:error\r\ndata:a\r\n\r\n", b"data: a\nevent: error\n\n",
+])
+def test_an_event_named_error_says_so(stream: bytes) -> None:
+    assert read([stream]) == read(one_by_one(stream)) == [(b"error", b"a")]
+
+
+ATOMS = st.sampled_from([
+    b"data: ", b"data:", b"data", b"event: ", b"event:error", b": c", b"id: 1", b"a",
+    b"\xef\xbb\xbf", b"\n", b"\n", b"\r", b"\r\n", b"\n\n", b"\r\n\r\n", b" ", b'{"x":"y"}', b"\xff\x00",
+])
+
+
+@given(st.lists(ATOMS, max_size=24).map(b"".join), places)
+@example(b"data: a\r\n\r\n", [10])
+@example(b"data: a\r\n\rdata: b\n\n", [10])
+def test_any_bytes_cut_anywhere(stream: bytes, where: list[int]) -> None:
+    events = by_the_standard(stream)
+    assert read([stream]) == events
+    assert read(cut(stream, where)) == events
+    assert read(one_by_one(stream)) == events
+
+
+@given(st.lists(st.integers(1, 40), max_size=8), places)
+def test_long_events_are_not_read_but_the_next_ones(sizes: list[int], where: list[int]) -> None:
+    stream = b"".join(b"data: %b\n\n" % (b"x" * size) for size in sizes)
+    events = by_the_standard(stream, 30)
+    assert [len(event[1]) for event in events] == [size for size in sizes if size <= 22]
+    assert read([stream], 30) == read(cut(stream, where), 30) == events
+
+
+def test_inside_a_long_event_nothing_is_held() -> None:
+    reader = EventReader(16)
+    assert reader.feed(b"data: 0123") == [] and reader.held == 10 and not reader.at_boundary
+    assert reader.feed(b"456789abcdef") == [] and reader.held == 0 and not reader.at_boundary
+    assert reader.feed(b"\n") == [] and not reader.at_boundary
+    assert reader.feed(b"\ndata: x") == [] and reader.held == 7
+    assert reader.feed(b"\n\n") == [(b"", b"x", 0, 9)] and reader.at_boundary
+
+
+@given(st.lists(ATOMS, max_size=24).map(b"".join), places)
+def test_an_event_lies_where_it_says(stream: bytes, where: list[int]) -> None:
+    reader = EventReader()
+    held = b""
+    for piece in cut(stream, where):
+        window = held + piece
+        last = 0
+        for name, data, start, end in reader.feed(piece):
+            assert last <= start < end <= len(window)
+            alone = EventReader()
+            alone.feed(b"\n")  # a byte order mark is one only at the stream's begin
+            block = window[start:end].removeprefix(b"\xef\xbb\xbf")
+            assert [event[:2] for event in alone.feed(block)] == [(name, data)]
+            last = end
+        held = window[len(window) - reader.held:]
+
+
+def test_close_gives_the_event_without_its_end() -> None:
+    reader = EventReader()
+    assert reader.feed(b"data: a\n\ndata: b\n") == [(b"", b"a", 0, 9)]
+    last = reader.close()
+    assert last is not None and last[1] == b"b" and reader.close() is None
+
+
+def test_a_split_line_end_is_told() -> None:
+    reader = EventReader()
+    assert len(reader.feed(b"data: a\r\n\r")) == 1 and reader.split_crlf
+    assert reader.feed(b"\n") == [] and not reader.split_crlf and reader.at_boundary
+
+
+def test_empty_lines_and_single_bytes_are_linear() -> None:
+    """Two million empty lines, and one event in 200,000 pieces: no more than a second or so."""
+    assert EventReader().feed(b"\n" * 2_000_000) == []
+    reader = EventReader()
+    for _ in range(200_000):
+        reader.feed(b"x")
+    assert reader.held == 200_000
