@@ -63,6 +63,10 @@ GEMINI_STATUSES: Final[Mapping[int, str]] = {
     504: "DEADLINE_EXCEEDED",
     529: "UNAVAILABLE",
 }
+UNTHREADED: Final[Mapping[str, object]] = {
+    "error_code": "thread_unsupported_request", "unsupported": ["thread"],
+}
+"""Tells Anthropic's SDKs to send the whole conversation each time (anthropic 2.13 lib/threads)."""
 _WAIT_SECONDS: Final[Mapping[str, int]] = {
     "overloaded": 1, "draining": 1, "upstream_busy": 1, "store_busy": 1,
 }
@@ -157,12 +161,12 @@ def _openai(error: RelayError) -> dict[str, object]:
 def _anthropic(error: RelayError, request_id: str) -> dict[str, object]:
     """https://docs.claude.com/en/api/errors"""
     default = "api_error" if error.status >= 500 else "invalid_request_error"
-    kind = ANTHROPIC_TYPES.get(error.status, default)
-    return {
-        "type": "error",
-        "error": {"type": kind, "message": _message(error)},
-        "request_id": request_id,
+    told: dict[str, object] = {
+        "type": ANTHROPIC_TYPES.get(error.status, default), "message": _message(error),
     }
+    if error.code == "refused_field" and error.param == "thread":
+        told["details"] = UNTHREADED
+    return {"type": "error", "error": told, "request_id": request_id}
 
 
 def _gemini(error: RelayError) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """The official SDKs' counterpart: a running `relayd demo`, once for all tests of this folder.
 
 RELAYD_E2E=upstream puts the demo provider itself in its place: it tells whose fault a failure is.
+Anything else in it is a command that is run in place of `relayd demo --port 0 --json`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import asyncio
 import importlib.util
 import json
 import os
+import shlex
 import subprocess
 import sys
 import threading
@@ -77,7 +79,8 @@ def requests() -> Requests:
 
 
 def _relay(folder: Path) -> Iterator[Target]:
-    command = [sys.executable, "-m", "relayd", "demo", "--port", "0", "--json"]
+    command = shlex.split(os.environ.get("RELAYD_E2E", "")) or [
+        sys.executable, "-m", "relayd", "demo", "--port", "0", "--json"]
     with open(folder / "stderr", "wb") as errors:
         process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=errors)
     assert process.stdout is not None

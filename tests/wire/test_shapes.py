@@ -320,3 +320,10 @@ def test_heartbeats_are_for_streams_alone() -> None:
         assert bool(beat) is (endpoint.streams != "never")
         assert b":" not in beat.split(b"\n")[0][:1]  # never a comment
     assert heartbeat("gemini", "stream_generate", event_stream=False) == b""
+
+
+def test_a_refused_thread_is_worded_so_that_the_sdk_goes_on_without_one() -> None:
+    told = json.loads(error_body("anthropic", RelayError("refused_field", param="thread"), ID))
+    assert told["error"]["details"]["error_code"] == "thread_unsupported_request"
+    other = json.loads(error_body("anthropic", RelayError("refused_field", param="container"), ID))
+    assert "details" not in other["error"]
