@@ -49,6 +49,12 @@ class Provider:
     connections_max: int = 1024
 
     @property
+    def keeps_unless_told(self) -> bool:
+        """True where chat completions are stored unless the request says `store: false`."""
+        host = self.address.host
+        return self.api == "azure" or host == "openai.com" or host.endswith(".openai.com")
+
+    @property
     def dialect(self) -> Api:
         """The API whose bodies this provider speaks; azure speaks OpenAI's."""
         return "openai" if self.api == "azure" else self.api

@@ -142,9 +142,11 @@ class Dispatcher:
         """Writes a request that is whole, then counts its prompt while the provider thinks."""
         plane = self._plane
         ask = exchange.ask
-        assert ask is not None
+        assert ask is not None and exchange.target.endpoint is not None
+        operation = exchange.target.endpoint.operation
         body = write(ask, model, plane.pseudonyms(exchange, provider),
-                     stream_usage=provider.stream_usage)
+                     stream_usage=provider.stream_usage,
+                     unstored=provider.keeps_unless_told and operation == "chat")
         connection.begin(attempt, plane.heads.head(exchange, provider, model, len(body)) + body)
         if exchange.prompt is None:
             self._count(exchange, model, len(body))

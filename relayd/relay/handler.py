@@ -13,7 +13,7 @@ from relayd.core.exchange import Phase
 from relayd.relay.authenticate import authenticate, check
 from relayd.relay.exchange import ClientLeft, Exchange
 from relayd.relay.receive import receive, receive_upload, whole
-from relayd.wire.body import read
+from relayd.wire.body import names_twice, read
 from relayd.wire.dialect import Endpoint
 from relayd.wire.multipart import Upload
 
@@ -100,6 +100,8 @@ class Handler:
         exchange.stream = ask.stream
         exchange.dropped = ask.dropped
         self._note_betas(exchange)
+        if plane.routes.find(ask.model) is None and names_twice(raw):
+            raise RelayError("invalid_json")
         return ask.model
 
     def _note_betas(self, exchange: Exchange) -> None:

@@ -1,7 +1,8 @@
 """Connections to one provider: opened, kept, reused and let go; shared by all clients.
 
 Law: no client has a connection of its own (a connection would be a session id): the pool is last
-in, first out, each connection ends after a bounded number of uses and a bounded, jittered idle time.
+in, first out, each connection ends after a bounded number of uses and a bounded, jittered idle
+time.
 """
 
 from __future__ import annotations

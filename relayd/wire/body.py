@@ -15,6 +15,7 @@ Law: nothing of a body gets into an exception, its context, or a repr.
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 import msgspec
@@ -106,11 +107,13 @@ def read(
     return Ask(_model(named), walk.stream, fields, walk)
 
 
-def write(ask: Ask, model: str, names: Pseudonyms, *, stream_usage: bool = True) -> bytes:
+def write(
+    ask: Ask, model: str, names: Pseudonyms, *, stream_usage: bool = True, unstored: bool = False
+) -> bytes:
     """The bytes of one attempt, for the deployment's `model` and the account's pseudonyms there.
 
     `stream_usage` false: the provider does not know `stream_options.include_usage`; it is sent
-    only if the client asked for it.
+    only if the client asked for it. `unstored`: the provider keeps chats unless it is told not to.
     """
     fields = ask.fields
     if "model" in fields:
@@ -121,6 +124,8 @@ def write(ask: Ask, model: str, names: Pseudonyms, *, stream_usage: bool = True)
         fields = _with_stand_ins(ask, names)
     if not stream_usage and not ask.usage_asked and "stream_options" in fields:
         fields = _without_usage(fields)
+    if unstored:
+        fields = {**fields, "store": False}
     try:
         return _encode(fields)
     except UnicodeEncodeError:
@@ -144,6 +149,21 @@ def _parsed(raw: bytes) -> dict[str, object]:
     if len(raw) > 2 * NESTING_MAX and _too_deep(body):
         raise RelayError("invalid_json")
     return body
+
+
+def names_twice(raw: bytes) -> bool:
+    """Whether an object of a valid body names a member twice: RFC 8259 leaves open which counts.
+
+    The last one does here; a caller that then finds no route may tell the client why.
+    """
+    found = False
+
+    def see(pairs: list[tuple[str, object]]) -> None:
+        nonlocal found
+        found = found or len(pairs) != len({name for name, _ in pairs})
+
+    json.loads(raw, object_pairs_hook=see)
+    return found
 
 
 def _too_deep(body: dict[str, object]) -> bool:

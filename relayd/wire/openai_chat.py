@@ -49,7 +49,6 @@ WEB_SEARCH: Final = Shape({
 
 def _finish(fields: dict[str, object], walk: Walk) -> None:
     end_user(fields, walk)
-    fields["store"] = False
     streaming(fields, walk, with_usage=True)
 
 
@@ -91,4 +90,5 @@ TABLE: Final = Table({
     "stream": flag_stream,
     "stream_options": stream_options,
 }, _finish)
-"""`store` is false whatever was asked for: nothing is kept at the provider."""
+"""`store` is dropped; `body.write` forces it to false where a provider keeps answers unless told
+(OpenAI, for new accounts). Elsewhere its absence means the same, and some refuse the field."""

@@ -19,12 +19,15 @@ def ask(operation: str, body: object, **policy: Any) -> Ask:
     return read(BY_OPERATION[operation], raw, BodyPolicy.of(**policy), "gemini-x")
 
 
-def sent(operation: str, body: object, **policy: Any) -> dict[str, Any]:
+def sent(
+    operation: str, body: object, unstored: bool = False, **policy: Any
+) -> dict[str, Any]:
     """What the provider receives for `body`; in written order."""
     names = Pseudonyms(KEY, "acct_1", policy.get("end_user", "absent"),
                        policy.get("cache_key", "hashed"))
     asked = ask(operation, body, **policy)
-    found: dict[str, Any] = json.loads(write(asked, asked.model, names))
+    found: dict[str, Any] = json.loads(write(
+        asked, asked.model, names, unstored=unstored))
     return found
 
 

@@ -20,8 +20,9 @@ def test_every_documented_field_has_a_verdict() -> None:
 
 
 def test_nothing_is_stored() -> None:
-    assert sent("chat", CHAT) == {**CHAT, "store": False}
-    assert sent("chat", {**CHAT, "store": True})["store"] is False
+    assert sent("chat", CHAT) == CHAT
+    assert "store" not in sent("chat", {**CHAT, "store": True})
+    assert sent("chat", {**CHAT, "store": True}, unstored=True)["store"] is False
     assert dropped("chat", {**CHAT, "store": True}) == ("store",)
     assert dropped("chat", {**CHAT, "store": False}) == ()
 
