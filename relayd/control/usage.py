@@ -18,6 +18,7 @@ from relayd.store import rollup as store_rollup
 from relayd.store.db import Database
 from relayd.store.record import CallFilter
 from relayd.store.rollup import Total
+from relayd.store.transaction import BATCH_ROWS
 
 
 async def post(db: Database, records: Sequence[CallRecord]) -> int:
@@ -42,15 +43,18 @@ async def totals(db: Database, wanted: CallFilter) -> list[Total]:
 
 async def calls(db: Database, wanted: CallFilter) -> AsyncIterator[CallRecord]:
     """The wanted calls by start; each page is a transaction of its own, so none lasts long."""
-    last: CallRecord | None = None
-    while True:
-        async with db.reading() as transaction:
-            page = await store_record.page(transaction, wanted, last)
-        if not page:
-            return
-        for record in page:
-            yield record
-        last = page[-1]
+    async with db.reading() as transaction:
+        parts = await store_rollup.narrowed(transaction, wanted)
+    for part in parts:
+        last: CallRecord | None = None
+        while True:
+            async with db.reading() as transaction:
+                page = await store_record.page(transaction, part, last)
+            for record in page:
+                yield record
+            if len(page) < BATCH_ROWS:
+                break
+            last = page[-1]
 
 
 def view(record: CallRecord) -> dict[str, object]:

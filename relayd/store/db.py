@@ -22,7 +22,7 @@ import aiosqlite
 from relayd.store import secret as secrets_file
 from relayd.store.directory import StoreError, prepare, private_file
 from relayd.store.migration import migrate
-from relayd.store.transaction import Transaction, mapped
+from relayd.store.transaction import Transaction, bind_quickly, mapped
 
 FILE_NAME: Final = "relayd.db"
 BUSY_MS: Final = 5000
@@ -138,6 +138,7 @@ async def open_database(directory: Path, *, busy_ms: int = BUSY_MS) -> Database:
     """
     # aiosqlite logs statements with their values at debug level: those must reach no log
     logging.getLogger("aiosqlite").setLevel(logging.WARNING)
+    bind_quickly()
     with mapped():
         prepare(directory)
         # in this order: a process that makes a store makes its secret first

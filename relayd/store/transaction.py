@@ -20,6 +20,9 @@ BATCH_ROWS: Final = 1000
 Row = tuple[Any, ...]
 Values = Sequence[Any]
 
+# its `get` is None's adapter: None for None, without a Python frame
+_NOTHING: Final[dict[None, None]] = {}
+
 _CODES: Final = {
     sqlite3.SQLITE_BUSY: "store_busy",
     sqlite3.SQLITE_LOCKED: "store_busy",
@@ -29,6 +32,17 @@ _CODES: Final = {
     sqlite3.SQLITE_CORRUPT: "store_damaged",
     sqlite3.SQLITE_NOTADB: "store_damaged",
 }
+
+
+def bind_quickly() -> None:
+    """Spare sqlite3 a search for how to store None and bool, in this whole process.
+
+    They are stored as ever. But sqlite3 looks for an adapter whenever a value is not exactly an
+    int, float, str or bytearray, by two attributes that None and bool lack: 275 ns, where an int
+    takes 14. One that is registered it finds at once.
+    """
+    sqlite3.register_adapter(type(None), _NOTHING.get)
+    sqlite3.register_adapter(bool, int)
 
 
 @contextmanager

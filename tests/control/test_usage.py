@@ -6,6 +6,7 @@ import pytest
 
 from relayd.control import usage
 from relayd.control.ledger import verify
+from relayd.core.timestamp import HOUR_MS
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
 from relayd.store.record import CallFilter
@@ -28,6 +29,19 @@ async def test_posting_twice_counts_once(db: Database) -> None:
     assert total.sums.calls == 1500 and total.sums.input_tokens == 150_000
     assert [record async for record in usage.calls(db, CallFilter())] == records
     assert await verify(db) == []
+
+
+async def test_calls_of_one_account_come_by_start_across_hours_and_pages(db: Database) -> None:
+    records = [
+        call_record(started_at_ms=START_MS + n * HOUR_MS // 900, account="ab"[n % 3 == 0])
+        for n in range(3600)
+    ]
+    await usage.post(db, records)
+    mine = [record for record in records if record.account == "a"]
+    assert [record async for record in usage.calls(db, CallFilter("a"))] == mine
+    since_ms, until_ms = START_MS + HOUR_MS // 2, START_MS + 2 * HOUR_MS + 12345
+    assert [record async for record in usage.calls(db, CallFilter("a", since_ms, until_ms))] == [
+        record for record in mine if since_ms <= record.started_at_ms < until_ms]
 
 
 async def test_a_batch_with_nonsense_leaves_nothing(db: Database) -> None:

@@ -16,6 +16,14 @@ def test_one_record_is_its_own_sum() -> None:
     assert rollups([record]) == {key: Sums(1, 100, 20, 50, 3, 7, 2, 1, 5)}
 
 
+def test_no_name_and_an_empty_one_count_under_one_key() -> None:
+    records = [call_record(model=model, provider=provider, started_at_ms=START_MS)
+               for model in (None, "") for provider in (None, "")]
+    key = RollupKey(START_MS, "acct_1", "key_1", "", "", "USD")
+    assert rollups(records) == {key: Sums(4, 400, 80, 200, 12, 28, 8, 4, 0)}
+    assert rollups([]) == {}
+
+
 def test_the_sums_are_every_field_after_the_count() -> None:
     assert Sums._fields == ("calls", *SUM_FIELDS)
 

@@ -166,7 +166,7 @@ async def test_the_wal_stays_bounded(db: Database, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(flush_module, "BATCH_RECORDS", 5000)
     wal = db.directory / f"{FILE_NAME}-wal"
     sizes = []
-    for _ in range(8):
+    for _ in range(12):
         meter.records = [call_record() for _ in range(5000)]
         assert await flush.flush()
         sizes.append(wal.stat().st_size)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -54,10 +56,48 @@ async def test_posting_twice_changes_nothing(db: Database) -> None:
     assert await everything(db) == [first, second]
 
 
+@pytest.mark.parametrize("size", [1, 99, 100, 101, 1234])
+@pytest.mark.parametrize("known", [[0], [-1], [0, -1], range(0, 1234, 2)])
+async def test_known_ones_among_many_are_left_out(
+    db: Database, size: int, known: Sequence[int]
+) -> None:
+    records = [call_record() for _ in range(size)]
+    before = list({records[n].id: records[n] for n in known if n < size}.values())
+    async with db.writing() as transaction:
+        assert await store_record.insert(transaction, before) == before
+        fresh = [record for record in records if record not in before]
+        changed = [msgspec.structs.replace(record, amount_nano=77) for record in before]
+        assert await store_record.insert(transaction, [*changed, *records]) == fresh
+    assert await everything(db) == sorted(records, key=lambda record: record.started_at_ms)
+
+
+async def test_what_the_transaction_did_before_stays_when_some_are_known(db: Database) -> None:
+    record = call_record()
+    async with db.writing() as transaction:
+        await transaction.run("INSERT INTO meta (name, value) VALUES ('before', '')")
+        await store_record.insert(transaction, [record, record])
+        assert await store_record.insert(transaction, [record]) == []
+    async with db.reading() as transaction:
+        assert await transaction.row("SELECT value FROM meta WHERE name = 'before'") == ("",)
+    assert await everything(db) == [record]
+
+
+async def test_pages_are_read_in_their_order_without_sorting(db: Database) -> None:
+    """So that a page costs its own rows, wherever it lies; and no index is kept for it."""
+    async with db.reading() as transaction:
+        for wanted in (CallFilter(), CallFilter("acct_1", START_MS, START_MS + 9)):
+            sql, values = wanted.conditions()
+            plan = await transaction.rows(
+                f"EXPLAIN QUERY PLAN SELECT * FROM call_records WHERE {sql}"
+                " AND (started_at_ms, id) > (?, ?) ORDER BY started_at_ms, id",
+                [*values, START_MS, "id"])
+            assert [row[3].split(" USING ")[1].split(" (")[0] for row in plan] == ["PRIMARY KEY"]
+
+
 async def test_pages_follow_each_other_without_gap_or_repeat(db: Database) -> None:
     records = [call_record(started_at_ms=START_MS + n // 7) for n in range(2 * BATCH_ROWS + 1)]
     async with db.writing() as transaction:
-        await store_record.insert(transaction, reversed(records))
+        await store_record.insert(transaction, records[::-1])
     assert await everything(db) == records
 
 

@@ -68,6 +68,24 @@ async def test_whole_hours_come_from_the_rollups_alone(db: Database) -> None:
     assert [total.sums.calls for total in found] == [1]
 
 
+async def test_an_accounts_calls_are_narrowed_to_its_hours(db: Database) -> None:
+    hours = [START_MS + n * HOUR_MS for n in range(4)]
+    await post(db, [call_record(started_at_ms=hours[n] + 5, account=who, model=model)
+                    for n, who, model in [(0, "a", "m"), (0, "a", "n"), (1, "b", "m"),
+                                          (2, "a", "m"), (3, "a", "m")]])
+    async with db.reading() as transaction:
+        for wanted, expected in [
+            (CallFilter(), [CallFilter()]),
+            (CallFilter("nobody"), []),
+            (CallFilter("b"), [CallFilter("b", hours[1], hours[2])]),
+            (CallFilter("a", hours[0] + 7, hours[2] + 9),
+             [CallFilter("a", hours[0] + 7, hours[1]), CallFilter("a", hours[2], hours[2] + 9)]),
+            (CallFilter("a", hours[3], hours[3] + 1), [CallFilter("a", hours[3], hours[3] + 1)]),
+            (CallFilter("a", hours[3] + 9), [CallFilter("a", hours[3] + 9, hours[3] + HOUR_MS)]),
+        ]:
+            assert await rollup.narrowed(transaction, wanted) == expected
+
+
 @pytest.mark.parametrize("tamper, stored, computed", [
     ("UPDATE rollups SET input_tokens = input_tokens + 1", 101, 100),
     ("DELETE FROM rollups", None, 100),

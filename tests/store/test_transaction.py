@@ -11,7 +11,7 @@ import pytest
 
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
-from relayd.store.transaction import BATCH_ROWS, mapped
+from relayd.store.transaction import BATCH_ROWS, bind_quickly, mapped
 
 NOTE = "INSERT INTO meta (name, value) VALUES (?, ?)"
 
@@ -71,3 +71,13 @@ def test_errors_of_files(error: OSError, code: str) -> None:
     with pytest.raises(StoreError) as caught, mapped():
         raise error
     assert caught.value.code == code
+
+
+def test_none_and_bool_are_stored_as_ever_only_faster() -> None:
+    bind_quickly()
+    connection = sqlite3.connect(":memory:")
+    found = connection.execute("SELECT ?, typeof(?1), ?, typeof(?2), ?", (None, True, False))
+    assert found.fetchone() == (None, "null", 1, "integer", 0)
+    connection.close()
+    registered = {kind for kind, _ in sqlite3.adapters}
+    assert {type(None), bool} <= registered
