@@ -24,7 +24,7 @@ PLANS_MAX: Final = 512
 DROPPED_MAX: Final = 24
 """Names in one report of what was dropped; more are told as `more`."""
 
-_NAME: Final = re.compile(r"[A-Za-z0-9_$.\[\]:-]{1,64}")
+_NAME: Final = re.compile(r"[A-Za-z0-9_$.\[\]:=/-]{1,64}")
 
 
 class Gone:

@@ -14,6 +14,7 @@ def test_every_documented_field_has_a_verdict() -> None:
 
 @pytest.mark.parametrize(("form", "stream"), [("sse", True), ("audio", False), (None, False)])
 def test_the_stream_format_says_whether_it_streams(form: str | None, stream: bool) -> None:
-    body = {"model": "tts", "input": "x", "voice": {"id": "v"}, "speed": 1.0, "stream_format": form}
+    body = {"model": "tts", "input": "x", "voice": {"id": "v"}, "speed": 1.0,
+            "stream_format": form}
     assert ask("speech", body).stream is stream
     assert sent("speech", body)["speed"] == 1

@@ -1,0 +1,134 @@
+"""POST /v1/messages and /v1/messages/count_tokens: the verdict of every field and block."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from anthropic.types import beta, message_create_params
+from anthropic.types.beta import message_create_params as beta_params
+
+from relayd.wire.anthropic_messages import user_of
+from tests.wire.asking import annotations, ask, dropped, known, refusal, sent
+
+ASK: dict[str, Any] = {
+    "model": "claude-x", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 9,
+}
+BILLING = {"type": "text", "text": "x-anthropic-billing-header: cc_version=2.1; cc_entrypoint=x;"}
+SESSION = json.dumps({"device_id": "d", "account_uuid": "a", "session_id": "s1"})
+
+
+def test_every_documented_field_has_a_verdict() -> None:
+    params = annotations(
+        message_create_params.MessageCreateParamsNonStreaming,
+        message_create_params.MessageCreateParamsStreaming,
+        beta_params.MessageCreateParamsNonStreaming, beta_params.MessageCreateParamsStreaming)
+    assert params <= known("messages")
+    assert annotations(beta.MessageCountTokensParams) <= known("count_tokens")
+
+
+def test_order_and_stream() -> None:
+    body = {"stream": True, "max_tokens": 9.0, "messages": [{"content": "hi", "role": "user"}],
+            "model": "claude-x", "temperature": 1.0}
+    found = sent("messages", body)
+    assert json.dumps(found) == json.dumps({
+        "model": "claude-x", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 9,
+        "temperature": 1, "stream": True})
+    assert ask("messages", body).stream
+    assert sent("messages", {**ASK, "stream": False}) == ASK
+
+
+@pytest.mark.parametrize(("system", "wanted"), [
+    ([BILLING, {"type": "text", "text": "be kind"}], [{"type": "text", "text": "be kind"}]),
+    ([BILLING], None),
+    ([{"type": "text", "text": "be kind"}, BILLING], "same"),
+    ("be kind", "same"),
+])
+def test_the_billing_block_goes(system: object, wanted: object) -> None:
+    wanted = system if wanted == "same" else wanted
+    assert sent("messages", {**ASK, "system": system}).get("system") == wanted
+
+
+@pytest.mark.parametrize(("more", "name"), [
+    ({"metadata": {"user_id": "bob"}}, "metadata"),
+    ({"diagnostics": {"previous_message_id": "m"}}, "diagnostics"),
+    ({"fallbacks": [{"model": "claude-y"}]}, "fallbacks"),
+    ({"fallback_credit_token": "t"}, "fallback_credit_token"),
+    ({"system": [BILLING]}, "system.billing_header"),
+    ({"tools": [{"type": "web_search_20260318", "name": "web_search",
+                 "user_location": {"type": "approximate", "city": "X"}}]}, "tools.user_location"),
+])
+def test_what_is_dropped_is_named(more: dict[str, Any], name: str) -> None:
+    assert dropped("messages", {**ASK, **more}) == (name,)
+    assert "bob" not in str(sent("messages", {**ASK, **more}))
+
+
+@pytest.mark.parametrize(("more", "param"), [
+    ({"container": "c_1"}, "container"),
+    ({"thread": {"type": "create"}}, "thread"),
+    ({"billing_policy": {"type": "billing_policy", "bill_to": "user_profile"}}, "billing_policy"),
+    ({"user_profile_id": "u"}, "user_profile_id"),
+    ({"workspace_id": "w"}, "workspace_id"),
+    ({"mcp_servers": [{"type": "url", "url": "https://x", "name": "x"}]}, "mcp_servers"),
+    ({"messages": [{"role": "user", "content": [
+        {"type": "image", "source": {"type": "file", "file_id": "f"}}]}]},
+     "messages.content.source.file"),
+    ({"messages": [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t",
+     "content": [{"type": "document", "source": {"type": "file", "file_id": "f"}}]}]}]},
+     "messages.content.source.file"),
+    ({"messages": [{"role": "user", "content": [{"type": "container_upload", "file_id": "f"}]}]},
+     "messages.content.container_upload"),
+])
+def test_refusals(more: dict[str, Any], param: str) -> None:
+    assert refusal("messages", {**ASK, **more}) == ("refused_field", param)
+
+
+@pytest.mark.parametrize("more", [
+    {"billing_policy": {"type": "billing_policy", "bill_to": "self"}}, {"mcp_servers": []},
+    {"container": None}, {"service_tier": "auto"}, {"speed": "fast"}, {"inference_geo": "eu"},
+    {"context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}},
+    {"output_config": {"effort": "high"}}, {"thinking": {"type": "adaptive"}},
+])
+def test_what_passes(more: dict[str, Any]) -> None:
+    assert refusal("messages", {**ASK, **more}) is None
+    assert dropped("messages", {**ASK, **more}) == ()
+
+
+def test_remote_mcp_is_the_operators_choice() -> None:
+    servers = [{"name": "x", "type": "url", "url": "https://x", "authorization_token": "t"}]
+    assert sent("messages", {**ASK, "mcp_servers": servers}, remote_mcp="on")[
+        "mcp_servers"] == servers
+
+
+def test_a_pseudonym_stands_for_the_end_user() -> None:
+    body = {**ASK, "metadata": {"user_id": SESSION, "other": "x"}}
+    found = sent("messages", body, end_user="account")["metadata"]
+    assert list(found) == ["user_id"] and len(found["user_id"]) == 26
+    assert sent("messages", ASK, end_user="account")["metadata"] == found
+    later = {**ASK, "metadata": {"user_id": SESSION.replace("s1", "s2")}}
+    one, two = (sent("messages", b, end_user="enduser")["metadata"] for b in (body, later))
+    assert one == two != found
+
+
+@pytest.mark.parametrize(("told", "lasting"), [
+    (SESSION, "d|a"), ("bob", "bob"), ("{", "{"), ("[1]", "[1]"), ('{"\\ud83d"', '{"\\ud83d"'),
+    ("{\ud83d", "{\ud83d"),
+])
+def test_the_lasting_part_of_a_user_id(told: str, lasting: str) -> None:
+    assert user_of(told) == lasting
+
+
+def test_tool_input_keeps_its_order_and_blocks_do_not() -> None:
+    block = {"name": "f", "input": {"z": 1.0, "a": {"y": 1, "b": 2}}, "id": "t",
+             "type": "tool_use"}
+    body = {**ASK, "messages": [{"content": [block], "role": "assistant"}]}
+    found = sent("messages", body)["messages"][0]["content"][0]
+    assert json.dumps(found) == json.dumps({
+        "type": "tool_use", "id": "t", "name": "f", "input": {"z": 1.0, "a": {"y": 1, "b": 2}}})
+
+
+def test_a_count_takes_the_prompt_alone() -> None:
+    assert sent("count_tokens", {**ASK, "metadata": {"user_id": "bob"}, "stream": True}) == {
+        "model": "claude-x", "messages": ASK["messages"]}
+    assert not ask("count_tokens", {**ASK, "stream": True}).stream

@@ -1,0 +1,149 @@
+"""The parts that field tables are made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from relayd.core.errors import RelayError
+from relayd.wire import fields
+from relayd.wire.fields import (
+    GONE, PLANS_MAX, BodyPolicy, Shape, Table, Walk, by_name, drop, filled, items, kinds, members,
+    number, printable, refuse, remote, silent, snake,
+)
+
+
+def walk(**policy: Any) -> Walk:
+    return Walk(BodyPolicy.of(**policy))
+
+
+SAYS_NOTHING = [None, False, "", [], {}]
+
+
+@pytest.mark.parametrize("value", SAYS_NOTHING)
+def test_fields_that_say_nothing_are_neither_named_nor_refused(value: object) -> None:
+    state = walk()
+    assert drop("x")(value, state) is refuse("x")(value, state) is silent(value, state) is GONE
+    assert state.dropped == set()
+
+
+@pytest.mark.parametrize("value", [True, "a", 1, [0], {"a": None}])
+def test_fields_that_say_something(value: object) -> None:
+    state = walk()
+    assert drop("x.y")(value, state) is GONE and state.dropped == {"x.y"}
+    with pytest.raises(RelayError) as caught:
+        refuse("x.y")(value, state)
+    assert (caught.value.code, caught.value.param) == ("refused_field", "x.y")
+
+
+def test_remote_is_a_policy() -> None:
+    act = remote("x", by_name)
+    assert act({"b": 1}, walk(remote_mcp="on")) == {"b": 1}
+    with pytest.raises(RelayError):
+        act({"b": 1}, walk())
+
+
+@pytest.mark.parametrize(("value", "wanted"), [
+    (1.0, 1), (0.5, 0.5), (3, 3), (-2.0, -2), (1e300, 1e300), ("1.0", "1.0"), (True, True),
+    (float(1 << 60), float(1 << 60)),
+])
+def test_numbers(value: object, wanted: object) -> None:
+    found = number(value, walk())
+    assert found == wanted and type(found) is type(wanted)
+
+
+@pytest.mark.parametrize(("name", "shown"), [
+    ("top_k", "top_k"), ("a.b[0]", "a.b[0]"), ("$x", "$x"), ("", "unnamed"), ("a b", "unnamed"),
+    ("x\r\nset-cookie: y", "unnamed"), ("x" * 65, "unnamed"), ("naïve", "unnamed"),
+    ("a,b", "unnamed"),
+])
+def test_names_are_safe_to_show(name: str, shown: str) -> None:
+    assert printable(name) == shown
+
+
+def test_the_report_is_bounded() -> None:
+    state = walk()
+    for index in range(200):
+        state.drop(f"field{index}")
+    assert len(state.dropped) == fields.DROPPED_MAX + 1 and "more" in state.dropped
+
+
+@pytest.mark.parametrize(("name", "other"), [
+    ("maxOutputTokens", "max_output_tokens"), ("topP", "top_p"), ("role", "role"),
+])
+def test_the_other_spelling(name: str, other: str) -> None:
+    assert snake(name) == other
+
+
+def test_a_shape_orders_acts_and_takes_out() -> None:
+    shape = Shape({"b": None, "a": drop("a"), "list": items(Shape({"y": None, "x": number}).put)})
+    state = walk()
+    value = {"z": {"d": 1, "c": 2}, "list": [{"x": 1.0, "y": 2}, "text"], "a": 1, "b": 0}
+    found = shape.put(value, state)
+    assert repr(found) == (
+        "{'b': 0, 'list': [{'y': 2, 'x': 1}, 'text'], 'z': {'c': 2, 'd': 1}}")
+    assert state.dropped == {"a"}
+    assert shape.put("text", state) == "text"
+
+
+def test_two_spellings_are_one_name() -> None:
+    shape = Shape({"topP": number, "topK": None}, snake_too=True)
+    assert repr(shape.put({"top_k": 1, "top_p": 1.0}, walk())) == "{'topP': 1, 'topK': 1}"
+    assert shape.put({"top_p": 2, "topP": 1}, walk()) == {"topP": 1}
+
+
+def test_elements_may_go() -> None:
+    act = items(kinds("type", {"gone": silent}, by_name))
+    assert act([{"type": "gone"}, {"type": "x"}, 1], walk()) == [{"type": "x"}, 1]
+    assert act({"type": "x"}, walk()) == {"type": "x"}
+    assert act("text", walk()) == "text"
+    assert kinds("type", {}, silent)([], walk()) == []
+    assert kinds("type", {}, by_name)({"type": ["odd"]}, walk()) == {"type": ["odd"]}
+
+
+def test_members_keep_their_order() -> None:
+    act = members(by_name)
+    assert repr(act({"z": {"b": 1, "a": 2}, "a": True}, walk())) == (
+        "{'z': {'a': 2, 'b': 1}, 'a': True}")
+    assert act([1], walk()) == [1]
+
+
+def test_what_is_empty_afterwards_goes() -> None:
+    act = filled(Shape({"a": drop("a")}).put)
+    assert act({"a": 1}, walk()) is GONE
+    assert act({"b": 1}, walk()) == {"b": 1}
+
+
+def test_remembered_orders_are_bounded_and_hold_known_names_alone() -> None:
+    names = [f"n{index}" for index in range(12)]
+    shape, table = Shape(dict.fromkeys(names)), Table(dict.fromkeys(names))
+    for index in range(PLANS_MAX * 2):
+        keys = [name for bit, name in enumerate(names) if index >> bit & 1]
+        shape.put(dict.fromkeys(keys, 1), walk())
+        table.read(dict.fromkeys(keys, 1), walk())
+    shape.put({"a secret": 1}, walk())
+    table.read({"a secret": 1}, walk())
+    for plans in (shape._plans, table._plans):
+        assert 0 < len(plans) <= PLANS_MAX
+        assert all("a secret" not in keys for keys in plans)
+
+
+TABLE = Table({"b": None, "a": number})
+
+
+def test_null_is_absent_in_a_body() -> None:
+    assert TABLE.read({"a": None, "b": 1, "x": None}, walk(unknown_fields="refuse")) == {"b": 1}
+
+
+def test_unknown_fields() -> None:
+    body = {"z": {"d": 1, "c": 2}, "y": 1, "a": 1.0}
+    state = walk()
+    assert TABLE.read(dict(body), state) == {"a": 1}
+    assert state.dropped == {"y", "z"}
+    passed = TABLE.read(dict(body), walk(unknown_fields="pass"))
+    assert repr(passed) == "{'a': 1, 'y': 1, 'z': {'c': 2, 'd': 1}}"
+    assert TABLE.read(dict(body), walk(pass_fields=frozenset({"y"}))) == {"a": 1, "y": 1}
+    with pytest.raises(RelayError) as caught:
+        TABLE.read(dict(body), walk(unknown_fields="refuse"))
+    assert (caught.value.code, caught.value.param) == ("unknown_field", "y")

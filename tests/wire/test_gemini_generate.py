@@ -1,0 +1,122 @@
+"""Gemini's five endpoints: the verdict of every field, in both spellings."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.wire.asking import ask, dropped, refusal, sent
+
+ASK: dict[str, Any] = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
+
+
+def part(**member: object) -> dict[str, Any]:
+    return {"contents": [{"role": "user", "parts": [member]}]}
+
+
+def test_nothing_is_stored_and_the_model_is_the_paths() -> None:
+    assert sent("generate", {**ASK, "model": "models/other"}) == {**ASK, "store": False}
+    assert ask("generate", ASK).model == "gemini-x"
+    assert not ask("generate", ASK).stream
+    assert ask("stream_generate", ASK).stream
+
+
+def test_both_spellings_are_one() -> None:
+    camel = {**ASK, "systemInstruction": {"parts": [{"text": "s"}]},
+             "generationConfig": {"maxOutputTokens": 5, "topP": 1}}
+    snaky = {"system_instruction": {"parts": [{"text": "s"}]},
+             "generation_config": {"top_p": 1.0, "max_output_tokens": 5}, **ASK}
+    assert json.dumps(sent("generate", camel)) == json.dumps(sent("generate", snaky))
+    assert dropped("generate", snaky) == ()
+
+
+def test_of_two_spellings_the_tables_own_counts() -> None:
+    body = part(file_data={"file_uri": "gs://b/x"}, fileData={"fileUri": "https://youtu.be/x"})
+    assert sent("generate", body)["contents"][0]["parts"] == [
+        {"fileData": {"fileUri": "https://youtu.be/x"}}]
+
+
+@pytest.mark.parametrize("more", [
+    {"generationConfig": {}}, {"safetySettings": []}, {"tools": []}, {"toolConfig": {}},
+    {"labels": {}}, {"cachedContent": ""}, {"cachedContent": None},
+    {"toolConfig": {"retrievalConfig": {"latLng": {"latitude": 1.5}, "languageCode": "de"}}},
+])
+def test_what_says_nothing_is_absent(more: dict[str, Any]) -> None:
+    assert sent("generate", {**ASK, **more}) == {**ASK, "store": False}
+
+
+@pytest.mark.parametrize(("more", "names"), [
+    ({"labels": {"team": "x"}}, ("labels",)),
+    ({"store": True}, ("store",)),
+    ({"tool_config": {"retrieval_config": {"lat_lng": {"latitude": 1.5}}}},
+     ("toolConfig.retrievalConfig.latLng",)),
+    ({"tools": [{"googleMaps": {"authConfig": {"apiKey": "k"}}}]},
+     ("tools.googleMaps.authConfig",)),
+    ({"userId": "x"}, ("userId",)),
+])
+def test_what_is_dropped_is_named(more: dict[str, Any], names: tuple[str, ...]) -> None:
+    assert dropped("generate", {**ASK, **more}) == names
+
+
+@pytest.mark.parametrize(("body", "param"), [
+    ({**ASK, "cachedContent": "cachedContents/x"}, "cachedContent"),
+    ({**ASK, "cached_content": "cachedContents/x"}, "cachedContent"),
+    ({**ASK, "continuationToken": "x"}, "continuationToken"),
+    ({**ASK, "modelArmorConfig": {"a": 1}}, "modelArmorConfig"),
+    ({**ASK, "tools": [{"fileSearch": {"fileSearchStoreNames": ["x"]}}]}, "tools.fileSearch"),
+    ({**ASK, "tools": [{"mcp_servers": [{"name": "x"}]}]}, "tools.mcpServers"),
+    (part(fileData={"fileUri": "gs://bucket/x"}), "contents.parts.fileData.fileUri"),
+    (part(file_data={"file_uri": "files/abc"}), "contents.parts.fileData.fileUri"),
+    (part(fileData={"fileUri": "https://generativelanguage.googleapis.com/v1beta/files/a"}),
+     "contents.parts.fileData.fileUri"),
+    (part(functionResponse={"name": "f", "parts": [{"fileData": {"fileUri": "gs://x"}}]}),
+     "contents.parts.fileData.fileUri"),
+])
+def test_refusals(body: dict[str, Any], param: str) -> None:
+    assert refusal("generate", body) == ("refused_field", param)
+    inner = {"generateContentRequest": {"model": "models/gemini-x", **body}}
+    assert refusal("count", inner) == ("refused_field", param)
+
+
+def test_public_files_pass() -> None:
+    body = part(fileData={"fileUri": "https://www.youtube.com/watch?v=x", "mimeType": "video/mp4"})
+    assert refusal("generate", body) is None
+
+
+def test_arguments_keep_their_order() -> None:
+    call = {"args": {"z": 1, "a": {"y": 1, "b": 2}}, "name": "f"}
+    found = sent("generate", part(functionCall=call))["contents"][0]["parts"][0]
+    assert json.dumps(found) == json.dumps({
+        "functionCall": {"name": "f", "args": {"z": 1, "a": {"y": 1, "b": 2}}}})
+
+
+def test_declarations_are_ordered() -> None:
+    tool = {"function_declarations": [{
+        "parameters": {"properties": {"b": {"type": "STRING"}, "a": {}}, "type": "OBJECT"},
+        "name": "f"}]}
+    found = sent("generate", {**ASK, "tools": [tool]})["tools"]
+    assert json.dumps(found) == json.dumps([{"functionDeclarations": [{
+        "name": "f",
+        "parameters": {"type": "OBJECT", "properties": {"b": {"type": "STRING"}, "a": {}}}}]}])
+
+
+def test_counts() -> None:
+    inner = {"generateContentRequest": {"contents": ASK["contents"], "model": "models/mine",
+                                        "labels": {"a": "b"}}}
+    assert sent("count", inner) == {
+        "generateContentRequest": {"contents": ASK["contents"], "model": "models/gemini-x"}}
+    assert dropped("count", inner) == ("labels",)
+    assert sent("count", ASK) == ASK
+    assert refusal("count", {"generateContentRequest": "x"}) == ("invalid_field", None)
+
+
+def test_embeddings() -> None:
+    content = {"parts": [{"text": "hi"}]}
+    one = {"outputDimensionality": 8.0, "content": content, "model": "models/x",
+           "task_type": "RETRIEVAL_QUERY"}
+    assert json.dumps(sent("embed", one)) == json.dumps(
+        {"content": content, "taskType": "RETRIEVAL_QUERY", "outputDimensionality": 8})
+    assert sent("batch_embed", {"requests": [{"content": content, "model": "models/x"}]}) == {
+        "requests": [{"model": "models/gemini-x", "content": content}]}
