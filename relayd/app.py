@@ -77,6 +77,17 @@ class App:
         """(host, port) of the ops listener."""
         return self._ops.address
 
+    @property
+    def db(self) -> Database:
+        """The open store."""
+        assert self._db is not None
+        return self._db
+
+    async def refresh(self) -> None:
+        """Takes changes of accounts and keys at once, where the watch would within a second."""
+        assert self._watch is not None
+        await self._watch.look()
+
     async def start(self) -> None:
         """Opens the store and the listeners; raises what keeps them from opening."""
         db = self._db = await open_database(Path(self.config.store.path))

@@ -1,14 +1,39 @@
-"""The commands that run a relay: `serve`."""
+"""The commands that run a relay: `serve` and `demo`."""
 
 from __future__ import annotations
 
 import argparse
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
+import orjson
+
 from relayd import daemon
-from relayd.cli_command import FAULT, Command, CommandError
+from relayd.app import App
+from relayd.cli_command import FAULT, Command, CommandError, option
+from relayd.cli_output import raw, text
+from relayd.control import account, key
+from relayd.control.key import KeyWish
+from relayd.core.errors import RelayError
+from relayd.demo.app import DemoUpstream
+from relayd.demo.quickstart import Demo, quickstart
+from relayd.demo.setup import demo_config, prepare_directory, write_config
 from relayd.ops import configfile
+from relayd.ops.clock import unix_ms
+from relayd.ops.logging import Logger
+from relayd.store.db import Database
 from relayd.store.directory import StoreError
+
+DATA_DIRECTORY: Final = "relayd-data"
+DEMO_EMAIL: Final = "demo@example.org"
+DEMO_KEY: Final = "demo"
+DEMO_PORT: Final = 8080
+OPS_PORT: Final = 9464
 
 
 def _serve(arguments: argparse.Namespace) -> int:
@@ -16,16 +41,83 @@ def _serve(arguments: argparse.Namespace) -> int:
     config = reading.config
     if config is None:
         raise configfile.ConfigError(reading.faults)
+    for warning in reading.warnings:
+        Logger(config.log_level).warning("config_warning", finding=warning)
+    return _run(daemon.configured(config), config.log_level, config.store.path)
+
+
+def _run(running: daemon.Running, log_level: str, store: str) -> int:
     try:
-        return daemon.run(config, warnings=reading.warnings)
+        return daemon.run(running, log_level)
     except StoreError as error:
-        raise CommandError(f"store {config.store.path}: {error.kind.message}", FAULT) from None
+        raise CommandError(f"store {store}: {error.kind.message}", FAULT) from None
     except OSError as error:
         raise CommandError(f"a listener cannot be opened: {error.strerror}", FAULT) from None
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    folder = Path(DATA_DIRECTORY)
+    # an explicit port is somebody's wish; with port 0 nobody minds where the ops listener is
+    ops_port = OPS_PORT if arguments.port else 0
+
+    @asynccontextmanager
+    async def running(logger: Logger) -> AsyncIterator[App]:
+        upstream = DemoUpstream()
+        await upstream.start()
+        prepare_directory(folder)
+        config = demo_config(folder, arguments.port, ops_port, upstream.port)
+        app = App(config, logger=logger)
+        try:
+            try:
+                await app.start()
+            except OSError:
+                if not ops_port:
+                    raise
+                await app.stop()
+                app = App(replace(config, ops_listen="127.0.0.1:0"), logger=logger)
+                await app.start()
+            await _tell(app, folder, upstream.port, arguments.json)
+            yield app
+        finally:
+            await app.stop()
+            await upstream.stop()
+
+    return _run(running, "warning", str(folder))
+
+
+async def _tell(app: App, folder: Path, upstream_port: int, as_json: bool) -> None:
+    """Makes the demo's account and a fresh key, and prints how to use them."""
+    secret = await _demo_key(app.db)
+    await app.refresh()
+    port, ops_port = app.address[1], app.ops_address[1]
+    path = write_config(folder, port, ops_port, upstream_port)
+    demo = Demo(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{ops_port}", str(path), secret)
+    if as_json:
+        raw(orjson.dumps(demo.view(os.getpid()), option=orjson.OPT_APPEND_NEWLINE))
+    else:
+        text(quickstart(demo))
+    sys.stdout.flush()
+
+
+async def _demo_key(db: Database) -> str:
+    """A key is shown once, so each start makes one and revokes that of the last."""
+    try:
+        await account.create(db, DEMO_EMAIL, "Demo", unix_ms())
+    except RelayError:
+        await account.find(db, DEMO_EMAIL)
+    for old in await key.listing(db, DEMO_EMAIL):
+        if old.name == DEMO_KEY:
+            await key.revoke(db, old.id)
+    return (await key.create(db, DEMO_EMAIL, KeyWish(name=DEMO_KEY), unix_ms())).text
 
 
 COMMANDS: Final = (
     Command("serve", "Run the relay in the foreground, as systemd does.", _serve,
             epilog="SIGTERM drains: running calls finish, every record is stored. A second one "
                    "ends at once."),
+    Command("demo", "Run a relay with a built-in demo provider, an account and a key.", _demo,
+            (option("--port", type=int, default=DEMO_PORT, metavar="P",
+                    help=f"of the relay (default: {DEMO_PORT}; 0: any)"),),
+            prints_data=True,
+            epilog=f"Keeps its store under ./{DATA_DIRECTORY}. No network, no provider key."),
 )
