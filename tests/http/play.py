@@ -39,13 +39,15 @@ Play = Callable[[Lane, Case], Awaitable[list[str]]]
 
 
 @asynccontextmanager
-async def lanes(directory: Path, count: int) -> AsyncIterator[list[Lane]]:
+async def lanes(
+    directory: Path, count: int, *, patterns: tuple[str, ...] = ("*-model",)
+) -> AsyncIterator[list[Lane]]:
     """So many relays, that share nothing but the tokenizer's files."""
     encodings = Encodings()
     async with AsyncExitStack() as stack:
         yield [
             await stack.enter_async_context(
-                Lane(directory / f"lane{number}", encodings=encodings, patterns=("*-model",)))
+                Lane(directory / f"lane{number}", encodings=encodings, patterns=patterns))
             for number in range(count)
         ]
 
