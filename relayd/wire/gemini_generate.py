@@ -91,7 +91,7 @@ _TOOL_CONFIG: Final = _shape(
     includeServerSideToolInvocations=None,
 ).put
 
-_GENERATION: Final = _shape(
+GENERATION: Final[dict[str, Verdict]] = dict(
     candidateCount=number, maxOutputTokens=number, temperature=number, topP=number, topK=number,
     seed=number, presencePenalty=number, frequencyPenalty=number, stopSequences=None,
     responseLogprobs=None, logprobs=number, responseMimeType=None, responseSchema=schema,
@@ -101,7 +101,8 @@ _GENERATION: Final = _shape(
     enableEnhancedCivicAnswers=None, audioTimestamp=None, enableAffectiveDialog=None,
     translationConfig=by_name, audioTranscriptionConfig=by_name, routingConfig=by_name,
     modelSelectionConfig=by_name, modelConfig=by_name,
-).put
+)
+"""The members of `generationConfig`."""
 
 
 _GENERATE: Final[dict[str, Verdict]] = {
@@ -110,7 +111,7 @@ _GENERATE: Final[dict[str, Verdict]] = {
     "tools": filled(items(_TOOL)),
     "toolConfig": filled(_TOOL_CONFIG),
     "safetySettings": filled(items(_shape(category=None, method=None, threshold=None).put)),
-    "generationConfig": filled(_GENERATION),
+    "generationConfig": filled(_shape(**GENERATION).put),
     "serviceTier": None,
     "model": silent,
     "labels": drop("labels"),

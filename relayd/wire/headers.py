@@ -60,6 +60,8 @@ PRODUCT_BETAS: Final = frozenset({
 })
 """Betas that name a product: the operator decides (`[privacy] product_betas`)."""
 
+_ALL_BETAS: Final = ANTHROPIC_BETAS | PRODUCT_BETAS
+
 OPENAI_BETAS: Final = frozenset({"responses=experimental"})
 """Nothing that is served over HTTP needs one; `assistants=v2` belongs to refused endpoints."""
 
@@ -105,7 +107,7 @@ def client_fields(
     value = fields.get(b"anthropic-beta", b"")
     if not value and not query and version == VERSION_DEFAULT:
         return NO_FIELDS
-    known = ANTHROPIC_BETAS | PRODUCT_BETAS if product_betas == "pass" else ANTHROPIC_BETAS
+    known = _ALL_BETAS if product_betas == "pass" else ANTHROPIC_BETAS
     passed, dropped = _betas(value, known, "anthropic-beta")
     if version not in ANTHROPIC_VERSIONS:
         version = VERSION_DEFAULT

@@ -6,14 +6,25 @@ import json
 from typing import Any
 
 import pytest
+from google.genai import types
 
-from tests.wire.asking import ask, dropped, refusal, sent
+from relayd.wire.gemini_generate import GENERATION
+from tests.wire.asking import ask, dropped, known, refusal, sent
 
 ASK: dict[str, Any] = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
 
 
 def part(**member: object) -> dict[str, Any]:
     return {"contents": [{"role": "user", "parts": [member]}]}
+
+
+IN_THE_SDK_ALONE = {"httpOptions", "shouldReturnHttpResponse", "automaticFunctionCalling"}
+
+
+def test_every_documented_field_has_a_verdict() -> None:
+    config = {**types.GenerateContentConfig.model_fields, **types.GenerationConfig.model_fields}
+    names = {field.alias or name for name, field in config.items()}
+    assert names - IN_THE_SDK_ALONE <= known("generate") | set(GENERATION)
 
 
 def test_nothing_is_stored_and_the_model_is_the_paths() -> None:
