@@ -65,18 +65,21 @@ class Tap:
 class EventTap(Tap):
     """An event stream that is passed on whole."""
 
-    __slots__ = ("_shape", "_found", "_reader", "_read")
+    __slots__ = ("_shape", "_found", "_reader", "_read", "_dull")
 
     def __init__(self, shape: ReplyShape, found: Findings, event_bytes_max: int) -> None:
         super().__init__()
         self._shape = shape
         self._read = shape.read
+        self._dull = shape.dull if found.add is None else ()
         self._found = found
         self._reader = EventReader(event_bytes_max)
         self.at_boundary = True
 
     def feed(self, data: bytes) -> bytes:
         """Reads the events that end in these bytes."""
+        if self._dull and self.at_boundary and self._is_dull(data):
+            return data
         reader = self._reader
         text = reader.feed_single(data)
         if text is not None:
@@ -87,6 +90,12 @@ class EventTap(Tap):
             self._event(event)
         self.at_boundary = reader.at_boundary
         return data
+
+    def _is_dull(self, data: bytes) -> bool:
+        """Whether this is one whole event, of two lines, that holds text alone."""
+        if not data.startswith(self._dull) or not data.endswith(_LINE_FEED):
+            return False
+        return data.find(_LINE_FEED, data.find(_LINE_FEED) + 1) == len(data) - 2
 
     def _event(self, event: Event) -> bool:
         """Reads one event. True where it does nothing but report usage."""

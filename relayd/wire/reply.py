@@ -14,7 +14,7 @@ from relayd.wire.reply_chat import read_chat
 from relayd.wire.reply_gemini import read_gemini
 from relayd.wire.reply_media import read_media
 from relayd.wire.reply_messages import read_messages
-from relayd.wire.reply_responses import read_responses
+from relayd.wire.reply_responses import DELTAS, read_responses
 from relayd.wire.replytext import Findings, Read
 from relayd.wire.usage import (
     Normalize,
@@ -30,13 +30,15 @@ class ReplyShape:
     """How the replies of one operation are read.
 
     `large` marks streams whose events carry images or sound and are long for that; `words` marks
-    replies that may come as plain text.
+    replies that may come as plain text. An event that begins with one of `dull` holds text alone:
+    where none is counted it need not be read.
     """
 
     read: Read
     normalize: Normalize
     large: bool = False
     words: bool = False
+    dull: tuple[bytes, ...] = ()
 
     def usage(self, found: Findings) -> Usage | None:
         """The usage that the provider reported, None where it gave none that can be taken."""
@@ -47,7 +49,8 @@ class ReplyShape:
 SHAPES: Final = {
     "chat": ReplyShape(read_chat, openai_usage),
     "completions": ReplyShape(read_chat, openai_usage),
-    "responses": ReplyShape(read_responses, openai_usage),
+    "responses": ReplyShape(read_responses, openai_usage, dull=tuple(
+        b"event: %b\ndata: " % name.encode() for name in DELTAS)),
     "embeddings": ReplyShape(read_media, openai_input_usage),
     "moderations": ReplyShape(read_media, openai_input_usage),
     "rerank": ReplyShape(read_media, openai_input_usage),
@@ -56,7 +59,8 @@ SHAPES: Final = {
     "speech": ReplyShape(read_media, openai_usage, large=True),
     "transcription": ReplyShape(read_media, openai_usage, words=True),
     "translation": ReplyShape(read_media, openai_usage, words=True),
-    "messages": ReplyShape(read_messages, anthropic_usage),
+    "messages": ReplyShape(read_messages, anthropic_usage, dull=(
+        b"event: content_block_delta\ndata: ",)),
     "generate": ReplyShape(read_gemini, gemini_usage),
     "stream_generate": ReplyShape(read_gemini, gemini_usage),
     "embed": ReplyShape(read_gemini, gemini_usage),

@@ -145,18 +145,15 @@ def _call(function: _Function | None, choice: object, tool: object, found: Findi
         found.text(text_of(arguments), ARGUMENTS, choice, tool)
 
 
-def _parts(content: object, index: object, found: Findings) -> None:
+def _parts(content: object, index: object, found: Findings, kind: int = CONTENT) -> None:
     """Mistral: content as a list of parts, of which some hold thinking, a list of parts itself."""
     if not isinstance(content, list):
         return
     for part in content:
         if isinstance(part, dict):
-            found.text(part.get("text"), CONTENT, index)
-            thinking = part.get("thinking")
-            if isinstance(thinking, list):
-                for thought in thinking:
-                    if isinstance(thought, dict):
-                        found.text(thought.get("text"), REASONING, index)
+            found.text(part.get("text"), kind, index)
+            if kind == CONTENT:
+                _parts(part.get("thinking"), index, found, REASONING)
 
 
 def _rare(event: _Lean, found: Findings) -> None:

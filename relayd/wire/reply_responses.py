@@ -21,7 +21,7 @@ from relayd.wire.replytext import (
 )
 
 _LAST: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
-_DELTAS: Final = {
+DELTAS: Final = {
     "response.output_text.delta": CONTENT,
     "response.refusal.delta": CONTENT,
     "response.reasoning_text.delta": REASONING,
@@ -31,6 +31,7 @@ _DELTAS: Final = {
     "response.mcp_call_arguments.delta": ARGUMENTS,
     "response.code_interpreter_call_code.delta": ARGUMENTS,
 }
+"""Events that bring text, and its kind."""
 _PARTS: Final = {"message": CONTENT, "reasoning": REASONING}
 
 
@@ -100,7 +101,7 @@ def _summary(summary: _Summary, found: Findings) -> None:
 
 def _text(event: _Full, found: Findings) -> None:
     if event.delta is not None:
-        kind = _DELTAS.get(event.type)
+        kind = DELTAS.get(event.type)
         if kind is not None:
             part = event.content_index or event.summary_index
             found.text(event.delta, kind, event.output_index, part)

@@ -120,6 +120,19 @@ def test_boundaries() -> None:
     assert not tap(content_type=JSON).at_boundary and not tap(content_type=b"").at_boundary
 
 
+def test_dull_events_are_told_from_what_only_begins_like_them() -> None:
+    delta = b'event: content_block_delta\ndata: {"delta":{"text":"a"}}\n\n'
+    stop = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+    for chunk, ended, boundary in [
+        (delta, False, True), (delta[:-1], False, False), (delta + stop, True, True),
+        (delta[:-2] + b'\ndata: {"type":"message_stop"}\n\n', False, True),
+        (delta[:40] + b"\n", False, False), (delta + stop[:-1], False, False),
+    ]:
+        it = tap("messages")
+        assert it.feed(chunk) is chunk and it.at_boundary is boundary
+        assert it.finish(False).ended is ended
+
+
 # withholding
 
 @pytest.mark.parametrize("ends", [b"\n", b"\r\n", b"\r"])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from relayd.core.usage import Usage
 from relayd.wire.dialect import BY_OPERATION
 from relayd.wire.reply import SHAPES
 from relayd.wire.replytext import Findings
+from tests.fakes.texts import Texts
 
 COUNTING = {"count_tokens", "count"}
 
@@ -35,6 +38,16 @@ def test_usage_by_the_api_of_the_operation(operation: str) -> None:
     shape.read(reply, found)
     usage = shape.usage(found)
     assert usage is not None and (usage.input_tokens, usage.output_tokens) == (7, 3)
+
+
+@pytest.mark.parametrize("operation", SHAPES)
+def test_dull_events_have_names_that_bring_nothing_but_text(operation: str) -> None:
+    for begin in SHAPES[operation].dull:
+        name = begin.removeprefix(b"event: ").removesuffix(b"\ndata: ").decode()
+        event = {"type": name, "delta": {"text": "a"} if operation == "messages" else "a"}
+        found = Findings(Texts())
+        SHAPES[operation].read(json.dumps(event).encode(), found)
+        assert found.text_seen and not found.ended and found.usage is None
 
 
 @pytest.mark.parametrize("operation", ["embeddings", "moderations", "rerank"])

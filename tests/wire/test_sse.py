@@ -82,7 +82,8 @@ def test_an_event_named_error_says_so(stream: bytes) -> None:
 
 ATOMS = st.sampled_from([
     b"data: ", b"data:", b"data", b"event: ", b"event:error", b": c", b"id: 1", b"a",
-    b"\xef\xbb\xbf", b"\n", b"\n", b"\r", b"\r\n", b"\n\n", b"\r\n\r\n", b" ", b'{"x":"y"}', b"\xff\x00",
+    b"\xef\xbb\xbf", b"\n", b"\n", b"\r", b"\r\n", b"\n\n", b"\r\n\r\n", b" ", b'{"x":"y"}',
+    b"\xff\x00",
 ])
 
 
