@@ -1,1 +1,1 @@
-"""Recorded traffic, replayed through the relay."""
+"""Tests."""
