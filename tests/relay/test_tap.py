@@ -1,4 +1,4 @@
-"""Taps: what the client gets, and what is reported. The corpus is in tests/replay/test_corpus.py."""
+"""Taps: what the client gets, and what is reported. The corpus is in tests/wire/test_corpus.py."""
 
 from __future__ import annotations
 

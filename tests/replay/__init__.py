@@ -1,1 +1,1 @@
-"""Tests."""
+"""Recorded traffic, replayed through the relay."""
