@@ -6,8 +6,10 @@ record is its start and its id together: the rows are kept in that order.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from operator import attrgetter
 from typing import Any, Final
@@ -21,20 +23,20 @@ from relayd.store.transaction import BATCH_ROWS, Row, Transaction
 _RENAMED: Final = {"account": "account_id", "key": "key_id"}
 _COLUMNS: Final = tuple(_RENAMED.get(name, name) for name in CallRecord.__struct_fields__)
 _NAMES: Final = ", ".join(_COLUMNS)
-_MARKS: Final = f"({', '.join('?' * len(_COLUMNS))})"
-# rows of one statement: a statement for each row costs a third more, and lets go of the
-# interpreter's lock as often; 29 columns of 100 rows keep below the 32766 values of a statement
+_PLACES: Final = {name: place for place, name in enumerate(CallRecord.__struct_fields__)}
+# Fields of which neighbours often have the same values, by what they depend on.
+_KINDS: Final = tuple(tuple(_PLACES[name] for name in names) for names in (
+    ("account", "key", "app"),
+    ("api", "endpoint"),
+    ("stream",),
+    ("model", "provider", "provider_model", "currency"),
+    ("status", "outcome", "error", "attempts"),
+    ("counted_input_tokens", "counted_output_tokens", "usage_source"),
+))
+# A statement for each row costs more, and lets go of the interpreter's lock as often.
+# 29 columns of 100 rows keep below the 32766 values that a statement may have.
 _ROWS_AT_ONCE: Final = 100
 _IDS_AT_ONCE: Final = 500
-
-
-def _insert_sql(rows: int) -> str:
-    marks = ", ".join([_MARKS] * rows)
-    return f"INSERT INTO call_records ({_NAMES}) VALUES {marks} ON CONFLICT DO NOTHING"
-
-
-_INSERT_ONE: Final = _insert_sql(1)
-_INSERT_MANY: Final = _insert_sql(_ROWS_AT_ONCE)
 _identity: Final = attrgetter("started_at_ms", "id")
 
 
@@ -64,19 +66,49 @@ def _record(row: Row) -> CallRecord:
     return CallRecord(**fields)
 
 
+@lru_cache(maxsize=65)
+def _insert_sql(rows: int, shared: tuple[int, ...]) -> str:
+    """Inserts rows: first the values that all of them share, then row by row the others.
+
+    For 100 rows there are 2 to the power of the kinds, 64, and one for a single row.
+    """
+    others = [place for place in range(len(_COLUMNS)) if place not in shared]
+    names = ", ".join(_COLUMNS[place] for place in (*shared, *others))
+    marks = ", ".join([*(f"?{n}" for n in range(1, len(shared) + 1)), *"?" * len(others)])
+    values = ", ".join([f"({marks})"] * rows)
+    return f"INSERT INTO call_records ({names}) VALUES {values} ON CONFLICT DO NOTHING"
+
+
+def _together(rows: Sequence[Row]) -> tuple[str, Row]:
+    """One statement for all these rows, and its values.
+
+    To hand sqlite3 a text or a None costs more than to store it, so a kind of fields in which all
+    rows are the same is handed over once.
+    """
+    first, count = rows[0], len(rows)
+    columns = list(zip(*rows, strict=True))
+    shared: list[int] = []
+    for kind in _KINDS:
+        if all(columns[place].count(first[place]) == count for place in kind):
+            shared += kind
+    for place in sorted(shared, reverse=True):
+        del columns[place]
+    values = (*(first[place] for place in shared),
+              *chain.from_iterable(zip(*columns, strict=True)))
+    return _insert_sql(count, tuple(shared)), values
+
+
 async def _insert(transaction: Transaction, records: Sequence[CallRecord]) -> int:
     """Insert what is not there yet; returns how many that were."""
     rows = list(map(astuple, records))
-    inserted = 0
     whole = len(rows) - len(rows) % _ROWS_AT_ONCE
-    if whole:
-        inserted += await transaction.many(_INSERT_MANY, [
-            tuple(chain.from_iterable(rows[start:start + _ROWS_AT_ONCE]))
-            for start in range(0, whole, _ROWS_AT_ONCE)
-        ])
+    statements: defaultdict[str, list[Row]] = defaultdict(list)
+    for start in range(0, whole, _ROWS_AT_ONCE):
+        sql, values = _together(rows[start:start + _ROWS_AT_ONCE])
+        statements[sql].append(values)
     if whole < len(rows):
-        inserted += await transaction.many(_INSERT_ONE, rows[whole:])
-    return inserted
+        statements[_insert_sql(1, ())] = rows[whole:]
+    return sum([await transaction.many(sql, values) for sql, values in statements.items()])
 
 
 async def _known(transaction: Transaction, identities: Sequence[tuple[int, str]]) -> set[Row]:

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import astuple
 
 from relayd.core.record import CallRecord
 from relayd.store import record as store_record
@@ -69,6 +70,34 @@ async def test_known_ones_among_many_are_left_out(
         changed = [msgspec.structs.replace(record, amount_nano=77) for record in before]
         assert await store_record.insert(transaction, [*changed, *records]) == fresh
     assert await everything(db) == sorted(records, key=lambda record: record.started_at_ms)
+
+
+@pytest.mark.parametrize("changes", [
+    {"app": "editor"}, {"account": "acct_2", "key": "key_2"}, {"stream": False},
+    {"api": "anthropic", "endpoint": "/v1/messages"}, {"model": None, "provider": None},
+    {"provider_model": "sent"}, {"currency": "EUR"}, {"outcome": "refused", "status": 404},
+    {"error": "upstream_reset"}, {"attempts": 2}, {"usage_source": "counted"},
+    {"counted_input_tokens": None}, {"counted_output_tokens": 5},
+])
+async def test_one_that_differs_among_many_that_are_alike(
+    db: Database, changes: dict[str, object]
+) -> None:
+    records = [call_record() for _ in range(300)]
+    records[150] = msgspec.structs.replace(records[150], **changes)
+    records[299] = msgspec.structs.replace(records[299], app="last", error="timeout")
+    async with db.writing() as transaction:
+        await store_record.insert(transaction, records)
+    assert await everything(db) == records
+
+
+def test_what_is_shared_is_handed_over_once_and_statements_are_few() -> None:
+    alike = [astuple(call_record()) for _ in range(100)]
+    sql, values = store_record._together(alike)
+    assert len(values) == 17 + 100 * 12 == sql.count("?") - 17 * 99
+    alike[7] = astuple(call_record(error="timeout"))
+    assert len(store_record._together(alike)[1]) == 13 + 100 * 16
+    kinds = 2 ** len(store_record._KINDS)
+    assert store_record._insert_sql.cache_parameters()["maxsize"] == kinds + 1
 
 
 async def test_what_the_transaction_did_before_stays_when_some_are_known(db: Database) -> None:
