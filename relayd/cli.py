@@ -10,7 +10,9 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from relayd import cli_accounts, cli_check, cli_doctor, cli_keys, cli_serve, cli_usage
+from relayd import (
+    cli_accounts, cli_check, cli_doctor, cli_keys, cli_reflect, cli_serve, cli_usage,
+)
 from relayd.cli_command import DONE, FAULT, UNUSABLE, Command, CommandError, build_parser
 from relayd.core.errors import RelayError
 from relayd.ops.configfile import ConfigError
@@ -23,6 +25,7 @@ GROUPS: Final = {
 }
 COMMANDS: Final[tuple[Command, ...]] = (
     *cli_serve.COMMANDS,
+    *cli_reflect.COMMANDS,
     *cli_check.COMMANDS,
     *cli_doctor.COMMANDS,
     *cli_accounts.COMMANDS,

@@ -21,7 +21,7 @@ from relayd.demo.form import read_form
 from relayd.demo.reply import JSON, Body, Operation, Plain, Streamed, json_reply
 
 CREDENTIAL: Final = "demo-credential"
-PACE_MS: Final = 8.0
+PACE_MS: Final = 4.0
 BODY_BYTES_MAX: Final = 128 * 1024 * 1024
 STALL_SECONDS: Final = 3600.0
 SHUTDOWN_SECONDS: Final = 0.5

@@ -1,0 +1,174 @@
+"""What a provider would receive for one raw HTTP request: the relay path, without a socket.
+
+It is the same code that sends, so that what it shows is what is sent, the credential masked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from relayd.core.errors import RelayError
+from relayd.core.provider import Provider
+from relayd.core.route import Deployment, Routes
+from relayd.core.snapshot import KeyGrant
+from relayd.ops.config import Config
+from relayd.relay.receive import decode
+from relayd.wire.body import TABLES, BodyPolicy, read, write
+from relayd.wire.chunked import ChunkedReader
+from relayd.wire.dialect import Endpoint, Target, suggested_api, target_of
+from relayd.wire.headers import UpstreamHead, client_fields
+from relayd.wire.http import HeadLimits, RequestHead, read_head
+from relayd.wire.identity import Pseudonyms, epoch_of, provider_key
+from relayd.wire.multipart import Upload
+
+MASK: Final = "[credential]"
+ACCOUNT: Final = "acct_reflected"
+_KEYS: Final = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key"})
+_MADE_NEW: Final = frozenset({"host", "content-type", "content-length", "accept",
+                              "accept-encoding", "user-agent", "transfer-encoding"})
+_READ: Final = frozenset({"anthropic-version", "anthropic-beta", "openai-beta"})
+
+
+@dataclass(slots=True)
+class Reflection:
+    """`upstream` are the bytes that would be sent, None where the request is refused (`refused`
+    is the code then, `param` the field). `notes` are (what, verdict, why)."""
+
+    provider: str | None = None
+    upstream: bytes | None = field(default=None, repr=False)
+    refused: str | None = None
+    param: str | None = None
+    notes: list[tuple[str, str, str]] = field(default_factory=list)
+
+
+class Reflector:
+    """Answers for one configuration. `secret` derives pseudonyms, as the store's does."""
+
+    def __init__(self, config: Config, secret: bytes, boundary: str, now_ms: int) -> None:
+        self._config = config
+        self._secret = secret
+        self._boundary = boundary
+        self._epoch = epoch_of(now_ms)
+
+    def reflect(self, raw: bytes, provider: str | None = None) -> Reflection:
+        """Reads `raw` (a head, an empty line, a body) as the relay would; never raises for it."""
+        found = Reflection()
+        try:
+            self._reflect(raw, provider, found)
+        except RelayError as error:
+            found.refused = error.code
+            found.param = error.param
+            found.notes.append((error.param or "request", "refused", error.kind.message))
+        return found
+
+    def _reflect(self, raw: bytes, wanted: str | None, found: Reflection) -> None:
+        server = self._config.server
+        end = raw.find(b"\r\n\r\n") + 4
+        if end < 4:
+            raise RelayError("bad_http")
+        limits = HeadLimits(
+            server.head_bytes_max, server.header_count_max, server.target_bytes_max)
+        head = read_head(raw[:end], limits)
+        target = target_of(head.path, suggested_api(head.fields, head.query))
+        _note_head(raw[:end], found)
+        if target.endpoint is None or head.method != b"POST":
+            raise RelayError("stateful_endpoint" if target.kind == "stateful" else "not_found")
+        body = _body(head, raw[end:], server.max_body_bytes)
+        if target.endpoint.body == "multipart":
+            self._upload(head, target.endpoint, body, wanted, found)
+        else:
+            self._json(head, target, body, wanted, found)
+
+    def _json(self, head: RequestHead, target: Target, body: bytes, wanted: str | None,
+              found: Reflection) -> None:
+        endpoint = target.endpoint
+        assert endpoint is not None
+        ask = read(endpoint, body, self._policy(endpoint), target.model)
+        provider, deployment = self._place(ask.model, endpoint, wanted)
+        model = deployment.model or ask.model
+        known = TABLES[endpoint.operation].names.ranks
+        for name in ask.dropped:
+            why = "names or tags the client, or is kept by the provider" \
+                if name.partition(".")[0] in known else "no table knows this field"
+            found.notes.append((f"body {name}", "dropped", why))
+        if model != ask.model:
+            found.notes.append(("body model", "replaced", "the deployment names its own"))
+        sent = write(ask, model, self._names(provider), stream_usage=provider.stream_usage,
+                     unstored=provider.keeps_unless_told and endpoint.operation == "chat")
+        self._finish(head, endpoint, provider, (model, ask.stream, sent), found)
+
+    def _upload(self, head: RequestHead, endpoint: Endpoint, body: bytes, wanted: str | None,
+                found: Reflection) -> None:
+        upload = Upload(endpoint, head.fields.get(b"content-type", b""), self._policy(endpoint),
+                        self._boundary)
+        upload.feed(body)
+        upload.finish()
+        if upload.model is None:
+            raise RelayError("missing_model", param="model")
+        provider, deployment = self._place(upload.model, endpoint, wanted)
+        model = deployment.model or upload.model
+        for name in upload.dropped:
+            found.notes.append((f"body {name}", "dropped", "not in this endpoint's table"))
+        sent = b"".join(upload.take(model, self._names(provider)))
+        self._finish(head, endpoint, provider, (model, upload.stream, sent), found)
+
+    def _finish(self, head: RequestHead, endpoint: Endpoint, provider: Provider,
+                sent: tuple[str, bool, bytes], found: Reflection) -> None:
+        model, stream, body = sent
+        client = client_fields(
+            endpoint, head.fields, head.query, self._config.privacy.product_betas)
+        for name in client.dropped:
+            found.notes.append((f"header {name}", "dropped", "not in the list of known features"))
+        fixed = UpstreamHead(provider, endpoint, MASK, stream, self._boundary)
+        found.provider = provider.name
+        found.upstream = fixed.write(model, client, len(body)) + body
+
+    def _place(
+        self, model: str, endpoint: Endpoint, wanted: str | None
+    ) -> tuple[Provider, Deployment]:
+        route = Routes.of(self._config.routes).find(model)
+        for deployment in route.deployments if route is not None else ():
+            provider = self._config.providers[deployment.provider]
+            if provider.dialect == endpoint.api and wanted in (None, provider.name):
+                return replace(provider, credentials=(MASK,)), deployment
+        raise RelayError("unknown_model", param="model")
+
+    def _policy(self, endpoint: Endpoint) -> BodyPolicy:
+        privacy = self._config.privacy
+        return BodyPolicy.of(
+            unknown_fields=privacy.unknown_fields,
+            pass_fields=privacy.pass_fields.get(endpoint.api, frozenset()),
+            end_user=privacy.end_user, cache_key=privacy.cache_key,
+            remote_mcp=privacy.remote_mcp)
+
+    def _names(self, provider: Provider) -> Pseudonyms:
+        privacy = self._config.privacy
+        grant = KeyGrant("", ACCOUNT, None, None, None, False)
+        return Pseudonyms(provider_key(self._secret, provider.name, self._epoch), grant.account,
+                          privacy.end_user, privacy.cache_key)
+
+
+def _body(head: RequestHead, data: bytes, body_bytes_max: int) -> bytes:
+    if head.chunked:
+        pieces, _ = ChunkedReader().feed(data)
+        data = b"".join(pieces)
+    elif head.content_length is not None:
+        data = data[:head.content_length]
+    coding = head.fields.get(b"content-encoding")
+    return data if coding is None else decode(data, coding, body_bytes_max)
+
+
+def _note_head(raw: bytes, found: Reflection) -> None:
+    """What becomes of each header field; its value is never repeated."""
+    for line in raw.split(b"\r\n")[1:-2]:
+        name = line.partition(b":")[0].decode("latin-1").lower()
+        if name in _KEYS:
+            note = "replaced", "the client's key ends here; the operator's credential is sent"
+        elif name in _MADE_NEW:
+            note = "replaced", "written anew, the same for every client"
+        elif name in _READ:
+            note = "read", "passes value by value, as far as a closed list knows it"
+        else:
+            note = "dropped", "only listed fields are ever sent"
+        found.notes.append((f"header {name}", *note))
