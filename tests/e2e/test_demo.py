@@ -77,6 +77,8 @@ def test_the_first_answer_comes_within_two_seconds(tmp_path: Path) -> None:
                 best = min(best, monotonic() - started)
             finally:
                 process.terminate()
+        if best < FIRST_ANSWER_SECONDS:
+            break
     assert best < FIRST_ANSWER_SECONDS
 
 
