@@ -12,8 +12,10 @@ OF_THE_WHOLE = ("e2e/", "fakes/", "house/", "http/", "privacy/", "replay/")
 """Folders of tests that are about no single module."""
 MERGED: dict[str, str] = {
     "test_main.py": "__main__.py",
+    "wire/test_corpus.py": "wire/__init__.py",
+    "wire/test_client_requests.py": "wire/__init__.py",
 }
-"""Test files that are named otherwise, and their module."""
+"""Test files that are named otherwise, or of a whole package, and what they are about."""
 
 
 def unpaired(modules: Iterable[str], tests: Iterable[str]) -> tuple[set[str], set[str]]:
