@@ -41,7 +41,8 @@ FAMILIES = {
     "x-ms-": "client-request-id client-principal client-principal-name client-principal-id "
              "useragent correlation-request-id session-id activity-id version-build",
     "cf-": "connecting-ip connecting-ipv6 ipcountry ray visitor worker ew-via "
-           "access-jwt-assertion access-client-id access-authenticated-user-email pseudo-ipv4 timezone iplatitude "
+           "access-jwt-assertion access-client-id access-authenticated-user-email pseudo-ipv4 "
+           "timezone iplatitude "
            "iplongitude ipcity region postal-code",
     "sec-ch-ua-": "arch bitness full-version full-version-list mobile model platform "
                   "platform-version wow64 form-factors",
