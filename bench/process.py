@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Final
 
 START_SECONDS: Final = 20.0
-STOP_SECONDS: Final = 5.0
+STOPS: Final = ((signal.SIGTERM, 0.7), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
+"""Signals and the seconds given to each: relayd drains at the first and ends at the second."""
 FILES_WANTED: Final = 65_536
 _PAGE: Final = resource.getpagesize()
 
@@ -58,12 +59,11 @@ def running(
     try:
         yield child.pid
     finally:
-        # a second signal makes relayd end at once, without waiting for what it still relays
-        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
+        for number, seconds in STOPS:
             if child.poll() is None:
                 child.send_signal(number)
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    child.wait(STOP_SECONDS)
+                    child.wait(seconds)
 
 
 def wait_for(pid: int, port: int, request: bytes | None, log: Path) -> None:

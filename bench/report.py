@@ -35,7 +35,10 @@ Samples = Mapping[str, Sequence[Sample]]
 def text(kept: Mapping[str, Kept]) -> str:
     """The whole report; what was not measured is left out or said."""
     samples = {name: each.samples for name, each in kept.items()}
-    parts = [_bars(bars.judge_all(samples))]
+    noise = [each for each in map(_noise, kept.values()) if each > NOISY_CORES]
+    parts = [f"**The machine was not quiet** (others used up to {max(noise):.1f} cores): these "
+             "figures decide nothing."] if noise else []
+    parts.append(_bars(bars.judge_all(samples)))
     if any(name in samples for name, _, _ in CPU_COLUMNS):
         parts.append(_cpu(samples))
     if "latency" in samples:
@@ -145,14 +148,17 @@ def _memory(samples: Sequence[Sample]) -> str:
     return table(("", "KiB per idle connection", "KiB per open stream", "MiB before"), rows)
 
 
+def _noise(kept: Kept) -> float:
+    """Cores that others used in the worst round."""
+    return max((each.figures.get("foreign_cores", 0.0) for each in kept.samples), default=0.0)
+
+
 def _notes(kept: Mapping[str, Kept]) -> str:
     lines = []
     for name, each in kept.items():
         skipped = [f"{peer} skipped: {reason}" for peer, reason in each.skipped.items()]
-        foreign = sample.spread(s.figures["foreign_cores"] for s in each.samples
-                                if "foreign_cores" in s.figures)
-        if foreign is not None and foreign.most > NOISY_CORES:
-            skipped.append(f"others used up to {foreign.most:.1f} cores meanwhile: noise")
+        if _noise(each) > NOISY_CORES:
+            skipped.append(f"others used up to {_noise(each):.1f} cores meanwhile: noise")
         gauge = sample.of_peer(each.samples, DIRECT, "p50_us")
         quiet = "" if gauge is None else f", direct round trip {_cell(gauge)} µs"
         said = "; ".join(skipped)

@@ -39,7 +39,7 @@ class Job:
 
 
 @dataclass(slots=True)
-class _Clock:
+class Foreign:
     """What the machine did that was not this run's doing."""
 
     base: Ground
@@ -57,7 +57,7 @@ class _Clock:
             pids += peer.pids
         return cpu_ns(pids) / 1e9 + time.process_time()
 
-    def foreign_cores(self) -> float:
+    def cores(self) -> float:
         """Cores that others kept busy since the start, about."""
         busy = machine.busy_seconds() - self.busy
         return max(0.0, (busy - (self._own() - self.own)) / (time.monotonic() - self.at))
@@ -111,7 +111,7 @@ async def _round(
     base: Ground, taking_part: Field, jobs: Sequence[Job], number: int
 ) -> list[Sample]:
     figures: dict[str, dict[str, float]] = {peer.name: {} for peer in taking_part.peers}
-    clock = _Clock(base, taking_part)
+    others = Foreign(base, taking_part)
     for job in jobs:
         read = []
         for peer in in_turn(taking_part.peers, number):
@@ -120,7 +120,7 @@ async def _round(
         await asyncio.sleep(base.settings.settle_seconds)
         for peer, before, units in read:
             figures[peer.name][job.figure] = (cpu_ns(peer.pids) - before) / units / 1e3
-    foreign = clock.foreign_cores()
+    foreign = others.cores()
     samples = [Sample(name, number, {**found, "foreign_cores": foreign})
                for name, found in figures.items()]
     if not base.tls:

@@ -30,7 +30,6 @@ class Settings:
     latency_streams_per_second: float = 16.0
     held_connections: int = 2000
     held_streams: int = 5000
-    memory_rounds: int = 1
     settle_seconds: float = 1.3
     """After the last call of a round: relayd writes its records once a second."""
     without_nginx: bool = False
@@ -44,8 +43,8 @@ class Settings:
 
 FULL: Final = Settings()
 QUICK: Final = replace(
-    FULL, name="quick", rounds=2, json_calls=1500, streams=32, agent_calls=150,
-    latency_rounds=2, latency_calls=600, latency_streams=12, held_connections=500,
+    FULL, name="quick", rounds=2, json_calls=1500, streams=24, agent_calls=100,
+    latency_rounds=2, latency_calls=500, latency_streams=10, held_connections=500,
     held_streams=1000)
 SMOKE: Final = replace(
     FULL, name="smoke", rounds=1, json_calls=64, streams=4, streams_at_once=2, agent_calls=8,

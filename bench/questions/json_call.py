@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench import payload, rounds
 from bench.client import Load
-from bench.peers import RELAYS, Peer
+from bench.peers import AUDIT, RELAYS, Peer
 from bench.result import Outcome
 from bench.rounds import Job
 from bench.settings import Settings
@@ -18,5 +18,5 @@ async def calls(peer: Peer, settings: Settings) -> int:
 
 
 def run(settings: Settings) -> Outcome:
-    """`call_us`: CPU of the relay's processes per call."""
-    return rounds.ask("json", settings, RELAYS, [Job("call_us", calls)])
+    """`call_us`: CPU of the relay's processes per call; audit mode shows what counting takes."""
+    return rounds.ask("json", settings, (*RELAYS, AUDIT), [Job("call_us", calls)])

@@ -9,6 +9,7 @@ from bench.client import Answer, Load
 from bench.peers import DIRECT, RELAYS, Field, Ground, Peer
 from bench.process import cpu_ns
 from bench.result import Outcome
+from bench.rounds import Foreign
 from bench.sample import Sample, percentile
 from bench.settings import Settings
 
@@ -52,7 +53,9 @@ async def _story(base: Ground, taking_part: Field) -> list[Sample]:
     samples = []
     for number in range(settings.latency_rounds):
         for peer in rounds.in_turn(taking_part.peers, number):
+            others = Foreign(base, taking_part)
             figures = await _calls(peer, settings) | await _streams(peer, settings)
+            figures["foreign_cores"] = others.cores()
             samples.append(Sample(peer.name, number, figures))
     return samples
 

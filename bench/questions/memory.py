@@ -16,7 +16,8 @@ from bench.settings import Settings
 
 WARM_CALLS: Final = 320
 STEADY_READINGS: Final = 20
-STEADY_SECONDS: Final = 0.3
+STEADY_SECONDS: Final = 0.5
+STEADY_BYTES: Final = 256 * 1024
 QUESTION: Final = "memory"
 
 
@@ -26,7 +27,7 @@ async def _steady_rss(peer: Peer) -> int:
     for _ in range(STEADY_READINGS):
         await asyncio.sleep(STEADY_SECONDS)
         now = rss_bytes(peer.pids)
-        if abs(now - last) <= 64 * 1024:
+        if abs(now - last) <= STEADY_BYTES:
             return now
         last = now
     return last

@@ -48,6 +48,7 @@ def test_what_is_missing_is_said() -> None:
                               skipped={NGINX: "not installed"})})
     assert "nginx skipped: not installed" in found
     assert "others used up to 1.4 cores meanwhile: noise" in found
+    assert found.startswith("**The machine was not quiet**")
     assert "not measured" in found
     assert "abc1234" in found and "A CPU" in found
     assert text({}).endswith("Nothing was measured yet.")
