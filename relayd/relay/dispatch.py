@@ -22,6 +22,7 @@ from relayd.relay.pool import Pool
 from relayd.relay.receive import feed_upload
 from relayd.relay.upstream import Attempt, UpstreamConnection
 from relayd.wire.body import write
+from relayd.wire.identity import Pseudonyms
 
 if TYPE_CHECKING:
     from relayd.relay.plane import Plane
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 UNSENT: Final = frozenset({"upstream_connect", "upstream_tls", "upstream_busy"})
 """Errors after which the next deployment is tried: the request has not been sent."""
 
+
+NOBODY: Final = Pseudonyms(b"", "")
+"""For bodies in which nothing stands for the client."""
 
 Place = tuple[Deployment, Provider]
 
@@ -144,7 +148,8 @@ class Dispatcher:
         ask = exchange.ask
         assert ask is not None and exchange.target.endpoint is not None
         operation = exchange.target.endpoint.operation
-        body = write(ask, model, plane.pseudonyms(exchange, provider),
+        names = plane.pseudonyms(exchange, provider) if ask.stand_ins else NOBODY
+        body = write(ask, model, names,
                      stream_usage=provider.stream_usage,
                      unstored=provider.keeps_unless_told and operation == "chat")
         connection.begin(attempt, plane.heads.head(exchange, provider, model, len(body)) + body)

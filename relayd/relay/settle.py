@@ -67,24 +67,17 @@ class Settler:
         counted_out = counter.total() if counter is not None else None
         usage, source = self._usage(exchange, counted_in, counted_out)
         first = exchange.first_byte
+        # in the order of the fields: names would double the cost of the longest call of the path
         return CallRecord(
-            id=exchange.id, started_at_ms=exchange.started_at_ms, account=grant.account,
-            key=grant.key, app=grant.app, api=exchange.target.api,
-            endpoint=endpoint_name(exchange),
-            model=exchange.model, provider=exchange.provider,
-            provider_model=exchange.provider_model, stream=exchange.stream,
-            status=exchange.status, outcome=exchange.outcome, error=exchange.error,
-            attempts=exchange.attempts, input_tokens=usage.input_tokens,
-            output_tokens=usage.output_tokens,
-            cache_read_input_tokens=usage.cache_read_input_tokens,
-            cache_creation_input_tokens=usage.cache_creation_input_tokens,
-            reasoning_output_tokens=usage.reasoning_output_tokens,
-            audio_input_tokens=usage.audio_input_tokens,
-            audio_output_tokens=usage.audio_output_tokens,
-            counted_input_tokens=counted_in, counted_output_tokens=counted_out,
-            usage_source=source, amount_nano=0, currency="USD",
-            first_byte_ms=None if first is None else (first - exchange.started) * 1000,
-            duration_ms=duration_ms,
+            exchange.id, exchange.started_at_ms, grant.account, grant.key, grant.app,
+            exchange.target.api, endpoint_name(exchange), exchange.model, exchange.provider,
+            exchange.provider_model, exchange.stream, exchange.status, exchange.outcome,
+            exchange.error, exchange.attempts, usage.input_tokens, usage.output_tokens,
+            usage.cache_read_input_tokens, usage.cache_creation_input_tokens,
+            usage.reasoning_output_tokens, usage.audio_input_tokens, usage.audio_output_tokens,
+            counted_in, counted_out, source, 0, "USD",
+            None if first is None else round((first - exchange.started) * 1000, 3),
+            round(duration_ms, 3),
         )
 
     def _usage(

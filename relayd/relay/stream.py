@@ -6,6 +6,7 @@ usage event that it asked for itself. Nothing is kept.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from relayd.core.errors import ERRORS, RelayError
@@ -147,13 +148,20 @@ class Streamer:
         endpoint = exchange.target.endpoint
         assert head is not None and endpoint is not None
         exchange.move(Phase.STREAMING)
-        stream = self._stream(exchange, attempt)
-        exchange.copying = stream
+        tap, opening = self._open(exchange, attempt)
+        if attempt.complete and head.length is not None:
+            # it came whole in one read: one write, and no stream to keep
+            data = attempt.take()
+            exchange.first_byte = plane.now()
+            exchange.connection.write(opening + data)
+            tap.feed(data)
+            self._judge(exchange, tap.finish(True))
+            return
+        stream = exchange.copying = Stream(plane, exchange, attempt, tap, opening)
         provider = plane.providers[exchange.provider or ""]
         exchange.idle_seconds = provider.timeouts.idle
         exchange.expire_code = "upstream_stalled"
-        exchange.last_heard = plane.now()
-        exchange.deadline = exchange.last_heard + exchange.idle_seconds
+        exchange.deadline = 0.0  # the next sweep starts the provider's idle time
         attempt.attach(stream.on_data)
         if stream.is_event_stream and not stream.done:
             stream.send_head()
@@ -167,7 +175,8 @@ class Streamer:
                 exchange.status = 0
             raise attempt.error
 
-    def _stream(self, exchange: Exchange, attempt: Attempt) -> Stream:
+    def _open(self, exchange: Exchange, attempt: Attempt) -> tuple[Tap, bytes]:
+        """The reply's tap, and the head that the client gets; the request's content is let go."""
         head = attempt.head
         ask = exchange.ask
         endpoint = exchange.target.endpoint
@@ -191,13 +200,10 @@ class Streamer:
         else:
             framing = b""
             exchange.keep_alive = False
-        fields = response_fields(head.fields)
-        if streamed:
-            fields.append((b"x-accel-buffering", b"no"))
         exchange.status = head.status
         exchange.replied = True
-        return Stream(self._plane, exchange, attempt, tap,
-                      self._plane.replier.head(exchange, head.status, fields, framing))
+        fields = _passing(head.fields, streamed)
+        return tap, self._plane.replier.head(exchange, head.status, fields, framing)
 
     def _judge(self, exchange: Exchange, report: Report) -> None:
         """Takes the reply's usage, and how it ended in the dialect's own words."""
@@ -234,12 +240,23 @@ class Streamer:
         exchange.outcome = "provider_error"
         if not verdict.passes or head.coded:
             raise RelayError(verdict.code, status=head.status)
-        fields = response_fields(head.fields)
+        fields = list(_passing(head.fields, False))
         if not ERRORS[verdict.code].retryable:
             fields = [f for f in fields if f[0] != b"x-should-retry"]
             fields.append((b"x-should-retry", b"false"))
         exchange.move(Phase.STREAMING)
         plane.replier.answer(exchange, head.status, fields, body)
+
+
+@lru_cache(maxsize=128)
+def _passing(
+    fields: tuple[tuple[bytes, bytes], ...], streamed: bool
+) -> tuple[tuple[bytes, bytes], ...]:
+    """What passes of a provider's fields; most replies of a provider have the same ones."""
+    passed = response_fields(fields)
+    if streamed:
+        passed.append((b"x-accel-buffering", b"no"))
+    return tuple(passed)
 
 
 def _gather(attempt: Attempt, pieces: list[bytes], data: bytes, complete: bool) -> None:

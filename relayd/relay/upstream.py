@@ -59,10 +59,14 @@ class Attempt:
     def attach(self, sink: Sink) -> None:
         """Sends what has come, and what comes, to `sink`."""
         self.sink = sink
-        data = b"".join(self._pieces)
-        self._pieces.clear()
+        data = self.take()
         if data or self.complete:
             sink(data, self.complete)
+
+    def take(self) -> bytes:
+        """The body bytes that have come and were not sent to a sink."""
+        pieces, self._pieces = self._pieces, []
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def fail(self, error: RelayError) -> None:
         """Called by the connection when the reply cannot be had whole."""

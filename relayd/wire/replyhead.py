@@ -19,17 +19,18 @@ _FIELDS: Final = re.compile(
     rb"\r\n(content-type|content-length|transfer-encoding|connection|content-encoding"
     rb"|retry-after|retry-after-ms|x-should-retry|openai-poll-after-ms):[ \t]*([^\r]*)"
 )
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 
 
 @dataclass(slots=True)
 class ReplyHead:
-    """`fields` are the wanted ones, in lower case; `length` None means until the end.
+    """`fields` are the wanted ones that do not frame, in lower case; `length` None: to the end.
 
     `delimited` is false where only the end of the connection ends the body.
     """
 
     status: int
-    fields: list[tuple[bytes, bytes]]
+    fields: tuple[tuple[bytes, bytes], ...]
     length: int | None
     delimited: bool
     content_type: bytes
@@ -61,7 +62,7 @@ def read_reply_head(raw: bytes, status: int, version: str) -> ReplyHead:
         size = None
     bodyless = status in (204, 304)
     return ReplyHead(
-        status, fields, 0 if bodyless else size,
+        status, tuple([f for f in fields if f[0] not in _FRAMING]), 0 if bodyless else size,
         bodyless or coding is not None or size is not None,
         found.get(b"content-type", b""),
         found.get(b"content-encoding", b"identity") != b"identity",

@@ -44,6 +44,10 @@ def openai_usage(report: Report) -> Usage | None:
     by anything else, the output lacks its reasoning (xAI's chat, Gemini's OpenAI endpoint): the
     output is then the total less the input.
     """
+    if len(report) == 3:
+        plain = _plain(report)
+        if plain is not None:
+            return plain
     given = _figure(report, "prompt_tokens", "input_tokens")
     made = _figure(report, "completion_tokens", "output_tokens")
     if given is None or made is None:
@@ -66,6 +70,16 @@ def openai_usage(report: Report) -> Usage | None:
         audio_input_tokens=audio,
         audio_output_tokens=_part(made_details, "audio_tokens"),
     )
+
+
+def _plain(report: Report) -> Usage | None:
+    """The usual report of two figures and their sum, which needs no more looking."""
+    given, made = report.get("prompt_tokens"), report.get("completion_tokens")
+    if type(given) is not int or type(made) is not int or given < 0 or made < 0:
+        return None
+    if report.get("total_tokens") != given + made or given + made > TOKENS_MAX:
+        return None
+    return Usage(given, made)
 
 
 def openai_input_usage(report: Report) -> Usage | None:

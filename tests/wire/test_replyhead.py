@@ -28,8 +28,8 @@ def test_wanted_fields_alone() -> None:
     head = read_reply_head(
         LINE + b"Content-Type: text/event-stream; charset=utf-8 \r\nSet-Cookie: a=b\r\n"
         b"Retry-After: 3\r\nContent-Encoding: gzip", 200, "1.1")
-    assert head.fields == [(b"content-type", b"text/event-stream; charset=utf-8"),
-                           (b"retry-after", b"3"), (b"content-encoding", b"gzip")]
+    assert head.fields == ((b"content-type", b"text/event-stream; charset=utf-8"),
+                           (b"retry-after", b"3"), (b"content-encoding", b"gzip"))
     assert head.content_type == b"text/event-stream; charset=utf-8" and head.coded
 
 
