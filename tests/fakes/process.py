@@ -1,0 +1,118 @@
+"""The daemon as its users run it: `relayd serve -c FILE`, a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tests.fakes.daemon import APIS, CREDENTIAL, issue
+
+START_SECONDS = 20.0
+STOP_SECONDS = 20.0
+CONFIG = """
+[server]
+listen = ["127.0.0.1:0"]
+max_body_bytes = 3000000
+header_seconds = 1
+body_seconds = 2
+drain_seconds = 1
+[ops]
+listen = "127.0.0.1:{ops}"
+[log]
+level = "debug"
+[store]
+path = "store"
+[metering]
+flush_seconds = 0.1
+[routes."test-model"]
+deployments = [{deployments}]
+"""
+PROVIDER = """
+[providers.{api}]
+api = "{api}"
+base_url = "http://127.0.0.1:{port}{path}"
+credential = {{ env = "UPSTREAM_CREDENTIAL" }}
+timeouts = {{ connect = 1, first_byte = 1, idle = 1 }}
+"""
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on now."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        number: int = sock.getsockname()[1]
+        return number
+
+
+class DaemonProcess:
+    """`async with DaemonProcess(directory, upstream_port) as daemon`.
+
+    In `directory` are its configuration, `store/`, `stderr`, `tmp/` (its TMPDIR) and `cwd/`.
+    """
+
+    def __init__(self, directory: Path, upstream_port: int) -> None:
+        self.directory = directory
+        self.key = ""
+        self.address = ("127.0.0.1", 0)
+        self.ops_address = ("127.0.0.1", free_port())
+        self._upstream_port = upstream_port
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def __aenter__(self) -> DaemonProcess:
+        for name in ("tmp", "cwd"):
+            (self.directory / name).mkdir(parents=True)
+        self.key = await issue(self.directory / "store")
+        file = self.directory / "relayd.toml"
+        file.write_text(self._config())
+        environment = {**os.environ, "UPSTREAM_CREDENTIAL": CREDENTIAL,
+                       "TMPDIR": str(self.directory / "tmp"), "PYTHONFAULTHANDLER": "1"}
+        with open(self.directory / "stderr", "wb") as stderr:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "relayd", "serve", "-c", str(file), stderr=stderr,
+                stdout=stderr, env=environment, cwd=self.directory / "cwd")
+        await self._started()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._process is not None and self._process.returncode is None:
+            await self.end(signal.SIGKILL)
+
+    def _config(self) -> str:
+        deployments = ", ".join(f'{{ provider = "{api}" }}' for api in APIS)
+        text = CONFIG.format(ops=self.ops_address[1], deployments=deployments)
+        return text + "".join(PROVIDER.format(api=api, port=self._upstream_port, path=path)
+                              for api, path in APIS.items())
+
+    async def _started(self) -> None:
+        async with asyncio.timeout(START_SECONDS):
+            while (event := self._event("started")) is None:
+                assert self._process is not None and self._process.returncode is None, self.log()
+                await asyncio.sleep(0.05)
+        self.address = ("127.0.0.1", event["port"])
+
+    def _event(self, name: str) -> dict[str, Any] | None:
+        for line in self.log().splitlines():
+            if f'"{name}"' in line:
+                event: dict[str, Any] = json.loads(line)
+                return event
+        return None
+
+    def log(self) -> str:
+        """All that it wrote to stdout and stderr."""
+        return (self.directory / "stderr").read_text("utf-8", "replace")
+
+    async def end(self, number: signal.Signals) -> int:
+        """Sends the signal and waits; the exit code, negative where a signal ended it."""
+        assert self._process is not None
+        self._process.send_signal(number)
+        return await asyncio.wait_for(self._process.wait(), STOP_SECONDS)
