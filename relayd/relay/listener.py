@@ -171,12 +171,18 @@ class ClientConnection(asyncio.Protocol):
         else:
             self._left = head.content_length or 0
             exchange.body_complete = not self._left
+        fault = None
         if rest and not exchange.body_complete:
-            rest = self._read_body(exchange, rest)
+            try:
+                rest = self._read_body(exchange, rest)
+            except RelayError as error:  # told by the story, which knows the key and the dialect
+                fault = error
         exchange.deadline = exchange.started + plane.server.body_seconds
         plane.inflight.add(exchange)
         exchange.story = Story(plane.handler.handle(exchange))
         exchange.story.wake()
+        if fault is not None and self.exchange is exchange:
+            raise fault
         return rest
 
     def _read_body(self, exchange: Exchange, data: bytes) -> bytes:
@@ -191,14 +197,14 @@ class ClientConnection(asyncio.Protocol):
             rest = data[left:]
             self._left = left - len(pieces[0])
             done = not self._left
-        if done:
-            self._chunked = None
-            exchange.body_complete = True
         for piece in pieces:
             exchange.body_bytes += len(piece)
             exchange.pieces.append(piece)
         if exchange.body_bytes > self.plane.server.max_body_bytes:
             raise RelayError("body_too_large", close=True)
+        if done:
+            self._chunked = None
+            exchange.body_complete = True
         exchange.wake()
         return rest
 
