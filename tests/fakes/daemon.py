@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -23,7 +24,7 @@ from relayd.ops.config import (
     Config, MeteringConfig, PrivacyConfig, ServerConfig, StoreConfig,
 )
 from relayd.ops.logging import Logger
-from relayd.relay.tokenizer import Encodings
+from relayd.relay.tokenizer import NAMES, Encodings
 from relayd.store.db import open_database
 from relayd.store.record import CallFilter
 from tests.fakes.rawupstream import Answer, Answerer, RawUpstream, message
@@ -72,6 +73,14 @@ def config(
     return replace(made, **changes)
 
 
+@cache
+def encodings() -> Encodings:
+    """The tokenizer's files: hundreds of megabytes, the same for every relay of this process."""
+    loaded = Encodings()
+    loaded.load(NAMES)
+    return loaded
+
+
 class Lane:
     """A relay with its store and its own upstream: `async with Lane(directory) as lane`.
 
@@ -81,15 +90,13 @@ class Lane:
     """
 
     def __init__(
-        self, directory: Path, answer: Answerer = plain_answer, *,
-        encodings: Encodings | None = None, **wishes: Any,
+        self, directory: Path, answer: Answerer = plain_answer, **wishes: Any,
     ) -> None:
         self.store = directory
         self.upstream = RawUpstream(answer)
         self.log = io.StringIO()
         self.key = ""
         self.app: App = None  # type: ignore[assignment]
-        self._encodings = encodings
         self._wishes = wishes
 
     async def __aenter__(self) -> Lane:
@@ -97,9 +104,7 @@ class Lane:
         self.key = await issue(self.store)
         settings = config(self.store, self.upstream.port, **self._wishes)
         self.app = App(settings, logger=Logger("debug", self.log))
-        if self._encodings is not None:
-            # hundreds of megabytes that are the same for every lane
-            self.app._encodings = self._encodings
+        self.app._encodings = encodings()
         await self.app.start()
         return self
 

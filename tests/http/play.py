@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from relayd.relay.tokenizer import Encodings
 from tests.fakes.daemon import ANSWER, Lane
 from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.fakes.rawhttp import Garbage
@@ -43,11 +42,10 @@ async def lanes(
     directory: Path, count: int, *, patterns: tuple[str, ...] = ("*-model",)
 ) -> AsyncIterator[list[Lane]]:
     """So many relays, that share nothing but the tokenizer's files."""
-    encodings = Encodings()
     async with AsyncExitStack() as stack:
         yield [
             await stack.enter_async_context(
-                Lane(directory / f"lane{number}", encodings=encodings, patterns=patterns))
+                Lane(directory / f"lane{number}", patterns=patterns))
             for number in range(count)
         ]
 
