@@ -103,8 +103,7 @@ class Dispatcher:
                 connection = await self._open(exchange, pool)
             exchange.attempts += 1
             attempt = exchange.attempt = Attempt(exchange.wake)
-            exchange.deadline = plane.now() + provider.timeouts.first_byte
-            exchange.expire_code = "upstream_timeout"
+            self._expect_answer(exchange, provider)
             if exchange.upload is not None:
                 await self._upload(exchange, attempt, provider, model, connection)
             else:
@@ -121,6 +120,16 @@ class Dispatcher:
             if not stale or fresh or exchange.ask is None:
                 raise error
             fresh = True
+
+    def _expect_answer(self, exchange: Exchange, provider: Provider) -> None:
+        """From now on it is the provider that keeps us waiting."""
+        exchange.deadline = self._plane.now() + provider.timeouts.first_byte
+        exchange.expire_code = "upstream_timeout"
+
+    def _expect_body(self, exchange: Exchange) -> None:
+        """From now on it is the client that keeps us waiting."""
+        exchange.deadline = exchange.started + self._plane.server.body_seconds
+        exchange.expire_code = "request_timeout"
 
     async def _open(self, exchange: Exchange, pool: Pool) -> UpstreamConnection:
         opening = pool.open(exchange.wake)
@@ -183,22 +192,26 @@ class Dispatcher:
             connection.begin(attempt, heads.head(exchange, provider, model, len(body)) + body)
             return
         connection.begin(attempt, heads.head(exchange, provider, model, None))
+        connection.owes = True
         client = exchange.connection
         while attempt.head is None and attempt.error is None:
             for piece in pieces:
                 connection.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
             if exchange.body_complete and upload.finished and not exchange.pieces:
                 connection.transport.write(b"0\r\n\r\n")
+                connection.owes = False
                 break
             if connection.write_paused:
                 client.pause_reading()
+                self._expect_answer(exchange, provider)
             else:
                 client.resume_reading()
                 client.invite_body()
+                self._expect_body(exchange)
             await PAUSE
             if not connection.write_paused or exchange.body_complete:
                 feed_upload(exchange)
             pieces = upload.take(model, names)
         exchange.dropped = upload.dropped
         client.resume_reading()
-        exchange.deadline = self._plane.now() + provider.timeouts.first_byte
+        self._expect_answer(exchange, provider)

@@ -6,11 +6,13 @@ byte of a reply has gone to the client.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from relayd.core.errors import RelayError
 from relayd.core.exchange import Phase
 from relayd.relay.authenticate import authenticate, check
+from relayd.relay.dispatch import Place
 from relayd.relay.exchange import ClientLeft, Exchange
 from relayd.relay.receive import receive, receive_upload, whole
 from relayd.wire.body import names_twice, read
@@ -55,8 +57,7 @@ class Handler:
         if endpoint is None or exchange.head.method != b"POST":
             await plane.local.answer(exchange)
             return
-        model = await self._admit(exchange, endpoint)
-        plan = plane.dispatcher.plan(exchange, model)
+        plan = await self._admit(exchange, endpoint)
         exchange.move(Phase.ADMITTED)
         attempt = await plane.dispatcher.send(exchange, plan)
         await plane.streamer.copy(exchange, attempt)
@@ -80,8 +81,8 @@ class Handler:
             raise
         memo.snapshot = snapshot
 
-    async def _admit(self, exchange: Exchange, endpoint: Endpoint) -> str:
-        """Reads what is asked for; returns the model's name."""
+    async def _admit(self, exchange: Exchange, endpoint: Endpoint) -> Sequence[Place]:
+        """Reads what is asked for; returns the deployments to try."""
         plane = self._plane
         limit = plane.server.max_body_bytes
         policy = plane.body_policies[endpoint.api]
@@ -94,15 +95,18 @@ class Handler:
             exchange.dropped = upload.dropped
             if upload.model is None:
                 raise RelayError("missing_model", param="model")
-            return upload.model
+            return plane.dispatcher.plan(exchange, upload.model)
         raw = whole(exchange, limit) if exchange.body_complete else await receive(exchange, limit)
         ask = exchange.ask = read(endpoint, raw, policy, exchange.target.model)
         exchange.stream = ask.stream
         exchange.dropped = ask.dropped
         self._note_betas(exchange)
-        if plane.routes.find(ask.model) is None and names_twice(raw):
-            raise RelayError("invalid_json")
-        return ask.model
+        try:
+            return plane.dispatcher.plan(exchange, ask.model)
+        except RelayError as error:
+            if error.code == "unknown_model" and names_twice(raw):
+                raise RelayError("invalid_json") from None
+            raise
 
     def _note_betas(self, exchange: Exchange) -> None:
         """Names the items of the client's feature headers that no list knows."""

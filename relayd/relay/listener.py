@@ -76,8 +76,9 @@ class ClientConnection(asyncio.Protocol):
         """The client has sent all it will; a complete request is still answered (half-close)."""
         exchange = self.exchange
         if exchange is None:
-            return False
-        if not exchange.body_complete:
+            if not self._buffer or not self.write_paused:
+                return False
+        elif not exchange.body_complete:
             exchange.client_gone = True
             exchange.interrupt(ClientLeft())
             return False
@@ -103,8 +104,12 @@ class ClientConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The client has caught up."""
         self.write_paused = False
-        if self.exchange is not None and self.exchange.attempt is not None:
-            self.exchange.attempt.resume()
+        exchange = self.exchange
+        if exchange is None:
+            if not self._consuming and not self._lingering:
+                self._go_on()
+        elif exchange.attempt is not None:
+            exchange.attempt.resume()
 
     # -- reading --------------------------------------------------------------------------
 
@@ -113,9 +118,9 @@ class ClientConnection(asyncio.Protocol):
         try:
             while data and not self._lingering and not self.lost:
                 exchange = self.exchange
-                if exchange is None:
+                if exchange is None and not self.write_paused:
                     data = self._read_head(data)
-                elif exchange.body_complete:
+                elif exchange is None or exchange.body_complete:
                     self._hold(data)
                     break
                 else:
@@ -124,9 +129,12 @@ class ClientConnection(asyncio.Protocol):
             self._refuse(error)
         finally:
             self._consuming = False
+        if self._half_closed and self.exchange is None and not self._lingering:
+            if not self._buffer:
+                self.cut()
 
     def _hold(self, data: bytes) -> None:
-        """Keeps what was sent behind the running exchange."""
+        """Keeps what was sent behind the running exchange, or behind answers not read yet."""
         self._buffer = data
         if len(data) > PIPELINED_BYTES_MAX:
             self.pause_reading()
@@ -165,7 +173,8 @@ class ClientConnection(asyncio.Protocol):
         exchange = Exchange(self, head, plane.new_id(), plane.unix_ms(), plane.now())
         self.exchange = exchange
         self.deadline = 0.0
-        self._continue_due = head.fields.get(b"expect", b"").lower() == b"100-continue"
+        # not to HTTP/1.0: RFC 9110 section 10.1.1
+        self._continue_due = bool(head.minor) and b"expect" in head.fields
         if head.chunked:
             self._chunked = ChunkedReader()
         else:
@@ -199,7 +208,8 @@ class ClientConnection(asyncio.Protocol):
             done = not self._left
         for piece in pieces:
             exchange.body_bytes += len(piece)
-            exchange.pieces.append(piece)
+            if not exchange.replied:  # what comes behind an early answer is let go
+                exchange.pieces.append(piece)
         if exchange.body_bytes > self.plane.server.max_body_bytes:
             raise RelayError("body_too_large", close=True)
         if done:
@@ -255,20 +265,28 @@ class ClientConnection(asyncio.Protocol):
             return
         if not exchange.body_complete:
             self.linger()
-        elif not keep_alive or (self._half_closed and not self._buffer):
-            self._lingering = True
-            self.transport.close()
+        elif not keep_alive:
+            self.cut()
         else:
             self.deadline = self.plane.now() + self.plane.server.idle_seconds
             self.resume_reading()
-            if self._buffer and not self._consuming:
-                data, self._buffer = self._buffer, b""
-                self._consume(data)
+            if not self._consuming:
+                self._go_on()
+
+    def _go_on(self) -> None:
+        """On to what is held; without any, a client that sends no more is done."""
+        if self._buffer:
+            data, self._buffer = self._buffer, b""
+            self.resume_reading()
+            self._consume(data)
+        elif self._half_closed:
+            self.cut()
 
     def cut(self) -> None:
-        """Ends the connection after what was written: the reply is visibly incomplete."""
+        """Ends the connection after what was written, for which a slow reader has some time."""
         if not self.lost:
             self._lingering = True
+            self.deadline = self.plane.now() + self.plane.server.idle_seconds
             self.transport.close()
 
     def linger(self) -> None:

@@ -32,8 +32,8 @@ _BODYLESS: Final = frozenset({204, 205, 304})
 class Stream:
     """The state of one copy. `on_data` is the attempt's sink."""
 
-    __slots__ = ("_plane", "_exchange", "_attempt", "_tap", "_head", "_chunked", "done",
-                 "is_event_stream", "_connection", "_heartbeat", "_beaten", "sent")
+    __slots__ = ("_plane", "_exchange", "_attempt", "_tap", "_feed", "_passes_all", "_head",
+                 "_chunked", "done", "is_event_stream", "_connection", "_heartbeat", "_beaten", "sent")
 
     def __init__(self, plane: Plane, exchange: Exchange, attempt: Attempt, tap: Tap,
                  head: bytes) -> None:
@@ -43,6 +43,8 @@ class Stream:
         self._exchange = exchange
         self._attempt = attempt
         self._tap = tap
+        self._feed = tap.feed
+        self._passes_all = tap.passes_all
         self._head = head
         self._connection = exchange.connection
         self._chunked = attempt.head.length is None and exchange.head.minor == 1
@@ -56,25 +58,34 @@ class Stream:
 
     def on_data(self, data: bytes, complete: bool) -> None:
         """One read of the provider's: written, then looked at."""
-        tap = self._tap
+        connection = self._connection
+        if complete or not self.sent or not self._chunked:
+            self._on_other(data, complete)
+        elif self._passes_all:
+            connection.write(b"%x\r\n%b\r\n" % (len(data), data))
+            self._feed(data)
+        elif data := self._feed(data):
+            connection.write(b"%x\r\n%b\r\n" % (len(data), data))
+        if connection.write_paused and not complete:
+            self._attempt.pause()
+
+    def _on_other(self, data: bytes, complete: bool) -> None:
+        """The first read, the last one, and those of replies that are not sent in chunks."""
         if self.sent == 0:
             self._exchange.first_byte = self._plane.now()
             self.sent = 1
-        if not tap.passes_all:
-            data = tap.feed(data) if data else data
+        if self._passes_all:
+            self._write(data, complete)
+            if data:
+                self._feed(data)
+        else:
+            data = self._feed(data) if data else data
             if complete:
-                data += tap.flush()
-            self._write(data, complete)
-        elif data:
-            self._write(data, complete)
-            tap.feed(data)
-        elif complete:
+                data += self._tap.flush()
             self._write(data, complete)
         if complete:
             self.done = True
             self._attempt.wake()
-        elif self._connection.write_paused:
-            self._attempt.pause()
 
     def _write(self, data: bytes, complete: bool) -> None:
         if self._chunked:

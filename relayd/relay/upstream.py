@@ -164,7 +164,7 @@ class UpstreamConnection(asyncio.Protocol):
     """One connection to a provider: idle in its pool, or busy with one attempt."""
 
     __slots__ = ("pool", "transport", "attempt", "uses", "idle_since", "write_paused", "closed",
-                 "_framing", "_raw")
+                 "owes", "_framing", "_raw")
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
@@ -174,6 +174,9 @@ class UpstreamConnection(asyncio.Protocol):
         self.idle_since = 0.0
         self.write_paused = False
         self.closed = False
+        self.owes = False
+        """True while the rest of a request is still to be sent: an answer that comes before it
+        leaves a connection that can carry no other (RFC 9112 section 9.3)."""
         self._framing = _Framing()
         self._raw = b""
 
@@ -187,6 +190,7 @@ class UpstreamConnection(asyncio.Protocol):
         attempt.connection = self
         self.attempt = attempt
         self.uses += 1
+        self.owes = False
         self._framing.begin()
         self._raw = b""
         self.transport.write(data)
@@ -198,14 +202,20 @@ class UpstreamConnection(asyncio.Protocol):
             self.abort()
             return
         framing = self._framing
-        attempt.touched = True
         if attempt.head is None:
+            attempt.touched = True
             self._raw += data
         sound = True
         try:
             framing.parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             sound = False
+        sink = attempt.sink
+        if sink is not None and sound and not framing.complete and len(framing.pieces) == 1:
+            # the usual read of a stream: one event in one chunk
+            attempt.chunks += 1
+            sink(framing.pieces.pop(), False)
+            return
         if attempt.head is None and not self._take_head(attempt, framing, sound):
             return
         self._take_body(attempt, framing, sound)
@@ -255,7 +265,7 @@ class UpstreamConnection(asyncio.Protocol):
             attempt.connection = None
             if attempt.paused:
                 self.transport.resume_reading()
-        if reusable and not self.write_paused:
+        if reusable and not self.write_paused and not self.owes:
             self.pool.give_back(self)
         else:
             self.abort()

@@ -44,9 +44,7 @@ def read_reply_head(raw: bytes, status: int, version: str) -> ReplyHead:
     if version not in ("1.1", "1.0") or status < 200:
         raise RelayError("upstream_protocol")
     # values of these fields mean the same in lower case, which a plain search finds sooner
-    fields: list[tuple[bytes, bytes]] = _FIELDS.findall(raw.lower())
-    if b" \r\n" in raw or b"\t\r\n" in raw or raw[-1:] in b" \t":
-        fields = [(name, value.rstrip(b" \t")) for name, value in fields]
+    fields = [(name, value.rstrip(b" \t")) for name, value in _FIELDS.findall(raw.lower())]
     found = dict(fields)
     coding = found.get(b"transfer-encoding")
     length = found.get(b"content-length")
