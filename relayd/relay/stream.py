@@ -33,7 +33,8 @@ class Stream:
     """The state of one copy. `on_data` is the attempt's sink."""
 
     __slots__ = ("_plane", "_exchange", "_attempt", "_tap", "_feed", "_passes_all", "_head",
-                 "_chunked", "done", "is_event_stream", "_connection", "_heartbeat", "_beaten", "sent")
+                 "_chunked", "done", "is_event_stream", "_connection", "_heartbeat", "_beaten",
+                 "sent")
 
     def __init__(self, plane: Plane, exchange: Exchange, attempt: Attempt, tap: Tap,
                  head: bytes) -> None:
