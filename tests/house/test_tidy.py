@@ -29,6 +29,7 @@ BAD = {
     "float type of money": ("core/money.py", "def f(a: float): pass\n", "a float where money is"),
     "division of money": ("core/ledger.py", "def f(a):\n    return a / 2\n", "a float"),
     "call at import": ("x.py", "import x\nx.go()\n", "work at import"),
+    "method at import": ("x.py", "import x\nx.define(1)\n", "work at import"),
     "loop at import": ("x.py", "for a in (1, 2):\n    pass\n", "work at import"),
     "try at import": ("x.py", "try:\n    import a\nexcept A:\n    pass\n", "work at import"),
     "file at import": ("x.py", "A = open('x').read()\n", "open() runs at import"),
@@ -63,6 +64,7 @@ GOOD = {
     "elif": ("x.py", "def f(a):\n" + "".join(
         f"    {'el' if n else ''}if a == {n}:\n        pass\n" for n in range(6))),
     "table": ("x.py", "import re\nA = {1: re.compile('a')}\nB = frozenset(A)\n"),
+    "table of itself": ("x.py", "A = B()\nA.define({1: A})\n"),
     "type checking": ("x.py", "if TYPE_CHECKING:\n    from a import b\n"),
     "main": ("x.py", "if __name__ == '__main__':\n    main()\n"),
     "note on a constant": ("x.py", 'A = 1\n"""What it is, not SELECT a FROM b."""\n'),

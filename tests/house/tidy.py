@@ -7,6 +7,7 @@ There is no list of exemptions.
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ BLOCKS = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.Try, ast.With, ast.Async
 ASYNC = (ast.AsyncFunctionDef, ast.Await, ast.AsyncFor, ast.AsyncWith)
 AT_IMPORT = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef,
              ast.Assign, ast.AnnAssign, ast.Pass)
+TABLE_CALL = re.compile(r"_?[A-Z][A-Z_]*\.define\(")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -103,9 +105,14 @@ def _at_import(path: str, tree: ast.Module) -> Iterator[Finding]:
 
 
 def _harmless(node: ast.stmt) -> bool:
-    """A docstring, or an `if` on TYPE_CHECKING or __name__."""
+    """A docstring, the rest of a table, or an `if` on TYPE_CHECKING or __name__.
+
+    A table that refers to itself is completed by a method: `_TABLE.define({...})`.
+    """
     if isinstance(node, ast.Expr):
-        return isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        value = node.value
+        is_text = isinstance(value, ast.Constant) and isinstance(value.value, str)
+        return is_text or TABLE_CALL.match(ast.unparse(value)) is not None
     return isinstance(node, ast.If) and ast.unparse(node.test) in (
         "TYPE_CHECKING", "__name__ == '__main__'")
 
