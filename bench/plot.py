@@ -27,7 +27,8 @@ def draw(columns: Sequence[Column], path: Path) -> bool:
     for axes, (title, values) in zip(figure.subplots(1, len(columns), squeeze=False)[0], columns):
         drawn = axes.bar(range(len(values)), list(values.values()), width=0.7,
                          color=[COLOURS[peer] for peer in values])
-        axes.bar_label(drawn, fmt="%.3g", padding=2, fontsize=8)
+        axes.bar_label(drawn, [f"{value:.{int(value < 100)}f}" for value in values.values()],
+                       padding=2, fontsize=8)
         axes.set_xticks(range(len(values)), [peer.replace(" ", "\n") for peer in values],
                         fontsize=7)
         axes.set_title(title, fontsize=9)

@@ -93,6 +93,13 @@ def _cell(spread: Spread | None) -> str:
     return "-" if spread is None else f"{number(spread.least)} ({number(spread.middle)})"
 
 
+def _range(spread: Spread | None) -> str:
+    """Of differences the least says little: it may be below zero where a round was noisy."""
+    if spread is None:
+        return "-"
+    return f"{number(spread.middle)} ({number(spread.least)} to {number(spread.most)})"
+
+
 def _bars(verdicts: Sequence[Verdict]) -> str:
     rows = []
     for each in verdicts:
@@ -100,12 +107,12 @@ def _bars(verdicts: Sequence[Verdict]) -> str:
         unit = "" if bar.unit == "x" else f" {bar.unit}"
         aim = "" if bar.aim is None else f" (aim {number(bar.aim)})"
         rows.append((
-            bar.text, f"<= {number(bar.limit)}{unit}{aim}".replace("<=", _sign(bar)),
+            bar.text, f"{_sign(bar)} {number(bar.limit)}{unit}{aim}",
             "not measured" if found is None else f"{number(found.middle)}{unit}",
             "-" if found is None else f"{number(found.least)} to {number(found.most)}",
             {True: "yes", False: "**no**", None: "-"}[each.met],
         ))
-    return table(("bar", "at most", "found (median)", "rounds", "met"), rows)
+    return table(("bar", "limit", "found (median)", "rounds", "met"), rows)
 
 
 def _sign(bar: bars.Bar) -> str:
@@ -123,18 +130,18 @@ def _cpu(samples: Samples) -> str:
 
 
 def _latency(samples: Sequence[Sample]) -> str:
-    rows = [(DIRECT, *(_cell(sample.of_peer(samples, DIRECT, figure))
+    rows = [(DIRECT, *(_range(sample.of_peer(samples, DIRECT, figure))
                        for figure, _ in LATENCY_COLUMNS))]
     for peer in (NGINX, RELAYD, PLAIN):
-        added = [_cell(sample.added(samples, figure, peer, DIRECT))
+        added = [_range(sample.added(samples, figure, peer, DIRECT))
                  for figure, _ in LATENCY_COLUMNS]
         if any(cell != "-" for cell in added):
             rows.append((f"{peer} adds", *added))
     paced = [f"{peer} {_cell(found)}" for peer in (NGINX, RELAYD, PLAIN)
              if (found := sample.of_peer(samples, peer, "paced_call_us")) is not None]
-    return ("µs from the intended moment, least (median) of the rounds, open loop:\n\n"
+    return ("µs from the intended moment, median (least to most) of the rounds, open loop:\n\n"
             + table(("", *(title for _, title in LATENCY_COLUMNS)), rows)
-            + f"\n\nCPU per call at this rate, where each call wakes the relay: "
+            + f"\n\nCPU per call at this rate, where each call wakes the relay, least (median): "
               f"{'; '.join(paced)} µs.")
 
 

@@ -60,7 +60,7 @@ def test_every_kind_of_table() -> None:
         for peer, p50 in (("direct", 100.0), (RELAYD, 220.0))))
     memory = kept("memory", Sample(RELAYD, 0, {"stream_kib": 30.5, "before_stream_mib": 70.0}))
     found = text({"latency": latency, "memory": memory})
-    assert "| relayd adds | 120 (120) | 600 (600) |" in found
+    assert "| relayd adds | 120 (120 to 120) | 600 (600 to 600) |" in found
     assert "| relayd | - | 30.5 | 70.0 |" in found
     assert "relayd 40.0 (40.0) µs" in found
 
