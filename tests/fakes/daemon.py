@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import io
+import ssl
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import uvloop
 
@@ -46,9 +47,11 @@ def plain_answer(_: object = None) -> Answer:
     return Answer(message(ANSWER))
 
 
-def provider(api: Api, port: int, **changes: Any) -> Provider:
+def provider(
+    api: Api, port: int, scheme: Literal["http", "https"] = "http", **changes: Any
+) -> Provider:
     """A provider of this API on loopback; short timeouts, so that faults end soon."""
-    made = Provider(api, api, Address("http", "127.0.0.1", port, APIS[api]), (CREDENTIAL,),
+    made = Provider(api, api, Address(scheme, "127.0.0.1", port, APIS[api]), (CREDENTIAL,),
                     timeouts=Timeouts(connect=1.0, first_byte=1.0, idle=1.0))
     return replace(made, **changes)
 
@@ -56,12 +59,12 @@ def provider(api: Api, port: int, **changes: Any) -> Provider:
 def config(
     directory: Path, port: int, *, patterns: tuple[str, ...] = ("*",),
     server: Mapping[str, Any] | None = None, provider_changes: Mapping[str, Any] | None = None,
-    privacy: PrivacyConfig | None = None, **changes: Any,
+    privacy: PrivacyConfig | None = None, scheme: Literal["http", "https"] = "http",
 ) -> Config:
     """Three providers on one port, every route to all of them, listeners on free ports."""
     every = tuple(Deployment(api) for api in APIS)
-    made = Config(
-        providers={api: provider(api, port, **(provider_changes or {})) for api in APIS},
+    return Config(
+        providers={api: provider(api, port, scheme, **(provider_changes or {})) for api in APIS},
         routes=tuple(Route(pattern, every) for pattern in patterns),
         server=ServerConfig(**{"listen": ("127.0.0.1:0",), "header_seconds": 1.0,
                                "body_seconds": 2.0, "drain_seconds": 1.0, **(server or {})}),
@@ -70,7 +73,6 @@ def config(
         metering=MeteringConfig(flush_seconds=0.05),
         privacy=privacy or PrivacyConfig(),
     )
-    return replace(made, **changes)
 
 
 @cache
@@ -90,10 +92,11 @@ class Lane:
     """
 
     def __init__(
-        self, directory: Path, answer: Answerer = plain_answer, **wishes: Any,
+        self, directory: Path, answer: Answerer = plain_answer, *,
+        upstream_tls: ssl.SSLContext | None = None, **wishes: Any,
     ) -> None:
         self.store = directory
-        self.upstream = RawUpstream(answer)
+        self.upstream = RawUpstream(answer, tls=upstream_tls)
         self.log = io.StringIO()
         self.key = ""
         self.app: App = None  # type: ignore[assignment]
@@ -102,7 +105,8 @@ class Lane:
     async def __aenter__(self) -> Lane:
         await self.upstream.start()
         self.key = await issue(self.store)
-        settings = config(self.store, self.upstream.port, **self._wishes)
+        scheme = "https" if self.upstream.tls else "http"
+        settings = config(self.store, self.upstream.port, scheme=scheme, **self._wishes)
         self.app = App(settings, logger=Logger("debug", self.log))
         self.app._encodings = encodings()
         await self.app.start()
