@@ -137,7 +137,7 @@ class Dispatcher:
         try:
             while opening.connection is None and opening.error is None:
                 await PAUSE
-        except ClientLeft:
+        except (ClientLeft, RelayError):  # the client left, or its body went wrong meanwhile
             opening.abandon()
             raise
         if opening.connection is None:

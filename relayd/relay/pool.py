@@ -110,6 +110,8 @@ class Pool:
             raise RelayError("upstream_tls") from None
         except OSError:  # TimeoutError is one of them
             raise RelayError("upstream_connect") from None
+        if protocol.closed:  # the provider was gone again before it was asked anything
+            raise RelayError("upstream_connect")
         transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
         self._all.add(protocol)
         if self._closed:
