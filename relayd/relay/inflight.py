@@ -43,10 +43,15 @@ class Sweep:
     def _look(self, exchange: Exchange, now: float) -> None:
         attempt = exchange.attempt
         if attempt is not None and exchange.copying is not None:
-            if attempt.chunks != exchange.seen_chunks or attempt.paused:
+            if attempt.chunks != exchange.seen_chunks:
                 exchange.seen_chunks = attempt.chunks
                 exchange.last_heard = now
                 exchange.deadline = now + exchange.idle_seconds
+            elif attempt.paused:
+                # the client keeps the provider waiting, but not for ever
+                exchange.deadline = now + exchange.idle_seconds
+                if now - exchange.last_heard > self._plane.server.idle_seconds:
+                    exchange.connection.transport.abort()
             else:
                 exchange.copying.keep_alive(now, exchange.last_heard)
         if exchange.deadline and exchange.deadline <= now:
