@@ -27,7 +27,8 @@ class Report:
     """What a tap has found in a whole reply.
 
     `usage` is what the provider reported, None where it did not. `ended` says that the dialect's
-    last event was seen, or that a body which is no stream came whole. `error` is a code of
+    last event was seen (or may have been one too long to be read), or that a body which is no
+    stream came whole. `error` is a code of
     core.errors where the provider reported a failure in a reply of status 200. `text_seen` needs a
     counter: without one no text is looked for.
     """
@@ -109,7 +110,8 @@ class EventTap(Tap):
         if clean and last is not None:
             self._event(last)
         found = self._found
-        return Report(self._shape.usage(found), found.ended, found.error, found.text_seen)
+        ended = found.ended or self._reader.skipped
+        return Report(self._shape.usage(found), ended, found.error, found.text_seen)
 
 
 class WithholdingTap(EventTap):

@@ -31,13 +31,15 @@ _REACH: Final = 3
 class EventReader:
     """The state of one stream."""
 
-    __slots__ = ("_held", "_over", "_first", "_max", "split_crlf")
+    __slots__ = ("_held", "_over", "_first", "_max", "split_crlf", "skipped")
 
     def __init__(self, event_bytes_max: int = EVENT_BYTES_MAX) -> None:
         self._held = bytearray()
         self._over = False
         self._first = True
         self._max = event_bytes_max
+        self.skipped = False
+        """An event was too long to be read: what it said is not known."""
         self.split_crlf = False
         """True where the last event ended with a CR whose LF may come first in the next chunk."""
 
@@ -91,7 +93,9 @@ class EventReader:
             return []
         end -= len(near)
         events: list[Event] = []
-        if not self._over and len(held) + end <= self._max:
+        if self._over or len(held) + end > self._max:
+            self.skipped = True
+        else:
             held += chunk[:end]
             event = self._event(bytes(held), 0)
             if event is not None:
@@ -115,10 +119,10 @@ class EventReader:
             if end < 0:
                 self._hold(chunk[start:])
                 return events
-            if end - start <= self._max:
-                event = self._event(chunk[start:end], base + start)
-                if event is not None:
-                    events.append(event)
+            if end - start > self._max:
+                self.skipped = True
+            elif (event := self._event(chunk[start:end], base + start)) is not None:
+                events.append(event)
             self._first = False
             start = end
         self.split_crlf = chunk[-1] == _CR
@@ -129,7 +133,7 @@ class EventReader:
         if not self._over and len(held) + len(data) <= self._max:
             held += data
             return
-        self._over = True
+        self._over = self.skipped = True
         self._held = (held[-_REACH:] + data)[-_REACH:]
 
     def _event(self, block: bytes, start: int) -> Event | None:
