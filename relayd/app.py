@@ -165,8 +165,10 @@ class App:
         plane.drain()
         patience = self.config.server.drain_seconds if drain_seconds is None else drain_seconds
         deadline = monotonic() + patience
-        while not plane.idle and monotonic() < deadline and not self.hurry():
+        while not plane.quiet and monotonic() < deadline and not self.hurry():
             await asyncio.sleep(DRAIN_POLL_SECONDS)
+        plane.interrupt()
+        await asyncio.sleep(DRAIN_POLL_SECONDS)  # what was said last goes out
         plane.close()
         while not plane.idle:
             await asyncio.sleep(DRAIN_POLL_SECONDS)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
 
+from relayd.core.errors import RelayError
 from relayd.core.provider import Api, Provider
 from relayd.core.route import Route, Routes
 from relayd.ops.clock import monotonic, unix_ms
@@ -125,8 +126,21 @@ class Plane:
         """True when every exchange has been settled."""
         return not self.inflight and not self.unsettled
 
+    @property
+    def quiet(self) -> bool:
+        """True when it is idle and clients have taken all that was written to them."""
+        return self.idle and not any(
+            connection.transport.get_write_buffer_size() for connection in self.connections)
+
+    def interrupt(self) -> None:
+        """Ends every exchange that is left, and tells its client so; each still settles."""
+        for exchange in list(self.inflight):
+            exchange.interrupt(RelayError("draining", close=True))
+        for pool in self.pools.values():
+            pool.close()
+
     def close(self) -> None:
-        """Ends what is left at once; every exchange still settles."""
+        """Ends every connection at once; every exchange still settles."""
         for connection in list(self.connections):
             connection.transport.abort()
         for pool in self.pools.values():
