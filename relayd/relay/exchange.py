@@ -124,10 +124,13 @@ class Exchange:
         elif self.phase < Phase.DISPATCHED:
             self.outcome = "refused"
         else:
-            self.outcome = "provider_truncated"
+            self.outcome = (
+                "interrupted" if error.kind.side == "relay" else "provider_truncated")
 
     def leave(self) -> None:
         """Notes that the client left; `status` stays what it got, 0 before any."""
+        if self.copying is not None and not self.copying.begun:
+            self.status = 0
         self.outcome = "client_left"
         self.error = "client_left"
 

@@ -123,6 +123,6 @@ class Handler:
         if attempt is None:
             return
         copying = exchange.copying
-        if copying is not None and exchange.usage is None and exchange.outcome == "client_left":
+        if copying is not None and exchange.usage is None:
             exchange.usage = copying.report(False).usage
         attempt.close()

@@ -80,7 +80,8 @@ class Replier:
 
         A stream that fails is never ended cleanly: after the event the connection is cut.
         """
-        if exchange.replied:
+        copying = exchange.copying
+        if exchange.replied and (copying is None or copying.begun):
             self._cut(exchange, error)
             return
         if error.close:

@@ -1,7 +1,8 @@
 """Copies one reply from its attempt to the client: byte for byte, by direct call.
 
-Law: a chunk is written to the client before it is looked at, unless the relay has to withhold the
-usage event that it asked for itself. Nothing is kept.
+Law: a chunk is written to the client before it is looked at, unless the relay has to withhold
+the usage event that it asked for itself, or the chunk is a stream's last: a stream without its
+own last event is never ended cleanly. Nothing is kept.
 """
 
 from __future__ import annotations
@@ -9,15 +10,15 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from relayd.core.errors import ERRORS, RelayError
+from relayd.core.errors import RelayError
 from relayd.core.exchange import Phase
 from relayd.ops.tasks import PAUSE
 from relayd.relay.exchange import Exchange
 from relayd.relay.tap import Report, Tap, tap_for
 from relayd.relay.upstream import Attempt
-from relayd.wire.headers import response_fields
+from relayd.wire.headers import RETRY_AFTER, asked_wait, response_fields
 from relayd.wire.provider_error import judge
-from relayd.wire.shapes import heartbeat
+from relayd.wire.shapes import error_fields, heartbeat
 
 if TYPE_CHECKING:
     from relayd.relay.plane import Plane
@@ -26,6 +27,9 @@ ERROR_BODY_BYTES_MAX: Final = 1024 * 1024
 """A provider's error body: read whole, because it may name the operator."""
 _LAST_CHUNK: Final = b"0\r\n\r\n"
 _CHUNKED: Final = b"transfer-encoding: chunked\r\n"
+_WITH_LAST_EVENT: Final = frozenset(
+    {"chat", "completions", "responses", "messages", "stream_generate"})
+"""Operations whose streams say themselves that they are whole, at every provider."""
 _BODYLESS: Final = frozenset({204, 205, 304})
 
 
@@ -34,7 +38,7 @@ class Stream:
 
     __slots__ = ("_plane", "_exchange", "_attempt", "_tap", "_feed", "_passes_all", "_head",
                  "_chunked", "done", "is_event_stream", "_connection", "_heartbeat", "_beaten",
-                 "sent")
+                 "sent", "_report", "_ends_itself", "cut_short")
 
     def __init__(self, plane: Plane, exchange: Exchange, attempt: Attempt, tap: Tap,
                  head: bytes) -> None:
@@ -51,11 +55,18 @@ class Stream:
         self._chunked = attempt.head.length is None and exchange.head.minor == 1
         self.done = False
         self.sent = 0
-        self.is_event_stream = content_type.startswith(b"text/event-stream")
+        self.is_event_stream = (
+            content_type.startswith(b"text/event-stream") and not attempt.head.coded)
+        endpoint = exchange.target.endpoint
+        self._ends_itself = (
+            exchange.stream and endpoint is not None and endpoint.operation in _WITH_LAST_EVENT)
+        self._report: Report | None = None
+        self.cut_short = False
+        """The provider ended its stream cleanly, but without the dialect's last event."""
         self._heartbeat = b""
         self._beaten = 0.0
-        if self.is_event_stream and exchange.target.endpoint is not None:
-            self._heartbeat = heartbeat(exchange.target.api, exchange.target.endpoint.operation)
+        if self.is_event_stream and endpoint is not None:
+            self._heartbeat = heartbeat(exchange.target.api, endpoint.operation)
 
     def on_data(self, data: bytes, complete: bool) -> None:
         """One read of the provider's: written, then looked at."""
@@ -75,18 +86,30 @@ class Stream:
         if self.sent == 0:
             self._exchange.first_byte = self._plane.now()
             self.sent = 1
-        if self._passes_all:
+        if complete and self.is_event_stream:
+            self._end(data)
+        elif self._passes_all:
             self._write(data, complete)
             if data:
                 self._feed(data)
         else:
-            data = self._feed(data) if data else data
-            if complete:
-                data += self._tap.flush()
-            self._write(data, complete)
+            self._write(self._feed(data) if data else data, complete)
         if complete:
             self.done = True
             self._attempt.wake()
+
+    def _end(self, data: bytes) -> None:
+        """The last read of an event stream, looked at first: only what is whole ends cleanly."""
+        if data:
+            data = self._feed(data)
+        data += self._tap.flush()
+        report = self.report(True)
+        self.cut_short = (
+            self._ends_itself and not report.ended and report.error is None)
+        if not self.cut_short:
+            self._write(data, True)
+        elif not self._head or b"data:" in data:  # else it is no event stream at all
+            self._write(data, False)
 
     def _write(self, data: bytes, complete: bool) -> None:
         if self._chunked:
@@ -128,8 +151,10 @@ class Stream:
         self._write(gap + event, False)
 
     def report(self, clean: bool) -> Report:
-        """What the tap has read of the whole reply."""
-        return self._tap.finish(clean)
+        """What the tap has read of the whole reply; the first answer stays."""
+        if self._report is None:
+            self._report = self._tap.finish(clean)
+        return self._report
 
 
 class Streamer:
@@ -182,10 +207,9 @@ class Streamer:
         report = stream.report(attempt.error is None)
         self._judge(exchange, report)
         if attempt.error is not None:
-            if not stream.begun:
-                exchange.replied = False
-                exchange.status = 0
             raise attempt.error
+        if stream.cut_short:
+            raise RelayError("upstream_truncated")
 
     def _open(self, exchange: Exchange, attempt: Attempt) -> tuple[Tap, bytes]:
         """The reply's tap, and the head that the client gets; the request's content is let go."""
@@ -202,8 +226,8 @@ class Streamer:
             endpoint, b"" if head.coded else head.content_type, head.status,
             withhold_usage=withhold and not head.coded, counter=exchange.counter,
             limit=self._plane.server.json_reply_bytes_max)
-        if head.length is not None and withhold:
-            head.length = None  # the withheld event makes the declared length untrue
+        if streamed and not head.coded:
+            head.length = None  # events that are withheld or put in make a declared length untrue
         exchange.drop_body()
         if head.length is not None:
             framing = b"content-length: %d\r\n" % head.length
@@ -236,10 +260,11 @@ class Streamer:
         assert head is not None
         pieces: list[bytes] = []
         attempt.attach(lambda data, complete: _gather(attempt, pieces, data, complete))
-        size = 0
+        size = seen = 0
         while not attempt.complete and attempt.error is None:
             await PAUSE
-            size = sum(map(len, pieces))
+            size += sum(map(len, pieces[seen:]))
+            seen = len(pieces)
             if size > ERROR_BODY_BYTES_MAX:
                 attempt.close()
                 raise RelayError("provider_failed", status=head.status)
@@ -250,14 +275,15 @@ class Streamer:
         verdict = judge(exchange.target.api, head.status, body, secrets)
         exchange.error = verdict.code
         exchange.outcome = "provider_error"
+        error = RelayError(verdict.code, status=head.status,
+                           retry_after_seconds=asked_wait(head.fields))
         if not verdict.passes or head.coded:
-            raise RelayError(verdict.code, status=head.status)
-        fields = list(_passing(head.fields, False))
-        if not ERRORS[verdict.code].retryable:
-            fields = [f for f in fields if f[0] != b"x-should-retry"]
-            fields.append((b"x-should-retry", b"false"))
+            raise error
+        told = error_fields(error)
+        names = {*RETRY_AFTER, *(name for name, _ in told)}
+        fields = [f for f in _passing(head.fields, False) if f[0] not in names]
         exchange.move(Phase.STREAMING)
-        plane.replier.answer(exchange, head.status, fields, body)
+        plane.replier.answer(exchange, head.status, [*fields, *told], body)
 
 
 @lru_cache(maxsize=128)

@@ -14,6 +14,7 @@ Response side. `response_fields` passes what its table lists, where the value ha
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -258,6 +259,7 @@ MEDIA_TYPES: Final = frozenset({
 browser takes a provider's page for one of the relay's."""
 
 RETRY_SECONDS_MAX: Final = 60
+RETRY_AFTER: Final = (b"retry-after-ms", b"retry-after")
 
 _PARAMETER: Final = re.compile(
     rb"(charset|rate|channels|codecs|boundary)=\"?([A-Za-z0-9._-]{1,40})\"?", re.IGNORECASE)
@@ -286,6 +288,16 @@ def _whole(most: int) -> Callable[[bytes], bytes | None]:
             return None
         return b"%d" % min(int(value.partition(b".")[0]), most)
     return check
+
+
+def asked_wait(fields: Sequence[tuple[bytes, bytes]]) -> int | None:
+    """How many seconds, rounded up, a provider asks to wait; None where it gives no number."""
+    given = dict(fields)
+    for name, unit in zip(RETRY_AFTER, (1000, 1), strict=True):
+        value = given.get(name, b"")
+        if _NUMBER.fullmatch(value):
+            return math.ceil(float(value) / unit)
+    return None
 
 
 def _truth(value: bytes) -> bytes | None:

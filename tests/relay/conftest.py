@@ -24,11 +24,11 @@ def encodings() -> Encodings:
 
 
 @pytest.fixture
-async def opened(tmp_path: Path, encodings: Encodings) -> AsyncIterator[Opened]:
+async def opened(tmp_path: Path) -> AsyncIterator[Opened]:
     async with AsyncExitStack() as stack:
 
         async def one_more(*wishes: Any, **named: Any) -> Lane:
             return await stack.enter_async_context(
-                Lane(tmp_path / "store", *wishes, encodings=encodings, **named))
+                Lane(tmp_path / "store", *wishes, **named))
 
         yield one_more
