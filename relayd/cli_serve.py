@@ -43,7 +43,8 @@ def _serve(arguments: argparse.Namespace) -> int:
         raise configfile.ConfigError(reading.faults)
     for warning in reading.warnings:
         Logger(config.log_level).warning("config_warning", finding=warning)
-    return _run(daemon.configured(config), config.log_level, config.store.path)
+    running = daemon.configured(config, configfile.activated_sockets())
+    return _run(running, config.log_level, config.store.path)
 
 
 def _run(running: daemon.Running, log_level: str, store: str) -> int:

@@ -58,12 +58,12 @@ async def _serve(running: Running, logger: Logger) -> None:
         await asked.wait()
 
 
-def configured(config: Config) -> Running:
+def configured(config: Config, systemd_sockets: int = 0) -> Running:
     """An app of this configuration and nothing else."""
 
     @asynccontextmanager
     async def running(logger: Logger) -> AsyncIterator[App]:
-        app = App(config, logger=logger)
+        app = App(config, logger=logger, systemd_sockets=systemd_sockets)
         try:
             await app.start()
             yield app

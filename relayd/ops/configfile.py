@@ -53,6 +53,15 @@ def default_path() -> str:
     return os.environ.get(PATH_VARIABLE) or PATH_DEFAULT
 
 
+def activated_sockets(environ: Mapping[str, str] | None = None) -> int:
+    """How many listening sockets systemd handed over, from descriptor 3 on (sd_listen_fds(3))."""
+    given = os.environ if environ is None else environ
+    count = given.get("LISTEN_FDS", "")
+    if given.get("LISTEN_PID") != str(os.getpid()) or not count.isascii() or not count.isdigit():
+        return 0
+    return int(count)
+
+
 def load(path: str | os.PathLike[str], *, secrets: Secrets = "resolve") -> Config:
     """The configuration of a file; raises ConfigError with all its faults.
 

@@ -30,15 +30,14 @@ class Doors:
         self._systemd_sockets = systemd_sockets
         self._servers: list[asyncio.AbstractServer] = []
         self._sockets: list[socket.socket] = []
+        self._addresses: list[tuple[str, int]] = []
 
     @property
     def address(self) -> tuple[str, int]:
         """(host, port) of the first TCP listener; the port that was given for port 0."""
-        for listener in self._sockets:
-            if listener.family in (socket.AF_INET, socket.AF_INET6):
-                name = listener.getsockname()
-                return name[0], name[1]
-        raise LookupError("no TCP listener")
+        if not self._addresses:
+            raise LookupError("no TCP listener")
+        return self._addresses[0]
 
     async def open(self) -> None:
         """Binds and listens; raises OSError where an address cannot be had."""
@@ -46,6 +45,8 @@ class Doors:
         for listen in self._listen:
             for sock in self._bind(listen):
                 self._sockets.append(sock)
+                if sock.family in (socket.AF_INET, socket.AF_INET6):
+                    self._addresses.append(sock.getsockname()[:2])
                 server = await aiofastnet.create_server(
                     loop, self._client, sock=sock, ssl=self._tls, backlog=BACKLOG)
                 self._servers.append(server)
@@ -76,6 +77,9 @@ class Doors:
         for server in self._servers:
             server.close()
         self._servers.clear()
+        for sock in self._sockets:
+            sock.close()
+        self._sockets.clear()
         for listen in self._listen:
             if listen.kind == "unix" and os.path.exists(listen.path):
                 os.unlink(listen.path)

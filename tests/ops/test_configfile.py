@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from dataclasses import fields
@@ -16,6 +17,7 @@ from relayd.core.route import Deployment
 from relayd.ops import config as values
 from relayd.ops.config import Config, MeteringConfig, PrivacyConfig, StoreConfig
 from relayd.ops.configfile import (
+    activated_sockets,
     ConfigError, default_path, examine, examine_text, load, loads,
 )
 from tests.shared import ROOT
@@ -249,3 +251,11 @@ def test_any_value_gives_a_reading_and_no_fault_repeats_it(pairs: list[tuple[str
     reading = examine_text("".join(f"{key} = {value}\n" for key, value in pairs), environ={})
     assert (reading.config is None) is bool(reading.faults)
     assert _CANARY not in " ".join(map(str, reading.faults + reading.warnings))
+
+
+@pytest.mark.parametrize(("pid", "count", "sockets"), [
+    (os.getpid(), "2", 2), (os.getpid(), "", 0), (os.getpid(), "x", 0), (1, "2", 0),
+])
+def test_sockets_that_systemd_hands_over(pid: int, count: str, sockets: int) -> None:
+    environ = {"LISTEN_PID": str(pid), "LISTEN_FDS": count}
+    assert activated_sockets(environ) == sockets
