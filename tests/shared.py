@@ -1,4 +1,4 @@
-"""Finds the shared corpora that lie beside a checkout; tests that need them skip where they are absent."""
+"""Finds the shared corpora beside a checkout; tests that need them skip where they are absent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def shared(*parts: str) -> Path:
-    """The path of a shared file or folder; skips the calling test or module where there is none."""
+    """The path of a shared file or folder; skips the calling test where there is none."""
     base = Path(os.environ.get("RELAYD_SHARED", ROOT.parent / "shared"))
     path = base.joinpath(*parts)
     if not path.exists():

@@ -41,7 +41,6 @@ class ServerConfig:
     idle_seconds: float = 75.0
     heartbeat_seconds: float = 15.0
     connections_max: int = 20_000
-    pipelined_max: int = 128
     write_buffer_bytes: int = 64 * 1024
     json_reply_bytes_max: int = 32 * 1024 * 1024
 

@@ -28,7 +28,6 @@ INTEGERS: Final = {
     "header_count_max": (8, 10_000),
     "target_bytes_max": (256, _MIB),
     "connections_max": (1, 1_000_000),
-    "pipelined_max": (1, 10_000),
     "write_buffer_bytes": (_KIB, 64 * _MIB),
     "json_reply_bytes_max": (_KIB, 4096 * _MIB),
 }

@@ -5,7 +5,8 @@ from relayd.core.provider import Address, Provider
 
 def provider(api: str) -> Provider:
     address = Address("https", "api.example.org", 443, "/v1")
-    return Provider("p", api, address, ("sk-secret",), proxy="socks5://u:pw@h:1")  # type: ignore[arg-type]
+    return Provider("p", api, address, ("sk-secret",),  # type: ignore[arg-type]
+                    proxy="socks5://u:pw@h:1")
 
 
 def test_azure_speaks_openai() -> None:

@@ -2,8 +2,8 @@
 
 from relayd.core.record import CallRecord
 
-CONTRACT = """id started_at account key app api endpoint model provider provider_model stream status
-outcome error attempts input_tokens output_tokens cache_read_input_tokens
+CONTRACT = """id started_at account key app api endpoint model provider provider_model stream
+status outcome error attempts input_tokens output_tokens cache_read_input_tokens
 cache_creation_input_tokens reasoning_output_tokens audio_input_tokens audio_output_tokens
 counted_input_tokens counted_output_tokens usage_source amount_nano currency first_byte_ms
 duration_ms""".split()

@@ -65,7 +65,8 @@ def test_unknown_paths(path: str) -> None:
 
 
 @pytest.mark.parametrize(("path", "api"), [
-    ("/v1beta/nothing", "gemini"), ("/v1/messages/nothing", "anthropic"), ("/v1/nothing", "openai"),
+    ("/v1beta/nothing", "gemini"), ("/v1/messages/nothing", "anthropic"),
+    ("/v1/nothing", "openai"),
 ])
 def test_an_unknown_path_has_the_nearest_shape(path: str, api: str) -> None:
     assert target_of(path, "openai").api == api
