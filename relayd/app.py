@@ -31,6 +31,7 @@ from relayd.relay.doors import Doors
 from relayd.relay.inflight import Sweep
 from relayd.relay.meter import Meter
 from relayd.relay.plane import Parts, Plane
+from relayd.relay.prompt_memo import PromptMemo
 from relayd.relay.tokenizer import Encodings
 from relayd.relay.view import View
 from relayd.store.db import Database, open_database
@@ -114,7 +115,8 @@ class App:
         return Parts(
             view=self.view, meter=self.meter, metrics=self.metrics, logger=self.logger,
             tasks=self._tasks,
-            counting=Counting(self.config.metering, self._encodings, self._executor),
+            counting=Counting(self.config.metering, self._encodings, self._executor,
+                              PromptMemo(secrets.token_bytes(32))),
             pepper=pepper(db.secret), pseudonym_secret=derived(db.secret, PSEUDONYM_LABEL),
             boundary="relayd" + secrets.token_hex(16),
             new_id=Ulids(unix_ms, secrets.token_bytes), dice=random.random,

@@ -14,6 +14,7 @@ from typing import Final
 from relayd.ops.config import MeteringConfig
 from relayd.relay.count import TextCounter
 from relayd.relay.prompt_count import PROMPT_BYTES_INLINE_MAX, count_prompt
+from relayd.relay.prompt_memo import PromptMemo
 from relayd.relay.tokenizer import Encodings, ModelEncoding, encoding_for
 from relayd.wire.dialect import Endpoint
 
@@ -45,7 +46,9 @@ class PromptCount:
 class Counting:
     """Starts the counts of a call as `[metering] mode` wants them."""
 
-    def __init__(self, metering: MeteringConfig, encodings: Encodings, executor: Executor) -> None:
+    def __init__(self, metering: MeteringConfig, encodings: Encodings, executor: Executor,
+                 memo: PromptMemo) -> None:
+        self._memo = memo
         self._inline = metering.mode == "inline"
         self._audit_every = metering.audit_every
         self._encodings = encodings
@@ -79,16 +82,18 @@ class Counting:
         return TextCounter(self._encodings, encoding)
 
     def prompt(
-        self, endpoint: Endpoint, fields: Mapping[str, object], size: int, encoding: ModelEncoding
+        self, endpoint: Endpoint, fields: Mapping[str, object], size: int,
+        encoding: ModelEncoding, account: str,
     ) -> PromptCount:
         """Counts a prompt of `size` bytes of JSON: now if it is short, else on a thread."""
         count = PromptCount()
+        memo = self._memo.of(account)
         if size <= PROMPT_BYTES_INLINE_MAX:
-            count.done(count_prompt(endpoint, fields, encoding, self._encodings))
+            count.done(count_prompt(endpoint, fields, encoding, self._encodings, memo))
             return count
         count.pending = True
         future = asyncio.get_running_loop().run_in_executor(
-            self._executor, count_prompt, endpoint, fields, encoding, self._encodings)
+            self._executor, count_prompt, endpoint, fields, encoding, self._encodings, memo)
         future.add_done_callback(lambda f: count.done(_result(f)))
         return count
 

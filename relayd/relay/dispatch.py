@@ -169,13 +169,15 @@ class Dispatcher:
         """Counts the prompt while the provider thinks; once, whatever the number of attempts."""
         counting = self._plane.counting
         endpoint = exchange.target.endpoint
-        assert endpoint is not None and exchange.ask is not None and exchange.provider is not None
+        assert endpoint is not None and exchange.ask is not None
+        assert exchange.provider is not None and exchange.grant is not None
         if not counting.wanted(exchange.provider, model, endpoint):
             return
         encoding = counting.encoding(model)
         exchange.counter = counting.text_counter(encoding)
         exchange.encoding_exact = encoding.exact
-        exchange.prompt = counting.prompt(endpoint, exchange.ask.fields, size, encoding)
+        exchange.prompt = counting.prompt(
+            endpoint, exchange.ask.fields, size, encoding, exchange.grant.account)
 
     async def _upload(
         self, exchange: Exchange, attempt: Attempt, provider: Provider, model: str,
@@ -186,6 +188,7 @@ class Dispatcher:
         assert upload is not None
         heads = self._plane.heads
         names = self._plane.pseudonyms(exchange, provider)
+        feed_upload(exchange)  # what has come while the connection was opened
         pieces = upload.take(model, names)
         if upload.whole:
             body = b"".join(pieces)

@@ -11,6 +11,7 @@ from typing import Final
 
 from relayd.relay.prompt_anthropic import messages
 from relayd.relay.prompt_gemini import batch_embed, embed, generate
+from relayd.relay.prompt_memo import AccountMemo
 from relayd.relay.prompt_openai import Plain, chat, responses
 from relayd.relay.prompt_tally import Tally
 from relayd.relay.tokenizer import Encodings, ModelEncoding
@@ -49,8 +50,9 @@ def count_prompt(
     fields: Mapping[str, object],
     encoding: ModelEncoding,
     encodings: Encodings,
+    memo: AccountMemo | None = None,
 ) -> int:
-    """Tokens of the prompt in a parsed body, >= 0."""
-    tally = Tally(encodings, encoding)
+    """Tokens of the prompt in a parsed body, >= 0; `memo` saves what was counted before."""
+    tally = Tally(encodings, encoding, memo)
     RULES[endpoint.operation](tally, fields)
     return tally.total()

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from relayd.relay.count import count_text
+from relayd.relay.prompt_memo import TEXT_CHARACTERS_MIN, AccountMemo
 from relayd.relay.tokenizer import Encodings, ModelEncoding
 
 PROMPT_CHARACTERS_MAX: Final = 512 * 1024
@@ -24,10 +25,13 @@ Object = dict[str, object]
 class Tally:
     """The count of one prompt as it grows; `approximate` once something was not exact."""
 
-    __slots__ = ("encoding", "approximate", "_encodings", "_text", "_read", "_fixed")
+    __slots__ = ("encoding", "approximate", "_encodings", "_memo", "_text", "_read", "_fixed")
 
-    def __init__(self, encodings: Encodings, encoding: ModelEncoding) -> None:
+    def __init__(
+        self, encodings: Encodings, encoding: ModelEncoding, memo: AccountMemo | None = None
+    ) -> None:
         self.encoding = encoding
+        self._memo = memo
         self.approximate = not encoding.exact
         self._encodings = encodings
         self._text = 0
@@ -40,13 +44,30 @@ class Tally:
             return
         left = PROMPT_CHARACTERS_MAX - self._read
         if left > 0:
-            tokens, exact = count_text(self._encodings, self.encoding.name, value, left)
-            self.approximate = self.approximate or not exact
+            tokens = self._encoded(value, left)
         else:
             tokens = self._text * len(value) // self._read
             self.approximate = True
         self._text += tokens
         self._read += len(value)
+
+    def _encoded(self, value: str, left: int) -> int:
+        """The tokens of a text, from the memo where it was counted before."""
+        memo = self._memo
+        if memo is None or not TEXT_CHARACTERS_MIN <= len(value) <= left:
+            tokens, exact = count_text(self._encodings, self.encoding.name, value, left)
+            self.approximate = self.approximate or not exact
+            return tokens
+        digest = memo.digest(self.encoding.name, value)
+        known = memo.get(digest)
+        if known is not None:
+            return known
+        tokens, exact = count_text(self._encodings, self.encoding.name, value, left)
+        if exact:
+            memo.put(digest, tokens)
+        else:
+            self.approximate = True
+        return tokens
 
     def json(self, value: object) -> None:
         """Counts a JSON value as its compact text; None counts nothing."""
