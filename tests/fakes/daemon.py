@@ -60,10 +60,14 @@ def config(
     directory: Path, port: int, *, patterns: tuple[str, ...] = ("*",),
     server: Mapping[str, Any] | None = None, provider_changes: Mapping[str, Any] | None = None,
     privacy: PrivacyConfig | None = None, scheme: Literal["http", "https"] = "http",
+    **changes: Any,
 ) -> Config:
-    """Three providers on one port, every route to all of them, listeners on free ports."""
+    """Three providers on one port, every route to all of them, listeners on free ports.
+
+    `changes` are fields of Config that a test sets itself.
+    """
     every = tuple(Deployment(api) for api in APIS)
-    return Config(
+    made = Config(
         providers={api: provider(api, port, scheme, **(provider_changes or {})) for api in APIS},
         routes=tuple(Route(pattern, every) for pattern in patterns),
         server=ServerConfig(**{"listen": ("127.0.0.1:0",), "header_seconds": 1.0,
@@ -73,6 +77,7 @@ def config(
         metering=MeteringConfig(flush_seconds=0.05),
         privacy=privacy or PrivacyConfig(),
     )
+    return replace(made, **changes)
 
 
 @cache

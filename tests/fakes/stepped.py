@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from relayd.core.provider import Address
+from tests.fakes.rawclient import RawClient
 from tests.fakes.rawhttp import STREAM_BYTES_MAX
+from tests.fakes.rawupstream import RESET
 
 Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 EVENTS = (b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
           b"Transfer-Encoding: chunked\r\n\r\n")
+
+
+def vanish(client: RawClient) -> None:
+    """The client's connection is reset: it neither reads nor sends any more.
+
+    A plain close would say no more than that it has sent all it will (half-close).
+    """
+    sock = client.writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    client.writer.transport.abort()
 
 
 def chunk(data: bytes) -> bytes:
