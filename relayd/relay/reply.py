@@ -66,7 +66,7 @@ class Replier:
     def answer(self, exchange: Exchange, status: int, fields: Fields, body: bytes) -> None:
         """Writes a whole reply of the relay's own; to HEAD its head alone."""
         framing = b"content-length: %d\r\n" % len(body)
-        if status == 204:
+        if status in (204, 304):  # RFC 9110 section 8.6
             framing = b""
         data = self.head(exchange, status, fields, framing)
         if exchange.head.method != b"HEAD":
@@ -103,6 +103,8 @@ class Replier:
         if copying is not None and endpoint is not None and copying.is_event_stream:
             event = stream_error(exchange.target.api, endpoint.operation, error, exchange.id)
             copying.end_with(event)
+        elif copying is not None:
+            copying.end_array(error)
         exchange.connection.cut()
 
     def refusal(self, error: RelayError, call_id: str) -> bytes:

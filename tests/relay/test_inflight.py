@@ -1,0 +1,135 @@
+"""The sweep: timeouts before and after the first byte, heartbeats in each dialect, idle ends."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from relayd.core.provider import Timeouts
+from tests.fakes.daemon import ANSWER, Lane
+from tests.fakes.rawclient import RawClient, ask, request_bytes
+from tests.fakes.rawupstream import Answer, message
+from tests.fakes.stepped import EVENTS, chunk, stepped
+from tests.http.play import BODY, STREAM, TARGET
+from tests.relay.conftest import Opened
+
+IMPATIENT = {"timeouts": Timeouts(connect=1.0, first_byte=0.3, idle=0.3)}
+PING = b'event: ping\ndata: {"type": "ping"}\n\n'
+MESSAGES = (b'{"model":"m","max_tokens":9,"stream":true,'
+            b'"messages":[{"role":"user","content":"hi"}]}')
+CONTENTS = b'{"contents":[{"parts":[{"text":"hi"}]}]}'
+DIALECTS = [
+    (TARGET, STREAM, b"\n", b"data: [DONE]\n\n"),
+    ("/v1/responses", b'{"model":"m","input":"hi","stream":true}', b"\n",
+     b'data: {"type":"response.completed","response":{}}\n\n'),
+    ("/v1/messages", MESSAGES, PING, b'event: message_stop\ndata: {"type":"message_stop"}\n\n'),
+    ("/v1beta/models/m:streamGenerateContent?alt=sse", CONTENTS, b"\n",
+     b'data: {"candidates":[{"finishReason":"STOP"}]}\n\n'),
+]
+
+
+def chat(lane: Lane, body: bytes = BODY) -> bytes:
+    return request_bytes(TARGET, lane.key, body)
+
+
+async def late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, last: bytes) -> None:
+    await reader.readuntil(b"hi")
+    writer.write(EVENTS)
+    await asyncio.sleep(0.9)
+    writer.write(chunk(last) + chunk(b""))
+    await reader.read()
+
+
+@pytest.mark.parametrize(("target", "body", "beat", "last"), DIALECTS,
+                         ids=[row[0] for row in DIALECTS])
+async def test_heartbeat_seconds(
+    opened: Opened, target: str, body: bytes, beat: bytes, last: bytes
+) -> None:
+    async with stepped(lambda r, w: late(r, w, last), "") as address:
+        lane = await opened(provider_changes={"address": address},
+                            server={"heartbeat_seconds": 0.2})
+        reply = await ask(lane.address, request_bytes(target, lane.key, body))
+        beats = reply.body.removesuffix(last)
+        assert reply.ended == "complete" and len(beats) >= 2 * len(beat)
+        assert beats == beat * (len(beats) // len(beat))
+        [record] = await lane.settled(1)
+        # a heartbeat is no sign of life of the provider's
+        assert record.first_byte_ms is not None and record.first_byte_ms > 800
+
+
+async def test_no_heartbeat_where_it_is_off_or_within_an_event(opened: Opened) -> None:
+    async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"hi")
+        writer.write(EVENTS + chunk(b"data: [DO"))
+        await asyncio.sleep(0.7)
+        writer.write(chunk(b"NE]\n\n") + chunk(b""))
+        await reader.read()
+
+    async with stepped(half) as address:
+        lane = await opened(provider_changes={"address": address},
+                            server={"heartbeat_seconds": 0.2})
+        reply = await ask(lane.address, chat(lane, STREAM))
+        assert reply.body == b"data: [DONE]\n\n"
+
+
+async def test_no_heartbeats_at_all(opened: Opened) -> None:
+    async with stepped(lambda r, w: late(r, w, b"data: [DONE]\n\n")) as address:
+        lane = await opened(provider_changes={"address": address},
+                            server={"heartbeat_seconds": 0.0})
+        reply = await ask(lane.address, chat(lane, STREAM))
+        assert reply.body == b"data: [DONE]\n\n"
+
+
+@pytest.mark.parametrize(("said", "status", "error"), [
+    (b"", 504, "upstream_timeout"),
+    (b"HTTP/1.1 103 Early Hints\r\n\r\n", 504, "upstream_timeout"),
+    (b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n",
+     504, "upstream_stalled"),
+    (message(b"{}", status=500)[:-1], 504, "upstream_timeout"),
+])
+async def test_silence_before_the_first_byte(
+    opened: Opened, said: bytes, status: int, error: str
+) -> None:
+    lane = await opened(lambda _: Answer(said, after="hold"), provider_changes=IMPATIENT)
+    reply = await ask(lane.address, chat(lane))
+    assert reply.status == status and reply.ended == "complete"
+    [record] = await lane.settled(1)
+    assert record.error == error and record.status == status
+    await asyncio.sleep(0.02)
+    assert [pool.busy for pool in lane.app._plane.pools.values()] == [0] * 3  # type: ignore
+
+
+async def test_silence_after_the_first_byte(opened: Opened) -> None:
+    lane = await opened(lambda _: Answer(message(ANSWER)[:-1], after="hold"),
+                        provider_changes=IMPATIENT)
+    reply = await ask(lane.address, chat(lane))
+    assert (reply.status, reply.ended) == (200, "closed")
+    [record] = await lane.settled(1)
+    assert (record.outcome, record.error) == ("provider_truncated", "upstream_stalled")
+
+
+async def test_a_stream_that_speaks_is_never_ended(opened: Opened) -> None:
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"hi")
+        writer.write(EVENTS)
+        for _ in range(6):  # longer in all than the idle time, and the first byte's
+            writer.write(chunk(b"data: {}\n\n"))
+            await asyncio.sleep(0.15)
+        writer.write(chunk(b"data: [DONE]\n\n") + chunk(b""))
+        await reader.read()
+
+    async with stepped(speak) as address:
+        lane = await opened(provider_changes={"address": address, **IMPATIENT})
+        reply = await ask(lane.address, chat(lane, STREAM))
+        assert reply.ended == "complete" and reply.body.count(b"{}") == 6
+
+
+async def test_two_clients_wait_side_by_side(opened: Opened) -> None:
+    lane = await opened(provider_changes=IMPATIENT)
+    lane.upstream.answers.append(Answer(b"", after="hold"))
+    async with RawClient(lane.address) as stuck:
+        await stuck.send(chat(lane))
+        await asyncio.sleep(0.05)
+        assert (await ask(lane.address, chat(lane))).status == 200
+        assert (await stuck.final_reply()).status == 504

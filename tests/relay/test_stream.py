@@ -1,0 +1,186 @@
+"""Replies as they pass: every framing and status, backpressure, and how a broken one ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from relayd.core.provider import Timeouts
+from relayd.relay.stream import ERROR_BODY_BYTES_MAX
+from tests.fakes.daemon import ANSWER, Lane
+from tests.fakes.rawclient import RawClient, ask, request_bytes
+from tests.fakes.rawupstream import Answer, message
+from tests.fakes.stepped import EVENTS, chunk, stepped, vanish
+from tests.http.play import BODY, STREAM, TARGET
+from tests.relay.conftest import Opened
+
+EVENT = b'data: {"choices":[{"index":0,"delta":{"content":"one"}}]}\n\n'
+USAGE = (b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2,'
+         b'"total_tokens":5}}\n\n')
+DONE = b"data: [DONE]\n\n"
+SILENT = STREAM.replace(b',"stream_options":{"include_usage":true}', b"")
+"""A stream whose client did not ask for the usage event."""
+FAR_BYTES = 50 * 1024 * 1024
+PIECE = b"y" * 65536
+HELD_BYTES_MAX = 24 * 1024 * 1024
+"""What four socket buffers of loopback may hold between a provider and its client."""
+
+
+def chat(lane: Lane, body: bytes = BODY, **more: Any) -> bytes:
+    return request_bytes(TARGET, lane.key, body, **more)
+
+
+@pytest.mark.parametrize("status", [204, 205, 304])
+async def test_replies_without_a_body(opened: Opened, status: int) -> None:
+    raw = b"HTTP/1.1 %d Nothing\r\nSet-Cookie: a=b\r\n%b\r\n" % (
+        status, b"Content-Length: 0\r\n" if status == 205 else b"")
+    lane = await opened(lambda _: Answer(raw))
+    async with RawClient(lane.address) as client:
+        for _ in range(2):  # and the client's connection goes on
+            reply = await client.ask(chat(lane))
+            assert (reply.status, reply.body, reply.closes) == (status, b"", False)
+            assert reply.values(b"content-length") == ([b"0"] if status == 205 else [])
+    assert [r.outcome for r in await lane.settled(2)] == ["completed"] * 2
+
+
+async def test_interim_answers_and_trailers_stay_here(opened: Opened) -> None:
+    raw = (b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n" + message(b"", chunked=True)[:-5]
+           + chunk(ANSWER) + b"0\r\nX-Trailer: t\r\n\r\n")
+    lane = await opened(lambda _: Answer(raw))
+    async with RawClient(lane.address) as client:
+        await client.send(chat(lane))
+        reply = await client.reply()
+        assert reply is not None and (reply.status, reply.body) == (200, ANSWER)
+        assert reply.trailers == []
+
+
+@pytest.mark.parametrize("status", [301, 302, 307])
+async def test_redirects_are_not_followed(opened: Opened, status: int) -> None:
+    lane = await opened(lambda _: Answer(message(
+        b"", status=status, fields=(("Location", "http://evil.test/"),))))
+    reply = await ask(lane.address, chat(lane))
+    assert reply.status == 502 and b"evil" not in reply.head + reply.body
+    assert len(lane.upstream.requests) == 1
+
+
+async def test_usage_that_only_the_relay_asked_for_is_withheld(opened: Opened) -> None:
+    raw = message(EVENT + USAGE + DONE, "text/event-stream", chunked=True)
+    lane = await opened(lambda _: Answer(raw, pace="segments-7"))
+    reply = await ask(lane.address, chat(lane, SILENT))
+    assert reply.body == EVENT + DONE
+    assert b'"include_usage":true' in lane.upstream.requests[0].body
+    reply = await ask(lane.address, chat(lane, STREAM))
+    assert reply.body == EVENT + USAGE + DONE
+    records = await lane.settled(2)
+    assert [(r.input_tokens, r.output_tokens, r.usage_source) for r in records] == [
+        (3, 2, "reported")] * 2
+
+
+async def test_json_reply_bytes_max(opened: Opened) -> None:
+    lane = await opened(server={"json_reply_bytes_max": len(ANSWER)})
+    lane.upstream.answers.extend([Answer(message(ANSWER)), Answer(message(ANSWER + b" "))])
+    for extra in (b"", b" "):  # the reply passes all the same; its usage is counted instead
+        assert (await ask(lane.address, chat(lane))).body == ANSWER + extra
+    assert [r.usage_source for r in await lane.settled(2)] == ["reported", "estimated"]
+
+
+@pytest.mark.parametrize("case", ["cut", "reset", "stalled"])
+async def test_a_broken_stream_ends_with_an_event_and_a_cut(opened: Opened, case: str) -> None:
+    after: Any = {"cut": "close", "reset": "reset", "stalled": "hold"}[case]
+    lane = await opened(lambda _: Answer(EVENTS + chunk(EVENT), after=after),
+                        provider_changes={"timeouts": Timeouts(1.0, 0.3, 0.3)})
+    reply = await ask(lane.address, chat(lane, STREAM))
+    assert reply.status == 200 and reply.ended == "closed"
+    assert reply.body.startswith(EVENT)
+    error = json.loads(reply.body[len(EVENT):].strip().removeprefix(b"data: "))["error"]
+    [record] = await lane.settled(1)
+    assert record.outcome == "provider_truncated" and error["code"] == record.error
+    assert record.error == ("upstream_stalled" if case == "stalled" else "upstream_truncated")
+    assert record.counted_output_tokens == 1 and record.status == 200
+
+
+async def test_a_broken_length_is_cut_without_a_word(opened: Opened) -> None:
+    lane = await opened(lambda _: Answer(message(ANSWER)[:-10], after="close"))
+    reply = await ask(lane.address, chat(lane))
+    assert (reply.status, reply.ended, reply.body) == (200, "closed", ANSWER[:-10])
+
+
+async def test_an_error_is_passed_and_one_that_is_too_long_is_not(opened: Opened) -> None:
+    lane = await opened()
+    short = b'{"error":{"message":"too hot","type":"invalid_request_error"}}'
+    lane.upstream.answers.extend([
+        Answer(message(short, status=400)),
+        Answer(message(b"x" * (ERROR_BODY_BYTES_MAX + 1), status=400)),
+        Answer(message(short, status=400)[:-1], after="close"),
+    ])
+    reply = await ask(lane.address, chat(lane))
+    assert (reply.status, reply.body) == (400, short)
+    assert reply.value(b"x-should-retry") == b"false"
+    reply = await ask(lane.address, chat(lane))
+    assert reply.status == 400 and b"xxx" not in reply.body
+    assert (await ask(lane.address, chat(lane))).status == 502
+    assert [r.outcome for r in await lane.settled(3)] == ["provider_error"] * 3
+
+
+async def test_a_client_that_does_not_read_stops_the_provider(opened: Opened) -> None:
+    sent = 0
+
+    async def pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        await reader.readuntil(b"hi")
+        writer.write(EVENTS)
+        while sent < FAR_BYTES:
+            writer.write(chunk(PIECE))
+            await writer.drain()
+            sent += len(PIECE)
+        writer.write(chunk(b"\n\n" + DONE) + chunk(b""))
+        await reader.read()
+
+    async with stepped(pour) as address:
+        lane = await opened(provider_changes={"address": address},
+                            server={"write_buffer_bytes": 100_000})
+        async with RawClient(lane.address) as client:
+            transport: Any = client.writer.transport
+            await client.send(chat(lane, STREAM))
+            transport.pause_reading()
+            await asyncio.sleep(0.5)
+            before = sent
+            await asyncio.sleep(0.3)
+            assert sent == before < HELD_BYTES_MAX
+            [connection] = lane.app._plane.connections  # type: ignore[union-attr]
+            assert 0 < connection.transport.get_write_buffer_size() < 1024 * 1024
+            transport.resume_reading()
+            reply = await client.final_reply()
+            assert reply.ended == "complete"
+            assert len(reply.body) == FAR_BYTES + len(b"\n\n" + DONE)
+
+
+@pytest.mark.parametrize("how", ["vanish", "close"])
+async def test_a_client_that_leaves_a_stream_ends_it(opened: Opened, how: str) -> None:
+    ended = asyncio.Event()
+
+    async def tick(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.readuntil(b"hi")
+            writer.write(EVENTS)
+            while True:
+                writer.write(chunk(EVENT))
+                await writer.drain()
+                await asyncio.sleep(0.01)
+        finally:
+            ended.set()
+
+    async with stepped(tick) as address:
+        lane = await opened(provider_changes={"address": address})
+        async with RawClient(lane.address) as client:
+            await client.send(chat(lane, STREAM))
+            await client.reader.readuntil(EVENT[-10:])
+            if how == "vanish":
+                vanish(client)
+        [record] = await lane.settled(1)
+        assert (record.outcome, record.error, record.status) == ("client_left", "client_left", 200)
+        assert record.usage_source in ("counted", "estimated") and record.output_tokens > 0
+        await asyncio.wait_for(ended.wait(), 2)
