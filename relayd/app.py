@@ -108,8 +108,7 @@ class App:
         self._tasks.spawn("sweep", Sweep(plane).run())
         self._tasks.spawn("loop lag", self._lag.run())
         self._tasks.spawn("encodings", self._load_encodings())
-        host, port = self.address if server.listen else ("", 0)
-        self.logger.event("started", port=port, version=__version__)
+        self.logger.event("started", port=self._doors.port, version=__version__)
 
     def _parts(self, db: Database) -> Parts:
         return Parts(

@@ -39,6 +39,14 @@ class Doors:
             raise LookupError("no TCP listener")
         return self._addresses[0]
 
+    @property
+    def port(self) -> int:
+        """The port of the first TCP listener, 0 where all are unix sockets."""
+        try:
+            return self.address[1]
+        except LookupError:
+            return 0
+
     async def open(self) -> None:
         """Binds and listens; raises OSError where an address cannot be had."""
         loop = asyncio.get_running_loop()
