@@ -14,11 +14,11 @@ from relayd.core.errors import RelayError
 from relayd.core.exchange import Phase
 from relayd.ops.tasks import PAUSE
 from relayd.relay.exchange import Exchange
-from relayd.relay.tap import Report, Tap, tap_for
+from relayd.relay.tap import ArrayTap, Report, Tap, tap_for
 from relayd.relay.upstream import Attempt
 from relayd.wire.headers import RETRY_AFTER, asked_wait, response_fields
 from relayd.wire.provider_error import judge
-from relayd.wire.shapes import error_fields, heartbeat
+from relayd.wire.shapes import array_error, error_fields, heartbeat
 
 if TYPE_CHECKING:
     from relayd.relay.plane import Plane
@@ -143,6 +143,12 @@ class Stream:
         if self._tap.at_boundary and not self._connection.write_paused:
             self._beaten = now
             self._write(self._heartbeat, False)
+
+    def end_array(self, error: RelayError) -> None:
+        """Writes an error as the last element of a broken array, where one can stand."""
+        gap = self._tap.gap if isinstance(self._tap, ArrayTap) and self._chunked else None
+        if gap is not None:
+            self._write(array_error(error, gap), False)
 
     def end_with(self, event: bytes) -> None:
         """Writes an error event as the last thing of a broken stream, without its clean end."""

@@ -38,6 +38,11 @@ class ArrayReader:
         """How many bytes of an unfinished object are held."""
         return len(self._held)
 
+    @property
+    def inside(self) -> bool:
+        """True in the middle of an object or a string."""
+        return self._depth > 0 or self._in_string
+
     def feed(self, chunk: bytes) -> list[bytes]:
         """Takes the next bytes and gives the objects that ended in them."""
         objects: list[bytes] = []

@@ -121,9 +121,9 @@ def stream_error(
     return b"data: %b\n\n" % _encode({"error": _openai(error)})
 
 
-def array_error(error: RelayError, begun: bool) -> bytes:
-    """The end of Gemini's JSON array of chunks; `begun`: a whole element has been sent."""
-    return b"%b%b]" % (b",\n" if begun else b"[", _encode({"error": _gemini(error)}))
+def array_error(error: RelayError, gap: bytes) -> bytes:
+    """The end of Gemini's JSON array of chunks; `gap` is what one more element needs before it."""
+    return b"%b%b]" % (gap, _encode({"error": _gemini(error)}))
 
 
 def heartbeat(api: Api, operation: str, event_stream: bool = True) -> bytes:

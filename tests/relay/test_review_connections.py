@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -299,3 +300,31 @@ async def test_http_1_0_is_not_told_to_continue(opened: Opened) -> None:
         await client.send(body)
         reply = await client.reply()
         assert reply is not None and reply.status == 200
+
+
+@pytest.mark.parametrize(("sent", "told"), [
+    (b'[{"candidates":[]}', True),
+    (b'[{"candidates":[]}\n,\n', True),
+    (b'[{"candidates":[{"content"', False),
+])
+async def test_a_broken_array_ends_with_an_error(opened: Opened, sent: bytes, told: bool) -> None:
+    raw = (b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+           b"Transfer-Encoding: chunked\r\n\r\n")
+    lane = await opened(lambda _: Answer(raw + chunk(sent), after="close"))
+    reply = await ask(lane.address, request_bytes(
+        "/v1beta/models/m:streamGenerateContent", lane.key, b'{"contents":[]}'))
+    assert reply.body.startswith(sent) and reply.ended == "closed"
+    if told:
+        assert json.loads(reply.body)[-1]["error"]["code"] == 502
+    else:
+        assert reply.body == sent
+
+
+async def test_a_unix_socket_alone(opened: Opened, tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    lane = await opened(server={"listen": (f"unix:{path}",)})
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(chat(lane))
+    assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+    writer.close()
+    await writer.wait_closed()

@@ -221,11 +221,11 @@ def test_an_error_inside_a_gemini_stream_raises(
     assert (caught.value.code, caught.value.status) == (504, "DEADLINE_EXCEEDED")
 
 
-@pytest.mark.parametrize("begun, before", [(True, b'[{"a":1}'), (False, b"")])
-def test_an_error_ends_a_json_array(begun: bool, before: bytes) -> None:
-    whole = json.loads(before + array_error(BROKEN, begun))
+@pytest.mark.parametrize("gap, before", [(b",\n", b'[{"a":1}'), (b"", b'[{"a":1},'), (b"[", b"")])
+def test_an_error_ends_a_json_array(gap: bytes, before: bytes) -> None:
+    whole = json.loads(before + array_error(BROKEN, gap))
     assert whole[-1]["error"]["code"] == 504
-    assert len(whole) == 1 + begun
+    assert len(whole) == 1 + bool(before)
 
 
 @pytest.mark.parametrize("api", APIS)
