@@ -16,6 +16,7 @@ from relayd.core.snapshot import KeyGrant, Snapshot
 
 _BEARER: Final = b"bearer "
 _OURS: Final = PREFIX.encode()
+_SUBPROTOCOL: Final = b"openai-insecure-api-key."
 _KEY_FIELDS: Final = (b"x-api-key", b"api-key", b"x-goog-api-key")
 KEY_BYTES_MAX: Final = 256
 
@@ -40,6 +41,10 @@ def _others(fields: Mapping[bytes, bytes], query: str) -> list[bytes]:
     if "key=" in query:
         parts = (part for part in query.split("&") if part.startswith("key="))
         keys += [unquote_to_bytes(part[4:]) for part in parts]
+    protocols = fields.get(b"sec-websocket-protocol")
+    if protocols is not None:
+        words = (word.strip() for word in protocols.split(b","))
+        keys += [word[len(_SUBPROTOCOL):] for word in words if word.startswith(_SUBPROTOCOL)]
     return keys
 
 

@@ -95,6 +95,8 @@ class Dispatcher:
         exchange.provider_model = model
         exchange.move(Phase.DISPATCHED)
         plane = self._plane
+        if provider.timeouts.total:
+            exchange.last_deadline = exchange.started + provider.timeouts.total
         pool = plane.pools[provider.name]
         fresh = False
         while True:

@@ -52,6 +52,7 @@ class Exchange:
     __slots__ = (
         "connection", "head", "target", "id", "started_at_ms", "started", "story", "phase",
         "grant", "ask", "upload", "pieces", "body_bytes", "body_complete", "deadline",
+        "last_deadline",
         "expire_code", "client_gone", "replied", "model", "provider", "provider_model", "stream",
         "status", "outcome", "error", "attempts", "first_byte", "usage", "counter", "prompt",
         "attempt", "copying", "seen_chunks", "last_heard", "dropped", "idle_seconds",
@@ -77,6 +78,8 @@ class Exchange:
         self.body_bytes = 0
         self.body_complete = False
         self.deadline = 0.0
+        self.last_deadline = 0.0
+        """When the provider's total time ends; 0: never."""
         self.expire_code = "request_timeout"
         self.client_gone = False
         self.replied = False

@@ -54,6 +54,9 @@ class Sweep:
                     exchange.connection.transport.abort()
             else:
                 exchange.copying.keep_alive(now, exchange.last_heard)
-        if exchange.deadline and exchange.deadline <= now:
+        if exchange.last_deadline and exchange.last_deadline <= now:
+            exchange.last_deadline = 0.0
+            exchange.interrupt(RelayError("upstream_timeout", close=True))
+        elif exchange.deadline and exchange.deadline <= now:
             exchange.deadline = 0.0
             exchange.interrupt(RelayError(exchange.expire_code, close=True))

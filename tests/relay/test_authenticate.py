@@ -30,6 +30,7 @@ PLACES = [
     ({b"authorization": b"Bearer not-ours", b"x-api-key": KEY.encode()}, ""),
     ({b"authorization": b"Bearer " + KEY.encode(), b"x-api-key": b"not-ours"}, ""),
     ({b"authorization": b"Basic abc"}, f"key={KEY}"),
+    ({b"sec-websocket-protocol": b"realtime, openai-insecure-api-key." + KEY.encode()}, ""),
 ]
 
 

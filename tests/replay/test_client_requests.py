@@ -75,9 +75,7 @@ def is_error_of(api: str, value: Any) -> bool:
 
 
 def wanted(sent: Sent) -> int:
-    """The status of what is no call. WebSocket, and its key in a subprotocol, are not served."""
-    if b"sec-websocket-protocol" in sent.low:
-        return 404
+    """The status of what is no call. WebSocket is not served; its key is read all the same."""
     return LOCAL.get(sent.line.removesuffix(" HTTP/1.1"), 404)
 
 
