@@ -1,0 +1,220 @@
+"""The story of an exchange: told once, whatever goes wrong, and with one record at most."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from relayd.control import account, key
+from relayd.core.key import mint
+from relayd.ops.clock import unix_ms
+from relayd.relay.pool import Pool
+from relayd.relay.stream import Streamer
+from relayd.relay.upstream import UpstreamConnection
+from tests.fakes.daemon import Lane
+from tests.fakes.rawclient import RawClient, ask, request_bytes
+from tests.fakes.rawupstream import Answer, message
+from tests.fakes.stepped import EVENTS, chunk, stepped, vanish
+from tests.http.play import BODY, STREAM, TARGET
+from tests.relay.conftest import Opened
+
+EVENT = b'data: {"choices":[{"index":0,"delta":{"content":"one"}}]}\n\n'
+STRANGER = mint(bytes(32))
+TARGETS = {"openai": TARGET, "anthropic": "/v1/messages",
+           "gemini": "/v1beta/models/test-model:generateContent"}
+UNROUTED = BODY.replace(b"test-model", b"no-such-model")
+
+
+def chat(lane: Lane, body: bytes = BODY) -> bytes:
+    return request_bytes(TARGET, lane.key, body)
+
+
+def told(api: str, body: bytes) -> Any:
+    """What an error's body says, in the shape of its dialect."""
+    error = json.loads(body)
+    if api == "anthropic":
+        assert error["type"] == "error" and set(error) == {"type", "error", "request_id"}
+    return error["error"]
+
+
+REFUSALS = [
+    ("stranger", 401, ("invalid_request_error", "authentication_error", "UNAUTHENTICATED")),
+    ("broken", 400, ("invalid_request_error", "invalid_request_error", "INVALID_ARGUMENT")),
+    ("large", 413, ("invalid_request_error", "request_too_large", "INVALID_ARGUMENT")),
+    ("unrouted", 404, ("invalid_request_error", "not_found_error", "NOT_FOUND")),
+]
+
+
+@pytest.mark.parametrize("api", TARGETS)
+@pytest.mark.parametrize(("case", "status", "words"), REFUSALS, ids=[row[0] for row in REFUSALS])
+async def test_bad_input(
+    opened: Opened, case: str, status: int, words: tuple[str, ...], api: str
+) -> None:
+    lane = await opened(patterns=("test-*",), server={"max_body_bytes": 500})
+    target = TARGETS[api].replace("test-model", "no-such" if case == "unrouted" else "test-model")
+    body = {"broken": b'{"a":', "large": b" " * 501, "unrouted": UNROUTED}.get(case, BODY)
+    presented = STRANGER if case == "stranger" else lane.key
+    reply = await ask(lane.address, request_bytes(target, presented, body))
+    assert reply.status == status
+    error = told(api, reply.body)
+    if api == "openai":
+        word = "authentication_error" if case == "stranger" else words[0]
+        assert error["type"] == word and {"message", "code", "param"} < set(error)
+    elif api == "anthropic":
+        assert error["type"] == words[1]
+    else:
+        assert error["status"] == words[2] and error["code"] == status
+    assert len(error["message"]) > 20 and reply.value(b"x-should-retry") == b"false"
+    await asyncio.sleep(0.1)
+    records = await lane.records()
+    assert [r.outcome for r in records] == ([] if case == "stranger" else ["refused"])
+    assert all((r.status, r.attempts, r.api) == (status, 0, api) for r in records)
+    assert lane.upstream.requests == []
+
+
+async def test_a_key_that_expires_or_is_revoked(opened: Opened) -> None:
+    lane = await opened()
+    owner = await account.create(lane.app.db, "b@example.com", None, unix_ms())
+    brief = await key.create(
+        lane.app.db, owner.id, key.KeyWish("brief", expires_at_ms=unix_ms() + 700), unix_ms())
+    await lane.app.refresh()
+    async with RawClient(lane.address) as client:  # one head, many times: its memo must not hold
+        raw = request_bytes(TARGET, brief.text, BODY)
+        assert (await client.ask(raw)).status == 200
+        await asyncio.sleep(0.75)
+        reply = await client.ask(raw)
+        assert reply.status == 401 and b"expired" in reply.body
+    async with RawClient(lane.address) as client:
+        assert (await client.ask(chat(lane))).status == 200
+        [mine] = [k for k in await key.listing(lane.app.db) if k.name == "tests"]
+        await key.revoke(lane.app.db, mine.id)
+        await asyncio.sleep(0.9)  # within a second
+        assert (await client.ask(chat(lane))).status == 401
+    assert len(await lane.settled(2)) == 2
+
+
+async def test_an_account_that_is_suspended(opened: Opened) -> None:
+    lane = await opened()
+    await account.move(lane.app.db, "someone@example.com", "suspend")
+    await lane.app.refresh()
+    assert (await ask(lane.address, chat(lane))).status == 403
+    await account.move(lane.app.db, "someone@example.com", "resume")
+    await lane.app.refresh()
+    assert (await ask(lane.address, chat(lane))).status == 200
+
+
+async def test_what_was_dropped_is_named(opened: Opened) -> None:
+    lane = await opened()
+    body = BODY[:-1] + b',"user":"me","x_unknown":1}'
+    reply = await ask(lane.address, chat(lane, body))
+    names = reply.value(b"relay-dropped").split(b", ")
+    assert b"user" in names and b"x_unknown" in names
+    reply = await ask(lane.address, chat(lane))
+    assert reply.values(b"relay-dropped") == []
+
+
+@pytest.mark.parametrize("phase", ["head", "body", "first byte", "stream"])
+async def test_a_client_that_leaves(opened: Opened, phase: str) -> None:
+    ended = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.readuntil(b"hi")
+            if phase == "stream":
+                writer.write(EVENTS + chunk(EVENT))
+            await reader.read()
+        finally:
+            ended.set()
+
+    async with stepped(serve) as address:
+        lane = await opened(provider_changes={"address": address})
+        raw = chat(lane, STREAM)
+        async with RawClient(lane.address) as client:
+            await client.send(raw[:{"head": 60, "body": len(raw) - 1}.get(phase, len(raw))])
+            if phase == "stream":
+                await client.reader.readuntil(EVENT[-10:])
+            await asyncio.sleep(0.1)
+            vanish(client)
+        if phase == "head":
+            await asyncio.sleep(0.2)
+            assert await lane.records() == []
+            return
+        [record] = await lane.settled(1)
+        assert (record.outcome, record.error) == ("client_left", "client_left")
+        assert record.status == (200 if phase == "stream" else 0)
+        assert record.attempts == (0 if phase == "body" else 1)
+        if phase != "body":
+            await asyncio.wait_for(ended.wait(), 2)
+
+
+async def test_a_client_that_leaves_while_its_provider_is_connected_to(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lane = await opened()
+    connect = Pool._connect
+
+    async def slowly(pool: Pool) -> UpstreamConnection:
+        await asyncio.sleep(0.3)
+        return await connect(pool)
+
+    monkeypatch.setattr(Pool, "_connect", slowly)
+    async with RawClient(lane.address) as client:
+        await client.send(chat(lane))
+        await asyncio.sleep(0.1)
+        vanish(client)
+    [record] = await lane.settled(1)
+    assert (record.outcome, record.attempts, record.status) == ("client_left", 0, 0)
+    await asyncio.sleep(0.4)
+    assert lane.upstream.requests == [] and lane.upstream.opened == 1
+    assert (await ask(lane.address, chat(lane))).status == 200  # on the connection that came
+    assert lane.upstream.opened == 1
+
+
+FAULTS: list[tuple[str, Answer]] = [
+    ("nothing", Answer(b"", after="close")),
+    ("reset", Answer(b"", after="reset")),
+    ("garbage", Answer(b"SSH-2.0\r\n", after="close")),
+    ("half a head", Answer(b"HTTP/1.1 200 OK\r\nContent-", after="close")),
+    ("half a body", Answer(message(BODY)[:-5], after="close")),
+    ("half an error", Answer(message(BODY, status=500)[:-5], after="close")),
+    ("broken chunk", Answer(EVENTS + b"zz\r\n", after="close")),
+    ("half a stream", Answer(EVENTS + chunk(EVENT[:20]), after="reset")),
+    ("error", Answer(message(b"<html>", "text/html", status=502))),
+    ("switch", Answer(b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\n")),
+    ("no json", Answer(message(b"\xff\xfe"))),
+    ("limited", Answer(message(b'{"error":{"message":"x"}}', status=429))),
+]
+
+
+@pytest.mark.parametrize("body", [BODY, STREAM], ids=["json", "stream"])
+async def test_every_fault_is_settled_once(opened: Opened, body: bytes) -> None:
+    lane = await opened()
+    for number, (name, answer) in enumerate(FAULTS, 1):
+        lane.upstream.answers.append(answer)
+        await ask(lane.address, chat(lane, body))
+        assert len(await lane.settled(number)) == number, name
+    await asyncio.sleep(0.2)
+    assert len(await lane.records()) == len(FAULTS)
+    plane = lane.app._plane
+    assert plane is not None and not plane.inflight
+    assert plane.pools["openai"].busy == 0
+
+
+async def test_a_defect_of_ours_is_told_logged_by_type_and_settled(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lane = await opened()
+
+    async def broken(*_: object) -> None:
+        raise ValueError("the prompt itself")
+
+    monkeypatch.setattr(Streamer, "copy", broken)
+    reply = await ask(lane.address, chat(lane))
+    assert reply.status == 500 and reply.closes
+    assert told("openai", reply.body)["code"] == "internal"
+    [record] = await lane.settled(1)
+    assert record.error == "internal"
+    assert "ValueError" in lane.log.getvalue() and "the prompt" not in lane.log.getvalue()
