@@ -98,7 +98,8 @@ class Dispatcher:
         if provider.timeouts.total:
             exchange.last_deadline = exchange.started + provider.timeouts.total
         pool = plane.pools[provider.name]
-        fresh = False
+        # an upload cannot be sent twice: it is not risked on a connection that may be stale
+        fresh = exchange.upload is not None
         while True:
             connection = None if fresh else pool.take()
             if connection is None:

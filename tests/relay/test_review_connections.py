@@ -328,3 +328,17 @@ async def test_a_unix_socket_alone(opened: Opened, tmp_path: Path) -> None:
     assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
     writer.close()
     await writer.wait_closed()
+
+
+async def test_an_upload_never_meets_a_connection_that_was_kept(opened: Opened) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(int(head.partition(b"Content-Length: ")[2].split(b"\r")[0]))
+        writer.write(message(ANSWER))
+        await reader.read(1)  # what comes next is not answered
+
+    async with stepped(answer) as address:
+        lane = await opened(provider_changes={"address": address})
+        assert (await ask(lane.address, chat(lane))).status == 200
+        raw = upload_head(lane) + chunk(PART + b"x\r\n--b--\r\n") + chunk(b"")
+        assert (await ask(lane.address, raw)).status == 200
