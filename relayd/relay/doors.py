@@ -31,6 +31,7 @@ class Doors:
         self._servers: list[asyncio.AbstractServer] = []
         self._sockets: list[socket.socket] = []
         self._addresses: list[tuple[str, int]] = []
+        self._paths: list[str] = []
 
     @property
     def address(self) -> tuple[str, int]:
@@ -67,7 +68,9 @@ class Doors:
             return [socket.socket(fileno=SYSTEMD_FIRST_FD + n)
                     for n in range(self._systemd_sockets)]
         if listen.kind == "unix":
-            return [_unix(listen.path)]
+            sock = _unix(listen.path)
+            self._paths.append(listen.path)  # ours; one that another process answers at is not
+            return [sock]
         family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
@@ -88,9 +91,10 @@ class Doors:
         for sock in self._sockets:
             sock.close()
         self._sockets.clear()
-        for listen in self._listen:
-            if listen.kind == "unix" and os.path.exists(listen.path):
-                os.unlink(listen.path)
+        for path in self._paths:
+            if os.path.exists(path):
+                os.unlink(path)
+        self._paths.clear()
 
 
 def _unix(path: str) -> socket.socket:

@@ -1,0 +1,126 @@
+"""Public listeners: every kind of socket, and what is left behind when they close."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+from pathlib import Path
+
+import pytest
+import trustme
+
+from relayd.ops.config import TlsFiles
+from relayd.relay.doors import Doors
+from tests.fakes.daemon import ANSWER
+from tests.fakes.rawclient import RawClient, ask, request_bytes
+from tests.http.play import BODY, TARGET
+from tests.relay.conftest import Opened
+
+
+def has_ipv6() -> bool:
+    with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind(("::1", 0))
+        except OSError:
+            return False
+        return True
+
+
+async def over_unix(path: Path, raw: bytes) -> bytes:
+    reader, writer = await asyncio.open_unix_connection(str(path))
+    writer.write(raw)
+    reply = await reader.readuntil(b"\r\n\r\n") + await reader.readexactly(len(ANSWER))
+    writer.close()
+    await writer.wait_closed()
+    return reply
+
+
+async def test_several_listeners(opened: Opened, tmp_path: Path) -> None:
+    path = tmp_path / "relay.sock"
+    listen = [f"unix:{path}", "127.0.0.1:0", "127.0.0.1:0"]
+    if has_ipv6():
+        listen.append("[::1]:0")
+    lane = await opened(server={"listen": tuple(listen)})
+    raw = request_bytes(TARGET, lane.key, BODY)
+    assert lane.address[0] == "127.0.0.1"
+    assert (await ask(lane.address, raw)).body == ANSWER
+    assert (await over_unix(path, raw)).endswith(ANSWER)
+    await lane.app.stop()
+    assert not path.exists()
+    with pytest.raises(OSError):
+        await asyncio.open_connection(*lane.address)
+
+
+async def test_a_socket_that_was_left_behind_is_replaced(opened: Opened, tmp_path: Path) -> None:
+    path = tmp_path / "relay.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    lane = await opened(server={"listen": (f"unix:{path}", "127.0.0.1:0")})
+    raw = request_bytes(TARGET, lane.key, BODY)
+    assert (await over_unix(path, raw)).endswith(ANSWER)
+
+
+async def test_a_socket_that_another_process_serves_is_left_alone(
+    opened: Opened, tmp_path: Path
+) -> None:
+    path = tmp_path / "relay.sock"
+    lane = await opened()
+    plane = lane.app._plane
+    assert plane is not None
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(path))
+        other.listen()
+        doors = Doors(plane, (f"unix:{path}",), None, 0)
+        with pytest.raises(OSError):
+            await doors.open()
+        await doors.close()
+        assert path.exists()
+
+
+async def test_a_port_that_is_taken(opened: Opened) -> None:
+    lane = await opened()
+    plane = lane.app._plane
+    assert plane is not None
+    doors = Doors(plane, ("127.0.0.1:%d" % lane.address[1],), None, 0)
+    with pytest.raises(OSError):
+        await doors.open()
+    await doors.close()
+    with pytest.raises(LookupError):
+        _ = doors.address
+
+
+async def test_sockets_that_were_handed_over(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lane = await opened()
+    plane = lane.app._plane
+    assert plane is not None
+    given = socket.create_server(("127.0.0.1", 0))
+    number = os.dup(given.fileno())
+    monkeypatch.setattr("relayd.relay.doors.SYSTEMD_FIRST_FD", number)
+    doors = Doors(plane, ("systemd",), None, 1)
+    given.close()
+    await doors.open()
+    reply = await ask(doors.address, request_bytes(TARGET, lane.key, BODY))
+    assert reply.body == ANSWER
+    await doors.close()
+
+
+async def test_tls(opened: Opened, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    issued = authority.issue_cert("relay.test")
+    issued.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "relay.pem"))
+    files = TlsFiles(str(tmp_path / "relay.pem"), str(tmp_path / "relay.pem"))
+    lane = await opened(server={"tls": files})
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    authority.configure_trust(context)
+    async with RawClient(lane.address, tls=context, server_name="relay.test") as client:
+        for _ in range(2):
+            reply = await client.ask(request_bytes(TARGET, lane.key, BODY))
+            assert (reply.status, reply.body) == (200, ANSWER)
+        tls = client.writer.get_extra_info("ssl_object")
+        assert tls.selected_alpn_protocol() == "http/1.1"
+        assert tls.version() in ("TLSv1.2", "TLSv1.3")

@@ -1,0 +1,90 @@
+"""An exchange's state: whose fault its end is, and that it shows nothing of its content."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from relayd.core.errors import RelayError
+from relayd.core.exchange import Phase
+from relayd.core.usage import Outcome
+from relayd.relay.exchange import Exchange, Memo
+from relayd.wire.dialect import target_of
+from relayd.wire.http import HeadLimits, read_head
+
+SECRET = b"the-prompt"
+RAW = (b"POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer the-prompt\r\n"
+       b"Content-Length: 10\r\n\r\n")
+TO: dict[Phase, tuple[Phase, ...]] = {
+    Phase.RECEIVED: (),
+    Phase.ADMITTED: (Phase.ADMITTED,),
+    Phase.DISPATCHED: (Phase.ADMITTED, Phase.DISPATCHED),
+    Phase.STREAMING: (Phase.ADMITTED, Phase.DISPATCHED, Phase.STREAMING),
+}
+
+
+def exchange(phase: Phase = Phase.RECEIVED) -> Exchange:
+    head = read_head(RAW, HeadLimits(1000, 10, 100))
+    head.memo = Memo(target_of(head.path, "openai"))
+    connection: Any = None
+    made = Exchange(connection, head, "01J", 1, 2.0)
+    for step in TO[phase]:
+        made.move(step)
+    return made
+
+
+@pytest.mark.parametrize(("phase", "code", "outcome"), [
+    (Phase.RECEIVED, "invalid_json", "refused"),
+    (Phase.ADMITTED, "unknown_model", "refused"),
+    (Phase.RECEIVED, "internal", "refused"),
+    (Phase.DISPATCHED, "upstream_connect", "provider_error"),
+    (Phase.DISPATCHED, "upstream_timeout", "provider_error"),
+    (Phase.DISPATCHED, "provider_quota", "provider_error"),
+    (Phase.STREAMING, "upstream_truncated", "provider_truncated"),
+    (Phase.STREAMING, "upstream_stalled", "provider_truncated"),
+    (Phase.STREAMING, "draining", "interrupted"),
+    (Phase.DISPATCHED, "draining", "interrupted"),
+])
+def test_whose_fault(phase: Phase, code: str, outcome: Outcome) -> None:
+    made = exchange(phase)
+    made.fail(RelayError(code))
+    assert (made.error, made.outcome) == (code, outcome)
+
+
+def test_a_client_that_left_keeps_the_status_it_got() -> None:
+    made = exchange(Phase.STREAMING)
+    made.status = 200
+    made.leave()
+    assert (made.outcome, made.error, made.status) == ("client_left", "client_left", 200)
+
+
+def test_phases_go_one_way() -> None:
+    made = exchange(Phase.STREAMING)
+    for phase in (Phase.DISPATCHED, Phase.ADMITTED, Phase.STREAMING):
+        with pytest.raises(AssertionError):
+            made.move(phase)
+    made.move(Phase.SETTLED)
+    with pytest.raises(AssertionError):
+        made.move(Phase.SETTLED)
+
+
+def test_without_a_story_nobody_is_woken() -> None:
+    made = exchange()
+    made.wake()
+    made.interrupt(RelayError("internal"))
+    assert made.phase == Phase.RECEIVED
+
+
+def test_content_is_dropped_and_never_shown() -> None:
+    made = exchange()
+    made.pieces.append(SECRET)
+    for shown in (repr(made), repr(made.head), repr(made.head.memo), str(made)):
+        assert SECRET.decode() not in shown
+    made.drop_body()
+    assert not made.pieces and made.ask is None and made.upload is None
+
+
+def test_an_exchange_takes_no_stray_attributes() -> None:
+    with pytest.raises(AttributeError):
+        exchange().anything = 1  # type: ignore[attr-defined]

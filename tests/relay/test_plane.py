@@ -1,0 +1,111 @@
+"""What the data plane shares, and how it lets go: drained, interrupted, closed."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import pytest
+
+from relayd.core.route import Deployment, Route
+from relayd.relay.plane import Plane
+from tests.fakes.daemon import CREDENTIAL, Lane
+from tests.fakes.rawclient import RawClient, ask, request_bytes
+from tests.fakes.rawupstream import Answer
+from tests.fakes.stepped import EVENTS, chunk, stepped
+from tests.http.play import BODY, STREAM, TARGET
+from tests.relay.conftest import Opened
+
+EVENT = b'data: {"choices":[{"index":0,"delta":{"content":"one"}}]}\n\n'
+
+
+def plane_of(lane: Lane) -> Plane:
+    assert lane.app._plane is not None
+    return lane.app._plane
+
+
+async def test_routes_by_api(opened: Opened) -> None:
+    lane = await opened(routes=(
+        Route("a", (Deployment("openai"), Deployment("anthropic"))),
+        Route("b", (Deployment("gemini"),)), Route("c-*", (Deployment("openai"),))))
+    plane = plane_of(lane)
+    assert plane.model_names == {"openai": ["a"], "anthropic": ["a"], "gemini": ["b"]}
+    assert [p.name for _, p in plane.plans["openai", "a"]] == ["openai"]
+    assert plane.plans["anthropic", "b"] == () and len(plane.plans["openai", "c-*"]) == 1
+
+
+async def test_secrets_are_what_clients_must_not_see(opened: Opened) -> None:
+    lane = await opened(provider_changes={"organization": "org-1", "project": "proj-1"})
+    words = plane_of(lane).secrets["openai"]
+    assert {CREDENTIAL.encode(), b"127.0.0.1", b"org-1", b"proj-1"} == set(words)
+    assert b"" not in words
+
+
+async def test_date(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    plane = plane_of(await opened())
+    monkeypatch.setattr(plane, "unix_ms", lambda: 784_111_777_999)
+    assert plane.date() == b"Sun, 06 Nov 1994 08:49:37 GMT"  # RFC 9110 section 5.6.7
+    monkeypatch.setattr(plane, "unix_ms", lambda: 784_111_778_000)
+    assert plane.date() == b"Sun, 06 Nov 1994 08:49:38 GMT"
+
+
+async def test_pseudonyms_are_of_the_account(opened: Opened) -> None:
+    lane = await opened()
+    reply = await ask(lane.address, request_bytes(TARGET, lane.key, BODY))
+    assert re.fullmatch(rb"[A-Z][a-z]{2}, .* GMT", reply.value(b"date"))
+    body = BODY[:-1] + b',"prompt_cache_key":"mine"}'
+    for _ in range(2):
+        await ask(lane.address, request_bytes(TARGET, lane.key, body))
+    first, second = [r.body for r in lane.upstream.requests[1:]]
+    assert first == second and b"mine" not in first and b'"prompt_cache_key":"' in first
+
+
+async def test_drain_closes_idle_connections_and_takes_no_more(opened: Opened) -> None:
+    async def slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"hi")
+        writer.write(EVENTS + chunk(EVENT))
+        await asyncio.sleep(0.4)
+        writer.write(chunk(b"data: [DONE]\n\n") + chunk(b""))
+        await reader.read()
+
+    async with stepped(slowly) as address:
+        lane = await opened(provider_changes={"address": address})
+        plane = plane_of(lane)
+        async with RawClient(lane.address) as busy, RawClient(lane.address) as idle:
+            await busy.send(request_bytes(TARGET, lane.key, STREAM))
+            await busy.reader.readuntil(b"\r\n\r\n")
+            plane.drain()
+            assert not plane.idle
+            assert await idle.reader.read() == b""
+            rest = await busy.reader.read()
+            assert rest.endswith(b"[DONE]\n\n\r\n0\r\n\r\n")
+        async with RawClient(lane.address) as late:
+            assert await late.reply() is None
+        assert plane.idle and not plane.connections
+    assert (await lane.settled(1))[0].outcome == "completed"
+
+
+async def test_close_ends_everything_and_everything_settles(opened: Opened) -> None:
+    lane = await opened(lambda _: Answer(b"", after="hold"))
+    plane = plane_of(lane)
+    async with RawClient(lane.address) as client:
+        await client.send(request_bytes(TARGET, lane.key, BODY))
+        await asyncio.sleep(0.1)
+        assert len(plane.inflight) == 1
+        plane.close()
+        assert await client.reply() is None
+    assert plane.idle
+    assert [r.outcome for r in await lane.settled(1)] == ["client_left"]
+
+
+async def test_what_is_interrupted_is_told(opened: Opened) -> None:
+    lane = await opened(lambda _: Answer(b"", after="hold"))
+    plane = plane_of(lane)
+    async with RawClient(lane.address) as client:
+        await client.send(request_bytes(TARGET, lane.key, BODY))
+        await asyncio.sleep(0.1)
+        plane.interrupt()
+        reply = await client.final_reply()
+        assert reply.status == 503 and reply.closes
+    [record] = await lane.settled(1)
+    assert (record.outcome, record.error) == ("interrupted", "draining")

@@ -1,0 +1,98 @@
+"""Settling: one record per exchange with a key, its usage from the best source there is."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from relayd.core.route import Deployment, Route
+from relayd.relay.exchange import Exchange
+from relayd.relay.settle import endpoint_name
+from relayd.wire.dialect import target_of
+from tests.fakes.daemon import ANSWER
+from tests.fakes.rawclient import RawClient, ask, request_bytes
+from tests.fakes.rawupstream import Answer, message
+from tests.http.play import BODY, TARGET
+from tests.relay.conftest import Opened
+from tests.relay.test_exchange import exchange
+
+NO_USAGE = b'{"choices":[{"message":{"content":"one two three"},"finish_reason":"stop"}]}'
+
+
+@pytest.mark.parametrize(("path", "name"), [
+    ("/v1/chat/completions", "/v1/chat/completions"),
+    ("/chat/completions", "/v1/chat/completions"),
+    ("/v1beta/models/secret-name:generateContent", "/v1beta/models/{model}:generateContent"),
+    ("/v1/models", "/v1/models"),
+    ("/v1/models/secret-name", "/v1/models"),
+    ("/v1/files/secret-name", "other"),
+    ("/secret-name", "other"),
+])
+def test_endpoints_have_names_of_a_closed_set(path: str, name: str) -> None:
+    made: Exchange = exchange()
+    made.target = target_of(path, "openai")
+    assert endpoint_name(made) == name
+
+
+async def test_a_record_s_fields(opened: Opened) -> None:
+    lane = await opened(routes=(Route("test-model", (Deployment("openai", "theirs"),)),))
+    reply = await ask(lane.address, request_bytes(TARGET, lane.key, BODY))
+    [record] = await lane.settled(1)
+    assert record.id.encode() == reply.value(b"x-request-id") == reply.value(b"request-id")
+    assert (record.api, record.endpoint, record.model, record.provider_model, record.provider) == (
+        "openai", TARGET, "test-model", "theirs", "openai")
+    assert (record.status, record.outcome, record.error, record.attempts, record.stream) == (
+        200, "completed", None, 1, False)
+    assert (record.input_tokens, record.output_tokens, record.usage_source) == (3, 2, "reported")
+    assert record.first_byte_ms is not None and record.duration_ms is not None
+    assert 0 < record.first_byte_ms <= record.duration_ms < 5000
+    assert lane.key not in repr(record)
+
+
+@pytest.mark.parametrize(("model", "source"), [("gpt-4o", "counted"), ("mystery", "estimated")])
+async def test_without_a_report_the_relay_s_own_count(
+    opened: Opened, model: str, source: str
+) -> None:
+    lane = await opened(lambda _: Answer(message(NO_USAGE)))
+    body = BODY.replace(b"test-model", model.encode())
+    assert (await ask(lane.address, request_bytes(TARGET, lane.key, body))).status == 200
+    [record] = await lane.settled(1)
+    assert record.usage_source == source and record.input_tokens == record.counted_input_tokens
+    assert record.output_tokens == record.counted_output_tokens == 3
+
+
+async def test_an_error_costs_nothing(opened: Opened) -> None:
+    lane = await opened(lambda _: Answer(message(b'{"error":{"message":"x"}}', status=500)))
+    await ask(lane.address, request_bytes(TARGET, lane.key, BODY))
+    [record] = await lane.settled(1)
+    assert (record.usage_source, record.input_tokens, record.output_tokens) == ("none", 0, 0)
+    assert record.counted_input_tokens == 8  # known all the same
+
+
+async def test_without_a_key_there_is_a_figure_and_no_record(opened: Opened) -> None:
+    lane = await opened()
+    await ask(lane.address, request_bytes(TARGET, "sk-relayd-wrong", BODY))
+    async with RawClient(lane.address) as client:
+        await client.send(b"nonsense\r\n\r\n")
+        assert (await client.final_reply()).status == 400
+    await asyncio.sleep(0.1)
+    assert await lane.records() == []
+    text = await figures(lane.app.ops_address)
+    assert b'invalid_key"' in text and b'bad_http"' in text
+
+
+async def figures(address: tuple[str, int]) -> bytes:
+    """The relay's metrics, as its ops listener gives them."""
+    return (await ask(address, b"GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n")).body
+
+
+async def test_forty_calls_at_once_are_forty_records(opened: Opened) -> None:
+    lane = await opened()
+    raw = request_bytes(TARGET, lane.key, BODY)
+    replies = await asyncio.gather(*(ask(lane.address, raw) for _ in range(40)))
+    assert {r.body for r in replies} == {ANSWER}
+    records = await lane.settled(40)
+    assert {r.id.encode() for r in records} == {r.value(b"x-request-id") for r in replies}
+    await asyncio.sleep(0.1)
+    assert len(await lane.records()) == 40
