@@ -1,0 +1,135 @@
+"""`relayd serve` and `relayd demo`: what keeps them from running is told in a sentence."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relayd import cli_serve, daemon
+from relayd.cli import main
+from relayd.cli_command import FAULT, UNUSABLE
+from relayd.control import key
+from relayd.ops.logging import Logger
+from tests.fakes.rawclient import ask, request_bytes
+from tests.http.play import TARGET
+
+CONFIG = """
+[server]
+listen = ["127.0.0.1:{port}"]
+[ops]
+listen = "unix:{folder}/ops"
+[store]
+path = "{folder}/store"
+[log]
+level = "error"
+[providers.p]
+api = "openai"
+base_url = "http://127.0.0.1:1/v1"
+credential = {{ env = "RELAYD_TEST_KEY" }}
+[routes.m]
+deployments = [{{ provider = "p" }}]
+"""
+BODY = b'{"model":"gpt-5.5","messages":[{"role":"user","content":"Hello"}]}'
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        yield held.getsockname()[1]
+
+
+@pytest.fixture(autouse=True)
+def _harmless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is done to a process for good is not done to this one."""
+    for name in ("raise_file_limit", "forbid_dumps", "settle_memory"):
+        monkeypatch.setattr(daemon, name, lambda: None)
+    monkeypatch.setenv("RELAYD_TEST_KEY", "sk-canary")
+
+
+def written(folder: Path, port: int) -> str:
+    path = folder / "relayd.toml"
+    path.write_text(CONFIG.format(port=port, folder=folder))
+    return str(path)
+
+
+def test_a_configuration_with_faults(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "relayd.toml"
+    path.write_text("[server]\nlisten = 7\n[nonsense]\n")
+    assert main(["serve", "-c", str(path)]) == UNUSABLE
+    err = capfd.readouterr().err
+    assert "listen" in err and "nonsense" in err and "Traceback" not in err
+
+
+def test_no_configuration(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "-c", str(tmp_path / "none.toml")]) == UNUSABLE
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_port_that_is_taken(
+    tmp_path: Path, taken: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", "-c", written(tmp_path, taken)]) == FAULT
+    err = capfd.readouterr().err
+    assert "listener cannot be opened" in err and "sk-canary" not in err
+
+
+def test_a_store_that_cannot_be_used(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store").chmod(0o777)
+    assert main(["serve", "-c", written(tmp_path, 0)]) == FAULT
+    err = capfd.readouterr().err
+    assert err.startswith("relayd") and "0700" in err and "Traceback" not in err
+
+
+def test_a_demo_whose_port_is_taken(
+    tmp_path: Path, taken: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["demo", "--port", str(taken)]) == FAULT
+    assert "listener cannot be opened" in capfd.readouterr().err
+
+
+@asynccontextmanager
+async def demo(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The demo's app, run by the command but on this loop."""
+    made: list[daemon.Running] = []
+
+    def keep(running: daemon.Running, log_level: str) -> int:
+        made.append(running)
+        return 0
+
+    monkeypatch.setattr(daemon, "run", keep)
+    [command] = [c for c in cli_serve.COMMANDS if c.name == "demo"]
+    assert command.run(argparse.Namespace(port=0, json=True)) == 0
+    async with made[0](Logger("error")) as app:
+        yield app
+
+
+async def test_a_demo_answers_and_shows_a_fresh_key_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown = []
+    for number in range(2):
+        async with demo(monkeypatch) as app:
+            shown.append(json.loads(capsys.readouterr().out))
+            reply = await ask(app.address, request_bytes(TARGET, shown[-1]["key"], BODY))
+            assert reply.status == 200
+            if number:
+                raw = request_bytes(TARGET, shown[0]["key"], BODY)
+                assert (await ask(app.address, raw)).status == 401
+            assert len([k for k in await key.listing(app.db) if k.state == "active"]) == 1
+        await asyncio.sleep(0)
+    assert shown[0]["key"] != shown[1]["key"]
+    folder = tmp_path / cli_serve.DATA_DIRECTORY
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert not [f for f in folder.rglob("*") if f.is_file() and shown[1]["key"].encode()
+                in f.read_bytes()]

@@ -1,0 +1,99 @@
+"""The daemon as a process: signals, drain, exit codes, and what is stored then."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from relayd import daemon
+from tests.fakes.daemon import config, plain_answer, records
+from tests.fakes.process import DaemonProcess
+from tests.fakes.rawclient import RawClient, ask, request_bytes
+from tests.fakes.rawupstream import Answer, RawUpstream
+from tests.fakes.stepped import EVENTS, chunk
+from tests.http.play import BODY, STREAM, TARGET
+
+EVENT = b'data: {"choices":[{"index":0,"delta":{"content":"one"}}]}\n\n'
+SLOW = EVENTS + chunk(EVENT) * 100 + chunk(b"data: [DONE]\n\n") + chunk(b"")
+"""Paced to take about half a second."""
+HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+@pytest.fixture
+async def upstream() -> object:
+    made = RawUpstream(plain_answer)
+    await made.start()
+    yield made
+    await made.stop()
+
+
+async def test_term_drains_and_hup_is_nothing(tmp_path: Path, upstream: RawUpstream) -> None:
+    upstream.answers.append(Answer(SLOW, pace=f"segments-{len(SLOW) // 150}"))
+    async with DaemonProcess(tmp_path / "d", upstream.port) as running:
+        async with RawClient(running.address) as client:
+            await client.send(request_bytes(TARGET, running.key, STREAM))
+            await client.reader.readuntil(b"\r\n\r\n")
+            assert running._process is not None
+            running._process.send_signal(signal.SIGHUP)
+            await asyncio.sleep(0.05)
+            assert (await ask(running.address, request_bytes(
+                TARGET, running.key, BODY))).status == 200
+            ending = asyncio.gather(running.end(signal.SIGTERM))
+            await asyncio.sleep(0.1)
+            with pytest.raises(OSError):
+                await asyncio.open_connection(*running.address)
+            assert (await client.reader.read()).endswith(b"[DONE]\n\n\r\n0\r\n\r\n")
+            assert await ending == [0]
+        assert "reload_not_supported" in running.log()
+        stored = await records(tmp_path / "d" / "store")
+        assert [r.outcome for r in stored] == ["completed"] * 2
+
+
+async def test_a_second_term_ends_at_once(tmp_path: Path, upstream: RawUpstream) -> None:
+    upstream.answers.append(Answer(EVENTS + chunk(EVENT), after="hold"))
+    async with DaemonProcess(tmp_path / "d", upstream.port) as running:
+        async with RawClient(running.address) as client:
+            await client.send(request_bytes(TARGET, running.key, STREAM))
+            await client.reader.readuntil(b"\r\n\r\n")
+            assert running._process is not None
+            running._process.send_signal(signal.SIGTERM)
+            await asyncio.sleep(0.1)
+            async with asyncio.timeout(0.8):  # the drain alone would take a second
+                assert await running.end(signal.SIGINT) == 0
+    [record] = await records(tmp_path / "d" / "store")
+    assert record.outcome == "interrupted"
+
+
+def test_run_in_this_process(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Signals reach the main thread alone, so the loop runs here and a thread ends it."""
+    limits = daemon.raise_file_limit, daemon.forbid_dumps, daemon.settle_memory
+    names = ("raise_file_limit", "forbid_dumps", "settle_memory")
+    handlers = {number: signal.getsignal(number) for number in HANDLED}
+    done: list[str] = []
+    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM))
+    try:
+        for name in names:  # they are for a process of its own, for good
+            setattr(daemon, name, lambda name=name: done.append(name))
+        timer.start()
+        assert daemon.run(daemon.configured(config(tmp_path / "store", 1)), "info") == 0
+    finally:
+        timer.join()
+        for name, limit in zip(names, limits, strict=True):
+            setattr(daemon, name, limit)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert done == list(names)
+    err = capfd.readouterr().err
+    assert '"started"' in err and '"stopped"' in err
+
+
+def test_what_keeps_it_from_starting_is_raised(tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("no directory")
+    with pytest.raises(Exception) as caught:
+        daemon.run(daemon.configured(config(tmp_path / "store", 1)), "error")
+    assert type(caught.value).__name__ in ("StoreError", "NotADirectoryError")
