@@ -8,10 +8,11 @@ from pathlib import Path
 from tests.shared import ROOT
 
 EXEMPT = frozenset({"__init__.py", "__main__.py"})
-OF_THE_WHOLE = ("e2e/", "fakes/", "house/", "http/", "privacy/", "replay/")
-"""Folders of tests that are about no single module."""
+OF_THE_WHOLE = ("bench/", "e2e/", "fakes/", "house/", "http/", "privacy/", "replay/")
+"""Folders of tests that are about no single module of relayd/."""
 MERGED: dict[str, str] = {
     "test_main.py": "__main__.py",
+    "relay/test_review_connections.py": "relay/__init__.py",
     "wire/test_corpus.py": "wire/__init__.py",
     "wire/test_client_requests.py": "wire/__init__.py",
 }
