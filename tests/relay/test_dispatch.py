@@ -9,6 +9,7 @@ import pytest
 from relayd.core.provider import Address, Timeouts
 from relayd.core.route import Deployment, Route
 from relayd.core.snapshot import KeyGrant
+from relayd.ops.config import PrivacyConfig
 from relayd.relay.dispatch import allowed
 from relayd.relay.pool import Pool
 from relayd.relay.upstream import UpstreamConnection
@@ -135,6 +136,21 @@ async def test_a_small_upload_has_a_length(opened: Opened) -> None:
     [request] = lane.upstream.requests
     assert request.values(b"content-length") == [b"%d" % len(request.body)]
     assert b"secret" not in request.raw and b"mine" not in request.raw and b"sound" in request.body
+
+
+@pytest.mark.parametrize("policy", ["absent", "account"])
+async def test_the_end_user_of_an_upload(opened: Opened, policy: str) -> None:
+    lane = await opened(privacy=PrivacyConfig(end_user=policy))  # type: ignore[arg-type]
+    user = b'--mine\r\nContent-Disposition: form-data; name="user"\r\n\r\nsomebody\r\n'
+    image = BEFORE.replace(b'"file"', b'"image"').replace(b"audio/mpeg", b"image/png")
+    body = user + image + b"\x89PNG" + AFTER
+    raw = request_bytes("/v1/images/edits", lane.key, fields=(
+        TYPE, ("Content-Length", str(len(body))))) + body
+    for _ in range(2):
+        assert (await ask(lane.address, raw)).status == 200
+    first, second = lane.upstream.requests
+    assert first.raw == second.raw and b"somebody" not in first.raw
+    assert (b'name="user"' in first.body) is (policy == "account")
 
 
 async def test_a_large_upload_flows_before_its_client_has_finished(opened: Opened) -> None:
