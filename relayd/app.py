@@ -40,6 +40,8 @@ from relayd.store.secret import derived, pepper
 PSEUDONYM_LABEL: Final = "pseudonyms"
 COUNT_THREADS: Final = 1
 DRAIN_POLL_SECONDS: Final = 0.02
+SETTLE_SECONDS: Final = 10.0
+"""How long the end of a drain waits for counts that a thread still works on."""
 ENCODINGS: Final = ("o200k_base", "cl100k_base")
 
 
@@ -171,7 +173,8 @@ class App:
         plane.interrupt()
         await asyncio.sleep(DRAIN_POLL_SECONDS)  # what was said last goes out
         plane.close()
-        while not plane.idle:
+        deadline = monotonic() + SETTLE_SECONDS
+        while not plane.idle and monotonic() < deadline:
             await asyncio.sleep(DRAIN_POLL_SECONDS)
 
     async def _close_store(self) -> None:

@@ -7,7 +7,7 @@ byte of a reply has gone to the client.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from relayd.core.errors import RelayError
 from relayd.core.exchange import Phase
@@ -21,6 +21,9 @@ from relayd.wire.multipart import Upload
 
 if TYPE_CHECKING:
     from relayd.relay.plane import Plane
+
+NAMES_TWICE_BYTES_MAX: Final = 64 * 1024
+"""A longer body of an unknown model is not read again to say what may be wrong with it."""
 
 
 class Handler:
@@ -104,7 +107,8 @@ class Handler:
         try:
             return plane.dispatcher.plan(exchange, ask.model)
         except RelayError as error:
-            if error.code == "unknown_model" and names_twice(raw):
+            short = len(raw) <= NAMES_TWICE_BYTES_MAX
+            if error.code == "unknown_model" and short and names_twice(raw):
                 raise RelayError("invalid_json") from None
             raise
 

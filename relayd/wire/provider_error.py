@@ -72,6 +72,13 @@ _NAMES: Final = tuple(
          rb"(?i:[a-z0-9-]\.(?:openai\.azure\.com|cognitiveservices\.azure\.com"
          rb"|services\.ai\.azure\.com|azure-api\.net|inference\.ml\.azure\.com"
          rb"|models\.ai\.azure\.com|azurewebsites\.net)\b)"),
+        # a proxy's page, and places inside the operator's or the provider's own network
+        ("page", "<html <!doctype", rb"(?i:<(?:html|!doctype)\b)"),
+        ("address", "10. 172. 192.168. your",
+         rb"\b(?:10(?:\.\d{1,3}){3}|192\.168(?:\.\d{1,3}){2}"
+         rb"|172\.(?:1[6-9]|2\d|3[01])(?:\.\d{1,3}){2})\b|(?i:\byour ip\b)"),
+        ("internal_host", ".internal .local .corp .lan .svc",
+         rb"(?i:[a-z0-9-]\.(?:internal|local|corp|lan|svc)\b)"),
     )
 )
 REASONS: Final = frozenset({"secret", *(reason for reason, _, _ in _NAMES)})

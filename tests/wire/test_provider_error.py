@@ -21,6 +21,7 @@ def openai_error(message: str, **more: object) -> bytes:
 
 
 @pytest.mark.parametrize("message", [
+    "Use version 1.10.2 of the corporate SDK, local time 10.30",
     # what agents act on, or what tells a client of its own request
     "This model's maximum context length is 128000 tokens. However, you requested 130001 tokens.",
     "prompt is too long: 208310 tokens > 200000 maximum",
@@ -46,6 +47,12 @@ def test_what_does_not_name_the_operator_passes(message: str) -> None:
 
 
 @pytest.mark.parametrize("message, reason", [
+    ("<!DOCTYPE html><html>Ray ID", "page"),
+    ("connect to 10.1.2.3:8000 failed", "address"),
+    ("no route to 172.31.0.9", "address"),
+    ("Blocked. Your IP: 203.0.113.77", "address"),
+    ("worker gpu-node-17.internal.corp is down", "internal_host"),
+    ("upstream vllm-0.models.svc refused", "internal_host"),
     ("Rate limit reached for gpt-4o in organization org-AbC123dEf456 on tokens per min (TPM): "
      "Limit 30000, Used 29000", "organization"),
     ("in organization `org_01hxyzabcdefgh` service tier `on_demand`", "organization"),
