@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -92,12 +93,21 @@ async def _tell(app: App, folder: Path, upstream_port: int, as_json: bool) -> No
     await app.refresh()
     port, ops_port = app.address[1], app.ops_address[1]
     path = write_config(folder, port, ops_port, upstream_port)
-    demo = Demo(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{ops_port}", str(path), secret)
+    demo = Demo(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{ops_port}", str(path), secret,
+                _program())
     if as_json:
         raw(orjson.dumps(demo.view(os.getpid()), option=orjson.OPT_APPEND_NEWLINE))
     else:
         text(quickstart(demo))
     sys.stdout.flush()
+
+
+def _program() -> str:
+    """How the reader calls this program: `make run` puts it on nobody's PATH."""
+    if shutil.which("relayd") is not None:
+        return "relayd"
+    called = sys.argv[0]
+    return f"{sys.executable} -m relayd" if called.endswith("__main__.py") else called
 
 
 async def _demo_key(db: Database) -> str:

@@ -23,6 +23,7 @@ class Demo:
     ops: str
     config_file: str
     key: str = field(repr=False)
+    program: str = "relayd"
 
     def view(self, pid: int) -> Mapping[str, object]:
         """What `relayd demo --json` prints, in one line."""
@@ -109,7 +110,7 @@ def _look(demo: Demo) -> str:
 Models that fail on purpose: demo-429 (and 400 to 529), demo-cut, demo-error, demo-slow,
 demo-stall, demo-html, demo-noend. Others: demo-long, demo-think.
 
-  relayd usage --calls -c {config}      what was called, and how many tokens it took
+  {demo.program} usage --calls -c {config}      what was called, in how many tokens
   curl {demo.ops}/metrics      and /readyz /healthz
 
 Ctrl-C ends it.
