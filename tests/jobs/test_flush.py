@@ -171,3 +171,15 @@ async def test_the_wal_stays_bounded(db: Database, monkeypatch: pytest.MonkeyPat
         assert await flush.flush()
         sizes.append(wal.stat().st_size)
     assert max(sizes) <= 8 * 1024 * 1024 and 0 in sizes
+
+
+async def test_a_store_that_cannot_be_written_is_noticed_without_records(db: Database) -> None:
+    meter = Meter()
+    flush = Flush(db, meter.take, meter.give_back, flush_seconds=0.01)
+    assert await flush.flush() and flush.healthy
+    with held(db):
+        assert not await flush.flush() and not flush.healthy
+    assert await flush.flush() and flush.healthy
+    with held(db):
+        await flush.stop()
+    assert flush.lost == 0
