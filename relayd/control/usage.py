@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
-from relayd.core.record import CallRecord
+from relayd.core.record import PRICED_ONLY, CallRecord
 from relayd.core.rollup import rollups
 from relayd.core.timestamp import rfc3339
 from relayd.store import record as store_record
@@ -60,6 +60,8 @@ async def calls(db: Database, wanted: CallFilter) -> AsyncIterator[CallRecord]:
 def view(record: CallRecord) -> dict[str, object]:
     """The record as JSON shows it: the contract's fields in the contract's order."""
     fields = msgspec.structs.asdict(record)
+    for name in PRICED_ONLY:
+        del fields[name]
     return {
         "id": fields.pop("id"),
         "started_at": rfc3339(fields.pop("started_at_ms")),

@@ -13,7 +13,10 @@ MODEL_UNKNOWN: Final = "unknown"
 
 
 class CallRecord(msgspec.Struct, frozen=True, gc=False):
-    """One call, as it is stored. Field order is the contract's; `started_at_ms` is Unix time."""
+    """One call, as it is stored. Field order is the contract's; `started_at_ms` is Unix time.
+
+    The last five are not shown to people: they are parts that prices need (core/usage.py).
+    """
 
     id: str
     started_at_ms: int
@@ -44,3 +47,12 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False):
     currency: str
     first_byte_ms: float | None
     duration_ms: float | None
+    cache_creation_1h_input_tokens: int = 0
+    image_input_tokens: int = 0
+    image_output_tokens: int = 0
+    images: int = 0
+    audio_seconds: int = 0
+
+
+PRICED_ONLY: Final = CallRecord.__struct_fields__[-5:]
+"""Fields that only prices need."""

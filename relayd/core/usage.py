@@ -21,7 +21,11 @@ TOKENS_MAX: Final = 1 << 40
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
-    """Tokens of one call; every field is a count >= 0. Audio, cache and reasoning are parts."""
+    """Tokens of one call; every field is a count >= 0. Audio, cache, image, reasoning are parts.
+
+    `cache_creation_1h_input_tokens` is a part of `cache_creation_input_tokens`. `images` (made) and
+    `audio_seconds` (heard) are no tokens; they are what some models are priced by.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -30,3 +34,8 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     reasoning_output_tokens: int = 0
     audio_input_tokens: int = 0
     audio_output_tokens: int = 0
+    cache_creation_1h_input_tokens: int = 0
+    image_input_tokens: int = 0
+    image_output_tokens: int = 0
+    images: int = 0
+    audio_seconds: int = 0

@@ -78,6 +78,8 @@ class Settler:
             counted_in, counted_out, source, 0, "USD",
             None if first is None else round((first - exchange.started) * 1000, 3),
             round(duration_ms, 3),
+            usage.cache_creation_1h_input_tokens, usage.image_input_tokens,
+            usage.image_output_tokens, usage.images, usage.audio_seconds,
         )
 
     def _usage(

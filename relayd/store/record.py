@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from msgspec.structs import astuple
 
-from relayd.core.record import CallRecord
+from relayd.core.record import PRICED_ONLY, CallRecord
 from relayd.store.transaction import BATCH_ROWS, Row, Transaction
 
 # columns whose names differ from the record's fields, and why: `account` and `key` are references
@@ -32,9 +32,10 @@ _KINDS: Final = tuple(tuple(_PLACES[name] for name in names) for names in (
     ("model", "provider", "provider_model", "currency"),
     ("status", "outcome", "error", "attempts"),
     ("counted_input_tokens", "counted_output_tokens", "usage_source"),
+    PRICED_ONLY,
 ))
 # A statement for each row costs more, and lets go of the interpreter's lock as often.
-# 29 columns of 100 rows keep below the 32766 values that a statement may have.
+# 34 columns of 100 rows keep below the 32766 values that a statement may have.
 _ROWS_AT_ONCE: Final = 100
 _IDS_AT_ONCE: Final = 500
 _identity: Final = attrgetter("started_at_ms", "id")
@@ -66,11 +67,11 @@ def _record(row: Row) -> CallRecord:
     return CallRecord(**fields)
 
 
-@lru_cache(maxsize=65)
+@lru_cache(maxsize=129)
 def _insert_sql(rows: int, shared: tuple[int, ...]) -> str:
     """Inserts rows: first the values that all of them share, then row by row the others.
 
-    For 100 rows there are 2 to the power of the kinds, 64, and one for a single row.
+    For 100 rows there are 2 to the power of the kinds, 128, and one for a single row.
     """
     others = [place for place in range(len(_COLUMNS)) if place not in shared]
     names = ", ".join(_COLUMNS[place] for place in (*shared, *others))

@@ -1,6 +1,6 @@
 """The call record has the fields of the contract, in its order."""
 
-from relayd.core.record import CallRecord
+from relayd.core.record import PRICED_ONLY, CallRecord
 
 CONTRACT = """id started_at account key app api endpoint model provider provider_model stream
 status outcome error attempts input_tokens output_tokens cache_read_input_tokens
@@ -11,4 +11,4 @@ duration_ms""".split()
 
 def test_fields() -> None:
     stored = [name.replace("started_at_ms", "started_at") for name in CallRecord.__struct_fields__]
-    assert stored == CONTRACT
+    assert stored == [*CONTRACT, *PRICED_ONLY]

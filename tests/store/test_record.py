@@ -93,9 +93,9 @@ async def test_one_that_differs_among_many_that_are_alike(
 def test_what_is_shared_is_handed_over_once_and_statements_are_few() -> None:
     alike = [astuple(call_record()) for _ in range(100)]
     sql, values = store_record._together(alike)
-    assert len(values) == 17 + 100 * 12 == sql.count("?") - 17 * 99
+    assert len(values) == 22 + 100 * 12 == sql.count("?") - 22 * 99
     alike[7] = astuple(call_record(error="timeout"))
-    assert len(store_record._together(alike)[1]) == 13 + 100 * 16
+    assert len(store_record._together(alike)[1]) == 18 + 100 * 16
     kinds = 2 ** len(store_record._KINDS)
     assert store_record._insert_sql.cache_parameters()["maxsize"] == kinds + 1
 
