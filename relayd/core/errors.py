@@ -79,6 +79,8 @@ ERRORS: Final = _kinds(
     # the relay itself
     ("overloaded", 503, "relay", True, "The relay is at its limit. Try again shortly."),
     ("draining", 503, "relay", True, "The relay is restarting. Try again shortly."),
+    ("journal_full", 503, "relay", True,
+     "The relay cannot record calls now, so it serves none. Try again shortly."),
     ("internal", 500, "relay", False, "The relay failed. The request id says which call it was."),
     # accounts and keys, as commands and the console manage them
     ("account_not_found", 404, "client", False, "There is no such account."),

@@ -18,6 +18,7 @@ from relayd.core.route import Deployment, order
 from relayd.core.snapshot import KeyGrant
 from relayd.ops.tasks import PAUSE
 from relayd.relay.exchange import ClientLeft, Exchange
+from relayd.relay.opening import mark, opening
 from relayd.relay.pool import Pool
 from relayd.relay.receive import feed_upload
 from relayd.relay.upstream import Attempt, UpstreamConnection
@@ -93,8 +94,9 @@ class Dispatcher:
         assert model is not None
         exchange.provider = provider.name
         exchange.provider_model = model
-        exchange.move(Phase.DISPATCHED)
         plane = self._plane
+        self._journal(exchange)
+        exchange.move(Phase.DISPATCHED)
         if provider.timeouts.total:
             exchange.last_deadline = exchange.started + provider.timeouts.total
         pool = plane.pools[provider.name]
@@ -123,6 +125,14 @@ class Dispatcher:
             if not stale or fresh or exchange.ask is None:
                 raise error
             fresh = True
+
+    def _journal(self, exchange: Exchange) -> None:
+        """Writes the call's opening before anything is sent, then where it is sent instead."""
+        if exchange.opened:
+            self._plane.meter.mark(mark(exchange))
+        else:
+            self._plane.meter.open(opening(exchange))
+            exchange.opened = True
 
     def _expect_answer(self, exchange: Exchange, provider: Provider) -> None:
         """From now on it is the provider that keeps us waiting."""

@@ -56,7 +56,7 @@ class Exchange:
         "expire_code", "client_gone", "replied", "model", "provider", "provider_model", "stream",
         "status", "outcome", "error", "attempts", "first_byte", "usage", "counter", "prompt",
         "attempt", "copying", "seen_chunks", "last_heard", "dropped", "idle_seconds",
-        "encoding_exact", "keep_alive",
+        "encoding_exact", "keep_alive", "opened",
     )
 
     def __init__(
@@ -82,6 +82,8 @@ class Exchange:
         """When the provider's total time ends; 0: never."""
         self.expire_code = "request_timeout"
         self.client_gone = False
+        self.opened = False
+        """Whether the journal has its opening."""
         self.replied = False
         self.model: str | None = None
         self.provider: str | None = None

@@ -1,12 +1,14 @@
-"""The meter: call records between settling and the store. In memory, bounded, counted when full.
+"""The meter: the one door from the relay to the journal and the store.
 
-It is the seam for the journal: `append` is the only way in, `take` the only way out.
+Law: no call is sent upstream before `open` has returned, and every call that was opened is closed
+by `append`, once.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
+from relayd.core.journal import Mark, Opening
 from relayd.core.record import CallRecord
 
 RECORDS_MAX: Final = 500_000
@@ -14,21 +16,47 @@ RECORDS_MAX: Final = 500_000
 false by then, because the store cannot be written."""
 
 
+class Journal(Protocol):
+    """The append-only file, as the relay sees it: one write() each, nothing is awaited."""
+
+    def open(self, opening: Opening) -> None:
+        """Writes an opening; raises RelayError `journal_full` where it cannot."""
+
+    def mark(self, mark: Mark) -> None:
+        """Writes how far a call has come; a mark that cannot be written is left out."""
+
+    def close(self, record: CallRecord) -> None:
+        """Writes a call's end; never raises: what cannot be written now is written later."""
+
+
 class Meter:
     """Collects settled records until the flush job takes them."""
 
-    __slots__ = ("_records", "dropped", "_max")
+    __slots__ = ("_records", "dropped", "_max", "_journal")
 
-    def __init__(self, records_max: int = RECORDS_MAX) -> None:
+    def __init__(self, records_max: int = RECORDS_MAX, journal: Journal | None = None) -> None:
         self._records: list[CallRecord] = []
         self._max = records_max
+        self._journal = journal
         self.dropped = 0
 
     def __len__(self) -> int:
         return len(self._records)
 
+    def open(self, opening: Opening) -> None:
+        """Says that a call is about to be sent; raises RelayError `journal_full`: do not send."""
+        if self._journal is not None:
+            self._journal.open(opening)
+
+    def mark(self, mark: Mark) -> None:
+        """Says how far an open call has come."""
+        if self._journal is not None:
+            self._journal.mark(mark)
+
     def append(self, record: CallRecord) -> None:
         """Takes one settled record. Never waits, never raises."""
+        if self._journal is not None:
+            self._journal.close(record)
         if len(self._records) < self._max:
             self._records.append(record)
         else:

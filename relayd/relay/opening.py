@@ -1,0 +1,31 @@
+"""What an exchange tells the journal while it is open."""
+
+from __future__ import annotations
+
+from relayd.core.journal import Mark, Opening
+from relayd.relay.exchange import Exchange
+from relayd.relay.settle import endpoint_name
+
+
+def opening(exchange: Exchange) -> Opening:
+    """The line that is in the journal before the first byte goes upstream."""
+    grant = exchange.grant
+    assert grant is not None
+    return Opening(
+        exchange.id, exchange.started_at_ms, grant.account, grant.key, grant.app,
+        exchange.target.api, endpoint_name(exchange), exchange.model, exchange.provider,
+        exchange.provider_model, exchange.stream,
+    )
+
+
+def mark(exchange: Exchange) -> Mark:
+    """How far the exchange has come: what its record would say if the process died now."""
+    counter = exchange.counter
+    first = exchange.first_byte
+    return Mark(
+        exchange.id, exchange.provider, exchange.provider_model, exchange.attempts,
+        exchange.status, None if exchange.prompt is None else exchange.prompt.tokens,
+        None if counter is None else counter.total(),
+        exchange.encoding_exact and counter is not None and not counter.approximate,
+        exchange.usage, None if first is None else round((first - exchange.started) * 1000, 3),
+    )
