@@ -1,7 +1,7 @@
 """What the journal says of a call: that it was opened, how far it has come, how it was closed.
 
-A call's lines are one `Opening` before the first byte goes upstream, any number of `Mark`s, and one
-close, which is the `CallRecord` itself. Ids, counts and times only.
+A call's lines are one `Opening` before the first byte goes upstream, any number of `Mark`s, and
+one close, which is the `CallRecord` itself. Ids, counts and times only.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Opening(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Mark(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """How far an open call has come; a later mark of the same call replaces an earlier one.
 
-    `exact` says that the counts are those of the model's own tokenizer; `usage` is what the provider
-    has reported so far.
+    `exact` says that the counts are those of the model's own tokenizer; `usage` is what the
+    provider has reported so far.
     """
 
     id: str

@@ -23,8 +23,8 @@ TOKENS_MAX: Final = 1 << 40
 class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens of one call; every field is a count >= 0. Audio, cache, image, reasoning are parts.
 
-    `cache_creation_1h_input_tokens` is a part of `cache_creation_input_tokens`. `images` (made) and
-    `audio_seconds` (heard) are no tokens; they are what some models are priced by.
+    `cache_creation_1h_input_tokens` is a part of `cache_creation_input_tokens`. `images` (made)
+    and `audio_seconds` (heard) are no tokens; they are what some models are priced by.
     """
 
     input_tokens: int = 0

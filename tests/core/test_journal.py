@@ -7,7 +7,8 @@ from relayd.core.usage import Usage
 
 
 def test_lines_are_positional_and_come_back() -> None:
-    opening = Opening("01J", 7, "acct", "key", None, "openai", "/v1/responses", "m", "p", "m", True)
+    opening = Opening(
+        "01J", 7, "acct", "key", None, "openai", "/v1/responses", "m", "p", "m", True)
     mark = Mark("01J", "p", "m", 1, 200, 3, 4, True, Usage(3, 4), 1.5)
     for line, kind in ((opening, Opening), (mark, Mark)):
         raw = msgspec.msgpack.encode(line)
