@@ -133,7 +133,8 @@ class App:
             lost_records=lambda: flush.lost + self.meter.dropped,
             loop_lag_seconds=self._lag.worst_seconds,
             upstream_connections=lambda: {
-                name: (pool.idle, pool.busy) for name, pool in plane.pools.items()},
+                name: (pool.idle, pool.busy)
+                for name, pool in plane.policy.pools.items()},
         )
 
     async def _load_encodings(self) -> None:

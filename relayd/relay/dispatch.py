@@ -19,6 +19,7 @@ from relayd.core.snapshot import KeyGrant
 from relayd.ops.tasks import PAUSE
 from relayd.relay.exchange import ClientLeft, Exchange
 from relayd.relay.opening import mark, opening
+from relayd.relay.policy import Place
 from relayd.relay.pool import Pool
 from relayd.relay.receive import feed_upload
 from relayd.relay.upstream import Attempt, UpstreamConnection
@@ -31,11 +32,8 @@ if TYPE_CHECKING:
 UNSENT: Final = frozenset({"upstream_connect", "upstream_tls", "upstream_busy"})
 """Errors after which the next deployment is tried: the request has not been sent."""
 
-
 NOBODY: Final = Pseudonyms(b"", "")
 """For bodies in which nothing stands for the client."""
-
-Place = tuple[Deployment, Provider]
 
 
 def allowed(grant: KeyGrant, model: str) -> bool:
@@ -60,7 +58,8 @@ class Dispatcher:
     def plan(self, exchange: Exchange, model: str) -> Sequence[Place]:
         """The deployments to try, in order; raises unknown_model or model_not_allowed."""
         plane = self._plane
-        route = plane.routes.find(model)
+        policy = exchange.policy
+        route = policy.routes.find(model)
         if route is None:
             exchange.model = MODEL_UNKNOWN
             raise RelayError("unknown_model", param="model")
@@ -68,7 +67,7 @@ class Dispatcher:
         assert exchange.grant is not None
         if not allowed(exchange.grant, model):
             raise RelayError("model_not_allowed", param="model")
-        places = plane.plans[exchange.target.api, route.pattern]
+        places = policy.plans[exchange.target.api, route.pattern]
         if len(places) > 1:
             return [places[n] for n in order([d for d, _ in places], plane.dice())]
         if not places:
@@ -99,7 +98,7 @@ class Dispatcher:
         exchange.move(Phase.DISPATCHED)
         if provider.timeouts.total:
             exchange.last_deadline = exchange.started + provider.timeouts.total
-        pool = plane.pools[provider.name]
+        pool = exchange.policy.pools[provider.name]
         # an upload cannot be sent twice: it is not risked on a connection that may be stale
         fresh = exchange.upload is not None
         while True:
@@ -141,7 +140,7 @@ class Dispatcher:
 
     def _expect_body(self, exchange: Exchange) -> None:
         """From now on it is the client that keeps us waiting."""
-        exchange.deadline = exchange.started + self._plane.server.body_seconds
+        exchange.deadline = exchange.started + exchange.policy.server.body_seconds
         exchange.expire_code = "request_timeout"
 
     async def _open(self, exchange: Exchange, pool: Pool) -> UpstreamConnection:
@@ -174,7 +173,8 @@ class Dispatcher:
         body = write(ask, model, names,
                      stream_usage=provider.stream_usage,
                      unstored=provider.keeps_unless_told and operation == "chat")
-        connection.begin(attempt, plane.heads.head(exchange, provider, model, len(body)) + body)
+        connection.begin(
+            attempt, exchange.policy.heads.head(exchange, provider, model, len(body)) + body)
         if exchange.prompt is None:
             self._count(exchange, model, len(body))
 
@@ -199,7 +199,7 @@ class Dispatcher:
         """Sends a multipart body: whole if it is here, else as it arrives, with backpressure."""
         upload = exchange.upload
         assert upload is not None
-        heads = self._plane.heads
+        heads = exchange.policy.heads
         names = self._plane.pseudonyms(exchange, provider)
         feed_upload(exchange)  # what has come while the connection was opened
         pieces = upload.take(model, names)

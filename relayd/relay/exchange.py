@@ -22,7 +22,9 @@ from relayd.wire.multipart import Upload
 if TYPE_CHECKING:
     from relayd.relay.count import TextCounter
     from relayd.relay.counting import PromptCount
+    from relayd.relay.heads import Heads
     from relayd.relay.listener import ClientConnection
+    from relayd.relay.policy import Policy
     from relayd.relay.stream import Stream
     from relayd.relay.upstream import Attempt
 
@@ -34,15 +36,16 @@ class ClientLeft(Exception):
 class Memo:
     """What a head means, worked out once for all requests of a connection that repeat it.
 
-    `grant` holds under `snapshot` alone.
+    `grant` holds under `snapshot` alone, `client` under `heads`.
     """
 
-    __slots__ = ("target", "snapshot", "grant", "client")
+    __slots__ = ("target", "snapshot", "grant", "heads", "client")
 
     def __init__(self, target: Target) -> None:
         self.target = target
         self.snapshot: Snapshot | None = None
         self.grant: KeyGrant | None = None
+        self.heads: Heads | None = None
         self.client: ClientFields | None = None
 
 
@@ -50,8 +53,8 @@ class Exchange:
     """State of one request. Times are monotonic seconds unless they say otherwise."""
 
     __slots__ = (
-        "connection", "head", "target", "id", "started_at_ms", "started", "story", "phase",
-        "grant", "ask", "upload", "pieces", "body_bytes", "body_complete", "deadline",
+        "connection", "head", "policy", "target", "id", "started_at_ms", "started", "story",
+        "phase", "grant", "ask", "upload", "pieces", "body_bytes", "body_complete", "deadline",
         "last_deadline",
         "expire_code", "client_gone", "replied", "model", "provider", "provider_model", "stream",
         "status", "outcome", "error", "attempts", "first_byte", "usage", "counter", "prompt",
@@ -60,11 +63,12 @@ class Exchange:
     )
 
     def __init__(
-        self, connection: ClientConnection, head: RequestHead, call_id: str,
+        self, connection: ClientConnection, head: RequestHead, policy: Policy, call_id: str,
         started_at_ms: int, started: float,
     ) -> None:
         self.connection = connection
         self.head = head
+        self.policy = policy
         self.target: Target = head.memo.target
         self.id = call_id
         self.started_at_ms = started_at_ms

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 from relayd.core.errors import RelayError
 from relayd.core.exchange import Phase
 from relayd.relay.authenticate import authenticate, check
-from relayd.relay.dispatch import Place
 from relayd.relay.exchange import ClientLeft, Exchange
+from relayd.relay.policy import Place
 from relayd.relay.receive import receive, receive_upload, whole
 from relayd.wire.body import names_twice, read
 from relayd.wire.dialect import Endpoint
@@ -87,8 +87,8 @@ class Handler:
     async def _admit(self, exchange: Exchange, endpoint: Endpoint) -> Sequence[Place]:
         """Reads what is asked for; returns the deployments to try."""
         plane = self._plane
-        limit = plane.server.max_body_bytes
-        policy = plane.body_policies[endpoint.api]
+        limit = exchange.policy.server.max_body_bytes
+        policy = exchange.policy.body_policies[endpoint.api]
         if endpoint.body == "multipart":
             content_type = exchange.head.fields.get(b"content-type", b"")
             upload = Upload(endpoint, content_type, policy, plane.boundary)
@@ -114,7 +114,7 @@ class Handler:
 
     def _note_betas(self, exchange: Exchange) -> None:
         """Names the items of the client's feature headers that no list knows."""
-        dropped = self._plane.heads.client(exchange).dropped
+        dropped = exchange.policy.heads.client(exchange).dropped
         if dropped:
             exchange.dropped = (*exchange.dropped, *dropped)
 

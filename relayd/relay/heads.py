@@ -28,7 +28,8 @@ class Heads:
     def client(self, exchange: Exchange) -> ClientFields:
         """What of the client's head may influence the upstream request; worked out once a head."""
         memo = exchange.head.memo
-        if memo.client is None:
+        if memo.heads is not self:
+            memo.heads = self
             assert exchange.target.endpoint is not None
             memo.client = client_fields(
                 exchange.target.endpoint, exchange.head.fields, exchange.head.query,

@@ -37,7 +37,7 @@ class Sweep:
         for connection in list(self._plane.connections):
             if connection.exchange is None and connection.deadline <= now:
                 connection.expire()
-        for pool in self._plane.pools.values():
+        for pool in self._plane.pools():
             pool.sweep(now)
 
     def _look(self, exchange: Exchange, now: float) -> None:
@@ -50,7 +50,7 @@ class Sweep:
             elif attempt.paused:
                 # the client keeps the provider waiting, but not for ever
                 exchange.deadline = now + exchange.idle_seconds
-                if now - exchange.last_heard > self._plane.server.idle_seconds:
+                if now - exchange.last_heard > exchange.policy.server.idle_seconds:
                     exchange.connection.transport.abort()
             else:
                 exchange.copying.keep_alive(now, exchange.last_heard)

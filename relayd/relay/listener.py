@@ -55,7 +55,7 @@ class ClientConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected."""
         self.transport = transport  # type: ignore[assignment]
-        server = self.plane.server
+        server = self.plane.policy.server
         self.transport.set_write_buffer_limits(high=server.write_buffer_bytes)
         if len(self.plane.connections) >= server.connections_max or self.plane.draining:
             self.transport.abort()
@@ -150,11 +150,11 @@ class ClientConnection(asyncio.Protocol):
             if not data:
                 return data
         end = data.find(b"\r\n\r\n")
-        limits = self.plane.head_limits
+        limits = self.plane.policy.head_limits
         if end < 0:
             if self._partial is None:
                 self._partial = PartialHead()
-                self.deadline = self.plane.now() + self.plane.server.header_seconds
+                self.deadline = self.plane.now() + self.plane.policy.server.header_seconds
             self._partial.feed(data, limits)
             self._buffer = data
             return b""
@@ -170,7 +170,9 @@ class ClientConnection(asyncio.Protocol):
         plane = self.plane
         if head.memo is None:
             head.memo = Memo(target_of(head.path, suggested_api(head.fields, head.query)))
-        exchange = Exchange(self, head, plane.new_id(), plane.unix_ms(), plane.now())
+        policy = plane.policy
+        exchange = Exchange(
+            self, head, policy, plane.new_id(), plane.unix_ms(), plane.now())
         self.exchange = exchange
         self.deadline = 0.0
         # not to HTTP/1.0: RFC 9110 section 10.1.1
@@ -186,7 +188,7 @@ class ClientConnection(asyncio.Protocol):
                 rest = self._read_body(exchange, rest)
             except RelayError as error:  # told by the story, which knows the key and the dialect
                 fault = error
-        exchange.deadline = exchange.started + plane.server.body_seconds
+        exchange.deadline = exchange.started + policy.server.body_seconds
         plane.inflight.add(exchange)
         exchange.story = Story(plane.handler.handle(exchange))
         exchange.story.wake()
@@ -210,7 +212,7 @@ class ClientConnection(asyncio.Protocol):
             exchange.body_bytes += len(piece)
             if not exchange.replied:  # what comes behind an early answer is let go
                 exchange.pieces.append(piece)
-        if exchange.body_bytes > self.plane.server.max_body_bytes:
+        if exchange.body_bytes > self.plane.policy.server.max_body_bytes:
             raise RelayError("body_too_large", close=True)
         if done:
             self._chunked = None
@@ -268,7 +270,7 @@ class ClientConnection(asyncio.Protocol):
         elif not keep_alive:
             self.cut()
         else:
-            self.deadline = self.plane.now() + self.plane.server.idle_seconds
+            self.deadline = self.plane.now() + self.plane.policy.server.idle_seconds
             self.resume_reading()
             if not self._consuming:
                 self._go_on()
@@ -286,7 +288,7 @@ class ClientConnection(asyncio.Protocol):
         """Ends the connection after what was written, for which a slow reader has some time."""
         if not self.lost:
             self._lingering = True
-            self.deadline = self.plane.now() + self.plane.server.idle_seconds
+            self.deadline = self.plane.now() + self.plane.policy.server.idle_seconds
             self.transport.close()
 
     def linger(self) -> None:

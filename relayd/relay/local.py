@@ -81,10 +81,10 @@ class Local:
         assert exchange.grant is not None
         grant = exchange.grant
         if target.model is None:
-            names = [n for n in plane.model_names[target.api] if allowed(grant, n)]
+            names = [n for n in exchange.policy.model_names[target.api] if allowed(grant, n)]
             body = model_list(target.api, names, exchange.head.query)
         else:
-            route = plane.routes.find(target.model)
+            route = exchange.policy.routes.find(target.model)
             if route is None or not allowed(grant, target.model):
                 raise RelayError("unknown_model", param="model")
             body = model_entry(target.api, target.model)

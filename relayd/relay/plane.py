@@ -10,31 +10,27 @@ from dataclasses import dataclass
 from email.utils import formatdate
 
 from relayd.core.errors import RelayError
-from relayd.core.provider import Api, Provider
-from relayd.core.route import Route, Routes
+from relayd.core.provider import Provider
 from relayd.ops.clock import monotonic, unix_ms
-from relayd.ops.config import Config, ServerConfig
+from relayd.ops.config import Config
 from relayd.ops.logging import Logger
 from relayd.ops.metrics import Metrics
 from relayd.ops.tasks import Tasks
 from relayd.relay.counting import Counting
-from relayd.relay.dispatch import Dispatcher, Place
+from relayd.relay.dispatch import Dispatcher
 from relayd.relay.exchange import Exchange
 from relayd.relay.handler import Handler
 from relayd.relay.heads import Heads
 from relayd.relay.listener import ClientConnection
 from relayd.relay.local import Local
 from relayd.relay.meter import Meter
+from relayd.relay.policy import Policy
 from relayd.relay.pool import Pool
 from relayd.relay.reply import Replier
 from relayd.relay.settle import Settler
 from relayd.relay.stream import Streamer
 from relayd.relay.view import View
-from relayd.wire.body import BodyPolicy
-from relayd.wire.http import HeadLimits
 from relayd.wire.identity import Pseudonyms
-
-APIS: tuple[Api, ...] = ("openai", "anthropic", "gemini")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +54,6 @@ class Plane:
     """The shared state of the relay path; its parts are attributes, read directly."""
 
     def __init__(self, config: Config, parts: Parts) -> None:
-        self.server: ServerConfig = config.server
-        self.providers: Mapping[str, Provider] = config.providers
-        self.routes = Routes.of(config.routes)
-        self.plans = {
-            (api, route.pattern): _plan(config, api, route)
-            for api in APIS for route in config.routes
-        }
         self.view = parts.view
         self.meter = parts.meter
         self.metrics = parts.metrics
@@ -74,30 +63,48 @@ class Plane:
         self.boundary = parts.boundary
         self.new_id = parts.new_id
         self.dice = parts.dice
+        self._tasks = parts.tasks
+        self._pseudonym_secret = parts.pseudonym_secret
         self.now = monotonic
         self.unix_ms = unix_ms
         self.draining = False
         self.unsettled = 0
         self.connections: set[ClientConnection] = set()
         self.inflight: set[Exchange] = set()
-        server = config.server
-        self.head_limits = HeadLimits(
-            server.head_bytes_max, server.header_count_max, server.target_bytes_max)
-        self.body_policies = {api: _policy(config, api) for api in APIS}
-        self.model_names = {api: _names(config, api) for api in APIS}
-        self.secrets = {name: _secrets(p) for name, p in config.providers.items()}
-        self.pools = {
-            name: Pool(p, parts.tasks, parts.dice) for name, p in config.providers.items()
-        }
-        self.heads = Heads(config.privacy, parts.pseudonym_secret, parts.boundary)
         self._date_second = 0
         self._date = b""
-        self.replier = Replier(server.cors_origins, self.date)
+        self.replier = Replier(config.server.cors_origins, self.date)
+        self.policy = self._policy(config, {})
+        self._retired: list[Pool] = []
         self.local = Local(self)
         self.dispatcher = Dispatcher(self)
         self.streamer = Streamer(self)
         self.settler = Settler(self)
         self.handler = Handler(self)
+
+    def _policy(self, config: Config, kept: Mapping[str, Pool]) -> Policy:
+        heads = Heads(config.privacy, self._pseudonym_secret, self.boundary)
+        return Policy(config, heads, lambda p: Pool(p, self._tasks, self.dice), kept)
+
+    def adopt(self, config: Config) -> None:
+        """Takes a new configuration for all exchanges that start from now on; drops no stream.
+
+        May raise what a provider's certificate file does (OSError, ssl.SSLError): then nothing has
+        changed.
+        """
+        old = self.policy
+        new = self._policy(config, old.pools)
+        self.policy = new
+        self.replier = Replier(config.server.cors_origins, self.date)
+        for name, pool in old.pools.items():
+            if new.pools.get(name) is not pool:
+                pool.retire()
+                self._retired.append(pool)
+
+    def pools(self) -> list[Pool]:
+        """The pools of the present policy, and older ones that still have connections."""
+        self._retired = [pool for pool in self._retired if pool.busy]
+        return [*self.policy.pools.values(), *self._retired]
 
     def date(self) -> bytes:
         """The value of Date (RFC 9110 section 6.6.1), made once a second."""
@@ -110,7 +117,8 @@ class Plane:
     def pseudonyms(self, exchange: Exchange, provider: Provider) -> Pseudonyms:
         """What stands for an exchange's account at a provider."""
         assert exchange.grant is not None
-        return self.heads.pseudonyms(exchange.grant, provider, exchange.started_at_ms)
+        return exchange.policy.heads.pseudonyms(
+            exchange.grant, provider, exchange.started_at_ms)
 
     def drain(self) -> None:
         """Takes no more requests; connections without one are closed."""
@@ -136,48 +144,12 @@ class Plane:
         """Ends every exchange that is left, and tells its client so; each still settles."""
         for exchange in list(self.inflight):
             exchange.interrupt(RelayError("draining", close=True))
-        for pool in self.pools.values():
+        for pool in self.pools():
             pool.close()
 
     def close(self) -> None:
         """Ends every connection at once; every exchange still settles."""
         for connection in list(self.connections):
             connection.transport.abort()
-        for pool in self.pools.values():
+        for pool in self.pools():
             pool.close()
-
-
-def _policy(config: Config, api: Api) -> BodyPolicy:
-    privacy = config.privacy
-    return BodyPolicy.of(
-        unknown_fields=privacy.unknown_fields,
-        pass_fields=privacy.pass_fields.get(api, frozenset()),
-        end_user=privacy.end_user,
-        cache_key=privacy.cache_key,
-        remote_mcp=privacy.remote_mcp,
-    )
-
-
-def _plan(config: Config, api: Api, route: Route) -> tuple[Place, ...]:
-    """A route's deployments that speak this API, with their providers."""
-    providers = config.providers
-    return tuple(
-        (d, providers[d.provider]) for d in route.deployments
-        if providers[d.provider].dialect == api
-    )
-
-
-def _names(config: Config, api: Api) -> list[str]:
-    """Route names that this API can list: exact ones with a deployment that speaks it."""
-    providers = config.providers
-    return [
-        route.pattern for route in config.routes
-        if not route.is_pattern
-        and any(providers[d.provider].dialect == api for d in route.deployments)
-    ]
-
-
-def _secrets(provider: Provider) -> tuple[bytes, ...]:
-    """What of a provider's configuration may never reach a client."""
-    words = (*provider.credentials, provider.address.host, provider.organization, provider.project)
-    return tuple(word.encode() for word in words if word)

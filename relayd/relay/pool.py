@@ -54,6 +54,7 @@ class Pool:
         self._all: set[UpstreamConnection] = set()
         self._opening = 0
         self._closed = False
+        self._retired = False
         self._tls = tls_context(provider) if provider.address.scheme == "https" else None
 
     @property
@@ -121,7 +122,7 @@ class Pool:
 
     def give_back(self, connection: UpstreamConnection) -> None:
         """Takes a connection whose reply has been read whole."""
-        if self._closed or connection.uses >= USES_MAX:
+        if self._closed or self._retired or connection.uses >= USES_MAX:
             connection.abort()
             return
         connection.idle_since = monotonic() - self._dice() * IDLE_SECONDS_SPREAD
@@ -137,6 +138,12 @@ class Pool:
         """Closes connections that have been idle for 30 to 60 seconds."""
         oldest = now - IDLE_SECONDS_MIN - IDLE_SECONDS_SPREAD
         for connection in [c for c in self._idle if c.idle_since < oldest]:
+            connection.abort()
+
+    def retire(self) -> None:
+        """Ends idle connections, and keeps none: those that carry a reply end with it."""
+        self._retired = True
+        for connection in list(self._idle):
             connection.abort()
 
     def close(self) -> None:

@@ -137,7 +137,7 @@ class Stream:
 
     def keep_alive(self, now: float, last_heard: float) -> None:
         """Sends a heartbeat where the provider has been silent and the dialect allows it."""
-        every = self._plane.server.heartbeat_seconds
+        every = self._exchange.policy.server.heartbeat_seconds
         if not every or not self._heartbeat or now - max(last_heard, self._beaten) < every:
             return
         if self._tap.at_boundary and not self._connection.write_paused:
@@ -201,7 +201,7 @@ class Streamer:
             self._judge(exchange, tap.finish(True))
             return
         stream = exchange.copying = Stream(plane, exchange, attempt, tap, opening)
-        provider = plane.providers[exchange.provider or ""]
+        provider = exchange.policy.providers[exchange.provider or ""]
         exchange.idle_seconds = provider.timeouts.idle
         exchange.expire_code = "upstream_stalled"
         exchange.deadline = 0.0  # the next sweep starts the provider's idle time
@@ -231,7 +231,7 @@ class Streamer:
         tap = tap_for(
             endpoint, b"" if head.coded else head.content_type, head.status,
             withhold_usage=withhold and not head.coded, counter=exchange.counter,
-            limit=self._plane.server.json_reply_bytes_max)
+            limit=exchange.policy.server.json_reply_bytes_max)
         if streamed and not head.coded:
             head.length = None  # events that are withheld or put in make a declared length untrue
         exchange.drop_body()
@@ -277,7 +277,7 @@ class Streamer:
         if attempt.error is not None:
             raise attempt.error
         body = b"".join(pieces)
-        secrets = plane.secrets[exchange.provider or ""]
+        secrets = exchange.policy.secrets[exchange.provider or ""]
         verdict = judge(exchange.target.api, head.status, body, secrets)
         exchange.error = verdict.code
         exchange.outcome = "provider_error"

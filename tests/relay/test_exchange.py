@@ -28,7 +28,8 @@ def exchange(phase: Phase = Phase.RECEIVED) -> Exchange:
     head = read_head(RAW, HeadLimits(1000, 10, 100))
     head.memo = Memo(target_of(head.path, "openai"))
     connection: Any = None
-    made = Exchange(connection, head, "01J", 1, 2.0)
+    policy: Any = None
+    made = Exchange(connection, head, policy, "01J", 1, 2.0)
     for step in TO[phase]:
         made.move(step)
     return made

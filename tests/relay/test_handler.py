@@ -200,7 +200,7 @@ async def test_every_fault_is_settled_once(opened: Opened, body: bytes) -> None:
     assert len(await lane.records()) == len(FAULTS)
     plane = lane.app._plane
     assert plane is not None and not plane.inflight
-    assert plane.pools["openai"].busy == 0
+    assert plane.policy.pools["openai"].busy == 0
 
 
 async def test_a_defect_of_ours_is_told_logged_by_type_and_settled(

@@ -97,7 +97,7 @@ async def test_silence_before_the_first_byte(
     [record] = await lane.settled(1)
     assert record.error == error and record.status == status
     await asyncio.sleep(0.02)
-    assert [pool.busy for pool in lane.app._plane.pools.values()] == [0] * 3  # type: ignore
+    assert [pool.busy for pool in lane.app._plane.pools()] == [0] * 3  # type: ignore
 
 
 async def test_silence_after_the_first_byte(opened: Opened) -> None:

@@ -29,14 +29,15 @@ async def test_routes_by_api(opened: Opened) -> None:
         Route("a", (Deployment("openai"), Deployment("anthropic"))),
         Route("b", (Deployment("gemini"),)), Route("c-*", (Deployment("openai"),))))
     plane = plane_of(lane)
-    assert plane.model_names == {"openai": ["a"], "anthropic": ["a"], "gemini": ["b"]}
-    assert [p.name for _, p in plane.plans["openai", "a"]] == ["openai"]
-    assert plane.plans["anthropic", "b"] == () and len(plane.plans["openai", "c-*"]) == 1
+    assert plane.policy.model_names == {"openai": ["a"], "anthropic": ["a"], "gemini": ["b"]}
+    assert [p.name for _, p in plane.policy.plans["openai", "a"]] == ["openai"]
+    assert plane.policy.plans["anthropic", "b"] == ()
+    assert len(plane.policy.plans["openai", "c-*"]) == 1
 
 
 async def test_secrets_are_what_clients_must_not_see(opened: Opened) -> None:
     lane = await opened(provider_changes={"organization": "org-1", "project": "proj-1"})
-    words = plane_of(lane).secrets["openai"]
+    words = plane_of(lane).policy.secrets["openai"]
     assert {CREDENTIAL.encode(), b"127.0.0.1", b"org-1", b"proj-1"} == set(words)
     assert b"" not in words
 

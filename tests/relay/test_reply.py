@@ -41,7 +41,8 @@ def exchange(method: bytes = b"POST", path: bytes = b"/v1/chat/completions",
     head = read_head(raw, HeadLimits(1000, 10, 100))
     head.memo = Memo(target_of(head.path, "openai"))
     wire: Any = Wire()
-    made = Exchange(wire, head, "01J", 1, 2.0)
+    policy: Any = None
+    made = Exchange(wire, head, policy, "01J", 1, 2.0)
     made.body_complete = True
     return made
 

@@ -135,7 +135,7 @@ async def test_a_body_that_goes_wrong_while_connecting_leaks_no_connection(
         lane = await opened(provider_changes={"address": address})
         plane = lane.app._plane
         assert plane is not None
-        pool = plane.pools["openai"]
+        pool = plane.policy.pools["openai"]
         connect = pool._connect
 
         async def slow() -> Any:
@@ -167,7 +167,7 @@ async def test_a_provider_that_closes_at_once(opened: Opened) -> None:
             reply = await ask(lane.address, chat(lane))
             assert reply.status == 502
             assert asyncio.get_running_loop().time() - started < 0.5
-        assert plane.pools["openai"].busy == 0
+        assert plane.policy.pools["openai"].busy == 0
 
 
 @pytest.mark.parametrize("framing", ["chunked", "close"])
