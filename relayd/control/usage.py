@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
+from relayd.core.price import NO_PRICES, PriceBook
 from relayd.core.record import PRICED_ONLY, CallRecord
 from relayd.core.rollup import rollups
 from relayd.core.timestamp import rfc3339
@@ -21,16 +22,20 @@ from relayd.store.rollup import Total
 from relayd.store.transaction import BATCH_ROWS
 
 
-async def post(db: Database, records: Sequence[CallRecord]) -> int:
-    """Store these records, durably, in one transaction; returns how many were new.
+async def post(
+    db: Database, records: Sequence[CallRecord], book: PriceBook = NO_PRICES
+) -> int:
+    """Store these records, rated, durably, in one transaction; returns how many were new.
 
+    A record that is stored already stays as it is: prices that changed since do not touch it.
     Raises StoreError, and then none of them is stored; `store_refused` says that one of them is
     not a record that the store takes.
     """
     if not records:
         return 0
+    rated = [book.rated(record) for record in records] if book else records
     async with db.writing() as transaction:
-        fresh = await store_record.insert(transaction, records)
+        fresh = await store_record.insert(transaction, rated)
         await store_rollup.add(transaction, rollups(fresh))
     return len(fresh)
 

@@ -6,6 +6,7 @@ import pytest
 
 from relayd.control import usage
 from relayd.control.ledger import verify
+from relayd.core.price import Price, PriceBook, unit_prices
 from relayd.core.timestamp import HOUR_MS
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
@@ -49,6 +50,30 @@ async def test_a_batch_with_nonsense_leaves_nothing(db: Database) -> None:
         await usage.post(db, [call_record(), call_record(attempts=-1)])
     assert await usage.totals(db, CallFilter()) == []
     assert await verify(db) == []
+
+
+def book(nano: int, since_ms: int = 0) -> PriceBook:
+    """So much for each call, from a moment on."""
+    return PriceBook([Price("*", unit_prices({"call": nano}), since_ms=since_ms)])
+
+
+async def test_records_are_rated_as_they_are_posted_and_never_again(db: Database) -> None:
+    records = [call_record(started_at_ms=START_MS + n) for n in range(3)]
+    assert await usage.post(db, records[:2], book(7, START_MS + 1)) == 2
+    # the same calls come again, after a crash and a change of prices
+    assert await usage.post(db, records, book(9)) == 1
+    stored = [record async for record in usage.calls(db, CallFilter())]
+    assert [record.amount_nano for record in stored] == [0, 7, 9]
+    [total] = await usage.totals(db, CallFilter())
+    assert total.sums.amount_nano == 16
+    assert await verify(db) == []
+
+
+async def test_the_largest_amount_can_be_stored(db: Database) -> None:
+    large = PriceBook([Price("*", unit_prices({"input": 10 ** 15}))])
+    assert await usage.post(db, [call_record(input_tokens=1 << 40)], large) == 1
+    [stored] = [record async for record in usage.calls(db, CallFilter())]
+    assert stored.amount_nano == 1 << 53
 
 
 def test_the_view_has_the_contracts_fields_in_order() -> None:
