@@ -168,8 +168,14 @@ class App:
     async def _drain(self, plane: Plane, drain_seconds: float | None) -> None:
         plane.drain()
         patience = self.config.server.drain_seconds if drain_seconds is None else drain_seconds
-        deadline = monotonic() + patience
-        while not plane.quiet and monotonic() < deadline and not self.hurry():
+        started = monotonic()
+        leave_seconds = min(self.config.server.leave_seconds, patience)
+        while (plane.connections or not plane.idle) and not self.hurry():
+            waited = monotonic() - started
+            if waited >= leave_seconds:
+                plane.leave()
+            if waited >= patience or waited >= leave_seconds and plane.quiet:
+                break
             await asyncio.sleep(DRAIN_POLL_SECONDS)
         plane.interrupt()
         await asyncio.sleep(DRAIN_POLL_SECONDS)  # what was said last goes out

@@ -28,6 +28,7 @@ PROVIDERS: Final[tuple[tuple[str, ProviderApi, str], ...]] = (
     ("demo-gemini", "gemini", ""),
 )
 DRAIN_SECONDS: Final = 5
+LEAVE_SECONDS: Final = 0.2
 
 
 def demo_config(data_dir: Path, port: int, ops_port: int, upstream_port: int) -> Config:
@@ -39,7 +40,8 @@ def demo_config(data_dir: Path, port: int, ops_port: int, upstream_port: int) ->
     }
     return Config(
         providers=providers, routes=_routes(),
-        server=ServerConfig(listen=(f"{HOST}:{port}",), drain_seconds=float(DRAIN_SECONDS)),
+        server=ServerConfig(listen=(f"{HOST}:{port}",), drain_seconds=float(DRAIN_SECONDS),
+                            leave_seconds=LEAVE_SECONDS),
         ops_listen=f"{HOST}:{ops_port}",
         store=StoreConfig(str(data_dir.absolute())),
         log_level="warning",
@@ -76,6 +78,7 @@ def config_text(port: int, ops_port: int, upstream_port: int) -> str:
         "# Written by relayd demo, at every start. For relayd usage, keys and accounts:",
         f"#   relayd usage --calls -c {CONFIG_FILE}",
         "", "[server]", f'listen = ["{HOST}:{port}"]', f"drain_seconds = {DRAIN_SECONDS}",
+        f"leave_seconds = {LEAVE_SECONDS}",
         "", "[ops]", f'listen = "{HOST}:{ops_port}"',
         "", "[store]", 'path = "."',
         "", "[log]", 'level = "warning"',

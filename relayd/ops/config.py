@@ -24,7 +24,13 @@ class TlsFiles:
 
 @dataclass(frozen=True, slots=True)
 class ServerConfig:
-    """The public listener. Sizes are bytes, times are seconds."""
+    """The public listener. Sizes are bytes, times are seconds.
+
+    Above `calls_max` calls under way, `pending_bytes_max` of request bodies in memory,
+    `memory_bytes_max` of the process (0: no limit) or a standing lag of the loop of
+    `lag_seconds_max` (0: never), new calls get 503. `leave_seconds`: how long a drain waits for a
+    request on a connection that is idle, so that none is closed just as it is used.
+    """
 
     listen: tuple[str, ...] = ("127.0.0.1:8080",)
     tls: TlsFiles | None = None
@@ -43,6 +49,11 @@ class ServerConfig:
     connections_max: int = 20_000
     write_buffer_bytes: int = 64 * 1024
     json_reply_bytes_max: int = 32 * 1024 * 1024
+    calls_max: int = 10_000
+    pending_bytes_max: int = 1024 * 1024 * 1024
+    memory_bytes_max: int = 0
+    lag_seconds_max: float = 0.25
+    leave_seconds: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,9 @@ INTEGERS: Final = {
     "connections_max": (1, 1_000_000),
     "write_buffer_bytes": (_KIB, 64 * _MIB),
     "json_reply_bytes_max": (_KIB, 4096 * _MIB),
+    "calls_max": (1, 1_000_000),
+    "pending_bytes_max": (_MIB, 1 << 50),
+    "memory_bytes_max": (0, 1 << 50),
 }
 NUMBERS: Final = {
     "drain_seconds": (0.0, _DAY),
@@ -37,6 +40,8 @@ NUMBERS: Final = {
     "body_seconds": (0.01, _DAY),
     "idle_seconds": (0.01, _DAY),
     "heartbeat_seconds": (0.0, 3600.0),
+    "lag_seconds_max": (0.0, 60.0),
+    "leave_seconds": (0.0, 3600.0),
 }
 _DEFAULT: Final = ServerConfig()
 _ALIASES: Final = {"address": "listen", "bind": "listen", "port": "listen", "host": "listen",

@@ -11,6 +11,7 @@ import resource
 from typing import Final
 
 _PR_SET_DUMPABLE: Final = 4
+_PAGE_BYTES: Final = resource.getpagesize()
 COLLECT_AFTER: Final = (50_000, 20, 50)
 """Allocations between collections: the relay path makes few cycles, and a full collection of a
 process with the tokenizer's tables would stop every stream for tens of milliseconds."""
@@ -33,6 +34,15 @@ def forbid_dumps() -> bool:
         return bool(ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) == 0)
     except (OSError, AttributeError):
         return False
+
+
+def resident_bytes() -> int:
+    """How much memory the process holds (Linux), 0 where that cannot be known."""
+    try:
+        with open("/proc/self/statm", "rb", buffering=0) as file:
+            return int(file.read(128).split()[1]) * _PAGE_BYTES
+    except OSError:
+        return 0
 
 
 def settle_memory() -> None:

@@ -54,7 +54,7 @@ class Exchange:
 
     __slots__ = (
         "connection", "head", "policy", "target", "id", "started_at_ms", "started", "story",
-        "phase", "grant", "ask", "upload", "pieces", "body_bytes", "body_complete", "deadline",
+        "phase", "grant", "ask", "held_bytes", "upload", "pieces", "body_bytes", "body_complete", "deadline",
         "last_deadline",
         "expire_code", "client_gone", "replied", "model", "provider", "provider_model", "stream",
         "status", "outcome", "error", "attempts", "first_byte", "usage", "counter", "prompt",
@@ -80,6 +80,8 @@ class Exchange:
         self.upload: Upload | None = None
         self.pieces: list[bytes] = []
         self.body_bytes = 0
+        self.held_bytes = 0
+        """What of the body counts as held in memory (relay/overload.py)."""
         self.body_complete = False
         self.deadline = 0.0
         self.last_deadline = 0.0
@@ -148,3 +150,6 @@ class Exchange:
         self.pieces.clear()
         self.ask = None
         self.upload = None
+        if self.held_bytes:
+            self.connection.plane.overload.pending_bytes -= self.held_bytes
+            self.held_bytes = 0

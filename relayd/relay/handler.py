@@ -60,6 +60,7 @@ class Handler:
         if endpoint is None or exchange.head.method != b"POST":
             await plane.local.answer(exchange)
             return
+        plane.overload.check(exchange.policy.server, len(plane.inflight))
         plan = await self._admit(exchange, endpoint)
         exchange.move(Phase.ADMITTED)
         attempt = await plane.dispatcher.send(exchange, plan)

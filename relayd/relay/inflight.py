@@ -10,6 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from relayd.core.errors import RelayError
+from relayd.ops.process import resident_bytes
 from relayd.relay.exchange import Exchange
 
 if TYPE_CHECKING:
@@ -26,9 +27,13 @@ class Sweep:
 
     async def run(self) -> None:
         """Runs until cancelled."""
+        plane = self._plane
         while True:
+            due = plane.now() + 1 / SWEEPS_PER_SECOND
             await asyncio.sleep(1 / SWEEPS_PER_SECOND)
-            self.once(self._plane.now())
+            now = plane.now()
+            plane.overload.sample(plane.policy.server, now - due, resident_bytes())
+            self.once(now)
 
     def once(self, now: float) -> None:
         """One pass over everything that may have waited too long."""

@@ -57,7 +57,7 @@ class ClientConnection(asyncio.Protocol):
         self.transport = transport  # type: ignore[assignment]
         server = self.plane.policy.server
         self.transport.set_write_buffer_limits(high=server.write_buffer_bytes)
-        if len(self.plane.connections) >= server.connections_max or self.plane.draining:
+        if len(self.plane.connections) >= server.connections_max:
             self.transport.abort()
             return
         self.plane.connections.add(self)
@@ -173,6 +173,8 @@ class ClientConnection(asyncio.Protocol):
         policy = plane.policy
         exchange = Exchange(
             self, head, policy, plane.new_id(), plane.unix_ms(), plane.now())
+        if plane.draining:
+            exchange.keep_alive = False
         self.exchange = exchange
         self.deadline = 0.0
         # not to HTTP/1.0: RFC 9110 section 10.1.1
@@ -209,10 +211,13 @@ class ClientConnection(asyncio.Protocol):
             self._left = left - len(pieces[0])
             done = not self._left
         for piece in pieces:
-            exchange.body_bytes += len(piece)
+            size = len(piece)
+            exchange.body_bytes += size
             if not exchange.replied:  # what comes behind an early answer is let go
                 exchange.pieces.append(piece)
-        if exchange.body_bytes > self.plane.policy.server.max_body_bytes:
+                exchange.held_bytes += size
+                self.plane.overload.hold(exchange.policy.server, size)
+        if exchange.body_bytes > exchange.policy.server.max_body_bytes:
             raise RelayError("body_too_large", close=True)
         if done:
             self._chunked = None

@@ -24,6 +24,7 @@ from relayd.relay.heads import Heads
 from relayd.relay.listener import ClientConnection
 from relayd.relay.local import Local
 from relayd.relay.meter import Meter
+from relayd.relay.overload import Overload
 from relayd.relay.policy import Policy
 from relayd.relay.pool import Pool
 from relayd.relay.reply import Replier
@@ -73,6 +74,7 @@ class Plane:
         self.inflight: set[Exchange] = set()
         self._date_second = 0
         self._date = b""
+        self.overload = Overload()
         self.replier = Replier(config.server.cors_origins, self.date)
         self.policy = self._policy(config, {})
         self._retired: list[Pool] = []
@@ -121,13 +123,17 @@ class Plane:
             exchange.grant, provider, exchange.started_at_ms)
 
     def drain(self) -> None:
-        """Takes no more requests; connections without one are closed."""
+        """From now on every reply ends its connection; idle connections wait for `leave()`."""
         self.draining = True
+        for connection in self.connections:
+            if connection.exchange is not None:
+                connection.exchange.keep_alive = False
+
+    def leave(self) -> None:
+        """Closes connections that carry no request."""
         for connection in list(self.connections):
             if connection.exchange is None:
-                connection.transport.close()
-            else:
-                connection.exchange.keep_alive = False
+                connection.cut()
 
     @property
     def idle(self) -> bool:

@@ -56,3 +56,7 @@ def test_what_is_loaded_is_looked_at_no_more() -> None:
         gc.unfreeze()
         gc.set_threshold(*before)
     assert process.COLLECT_AFTER[0] > before[0]
+
+
+def test_resident_bytes_are_those_of_this_process() -> None:
+    assert 10 << 20 < process.resident_bytes() < 8 << 30

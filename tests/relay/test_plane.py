@@ -61,7 +61,7 @@ async def test_pseudonyms_are_of_the_account(opened: Opened) -> None:
     assert first == second and b"mine" not in first and b'"prompt_cache_key":"' in first
 
 
-async def test_drain_closes_idle_connections_and_takes_no_more(opened: Opened) -> None:
+async def test_leaving_closes_idle_connections_and_no_others(opened: Opened) -> None:
     async def slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"hi")
         writer.write(EVENTS + chunk(EVENT))
@@ -76,12 +76,11 @@ async def test_drain_closes_idle_connections_and_takes_no_more(opened: Opened) -
             await busy.send(request_bytes(TARGET, lane.key, STREAM))
             await busy.reader.readuntil(b"\r\n\r\n")
             plane.drain()
+            plane.leave()
             assert not plane.idle
             assert await idle.reader.read() == b""
             rest = await busy.reader.read()
             assert rest.endswith(b"[DONE]\n\n\r\n0\r\n\r\n")
-        async with RawClient(lane.address) as late:
-            assert await late.reply() is None
         assert plane.idle and not plane.connections
     assert (await lane.settled(1))[0].outcome == "completed"
 
@@ -110,3 +109,20 @@ async def test_what_is_interrupted_is_told(opened: Opened) -> None:
         assert reply.status == 503 and reply.closes
     [record] = await lane.settled(1)
     assert (record.outcome, record.error) == ("interrupted", "draining")
+
+
+async def test_a_connection_that_is_used_just_before_the_end_is_still_served(
+    opened: Opened,
+) -> None:
+    """Closing an idle connection races with its next request; a drain gives it `leave_seconds`."""
+    lane = await opened(server={"leave_seconds": 0.3})
+    async with RawClient(lane.address) as used, RawClient(lane.address) as idle:
+        await used.send(request_bytes(TARGET, lane.key, BODY))
+        assert (await used.final_reply()).status == 200
+        stopping = asyncio.ensure_future(lane.app.stop())
+        await asyncio.sleep(0.1)
+        await used.send(request_bytes(TARGET, lane.key, BODY))
+        reply = await used.final_reply()
+        assert reply.status == 200 and reply.closes
+        assert await idle.reader.read() == b""
+        await stopping
