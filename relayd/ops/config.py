@@ -7,9 +7,10 @@ Every limit has its name and its default here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal
 
+from relayd.core.price import NO_PRICES, PriceBook
 from relayd.core.provider import Provider
 from relayd.core.route import Route
 
@@ -26,6 +27,8 @@ class TlsFiles:
 class ServerConfig:
     """The public listener. Sizes are bytes, times are seconds.
 
+    `reuse_port` lets several processes listen on one port (SO_REUSEPORT).
+
     Above `calls_max` calls under way, `pending_bytes_max` of request bodies in memory,
     `memory_bytes_max` of the process (0: no limit) or a standing lag of the loop of
     `lag_seconds_max` (0: never), new calls get 503. `leave_seconds`: how long a drain waits for a
@@ -35,6 +38,7 @@ class ServerConfig:
     listen: tuple[str, ...] = ("127.0.0.1:8080",)
     tls: TlsFiles | None = None
     tls_terminated: bool = False
+    reuse_port: bool = False
     trusted_proxies: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
     max_body_bytes: int = 64 * 1024 * 1024
@@ -102,6 +106,11 @@ class RetentionConfig:
     network_records_days: int = 190
 
 
+FIXED_SERVER: Final = ("listen", "tls_terminated", "reuse_port")
+"""Fields of ServerConfig that a running process keeps, and whether it has TLS at all."""
+FIXED: Final = ("console_listen", "ops_listen", "store")
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """One whole configuration."""
@@ -114,6 +123,25 @@ class Config:
     store: StoreConfig = StoreConfig()
     metering: MeteringConfig = MeteringConfig()
     limits: LimitsConfig = LimitsConfig()
+    prices: PriceBook = NO_PRICES
     privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
     retention: RetentionConfig = RetentionConfig()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+def adoptable(running: Config, wanted: Config) -> tuple[Config, tuple[str, ...]]:
+    """What of `wanted` a running process can take, and the names of what needs a restart."""
+    kept: dict[str, Any] = {
+        name: getattr(running.server, name) for name in FIXED_SERVER
+        if getattr(running.server, name) != getattr(wanted.server, name)}
+    if (running.server.tls is None) != (wanted.server.tls is None):
+        kept["tls"] = running.server.tls
+    whole: dict[str, Any] = {
+        name: getattr(running, name) for name in FIXED
+        if getattr(running, name) != getattr(wanted, name)}
+    times = running.metering
+    metering = replace(
+        wanted.metering, flush_seconds=times.flush_seconds, sync_ms=times.sync_ms)
+    names = (*kept, *whole, *(("metering",) if metering != wanted.metering else ()))
+    server = replace(wanted.server, **kept)
+    return replace(wanted, server=server, metering=metering, **whole), names

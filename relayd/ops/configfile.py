@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path as FilePath
@@ -21,22 +20,23 @@ from relayd.ops.configfile_credential import Secrets, Surroundings
 from relayd.ops.configfile_fault import ConfigError, Fault, Findings, in_order
 from relayd.ops.configfile_lines import key_lines
 from relayd.ops.configfile_listener import read_private_listen, read_server
+from relayd.ops.configfile_prices import read_price_book
 from relayd.ops.configfile_provider import read_providers
 from relayd.ops.configfile_route import read_routes
 from relayd.ops.configfile_section import Section
+from relayd.ops.tomlfile import file_text, parsed
 
 __all__ = ["ConfigError", "Fault", "Reading", "default_path", "examine", "load", "loads"]
 
-CONFIG_BYTES_MAX: Final = 4 * 1024 * 1024
 PATH_VARIABLE: Final = "RELAYD_CONFIG"
 PATH_DEFAULT: Final = "/etc/relayd/relayd.toml"
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 _DAYS_MAX: Final = 36_500
 _DEFAULTS: Final = {item.name: str(item.default) for item in fields(Config)}
 _TABLE_NAMES: Final = {"provider": "providers", "route": "routes", "models": "routes",
-                       "listen": "server", "limit": "limits", "logging": "log"}
+                       "listen": "server", "limit": "limits", "logging": "log",
+                       "price": "prices"}
 _FIELD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
-_POSITION: Final = re.compile(r"\s*\(at (?:line ([0-9]+), column [0-9]+|end of document)\)\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +80,9 @@ def loads(
 
 def examine(path: str | os.PathLike[str], *, secrets: Secrets = "resolve") -> Reading:
     """Reads a file to the end, whatever is wrong with it; never raises for its content."""
-    try:
-        with open(path, "rb") as file:
-            data = file.read(CONFIG_BYTES_MAX + 1)
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else type(error).__name__
-        return Reading(None, [Fault(
-            "", None, f"the file {os.fspath(path)} cannot be read: {reason}",
-            "Name it with -c FILE or in $RELAYD_CONFIG")])
-    if len(data) > CONFIG_BYTES_MAX:
-        return Reading(None, [Fault("", None, "the file is larger than 4 MiB", "")])
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        return Reading(None, [Fault("", line, "the file is not UTF-8", "TOML is always UTF-8")])
+    text = file_text(path, "Name it with -c FILE or in $RELAYD_CONFIG")
+    if isinstance(text, Fault):
+        return Reading(None, [text])
     folder = FilePath(os.path.abspath(path)).parent
     return examine_text(text, folder=folder, secrets=secrets)
 
@@ -105,12 +93,9 @@ def examine_text(
 ) -> Reading:
     """The same for a text."""
     text = text.replace("\r\n", "\n")
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        return Reading(None, [_syntax_fault(str(error), text)])
-    except RecursionError:
-        return Reading(None, [Fault("", None, "the file is nested too deeply", "")])
+    values = parsed(text)
+    if isinstance(values, Fault):
+        return Reading(None, [values])
     findings = Findings(key_lines(text))
     around = Surroundings(os.environ if environ is None else environ,
                           FilePath(os.path.abspath(folder)), secrets)
@@ -125,14 +110,6 @@ def _config(reading: Reading) -> Config:
     return reading.config
 
 
-def _syntax_fault(message: str, text: str) -> Fault:
-    """tomllib says the place at the end of its message, which quotes keys but no values."""
-    match = _POSITION.search(message)
-    line = int(match[1]) if match and match[1] else text.count("\n") + 1 if match else None
-    problem = message[:match.start()] if match else message
-    return Fault("", line, f"this is not TOML: {problem}", "")
-
-
 def _read(root: Section, around: Surroundings) -> Config:
     providers = read_providers(root.table("providers"), around)
     log = root.table("log")
@@ -145,6 +122,7 @@ def _read(root: Section, around: Surroundings) -> Config:
         store=_store(root.table("store"), around),
         metering=_metering(root.table("metering")),
         limits=_limits(root.table("limits")),
+        prices=read_price_book(root.table("prices"), around),
         privacy=_privacy(root.table("privacy")),
         retention=_retention(root.table("retention")),
         log_level=cast(Literal["debug", "info", "warning", "error"],
