@@ -20,7 +20,7 @@ from relayd.core.ulid import Ulids
 from relayd.jobs.flush import Flush
 from relayd.jobs.watch import Watch
 from relayd.ops.clock import monotonic, unix_ms
-from relayd.ops.config import Config
+from relayd.ops.config import Config, adoptable
 from relayd.ops.listener import OpsListener
 from relayd.ops.logging import Logger
 from relayd.ops.metrics import Gauges, Metrics
@@ -91,6 +91,22 @@ class App:
         assert self._watch is not None
         await self._watch.look()
 
+    def reload(self, config: Config) -> tuple[str, ...]:
+        """Takes a new configuration for all that starts from now on; no live stream notices.
+
+        Returns the parts that a running process cannot change, which stay as they are. Raises
+        OSError where a certificate cannot be used; then nothing has changed.
+        """
+        assert self._plane is not None and self._doors is not None
+        adopted, fixed = adoptable(self.config, config)
+        self._doors.renew(adopted.server.tls)
+        self._plane.adopt(adopted)
+        self._plane.counting.adopt(adopted.metering)
+        self.metrics.know(adopted.providers.values())
+        self.logger.set_level(adopted.log_level)
+        self.config = adopted
+        return fixed
+
     async def start(self) -> None:
         """Opens the store and the listeners; raises what keeps them from opening."""
         db = self._db = await open_database(Path(self.config.store.path))
@@ -98,11 +114,12 @@ class App:
         self.view.publish(snapshot)
         plane = self._plane = Plane(self.config, self._parts(db))
         self._flush = Flush(db, self.meter.take, self.meter.give_back,
-                            flush_seconds=self.config.metering.flush_seconds, log=self.logger)
+                            flush_seconds=self.config.metering.flush_seconds,
+                            prices=lambda: self.config.prices, log=self.logger)
         self._watch = Watch(db, self.view.publish, snapshot.version, log=self.logger)
         self._fill_gauges(plane)
         server = self.config.server
-        self._doors = Doors(plane, server.listen, server.tls, self._systemd_sockets)
+        self._doors = Doors(plane, server, self._systemd_sockets)
         await self._doors.open()
         await self._ops.start()
         self._tasks.spawn("flush", self._flush.run())
@@ -131,6 +148,7 @@ class App:
             client_connections=lambda: len(plane.connections),
             unflushed_records=lambda: len(self.meter),
             lost_records=lambda: flush.lost + self.meter.dropped,
+            overload_refusals=lambda: dict(plane.overload.refused),
             loop_lag_seconds=self._lag.worst_seconds,
             upstream_connections=lambda: {
                 name: (pool.idle, pool.busy)

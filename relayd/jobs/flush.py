@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from relayd.control import usage
+from relayd.core.price import NO_PRICES, PriceBook
 from relayd.core.record import CallRecord
 from relayd.ops.logging import Logger
 from relayd.store.db import Database
@@ -33,7 +34,7 @@ class Flush:
 
     `healthy` is False while the store does not take records (for /readyz). `posted` counts records
     stored, `lost` records given up: at the bound, refused by the store for what they are, or still
-    unstored at stop.
+    unstored at stop. `prices()` is the book by which records are rated as they are stored.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Flush:
         *,
         flush_seconds: float = FLUSH_SECONDS,
         records_max: int = RECORDS_MAX,
+        prices: Callable[[], PriceBook] = lambda: NO_PRICES,
         log: Logger | None = None,
     ) -> None:
         self._db = db
@@ -51,6 +53,7 @@ class Flush:
         self._give_back = give_back
         self._flush_seconds = flush_seconds
         self._records_max = records_max
+        self._prices = prices
         self._log = log or Logger()
         self._stopping = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
@@ -115,7 +118,7 @@ class Flush:
         while records:
             batch = records[:BATCH_RECORDS]
             try:
-                await usage.post(self._db, batch)
+                await usage.post(self._db, batch, self._prices())
             except StoreError as error:
                 if error.code != "store_refused":
                     raise
@@ -129,7 +132,7 @@ class Flush:
         """One record that the store never takes must not hold up the others."""
         for _ in range(count):
             try:
-                await usage.post(self._db, records[:1])
+                await usage.post(self._db, records[:1], self._prices())
             except StoreError as error:
                 if error.code != "store_refused":
                     raise

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from relayd.control import usage
+from relayd.core.price import Price, PriceBook, unit_prices
 from relayd.core.record import CallRecord
 from relayd.jobs import flush as flush_module
 from relayd.jobs.flush import BATCH_RECORDS, Flush
@@ -49,6 +50,17 @@ def held(db: Database) -> Iterator[None]:
 
 async def stored(db: Database) -> list[CallRecord]:
     return [record async for record in usage.calls(db, CallFilter())]
+
+
+async def test_records_are_rated_by_the_prices_of_the_moment(db: Database) -> None:
+    meter = Meter()
+    books = [PriceBook([Price("*", unit_prices({"call": nano}))]) for nano in (9, 7)]
+    flush = Flush(db, meter.take, meter.give_back, prices=lambda: books[-1])
+    for _ in range(2):
+        meter.records.append(call_record())
+        assert await flush.flush()
+        books.reverse()
+    assert sorted([record.amount_nano for record in await stored(db)]) == [7, 9]
 
 
 async def test_records_arrive_by_the_clock_and_the_rest_at_stop(db: Database) -> None:
