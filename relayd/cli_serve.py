@@ -38,19 +38,21 @@ OPS_PORT: Final = 9464
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    reading = configfile.examine(arguments.config or configfile.default_path())
+    path = arguments.config or configfile.default_path()
+    reading = configfile.examine(path)
     config = reading.config
     if config is None:
         raise configfile.ConfigError(reading.faults)
     for warning in reading.warnings:
         Logger(config.log_level).warning("config_warning", finding=warning)
     running = daemon.configured(config, configfile.activated_sockets())
-    return _run(running, config.log_level, config.store.path)
+    return _run(running, config.log_level, config.store.path, lambda: configfile.examine(path))
 
 
-def _run(running: daemon.Running, log_level: str, store: str) -> int:
+def _run(running: daemon.Running, log_level: str, store: str,
+         reread: daemon.Reread | None = None) -> int:
     try:
-        return daemon.run(running, log_level)
+        return daemon.run(running, log_level, reread)
     except StoreError as error:
         raise CommandError(f"store {store}: {error.kind.message}", FAULT) from None
     except OSError as error:

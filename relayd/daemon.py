@@ -12,6 +12,7 @@ import uvloop
 
 from relayd.app import App
 from relayd.ops.config import Config
+from relayd.ops.configfile import Reading
 from relayd.ops.logging import Capture, Logger
 from relayd.ops.process import forbid_dumps, raise_file_limit, settle_memory
 
@@ -20,8 +21,12 @@ Running = Callable[[Logger], AbstractAsyncContextManager[App]]
 """Gives a started app, and does what is due before and after it."""
 
 
-def run(running: Running, log_level: str) -> int:
-    """Serves until SIGTERM or SIGINT; returns 0.
+Reread = Callable[[], Reading]
+"""Reads the configuration again, for SIGHUP."""
+
+
+def run(running: Running, log_level: str, reread: Reread | None = None) -> int:
+    """Serves until SIGTERM or SIGINT; returns 0. SIGHUP reloads, where there is what to reread.
 
     Raises what keeps the app from starting: OSError of a listener, StoreError of the store.
     """
@@ -33,13 +38,13 @@ def run(running: Running, log_level: str) -> int:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.get_loop().set_exception_handler(capture.of_loop)
-            runner.run(_serve(running, logger))
+            runner.run(_serve(running, logger, reread))
     finally:
         capture.stop()
     return 0
 
 
-async def _serve(running: Running, logger: Logger) -> None:
+async def _serve(running: Running, logger: Logger, reread: Reread | None) -> None:
     """Runs the app; a second signal ends the drain at once, still with every record kept."""
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
@@ -50,12 +55,36 @@ async def _serve(running: Running, logger: Logger) -> None:
 
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop)
-    # reloading comes with a later version; until then the signal must not end the daemon
-    loop.add_signal_handler(signal.SIGHUP, logger.warning, "reload_not_supported")
+    # before there is an app, and where there is no file, the signal must not end the process
+    loop.add_signal_handler(signal.SIGHUP, logger.warning, "reload_not_possible")
     async with running(logger) as app:
+        if reread is not None:
+            loop.add_signal_handler(signal.SIGHUP, reload, app, reread, logger)
         app.hurry = hurry.is_set
         settle_memory()
         await asked.wait()
+
+
+def reload(app: App, reread: Reread, logger: Logger) -> None:
+    """Takes the configuration anew; one that does not check leaves the old one running."""
+    reading = reread()
+    for warning in reading.warnings:
+        logger.warning("config_warning", finding=warning)
+    for fault in reading.faults:
+        logger.error("reload_refused", finding=fault)
+    if reading.config is not None:
+        try:
+            fixed = app.reload(reading.config)
+        except OSError as error:
+            logger.fault("reload", error)
+        else:
+            for name in fixed:
+                logger.warning("reload_needs_restart", part=name)
+            logger.event("reloaded", providers=len(app.config.providers),
+                         routes=len(app.config.routes))
+            app.metrics.reloaded(True)
+            return
+    app.metrics.reloaded(False)
 
 
 def configured(config: Config, systemd_sockets: int = 0) -> Running:

@@ -102,7 +102,7 @@ async def demo(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The demo's app, run by the command but on this loop."""
     made: list[daemon.Running] = []
 
-    def keep(running: daemon.Running, log_level: str) -> int:
+    def keep(running: daemon.Running, log_level: str, reread: object) -> int:
         made.append(running)
         return 0
 

@@ -32,7 +32,7 @@ async def upstream() -> object:
     await made.stop()
 
 
-async def test_term_drains_and_hup_is_nothing(tmp_path: Path, upstream: RawUpstream) -> None:
+async def test_term_drains_and_hup_drops_no_stream(tmp_path: Path, upstream: RawUpstream) -> None:
     upstream.answers.append(Answer(SLOW, pace=f"segments-{len(SLOW) // 150}"))
     async with DaemonProcess(tmp_path / "d", upstream.port) as running:
         async with RawClient(running.address) as client:
@@ -49,9 +49,41 @@ async def test_term_drains_and_hup_is_nothing(tmp_path: Path, upstream: RawUpstr
                 await asyncio.open_connection(*running.address)
             assert (await client.reader.read()).endswith(b"[DONE]\n\n\r\n0\r\n\r\n")
             assert await ending == [0]
-        assert "reload_not_supported" in running.log()
+        assert '"event":"reloaded"' in running.log()
         stored = await records(tmp_path / "d" / "store")
         assert [r.outcome for r in stored] == ["completed"] * 2
+
+
+async def test_hup_takes_a_new_configuration_and_refuses_a_wrong_one(
+    tmp_path: Path, upstream: RawUpstream,
+) -> None:
+    other = BODY.replace(b"test-model", b"new-model")
+    async with DaemonProcess(tmp_path / "d", upstream.port) as running:
+        file = tmp_path / "d" / "relayd.toml"
+        text = file.read_text()
+
+        async def hup(content: str, event: str) -> None:
+            file.write_text(content)
+            seen = running.log().count(event)
+            assert running._process is not None
+            running._process.send_signal(signal.SIGHUP)
+            async with asyncio.timeout(5):
+                while running.log().count(event) == seen:
+                    await asyncio.sleep(0.01)
+
+        async def status(body: bytes) -> int:
+            return (await ask(running.address, request_bytes(TARGET, running.key, body))).status
+
+        assert (await status(BODY), await status(other)) == (200, 404)
+        await hup(text + "nonsense = 1\n", '"reload_refused"')
+        assert (await status(BODY), await status(other)) == (200, 404)
+        await hup("this is not TOML", '"reload_refused"')
+        text = text.replace("test-model", "new-model").replace('"debug"', '"warning"')
+        await hup(text.replace('path = "store"', 'path = "elsewhere"'), '"reload_needs_restart"')
+        assert (await status(BODY), await status(other)) == (404, 200)
+        assert not (tmp_path / "d" / "elsewhere").exists()
+        assert await running.end(signal.SIGTERM) == 0
+        assert '"stopped"' not in running.log()  # an event of level info
 
 
 async def test_a_second_term_ends_at_once(tmp_path: Path, upstream: RawUpstream) -> None:

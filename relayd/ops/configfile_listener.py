@@ -67,6 +67,7 @@ def read_server(section: Section, around: Surroundings) -> ServerConfig:
         listen=listen, tls=tls, tls_terminated=terminated,
         trusted_proxies=section.texts(
             "trusted_proxies", _DEFAULT.trusted_proxies, network_problem),
+        reuse_port=section.boolean("reuse_port", _DEFAULT.reuse_port),
         cors_origins=section.texts("cors_origins", _DEFAULT.cors_origins, origin_problem),
         **limits,
     )

@@ -58,6 +58,8 @@ class Gauges:
     loop_lag_seconds: Callable[[], float] = float
     upstream_connections: Callable[[], Mapping[str, tuple[int, int]]] = dict
     """(idle, busy) by provider."""
+    overload_refusals: Callable[[], Mapping[str, int]] = dict
+    """By reason (relay/overload.py)."""
 
 
 class _Cell:
@@ -88,6 +90,7 @@ class Metrics:
         self._errors: Counter[tuple[str, ...]] = Counter()
         self._refused: Counter[tuple[str, ...]] = Counter()
         self._attempts: Counter[tuple[str, ...]] = Counter()
+        self._reloads: Counter[tuple[str, ...]] = Counter({("done",): 0, ("refused",): 0})
         self._overhead = Histogram(OVERHEAD_BOUNDS)
         self.know(providers)
 
@@ -101,6 +104,10 @@ class Metrics:
                 if endpoint.api == provider.dialect:
                     self._cell((endpoint.api, endpoint.path, provider.name, "completed", 2,
                                 False, "reported"))
+
+    def reloaded(self, done: bool) -> None:
+        """Counts a SIGHUP, by whether its configuration was taken."""
+        self._reloads["done" if done else "refused",] += 1
 
     def settled(self, record: CallRecord) -> None:
         """Counts one call, with its tokens and times. Called once for every record."""
@@ -141,6 +148,11 @@ class Metrics:
                    self._refused),
             _pairs("relayd_upstream_attempts_total", "Upstream attempts by result.",
                    ("provider", "result"), self._attempts),
+            _pairs("relayd_config_reloads_total", "Reloads by result.", ("result",),
+                   self._reloads),
+            _pairs("relayd_overload_refusals_total", "Calls refused for overload, by its kind.",
+                   ("reason",), {(reason,): count for reason, count
+                                 in self.gauges.overload_refusals().items()}),
             histograms("relayd_overhead_seconds", "Time that the relay itself added to a call.",
                        [("", self._overhead)]),
             self._gauges_text(), process_text(self._started_seconds),

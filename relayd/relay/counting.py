@@ -56,6 +56,11 @@ class Counting:
         self._calls = 0
         self._reports: dict[tuple[str, str, str], bool] = {}
 
+    def adopt(self, metering: MeteringConfig) -> None:
+        """Takes the mode of a new configuration."""
+        self._inline = metering.mode == "inline"
+        self._audit_every = metering.audit_every
+
     def wanted(self, provider: str, model: str, endpoint: Endpoint) -> bool:
         """Whether this call is counted: in audit mode until its deployment is known to report."""
         if endpoint.operation in UNCOUNTED:

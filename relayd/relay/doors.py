@@ -10,7 +10,7 @@ from typing import Final
 
 import aiofastnet
 
-from relayd.ops.config import TlsFiles
+from relayd.ops.config import ServerConfig, TlsFiles
 from relayd.ops.configfile_address import Listen, parse_listen
 from relayd.relay.listener import ClientConnection
 from relayd.relay.plane import Plane
@@ -22,11 +22,11 @@ SYSTEMD_FIRST_FD: Final = 3
 class Doors:
     """Opens the listeners of one plane and closes them."""
 
-    def __init__(self, plane: Plane, listen: tuple[str, ...], tls: TlsFiles | None,
-                 systemd_sockets: int) -> None:
+    def __init__(self, plane: Plane, server: ServerConfig, systemd_sockets: int) -> None:
         self._plane = plane
-        self._listen = tuple(parse_listen(text) for text in listen)
-        self._tls = server_context(tls) if tls is not None else None
+        self._listen = tuple(parse_listen(text) for text in server.listen)
+        self._reuse_port = server.reuse_port
+        self._tls = server_context(server.tls) if server.tls is not None else None
         self._systemd_sockets = systemd_sockets
         self._servers: list[asyncio.AbstractServer] = []
         self._sockets: list[socket.socket] = []
@@ -75,6 +75,8 @@ class Doors:
         sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if self._reuse_port:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             sock.bind((listen.host, listen.port))
@@ -82,6 +84,15 @@ class Doors:
             sock.close()
             raise
         return [sock]
+
+    def renew(self, tls: TlsFiles | None) -> None:
+        """Takes the certificate as it is in its files now, for handshakes from now on.
+
+        Raises OSError (ssl.SSLError is one) where they cannot be used; then the old one stays.
+        """
+        if self._tls is not None and tls is not None:
+            server_context(tls)  # a pair that does not fit must not half replace the old one
+            self._tls.load_cert_chain(tls.certificate, tls.key)
 
     async def close(self) -> None:
         """Takes no more connections; those that are open go on."""

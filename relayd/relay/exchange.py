@@ -54,8 +54,8 @@ class Exchange:
 
     __slots__ = (
         "connection", "head", "policy", "target", "id", "started_at_ms", "started", "story",
-        "phase", "grant", "ask", "held_bytes", "upload", "pieces", "body_bytes", "body_complete", "deadline",
-        "last_deadline",
+        "phase", "grant", "ask", "upload", "pieces", "body_bytes", "body_complete", "deadline",
+        "last_deadline", "held_bytes",
         "expire_code", "client_gone", "replied", "model", "provider", "provider_model", "stream",
         "status", "outcome", "error", "attempts", "first_byte", "usage", "counter", "prompt",
         "attempt", "copying", "seen_chunks", "last_heard", "dropped", "idle_seconds",

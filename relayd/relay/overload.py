@@ -30,7 +30,7 @@ class Overload:
         self.pending_bytes = 0
         self.standing: Reason | None = None
         """Why no call is taken at all until the next sample; None: calls are taken."""
-        self.refused: Counter[Reason] = Counter(dict.fromkeys(REASONS, 0))
+        self.refused: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
         self._lags: deque[float] = deque(maxlen=SAMPLES)
 
     def sample(self, server: ServerConfig, lag_seconds: float, resident_bytes: int) -> None:

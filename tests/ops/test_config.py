@@ -10,7 +10,7 @@ import pytest
 from relayd.core.provider import Address, Provider
 from relayd.ops.config import (
     Config, LimitsConfig, MeteringConfig, PrivacyConfig, RetentionConfig, ServerConfig,
-    StoreConfig, TlsFiles,
+    StoreConfig, TlsFiles, adoptable,
 )
 
 CREDENTIAL = "sk-canary"
@@ -67,3 +67,19 @@ def test_credentials_are_in_no_repr() -> None:
 
 def test_two_configurations_share_nothing_that_changes() -> None:
     assert PrivacyConfig().pass_fields is not PrivacyConfig().pass_fields
+
+
+def test_what_a_running_process_can_take_and_what_needs_a_restart() -> None:
+    running = Config({}, ())
+    wanted = Config(
+        {}, (), log_level="debug", ops_listen="127.0.0.1:1", store=StoreConfig("elsewhere"),
+        server=ServerConfig(("127.0.0.1:2",), tls=TlsFiles("a", "b"), calls_max=7),
+        metering=MeteringConfig("audit", sync_ms=0))
+    adopted, fixed = adoptable(running, wanted)
+    assert set(fixed) == {"listen", "tls", "ops_listen", "store", "metering"}
+    assert (adopted.log_level, adopted.server.calls_max, adopted.metering.mode) == (
+        "debug", 7, "audit")
+    assert (adopted.server.listen, adopted.server.tls, adopted.metering.sync_ms) == (
+        running.server.listen, None, 50)
+    assert (adopted.ops_listen, adopted.store) == (running.ops_listen, running.store)
+    assert adoptable(running, running) == (running, ())

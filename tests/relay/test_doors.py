@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from relayd.ops.config import TlsFiles
+from relayd.ops.config import ServerConfig, TlsFiles
 from relayd.relay.doors import Doors
 from tests.fakes.daemon import ANSWER
 from tests.fakes.rawclient import RawClient, ask, request_bytes
@@ -53,6 +53,53 @@ async def test_several_listeners(opened: Opened, tmp_path: Path) -> None:
         await asyncio.open_connection(*lane.address)
 
 
+async def test_a_renewed_certificate_serves_the_next_handshake(
+    opened: Opened, tmp_path: Path,
+) -> None:
+    authority = trustme.CA()
+    files = TlsFiles(str(tmp_path / "tls.crt"), str(tmp_path / "tls.key"))
+
+    def issue(serial: str) -> None:
+        made = authority.issue_cert("127.0.0.1", common_name=serial)
+        made.private_key_pem.write_to_path(files.key)
+        (tmp_path / "tls.crt").write_bytes(b"".join(p.bytes() for p in made.cert_chain_pems))
+
+    issue("first")
+    lane = await opened(server={"tls": files})
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+
+    async def name() -> str:
+        _, writer = await asyncio.open_connection(*lane.address, ssl=context)
+        subject = writer.get_extra_info("peercert")["subject"]
+        writer.close()
+        return str(dict(pair for (pair,) in subject)["commonName"])
+
+    assert await name() == "first"
+    (tmp_path / "tls.crt").write_bytes(b"broken")
+    with pytest.raises(OSError):
+        lane.app.reload(lane.app.config)
+    assert await name() == "first"
+    issue("second")
+    lane.app.reload(lane.app.config)
+    assert await name() == "second"
+
+
+async def test_two_processes_may_share_a_port(opened: Opened) -> None:
+    lane = await opened(server={"reuse_port": True})
+    port = lane.address[1]
+    plane = lane.app._plane
+    assert plane is not None
+    for shared in (True, False):
+        doors = Doors(plane, ServerConfig((f"127.0.0.1:{port}",), reuse_port=shared), 0)
+        if shared:
+            await doors.open()
+            await doors.close()
+        else:
+            with pytest.raises(OSError):
+                await doors.open()
+
+
 async def test_a_socket_that_was_left_behind_is_replaced(opened: Opened, tmp_path: Path) -> None:
     path = tmp_path / "relay.sock"
     with socket.socket(socket.AF_UNIX) as dead:
@@ -72,7 +119,7 @@ async def test_a_socket_that_another_process_serves_is_left_alone(
     with socket.socket(socket.AF_UNIX) as other:
         other.bind(str(path))
         other.listen()
-        doors = Doors(plane, (f"unix:{path}",), None, 0)
+        doors = Doors(plane, ServerConfig((f"unix:{path}",)), 0)
         with pytest.raises(OSError):
             await doors.open()
         await doors.close()
@@ -83,7 +130,7 @@ async def test_a_port_that_is_taken(opened: Opened) -> None:
     lane = await opened()
     plane = lane.app._plane
     assert plane is not None
-    doors = Doors(plane, ("127.0.0.1:%d" % lane.address[1],), None, 0)
+    doors = Doors(plane, ServerConfig(("127.0.0.1:%d" % lane.address[1],)), 0)
     with pytest.raises(OSError):
         await doors.open()
     await doors.close()
@@ -100,7 +147,7 @@ async def test_sockets_that_were_handed_over(
     given = socket.create_server(("127.0.0.1", 0))
     number = os.dup(given.fileno())
     monkeypatch.setattr("relayd.relay.doors.SYSTEMD_FIRST_FD", number)
-    doors = Doors(plane, ("systemd",), None, 1)
+    doors = Doors(plane, ServerConfig(("systemd",)), 1)
     given.close()
     await doors.open()
     reply = await ask(doors.address, request_bytes(TARGET, lane.key, BODY))
