@@ -13,7 +13,9 @@ from relayd.core.provider import Address, Provider, ProviderApi
 from relayd.core.route import Deployment, Route
 from relayd.demo.app import CREDENTIAL
 from relayd.demo.models import ANTHROPIC, DEMO, GEMINI, OPENAI, PATTERNS
+from relayd.demo.prices import PRICES, demo_prices
 from relayd.ops.config import Config, ServerConfig, StoreConfig
+from relayd.ops.configfile_prices import DEFAULT_FILE
 
 HOST: Final = "127.0.0.1"
 CONFIG_FILE: Final = "relayd.toml"
@@ -44,6 +46,7 @@ def demo_config(data_dir: Path, port: int, ops_port: int, upstream_port: int) ->
                             leave_seconds=LEAVE_SECONDS),
         ops_listen=f"{HOST}:{ops_port}",
         store=StoreConfig(str(data_dir.absolute())),
+        prices=demo_prices(),
         log_level="warning",
     )
 
@@ -61,13 +64,14 @@ def prepare_directory(data_dir: Path) -> None:
 
 
 def write_config(data_dir: Path, port: int, ops_port: int, upstream_port: int) -> Path:
-    """Writes `relayd.toml` and the credential's file into the directory; returns the file's path.
+    """Writes `relayd.toml`, prices and the credential into the directory; returns the file's path.
 
     `relayd serve -c` on it would run the same relay, with the demo provider missing.
     """
     prepare_directory(data_dir)
     _write(data_dir / CREDENTIAL_FILE, CREDENTIAL + "\n")
     path = data_dir / CONFIG_FILE
+    _write(data_dir / DEFAULT_FILE, PRICES)
     _write(path, config_text(port, ops_port, upstream_port))
     return path
 

@@ -41,7 +41,8 @@ def test_written_again_at_each_start(tmp_path: Path) -> None:
     write_config(tmp_path, 5, 6, 7)
     assert configfile.load(tmp_path / "relayd.toml").server.listen == ("127.0.0.1:5",)
     assert stat.S_IMODE((tmp_path / CREDENTIAL_FILE).stat().st_mode) == 0o600
-    assert {p.name for p in tmp_path.iterdir()} == {"relayd.toml", CREDENTIAL_FILE}
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "relayd.toml", "prices.toml", CREDENTIAL_FILE}
 
 
 def test_a_relative_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
