@@ -41,7 +41,15 @@ ERRORS: Final = _kinds(
     ("upgrade_refused", 400, "client", False, "This connection cannot be upgraded."),
     ("websocket_not_served", 426, "client", False,
      "WebSocket is not served here: send the same request over HTTP with stream=true."),
+    ("upgrade_required", 426, "client", False,
+     "This path is served over WebSocket: connect to it with an upgrade (RFC 6455, version 13)."),
     ("request_timeout", 408, "client", True, "The request did not arrive in time."),
+    # inside a WebSocket session
+    ("unknown_event", 400, "client", False, "Events of this type are not served."),
+    ("websocket_protocol", 400, "client", False,
+     "The WebSocket connection was not used as RFC 6455 says, or too many pings came."),
+    ("session_too_long", 408, "client", True,
+     "The session has lasted as long as this relay lets one last. Open another one."),
     # what was asked for
     ("not_found", 404, "client", False,
      "This path is not served. Check the base URL: OpenAI clients want it with /v1, "
@@ -76,6 +84,10 @@ ERRORS: Final = _kinds(
     ("model_not_allowed", 403, "client", False, "This API key may not use this model."),
     ("unknown_model", 404, "client", False,
      "No route serves this model over this API. GET /v1/models lists those that are served."),
+    # how much: the limits of an account, a key, a model (core/limit.py says which, in `detail`)
+    ("rate_limited", 429, "client", True, "A limit per minute is reached."),
+    ("concurrency_limited", 429, "client", True, "Too many calls are under way."),
+    ("budget_spent", 402, "client", False, "The budget is spent."),
     # the relay itself
     ("overloaded", 503, "relay", True, "The relay is at its limit. Try again shortly."),
     ("draining", 503, "relay", True, "The relay is restarting. Try again shortly."),
@@ -138,11 +150,12 @@ ERRORS: Final = _kinds(
 class RelayError(Exception):
     """An error that ends an exchange, as the client is told it.
 
-    `param` names the field at fault, if one is; `retry_after_seconds` is set where waiting helps;
-    `close` asks for the client's connection to be closed after the answer.
+    `param` names the field at fault, if one is; `retry_after_ms` is set where waiting helps and
+    somebody knows how long; `detail` is one more sentence for the client, made of the relay's own
+    words and figures; `close` asks for the client's connection to be closed after the answer.
     """
 
-    __slots__ = ("kind", "param", "retry_after_seconds", "close", "status")
+    __slots__ = ("kind", "param", "retry_after_ms", "close", "status", "detail")
 
     def __init__(
         self,
@@ -150,13 +163,18 @@ class RelayError(Exception):
         *,
         param: str | None = None,
         retry_after_seconds: int | None = None,
+        retry_after_ms: int | None = None,
         close: bool = False,
         status: int | None = None,
+        detail: str = "",
     ) -> None:
         super().__init__(code)
         self.kind = ERRORS[code]
         self.param = param
-        self.retry_after_seconds = retry_after_seconds
+        if retry_after_seconds is not None:
+            retry_after_ms = retry_after_seconds * 1000
+        self.retry_after_ms = retry_after_ms
+        self.detail = detail
         self.close = close
         self.status = self.kind.status if status is None else status
 
@@ -164,3 +182,8 @@ class RelayError(Exception):
     def code(self) -> str:
         """The row's code, from the closed list."""
         return self.kind.code
+
+    @property
+    def retry_after_seconds(self) -> int | None:
+        """The wait in whole seconds, rounded up."""
+        return None if self.retry_after_ms is None else -(-self.retry_after_ms // 1000)

@@ -31,6 +31,9 @@ OPENAI_CODES: Final[Mapping[str, str]] = {
     "invalid_key": "invalid_api_key",
     "expired_key": "invalid_api_key",
     "unknown_model": "model_not_found",
+    "rate_limited": "rate_limit_exceeded",
+    "concurrency_limited": "rate_limit_exceeded",
+    "budget_spent": "insufficient_quota",
     "provider_rate_limited": "rate_limit_exceeded",
     "provider_quota": "insufficient_quota",
 }
@@ -67,11 +70,12 @@ UNTHREADED: Final[Mapping[str, object]] = {
     "error_code": "thread_unsupported_request", "unsupported": ["thread"],
 }
 """Tells Anthropic's SDKs to send the whole conversation each time (anthropic 2.13 lib/threads)."""
-_WAIT_SECONDS: Final[Mapping[str, int]] = {
-    "overloaded": 1, "draining": 1, "upstream_busy": 1, "store_busy": 1,
+_WAIT_MS: Final[Mapping[str, int]] = {
+    "overloaded": 1000, "draining": 1000, "upstream_busy": 1000, "store_busy": 1000,
 }
 """Where waiting helps although nobody has said how long."""
 _NEVER_AGAIN: Final = frozenset({401, 402, 403})
+RETRY_INFO: Final = "type.googleapis.com/google.rpc.RetryInfo"
 
 STREAM_OPERATIONS: Final = frozenset({
     "chat", "completions", "responses", "messages", "stream_generate", "transcription", "speech",
@@ -92,16 +96,21 @@ def error_body(api: Api, error: RelayError, request_id: str) -> bytes:
 
 def error_fields(error: RelayError) -> list[tuple[bytes, bytes]]:
     """Header fields that say whether and when to try again."""
-    wait = error.retry_after_seconds
-    if wait is None:
-        wait = _WAIT_SECONDS.get(error.code)
-    too_long = wait is not None and wait > RETRY_AFTER_SECONDS_MAX
+    wait_ms = _wait_ms(error)
+    too_long = wait_ms is not None and wait_ms > RETRY_AFTER_SECONDS_MAX * 1000
     if not error.kind.retryable or too_long or error.status in _NEVER_AGAIN:
         return [(b"x-should-retry", b"false")]
-    if wait is None:
+    if wait_ms is None:
         return []
-    wait = max(wait, 0)
-    return [(b"retry-after", b"%d" % wait), (b"retry-after-ms", b"%d" % (wait * 1000))]
+    return [(b"retry-after", b"%d" % -(-wait_ms // 1000)), (b"retry-after-ms", b"%d" % wait_ms)]
+
+
+def _wait_ms(error: RelayError) -> int | None:
+    """How long a client should wait, where waiting helps and that is known or guessed."""
+    wait_ms = error.retry_after_ms
+    if wait_ms is None:
+        wait_ms = _WAIT_MS.get(error.code)
+    return None if wait_ms is None else max(wait_ms, 0)
 
 
 def stream_error(
@@ -139,8 +148,10 @@ def heartbeat(api: Api, operation: str, event_stream: bool = True) -> bytes:
 
 
 def _message(error: RelayError) -> str:
-    """The table's message, and the field at fault where the message does not name it."""
+    """The table's message and its detail, and the field at fault where neither names it."""
     message = error.kind.message
+    if error.detail:
+        message = f"{message} {error.detail}"
     param = error.param
     if param is None or f"'{param}'" in message or error.code == "unknown_model":
         return message
@@ -170,13 +181,20 @@ def _anthropic(error: RelayError, request_id: str) -> dict[str, object]:
 
 
 def _gemini(error: RelayError) -> dict[str, object]:
-    """google.rpc.Status as JSON; `code` is an integer, a string breaks google-genai."""
+    """google.rpc.Status as JSON; `code` is an integer, a string breaks google-genai.
+
+    Gemini's clients look for a limit's wait in the details, not in a header.
+    """
     default = "INTERNAL" if error.status >= 500 else "INVALID_ARGUMENT"
-    return {
+    told: dict[str, object] = {
         "code": error.status,
         "message": _message(error),
         "status": GEMINI_STATUSES.get(error.status, default),
     }
+    if error.status == 429 and error.kind.retryable and error.retry_after_ms is not None:
+        delay = f"{max(error.retry_after_ms, 0) / 1000:g}s"
+        told["details"] = [{"@type": RETRY_INFO, "retryDelay": delay}]
+    return told
 
 
 def _response_failed(

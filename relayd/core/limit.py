@@ -1,0 +1,263 @@
+"""Limits: how much an account, a key, or an account with a model may use, and what it has in use.
+
+Law: integers alone, and every time is given (nanoseconds that never go back, for rates; Unix
+milliseconds for budgets). A check changes nothing, so all that apply are checked before any is
+taken; nothing can come between the two, because neither waits.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, NamedTuple
+
+from relayd.core.budget import Spending, next_day, next_month
+from relayd.core.errors import RelayError
+from relayd.core.money import decimal
+from relayd.core.timestamp import rfc3339
+
+MINUTE_NS: Final = 60_000_000_000
+_MS: Final = 1_000_000
+CONCURRENT_WAIT_NS: Final = 1_000_000_000
+"""Nobody knows when a call ends; most do within seconds."""
+
+Scope = Literal["account", "key", "model"]
+_WHO: Final[Mapping[Scope, str]] = {
+    "account": "This account", "key": "This API key", "model": "This account, with this model,",
+}
+
+
+class Limits(NamedTuple):
+    """What a scope may use; 0: no limit. Budgets are amounts in nano-units, per UTC day, month."""
+
+    requests_per_minute: int = 0
+    tokens_per_minute: int = 0
+    concurrent: int = 0
+    daily_budget: int = 0
+    monthly_budget: int = 0
+
+
+NO_LIMITS: Final = Limits()
+BUDGETS: Final = frozenset({"daily_budget", "monthly_budget"})
+LIMIT_MAX: Final = 10 ** 12
+BUDGET_MAX: Final = 10 ** 18
+"""A thousand million units of a currency; still a 64-bit integer."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnLimits:
+    """What an account and its key were given of their own: values by the names of `Limits`."""
+
+    account: Mapping[str, int] = field(default_factory=dict)
+    key: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LimitBook:
+    """The configuration's limits: defaults per account, and those of an account with a model."""
+
+    defaults: Limits = NO_LIMITS
+    exact: Mapping[str, Limits] = field(default_factory=dict)
+    patterns: tuple[tuple[re.Pattern[str], str, Limits], ...] = ()
+
+    @classmethod
+    def of(cls, defaults: Limits, models: Mapping[str, Limits]) -> LimitBook | None:
+        """Builds the book once per configuration; None where it limits nothing."""
+        models = {name: limits for name, limits in models.items() if any(limits)}
+        if not any(defaults) and not models:
+            return None
+        patterns = sorted((name for name in models if "*" in name), key=lambda n: -len(n))
+        return cls(
+            defaults, {name: limits for name, limits in models.items() if "*" not in name},
+            tuple((_compiled(name), name, models[name]) for name in patterns))
+
+    def find(self, model: str) -> tuple[str, Limits] | None:
+        """The line that is about a model, as (its name or pattern, limits): the most specific."""
+        limits = self.exact.get(model)
+        if limits is not None:
+            return model, limits
+        for regex, name, found in self.patterns:
+            if regex.fullmatch(model):
+                return name, found
+        return None
+
+
+EMPTY_BOOK: Final = LimitBook()
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(".*".join(re.escape(part) for part in pattern.split("*")))
+
+
+class Bucket:
+    """A token bucket: `size` units flow in evenly each minute, and a full one holds as many.
+
+    Exact: what is in use is kept in units of 1/MINUTE_NS. More than a whole bucket is given to
+    nobody but who finds it full, and is then paid off: so the limit is never passed by more than
+    one such amount.
+    """
+
+    __slots__ = ("size", "_used", "_at")
+
+    def __init__(self, size: int, now_ns: int) -> None:
+        self.size = size
+        self._used = 0
+        self._at = now_ns
+
+    def _flow(self, now_ns: int) -> None:
+        if now_ns > self._at:
+            self._used = max(0, self._used - (now_ns - self._at) * self.size)
+            self._at = now_ns
+
+    def wait_ns(self, amount: int, now_ns: int) -> int:
+        """How long until `amount` may be taken; 0: now."""
+        self._flow(now_ns)
+        room = max(0, self.size - amount) * MINUTE_NS
+        return max(0, -(-(self._used - room) // self.size))
+
+    def take(self, amount: int, now_ns: int) -> int:
+        """Takes it, whether or not it is there; returns the mark that `correct` wants."""
+        self._flow(now_ns)
+        self._used += amount * MINUTE_NS
+        return self._used
+
+    def correct(self, over: int, mark: int, taken_ns: int, now_ns: int) -> None:
+        """Puts back what an estimate was `over` the truth, or takes what it was under.
+
+        What flowed in since then has paid for some of the estimate already; at most that part is
+        put back which cannot have been paid for, so no correction makes room that nobody had.
+        """
+        self._flow(now_ns)
+        change = over * MINUTE_NS
+        if change > 0:
+            unpaid = max(0, mark - (now_ns - taken_ns) * self.size)
+            change = min(change, unpaid)
+        self._used = max(0, self._used - change)
+
+    def remaining(self, now_ns: int) -> int:
+        """Whole units that are there."""
+        self._flow(now_ns)
+        return max(0, self.size - -(-self._used // MINUTE_NS))
+
+    def full_ns(self, now_ns: int) -> int:
+        """How long until it is full again, if nobody takes anything."""
+        self._flow(now_ns)
+        return -(-self._used // self.size)
+
+    def resize(self, size: int, now_ns: int) -> None:
+        """A changed limit; what is in use stays in use."""
+        self._flow(now_ns)
+        self.size = size
+
+
+class Obstacle(NamedTuple):
+    """The limit that is in the way: whose, which, how high, and how long to wait.
+
+    `wait_ns` is None where waiting is no matter of minutes.
+    """
+
+    scope: Scope
+    name: str
+    limit: int
+    wait_ns: int | None
+
+
+class Allowance:
+    """What one scope may use, and what it has in use. `name` is an id, or a line of the book."""
+
+    __slots__ = ("scope", "account", "name", "limits", "requests", "tokens", "running", "spending")
+
+    def __init__(
+        self, scope: Scope, account: str, name: str, limits: Limits, now_ns: int
+    ) -> None:
+        self.scope: Scope = scope
+        self.account = account
+        self.name = name
+        self.limits = NO_LIMITS
+        self.requests: Bucket | None = None
+        self.tokens: Bucket | None = None
+        self.running = 0
+        self.spending: Spending | None = None
+        self.change(limits, now_ns)
+
+    def change(self, limits: Limits, now_ns: int) -> None:
+        """Takes other limits; what is in use stays in use."""
+        if limits == self.limits:
+            return
+        self.limits = limits
+        self.requests = _resized(self.requests, limits.requests_per_minute, now_ns)
+        self.tokens = _resized(self.tokens, limits.tokens_per_minute, now_ns)
+        if not limits.daily_budget and not limits.monthly_budget:
+            self.spending = None
+        elif self.spending is None:
+            self.spending = Spending()
+
+    def obstacles(self, tokens: int, now_ns: int, now_ms: int) -> list[Obstacle]:
+        """What keeps a call of so many tokens from being admitted now; nothing is taken."""
+        limits = self.limits
+        found = []
+        if self.requests is not None and (wait := self.requests.wait_ns(1, now_ns)):
+            found.append(self._obstacle("requests_per_minute", wait))
+        if self.tokens is not None and (wait := self.tokens.wait_ns(tokens, now_ns)):
+            found.append(self._obstacle("tokens_per_minute", wait))
+        if limits.concurrent and self.running >= limits.concurrent:
+            found.append(self._obstacle("concurrent", CONCURRENT_WAIT_NS))
+        if self.spending is not None:
+            day, month = self.spending.spent(now_ms)
+            if limits.daily_budget and day >= limits.daily_budget:
+                found.append(self._obstacle("daily_budget", None))
+            if limits.monthly_budget and month >= limits.monthly_budget:
+                found.append(self._obstacle("monthly_budget", None))
+        return found
+
+    def _obstacle(self, name: str, wait_ns: int | None) -> Obstacle:
+        return Obstacle(self.scope, name, getattr(self.limits, name), wait_ns)
+
+    def take(self, tokens: int, now_ns: int) -> int:
+        """Admits a call; returns the mark that `correct` wants."""
+        self.running += 1
+        if self.requests is not None:
+            self.requests.take(1, now_ns)
+        return 0 if self.tokens is None else self.tokens.take(tokens, now_ns)
+
+    def idle(self, now_ns: int) -> bool:
+        """True where forgetting it would change nothing."""
+        buckets = (self.requests, self.tokens)
+        return not self.running and self.spending is None and not any(
+            bucket is not None and bucket.full_ns(now_ns) for bucket in buckets)
+
+
+def _resized(bucket: Bucket | None, size: int, now_ns: int) -> Bucket | None:
+    if not size:
+        return None
+    if bucket is None:
+        return Bucket(size, now_ns)
+    bucket.resize(size, now_ns)
+    return bucket
+
+
+def tightest(obstacles: Iterable[Obstacle]) -> Obstacle | None:
+    """The one that lasts longest: until it is gone the others do not matter."""
+    return max(obstacles, default=None, key=lambda o: (
+        o.name == "monthly_budget", o.wait_ns is None, o.wait_ns or 0))
+
+
+def refusal(obstacle: Obstacle, now_ms: int) -> RelayError:
+    """What a client is told: rate_limited, concurrency_limited or budget_spent."""
+    who = _WHO[obstacle.scope]
+    if obstacle.wait_ns is None:
+        daily = obstacle.name == "daily_budget"
+        again = next_day(now_ms) if daily else next_month(now_ms)
+        period = "day" if daily else "month"
+        return RelayError("budget_spent", detail=(
+            f"{who} may spend {decimal(obstacle.limit, 2)} per {period}; "
+            f"the next {period} begins at {rfc3339(again)}."))
+    wait_ms = -(-obstacle.wait_ns // _MS)
+    if obstacle.name == "concurrent":
+        return RelayError("concurrency_limited", retry_after_ms=wait_ms, detail=(
+            f"{who} may have {obstacle.limit} at a time."))
+    unit = "requests" if obstacle.name == "requests_per_minute" else "tokens"
+    return RelayError("rate_limited", retry_after_ms=wait_ms, detail=(
+        f"{who} may use {obstacle.limit} {unit} per minute; "
+        f"try again in {-(-wait_ms // 1000)} s."))

@@ -1,0 +1,231 @@
+"""Buckets, allowances and their refusals: exact, never above, whatever the interleaving."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relayd.core.limit import (
+    MINUTE_NS, Allowance, Bucket, LimitBook, Limits, Obstacle, OwnLimits, refusal, tightest,
+)
+
+SECOND = 1_000_000_000
+NOW_MS = 1_790_000_000_000
+
+
+class Model:
+    """A bucket in fractions: what flows in flows in, and nothing is rounded."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.used = Fraction(0)
+        self.at = 0
+
+    def flow(self, now_ns: int) -> None:
+        self.used = max(Fraction(0), self.used - Fraction((now_ns - self.at) * self.size,
+                                                          MINUTE_NS))
+        self.at = now_ns
+
+
+STEPS = st.lists(st.tuples(st.integers(0, 20 * SECOND), st.integers(0, 150)), max_size=60)
+
+
+@given(st.integers(1, 100), STEPS)
+def test_a_bucket_is_exact(size: int, steps: list[tuple[int, int]]) -> None:
+    bucket, model, now = Bucket(size, 0), Model(size), 0
+    for pause, amount in steps:
+        now += pause
+        model.flow(now)
+        may = model.used + amount <= size or (amount > size and model.used == 0)
+        wait = bucket.wait_ns(amount, now)
+        assert (wait == 0) == may
+        assert bucket.remaining(now) == max(0, (size - model.used).__floor__())
+        if not may:
+            # the wait is neither too short nor a nanosecond too long
+            free = size if amount <= size else amount
+            assert wait == -((free - amount - model.used) * MINUTE_NS // size)
+            continue
+        bucket.take(amount, now)
+        model.used += amount
+        assert model.used <= size or model.used == amount
+
+
+@given(st.integers(1, 50), STEPS)
+def test_after_its_wait_a_call_is_admitted(size: int, steps: list[tuple[int, int]]) -> None:
+    bucket, now = Bucket(size, 0), 0
+    for pause, amount in steps:
+        now += pause
+        now += bucket.wait_ns(amount, now)
+        assert bucket.wait_ns(amount, now) == 0
+        bucket.take(amount, now)
+    assert bucket.wait_ns(0, now + bucket.full_ns(now)) == 0
+    assert bucket.remaining(now + bucket.full_ns(now)) == size
+
+
+CALLS = st.lists(st.tuples(
+    st.integers(0, 3 * SECOND), st.integers(1, 40), st.integers(0, 200), st.integers(0, 90)),
+    min_size=1, max_size=80)
+
+
+@settings(max_examples=300)
+@given(st.integers(20, 200), CALLS)
+def test_corrections_never_make_room_that_nobody_had(
+    size: int, calls: list[tuple[int, int, int, int]]
+) -> None:
+    """Whenever a call is admitted, the true tokens of the settled ones leave room for it.
+
+    A reference bucket is charged each call's estimate at its admission until it settles, and its
+    truth from then on, as if that had been known at once; where the truth is more it is charged
+    when it is known.
+    """
+    bucket = Bucket(size, 0)
+    taken: list[tuple[int, int]] = []
+    open_calls: list[tuple[int, int, int, int, int]] = []
+    now = 0
+    for pause, estimate, truth, seconds in calls:
+        now += pause
+        for call in sorted(open_calls):
+            end, index, mark, start, true = call
+            if end <= now:
+                charged = taken[index][1]
+                bucket.correct(charged - true, mark, start, end)
+                if true < charged:
+                    taken[index] = (start, true)
+                else:
+                    taken.append((end, true - charged))
+                open_calls.remove(call)
+        if bucket.wait_ns(estimate, now):
+            continue
+        assert _used(taken, size, now) + estimate <= size or estimate > size
+        mark = bucket.take(estimate, now)
+        taken.append((now, estimate))
+        open_calls.append((now + seconds * SECOND, len(taken) - 1, mark, now, truth))
+
+
+def _used(taken: list[tuple[int, int]], size: int, now: int) -> Fraction:
+    model = Model(size)
+    for at, amount in sorted(taken):
+        model.flow(at)
+        model.used += amount
+    model.flow(now)
+    return model.used
+
+
+def test_an_over_estimate_is_put_back_at_once_and_an_under_estimate_taken() -> None:
+    bucket = Bucket(1_000, 0)
+    mark = bucket.take(900, 0)
+    bucket.correct(800, mark, 0, SECOND // 1_000)
+    assert bucket.remaining(SECOND // 1_000) == 900
+    bucket.correct(-2_000, 0, 0, SECOND // 1_000)
+    assert bucket.remaining(SECOND) == 0
+    assert 65 * SECOND < bucket.wait_ns(1, SECOND) < 66 * SECOND
+
+
+def test_more_than_a_bucket_is_paid_off() -> None:
+    bucket = Bucket(60, 0)
+    assert bucket.wait_ns(100, 0) == 0
+    bucket.take(100, 0)
+    assert bucket.wait_ns(1, 0) == 41 * SECOND
+    assert bucket.wait_ns(100, 0) == 100 * SECOND
+
+
+def test_a_changed_limit_keeps_what_is_in_use() -> None:
+    bucket = Bucket(60, 0)
+    bucket.take(50, 0)
+    bucket.resize(100, 0)
+    assert bucket.remaining(0) == 50
+    bucket.resize(30, 0)
+    assert bucket.remaining(0) == 0 and bucket.full_ns(0) == 100 * SECOND
+
+
+def allowance(**limits: int) -> Allowance:
+    return Allowance("account", "acct_1", "acct_1", Limits(**limits), 0)
+
+
+@pytest.mark.parametrize(("limits", "name"), [
+    ({"requests_per_minute": 1}, "requests_per_minute"),
+    ({"tokens_per_minute": 10}, "tokens_per_minute"),
+    ({"concurrent": 1}, "concurrent"),
+])
+def test_each_limit_stands_in_the_way(limits: dict[str, int], name: str) -> None:
+    made = allowance(**limits)
+    assert made.obstacles(10, 0, NOW_MS) == []
+    made.take(10, 0)
+    [obstacle] = made.obstacles(10, 0, NOW_MS)
+    assert obstacle[:3] == ("account", name, limits[name]) and obstacle.wait_ns
+
+
+def test_budgets() -> None:
+    made = allowance(daily_budget=100, monthly_budget=150)
+    assert made.spending is not None
+    assert made.obstacles(0, 0, NOW_MS) == []
+    made.spending.add("a", NOW_MS, 99)
+    assert made.obstacles(0, 0, NOW_MS) == []
+    made.spending.add("b", NOW_MS, 60)
+    assert [o.name for o in made.obstacles(0, 0, NOW_MS)] == ["daily_budget", "monthly_budget"]
+    made.change(Limits(daily_budget=1_000), 0)
+    assert made.obstacles(0, 0, NOW_MS) == []
+    assert made.spending.spent(NOW_MS).day == 159
+    made.change(Limits(), 0)
+    assert made.spending is None
+
+
+def test_idle_allowances_can_be_forgotten() -> None:
+    made = allowance(requests_per_minute=60, concurrent=2)
+    assert made.idle(0)
+    made.take(0, 0)
+    assert not made.idle(2 * SECOND)
+    made.running -= 1
+    assert not made.idle(0) and made.idle(SECOND)
+    assert not allowance(daily_budget=1).idle(0)
+
+
+def test_the_tightest_is_what_lasts_longest() -> None:
+    rate = Obstacle("account", "requests_per_minute", 60, 5 * SECOND)
+    tokens = Obstacle("key", "tokens_per_minute", 60, 7 * SECOND)
+    day = Obstacle("key", "daily_budget", 1, None)
+    month = Obstacle("account", "monthly_budget", 1, None)
+    assert tightest([]) is None
+    assert tightest([rate, tokens]) is tokens
+    assert tightest([day, tokens]) is day
+    assert tightest([month, day]) is month and tightest([day, month]) is month
+
+
+@pytest.mark.parametrize(("obstacle", "code", "wait_ms", "words"), [
+    (Obstacle("account", "requests_per_minute", 60, 1_500_000_001), "rate_limited", 1_501,
+     "This account may use 60 requests per minute; try again in 2 s."),
+    (Obstacle("model", "tokens_per_minute", 9, SECOND), "rate_limited", 1_000,
+     "This account, with this model, may use 9 tokens per minute; try again in 1 s."),
+    (Obstacle("key", "concurrent", 4, SECOND), "concurrency_limited", 1_000,
+     "This API key may have 4 at a time."),
+    (Obstacle("key", "daily_budget", 2_500_000_000, None), "budget_spent", None,
+     "This API key may spend 2.50 per day; the next day begins at 2026-09-22T00:00:00.000Z."),
+    (Obstacle("account", "monthly_budget", 10 ** 9, None), "budget_spent", None,
+     "This account may spend 1.00 per month; the next month begins at 2026-10-01T00:00:00.000Z."),
+])
+def test_refusals_name_the_limit_and_the_wait(
+    obstacle: Obstacle, code: str, wait_ms: int | None, words: str
+) -> None:
+    error = refusal(obstacle, NOW_MS)
+    assert (error.code, error.retry_after_ms, error.detail) == (code, wait_ms, words)
+    assert str(error) == code
+
+
+def test_a_book_finds_the_most_specific_line() -> None:
+    book = LimitBook.of(Limits(concurrent=1), {
+        "gpt-*": Limits(concurrent=2), "gpt-4*": Limits(concurrent=3),
+        "gpt-4o": Limits(concurrent=4), "free": Limits()})
+    assert book is not None
+    assert book.find("gpt-4o") == ("gpt-4o", Limits(concurrent=4))
+    assert book.find("gpt-4.1") == ("gpt-4*", Limits(concurrent=3))
+    assert book.find("gpt-5") == ("gpt-*", Limits(concurrent=2))
+    assert book.find("free") is None and book.find("xgpt-5") is None
+
+
+def test_a_book_that_limits_nothing_is_none() -> None:
+    assert LimitBook.of(Limits(), {"m": Limits()}) is None
+    assert LimitBook.of(Limits(), {"m": Limits(concurrent=1)}) is not None
+    assert OwnLimits() == OwnLimits({}, {})
