@@ -1,0 +1,221 @@
+"""Server events of OpenAI's realtime API: what passes, and what is read of it.
+
+Every event passes byte for byte but three that tell of the operator and not of the answer: the
+figures of his rate limits are withheld, an error that names him gets the relay's own words, and
+so does that of a response that failed; a key to the provider in a session is blotted out.
+
+Law: an event whose type says that it is a piece of sound is not parsed at all. Text goes to the
+sink and is kept nowhere. Each response of a session is a call that the provider bills by itself,
+so here, and only here, reports of usage are summed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from relayd.core.errors import RelayError
+from relayd.core.usage import Usage
+from relayd.wire.provider_error import judge
+from relayd.wire.replytext import ARGUMENTS, CONTENT, NAME, TextSink, stream_of
+from relayd.wire.shapes import error_body
+from relayd.wire.usage import openai_usage
+
+# every writer of this API puts the type first; anything else is parsed to find it
+_TYPE: Final = re.compile(rb'\s*\{\s*"type"\s*:\s*"([a-z_.]{1,80})"')
+_WITHHELD: Final = frozenset({"rate_limits.updated"})
+_SOUND: Final = frozenset({"response.output_audio.delta", "response.audio.delta"})
+_DELTAS: Final[Mapping[str, int]] = {
+    "response.output_text.delta": CONTENT, "response.text.delta": CONTENT,
+    "response.output_audio_transcript.delta": CONTENT,
+    "response.audio_transcript.delta": CONTENT,
+    "response.function_call_arguments.delta": ARGUMENTS,
+    "response.mcp_call_arguments.delta": ARGUMENTS,
+}
+_TRANSCRIBED: Final = "conversation.item.input_audio_transcription.completed"
+_SESSION: Final = ("session.", "transcription_session.")
+_SECRET: Final = b'"client_secret"'
+_READ: Final = frozenset({
+    *_DELTAS, _TRANSCRIBED, "error", "response.created", "response.done",
+    "response.output_item.added",
+})
+RUNNING_MAX: Final = 64
+"""Responses of one session under way at a time that are told apart."""
+
+
+class _Event(msgspec.Struct, gc=False):
+    type: Any = None
+    response: Any = None
+    response_id: Any = None
+    output_index: Any = None
+    delta: Any = None
+    item: Any = None
+    usage: Any = None
+    error: Any = None
+
+
+_EVENT: Final = msgspec.json.Decoder(_Event)
+
+
+def total(one: Usage | None, other: Usage) -> Usage:
+    """The sum of two calls' usage, field by field."""
+    if one is None:
+        return other
+    return Usage(*(
+        getattr(one, name) + getattr(other, name) for name in Usage.__struct_fields__))
+
+
+class SessionReader:
+    """Reads the server events of one session. Holds figures and the ids of running responses.
+
+    `secrets` are those of wire/provider_error.py.
+    """
+
+    __slots__ = ("usage", "running", "heard_sound", "failed", "_secrets", "_sink", "_numbers")
+
+    def __init__(self, secrets: tuple[bytes, ...], sink: TextSink | None) -> None:
+        self.usage: Usage | None = None
+        """What has been reported so far, of all responses."""
+        self.running: set[str] = set()
+        """Responses that have begun and not ended."""
+        self.heard_sound = False
+        """Some of the answers are sound, whose tokens are not those of any text."""
+        self.failed: str | None = None
+        """A code of core.errors for the last error event or failed response; None after a
+        response that was completed."""
+        self._secrets = secrets
+        self._sink = sink
+        self._numbers = 0
+
+    def passing(self, payload: bytes) -> bytes | None:
+        """What of a text message goes to the client: None as it is, else what stands for it.
+
+        b"" where nothing does. Reads what is to be read of it too.
+        """
+        match = _TYPE.match(payload)
+        kind = match[1].decode() if match else _kind(payload)
+        if kind in _SOUND:
+            self.heard_sound = True
+            return None
+        if kind in _WITHHELD:
+            return b""
+        if kind.startswith(_SESSION):
+            return _without_secret(payload) if _SECRET in payload else None
+        if kind not in _READ:
+            return None
+        try:
+            event = _EVENT.decode(payload)
+        except (ValueError, RecursionError):
+            return self._instead(payload, None) if kind == "error" else None
+        return self._read(kind, event, payload)
+
+    def _read(self, kind: str, event: _Event, payload: bytes) -> bytes | None:
+        if kind in _DELTAS:
+            self._text(event.delta, _DELTAS[kind], event.output_index)
+        elif kind == "response.output_item.added":
+            item = event.item
+            self._text(item.get("name") if type(item) is dict else None, NAME, event.output_index)
+        elif kind == "response.created":
+            self._begun(event.response)
+        elif kind == "response.done":
+            return self._done(event.response, payload)
+        elif kind == _TRANSCRIBED:
+            self._transcribed(event.usage)
+        else:
+            return self._instead(payload, event.error)
+        return None
+
+    def _text(self, text: object, kind: int, index: object) -> None:
+        if type(text) is str and text and self._sink is not None:
+            place = index if type(index) is int and 0 <= index < 8 else 0
+            self._sink.add(text, stream_of(kind, self._numbers * 8 + place))
+
+    def _begun(self, response: object) -> None:
+        self._numbers += 1
+        name = response.get("id") if type(response) is dict else None
+        if type(name) is str and len(self.running) < RUNNING_MAX:
+            self.running.add(name)
+
+    def _done(self, response: object, payload: bytes) -> bytes | None:
+        if type(response) is not dict:
+            return None
+        name = response.get("id")
+        if type(name) is str:
+            self.running.discard(name)
+        report = response.get("usage")
+        found = openai_usage(report) if type(report) is dict else None
+        if found is not None:
+            self.usage = total(self.usage, found)
+        details = response.get("status_details")
+        if response.get("status") != "failed" or type(details) is not dict:
+            self.failed = None
+            return None
+        verdict = judge("openai", 200, msgspec.json.encode(details), self._secrets)
+        self.failed = verdict.code
+        if verdict.passes:
+            return None
+        return _failed_anonymously(payload, RelayError(verdict.code))
+
+    def _transcribed(self, report: object) -> None:
+        """What was said to the model, written down by another one: billed beside the response."""
+        if type(report) is not dict:
+            return
+        found = openai_usage(report) if report.get("type") != "duration" else None
+        seconds = report.get("seconds")
+        if found is None and isinstance(seconds, (int, float)) and 0 <= seconds < 1 << 31:
+            found = Usage(audio_seconds=-int(-seconds // 1))
+        if found is not None:
+            self.usage = total(self.usage, found)
+
+    def _instead(self, payload: bytes, told: object) -> bytes | None:
+        """An error event as the client gets it: its own, or the relay's words in its place."""
+        verdict = judge("openai", 200, payload, self._secrets)
+        self.failed = verdict.code
+        if verdict.passes:
+            return None
+        asked = told.get("event_id") if type(told) is dict else None
+        return error_event(RelayError(verdict.code), asked if type(asked) is str else None, "")
+
+
+def _kind(payload: bytes) -> str:
+    """The type of an event that does not begin with it."""
+    try:
+        kind = _EVENT.decode(payload).type
+    except (ValueError, RecursionError):
+        return ""
+    return kind if type(kind) is str else ""
+
+
+def _without_secret(payload: bytes) -> bytes | None:
+    """A session without the key that would let its client go to the provider directly."""
+    try:
+        event = msgspec.json.decode(payload)
+        session = event["session"]
+        if session.get("client_secret") is None:
+            return None
+        session["client_secret"] = None
+        return msgspec.json.encode(event)
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        return b""
+
+
+def _failed_anonymously(payload: bytes, error: RelayError) -> bytes:
+    event = msgspec.json.decode(payload)
+    event["response"]["status_details"] = {"type": "failed", "error": _told(error)}
+    return msgspec.json.encode(event)
+
+
+def _told(error: RelayError) -> dict[str, object]:
+    told: dict[str, object] = msgspec.json.decode(error_body("openai", error, ""))["error"]
+    return told
+
+
+def error_event(error: RelayError, event_id: str | None, own_id: str) -> bytes:
+    """An error of the relay's as this API tells one; `event_id` is that of the client's event."""
+    return msgspec.json.encode({
+        "type": "error", "event_id": own_id,
+        "error": {**_told(error), "event_id": event_id},
+    })

@@ -1,0 +1,203 @@
+"""Server events: bytes that pass, figures that are summed, and what never reaches a client."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relayd.core.errors import RelayError
+from relayd.core.usage import Usage
+from relayd.wire.reply_realtime import RUNNING_MAX, SessionReader, error_event, total
+
+SECRET = b"sk-upstream-credential"
+
+
+class Sink:
+    """Text by stream."""
+
+    def __init__(self) -> None:
+        self.texts: dict[int, str] = {}
+
+    def add(self, text: str, stream: int = 0) -> None:
+        self.texts[stream] = self.texts.get(stream, "") + text
+
+
+def reader(sink: Sink | None = None) -> SessionReader:
+    return SessionReader((SECRET,), sink)
+
+
+def raw(event: object) -> bytes:
+    return json.dumps(event).encode()
+
+
+def done(name: str, usage: object, status: str = "completed", **more: object) -> bytes:
+    return raw({"type": "response.done", "event_id": "e", "response": {
+        "id": name, "object": "realtime.response", "status": status, "usage": usage, **more}})
+
+
+REPORT = {
+    "total_tokens": 150, "input_tokens": 100, "output_tokens": 50,
+    "input_token_details": {"text_tokens": 60, "audio_tokens": 40, "image_tokens": 0,
+                            "cached_tokens": 64,
+                            "cached_tokens_details": {"text_tokens": 64, "audio_tokens": 0}},
+    "output_token_details": {"text_tokens": 20, "audio_tokens": 30},
+}
+ONE = Usage(input_tokens=100, output_tokens=50, cache_read_input_tokens=64,
+            audio_input_tokens=40, audio_output_tokens=30)
+
+
+def test_the_responses_of_a_session_are_summed() -> None:
+    session = reader()
+    assert session.usage is None
+    for name in ("a", "b", "c"):
+        assert session.passing(raw({"type": "response.created", "response": {"id": name}})) is None
+        assert session.running == {name}
+        assert session.passing(done(name, REPORT)) is None
+    assert session.usage == Usage(
+        input_tokens=300, output_tokens=150, cache_read_input_tokens=192, audio_input_tokens=120,
+        audio_output_tokens=90)
+    assert session.running == set() and session.failed is None
+
+
+@pytest.mark.parametrize("usage", [None, {}, "5", {"input_tokens": -1, "output_tokens": 2},
+                                   {"input_tokens": True, "output_tokens": 2}])
+def test_no_report_is_no_zero(usage: object) -> None:
+    session = reader()
+    assert session.passing(done("a", usage)) is None
+    assert session.usage is None
+    session.passing(done("b", {"input_tokens": 0, "output_tokens": 0}))
+    assert session.usage == Usage()
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 1000)] * 12), min_size=1, max_size=5))
+def test_a_total_is_that_of_its_parts(figures: list[tuple[int, ...]]) -> None:
+    found: Usage | None = None
+    for row in figures:
+        found = total(found, Usage(*row[:len(Usage.__struct_fields__)]))
+    for place, name in enumerate(Usage.__struct_fields__):
+        assert getattr(found, name) == sum(row[place] for row in figures)
+
+
+def test_transcription_of_what_was_said_is_billed_beside() -> None:
+    kind = "conversation.item.input_audio_transcription.completed"
+    session = reader()
+    session.passing(done("a", REPORT))
+    session.passing(raw({"type": kind, "transcript": "hi", "usage": {
+        "type": "tokens", "input_tokens": 14, "output_tokens": 5, "total_tokens": 19,
+        "input_token_details": {"audio_tokens": 14, "text_tokens": 0}}}))
+    session.passing(raw({"type": kind, "usage": {"type": "duration", "seconds": 2.1}}))
+    session.passing(raw({"type": kind, "usage": None}))
+    session.passing(raw({"type": kind, "usage": {"type": "duration", "seconds": -1}}))
+    assert session.usage == total(ONE, Usage(
+        input_tokens=14, output_tokens=5, audio_input_tokens=14, audio_seconds=3))
+
+
+def test_text_is_told_apart_by_response_and_item() -> None:
+    sink = Sink()
+    session = reader(sink)
+    for number in range(2):
+        session.passing(raw({"type": "response.created", "response": {"id": str(number)}}))
+        session.passing(raw({"type": "response.output_item.added", "output_index": 1,
+                             "item": {"type": "function_call", "name": "look"}}))
+        for kind in ("response.output_text.delta", "response.text.delta",
+                     "response.output_audio_transcript.delta", "response.audio_transcript.delta"):
+            session.passing(raw({"type": kind, "output_index": 0, "delta": "word "}))
+        session.passing(raw({"type": "response.function_call_arguments.delta",
+                             "output_index": 1, "delta": "{}"}))
+    assert sorted(sink.texts.values()) == ["look", "look"] + ["word " * 4] * 2 + ["{}"] * 2
+
+
+def test_sound_is_noticed_and_not_parsed() -> None:
+    session = reader(Sink())
+    assert not session.heard_sound
+    assert session.passing(b'{"type":"response.output_audio.delta","delta":"not even JSON') is None
+    assert session.heard_sound
+
+
+def test_rate_limits_of_the_operator_are_withheld() -> None:
+    event = {"type": "rate_limits.updated", "event_id": "e", "rate_limits": [
+        {"name": "tokens", "limit": 50000, "remaining": 49950, "reset_seconds": 0.06}]}
+    assert reader().passing(raw(event)) == b""
+    assert reader().passing(raw(dict(reversed(event.items())))) == b""
+
+
+@pytest.mark.parametrize("message", [
+    "Rate limit reached for gpt-realtime in organization org-abcdefgh12345678 on tokens",
+    "Incorrect API key provided: sk-upstream-credential",
+])
+def test_an_error_that_names_the_operator_is_told_in_our_words(message: str) -> None:
+    session = reader()
+    told = session.passing(raw({"type": "error", "event_id": "e1", "error": {
+        "type": "invalid_request_error", "code": "rate_limit_exceeded", "message": message,
+        "param": None, "event_id": "mine"}}))
+    assert told is not None and b"org-" not in told and SECRET not in told
+    error = json.loads(told)["error"]
+    assert error["event_id"] == "mine" and error["message"]
+    assert session.failed == "provider_rate_limited"
+
+
+def test_an_error_that_names_nobody_passes() -> None:
+    session = reader()
+    assert session.passing(raw({"type": "error", "error": {
+        "type": "invalid_request_error", "code": "invalid_value", "message": "No such voice."},
+    })) is None
+    assert session.failed is not None
+
+
+def test_a_failed_response_is_told_without_the_operator() -> None:
+    failed: dict[str, Any] = {"type": "failed", "error": {
+        "type": "insufficient_quota", "code": "insufficient_quota",
+        "message": "organization org-abcdefgh12345678 has no quota"}}
+    session = reader()
+    told = session.passing(done("a", REPORT, "failed", status_details=failed))
+    assert told is not None and b"org-" not in told
+    event = json.loads(told)
+    assert event["response"]["usage"] == REPORT and event["response"]["id"] == "a"
+    assert event["response"]["status_details"]["error"]["code"] == "insufficient_quota"
+    assert (session.failed, session.usage) == ("provider_quota", ONE)
+    failed["error"]["message"] = "Try again."
+    assert session.passing(done("b", None, "failed", status_details=failed)) is None
+    session.passing(done("c", None))
+    assert session.failed is None
+
+
+@pytest.mark.parametrize("kind", ["session.created", "session.updated"])
+def test_a_key_to_the_provider_is_blotted_out(kind: str) -> None:
+    event = {"type": kind, "session": {"id": "s", "client_secret": {"value": "ek_1"}}}
+    told = reader().passing(raw(event))
+    assert told is not None
+    assert json.loads(told) == {"type": kind, "session": {"id": "s", "client_secret": None}}
+    for harmless in ({"id": "s", "client_secret": None}, {"id": "s"}):
+        assert reader().passing(raw({"type": kind, "session": harmless})) is None
+    assert reader().passing(b'{"type":"session.created","client_secret":') == b""
+
+
+@pytest.mark.parametrize("payload", [
+    b"", b"null", b"[1]", b"\xff\xfe", b'{"type":3}', b'{"type":"conversation.item.added"}',
+    b'{"type":"response.done"}', b'{"type":"response.done","response":3}',
+    b'{"type":"response.created","response":null}', b'{"type":"response.output_text.delta"',
+    b'{"type":"response.output_item.added","item":"x"}', b'{"response":{},"type":"response.done"}',
+    b'{"type":"response.output_text.delta","delta":3,"output_index":-1}',
+])
+def test_anything_else_passes_as_it_is(payload: bytes) -> None:
+    session = reader(Sink())
+    assert session.passing(payload) is None
+    assert session.usage is None
+
+
+def test_running_responses_are_bounded() -> None:
+    session = reader()
+    for number in range(RUNNING_MAX + 5):
+        session.passing(raw({"type": "response.created", "response": {"id": str(number)}}))
+    assert len(session.running) == RUNNING_MAX
+
+
+def test_our_own_errors_have_the_shape_of_the_api() -> None:
+    event = json.loads(error_event(RelayError("unknown_event", param="type"), "mine", "event_1"))
+    assert event["type"] == "error" and event["event_id"] == "event_1"
+    assert event["error"]["event_id"] == "mine" and event["error"]["param"] == "type"
+    assert event["error"]["type"] == "invalid_request_error"
