@@ -14,7 +14,7 @@ from typing import Final
 import orjson
 
 from relayd.control import key as control_key
-from relayd.control import usage
+from relayd.control import limit, usage
 from relayd.core.account import (
     NAME_CHARS_MAX, Account, AccountMove, advance, check_email, check_label,
 )
@@ -24,6 +24,7 @@ from relayd.core.timestamp import rfc3339
 from relayd.core.ulid import RANDOM_BYTES, ulid
 from relayd.store import account as store_account
 from relayd.store import key as store_key
+from relayd.store import limit as store_limit
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
 from relayd.store.meta import bump_policy_version
@@ -111,8 +112,12 @@ async def export(db: Database, who: str, now_ms: int) -> AsyncIterator[bytes]:
     async with db.reading() as transaction:
         account = await store_account.get(transaction, who)
         keys = await store_key.listing(transaction, account.id)
-    yield b'{"account":' + orjson.dumps(view(account))
-    yield b',"keys":' + orjson.dumps([control_key.view(key, now_ms) for key in keys])
+        limits = await store_limit.get(transaction, "account", account.id)
+        of_keys = [await store_limit.get(transaction, "key", key.id) for key in keys]
+    yield b'{"account":' + orjson.dumps({**view(account), "limits": limit.view(limits)})
+    yield b',"keys":' + orjson.dumps([
+        {**control_key.view(key, now_ms), "limits": limit.view(own)}
+        for key, own in zip(keys, of_keys, strict=True)])
     yield b',"call_records":['
     separator = b""
     async for record in usage.calls(db, CallFilter(account=account.id)):

@@ -22,6 +22,7 @@ from relayd.core.ulid import RANDOM_BYTES as ID_BYTES
 from relayd.core.ulid import ulid
 from relayd.store import account as store_account
 from relayd.store import key as store_key
+from relayd.store import limit as store_limit
 from relayd.store.db import Database
 from relayd.store.meta import bump_policy_version
 from relayd.store.secret import pepper
@@ -94,7 +95,8 @@ async def listing(db: Database, who: str | None = None) -> list[ApiKey]:
         return await store_key.listing(transaction, account.id)
 
 
-async def _find(db: Database, transaction: Transaction, ref: str) -> ApiKey:
+async def find(db: Database, transaction: Transaction, ref: str) -> ApiKey:
+    """The key that `ref` names; raises `key_not_found`."""
     ref = ref.strip()
     if looks_valid(ref):
         hashed = digest(pepper(db.secret), ref.encode("ascii"))
@@ -107,17 +109,19 @@ async def _find(db: Database, transaction: Transaction, ref: str) -> ApiKey:
 
 
 async def rotate(db: Database, ref: str, grace_ms: int, now_ms: int) -> Issued:
-    """A new key with the same rights; the old one works on for `grace_ms`, then expires.
+    """A new key with the same rights and limits; the old one works for `grace_ms`, then expires.
 
     Without grace the old key is revoked at once. Raises `key_not_found`, or `key_state` where the
     key is revoked already.
     """
     async with db.writing() as transaction:
-        old = await _find(db, transaction, ref)
+        old = await find(db, transaction, ref)
         if old.state != "active":
             raise RelayError("key_state", param="key")
         wish = KeyWish(old.name, old.app, old.models, old.expires_at_ms)
         issued = await _issue(db, transaction, old.account, wish, now_ms, replaces=old.id)
+        limits = await store_limit.get(transaction, "key", old.id)
+        await store_limit.put(transaction, "key", issued.key.id, limits)
         await store_key.update(transaction, _ended(old, grace_ms, now_ms))
         await bump_policy_version(transaction)
     return issued
@@ -136,7 +140,7 @@ def _ended(old: ApiKey, grace_ms: int, now_ms: int) -> ApiKey:
 async def revoke(db: Database, ref: str) -> ApiKey:
     """End a key. Revoking it again changes nothing."""
     async with db.writing() as transaction:
-        old = await _find(db, transaction, ref)
+        old = await find(db, transaction, ref)
         revoked = replace(old, state=advance(old.state, "revoke"))
         await store_key.update(transaction, revoked)
         await bump_policy_version(transaction)

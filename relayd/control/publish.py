@@ -5,10 +5,15 @@ Law: this is the only road from accounts and keys to the relay.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from relayd.core.limit import OwnLimits
 from relayd.core.snapshot import KeyGrant, Snapshot
 from relayd.store import key as store_key
+from relayd.store import limit as store_limit
 from relayd.store import meta
 from relayd.store.db import Database
+from relayd.store.limit import Own
 
 
 async def load(db: Database) -> Snapshot:
@@ -16,9 +21,20 @@ async def load(db: Database) -> Snapshot:
     keys: dict[bytes, KeyGrant] = {}
     async with db.reading() as transaction:
         version = await meta.policy_version(transaction)
+        of_accounts = await store_limit.everybody(transaction, "account")
+        of_keys = await store_limit.everybody(transaction, "key")
         async for batch in store_key.grants(transaction):
+            if of_accounts or of_keys:
+                batch = {d: _limited(grant, of_accounts, of_keys) for d, grant in batch.items()}
             keys.update(batch)
     return Snapshot(version, keys)
+
+
+def _limited(grant: KeyGrant, of_accounts: Own, of_keys: Own) -> KeyGrant:
+    account, key = of_accounts.get(grant.account), of_keys.get(grant.key)
+    if account is None and key is None:
+        return grant
+    return replace(grant, limits=OwnLimits(account or {}, key or {}))
 
 
 async def policy_version(db: Database) -> int:

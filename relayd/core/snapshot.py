@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from relayd.core.limit import OwnLimits
+
 
 @dataclass(frozen=True, slots=True)
 class KeyGrant:
-    """What an API key may do. `models` None allows every route; times are Unix milliseconds."""
+    """What an API key may do. `models` None allows every route; times are Unix milliseconds.
+
+    `limits` None: neither the key nor its account has any of its own.
+    """
 
     key: str
     account: str
@@ -16,6 +21,7 @@ class KeyGrant:
     models: frozenset[str] | None
     expires_at_ms: int | None
     suspended: bool
+    limits: OwnLimits | None = None
 
 
 @dataclass(frozen=True, slots=True)
