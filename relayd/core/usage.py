@@ -1,12 +1,16 @@
-"""Token usage of one call, and how each ending of a call is recorded.
+"""Token usage of one call, and how each ending of a call is recorded and billed: one table.
 
 Totals include their parts: `input_tokens` counts cached and cache-written tokens too, and
 `output_tokens` counts reasoning, whatever the provider's own convention is (OpenTelemetry's
 `gen_ai.usage.*` words).
+
+Law: what is recorded is what is billed. A call's amount follows from its record alone, so that
+anybody can rate it again (docs/decisions/0013).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import msgspec
@@ -39,3 +43,93 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     image_output_tokens: int = 0
     images: int = 0
     audio_seconds: int = 0
+
+
+NO_USAGE: Final = Usage()
+
+Ending = Literal[
+    "completed", "refused", "provider_error", "provider_failed", "provider_truncated",
+    "left_unsent", "left", "left_drained", "left_cut_off", "stopped", "died", "fault",
+]
+Basis = Literal["none", "report", "whole", "answered", "so_far"]
+"""none: nothing. report: what the provider reported, else nothing. whole: what it reported, else
+the relay's count. so_far: the report where it covers all text that passed; an older one with the
+larger of its output and the count; without any the count. answered: as so_far, but without a
+report and without any text nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What is recorded of a call that ended in one way; `when` says that way to people."""
+
+    outcome: Outcome
+    basis: Basis
+    when: str
+
+
+ENDINGS: Final[dict[Ending, Rule]] = {
+    "completed": Rule("completed", "whole", "the reply was passed whole"),
+    "refused": Rule("refused", "none", "the relay refused it, or it was never sent"),
+    "provider_error": Rule(
+        "provider_error", "report",
+        "the provider could not be reached, or answered with an error and nothing else"),
+    "provider_failed": Rule(
+        "provider_error", "answered",
+        "the provider told of an error in a reply that had begun"),
+    "provider_truncated": Rule(
+        "provider_truncated", "answered",
+        "the provider broke off, fell silent, or ended without its last event"),
+    "left_unsent": Rule(
+        "client_left", "none", "the client left before its request had been sent"),
+    "left": Rule(
+        "client_left", "so_far",
+        "the client left, or read nothing for `idle_seconds`: the upstream reply was cancelled"),
+    "left_drained": Rule(
+        "client_left", "whole",
+        "the client left, and the relay read the reply to its end (`on_client_close = \"drain\"`)"),
+    "left_cut_off": Rule(
+        "client_left", "so_far",
+        "the client left, and so did the provider or the relay before the reply's end"),
+    "stopped": Rule(
+        "interrupted", "so_far", "the relay was stopped, and the time to drain was over"),
+    "died": Rule("interrupted", "so_far", "the daemon died; what its journal knew is recorded"),
+    "fault": Rule("interrupted", "none", "the relay itself failed: nobody pays for its defects"),
+}
+
+
+class Seen(msgspec.Struct, frozen=True, gc=False):
+    """What is known of a call's usage when it ends.
+
+    `reported` is the provider's last report, and `covers` says that no text has passed since. The
+    counts are the relay's own, None where it did not count; `exact` says that they are those of
+    the model's own tokenizer.
+    """
+
+    reported: Usage | None = None
+    covers: bool = False
+    counted_input: int | None = None
+    counted_output: int | None = None
+    exact: bool = False
+
+
+def usage_of(ending: Ending, seen: Seen) -> tuple[Usage, UsageSource]:
+    """The usage that is recorded for an ending. The source says where the output is from."""
+    basis = ENDINGS[ending].basis
+    if basis == "none":
+        return NO_USAGE, "none"
+    counted: UsageSource = "counted" if seen.exact else "estimated"
+    reported = seen.reported
+    made = seen.counted_output or 0
+    if reported is not None:
+        final = basis in ("report", "whole")
+        if final or seen.covers or made <= reported.output_tokens:
+            return reported, "reported"
+        return msgspec.structs.replace(reported, output_tokens=made), counted
+    if seen.counted_input is None or basis == "report" or (basis == "answered" and not made):
+        return NO_USAGE, "none"
+    return Usage(seen.counted_input, made), counted
+
+
+def billed(outcome: Outcome, source: UsageSource) -> bool:
+    """Whether a call is paid for: it had usage, or was completed (a price may be per call)."""
+    return source != "none" or outcome == "completed"
