@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from relayd.core.price import NO_PRICES, PriceBook
+from relayd.core.limit import LimitBook, Limits
 from relayd.core.provider import Provider
 from relayd.core.route import Route
 
@@ -79,11 +80,21 @@ class MeteringConfig:
 
 @dataclass(frozen=True, slots=True)
 class LimitsConfig:
-    """Defaults per account; 0: no limit."""
+    """Defaults per account, and limits of an account with a model; 0: no limit.
+
+    Budgets are nano-units per UTC day and month. `models` are names or patterns.
+    """
 
     requests_per_minute: int = 0
     tokens_per_minute: int = 0
     concurrent: int = 0
+    daily_budget: int = 0
+    monthly_budget: int = 0
+    models: Mapping[str, Limits] = field(default_factory=dict)
+
+    def book(self) -> LimitBook | None:
+        """The same as the relay reads it; None where nothing is limited."""
+        return LimitBook.of(Limits(*(getattr(self, name) for name in Limits._fields)), self.models)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +133,7 @@ class Config:
     ops_listen: str = "127.0.0.1:9464"
     store: StoreConfig = StoreConfig()
     metering: MeteringConfig = MeteringConfig()
-    limits: LimitsConfig = LimitsConfig()
+    limits: LimitsConfig = field(default_factory=LimitsConfig)
     prices: PriceBook = NO_PRICES
     privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
     retention: RetentionConfig = RetentionConfig()

@@ -14,10 +14,11 @@ from pathlib import Path as FilePath
 from typing import Final, Literal, cast
 
 from relayd.ops.config import (
-    Config, LimitsConfig, MeteringConfig, PrivacyConfig, RetentionConfig, StoreConfig,
+    Config, MeteringConfig, PrivacyConfig, RetentionConfig, StoreConfig,
 )
 from relayd.ops.configfile_credential import Secrets, Surroundings
 from relayd.ops.configfile_fault import ConfigError, Fault, Findings, in_order
+from relayd.ops.configfile_limit import read_limits
 from relayd.ops.configfile_lines import key_lines
 from relayd.ops.configfile_listener import read_private_listen, read_server
 from relayd.ops.configfile_prices import read_price_book
@@ -121,7 +122,7 @@ def _read(root: Section, around: Surroundings) -> Config:
         ops_listen=read_private_listen(root.table("ops"), _DEFAULTS["ops_listen"]),
         store=_store(root.table("store"), around),
         metering=_metering(root.table("metering")),
-        limits=_limits(root.table("limits")),
+        limits=read_limits(root.table("limits")),
         prices=read_price_book(root.table("prices"), around),
         privacy=_privacy(root.table("privacy")),
         retention=_retention(root.table("retention")),
@@ -153,16 +154,6 @@ def _metering(section: Section) -> MeteringConfig:
     )
     section.done()
     return config
-
-
-def _limits(section: Section) -> LimitsConfig:
-    names = ("requests_per_minute", "tokens_per_minute", "concurrent")
-    values = {name: section.integer(name, 0, 0, 10 ** 12) for name in names}
-    for name, value in values.items():
-        if value:
-            section.warning(name, "is not enforced by this version: there is NO limit yet")
-    section.done({"rpm": names[0], "tpm": names[1], "concurrency": names[2]})
-    return LimitsConfig(**values)
 
 
 def _privacy(section: Section) -> PrivacyConfig:

@@ -68,8 +68,9 @@ async def spent(
         values += accounts
     found: dict[str, list[SpentRow]] = defaultdict(list)
     async for rows in transaction.batches(
-        "SELECT account_id, key_id, model, SUM(CASE WHEN hour_ms >= ? THEN amount_nano ELSE 0 END),"
-        f" SUM(amount_nano) FROM rollups WHERE {where} AND amount_nano > 0"
+        "SELECT account_id, key_id, model,"
+        " SUM(CASE WHEN hour_ms >= ? THEN amount_nano ELSE 0 END), SUM(amount_nano)"
+        f" FROM rollups WHERE {where} AND amount_nano > 0"
         " GROUP BY account_id, key_id, model", values,
     ):
         for account, key, model, day_nano, month_nano in rows:

@@ -102,6 +102,7 @@ async def test_export_is_all_that_is_kept_and_no_hash(db: Database) -> None:
     text = b"".join([piece async for piece in account.export(db, EMAIL, START_MS)])
     exported = json.loads(text)
     assert exported["account"].pop("limits")["concurrent"] is None
+    assert exported["keys"][0].pop("limits")["concurrent"] is None
     assert exported["account"] == account.view(made)
     assert exported["keys"] == [key.view(issued.key, START_MS)]
     assert exported["call_records"] == [usage.view(record) for record in records]

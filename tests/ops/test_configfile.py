@@ -192,12 +192,6 @@ network_records_days = 2
     assert config.retention == values.RetentionConfig(1, 2)
 
 
-def test_limits_warn_that_they_are_not_enforced() -> None:
-    reading = examine_text(MINIMAL + "[limits]\nconcurrent = 3\n", environ=ENVIRON)
-    assert reading.config is not None and reading.config.limits.concurrent == 3
-    assert [(w.line, w.key) for w in reading.warnings] == [(9, "limits.concurrent")]
-
-
 def test_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "relayd.toml"
     path.write_bytes((MINIMAL + "[store]\npath = 'data'\n").replace("\n", "\r\n").encode())
