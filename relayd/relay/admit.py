@@ -1,0 +1,291 @@
+"""Admission: whether the limits have room for one more call, and what it holds until it ends.
+
+Law: all limits that apply are checked before any is taken, in one go; what a call holds is given
+back once, when it settles, however it ends. Without limits a call pays for two looks. Nothing is
+awaited: what the store says of budgets is brought here by a job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Final
+
+from relayd.core.budget import Spent, SpentReading, SpentRow
+from relayd.core.limit import (
+    EMPTY_BOOK, NO_LIMITS, Allowance, Bucket, LimitBook, Limits, Scope, refusal, tightest,
+)
+from relayd.core.record import CallRecord
+from relayd.core.snapshot import KeyGrant
+from relayd.relay.counting import UNCOUNTED
+from relayd.relay.exchange import Exchange
+from relayd.wire.limit_fields import Standing, limit_lines
+
+BYTES_PER_TOKEN: Final = 4
+"""Of JSON; English prose and code have 4 to 4.5 bytes a token."""
+UPLOAD_TOKENS: Final = 1_000
+"""What an upload is taken for until its end: a minute or two of speech, or a picture."""
+FILE_TOKENS: Final = 1_000
+"""What a file within a JSON body is taken for."""
+FILE_BYTES_MIN: Final = 4_096
+"""Shorter base64 counts as text."""
+TEXT_BYTES: Final = 256
+"""Text has a space within so many bytes."""
+_FILES: Final = (b";base64,", b'"data":"', b'"data": "', b'"file_data":"', b'"file_data": "')
+ALLOWANCES_MAX: Final = 200_000
+"""Allowances in memory, about 100 MB; at the limit the idle ones are forgotten."""
+UNPOSTED_READ_NS: Final = 5_000_000_000
+READ_NS: Final = 60_000_000_000
+"""How old what the store says of a budget may become: with calls of this process since, without.
+
+Other processes spend too: an older relay that drains while this one has taken its place."""
+_MS: Final = 1_000_000
+
+Identity = tuple[Scope, str, str]
+Rate = Callable[[CallRecord], int]
+
+
+class Ticket:
+    """What one call holds of its allowances, and the figures that its client is told."""
+
+    __slots__ = ("_admission", "_allowances", "_tokens", "_marks", "_taken_ns", "_holds", "_owes")
+
+    def __init__(self, admission: Admission, allowances: tuple[Allowance, ...],
+                 tokens: int) -> None:
+        self._admission = admission
+        self._allowances = allowances
+        self._tokens = tokens
+        self._marks: list[int] = []
+        self._taken_ns = 0
+        self._holds = False
+        self._owes = False
+
+    def take(self, now_ns: int) -> None:
+        """The call is admitted."""
+        self._taken_ns = now_ns
+        self._marks = [allowance.take(self._tokens, now_ns) for allowance in self._allowances]
+        self._holds = self._owes = True
+
+    def release(self) -> None:
+        """The call is over: its place is free. Harmless when repeated."""
+        if self._holds:
+            self._holds = False
+            for allowance in self._allowances:
+                allowance.running -= 1
+
+    def correct(self, record: CallRecord) -> None:
+        """The call's record is known: its tokens take the place of the estimate. Once."""
+        if not self._owes:
+            return
+        self._owes = False
+        now_ns = self._admission.now_ns()
+        over = self._tokens - _true_tokens(record, self._tokens)
+        nano: int | None = None
+        for allowance, mark in zip(self._allowances, self._marks, strict=True):
+            if over and allowance.tokens is not None:
+                allowance.tokens.correct(over, mark, self._taken_ns, now_ns)
+            if allowance.spending is not None:
+                if nano is None:
+                    nano = record.amount_nano or self._admission.rate(record)
+                allowance.spending.add(record.id, record.started_at_ms, nano)
+
+    def lines(self, exchange: Exchange) -> bytes:
+        """Header field lines with the tightest requests and tokens per minute, as of now."""
+        admission = self._admission
+        now_ns = admission.now_ns()
+        return limit_lines(
+            exchange.target.api, _least([a.requests for a in self._allowances], now_ns),
+            _least([a.tokens for a in self._allowances], now_ns), admission.unix_ms())
+
+
+def _true_tokens(record: CallRecord, estimate: int) -> int:
+    """What a call used; where nobody knows, what it was taken for."""
+    unknown = record.usage_source == "none" and record.outcome not in ("refused", "provider_error")
+    return estimate if unknown else record.input_tokens + record.output_tokens
+
+
+def _least(buckets: list[Bucket | None], now_ns: int) -> Standing | None:
+    """The bucket that has the least left; of two the smaller one."""
+    found = [Standing(b.size, b.remaining(now_ns), -(-b.full_ns(now_ns) // _MS))
+             for b in buckets if b is not None]
+    return min(found, key=lambda s: (s.remaining, s.limit), default=None)
+
+
+class _Stand:
+    """Where a key stands: the allowances that apply to all its calls, under one policy."""
+
+    __slots__ = ("grant", "book", "allowances")
+
+    def __init__(self, grant: KeyGrant, book: LimitBook, allowances: tuple[Allowance, ...]):
+        self.grant = grant
+        self.book = book
+        self.allowances = allowances
+
+
+class Admission:
+    """Admits calls. `rate` gives the amount of a record that is not rated yet."""
+
+    def __init__(self, now_ns: Callable[[], int], unix_ms: Callable[[], int],
+                 rate: Rate | None = None) -> None:
+        self.now_ns = now_ns
+        self.unix_ms = unix_ms
+        self.rate: Rate = rate or (lambda record: record.amount_nano)
+        self._allowances: dict[Identity, Allowance] = {}
+        self._budgets: dict[Identity, Allowance] = {}
+        self._stands: dict[str, _Stand] = {}
+        self._book = EMPTY_BOOK
+        self._first: SpentReading | None = None
+
+    def admit(self, exchange: Exchange, raw: bytes | None) -> None:
+        """Takes what the call needs, or raises rate_limited, concurrency_limited, budget_spent.
+
+        `raw` is the body of JSON that its tokens are estimated by; None: an upload.
+        """
+        grant, book = exchange.grant, exchange.policy.limits
+        assert grant is not None
+        if book is None and grant.limits is None:
+            return
+        now_ns = self.now_ns()
+        allowances = self._that_apply(grant, book or EMPTY_BOOK, exchange.model or "", now_ns)
+        if not allowances:
+            return
+        endpoint = exchange.target.endpoint
+        tokens = 0
+        if (endpoint is not None and endpoint.operation not in UNCOUNTED
+                and any(allowance.tokens is not None for allowance in allowances)):
+            tokens = UPLOAD_TOKENS if raw is None else estimated_tokens(raw)
+        ticket = exchange.ticket = Ticket(self, allowances, tokens)
+        now_ms = self.unix_ms()
+        obstacle = tightest(
+            found for allowance in allowances
+            for found in allowance.obstacles(tokens, now_ns, now_ms))
+        if obstacle is not None:
+            raise refusal(obstacle, now_ms)
+        ticket.take(now_ns)
+
+    def _that_apply(
+        self, grant: KeyGrant, book: LimitBook, model: str, now_ns: int
+    ) -> tuple[Allowance, ...]:
+        stand = self._stands.get(grant.key)
+        if stand is None or stand.grant is not grant or stand.book is not book:
+            stand = self._stand(grant, book, now_ns)
+        line = book.find(model)
+        if line is None:
+            return stand.allowances
+        found = self._allowance(("model", grant.account, line[0]), line[1], now_ns)
+        return stand.allowances if found is None else (*stand.allowances, found)
+
+    def _stand(self, grant: KeyGrant, book: LimitBook, now_ns: int) -> _Stand:
+        """Works out where a key stands; once for each change of policy."""
+        if len(self._allowances) >= ALLOWANCES_MAX or len(self._stands) >= ALLOWANCES_MAX:
+            self._forget(now_ns)
+        self._book = book
+        own = grant.limits
+        account = book.defaults if own is None else book.defaults._replace(**own.account)
+        key = NO_LIMITS if own is None else NO_LIMITS._replace(**own.key)
+        found = (self._allowance(("account", grant.account, grant.account), account, now_ns),
+                 self._allowance(("key", grant.account, grant.key), key, now_ns))
+        stand = self._stands[grant.key] = _Stand(
+            grant, book, tuple(each for each in found if each is not None))
+        return stand
+
+    def _allowance(self, identity: Identity, limits: Limits, now_ns: int) -> Allowance | None:
+        """The one allowance of this identity, with these limits; None without any."""
+        allowance = self._allowances.get(identity)
+        if allowance is None:
+            if not any(limits):
+                return None
+            allowance = self._allowances[identity] = Allowance(*identity, limits, now_ns)
+        else:
+            allowance.change(limits, now_ns)
+        if allowance.spending is None:
+            self._budgets.pop(identity, None)
+        elif identity not in self._budgets:
+            self._budgets[identity] = allowance
+            if self._first is not None:
+                self._install(allowance, self._first, 0)
+        return allowance if any(limits) else None
+
+    def _forget(self, now_ns: int) -> None:
+        """Lets go of allowances that nobody would miss."""
+        self._stands.clear()
+        self._allowances = {name: allowance for name, allowance in self._allowances.items()
+                            if not allowance.idle(now_ns)}
+
+    @property
+    def running(self) -> int:
+        """Places that are taken, of all allowances."""
+        return sum(allowance.running for allowance in self._allowances.values())
+
+    # -- what the store says of budgets ---------------------------------------------------
+
+    def due(self, most: int) -> list[str]:
+        """Accounts whose spending should be read now, at most so many, those never read first."""
+        now_ns = self.now_ns()
+        waiting: dict[str, int] = {}
+        for allowance in self._budgets.values():
+            spending = allowance.spending
+            assert spending is not None
+            read_ns = spending.read_ns or 0
+            age = UNPOSTED_READ_NS if spending.unposted else READ_NS
+            if not read_ns or now_ns - read_ns >= age:
+                waiting[allowance.account] = min(read_ns, waiting.get(allowance.account, read_ns))
+        return sorted(waiting, key=waiting.__getitem__)[:most]
+
+    def unposted(self, accounts: Collection[str]) -> list[tuple[int, str]]:
+        """Calls of these accounts, as (start, id), that the store's sums may not hold yet."""
+        found: dict[str, tuple[int, int]] = {}
+        for allowance in self._budgets.values():
+            if allowance.account in accounts and allowance.spending is not None:
+                found.update(allowance.spending.unposted)
+        return [(started_at_ms, call_id) for call_id, (started_at_ms, _) in found.items()]
+
+    def install(self, accounts: Collection[str] | None, reading: SpentReading) -> None:
+        """Takes what the store says of these accounts; None: of all, before any call."""
+        if accounts is None:
+            self._first = reading
+            return
+        now_ns = self.now_ns()
+        for allowance in self._budgets.values():
+            if allowance.account in accounts:
+                self._install(allowance, reading, now_ns)
+
+    def _install(self, allowance: Allowance, reading: SpentReading, now_ns: int) -> None:
+        spending = allowance.spending
+        assert spending is not None
+        rows = [row.spent for row in reading.rows.get(allowance.account, ())
+                if self._counts(allowance, row)]
+        spending.install(
+            Spent(sum(s.day for s in rows), sum(s.month for s in rows)), reading.known,
+            reading.now_ms, now_ns)
+
+    def _counts(self, allowance: Allowance, row: SpentRow) -> bool:
+        if allowance.scope == "account":
+            return True
+        if allowance.scope == "key":
+            return row.key == allowance.name
+        line = self._book.find(row.model)
+        return line is not None and line[0] == allowance.name
+
+
+def estimated_tokens(raw: bytes) -> int:
+    """About how many tokens a JSON body's input has, in microseconds: by its length alone.
+
+    Files in it, which are long and hold few tokens, are counted by number.
+    """
+    size = len(raw)
+    files = 0
+    if size > FILE_BYTES_MIN:
+        for mark in _FILES:
+            at = raw.find(mark)
+            while at >= 0:
+                end = raw.find(b'"', at + len(mark))
+                if end < 0:
+                    break
+                start = at + len(mark)
+                # text has spaces, and what is a data: URL is found by its own mark
+                if end - start >= FILE_BYTES_MIN and raw[start:start + 5] != b"data:" and (
+                        raw.find(b" ", start, start + TEXT_BYTES) < 0):
+                    size -= end - start
+                    files += 1
+                at = raw.find(mark, end)
+    return max(size, 0) // BYTES_PER_TOKEN + files * FILE_TOKENS + 1
