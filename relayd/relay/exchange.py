@@ -20,6 +20,7 @@ from relayd.wire.http import RequestHead
 from relayd.wire.multipart import Upload
 
 if TYPE_CHECKING:
+    from relayd.relay.admit import Ticket
     from relayd.relay.count import TextCounter
     from relayd.relay.counting import PromptCount
     from relayd.relay.heads import Heads
@@ -59,7 +60,7 @@ class Exchange:
         "expire_code", "client_gone", "replied", "model", "provider", "provider_model", "stream",
         "status", "outcome", "error", "attempts", "first_byte", "usage", "counter", "prompt",
         "attempt", "copying", "seen_chunks", "last_heard", "dropped", "idle_seconds",
-        "encoding_exact", "keep_alive", "opened",
+        "encoding_exact", "keep_alive", "opened", "ticket",
     )
 
     def __init__(
@@ -76,6 +77,8 @@ class Exchange:
         self.story: Story | None = None
         self.phase = Phase.RECEIVED
         self.grant: KeyGrant | None = None
+        self.ticket: Ticket | None = None
+        """What it holds of its limits; None where none applies."""
         self.ask: Ask | None = None
         self.upload: Upload | None = None
         self.pieces: list[bytes] = []

@@ -99,19 +99,23 @@ class Handler:
             exchange.dropped = upload.dropped
             if upload.model is None:
                 raise RelayError("missing_model", param="model")
-            return plane.dispatcher.plan(exchange, upload.model)
+            plan = plane.dispatcher.plan(exchange, upload.model)
+            plane.admission.admit(exchange, None)
+            return plan
         raw = whole(exchange, limit) if exchange.body_complete else await receive(exchange, limit)
         ask = exchange.ask = read(endpoint, raw, policy, exchange.target.model)
         exchange.stream = ask.stream
         exchange.dropped = ask.dropped
         self._note_betas(exchange)
         try:
-            return plane.dispatcher.plan(exchange, ask.model)
+            plan = plane.dispatcher.plan(exchange, ask.model)
         except RelayError as error:
             short = len(raw) <= NAMES_TWICE_BYTES_MAX
             if error.code == "unknown_model" and short and names_twice(raw):
                 raise RelayError("invalid_json") from None
             raise
+        plane.admission.admit(exchange, raw)
+        return plan
 
     def _note_betas(self, exchange: Exchange) -> None:
         """Names the items of the client's feature headers that no list knows."""

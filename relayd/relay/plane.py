@@ -11,11 +11,12 @@ from email.utils import formatdate
 
 from relayd.core.errors import RelayError
 from relayd.core.provider import Provider
-from relayd.ops.clock import monotonic, unix_ms
+from relayd.ops.clock import monotonic, monotonic_ns, unix_ms
 from relayd.ops.config import Config
 from relayd.ops.logging import Logger
 from relayd.ops.metrics import Metrics
 from relayd.ops.tasks import Tasks
+from relayd.relay.admit import Admission
 from relayd.relay.counting import Counting
 from relayd.relay.dispatch import Dispatcher
 from relayd.relay.exchange import Exchange
@@ -75,6 +76,7 @@ class Plane:
         self._date_second = 0
         self._date = b""
         self.overload = Overload()
+        self.admission = Admission(monotonic_ns, unix_ms)
         self.replier = Replier(config.server.cors_origins, self.date)
         self.policy = self._policy(config, {})
         self._retired: list[Pool] = []

@@ -26,7 +26,7 @@ class Policy:
     """The configuration, worked out; its parts are attributes, read directly."""
 
     __slots__ = ("server", "providers", "routes", "plans", "body_policies", "model_names",
-                 "secrets", "pools", "heads", "head_limits")
+                 "secrets", "pools", "heads", "head_limits", "limits")
 
     def __init__(self, config: Config, heads: Heads, make_pool: MakePool,
                  kept: Mapping[str, Pool]) -> None:
@@ -44,6 +44,7 @@ class Policy:
         self.model_names = {api: _names(config, api) for api in APIS}
         self.secrets = {name: _secrets(p) for name, p in config.providers.items()}
         self.heads = heads
+        self.limits = config.limits.book()
         self.pools = {
             name: kept[name] if name in kept and kept[name].provider == p else make_pool(p)
             for name, p in config.providers.items()

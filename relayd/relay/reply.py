@@ -13,12 +13,13 @@ from typing import Final
 
 from relayd.core.errors import RelayError
 from relayd.relay.exchange import Exchange
+from relayd.wire.limit_fields import LIMIT_FIELDS
 from relayd.wire.shapes import error_body, error_fields, stream_error
 
 JSON: Final = (b"content-type", b"application/json")
-EXPOSED: Final = (
-    b"x-request-id, request-id, retry-after, retry-after-ms, x-should-retry, relay-dropped"
-)
+EXPOSED: Final = ", ".join((
+    "x-request-id", "request-id", "retry-after", "retry-after-ms", "x-should-retry",
+    "relay-dropped", *LIMIT_FIELDS)).encode()
 _ALWAYS: Final = b"cache-control: no-store\r\nx-content-type-options: nosniff\r\n"
 _STATUS_LINES: Final = {
     status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode())
@@ -42,6 +43,8 @@ class Replier:
         if exchange.dropped:
             names = ", ".join(exchange.dropped).encode("ascii", "replace")
             more = b"relay-dropped: %b\r\n" % names
+        if exchange.ticket is not None:
+            more += exchange.ticket.lines(exchange)
         if self._origins:
             more += self._cors(exchange.head.fields.get(b"origin"))
         if not exchange.keep_alive:

@@ -28,6 +28,8 @@ class Settler:
     def settle(self, exchange: Exchange) -> None:
         """Settles; called once per exchange, from the handler's `finally`."""
         exchange.move(Phase.SETTLED)
+        if exchange.ticket is not None:
+            exchange.ticket.release()
         duration_ms = (self._plane.now() - exchange.started) * 1000
         exchange.drop_body()
         if exchange.attempt is not None:
@@ -52,6 +54,8 @@ class Settler:
 
     def _record(self, exchange: Exchange, duration_ms: float) -> None:
         record = self._build(exchange, duration_ms)
+        if exchange.ticket is not None:
+            exchange.ticket.correct(record)
         self._plane.meter.append(record)
         self._plane.metrics.settled(record)
         endpoint = exchange.target.endpoint
