@@ -10,8 +10,10 @@ import orjson
 
 from relayd import cli_output as output
 from relayd.cli_command import DONE, FAULT, Command, option
+from relayd.cli_reconcile import print_comparison, print_drift
 from relayd.cli_store import in_store
 from relayd.control import account, key, ledger, usage
+from relayd.control.reconcile import TOLERANCE
 from relayd.core.errors import RelayError
 from relayd.core.record import CallRecord
 from relayd.core.rollup import Sums
@@ -48,6 +50,10 @@ async def _emails(db: Database) -> Names:
 
 async def _usage(db: Database, arguments: argparse.Namespace) -> int:
     wanted = await _wanted(db, arguments)
+    if arguments.compare is not None:
+        return await print_comparison(db, arguments, wanted)
+    if arguments.drift:
+        return await print_drift(db, arguments, wanted)
     if arguments.calls:
         await (_calls_document if arguments.json else _calls_table)(db, wanted)
         return DONE
@@ -146,6 +152,13 @@ async def _verify(db: Database, arguments: argparse.Namespace) -> int:
     return FAULT if found else DONE
 
 
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 <= share <= 1:
+        raise ValueError
+    return share
+
+
 _TIMES: Final = "a date, a time (RFC 3339, UTC unless it says otherwise), or a span such as 7d"
 
 COMMANDS: Final = (
@@ -156,7 +169,17 @@ COMMANDS: Final = (
                        help="only those of this account: its e-mail address or id"),
                 option("--since", metavar="T", help=f"calls started at T or later: {_TIMES}"),
                 option("--until", metavar="T", help="calls started before T"),
-            )),
+                option("--drift", action="store_true",
+                       help="compare what providers reported with the relay's own count"),
+                option("--compare", metavar="FILE",
+                       help="compare a provider's exported usage (OpenAI, Anthropic; CSV or JSON)"
+                            " with the records, by day and model"),
+                option("--provider", metavar="P", action="append",
+                       help="with --compare: the provider, by its name in the configuration, that"
+                            " the export is of (repeatable; default: all of its API)"),
+                option("--tolerance", metavar="X", type=_share, default=TOLERANCE,
+                       help=f"with --compare: the share that may differ (default: {TOLERANCE})"),
+            ), epilog="With --drift or --compare: exit code 1 where figures differ too much."),
     Command("ledger verify", "Add up all call records again and compare.",
             in_store(_verify), prints_data=True,
             epilog="Exit code 1 and a list where a total is wrong."),

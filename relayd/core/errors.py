@@ -93,6 +93,7 @@ ERRORS: Final = _kinds(
     ("draining", 503, "relay", True, "The relay is restarting. Try again shortly."),
     ("journal_full", 503, "relay", True,
      "The relay cannot record calls now, so it serves none. Try again shortly."),
+    ("daemon_died", 503, "relay", True, "The relay ended before this call did."),
     ("internal", 500, "relay", False, "The relay failed. The request id says which call it was."),
     # accounts and keys, as commands and the console manage them
     ("account_not_found", 404, "client", False, "There is no such account."),
@@ -115,6 +116,8 @@ ERRORS: Final = _kinds(
     ("store_damaged", 503, "relay", False,
      "The store's file is damaged or no database. Restore it from a backup."),
     ("store_failed", 503, "relay", True, "The store cannot be read or written."),
+    ("store_in_use", 503, "relay", False,
+     "Another relayd serves this store. Stop it, or set [store] shared = true for both."),
     ("store_newer", 503, "relay", False,
      "The store was written by a newer relayd. Install that version again, or a later one."),
     ("store_open_to_others", 503, "relay", False,

@@ -1,0 +1,93 @@
+"""Providers' usage exports: every known form, and files that are not understood."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relayd.core.bill import BillLine, read_bill, same_model
+from relayd.core.errors import RelayError
+
+DAY = 1_767_225_600_000  # 2026-01-01
+OPENAI_CSV = (
+    "start_time,end_time,start_time_iso,num_model_requests,model,input_tokens,output_tokens,"
+    "input_cached_tokens\n"
+    "1767225600,1767312000,2026-01-01T00:00:00+00:00,3,gpt-4o-mini-2024-07-18,100,20,40\n"
+    "1767229200,1767232800,2026-01-01T01:00:00+00:00,1,gpt-4o-mini-2024-07-18,10,2,\n"
+    "1767312000,1767398400,2026-01-02T00:00:00+00:00,,,,,\n")
+ANTHROPIC_CSV = (
+    "\ufeffusage_date_utc,model_version,api_key,workspace,usage_type,context_window,"
+    "usage_input_tokens_no_cache,usage_input_tokens_cache_write_5m,"
+    "usage_input_tokens_cache_write_1h,usage_input_tokens_cache_read,usage_output_tokens,"
+    "web_search_count\n"
+    "2026-01-01,claude-sonnet-4-5-20250929,k,Default,standard,0-200k,100,10,5,1000,20,0\n")
+OPENAI_JSON = orjson.dumps({"object": "page", "data": [{
+    "object": "bucket", "start_time": 1767225600, "end_time": 1767312000, "results": [
+        {"object": "organization.usage.completions.result", "input_tokens": 110,
+         "output_tokens": 22, "input_cached_tokens": 40, "num_model_requests": 4,
+         "model": "gpt-4o-mini-2024-07-18"}]}], "has_more": False})
+ANTHROPIC_JSON = orjson.dumps([{"data": [{
+    "starting_at": "2026-01-01T00:00:00Z", "ending_at": "2026-01-02T00:00:00Z", "results": [
+        {"uncached_input_tokens": 100, "cache_read_input_tokens": 1000,
+         "cache_creation": {"ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": 5},
+         "output_tokens": 20, "model": "claude-sonnet-4-5-20250929"}]}], "has_more": False}])
+OPENAI_LINE = BillLine(DAY, "gpt-4o-mini-2024-07-18", 4, 110, 22, 40, 0)
+ANTHROPIC_LINE = BillLine(DAY, "claude-sonnet-4-5-20250929", None, 1115, 20, 1000, 15)
+
+
+@pytest.mark.parametrize(("data", "form", "line"), [
+    (OPENAI_CSV.encode(), "openai-csv", OPENAI_LINE),
+    (OPENAI_CSV.replace(",", "\t").encode(), "openai-csv", OPENAI_LINE),
+    (OPENAI_CSV.replace("\n", "\r\n").encode(), "openai-csv", OPENAI_LINE),
+    (OPENAI_JSON, "openai-json", OPENAI_LINE),
+    (ANTHROPIC_CSV.encode(), "anthropic-csv", ANTHROPIC_LINE),
+    (ANTHROPIC_JSON, "anthropic-json", ANTHROPIC_LINE),
+])
+def test_forms(data: bytes, form: str, line: BillLine) -> None:
+    bill = read_bill(data)
+    assert (bill.form, bill.api, bill.lines) == (form, form.split("-")[0], (line,))
+
+
+@pytest.mark.parametrize(("data", "where"), [
+    (b"", "columns"), (b"a,b\n1,2\n", "columns"), (b"\xff\xfe", "encoding"), (b"{", "json"),
+    (b"{}", "data"), (b"[]", "data"),
+    (OPENAI_CSV.replace(",100,", ",-1,").encode(), "line 2"),
+    (OPENAI_CSV.replace(",100,", ",1.5,").encode(), "line 2"),
+    (OPENAI_CSV.replace(",10,2,", ",99999999999999999999,2,").encode(), "line 3"),
+    (OPENAI_CSV.replace("1767229200,", "yesterday,").encode(), "line 3"),
+    (ANTHROPIC_CSV.replace("2026-01-01,", "7d,").encode(), "line 2"),
+    (OPENAI_JSON.replace(b'"gpt-4o-mini-2024-07-18"', b"null"), "data 0: model"),
+])
+def test_what_is_not_understood_is_said_by_its_place(data: bytes, where: str) -> None:
+    with pytest.raises(RelayError) as caught:
+        read_bill(data)
+    assert (caught.value.code, caught.value.param) == ("bill_unreadable", where)
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+def test_any_file_is_read_or_refused(data: bytes) -> None:
+    try:
+        read_bill(data)
+    except RelayError as error:
+        assert error.code == "bill_unreadable"
+
+
+@given(st.sampled_from([OPENAI_JSON, ANTHROPIC_JSON, OPENAI_CSV.encode()]),
+       st.integers(0, 400), st.binary(max_size=3))
+def test_damage_is_refused_or_harmless(data: bytes, at: int, put: bytes) -> None:
+    try:
+        for line in read_bill(data[:at] + put + data[at + len(put):]).lines:
+            assert min(line[3:]) >= 0
+    except RelayError as error:
+        assert error.code == "bill_unreadable"
+
+
+@pytest.mark.parametrize(("billed", "sent", "same"), [
+    ("gpt-4o-mini-2024-07-18", "gpt-4o-mini", True), ("gpt-4o-mini", "gpt-4o-mini", True),
+    ("claude-sonnet-4-5-20250929", "claude-sonnet-4-5", True),
+    ("gpt-4o-mini-2024-07-18", "gpt-4o", False), ("gpt-4o-mini", "gpt-4o", False),
+])
+def test_dated_snapshots(billed: str, sent: str, same: bool) -> None:
+    assert same_model(billed, sent) is same

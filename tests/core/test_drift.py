@@ -1,0 +1,47 @@
+"""Drift: judged in the provider's favour, and only on enough tokens."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relayd.core.drift import TOKENS_MIN, Drift, comparable_output, ratio
+
+
+def drift(exact: bool, reported_output: int, counted_output: int, reported_input: int = 100,
+          counted_input: int = 100) -> Drift:
+    return Drift("p", "m", 1, exact, reported_input, counted_input, reported_output,
+                 counted_output)
+
+
+@pytest.mark.parametrize(("made", "suspicious"), [
+    (drift(True, 10_000, 10_000), False), (drift(True, 10_200, 10_000), False),
+    (drift(True, 10_201, 10_000), True), (drift(True, 9_799, 10_000), True),
+    (drift(False, 12_500, 10_000), False), (drift(False, 12_501, 10_000), True),
+    (drift(True, 2 * TOKENS_MIN, TOKENS_MIN - 1), False), (drift(True, 100, 0), False),
+    (drift(True, 10_000, 10_000, 12_500, 10_000), False),
+    (drift(True, 10_000, 10_000, 12_501, 10_000), True),
+])
+def test_verdicts(made: Drift, suspicious: bool) -> None:
+    assert made.suspicious is suspicious
+
+
+def test_ratios() -> None:
+    assert ratio(150, 100) == 1.5 and ratio(1, 3) == 0.3333 and ratio(5, 0) is None
+    made = drift(True, 110, 100, 90, 100)
+    assert (made.input_ratio, made.output_ratio) == (0.9, 1.1)
+
+
+@pytest.mark.parametrize(("output", "reasoning", "counted", "expected"), [
+    (500, 450, 50, 50),  # hidden reasoning was not counted
+    (500, 450, 495, 500),  # it was streamed as text, and counted
+    (500, 0, 480, 500), (5, 9, 5, 5),
+])
+def test_reasoning(output: int, reasoning: int, counted: int, expected: int) -> None:
+    assert comparable_output(output, reasoning, counted) == expected
+
+
+@given(*[st.integers(0, 10 ** 9)] * 3)
+def test_it_is_one_of_the_two(output: int, reasoning: int, counted: int) -> None:
+    assert comparable_output(output, reasoning, counted) in (output, max(0, output - reasoning))
