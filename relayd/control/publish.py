@@ -27,7 +27,8 @@ async def load(db: Database) -> Snapshot:
             if of_accounts or of_keys:
                 batch = {d: _limited(grant, of_accounts, of_keys) for d, grant in batch.items()}
             keys.update(batch)
-    return Snapshot(version, keys)
+    limited = (grant for grant in keys.values() if grant.limits is not None)
+    return Snapshot(version, keys, tuple(g for g in limited if g.limits and g.limits.has_budgets))
 
 
 def _limited(grant: KeyGrant, of_accounts: Own, of_keys: Own) -> KeyGrant:

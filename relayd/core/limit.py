@@ -52,6 +52,11 @@ class OwnLimits:
     account: Mapping[str, int] = field(default_factory=dict)
     key: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def has_budgets(self) -> bool:
+        """Whether a budget is among them."""
+        return any(own.get(name) for own in (self.account, self.key) for name in BUDGETS)
+
 
 @dataclass(frozen=True, slots=True)
 class LimitBook:
@@ -71,6 +76,12 @@ class LimitBook:
         return cls(
             defaults, {name: limits for name, limits in models.items() if "*" not in name},
             tuple((_compiled(name), name, models[name]) for name in patterns))
+
+    @property
+    def has_budgets(self) -> bool:
+        """Whether a budget is among them."""
+        lines = (self.defaults, *self.exact.values(), *(limits for _, _, limits in self.patterns))
+        return any(limits.daily_budget or limits.monthly_budget for limits in lines)
 
     def find(self, model: str) -> tuple[str, Limits] | None:
         """The line that is about a model, as (its name or pattern, limits): the most specific."""

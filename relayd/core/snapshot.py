@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from relayd.core.limit import OwnLimits
@@ -26,7 +26,11 @@ class KeyGrant:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Keys by their keyed hash (`core.key.digest`). Revoked keys are not in it."""
+    """Keys by their keyed hash (`core.key.digest`). Revoked keys are not in it.
+
+    `budgeted` are those of the grants that come with a budget of their own.
+    """
 
     version: int
     keys: Mapping[bytes, KeyGrant]
+    budgeted: Sequence[KeyGrant] = ()

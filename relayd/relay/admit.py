@@ -15,7 +15,7 @@ from relayd.core.limit import (
     EMPTY_BOOK, NO_LIMITS, Allowance, Bucket, LimitBook, Limits, Scope, refusal, tightest,
 )
 from relayd.core.record import CallRecord
-from relayd.core.snapshot import KeyGrant
+from relayd.core.snapshot import KeyGrant, Snapshot
 from relayd.relay.counting import UNCOUNTED
 from relayd.relay.exchange import Exchange
 from relayd.wire.limit_fields import Standing, limit_lines
@@ -133,6 +133,7 @@ class Admission:
         self._budgets: dict[Identity, Allowance] = {}
         self._stands: dict[str, _Stand] = {}
         self._book = EMPTY_BOOK
+        self._snapshot: Snapshot | None = None
         self._first: SpentReading | None = None
 
     def admit(self, exchange: Exchange, raw: bytes | None) -> None:
@@ -218,9 +219,16 @@ class Admission:
 
     # -- what the store says of budgets ---------------------------------------------------
 
-    def due(self, most: int) -> list[str]:
-        """Accounts whose spending should be read now, at most so many, those never read first."""
+    def due(self, most: int, snapshot: Snapshot, book: LimitBook | None) -> list[str]:
+        """Accounts whose spending should be read now, at most so many, those never read first.
+
+        Those with budgets of their own are among them before they call.
+        """
         now_ns = self.now_ns()
+        if snapshot is not self._snapshot:
+            self._snapshot = snapshot
+            for grant in snapshot.budgeted:
+                self._stand(grant, book or EMPTY_BOOK, now_ns)
         waiting: dict[str, int] = {}
         for allowance in self._budgets.values():
             spending = allowance.spending
