@@ -17,6 +17,7 @@ from typing import Final
 from relayd import __version__
 from relayd.control import publish
 from relayd.core.ulid import Ulids
+from relayd.jobs.budget import Budgets
 from relayd.jobs.flush import Flush
 from relayd.jobs.watch import Watch
 from relayd.ops.clock import monotonic, unix_ms
@@ -63,6 +64,7 @@ class App:
         self._db: Database | None = None
         self._flush: Flush | None = None
         self._watch: Watch | None = None
+        self._budgets: Budgets | None = None
         self._plane: Plane | None = None
         self._doors: Doors | None = None
         self._ops = OpsListener(config.ops_listen, self.metrics, self._readiness)
@@ -117,6 +119,7 @@ class App:
                             flush_seconds=self.config.metering.flush_seconds,
                             prices=lambda: self.config.prices, log=self.logger)
         self._watch = Watch(db, self.view.publish, snapshot.version, log=self.logger)
+        self._budgets = await self._begin_budgets(db, plane)
         self._fill_gauges(plane)
         server = self.config.server
         self._doors = Doors(plane, server, self._systemd_sockets)
@@ -124,10 +127,22 @@ class App:
         await self._ops.start()
         self._tasks.spawn("flush", self._flush.run())
         self._tasks.spawn("watch", self._watch.run())
+        self._tasks.spawn("budgets", self._budgets.run())
         self._tasks.spawn("sweep", Sweep(plane).run())
         self._tasks.spawn("loop lag", self._lag.run())
         self._tasks.spawn("encodings", self._load_encodings())
         self.logger.event("started", port=self._doors.port, version=__version__)
+
+    async def _begin_budgets(self, db: Database, plane: Plane) -> Budgets:
+        """What was spent must be known before the first call, and after the journal's replay."""
+        admission = plane.admission
+        admission.rate = lambda record: self.config.prices.rated(record).amount_nano
+        budgets = Budgets(
+            db, lambda: plane.policy.limits is not None and plane.policy.limits.has_budgets,
+            lambda most: admission.due(most, self.view.current, plane.policy.limits),
+            admission.unposted, admission.install, log=self.logger)
+        await budgets.begin()
+        return budgets
 
     def _parts(self, db: Database) -> Parts:
         return Parts(
@@ -205,6 +220,8 @@ class App:
     async def _close_store(self) -> None:
         if self._watch is not None:
             await self._watch.stop()
+        if self._budgets is not None:
+            await self._budgets.stop()
         if self._flush is not None:
             await self._flush.stop()
 
