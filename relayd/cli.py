@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from relayd import (
-    cli_accounts, cli_check, cli_doctor, cli_keys, cli_reflect, cli_serve, cli_usage,
+    cli_accounts, cli_check, cli_doctor, cli_keys, cli_limits, cli_reflect, cli_serve, cli_usage,
 )
 from relayd.cli_command import DONE, FAULT, UNUSABLE, Command, CommandError, build_parser
 from relayd.core.errors import RelayError
@@ -30,6 +30,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     *cli_doctor.COMMANDS,
     *cli_accounts.COMMANDS,
     *cli_keys.COMMANDS,
+    *cli_limits.COMMANDS,
     *cli_usage.COMMANDS,
 )
 _INTERRUPTED: Final = 130
