@@ -176,6 +176,10 @@ class App:
         for name in ENCODINGS:
             await loop.run_in_executor(self._executor, self._encodings.load, (name,))
 
+    def alive(self) -> bool:
+        """Whether the parts that the watchdog watches over still work: the loop runs, if asked."""
+        return True
+
     def _readiness(self) -> tuple[bool, str]:
         if self._stopping:
             return False, "draining"

@@ -12,10 +12,12 @@ import uvloop
 
 from relayd.app import App
 from relayd.ops.config import Config
-from relayd.ops.configfile import Reading
+from relayd.ops.configfile import Reading, notify_socket
 from relayd.ops.logging import Capture, Logger
 from relayd.ops.process import forbid_dumps, raise_file_limit, settle_memory
+from relayd.ops.systemd import Notifier
 
+SERVING: Final = "Serving."
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 Running = Callable[[Logger], AbstractAsyncContextManager[App]]
 """Gives a started app, and does what is due before and after it."""
@@ -55,14 +57,26 @@ async def _serve(running: Running, logger: Logger, reread: Reread | None) -> Non
 
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop)
+    notifier = Notifier(*notify_socket())
     # before there is an app, and where there is no file, the signal must not end the process
     loop.add_signal_handler(signal.SIGHUP, logger.warning, "reload_not_possible")
     async with running(logger) as app:
         if reread is not None:
-            loop.add_signal_handler(signal.SIGHUP, reload, app, reread, logger)
+            loop.add_signal_handler(signal.SIGHUP, _reload, app, reread, logger, notifier)
         app.hurry = hurry.is_set
         settle_memory()
+        notifier.ready(SERVING)
+        notifier.watch(app.alive)
         await asked.wait()
+        # the watchdog goes on: a drain may take longer than its period
+        notifier.stopping("Draining: running calls finish, then every record is stored.")
+    notifier.close()
+
+
+def _reload(app: App, reread: Reread, logger: Logger, notifier: Notifier) -> None:
+    notifier.reloading()
+    reload(app, reread, logger)
+    notifier.ready(SERVING)
 
 
 def reload(app: App, reread: Reread, logger: Logger) -> None:

@@ -63,6 +63,15 @@ def activated_sockets(environ: Mapping[str, str] | None = None) -> int:
     return int(count)
 
 
+def notify_socket(environ: Mapping[str, str] | None = None) -> tuple[str | None, float]:
+    """Where systemd listens, and its watchdog's seconds, 0 without one (sd_notify(3))."""
+    given = os.environ if environ is None else environ
+    period = given.get("WATCHDOG_USEC", "")
+    mine = given.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+    seconds = int(period) / 1_000_000 if mine and period.isascii() and period.isdigit() else 0.0
+    return given.get("NOTIFY_SOCKET") or None, seconds
+
+
 def load(path: str | os.PathLike[str], *, secrets: Secrets = "resolve") -> Config:
     """The configuration of a file; raises ConfigError with all its faults.
 
