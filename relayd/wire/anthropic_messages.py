@@ -65,6 +65,8 @@ _SERVER: Final = Shape({
 
 
 def _is_billing(block: object) -> bool:
+    if type(block) is bytes:
+        block = msgspec.json.decode(block)
     text = block.get("text") if isinstance(block, dict) else None
     return isinstance(text, str) and text.startswith(BILLING_PREFIX)
 

@@ -24,9 +24,10 @@ from relayd.core.errors import RelayError
 from relayd.wire import surrogate
 from relayd.wire.anthropic_messages import COUNT_TOKENS, MESSAGES
 from relayd.wire.dialect import MODEL_NAME, Endpoint
-from relayd.wire.fields import BodyPolicy, StandIn, Table, Walk
+from relayd.wire.fields import DROPPED_MAX, BodyPolicy, StandIn, Table, Walk
 from relayd.wire.gemini_generate import BATCH_EMBED, COUNT, EMBED, GENERATE
 from relayd.wire.identity import Pseudonyms
+from relayd.wire.known import Known, spliced
 from relayd.wire.openai_audio import TABLE as SPEECH
 from relayd.wire.openai_chat import TABLE as CHAT
 from relayd.wire.openai_completions import TABLE as COMPLETIONS
@@ -35,6 +36,7 @@ from relayd.wire.openai_images import TABLE as IMAGES
 from relayd.wire.openai_moderations import TABLE as MODERATIONS
 from relayd.wire.openai_rerank import TABLE as RERANK
 from relayd.wire.openai_responses import TABLE as RESPONSES
+from relayd.wire.split import Split, too_deep
 
 __all__ = ["NESTING_MAX", "TABLES", "Ask", "BodyPolicy", "read", "write"]
 
@@ -60,14 +62,34 @@ TABLES: Final[dict[str, Table]] = {
 }
 """By the endpoint's operation; the others take uploads."""
 
-_CONTAINERS: Final = frozenset((dict, list))
+SPLIT_BYTES_MIN: Final = 6 * 1024
+"""Shorter bodies are read sooner than they are taken apart."""
+
+LISTS: Final[dict[str, tuple[str, ...]]] = {
+    "chat": ("messages", "tools"),
+    "responses": ("input", "tools"),
+    "messages": ("messages", "system", "tools"),
+    "count_tokens": ("messages", "system", "tools"),
+    "generate": ("contents", "tools"),
+    "stream_generate": ("contents", "tools"),
+    "count": ("contents", "tools"),
+}
+"""What grows from turn to turn, by the endpoint's operation; the tables act on it by `items`."""
+
+WHOLE: Final = frozenset({"instructions", "systemInstruction"})
+"""What is long and stays the same; the tables act on these by `whole`."""
+
+SPLITS: Final = {
+    name: Split(TABLES[name].names.verdicts, lists) for name, lists in LISTS.items()}
+
 _decode: Final = msgspec.json.Decoder().decode
-_encode: Final = msgspec.json.Encoder().encode
+_encode: Final = msgspec.json.Encoder(enc_hook=spliced).encode
 
 
 class Ask:
     """What one request asks for. `fields` is the body in written order, without the client's ids.
 
+    Elements of long lists, and long values, may be `Spliced`: ready to be sent, not read.
     `dropped` are sorted names for the report; `usage_asked`: the client itself wants the usage
     event of a stream. `fields` is changed in place by `write` (the model's name alone).
     """
@@ -88,16 +110,28 @@ class Ask:
 
 
 def read(
-    endpoint: Endpoint, raw: bytes, policy: BodyPolicy, path_model: str | None = None
+    endpoint: Endpoint, raw: bytes, policy: BodyPolicy, path_model: str | None = None,
+    known: Known | None = None,
 ) -> Ask:
     """Reads a JSON body of `endpoint`; `path_model` is the model that the path names, if it does.
 
+    `known` is what the account has sent under this policy; the result is the same without it.
     Raises RelayError: invalid_json, missing_model, invalid_field, refused_field, unknown_field.
     """
-    body = _parsed(raw)
     table = TABLES[endpoint.operation]
+    if known is not None and len(raw) >= SPLIT_BYTES_MIN and endpoint.operation in SPLITS:
+        walk = Walk(policy, known)
+        found = _known_fields(endpoint.operation, raw, walk)
+        if found is not None:
+            return _ask(endpoint, table, found, walk, path_model)
     walk = Walk(policy)
-    fields = table.read(body, walk)
+    return _ask(endpoint, table, table.read(_parsed(raw), walk), walk, path_model)
+
+
+def _ask(
+    endpoint: Endpoint, table: Table, fields: dict[str, object], walk: Walk,
+    path_model: str | None,
+) -> Ask:
     if endpoint.api == "gemini":
         return Ask(_model(path_model), endpoint.streams == "always", fields, walk)
     named = fields.get("model")
@@ -133,6 +167,30 @@ def write(
     return surrogate.encode(fields)
 
 
+def _known_fields(operation: str, raw: bytes, walk: Walk) -> dict[str, object] | None:
+    """The fields of a body, read as far as they are not known; None: it has to be read whole.
+
+    That also finds out what is wrong with it, and says so.
+    """
+    texts = SPLITS[operation].take(raw)
+    if texts is None:
+        return None
+    try:
+        body: dict[str, object] = {}
+        for name, text in texts.items():
+            if isinstance(text, list) or name in WHOLE:
+                body[name] = text
+                continue
+            value = body[name] = _decode(text)
+            if len(text) > 2 * NESTING_MAX - 2 and too_deep(value, NESTING_MAX - 1):
+                return None
+        fields = TABLES[operation].read(body, walk)
+    except (RelayError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    # beyond that, which names are told is a matter of the order they were found in
+    return fields if len(walk.dropped) < DROPPED_MAX else None
+
+
 def _parsed(raw: bytes) -> dict[str, object]:
     """The body as an object that is ours to change; raises invalid_json."""
     try:
@@ -146,7 +204,7 @@ def _parsed(raw: bytes) -> dict[str, object]:
             body = None
     if type(body) is not dict:
         raise RelayError("invalid_json")
-    if len(raw) > 2 * NESTING_MAX and _too_deep(body):
+    if len(raw) > 2 * NESTING_MAX and too_deep(body, NESTING_MAX):
         raise RelayError("invalid_json")
     return body
 
@@ -164,20 +222,6 @@ def names_twice(raw: bytes) -> bool:
 
     json.loads(raw, object_pairs_hook=see)
     return found
-
-
-def _too_deep(body: dict[str, object]) -> bool:
-    """Level by level, so that the depth of hostile input costs no stack."""
-    level: list[object] = [body]
-    for _ in range(NESTING_MAX):
-        level = [
-            inner for outer in level
-            for inner in (outer.values() if type(outer) is dict else outer)  # type: ignore
-            if type(inner) in _CONTAINERS
-        ]
-        if not level:
-            return False
-    return True
 
 
 def _model(named: object) -> str:

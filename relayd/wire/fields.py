@@ -14,9 +14,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from relayd.core.errors import RelayError
+
+if TYPE_CHECKING:
+    from relayd.wire.known import Known
 
 PLANS_MAX: Final = 512
 """Remembered key orders of one shape. They hold known names alone, never a client's words."""
@@ -63,12 +66,17 @@ StandIn = tuple[str, Literal["end_user", "metadata", "cache_key"], str | None]
 
 
 class Walk:
-    """What one reading of a body finds beside the fields themselves."""
+    """What one reading of a body finds beside the fields themselves.
 
-    __slots__ = ("policy", "dropped", "end_user", "stand_ins", "places", "stream", "usage_asked")
+    With `known` the values of some fields are texts (bytes) that were not read yet.
+    """
 
-    def __init__(self, policy: BodyPolicy) -> None:
+    __slots__ = ("policy", "known", "dropped", "end_user", "stand_ins", "places", "stream",
+                 "usage_asked")
+
+    def __init__(self, policy: BodyPolicy, known: Known | None = None) -> None:
         self.policy = policy
+        self.known = known
         self.dropped: set[str] = set()
         self.end_user: str | None = None
         self.stand_ins: tuple[StandIn, ...] = ()
@@ -175,12 +183,26 @@ def items(act: Act) -> Act:
             return value
         gone = False
         for index, inner in enumerate(value):
-            if type(inner) is dict:
+            kind = type(inner)
+            if kind is dict:
                 new = act(inner, walk)
-                if new is not inner:
-                    value[index] = new
-                    gone = gone or new is GONE
+            elif kind is bytes:
+                new = walk.known.take(inner, act, walk)  # type: ignore[union-attr]
+            else:
+                continue
+            if new is not inner:
+                value[index] = new
+                gone = gone or new is GONE
         return [inner for inner in value if inner is not GONE] if gone else value
+    return run
+
+
+def whole(act: Verdict) -> Act:
+    """A long value, which may be known as it is, else `act` is its own."""
+    def run(value: object, walk: Walk) -> object:
+        if type(value) is bytes:
+            return walk.known.take(value, act, walk)  # type: ignore[union-attr]
+        return value if act is None else act(value, walk)
     return run
 
 

@@ -14,6 +14,7 @@ from typing import Final
 from relayd.core.errors import RelayError
 from relayd.wire.fields import (
     Act, Shape, Table, Verdict, Walk, by_name, drop, filled, items, number, refuse, remote, silent,
+    whole,
 )
 from relayd.wire.schema import schema
 
@@ -106,7 +107,7 @@ GENERATION: Final[dict[str, Verdict]] = dict(
 
 
 _GENERATE: Final[dict[str, Verdict]] = {
-    "systemInstruction": _CONTENT,
+    "systemInstruction": whole(_CONTENT),
     "contents": _CONTENTS,
     "tools": filled(items(_TOOL)),
     "toolConfig": filled(_TOOL_CONFIG),

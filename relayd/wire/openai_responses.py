@@ -18,7 +18,7 @@ from typing import Final
 from relayd.core.errors import RelayError
 from relayd.wire.fields import (
     Act, Shape, Table, Verdict, Walk, by_name, drop, filled, flag_stream, items, kinds, number,
-    refuse,
+    refuse, whole,
 )
 from relayd.wire.openai_tools import (
     CACHE_OPTIONS, END_USER, FORMAT, TOOLS, cache_key, cache_retention, end_user, stream_options,
@@ -80,7 +80,7 @@ def _finish(fields: dict[str, object], walk: Walk) -> None:
 
 TABLE: Final = Table({
     "model": None,
-    "instructions": None,
+    "instructions": whole(None),
     "input": items(_ITEM),
     "tools": TOOLS,
     "tool_choice": by_name,

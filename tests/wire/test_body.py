@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relayd.core.errors import RelayError
-from relayd.wire import body
 from relayd.wire.body import NESTING_MAX, TABLES, BodyPolicy, names_twice, read, write
 from relayd.wire.dialect import BY_OPERATION
 from relayd.wire.identity import Pseudonyms
+from relayd.wire.split import too_deep
 from tests.wire.asking import KEY, ask, refusal, sent
 
 CHAT = BY_OPERATION["chat"]
@@ -257,4 +257,4 @@ def test_depth_costs_no_stack() -> None:
     deep: dict[str, object] = {}
     for _ in range(5000):
         deep = {"a": deep}
-    assert body._too_deep(deep)
+    assert too_deep(deep, NESTING_MAX)

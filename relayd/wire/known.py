@@ -1,0 +1,205 @@
+"""Elements of large bodies that an account has sent before: agents resend 40 to 80 KB every turn.
+
+What stands for an element is a hash of its text, and where the bytes to send lie in that text:
+offsets, no content. An element that is known goes on without being read, changed or written.
+
+Law: the bytes sent are those that a full reading would write. An element is known only under the
+act that accepted it and the policy it was accepted under, and to one account, so that nobody
+learns from a call's speed what others have sent. The hash is Python's own of bytes, SipHash under
+a key of this process (PEP 456): `hash_is_secret` says whether that holds; without it nothing may
+be known. Bounded: the older half of what an account has is forgotten first.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from relayd.core.errors import RelayError
+from relayd.wire.fields import GONE, Act, BodyPolicy, Walk
+from relayd.wire.split import too_deep
+
+ACCOUNTS_MAX: Final = 256
+"""Accounts that are remembered, each per API; those that sent last."""
+ACCOUNT_BYTES_MAX: Final = 256 * 1024
+"""About what one account's memory takes: 2,400 elements, several long conversations."""
+ENTRY_BYTES: Final = 104
+PIECE_BYTES: Final = 144
+"""What an entry costs, and each piece that its text is cut into."""
+PIECES_MAX: Final = 64
+"""An element whose bytes lie in more pieces is read every time."""
+PROBE_BYTES: Final = (24, 6, 1)
+"""Lengths by which the next piece is looked for, the longest first."""
+
+_decode: Final = msgspec.json.Decoder().decode
+_encode: Final = msgspec.json.Encoder().encode
+
+Entry = tuple[int, tuple[slice, ...] | None, tuple[str, ...]]
+"""(length of the text, its pieces in written order (None: all of it), names that are dropped).
+No pieces at all: it has to be read each time."""
+
+
+def hash_is_secret(environ: Mapping[str, str]) -> bool:
+    """Whether Python hashes bytes with SipHash under a key that nobody knows."""
+    chosen = environ.get("PYTHONHASHSEED", "") in ("", "random")
+    return (chosen and bool(sys.flags.hash_randomization)
+            and sys.hash_info.algorithm.startswith("siphash") and sys.hash_info.width >= 64)
+
+
+class Spliced:
+    """An element as it is sent: `text` is its canonical JSON. `tag` is the hash of what came."""
+
+    __slots__ = ("text", "tag", "_value")
+
+    def __init__(self, text: bytes, tag: int, value: object = GONE) -> None:
+        self.text = text
+        self.tag = tag
+        self._value = value
+
+    def value(self) -> Any:
+        """The element itself; read when it is first asked for."""
+        if self._value is GONE:
+            self._value = _decode(self.text)
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Spliced(...)"
+
+
+def spliced(value: object) -> object:
+    """For encoders: what stands for an element."""
+    if type(value) is Spliced:
+        return msgspec.Raw(value.text)
+    raise TypeError("not JSON")
+
+
+class Known:
+    """What one account has sent to one API under one policy."""
+
+    __slots__ = ("policy", "levels", "_young", "_old", "_acts", "_bytes", "_bytes_max")
+
+    def __init__(self, policy: BodyPolicy, levels: int,
+                 bytes_max: int = ACCOUNT_BYTES_MAX) -> None:
+        """`levels`: how many levels of lists and objects an element may have."""
+        self.policy = policy
+        self.levels = levels
+        self._young: dict[int, Entry] = {}
+        self._old: dict[int, Entry] = {}
+        self._acts: set[Act | None] = set()
+        self._bytes = 0
+        self._bytes_max = bytes_max // 2
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
+
+    def take(self, text: bytes, act: Act | None, walk: Walk) -> object:
+        """One element's text, as it is to be sent; GONE where it is not.
+
+        Raises what `act` raises, RelayError `invalid_json`, or what msgspec raises for its text.
+        """
+        tag = hash(text)
+        key = tag ^ id(act)
+        entry = self._young.get(key)
+        if entry is None:
+            entry = self._old.get(key)
+            if entry is None:
+                return self._learn(text, tag, act, walk)
+            self._keep(key, entry)
+        size, pieces, names = entry
+        if size != len(text) or pieces == ():
+            return self._read(text, tag, act, walk)[0]
+        if pieces is None:
+            return Spliced(text, tag)
+        for name in names:
+            walk.drop(name)
+        return Spliced(b"".join([text[piece] for piece in pieces]), tag)
+
+    def _read(
+        self, text: bytes, tag: int, act: Act | None, walk: Walk
+    ) -> tuple[object, tuple[str, ...]]:
+        """As without any memory; also the names that were dropped."""
+        value = _decode(text)
+        if len(text) > 2 * self.levels and too_deep(value, self.levels):
+            raise RelayError("invalid_json")
+        if act is None or type(value) is not dict:
+            return Spliced(_encode(value), tag, value), ()
+        before, walk.dropped = walk.dropped, set()
+        value = act(value, walk)
+        names = tuple(walk.dropped)
+        walk.dropped |= before
+        return value if value is GONE else Spliced(_encode(value), tag, value), names
+
+    def _learn(self, text: bytes, tag: int, act: Act | None, walk: Walk) -> object:
+        element, names = self._read(text, tag, act, walk)
+        if type(element) is Spliced:
+            written = element.text
+            pieces = None if written == text else cut(text, written)
+            self._acts.add(act)  # its id stays its own
+            self._keep(tag ^ id(act), (len(text), pieces, names))
+        return element
+
+    def _keep(self, key: int, entry: Entry) -> None:
+        self._bytes += ENTRY_BYTES + PIECE_BYTES * len(entry[1] or ())
+        if self._bytes > self._bytes_max:
+            self._old, self._young = self._young, {}
+            self._bytes = ENTRY_BYTES + PIECE_BYTES * len(entry[1] or ())
+        self._young[key] = entry
+
+
+class Elements:
+    """What all accounts have sent."""
+
+    __slots__ = ("_known", "_levels", "_accounts_max", "_bytes_max")
+
+    def __init__(self, levels: int, accounts_max: int = ACCOUNTS_MAX,
+                 bytes_max: int = ACCOUNT_BYTES_MAX) -> None:
+        self._known: dict[tuple[str, str], Known] = {}
+        self._levels = levels
+        self._accounts_max = accounts_max
+        self._bytes_max = bytes_max
+
+    def of(self, account: str, api: str, policy: BodyPolicy) -> Known:
+        """What an account has sent to an API; nothing that another policy let through."""
+        known = self._known.pop((account, api), None)
+        if known is None or (known.policy is not policy and known.policy != policy):
+            known = Known(policy, self._levels, self._bytes_max)
+            while len(self._known) >= self._accounts_max:
+                del self._known[next(iter(self._known))]
+        self._known[account, api] = known
+        return known
+
+
+def cut(text: bytes, written: bytes) -> tuple[slice, ...]:
+    """Pieces of `text` that make up `written`; () where it would take too many."""
+    pieces: list[slice] = []
+    done = 0
+    while done < len(written):
+        at = -1
+        for probe in PROBE_BYTES:
+            at = text.find(written[done:done + probe])
+            if at >= 0:
+                break
+        if at < 0 or len(pieces) == PIECES_MAX:
+            return ()
+        length = _common(text, at, written, done)
+        pieces.append(slice(at, at + length))
+        done += length
+    return tuple(pieces)
+
+
+def _common(text: bytes, at: int, written: bytes, done: int) -> int:
+    """How long `text` from `at` and `written` from `done` are the same; doubling, then halving."""
+    most = min(len(text) - at, len(written) - done)
+    same, step = 0, 64
+    while same < most and step:
+        size = min(step, most - same)
+        if text[at + same:at + same + size] == written[done + same:done + same + size]:
+            same += size
+            step *= 2
+        else:
+            most = same + size - 1
+            step = size // 2
+    return same
