@@ -56,6 +56,9 @@ class Handler:
         if plane.local.before_key(exchange):
             return
         self._authenticate(exchange)
+        if exchange.target.kind == "socket":
+            await plane.realtime.serve(exchange)
+            return
         endpoint = exchange.target.endpoint
         if endpoint is None or exchange.head.method != b"POST":
             await plane.local.answer(exchange)

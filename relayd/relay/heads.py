@@ -10,6 +10,7 @@ from relayd.core.provider import Provider
 from relayd.core.snapshot import KeyGrant
 from relayd.ops.config import PrivacyConfig
 from relayd.relay.exchange import Exchange
+from relayd.wire.handshake import upstream_handshake
 from relayd.wire.headers import ClientFields, UpstreamHead, client_fields
 from relayd.wire.identity import Pseudonyms, epoch_of, provider_key
 
@@ -43,10 +44,7 @@ class Heads:
         """The whole head of one attempt; `length` None: the body follows in chunks."""
         endpoint = exchange.target.endpoint
         assert endpoint is not None
-        turn = 0
-        if len(provider.credentials) > 1:
-            turn = self._turns.get(provider.name, -1) + 1
-            self._turns[provider.name] = turn = turn % len(provider.credentials)
+        turn = self._turn(provider)
         name = (provider.name, endpoint.operation, exchange.stream, turn)
         fixed = self._heads.get(name)
         if fixed is None:
@@ -54,6 +52,24 @@ class Heads:
             fixed = self._heads[name] = UpstreamHead(
                 provider, endpoint, credential, exchange.stream, self._boundary)
         return fixed.write(model, self.client(exchange), length)
+
+    def handshake(
+        self, exchange: Exchange, provider: Provider, model: str, key: bytes, beta: bytes
+    ) -> bytes:
+        """A whole WebSocket handshake; the account's pseudonym is in it where policy wants one."""
+        turn = self._turn(provider)
+        credential = provider.credentials[turn] if provider.credentials else ""
+        assert exchange.grant is not None
+        names = self.pseudonyms(exchange.grant, provider, exchange.started_at_ms)
+        return upstream_handshake(provider, credential, model, key, beta, names.end_user(None))
+
+    def _turn(self, provider: Provider) -> int:
+        """Which of the provider's credentials is next."""
+        if len(provider.credentials) < 2:
+            return 0
+        turn = (self._turns.get(provider.name, -1) + 1) % len(provider.credentials)
+        self._turns[provider.name] = turn
+        return turn
 
     def pseudonyms(self, grant: KeyGrant, provider: Provider, now_ms: int) -> Pseudonyms:
         """What stands for the account and its users at this provider, in this epoch."""

@@ -264,6 +264,18 @@ class ClientConnection(asyncio.Protocol):
             self._continue_due = False
             self.write(CONTINUE)
 
+    def upgrade(self, protocol: asyncio.Protocol) -> bytes:
+        """Hands the transport to `protocol`, which tells this connection when it is lost.
+
+        Returns what the client has sent behind its request; raises ClientLeft if it is leaving.
+        """
+        if self._half_closed or self.lost:
+            raise ClientLeft
+        held, self._buffer = self._buffer, b""
+        self.transport.set_protocol(protocol)
+        self.resume_reading()
+        return held
+
     def finish(self, exchange: Exchange, keep_alive: bool) -> None:
         """The exchange is settled: on to the next request, or to the end of the connection."""
         self.exchange = None

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 PROBES: Final = frozenset({"/", "/api/hello"})
 """Paths that agents ask with HEAD before they start: answered 200 at once, without a key."""
 PREFLIGHT_SECONDS: Final = b"600"
-SOCKETS: Final = frozenset({"/v1/responses", "/v1/realtime"})
+FALLS_BACK: Final = "/v1/responses"
+"""Agents ask for a WebSocket here first, and over HTTP at once where it is not served."""
 _GET: Final = frozenset({b"GET", b"HEAD"})
 
 
@@ -62,7 +63,7 @@ class Local:
         target = exchange.target
         if _wants_upgrade(exchange):
             exchange.keep_alive = False
-            raise RelayError("websocket_not_served" if head.path in SOCKETS else "not_found")
+            raise RelayError("websocket_not_served" if head.path == FALLS_BACK else "not_found")
         if target.kind == "stateful":
             raise RelayError("stateful_endpoint")
         if target.kind == "none":

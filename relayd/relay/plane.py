@@ -28,6 +28,7 @@ from relayd.relay.meter import Meter
 from relayd.relay.overload import Overload
 from relayd.relay.policy import Policy
 from relayd.relay.pool import Pool
+from relayd.relay.realtime import Realtime
 from relayd.relay.reply import Replier
 from relayd.relay.settle import Settler
 from relayd.relay.stream import Streamer
@@ -84,6 +85,7 @@ class Plane:
         self.dispatcher = Dispatcher(self)
         self.streamer = Streamer(self)
         self.settler = Settler(self)
+        self.realtime = Realtime(self)
         self.handler = Handler(self)
 
     def _policy(self, config: Config, kept: Mapping[str, Pool]) -> Policy:

@@ -96,8 +96,8 @@ class Replier:
         if error.code == "method_not_allowed":
             models = exchange.target.kind == "models"
             fields.append((b"allow", b"GET, HEAD" if models else b"POST"))
-        if error.code == "websocket_not_served":
-            fields.append((b"upgrade", b"websocket"))
+        if error.status == 426:  # RFC 9110 section 15.5.22, RFC 6455 section 4.4
+            fields += [(b"upgrade", b"websocket"), (b"sec-websocket-version", b"13")]
         self.answer(exchange, error.status, fields, body)
 
     def _cut(self, exchange: Exchange, error: RelayError) -> None:

@@ -64,6 +64,10 @@ ENDPOINTS: Final = (
     _gemini("batch_embed", "batchEmbedContents"),
 )
 
+REALTIME: Final = Endpoint("openai", "realtime", "/v1/realtime", "/realtime", body="none",
+                           streams="always")
+"""Served over WebSocket alone: no request over HTTP means it."""
+
 BY_OPERATION: Final = {endpoint.operation: endpoint for endpoint in ENDPOINTS}
 MODELS_PATHS: Final = frozenset({"/v1/models", "/v1beta/models"})
 MODEL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,255}")
@@ -90,7 +94,7 @@ _STATEFUL: Final = re.compile(
 class Target:
     """What a request's path means. `kind` says which of the other fields is set."""
 
-    kind: Literal["call", "models", "stateful", "none"]
+    kind: Literal["call", "socket", "models", "stateful", "none"]
     api: Api
     endpoint: Endpoint | None = None
     model: str | None = None
@@ -99,6 +103,11 @@ class Target:
 _CALLS: Final = {
     path: Target("call", endpoint.api, endpoint)
     for path, endpoint in {**_ALIASES, **_POSTS}.items()
+}
+
+_SOCKETS: Final = {
+    path: Target("socket", "openai", REALTIME)
+    for path in ("/v1/realtime", "/realtime", "/openai/v1/realtime", "/openai/realtime")
 }
 
 POST_PATHS: Final = frozenset(_CALLS)
@@ -125,6 +134,9 @@ def target_of(path: str, api: Api) -> Target:
     match = _GEMINI_PATH.fullmatch(path)
     if match and match[2] in _GEMINI:
         return Target("call", "gemini", _GEMINI[match[2]], match[1])
+    socket = _SOCKETS.get(path)
+    if socket is not None:
+        return socket
     nearest = api
     if path.startswith("/v1beta/") or path.startswith("/upload/"):
         nearest = "gemini"

@@ -162,7 +162,7 @@ class UpstreamHead:
         self._sse_in_query = endpoint.streams == "always"
         stream = stream and not self._sse_in_query
         kind = _content_type(endpoint, boundary)
-        own = _own(provider, credential)
+        own = own_fields(provider, credential)
         self._fields = _fixed(provider, own, kind, _accept(endpoint, stream))
         self._fields_sse = _fixed(provider, own, kind, "text/event-stream")
 
@@ -214,7 +214,7 @@ def _accept(endpoint: Endpoint, stream: bool) -> str:
     return "text/event-stream" if stream else "application/json"
 
 
-def _own(provider: Provider, credential: str) -> list[str]:
+def own_fields(provider: Provider, credential: str) -> list[str]:
     """The fields that say who pays: the operator's own. A provider may need no credential."""
     lines = [_KEY_FIELDS[provider.api].format(credential)] if credential else []
     if provider.api == "openai" and provider.organization:
@@ -226,19 +226,25 @@ def _own(provider: Provider, credential: str) -> list[str]:
 
 def _fixed(provider: Provider, own: list[str], content_type: str, accept: str) -> bytes:
     lines = [
-        "Host: " + _host(provider),
+        "Host: " + host_of(provider),
         *own,
         "Content-Type: " + content_type,
         "Accept: " + accept,
         "Accept-Encoding: identity",
         "User-Agent: relayd",
-        *(f"{name}: {value}" for name, value in provider.headers if name.lower() not in _OWN),
+        *(f"{name}: {value}" for name, value in constants(provider)),
         "",
     ]
     return "\r\n".join(lines).encode("ascii")
 
 
-def _host(provider: Provider) -> str:
+def constants(provider: Provider) -> list[tuple[str, str]]:
+    """The constants that the operator wants on every request, less what the relay writes."""
+    return [(name, value) for name, value in provider.headers if name.lower() not in _OWN]
+
+
+def host_of(provider: Provider) -> str:
+    """The value of Host."""
     address = provider.address
     host = f"[{address.host}]" if ":" in address.host else address.host
     default = 443 if address.scheme == "https" else 80

@@ -163,10 +163,7 @@ class SessionReader:
         """What was said to the model, written down by another one: billed beside the response."""
         if type(report) is not dict:
             return
-        found = openai_usage(report) if report.get("type") != "duration" else None
-        seconds = report.get("seconds")
-        if found is None and isinstance(seconds, (int, float)) and 0 <= seconds < 1 << 31:
-            found = Usage(audio_seconds=-int(-seconds // 1))
+        found = openai_usage(report)
         if found is not None:
             self.usage = total(self.usage, found)
 

@@ -98,10 +98,9 @@ async def test_probes_need_no_key(opened: Opened) -> None:
     assert await lane.records() == []
 
 
-@pytest.mark.parametrize("path", ["/v1/responses", "/v1/realtime"])
-async def test_websockets_are_answered_426(opened: Opened, path: str) -> None:
+async def test_websockets_are_answered_426_where_agents_fall_back(opened: Opened) -> None:
     lane = await opened()
-    reply = await get(lane, path, fields=UPGRADE)
+    reply = await get(lane, "/v1/responses", fields=UPGRADE)
     assert reply.status == 426 and reply.value(b"upgrade") == b"websocket" and reply.closes
     [record] = await lane.settled(1)
     assert (record.outcome, record.error) == ("refused", "websocket_not_served")

@@ -121,7 +121,8 @@ def test_head_requests_get_the_head_alone() -> None:
 @pytest.mark.parametrize(("method", "path", "code", "field"), [
     (b"PUT", b"/v1/models", "method_not_allowed", (b"allow", b"GET, HEAD")),
     (b"GET", b"/v1/messages", "method_not_allowed", (b"allow", b"POST")),
-    (b"GET", b"/v1/realtime", "websocket_not_served", (b"upgrade", b"websocket")),
+    (b"GET", b"/v1/responses", "websocket_not_served", (b"upgrade", b"websocket")),
+    (b"GET", b"/v1/realtime", "upgrade_required", (b"sec-websocket-version", b"13")),
     (b"POST", b"/v1/messages", "overloaded", (b"retry-after", b"1")),
     (b"POST", b"/v1/messages", "invalid_json", (b"x-should-retry", b"false")),
 ])

@@ -1,0 +1,301 @@
+"""The story of a realtime session: handshake, deployment, 101, tunnel, record (RFC 6455).
+
+A session is one request: it has one record, whose usage is the sum of its responses'. Before the
+client's 101 everything is as for a call over HTTP: the same key, routes, journal, and errors in
+the API's shape. Law: nothing is tunnelled before the provider's own 101 has been checked; what the
+client sends before is held, bounded, by its connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64encode
+from collections.abc import Callable, Sequence
+from secrets import token_bytes
+from typing import TYPE_CHECKING, Final
+
+from relayd.core.errors import RelayError
+from relayd.core.exchange import Phase
+from relayd.core.provider import Provider
+from relayd.core.snapshot import Snapshot
+from relayd.ops.tasks import PAUSE
+from relayd.relay.authenticate import authenticate, check
+from relayd.relay.exchange import ClientLeft, Exchange
+from relayd.relay.opening import mark, opening
+from relayd.relay.policy import Place
+from relayd.relay.pool import Pool
+from relayd.relay.tunnel import Tunnel
+from relayd.relay.upstream import Attempt, UpstreamConnection
+from relayd.wire.handshake import (
+    KEY_BYTES, Asked, accepting, check_accepted, read_answer, read_handshake,
+)
+from relayd.wire.reply_realtime import SessionReader
+from relayd.wire.websocket import GOING_AWAY, NO_CODE, NORMAL
+
+if TYPE_CHECKING:
+    from relayd.relay.plane import Plane
+
+ELSEWHERE: Final = frozenset({
+    "upstream_connect", "upstream_tls", "upstream_busy", "upstream_reset", "upstream_timeout",
+    "upstream_protocol", "provider_failed", "provider_rate_limited",
+})
+"""Errors after which the next deployment is asked: a session that has not begun costs nothing."""
+_USUAL_CLOSES: Final = frozenset({NORMAL, GOING_AWAY, NO_CODE})
+_CLIENTS_FAULT: Final = frozenset({"websocket_protocol", "body_too_large"})
+
+
+class Link(asyncio.Protocol):
+    """A provider's connection while it has not answered the handshake."""
+
+    __slots__ = ("answer", "error", "data", "_connection", "_wake")
+
+    def __init__(self, connection: UpstreamConnection, wake: Callable[[], None]) -> None:
+        self.answer: tuple[int, bytes, int] | None = None
+        """As `read_answer` has it."""
+        self.error: RelayError | None = None
+        self.data = b""
+        self._connection = connection
+        self._wake = wake
+
+    def data_received(self, data: bytes) -> None:
+        """The head of the answer, and what comes with it."""
+        self.data += data
+        if self.answer is None and self.error is None:
+            try:
+                self.answer = read_answer(self.data)
+            except RelayError as error:
+                self.error = error
+            self._wake()
+
+    def eof_received(self) -> bool:
+        """The provider has nothing to say."""
+        self._lost()
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The connection is gone; its pool forgets it."""
+        self._lost()
+        self._connection.connection_lost(None)
+
+    def _lost(self) -> None:
+        if self.answer is None and self.error is None:
+            self.error = RelayError("upstream_reset")
+            self._wake()
+
+
+class Realtime:
+    """Serves `/v1/realtime`."""
+
+    def __init__(self, plane: Plane) -> None:
+        self._plane = plane
+
+    async def serve(self, exchange: Exchange) -> None:
+        """From a head with a valid key to the end of the session. Raises what ends it before."""
+        plane = self._plane
+        asked = read_handshake(exchange.head)
+        plane.overload.check(exchange.policy.server, len(plane.inflight))
+        exchange.stream = True
+        exchange.dropped = asked.dropped
+        plan = plane.dispatcher.plan(exchange, asked.model)
+        plane.admission.admit(exchange, None)
+        exchange.move(Phase.ADMITTED)
+        connection, link = await self._connect(exchange, asked, plan)
+        assert link.answer is not None
+        status, _, end = link.answer
+        if status == 101:
+            exchange.deadline = 0.0
+            await self._relay(exchange, asked, connection, link.data[end:])
+        else:
+            await self._pass_refusal(exchange, connection, link.data)
+
+    async def _connect(
+        self, exchange: Exchange, asked: Asked, plan: Sequence[Place]
+    ) -> tuple[UpstreamConnection, Link]:
+        """The first deployment that answers; raises the last error where none does."""
+        error = RelayError("upstream_connect")
+        for number, (deployment, provider) in enumerate(plan):
+            model = deployment.model or asked.model
+            last = number == len(plan) - 1
+            try:
+                return await self._try(exchange, asked, provider, model, last)
+            except RelayError as failed:
+                if failed.code not in ELSEWHERE:
+                    raise
+                error = failed
+        raise error
+
+    async def _try(
+        self, exchange: Exchange, asked: Asked, provider: Provider, model: str, last: bool
+    ) -> tuple[UpstreamConnection, Link]:
+        plane = self._plane
+        exchange.provider = provider.name
+        exchange.provider_model = model
+        if exchange.opened:
+            plane.meter.mark(mark(exchange))
+        else:
+            plane.meter.open(opening(exchange))
+            exchange.opened = True
+        exchange.move(Phase.DISPATCHED)
+        connection = await self._open(exchange, exchange.policy.pools[provider.name])
+        exchange.attempts += 1
+        exchange.deadline = plane.now() + provider.timeouts.first_byte
+        exchange.expire_code = "upstream_timeout"
+        link = Link(connection, exchange.wake)
+        try:
+            await self._shake(exchange, asked, provider, model, connection, link)
+            assert link.answer is not None
+            status = link.answer[0]
+            if status in (408, 429) or status >= 500:
+                code = "provider_rate_limited" if status == 429 else "provider_failed"
+                if not last:
+                    raise RelayError(code, status=status)
+        except (RelayError, ClientLeft) as error:
+            connection.abort()
+            if isinstance(error, RelayError):
+                plane.metrics.attempt(provider.name, _result(error))
+            raise
+        plane.metrics.attempt(
+            provider.name, "ok" if status < 400 else f"status_{status // 100}xx")
+        return connection, link
+
+    async def _shake(
+        self, exchange: Exchange, asked: Asked, provider: Provider, model: str,
+        connection: UpstreamConnection, link: Link,
+    ) -> None:
+        """Sends the handshake and waits for its answer, which has been checked if it is a 101."""
+        key = b64encode(token_bytes(KEY_BYTES))
+        connection.transport.set_protocol(link)
+        connection.transport.write(
+            exchange.policy.heads.handshake(exchange, provider, model, key, asked.beta))
+        while link.answer is None and link.error is None:
+            await PAUSE
+        if link.answer is None:
+            assert link.error is not None
+            raise link.error
+        if link.answer[0] == 101:
+            check_accepted(link.answer[1], key)
+        elif link.answer[0] < 400:
+            raise RelayError("upstream_protocol")
+
+    async def _open(self, exchange: Exchange, pool: Pool) -> UpstreamConnection:
+        """A connection of its own: after an upgrade it can carry nothing else."""
+        opened = pool.open(exchange.wake)
+        exchange.deadline = 0.0  # the pool's own connect timeout applies
+        try:
+            while opened.connection is None and opened.error is None:
+                await PAUSE
+        except (ClientLeft, RelayError):
+            opened.abandon()
+            raise
+        if opened.connection is None:
+            assert opened.error is not None
+            exchange.attempts += 1
+            self._plane.metrics.attempt(pool.provider.name, _result(opened.error))
+            raise opened.error
+        return opened.connection
+
+    async def _pass_refusal(
+        self, exchange: Exchange, connection: UpstreamConnection, data: bytes
+    ) -> None:
+        """The provider's error is told as that of any call is: read whole, and judged."""
+        attempt = exchange.attempt = Attempt(exchange.wake)
+        connection.transport.set_protocol(connection)
+        connection.begin(attempt, b"")
+        connection.data_received(data)
+        while attempt.head is None and attempt.error is None:
+            await PAUSE
+        if attempt.error is not None:
+            raise attempt.error
+        exchange.keep_alive = False
+        await self._plane.streamer.copy(exchange, attempt)
+
+    async def _relay(
+        self, exchange: Exchange, asked: Asked, connection: UpstreamConnection, first: bytes
+    ) -> None:
+        """Says 101 and carries the session to its end."""
+        self._count(exchange)
+        secrets = exchange.policy.secrets[exchange.provider or ""]
+        session = SessionReader(secrets, exchange.counter)
+        tunnel = Tunnel(self._plane, exchange, connection, session, self._recheck(exchange))
+        try:
+            held = exchange.connection.upgrade(tunnel.client)
+            self._accept(exchange, asked)
+            connection.transport.set_protocol(tunnel.provider)
+            if first:
+                tunnel.provider.data_received(first)
+            if held:
+                tunnel.client.data_received(held)
+            while not tunnel.over:
+                await PAUSE
+        except RelayError as error:  # the sweep's, or the drain's
+            tunnel.fail(error)
+        except ClientLeft:
+            tunnel.left = tunnel.error is None and tunnel.provider_code is None
+        finally:
+            tunnel.stop()
+        _judge(exchange, tunnel)
+
+    def _accept(self, exchange: Exchange, asked: Asked) -> None:
+        exchange.keep_alive = True  # else the head would say that the connection ends with it
+        exchange.connection.write(
+            self._plane.replier.head(exchange, 101, accepting(asked), b""))
+        exchange.keep_alive = False
+        exchange.status = 101
+        exchange.replied = True
+        exchange.move(Phase.STREAMING)
+
+    def _count(self, exchange: Exchange) -> None:
+        """Text of the answers is counted; what a model is given, and sound, cannot be."""
+        counting = self._plane.counting
+        endpoint = exchange.target.endpoint
+        model = exchange.provider_model or ""
+        assert endpoint is not None
+        if counting.wanted(exchange.provider or "", model, endpoint):
+            encoding = counting.encoding(model)
+            exchange.counter = counting.text_counter(encoding)
+            exchange.encoding_exact = encoding.exact
+
+    def _recheck(self, exchange: Exchange) -> Callable[[], None]:
+        """A function that raises where the session's key would not be accepted any more."""
+        plane = self._plane
+        head, grant = exchange.head, exchange.grant
+        assert grant is not None
+        seen: Snapshot = plane.view.current
+
+        def recheck() -> None:
+            nonlocal seen
+            check(grant, plane.unix_ms())
+            if plane.view.current is not seen:
+                authenticate(head.fields, head.query, plane.view.current, plane.pepper,
+                             plane.unix_ms())
+                seen = plane.view.current
+        return recheck
+
+
+def _result(error: RelayError) -> str:
+    """The word of ops/metrics.py for a failed attempt."""
+    if error.code.startswith("provider_"):
+        return f"status_{error.status // 100}xx"
+    return error.code.removeprefix("upstream_")
+
+
+def _judge(exchange: Exchange, tunnel: Tunnel) -> None:
+    """How the session ended, for its record."""
+    session = tunnel.session
+    exchange.usage = session.usage
+    if session.heard_sound:
+        exchange.counter = None  # the text alone would be taken for all of it
+    error = tunnel.error
+    if error is not None and error.kind.side == "client":
+        exchange.outcome = "client_left" if error.code in _CLIENTS_FAULT else "completed"
+        exchange.error = error.code
+    elif error is not None:
+        exchange.fail(error)
+    elif tunnel.provider_code is not None:
+        usual = tunnel.provider_code in _USUAL_CLOSES
+        exchange.outcome = "completed" if usual else "provider_error"
+        exchange.error = None if usual else session.failed or "provider_stream_error"
+    elif tunnel.left or session.running:
+        exchange.leave()
+    else:
+        exchange.outcome = "completed"

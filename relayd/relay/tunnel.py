@@ -1,0 +1,363 @@
+"""Two ends of a WebSocket session, and the messages that go between them by direct call.
+
+From the provider whole messages pass with the frames that they came in; from the client each one
+is written anew (wire/openai_realtime.py). Control frames are for one hop: pings are answered here,
+and a close is told to the other side with the same code.
+
+Law: bounded both ways. An end that does not read stops the other from being read; what the relay
+itself says to a client that does not read is bounded too; a side that is silent although it was
+asked ends the session. Nothing is kept but a message that is not whole yet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from secrets import token_bytes
+from typing import TYPE_CHECKING, Final
+
+from relayd.core.errors import RelayError
+from relayd.ops.clock import monotonic
+from relayd.relay.exchange import Exchange
+from relayd.relay.upstream import UpstreamConnection
+from relayd.wire.openai_realtime import ClientEvent, read_event
+from relayd.wire.provider_error import names_operator
+from relayd.wire.reply_realtime import SessionReader, error_event
+from relayd.wire.websocket import (
+    BINARY, CLOSE, GOING_AWAY, INTERNAL, NO_CODE, NORMAL, PING, PONG, POLICY, RESTART, TEXT,
+    TOO_BIG, UNSUPPORTED, Message, MessageReader, close_code, close_payload, frame,
+)
+
+if TYPE_CHECKING:
+    from relayd.relay.plane import Plane
+
+MESSAGE_BYTES_MAX: Final = 16 * 1024 * 1024
+"""The API takes 15 MiB of sound in one event."""
+OWN_BYTES_MAX: Final = 256 * 1024
+"""How much may wait for a client when the relay itself answers it once more."""
+CONTROLS_MAX: Final = 60
+"""Pings and pongs of one side in CONTROLS_SECONDS; libraries send one in 10 to 30 seconds."""
+CONTROLS_SECONDS: Final = 10.0
+CLOSE_SECONDS: Final = 2.0
+"""How long a client may take to answer a close."""
+SESSION_SECONDS_MAX: Final = 2 * 3600.0
+"""Providers end a session after 30 or 60 minutes."""
+TICK_SECONDS_MAX: Final = 5.0
+
+_CLOSE_CODES: Final = {
+    "draining": RESTART, "session_too_long": GOING_AWAY, "upstream_stalled": INTERNAL,
+    "expired_key": POLICY, "invalid_key": POLICY, "account_suspended": POLICY,
+}
+"""What a client is told with the close; INTERNAL where no row is."""
+
+
+class Pace:
+    """Counts one side's control frames."""
+
+    __slots__ = ("_since", "_count")
+
+    def __init__(self) -> None:
+        self._since = 0.0
+        self._count = 0
+
+    def exceeded(self, now: float) -> bool:
+        """Notes one more; True where they come too fast."""
+        if now - self._since > CONTROLS_SECONDS:
+            self._since = now
+            self._count = 0
+        self._count += 1
+        return self._count > CONTROLS_MAX
+
+
+class End(asyncio.Protocol):
+    """One side of a tunnel, as its transport sees it."""
+
+    __slots__ = ("reader", "heard", "paused", "paused_at", "pace", "_receive", "_gone", "_flow")
+
+    def __init__(self, masked: bool, receive: Callable[[bytes], None],
+                 gone: Callable[[Exception | None, bool], None],
+                 flow: Callable[[], None]) -> None:
+        self.reader = MessageReader(masked, MESSAGE_BYTES_MAX)
+        self.heard = 0.0
+        self.paused = False
+        """This side does not read as fast as the other one sends."""
+        self.paused_at = 0.0
+        self.pace = Pace()
+        self._receive = receive
+        self._gone = gone
+        self._flow = flow
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of this side, in order."""
+        self._receive(data)
+
+    def eof_received(self) -> bool:
+        """This side has ended: half a WebSocket connection is of no use."""
+        self._gone(None, False)
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The connection is gone, whoever ended it."""
+        self._gone(error, True)
+
+    def pause_writing(self) -> None:
+        """This side reads slowly: the other one is not read either."""
+        self.paused = True
+        self.paused_at = monotonic()
+        self._flow()
+
+    def resume_writing(self) -> None:
+        """This side has caught up."""
+        self.paused = False
+        self._flow()
+
+
+class Tunnel:
+    """One session between its handshake and its end. `over` says that its story may go on.
+
+    `error` is why the relay ended it, if it did; `left`: the client was gone without a word;
+    `provider_code`: the code of the provider's own close.
+    """
+
+    __slots__ = ("client", "provider", "error", "left", "provider_code", "over", "session",
+                 "_plane", "_exchange", "_upstream", "_provider_open", "_client_open", "_timer",
+                 "_tick_seconds", "_ends_at", "_recheck")
+
+    def __init__(self, plane: Plane, exchange: Exchange, upstream: UpstreamConnection,
+                 session: SessionReader, recheck: Callable[[], None]) -> None:
+        now = plane.now()
+        self.client = End(True, self._from_client, self._client_gone, self._flow)
+        self.provider = End(False, self._from_provider, self._provider_gone, self._flow)
+        self.client.heard = self.provider.heard = now
+        self.error: RelayError | None = None
+        self.left = False
+        self.provider_code: int | None = None
+        self.over = False
+        self.session = session
+        self._plane = plane
+        self._exchange = exchange
+        self._upstream = upstream
+        self._provider_open = True
+        self._client_open = True
+        self._recheck = recheck
+        self._ends_at = now + SESSION_SECONDS_MAX
+        self._tick_seconds = min(TICK_SECONDS_MAX, self._provider_idle() / 4,
+                                 exchange.policy.server.idle_seconds / 4)
+        self._timer = asyncio.get_running_loop().call_later(self._tick_seconds, self._tick)
+
+    def _provider_idle(self) -> float:
+        return self._exchange.policy.providers[self._exchange.provider or ""].timeouts.idle
+
+    # -- from the client ------------------------------------------------------------------
+
+    def _from_client(self, data: bytes) -> None:
+        client = self.client
+        client.heard = self._plane.now()
+        for message in client.reader.feed(data):
+            if message.opcode == CLOSE:
+                self._client_closes(close_code(message.payload))
+                return
+            if not self._client_open:
+                continue  # said before it has heard our close
+            if message.opcode == TEXT:
+                self._ask(read_event(
+                    message.payload, self._exchange.policy.body_policies["openai"]))
+            elif message.opcode == BINARY:
+                self._misused(UNSUPPORTED)
+            else:
+                self._control(message, client, self._say)
+        if client.reader.fault:
+            self._misused(client.reader.fault)
+
+    def _ask(self, event: ClientEvent) -> None:
+        if event.error is None:
+            self._to_provider(TEXT, event.data)
+            return
+        if self._exchange.connection.transport.get_write_buffer_size() > OWN_BYTES_MAX:
+            self._misused(POLICY)
+        else:
+            self._say(TEXT, error_event(event.error, event.event_id, self._exchange.id))
+
+    def _misused(self, code: int) -> None:
+        """The client has broken the protocol, or its bounds."""
+        name = "body_too_large" if code == TOO_BIG else "websocket_protocol"
+        if self._client_open:
+            self._fail(RelayError(name), code, told=False)
+        else:
+            self._finish()
+
+    def _client_closes(self, code: int) -> None:
+        """The client's close: answered, and told to the provider; or its answer to ours."""
+        if self._client_open:
+            self._say(CLOSE, close_payload(code))
+            self._client_open = False
+            self._part_with_provider(NORMAL if code == NO_CODE else code)
+        self._finish()
+
+    def _client_gone(self, error: Exception | None, lost: bool) -> None:
+        if self._client_open:
+            self._client_open = False
+            self.left = True
+        self._part_with_provider(GOING_AWAY)
+        self._finish()
+        if lost:
+            self._exchange.connection.connection_lost(error)
+
+    # -- from the provider ----------------------------------------------------------------
+
+    def _from_provider(self, data: bytes) -> None:
+        provider = self.provider
+        provider.heard = self._plane.now()
+        for message in provider.reader.feed(data):
+            if not self._provider_open:
+                return
+            if message.opcode == TEXT:
+                self._tell(message)
+            elif message.opcode == BINARY:
+                self._exchange.connection.write(message.raw)
+            elif message.opcode == CLOSE:
+                self._provider_closes(message.payload)
+            else:
+                self._control(message, provider, self._to_provider)
+        if provider.reader.fault and self._provider_open:
+            self.fail(RelayError("upstream_protocol"))
+
+    def _tell(self, message: Message) -> None:
+        """Passes an event on: looked at first, because a few kinds must not pass."""
+        exchange = self._exchange
+        instead = self.session.passing(message.payload)
+        if exchange.first_byte is None:
+            exchange.first_byte = self._plane.now()
+        if instead is None:
+            exchange.connection.write(message.raw)
+        elif instead:
+            exchange.connection.write(frame(TEXT, instead))
+        exchange.usage = self.session.usage
+
+    def _provider_closes(self, payload: bytes) -> None:
+        self.provider_code = code = close_code(payload)
+        self._part_with_provider(code)
+        # as an error event, so that its words are judged as those of one are
+        secrets = self._exchange.policy.secrets[self._exchange.provider or ""]
+        reason = b"" if names_operator(b'{"error":"' + payload[2:], secrets) else payload[2:]
+        self._part_with_client(close_payload(code, reason))
+
+    def _provider_gone(self, error: Exception | None, lost: bool) -> None:
+        if self._provider_open:
+            self.fail(RelayError("upstream_truncated"))
+        if lost:
+            self._upstream.connection_lost(None)  # the pool forgets it
+
+    # -- both -----------------------------------------------------------------------------
+
+    def _control(self, message: Message, side: End, say: Callable[[int, bytes], None]) -> None:
+        """A ping is answered, a pong was an answer; too many of them end the session."""
+        if side.pace.exceeded(side.heard):
+            if side is self.client:
+                self._misused(POLICY)
+            else:
+                self.fail(RelayError("upstream_protocol"))
+        elif message.opcode == PING and not side.paused:
+            say(PONG, message.payload)
+
+    def _say(self, opcode: int, payload: bytes) -> None:
+        self._exchange.connection.write(frame(opcode, payload))
+
+    def _to_provider(self, opcode: int, payload: bytes) -> None:
+        if self._provider_open:
+            self._upstream.transport.write(frame(opcode, payload, token_bytes(4)))
+
+    def _flow(self) -> None:
+        """Reads each side exactly while the other one keeps up."""
+        connection = self._exchange.connection
+        connection.write_paused = self.client.paused
+        if self._provider_open:
+            _read(self._upstream.transport, not self.client.paused)
+        if not connection.lost:
+            _read(connection.transport, not (self.provider.paused and self._provider_open))
+        # who has not been read so far could not be heard
+        self.client.heard = self.provider.heard = self._plane.now()
+
+    # -- the end --------------------------------------------------------------------------
+
+    def fail(self, error: RelayError) -> None:
+        """The relay ends the session: the client is told why in an event and in the close."""
+        self._fail(error, _CLOSE_CODES.get(error.code, INTERNAL), told=True)
+
+    def _fail(self, error: RelayError, code: int, told: bool) -> None:
+        if self.over or not self._client_open:
+            self._finish()
+            return
+        self.error = error
+        self._part_with_provider(GOING_AWAY)
+        if told:
+            self._say(TEXT, error_event(error, None, self._exchange.id))
+        self._part_with_client(close_payload(code, error.code.encode()))
+
+    def _part_with_client(self, payload: bytes) -> None:
+        """Says the close, then waits a little for the client's own."""
+        self._say(CLOSE, payload)
+        self._client_open = False
+        self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._finish)
+
+    def _part_with_provider(self, code: int) -> None:
+        if not self._provider_open:
+            return
+        self._to_provider(CLOSE, close_payload(code))
+        self._provider_open = False
+        transport = self._upstream.transport
+        if transport.get_write_buffer_size():
+            transport.abort()  # it does not read: nothing more can be told
+        else:
+            transport.close()
+        self._flow()
+
+    def _finish(self) -> None:
+        if not self.over:
+            self.over = True
+            self._timer.cancel()
+            self._exchange.wake()
+
+    def stop(self) -> None:
+        """The story goes on without it, whatever was under way."""
+        self._part_with_provider(GOING_AWAY)
+        self._client_open = False
+        self.over = True
+        self._timer.cancel()
+
+    def _tick(self) -> None:
+        """Asks sides that are silent whether they are there; ends what has waited too long."""
+        now = self._plane.now()
+        self._timer = asyncio.get_running_loop().call_later(self._tick_seconds, self._tick)
+        if now >= self._ends_at:
+            self.fail(RelayError("session_too_long"))
+            return
+        try:
+            self._recheck()
+        except RelayError as error:
+            self.fail(error)
+            return
+        # a side that is not read, because the other one is slow, cannot be heard
+        if not self._alive(self.provider, now, self._provider_idle(), self.client.paused):
+            self.fail(RelayError("upstream_stalled"))
+        elif not self._alive(self.client, now, self._exchange.policy.server.idle_seconds,
+                             self.provider.paused):
+            self._exchange.connection.transport.abort()
+
+    def _alive(self, side: End, now: float, patience: float, unread: bool) -> bool:
+        silent = 0.0 if unread else now - side.heard
+        if silent > patience or (side.paused and now - side.paused_at > patience):
+            return False
+        if silent > patience / 3 and not side.paused:
+            (self._say if side is self.client else self._to_provider)(PING, b"")
+        return True
+
+
+def _read(transport: asyncio.Transport, wanted: bool) -> None:
+    if transport.is_closing() or transport.is_reading() == wanted:
+        return
+    if wanted:
+        transport.resume_reading()
+    else:
+        transport.pause_reading()
