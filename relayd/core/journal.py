@@ -6,9 +6,15 @@ one close, which is the `CallRecord` itself. Ids, counts and times only.
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
-from relayd.core.usage import Usage
+from relayd.core.record import CallRecord
+from relayd.core.usage import Seen, Usage, usage_of
+
+DAEMON_DIED: Final = "daemon_died"
+"""The error of a call whose close the daemon did not live to write."""
 
 
 class Opening(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -44,3 +50,24 @@ class Mark(msgspec.Struct, frozen=True, array_like=True, gc=False):
     exact: bool
     usage: Usage | None
     first_byte_ms: float | None
+
+
+def interrupted(opening: Opening, mark: Mark | None) -> CallRecord:
+    """The record of a call that was opened and never closed: what its last mark knew.
+
+    Without a mark one attempt is assumed: the opening is written just before it.
+    """
+    far = mark or Mark(opening.id, opening.provider, opening.provider_model, 1, 0, None, None,
+                       False, None, None)
+    usage, source = usage_of("died", Seen(
+        far.usage, False, far.counted_input_tokens, far.counted_output_tokens, far.exact))
+    return CallRecord(
+        opening.id, opening.started_at_ms, opening.account, opening.key, opening.app, opening.api,
+        opening.endpoint, opening.model, far.provider, far.provider_model, opening.stream,
+        far.status, "interrupted", DAEMON_DIED, far.attempts, usage.input_tokens,
+        usage.output_tokens, usage.cache_read_input_tokens, usage.cache_creation_input_tokens,
+        usage.reasoning_output_tokens, usage.audio_input_tokens, usage.audio_output_tokens,
+        far.counted_input_tokens, far.counted_output_tokens, source, 0, "USD", far.first_byte_ms,
+        None, usage.cache_creation_1h_input_tokens, usage.image_input_tokens,
+        usage.image_output_tokens, usage.images, usage.audio_seconds,
+    )

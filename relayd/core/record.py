@@ -12,10 +12,12 @@ MODEL_UNKNOWN: Final = "unknown"
 """Stands for a model name that no route knows: a client could put anything there."""
 
 
-class CallRecord(msgspec.Struct, frozen=True, gc=False):
+class CallRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One call, as it is stored. Field order is the contract's; `started_at_ms` is Unix time.
 
-    The last five are not shown to people: they are parts that prices need (core/usage.py).
+    Encoded it is an array without names, as the journal keeps it: new fields come last and have a
+    default, so that the journal of an older version can be read. The last five are not shown to
+    people: they are parts that prices need (core/usage.py).
     """
 
     id: str

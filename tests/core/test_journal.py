@@ -1,9 +1,14 @@
 """The journal's lines as values: positional, without names, and back."""
 
 import msgspec
+import pytest
 
-from relayd.core.journal import Mark, Opening
+from relayd.core.journal import Mark, Opening, interrupted
+from relayd.core.record import CallRecord
 from relayd.core.usage import Usage
+from tests.fakes.records import call_record
+
+OPENING = Opening("01J", 7, "acct", "key", "app", "openai", "/v1/responses", "m", "p", "m", True)
 
 
 def test_lines_are_positional_and_come_back() -> None:
@@ -14,3 +19,42 @@ def test_lines_are_positional_and_come_back() -> None:
         raw = msgspec.msgpack.encode(line)
         assert b"account" not in raw and b"attempts" not in raw
         assert msgspec.msgpack.decode(raw, type=kind) == line
+
+
+def test_a_record_is_positional_and_an_older_one_is_read() -> None:
+    record = call_record(images=2)
+    raw = msgspec.msgpack.encode(record)
+    assert b"account" not in raw
+    assert msgspec.msgpack.decode(raw, type=CallRecord) == record
+    older = msgspec.msgpack.encode(msgspec.structs.astuple(call_record(id="1"))[:-5])
+    assert msgspec.msgpack.decode(older, type=CallRecord).images == 0
+
+
+def test_a_call_that_was_opened_and_never_marked() -> None:
+    record = interrupted(OPENING, None)
+    assert (record.id, record.started_at_ms, record.account, record.key, record.app) == (
+        "01J", 7, "acct", "key", "app")
+    assert (record.outcome, record.error, record.status, record.attempts, record.usage_source) == (
+        "interrupted", "daemon_died", 0, 1, "none")
+    assert record.duration_ms is None and record.input_tokens == record.output_tokens == 0
+
+
+@pytest.mark.parametrize("reported, counted, exact, expected", [
+    (None, (None, None), False, (0, 0, "none")),
+    (None, (8, None), True, (8, 0, "counted")),
+    (None, (8, 3), False, (8, 3, "estimated")),
+    (Usage(9, 4, 2), (8, 3), True, (9, 4, "reported")),
+    # the report is older than what was counted since
+    (Usage(9, 1, 2), (8, 30), True, (9, 30, "counted")),
+])
+def test_what_the_last_mark_knew(
+    reported: Usage | None, counted: tuple[int | None, int | None], exact: bool,
+    expected: tuple[int, int, str],
+) -> None:
+    mark = Mark("01J", "p2", "m2", 2, 200, *counted, exact, reported, 1.5)
+    record = interrupted(OPENING, mark)
+    assert (record.provider, record.provider_model, record.attempts, record.status,
+            record.first_byte_ms) == ("p2", "m2", 2, 200, 1.5)
+    assert (record.counted_input_tokens, record.counted_output_tokens) == counted
+    assert (record.input_tokens, record.output_tokens, record.usage_source) == expected
+    assert record.cache_read_input_tokens == (reported.cache_read_input_tokens if reported else 0)
