@@ -13,29 +13,38 @@ letters, marks or a contraction, which starts with an apostrophe (hence not in `
 number's are digits; punctuation's are punctuation, then CR or LF, never after a letter or digit.
 So no piece can hold both sides of k. Nothing looks behind, and what looks ahead (`(?!\\S)`, `$`)
 belongs to white space, which s[k-1] is not. `_WORD` has only ranges whose Unicode category cannot
-change, so Python's tables and tiktoken's need not agree.
+change, so Python's tables and tiktoken's need not agree. The proof for each pattern is in
+docs/decisions/0011-counting.md.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
-from relayd.relay.tokenizer import Encodings, ModelEncoding
+from relayd.relay.tokenizer import Encodings, ModelEncoding, estimate
 
 FLUSH_CHARACTERS: Final = 1024
 """Fewer characters than this are held, not encoded: many small encodings cost more."""
 
-PIECE_CHARACTERS_MAX: Final = 32 * 1024
-"""The most that one call of the tokenizer gets (20 ms on hostile input), and the most that is held
+PIECE_CHARACTERS_MAX: Final = 8 * 1024
+"""The most that one call of the tokenizer gets (2 ms on hostile input), and the most that is held
 of one text. A text that has no place to cut for so long is cut anyway: off by 4 tokens at most."""
 
-BURST_CHARACTERS_MAX: Final = 256 * 1024
-"""The most of one `add` that is encoded, on the event loop; the rest is reckoned in proportion."""
+LOOP_CHARACTERS_MAX: Final = PIECE_CHARACTERS_MAX
+"""A burst longer than this is counted on a thread, where there is one."""
 
-STREAMS_MAX: Final = 64
-"""Texts that one counter keeps apart; further ones share one buffer."""
+TEXT_CHARACTERS_MAX: Final = 1024 * 1024
+"""The most of one burst that is encoded, 0.3 s of a thread at worst; the rest is reckoned in
+proportion."""
+
+STREAMS_MAX: Final = 128
+"""Texts that one counter holds apart (OpenAI's `n` is at most 128). One more ends the oldest."""
+
+ENDED_MAX: Final = 4096
+"""Ended texts that are known, to notice when one goes on."""
 
 _WORD: Final = "A-Za-z0-9\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fa5\uac00-\ud7a3"
 _MARKS: Final = re.escape(
@@ -43,6 +52,10 @@ _MARKS: Final = re.escape(
 # greedy: the last place to cut; the match ends there
 _LAST_CUT: Final = re.compile(
     rf".*(?:\S(?=[ \t])|[{_WORD}](?=[\r\n{_MARKS}])|[A-Za-z](?=[0-9])|[0-9](?=[A-Za-z]))", re.S)
+
+
+Count = tuple[int, bool]
+"""Tokens under an encoding, and whether they are exact."""
 
 
 def last_cut(text: str, start: int, end: int) -> int:
@@ -68,7 +81,7 @@ def pieces(text: str) -> Iterator[tuple[str, bool]]:
     yield text[start:], False
 
 
-def count_text(encodings: Encodings, name: str, text: str, limit: int) -> tuple[int, bool]:
+def count_text(encodings: Encodings, name: str, text: str, limit: int) -> Count:
     """Tokens of a whole text under an encoding, and whether that is exact.
 
     About `limit` characters are encoded (never fewer than one piece); the rest is reckoned in
@@ -89,21 +102,39 @@ def count_text(encodings: Encodings, name: str, text: str, limit: int) -> tuple[
     return tokens, exact
 
 
+Elsewhere = Callable[[str, str, Callable[[Count | None], None]], None]
+"""Counts a text (second) under an encoding (first) on a thread, then says so on this one; None
+where that failed."""
+
+
 class TextCounter:
     """Counts the text of one reply. Not for more than one thread.
 
     A reply may hold several texts (choices, reasoning, tool arguments) whose pieces take turns;
-    each is a string of its own in truth, so `stream`, any integer, tells them apart.
+    each is a string of its own in truth, so `stream`, any integer, tells them apart. With
+    `elsewhere`, long bursts are counted on a thread: while some are `pending` the total holds an
+    estimate of them, and `when_done` is called once none is.
     """
 
-    __slots__ = ("approximate", "_encodings", "_encoding", "_tokens", "_buffers")
+    __slots__ = ("pending", "when_done", "_encodings", "_encoding", "_elsewhere", "_tokens",
+                 "_buffers", "_ended", "_approximate")
 
-    def __init__(self, encodings: Encodings, encoding: ModelEncoding) -> None:
-        self.approximate = False
+    def __init__(self, encodings: Encodings, encoding: ModelEncoding,
+                 elsewhere: Elsewhere | None = None) -> None:
+        self.pending = 0
+        self.when_done: Callable[[], None] | None = None
         self._encodings = encodings
         self._encoding = encoding
+        self._elsewhere = elsewhere
         self._tokens = 0
         self._buffers: dict[int, _Buffer] = {}
+        self._ended: set[int] = set()
+        self._approximate = False
+
+    @property
+    def approximate(self) -> bool:
+        """True where the total may differ from that of the whole texts, by this encoding."""
+        return self._approximate or self.pending > 0
 
     def add(self, text: str, stream: int = 0) -> None:
         """Takes the next piece of a text; surrogates that belong together may come apart."""
@@ -123,9 +154,15 @@ class TextCounter:
         return self._encoding.scaled(tokens)
 
     def _open(self, stream: int) -> _Buffer:
+        if stream in self._ended:
+            self._approximate = True  # it was cut where it may not be
         if len(self._buffers) >= STREAMS_MAX:
-            self.approximate = True
-            return next(reversed(self._buffers.values()))
+            oldest = next(iter(self._buffers))
+            self._tokens += self._count("".join(self._buffers.pop(oldest).parts))
+            if len(self._ended) < ENDED_MAX:
+                self._ended.add(oldest)
+            else:
+                self._approximate = True
         buffer = self._buffers[stream] = _Buffer()
         return buffer
 
@@ -137,9 +174,11 @@ class TextCounter:
         if cut < buffer.kept:
             cut = 0
         if len(text) - cut >= PIECE_CHARACTERS_MAX:
-            self.approximate = True
+            self._approximate = True
             cut = len(text)
-        if cut:
+        if cut > LOOP_CHARACTERS_MAX and self._elsewhere is not None:
+            self._send(text[:cut], self._elsewhere)
+        elif cut:
             self._tokens += self._count(text[:cut])
         tail = text[cut:]
         buffer.parts = [tail]
@@ -147,11 +186,28 @@ class TextCounter:
         # doubling keeps the whole search linear
         buffer.due = max(FLUSH_CHARACTERS, min(2 * len(tail), PIECE_CHARACTERS_MAX))
 
+    def _send(self, text: str, elsewhere: Elsewhere) -> None:
+        guess = estimate(text)
+        self._tokens += guess
+        self.pending += 1
+        elsewhere(self._encoding.name, text, partial(self._take, guess))
+
+    def _take(self, guess: int, count: Count | None) -> None:
+        """A burst was counted on its thread, or could not be."""
+        self.pending -= 1
+        if count is None:
+            self._approximate = True
+        else:
+            self._tokens += count[0] - guess
+            self._approximate = self._approximate or not count[1]
+        if not self.pending and self.when_done is not None:
+            self.when_done()
+
     def _count(self, text: str) -> int:
         tokens, exact = count_text(
-            self._encodings, self._encoding.name, text, BURST_CHARACTERS_MAX)
+            self._encodings, self._encoding.name, text, TEXT_CHARACTERS_MAX)
         if not exact:
-            self.approximate = True
+            self._approximate = True
         return tokens
 
 

@@ -12,14 +12,19 @@ from concurrent.futures import Executor
 from typing import Final
 
 from relayd.ops.config import MeteringConfig
-from relayd.relay.count import TextCounter
+from relayd.relay.count import TEXT_CHARACTERS_MAX, Count, TextCounter, count_text
 from relayd.relay.prompt_count import PROMPT_BYTES_INLINE_MAX, count_prompt
 from relayd.relay.prompt_memo import PromptMemo
-from relayd.relay.tokenizer import Encodings, ModelEncoding, encoding_for
+from relayd.relay.tokenizer import (
+    BYTES_PER_TOKEN, Encodings, ModelEncoding, encoding_for, estimate,
+)
 from relayd.wire.dialect import Endpoint
 
 PLACES_MAX: Final = 4096
 """Deployments whose reporting is remembered in audit mode; beyond it they are learned anew."""
+
+QUEUED_CHARACTERS_MAX: Final = 16 * 1024 * 1024
+"""Beyond so much that waits for the thread (5 s at worst) counts are estimates by length."""
 
 UNCOUNTED: Final = frozenset({"count_tokens", "count"})
 """Endpoints that only count: their answers bill nothing."""
@@ -28,16 +33,18 @@ UNCOUNTED: Final = frozenset({"count_tokens", "count"})
 class PromptCount:
     """The relay's own count of a prompt: there at once, or `when_done` is called later."""
 
-    __slots__ = ("tokens", "pending", "when_done")
+    __slots__ = ("tokens", "approximate", "pending", "when_done")
 
     def __init__(self) -> None:
         self.tokens: int | None = None
+        self.approximate = True
         self.pending = False
         self.when_done: Callable[[], None] | None = None
 
-    def done(self, tokens: int | None) -> None:
+    def done(self, count: Count | None) -> None:
         """The count has come, or failed (None)."""
-        self.tokens = tokens
+        if count is not None:
+            self.tokens, self.approximate = count[0], not count[1]
         self.pending = False
         if self.when_done is not None:
             self.when_done()
@@ -54,6 +61,7 @@ class Counting:
         self._encodings = encodings
         self._executor = executor
         self._calls = 0
+        self._queued = 0
         self._reports: dict[tuple[str, str, str], bool] = {}
 
     def adopt(self, metering: MeteringConfig) -> None:
@@ -84,7 +92,7 @@ class Counting:
 
     def text_counter(self, encoding: ModelEncoding) -> TextCounter:
         """A counter for the text of one reply."""
-        return TextCounter(self._encodings, encoding)
+        return TextCounter(self._encodings, encoding, self._count_elsewhere)
 
     def prompt(
         self, endpoint: Endpoint, fields: Mapping[str, object], size: int,
@@ -96,14 +104,40 @@ class Counting:
         if size <= PROMPT_BYTES_INLINE_MAX:
             count.done(count_prompt(endpoint, fields, encoding, self._encodings, memo))
             return count
+        if self._queued > QUEUED_CHARACTERS_MAX:
+            count.done((encoding.scaled(size // BYTES_PER_TOKEN), False))
+            return count
         count.pending = True
-        future = asyncio.get_running_loop().run_in_executor(
-            self._executor, count_prompt, endpoint, fields, encoding, self._encodings, memo)
-        future.add_done_callback(lambda f: count.done(_result(f)))
+        self._on_thread(size, count.done, count_prompt, endpoint, fields, encoding,
+                        self._encodings, memo)
         return count
 
+    def _count_elsewhere(self, name: str, text: str, done: Callable[[Count | None], None]) -> None:
+        if self._queued > QUEUED_CHARACTERS_MAX:
+            done((estimate(text), False))
+        else:
+            self._on_thread(len(text), done, count_text, self._encodings, name, text,
+                            TEXT_CHARACTERS_MAX)
 
-def _result(future: asyncio.Future[int]) -> int | None:
+    def _on_thread(self, size: int, done: Callable[[Count | None], None],
+                   count: Callable[..., Count], *arguments: object) -> None:
+        """Counts on the thread; `done` is called on the loop, with None where that failed."""
+        self._queued += size
+
+        def take(future: asyncio.Future[Count]) -> None:
+            self._queued -= size
+            done(_result(future))
+
+        try:
+            future = asyncio.get_running_loop().run_in_executor(self._executor, count, *arguments)
+        except RuntimeError:  # the executor has been shut down
+            self._queued -= size
+            done(None)
+        else:
+            future.add_done_callback(take)
+
+
+def _result(future: asyncio.Future[Count]) -> Count | None:
     if future.cancelled() or future.exception() is not None:
         return None
     return future.result()

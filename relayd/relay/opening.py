@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from relayd.core.journal import Mark, Opening
 from relayd.relay.exchange import Exchange
-from relayd.relay.settle import endpoint_name
+from relayd.relay.settle import endpoint_name, is_exact
 
 
 def opening(exchange: Exchange) -> Opening:
@@ -26,6 +26,6 @@ def mark(exchange: Exchange) -> Mark:
         exchange.id, exchange.provider, exchange.provider_model, exchange.attempts,
         exchange.status, None if exchange.prompt is None else exchange.prompt.tokens,
         None if counter is None else counter.total(),
-        exchange.encoding_exact and counter is not None and not counter.approximate,
+        is_exact(exchange),
         exchange.usage, None if first is None else round((first - exchange.started) * 1000, 3),
     )

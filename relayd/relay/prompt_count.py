@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from relayd.relay.count import Count
 from relayd.relay.prompt_anthropic import messages
 from relayd.relay.prompt_gemini import batch_embed, embed, generate
 from relayd.relay.prompt_memo import AccountMemo
@@ -51,8 +52,12 @@ def count_prompt(
     encoding: ModelEncoding,
     encodings: Encodings,
     memo: AccountMemo | None = None,
-) -> int:
-    """Tokens of the prompt in a parsed body, >= 0; `memo` saves what was counted before."""
+) -> Count:
+    """Tokens of the prompt in a parsed body, >= 0; `memo` saves what was counted before.
+
+    Exact is said of a text that was encoded whole by the model's own encoding. What the rules
+    foresee of overheads, tools and images is within the errors of docs/counting.md all the same.
+    """
     tally = Tally(encodings, encoding, memo)
     RULES[endpoint.operation](tally, fields)
-    return tally.total()
+    return tally.total(), not tally.approximate

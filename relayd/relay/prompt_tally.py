@@ -7,31 +7,48 @@ reckoned in proportion to what was encoded before. A tally keeps no text.
 from __future__ import annotations
 
 import json
-from typing import Final
+from collections.abc import Iterator
+from typing import Final, TypeVar
 
 import msgspec
 
 from relayd.relay.count import count_text
 from relayd.relay.prompt_memo import TEXT_CHARACTERS_MIN, AccountMemo
 from relayd.relay.tokenizer import Encodings, ModelEncoding
+from relayd.wire.known import Spliced
 
-PROMPT_CHARACTERS_MAX: Final = 512 * 1024
-"""Characters of one prompt that are encoded: 0.06 s of a thread for prose, 0.4 at worst."""
+PROMPT_CHARACTERS_MAX: Final = 1024 * 1024
+"""Characters of one prompt that are encoded: 0.06 s of a thread for prose, 0.3 at worst."""
 
 Object = dict[str, object]
 """A JSON object of a parsed body."""
 
+Value = TypeVar("Value")
+
+
+class TooLong(Exception):
+    """More has to be encoded than this tally may."""
+
 
 class Tally:
-    """The count of one prompt as it grows; `approximate` once something was not exact."""
+    """The count of one prompt as it grows; `approximate` once something was not exact.
 
-    __slots__ = ("encoding", "approximate", "_encodings", "_memo", "_text", "_read", "_fixed")
+    `once`, `each` and `together` hand out what has to be counted and leave out what the memo knows
+    the count of; what is counted until the next is asked for belongs to the one handed out.
+    """
+
+    __slots__ = ("encoding", "approximate", "_encodings", "_memo", "_text", "_read", "_fixed",
+                 "_bytes_left", "_places")
 
     def __init__(
-        self, encodings: Encodings, encoding: ModelEncoding, memo: AccountMemo | None = None
+        self, encodings: Encodings, encoding: ModelEncoding, memo: AccountMemo | None = None,
+        bytes_max: int | None = None,
     ) -> None:
+        """With `bytes_max` TooLong is raised before more than that is read and encoded."""
         self.encoding = encoding
         self._memo = memo
+        self._bytes_left = bytes_max
+        self._places: dict[str, int] = {}
         self.approximate = not encoding.exact
         self._encodings = encodings
         self._text = 0
@@ -43,6 +60,7 @@ class Tally:
         if type(value) is not str or not value:
             return
         left = PROMPT_CHARACTERS_MAX - self._read
+        self._charge(len(value))
         if left > 0:
             tokens = self._encoded(value, left)
         else:
@@ -50,6 +68,75 @@ class Tally:
             self.approximate = True
         self._text += tokens
         self._read += len(value)
+
+    def once(self, value: object, where: str) -> Iterator[object]:
+        """A value of a body, read, unless its count is known. `where` names the rule."""
+        if type(value) is not Spliced:
+            yield value
+        elif not self._known(value.tag, where):
+            self._charge(len(value.text))
+            yield from self._counted(value.value(), value.tag, where)
+
+    def each(self, values: object, where: str) -> Iterator[Object]:
+        """The objects of a list whose counts are not known."""
+        for value in values if type(values) is list else ():
+            if type(value) is dict:
+                yield value
+            elif type(value) is Spliced:
+                for read in self.once(value, where):
+                    if type(read) is dict:
+                        yield read
+
+    def together(self, values: object, where: str) -> Iterator[list[Object]]:
+        """All objects of a list, for what can be counted with each other alone."""
+        tags: list[int] = []
+        size = 0
+        for value in values if type(values) is list else ():
+            if type(value) is not Spliced:
+                tags = []
+                break
+            tags.append(value.tag)
+            size += len(value.text)
+        tag = hash(tuple(tags))
+        if not tags:
+            yield objects(values)
+        elif not self._known(tag, where):
+            self._charge(size)
+            yield from self._counted(objects(values), tag, where)
+
+    def _known(self, tag: int, where: str) -> bool:
+        """Adds what is known of an element; False where it is not."""
+        memo = self._memo
+        counted = None if memo is None else memo.element(self._place(memo, where), tag)
+        if counted is None or self._read + counted[1] > PROMPT_CHARACTERS_MAX:
+            return False
+        self._text += counted[0]
+        self._read += counted[1]
+        self._fixed += counted[2]
+        return True
+
+    def _counted(self, value: Value, tag: int, where: str) -> Iterator[Value]:
+        """Hands out a value and keeps what was counted meanwhile, if that is exact."""
+        text, read, fixed = self._text, self._read, self._fixed
+        approximate, self.approximate = self.approximate, False
+        yield value
+        memo = self._memo
+        if memo is not None and not self.approximate:
+            memo.put_element(self._place(memo, where), tag, (
+                self._text - text, self._read - read, self._fixed - fixed))
+        self.approximate = self.approximate or approximate
+
+    def _place(self, memo: AccountMemo, where: str) -> int:
+        place = self._places.get(where)
+        if place is None:
+            place = self._places[where] = memo.place(where, self.encoding)
+        return place
+
+    def _charge(self, size: int) -> None:
+        if self._bytes_left is not None:
+            self._bytes_left -= size
+            if self._bytes_left < 0:
+                raise TooLong
 
     def _encoded(self, value: str, left: int) -> int:
         """The tokens of a text, from the memo where it was counted before."""
@@ -92,7 +179,12 @@ def objects(value: object) -> list[Object]:
     """The JSON objects of a list; anything else has none."""
     if type(value) is not list:
         return []
-    return [item for item in value if type(item) is dict]
+    return [read for item in value if type(read := opened(item)) is dict]
+
+
+def opened(value: object) -> object:
+    """A value of a body, read."""
+    return value.value() if type(value) is Spliced else value
 
 
 def member(value: object, name: str) -> object:

@@ -40,17 +40,21 @@ class Settler:
             if exchange.error is not None:
                 self._plane.metrics.refused_before_key(exchange.target.api, exchange.error)
             return
-        prompt = exchange.prompt
-        if prompt is not None and prompt.pending:
-            self._plane.unsettled += 1
-            prompt.when_done = lambda: self._settle_late(exchange, duration_ms)
-        else:
-            self._record(exchange, duration_ms)
+        self._settle_when_counted(exchange, duration_ms)
+
+    def _settle_when_counted(self, exchange: Exchange, duration_ms: float) -> None:
+        """Records the exchange, now or when its counts have come from their thread."""
+        for count in (exchange.prompt, exchange.counter):
+            if count is not None and count.pending:
+                self._plane.unsettled += 1
+                count.when_done = lambda: self._settle_late(exchange, duration_ms)
+                return
+        self._record(exchange, duration_ms)
 
     def _settle_late(self, exchange: Exchange, duration_ms: float) -> None:
-        """The prompt's count came after the reply's end."""
+        """A count came after the reply's end; there may be another one."""
         self._plane.unsettled -= 1
-        self._record(exchange, duration_ms)
+        self._settle_when_counted(exchange, duration_ms)
 
     def _record(self, exchange: Exchange, duration_ms: float) -> None:
         record = self._build(exchange, duration_ms)
@@ -94,10 +98,15 @@ class Settler:
             return exchange.usage, "reported"
         if exchange.outcome in ("refused", "provider_error") or counted_in is None:
             return NO_USAGE, "none"
-        counter = exchange.counter
-        exact = exchange.encoding_exact and counter is not None and not counter.approximate
         return (Usage(input_tokens=counted_in, output_tokens=counted_out or 0),
-                "counted" if exact else "estimated")
+                "counted" if is_exact(exchange) else "estimated")
+
+
+def is_exact(exchange: Exchange) -> bool:
+    """Whether the relay's own counts are those of the model's own encoding, of whole texts."""
+    prompt, counter = exchange.prompt, exchange.counter
+    return (exchange.encoding_exact and prompt is not None and not prompt.approximate
+            and counter is not None and not counter.approximate)
 
 
 def endpoint_name(exchange: Exchange) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,12 +11,14 @@ import pytest
 
 from relayd.ops.config import MeteringConfig
 from relayd.relay import counting as module
-from relayd.relay.counting import PLACES_MAX, Counting, PromptCount
+from relayd.relay.count import LOOP_CHARACTERS_MAX
+from relayd.relay.counting import PLACES_MAX, QUEUED_CHARACTERS_MAX, Counting, PromptCount
 from relayd.relay.prompt_count import PROMPT_BYTES_INLINE_MAX
 from relayd.relay.prompt_memo import PromptMemo
 from relayd.relay.tokenizer import Encodings
 from relayd.wire.dialect import BY_OPERATION
 from tests.fakes.rawclient import ask, request_bytes
+from tests.fakes.rawupstream import Answer, message
 from tests.http.play import BODY, TARGET
 from tests.relay.conftest import Opened
 
@@ -104,6 +107,80 @@ async def test_a_count_that_fails_is_none(
     count.when_done = told.set
     await asyncio.wait_for(told.wait(), 5)
     assert (count.pending, count.tokens) == (False, None)
+
+
+async def test_a_count_is_exact_or_says_that_it_is_not(
+    executor: ThreadPoolExecutor, encodings: Encodings
+) -> None:
+    counting = inline(executor, encodings)
+    for model, approximate in (("gpt-4o", False), ("claude-sonnet-4-5", True)):
+        count = counting.prompt(CHAT, FIELDS, 100, counting.encoding(model), "acct_1")
+        assert count.approximate is approximate
+    assert PromptCount().approximate
+
+
+async def test_a_long_burst_of_a_reply_is_counted_on_the_thread(
+    executor: ThreadPoolExecutor, encodings: Encodings
+) -> None:
+    counting = inline(executor, encodings)
+    counter = counting.text_counter(counting.encoding("gpt-4o"))
+    told = asyncio.Event()
+    counter.when_done = told.set
+    counter.add("word " * LOOP_CHARACTERS_MAX)
+    assert counter.pending == 1 and counter.approximate
+    await asyncio.wait_for(told.wait(), 5)
+    assert not counter.approximate
+    assert counter.total() == encodings.count("o200k_base", "word " * LOOP_CHARACTERS_MAX)[0]
+
+
+async def test_too_much_that_waits_for_the_thread_is_estimated(
+    executor: ThreadPoolExecutor, encodings: Encodings
+) -> None:
+    counting = inline(executor, encodings)
+    go = threading.Event()
+    executor.submit(go.wait, 10)
+    size = QUEUED_CHARACTERS_MAX + 1
+    first = counting.prompt(CHAT, FIELDS, size, counting.encoding("gpt-4o"), "acct_1")
+    assert first.pending
+    claude = counting.encoding("claude-sonnet-4-5")
+    second = counting.prompt(CHAT, FIELDS, 8000, claude, "acct_1")
+    assert (second.pending, second.tokens, second.approximate) == (False, 2300, True)
+    counter = counting.text_counter(counting.encoding("gpt-4o"))
+    counter.add("x y " * LOOP_CHARACTERS_MAX)
+    assert counter.pending == 0 and counter.approximate
+    assert abs(counter.total() - LOOP_CHARACTERS_MAX) <= 2
+    go.set()
+    told = asyncio.Event()
+    first.when_done = told.set
+    await asyncio.wait_for(told.wait(), 5)
+    assert first.tokens == 9
+    again = counting.prompt(CHAT, FIELDS, 8000, claude, "acct_1")
+    assert again.pending
+    again.when_done = told.set
+    told.clear()
+    await asyncio.wait_for(told.wait(), 5)
+
+
+async def test_an_executor_that_was_shut_down_counts_nothing(encodings: Encodings) -> None:
+    executor = ThreadPoolExecutor(1)
+    executor.shutdown()
+    counting = inline(executor, encodings)
+    count = counting.prompt(CHAT, FIELDS, 8000, counting.encoding("gpt-4o"), "acct_1")
+    assert (count.pending, count.tokens, count.approximate) == (False, None, True)
+    counter = counting.text_counter(counting.encoding("gpt-4o"))
+    counter.add("x y " * LOOP_CHARACTERS_MAX)
+    assert counter.pending == 0 and counter.approximate and counter.total() > 0
+
+
+async def test_a_long_reply_s_record_waits_for_its_count(opened: Opened) -> None:
+    text = b"word " * 20_000
+    answer = message(b'{"choices":[{"message":{"content":"%b"}}]}' % text)
+    lane = await opened(lambda _: Answer(answer))
+    body = BODY.replace(b"test-model", b"gpt-4o")
+    assert (await ask(lane.address, request_bytes(TARGET, lane.key, body))).status == 200
+    [record] = await lane.settled(1)
+    assert record.counted_output_tokens == record.output_tokens == 20_001
+    assert record.usage_source == "counted"
 
 
 async def test_a_long_prompt_s_record_waits_for_its_count(opened: Opened) -> None:

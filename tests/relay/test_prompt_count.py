@@ -41,14 +41,16 @@ def test_every_operation_has_a_rule() -> None:
 def test_no_body_makes_a_rule_raise(
     encodings: Encodings, operation: str, fields: dict[str, object], model: str
 ) -> None:
-    tokens = count_prompt(BY_OPERATION[operation], fields, encoding_for(model), encodings)
+    tokens, exact = count_prompt(
+        BY_OPERATION[operation], fields, encoding_for(model), encodings)
+    assert exact or encoding_for(model).exact is False
     assert type(tokens) is int and tokens >= 0
 
 
 def test_before_the_encodings_are_loaded_a_prompt_is_estimated() -> None:
     fields: dict[str, object] = {"messages": [{"role": "user", "content": "x" * 400}]}
-    tokens = count_prompt(BY_OPERATION["chat"], fields, encoding_for("gpt-4o"), Encodings())
-    assert tokens == 3 + 3 + 1 + 100
+    count = count_prompt(BY_OPERATION["chat"], fields, encoding_for("gpt-4o"), Encodings())
+    assert count == (3 + 3 + 1 + 100, False)
 
 
 def test_a_body_at_the_inline_limit_holds_the_loop_for_little(encodings: Encodings) -> None:

@@ -19,7 +19,7 @@ FORM = {"type": "function", "function": {"name": "f", "description": "Does it.",
 
 
 def tokens(encodings: Encodings, operation: str, body: dict[str, object], model: str) -> int:
-    return count_prompt(BY_OPERATION[operation], body, encoding_for(model), encodings)
+    return count_prompt(BY_OPERATION[operation], body, encoding_for(model), encodings)[0]
 
 
 def said(role: str, content: object, **more: object) -> dict[str, object]:

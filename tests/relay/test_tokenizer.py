@@ -113,6 +113,34 @@ def test_a_run_that_tiktoken_refuses_is_estimated_not_raised(encodings: Encoding
     assert encodings.count("o200k_base", run) == (250_000, False)
 
 
+def test_a_panic_of_the_tokenizer_does_not_get_out(
+    encodings: Encodings, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    encoding = encodings.get("o200k_base")
+    assert encoding is not None
+    loaded = Encodings()
+    loaded.load(("o200k_base",))
+    monkeypatch.setattr(tiktoken.Encoding, "encode", lambda self, text, disallowed_special:
+                        self.encode_ordinary(text))
+    run = " " * 1_000_000
+    with pytest.raises(BaseException, match="MaxStackSizeExceeded|max stack|unwrap") as caught:
+        encoding.encode(run, disallowed_special=())
+    assert not isinstance(caught.value, Exception)
+    assert loaded.count("o200k_base", run) == (250_000, False)
+    assert "panicked" in capfd.readouterr().err
+
+
+def test_what_is_no_panic_gets_out(
+    encodings: Encodings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tiktoken.Encoding, "encode", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        encodings.count("o200k_base", "x")
+
+
 def test_before_loading_counts_are_estimates_and_say_so() -> None:
     empty = Encodings()
     assert empty.get("o200k_base") is None
