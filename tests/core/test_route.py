@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relayd.core.route import Deployment, Route, Routes, order
+from relayd.core.health import Level
+from relayd.core.route import Deployment, Route, Routes, Standing, order
 
 ONE = (Deployment("p"),)
 TABLE = Routes.of([
@@ -59,3 +60,50 @@ def test_order_is_a_permutation_sorted_by_priority(shape: list[tuple[int, int]],
     assert sorted(got) == list(range(len(deployments)))
     priorities = [deployments[n].priority for n in got]
     assert priorities == sorted(priorities)
+
+
+def test_an_alias_is_another_name_and_never_hides_a_route() -> None:
+    routes = Routes.of([Route("gpt-4o", ONE, aliases=("fast", "mine")), Route("mine", ONE)])
+    assert routes.find("fast") is routes.find("gpt-4o") is not None
+    found = routes.find("mine")
+    assert found is not None and found.pattern == "mine"
+
+
+THREE = [Deployment("a"), Deployment("b"), Deployment("c", priority=2)]
+
+
+@pytest.mark.parametrize(("levels", "expected"), [
+    ("000", [0, 1, 2]), ("100", [1, 2, 0]), ("220", [2, 0, 1]), ("330", [2]), ("333", []),
+    ("302", [1, 2]), ("021", [0, 2, 1]),
+])
+def test_health_comes_first(levels: str, expected: list[int]) -> None:
+    standings = [Standing(Level(int(level))) for level in levels]
+    assert order(THREE, 0.0, standings) == expected
+
+
+def test_the_fastest_and_the_cheapest() -> None:
+    standings = [Standing(Level.READY, 0.4, None), Standing(Level.READY, 0.1, 30),
+                 Standing(Level.READY, 0.0, 10)]
+    assert order(THREE, 0.0, standings, "least-latency") == [1, 0, 2]
+    assert order(THREE, 0.0, standings, "cheapest") == [1, 0, 2]  # no price is no low price
+    same = [Standing(Level.READY, 0.1, 5)] * 3
+    for strategy in ("least-latency", "cheapest"):
+        assert order(THREE, 0.6, same, strategy) == [1, 0, 2]  # type: ignore[arg-type]
+
+
+FOUR = [Deployment(f"p{n}", weight=1 + n % 2) for n in range(4)]
+
+
+@given(st.binary(min_size=1, max_size=80), st.floats(0, 1, exclude_max=True))
+def test_a_key_has_one_favourite_and_spills_to_one_other(key: bytes, dice: float) -> None:
+    """Whatever the dice: the same order; without the favourite it is the same but for it."""
+    whole = order(FOUR, 0.0, key=key)
+    assert order(FOUR, dice, key=key) == whole
+    ill = [Standing(Level.OUT if n == whole[0] else Level.READY) for n in range(4)]
+    assert order(FOUR, dice, ill, key=key) == whole[1:]
+
+
+def test_keys_are_spread_by_weight() -> None:
+    firsts = Counter(order(FOUR, 0.0, key=b"%d" % n)[0] for n in range(3000))
+    for n, count in firsts.items():
+        assert count == pytest.approx(500 * FOUR[n].weight, rel=0.2)
