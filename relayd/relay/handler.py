@@ -15,8 +15,9 @@ from relayd.relay.authenticate import authenticate, check
 from relayd.relay.exchange import ClientLeft, Exchange
 from relayd.relay.policy import Place
 from relayd.relay.receive import receive, receive_upload, whole
-from relayd.wire.body import names_twice, read
+from relayd.wire.body import SPLIT_BYTES_MIN, names_twice, read
 from relayd.wire.dialect import Endpoint
+from relayd.wire.known import Known
 from relayd.wire.multipart import Upload
 
 if TYPE_CHECKING:
@@ -55,8 +56,11 @@ class Handler:
         plane = self._plane
         if plane.local.before_key(exchange):
             return
+        socket = exchange.target.kind == "socket"
+        if socket:
+            exchange.keep_alive = False  # what comes behind an upgrade may be frames
         self._authenticate(exchange)
-        if exchange.target.kind == "socket":
+        if socket:
             await plane.realtime.serve(exchange)
             return
         endpoint = exchange.target.endpoint
@@ -106,7 +110,8 @@ class Handler:
             plane.admission.admit(exchange, None)
             return plan
         raw = whole(exchange, limit) if exchange.body_complete else await receive(exchange, limit)
-        ask = exchange.ask = read(endpoint, raw, policy, exchange.target.model)
+        ask = exchange.ask = read(
+            endpoint, raw, policy, exchange.target.model, self._known(exchange, endpoint, raw))
         exchange.stream = ask.stream
         exchange.dropped = ask.dropped
         self._note_betas(exchange)
@@ -119,6 +124,15 @@ class Handler:
             raise
         plane.admission.admit(exchange, raw)
         return plan
+
+    def _known(self, exchange: Exchange, endpoint: Endpoint, raw: bytes) -> Known | None:
+        """What the account has sent before, where a body is long enough for that to matter."""
+        elements = self._plane.elements
+        if elements is None or len(raw) < SPLIT_BYTES_MIN:
+            return None
+        assert exchange.grant is not None
+        api = endpoint.api
+        return elements.of(exchange.grant.account, api, exchange.policy.body_policies[api])
 
     def _note_betas(self, exchange: Exchange) -> None:
         """Names the items of the client's feature headers that no list knows."""
