@@ -268,7 +268,8 @@ def refusal(obstacle: Obstacle, now_ms: int) -> RelayError:
     if obstacle.name == "concurrent":
         return RelayError("concurrency_limited", retry_after_ms=wait_ms, detail=(
             f"{who} may have {obstacle.limit} at a time."))
-    unit = "requests" if obstacle.name == "requests_per_minute" else "tokens"
+    unit = "request" if obstacle.name == "requests_per_minute" else "token"
+    unit += "s" if obstacle.limit != 1 else ""
     return RelayError("rate_limited", retry_after_ms=wait_ms, detail=(
         f"{who} may use {obstacle.limit} {unit} per minute; "
         f"try again in {-(-wait_ms // 1000)} s."))
