@@ -12,6 +12,7 @@ import pytest
 from relayd.core.budget import DAY_MS, Spent, SpentReading, SpentRow
 from relayd.core.errors import RelayError
 from relayd.core.limit import LimitBook, Limits, OwnLimits
+from relayd.core.provider import Api
 from relayd.core.record import CallRecord
 from relayd.core.snapshot import KeyGrant, Snapshot
 from relayd.relay.admit import (
@@ -23,6 +24,7 @@ from tests.fakes.records import START_MS, call_record
 from tests.relay.test_exchange import exchange
 
 SECOND = 1_000_000_000
+FILE = b"iVBO" * 50_000
 BODY = b"x" * 399
 """Estimated as 100 tokens."""
 
@@ -328,18 +330,23 @@ def test_a_budget_that_is_taken_away_is_read_no_more() -> None:
 # -- estimates -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("raw", "tokens"), [
-    (b"", 1), (b"x" * 400, 101), (b"a word " * 10_000, 17_501),
-    (b'{"url":"data:image/png;base64,' + b"iVBO" * 50_000 + b'"}', FILE_TOKENS + 9),
-    (b'{"data":"' + b"iVBO" * 50_000 + b'","data": "' + b"iVBO" * 5_000 + b'"}',
-     2 * FILE_TOKENS + 6),
-    (b'{"file_data":"data:application/pdf;base64,' + b"iVBO" * 5_000 + b'"}', FILE_TOKENS + 12),
-    (b'{"data":"' + b"a word " * 1_000 + b'"}', 1_753),
-    (b'{"data":"short"}' + b" " * 4_100, 1_030),
-    (b'{"data":"' + b"iVBO" * 2_000, 2_003),
+@pytest.mark.parametrize(("api", "raw", "tokens"), [
+    ("openai", b"", 1), ("openai", b"x" * 400, 101), ("gemini", b"a word " * 10_000, 17_501),
+    ("openai", b'{"url":"data:image/png;base64,' + FILE + b'"}', FILE_TOKENS + 9),
+    ("anthropic", b'{"type":"base64","data":"' + FILE + b'","data": "' + FILE + b'"}',
+     2 * FILE_TOKENS + 10),
+    ("openai", b'{"input_audio":{"data":"' + FILE + b'"}}', FILE_TOKENS + 7),
+    ("gemini", b'{"inlineData":{"data":"' + FILE + b'"}}', FILE_TOKENS + 7),
+    ("gemini", b'{"inline_data":{"data":"' + FILE + b'"}}', FILE_TOKENS + 7),
+    ("openai", b'{"file_data":"data:application/pdf;base64,' + FILE + b'"}', FILE_TOKENS + 12),
+    ("anthropic", b'{"type":"base64","data":"' + b"a word " * 5_000 + b'"}', 8_757),
+    ("anthropic", b'{"type":"base64","data":"short"}' + b" " * 40_000, 10_009),
+    ("anthropic", b'{"type":"base64","data":"' + FILE, 50_007),
 ])
-def test_estimates_are_by_length_and_by_the_number_of_files(raw: bytes, tokens: int) -> None:
-    assert estimated_tokens(raw) == tokens
+def test_estimates_are_by_length_and_by_the_number_of_files(
+    api: Api, raw: bytes, tokens: int
+) -> None:
+    assert estimated_tokens(api, raw) == tokens
 
 
 def test_uploads_and_counts_have_estimates_of_their_own() -> None:
