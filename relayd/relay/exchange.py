@@ -51,7 +51,10 @@ class Memo:
 
 
 class Exchange:
-    """State of one request. Times are monotonic seconds unless they say otherwise."""
+    """State of one request. Times are monotonic seconds unless they say otherwise.
+
+    `ticket` is what it holds of its limits, None where none applies.
+    """
 
     __slots__ = (
         "connection", "head", "policy", "target", "id", "started_at_ms", "started", "story",
@@ -78,7 +81,6 @@ class Exchange:
         self.phase = Phase.RECEIVED
         self.grant: KeyGrant | None = None
         self.ticket: Ticket | None = None
-        """What it holds of its limits; None where none applies."""
         self.ask: Ask | None = None
         self.upload: Upload | None = None
         self.pieces: list[bytes] = []
