@@ -166,7 +166,7 @@ class Tunnel:
                 self._misused(UNSUPPORTED)
             else:
                 self._control(message, client, self._say)
-        if client.reader.fault:
+        if client.reader.fault and self._client_open:
             self._misused(client.reader.fault)
 
     def _ask(self, event: ClientEvent) -> None:
@@ -181,10 +181,7 @@ class Tunnel:
     def _misused(self, code: int) -> None:
         """The client has broken the protocol, or its bounds."""
         name = "body_too_large" if code == TOO_BIG else "websocket_protocol"
-        if self._client_open:
-            self._fail(RelayError(name), code, told=False)
-        else:
-            self._finish()
+        self._fail(RelayError(name), code, told=False)
 
     def _client_closes(self, code: int) -> None:
         """The client's close: answered, and told to the provider; or its answer to ours."""

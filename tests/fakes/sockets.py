@@ -7,15 +7,17 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
+from wsproto.utilities import generate_accept_token
 
 from relayd.core.provider import Address
 from tests.fakes.daemon import Lane
+from tests.fakes.rawclient import RawClient, request_bytes
 
 MODEL = "gpt-realtime"
 USAGE = {
@@ -84,13 +86,15 @@ async def realtime_provider(play: Play = obliging, **options: Any) -> AsyncItera
 
     async with serve(handle, "127.0.0.1", 0, **options) as server:
         port = next(iter(server.sockets)).getsockname()[1]
-        provider.address = Address("https" if "ssl" in options else "http", "127.0.0.1", port, "/v1")
+        scheme: Literal["http", "https"] = "https" if "ssl" in options else "http"
+        provider.address = Address(scheme, "127.0.0.1", port, "/v1")
         yield provider
 
 
 def session(
-    lane: Lane, model: str | None = MODEL, *, query: str = "", fields: dict[str, str] | None = None,
-    key: str | None = None, scheme: str = "ws", **options: Any,
+    lane: Lane, model: str | None = MODEL, *, query: str = "",
+    fields: dict[str, str] | None = None, key: str | None = None, scheme: str = "ws",
+    **options: Any,
 ) -> connect:
     """A client's connection to a relay: `async with session(lane) as socket`."""
     host, port = lane.address
@@ -112,3 +116,32 @@ async def told(socket: ClientConnection, kind: str) -> dict[str, Any]:
             if found["type"] == kind:
                 return found
     raise AssertionError(f"no {kind}")
+
+
+HANDSHAKE = (("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13"),
+             ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="))
+TARGET = f"/v1/realtime?model={MODEL}"
+
+
+async def upgraded(client: RawClient, key: str) -> bytes:
+    """A raw client's handshake, accepted."""
+    await client.send(request_bytes(TARGET, key, method="GET", fields=HANDSHAKE))
+    head = await asyncio.wait_for(client.reader.readuntil(b"\r\n\r\n"), 5)
+    assert head.startswith(b"HTTP/1.1 101 "), head
+    return head
+
+
+async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+    """A raw provider's side of a handshake; returns the head that it got."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    key = head.partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0]
+    writer.write(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + generate_accept_token(key) + b"\r\n\r\n")
+    return head
+
+
+async def rest(client: RawClient) -> bytes:
+    """All that a raw client still gets until its connection ends."""
+    async with asyncio.timeout(8):
+        return await client.reader.read()

@@ -1,0 +1,573 @@
+"""Realtime sessions: from the handshake to the record, against real peers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect as connect_blocking
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import AcceptConnection, CloseConnection, Request, TextMessage
+
+from relayd.control import account
+from relayd.core.record import CallRecord
+from relayd.core.route import Deployment, Route
+from relayd.ops.config import PrivacyConfig
+from relayd.store.db import open_database
+from tests.fakes.daemon import CREDENTIAL, Lane, provider
+from tests.fakes.rawclient import RawClient, ask, request_bytes
+from tests.fakes.sockets import (
+    HANDSHAKE, MODEL, TARGET, Provider, accept, answer, event, obliging, realtime_provider, rest,
+    session, told, upgraded,
+)
+from tests.fakes.stepped import stepped, vanish
+from tests.relay.conftest import Opened
+from tests.replay.clients import recordings
+from tests.shared import shared
+
+CREATE = '{"type":"response.create"}'
+
+
+async def record_of(lane: Lane) -> CallRecord:
+    [record] = await lane.settled(1)
+    return record
+
+
+async def refusal(lane: Lane, target: str = TARGET, **fields: str) -> tuple[int, Any]:
+    """The status and the error that a handshake is answered with."""
+    changed = {**dict(HANDSHAKE), **{k.replace("_", "-"): v for k, v in fields.items()}}
+    key = changed.pop("key", lane.key)
+    reply = await ask(lane.address, request_bytes(
+        target, key, method=changed.pop("method", "GET"), fields=tuple(changed.items())))
+    assert reply.closes
+    return reply.status, json.loads(reply.body)["error"]
+
+
+async def test_a_session_is_one_record_with_the_sum_of_its_responses(opened: Opened) -> None:
+    async with realtime_provider() as upstream:
+        lane = await opened(provider_changes={"address": upstream.address})
+        async with session(lane) as socket:
+            assert socket.response is not None
+            call_id = socket.response.headers["x-request-id"]
+            assert (await told(socket, "session.created"))["session"]["id"] == "sess_1"
+            for _ in range(3):
+                await socket.send(CREATE)
+                assert (await told(socket, "response.output_text.delta"))["delta"] == "Hello"
+                await told(socket, "response.done")
+        record = await record_of(lane)
+        assert record.id == call_id
+        assert (record.api, record.endpoint, record.stream) == ("openai", "/v1/realtime", True)
+        assert (record.status, record.outcome, record.error) == (101, "completed", None)
+        assert (record.model, record.provider, record.provider_model) == (MODEL, "openai", MODEL)
+        assert (record.input_tokens, record.output_tokens, record.cache_read_input_tokens) == (
+            30, 15, 12)
+        assert (record.usage_source, record.attempts) == ("reported", 1)
+        assert record.counted_output_tokens == 6 and record.first_byte_ms is not None
+        assert upstream.closes == [(1000, "")] and upstream.heard == [CREATE] * 3
+
+
+async def test_the_provider_sees_one_handshake_whatever_the_client(opened: Opened) -> None:
+    heads: list[bytes] = []
+
+    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await accept(reader, writer))
+        await reader.read()
+
+    recorded = [s for s in recordings(shared("client-requests")) if s.target.kind == "socket"]
+    assert len(recorded) >= 3
+    async with stepped(play) as address:
+        lane = await opened(provider_changes={"address": address})
+        for sent in recorded:
+            async with RawClient(lane.address) as client:
+                await client.send(sent.raw(lane.key))
+                head = await asyncio.wait_for(client.reader.readuntil(b"\r\n\r\n"), 5)
+                assert head.startswith(b"HTTP/1.1 101") and lane.key.encode() not in head
+    seen = set()
+    for head in heads:
+        key = head.partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0]
+        seen.add(head.replace(key, b"KEY"))
+        assert lane.key.encode() not in head
+    assert seen == {
+        b"GET /v1/realtime?model=gpt-realtime HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
+        b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: KEY\r\nAuthorization: Bearer %b\r\nUser-Agent: relayd\r\n\r\n" % (
+            address.port, CREDENTIAL.encode())}
+    keys = {h.partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0] for h in heads}
+    assert len(keys) == len(heads)
+
+
+async def test_the_key_may_come_in_the_subprotocol_or_the_query(opened: Opened) -> None:
+    async with realtime_provider() as upstream:
+        lane = await opened(provider_changes={"address": upstream.address})
+        protocols = ["realtime", "openai-insecure-api-key." + lane.key, "openai-beta.realtime-v1"]
+        async with session(lane, key="", subprotocols=protocols) as socket:
+            assert socket.subprotocol == "realtime"
+            await told(socket, "session.created")
+        async with session(lane, key="", query=f"&key={lane.key}") as socket:
+            assert socket.subprotocol is None
+            await told(socket, "session.created")
+        await lane.settled(2)
+        (path, fields), (_, plain) = upstream.handshakes
+        assert path == TARGET and "sec-websocket-protocol" not in fields
+        assert fields["openai-beta"] == "realtime=v1" and "openai-beta" not in plain
+        assert lane.key not in str(upstream.handshakes)
+
+
+async def test_the_deployments_model_is_sent(opened: Opened) -> None:
+    async with realtime_provider() as upstream:
+        lane = await opened(
+            provider_changes={"address": upstream.address},
+            routes=(Route("voice", (Deployment("openai", MODEL),)),))
+        async with session(lane, "voice") as socket:
+            await told(socket, "session.created")
+        record = await record_of(lane)
+        assert (record.model, record.provider_model) == ("voice", MODEL)
+        assert upstream.handshakes[0][0] == TARGET
+
+
+async def test_a_pseudonym_stands_for_the_account_where_policy_says_so(opened: Opened) -> None:
+    async with realtime_provider() as upstream:
+        lane = await opened(provider_changes={"address": upstream.address},
+                            privacy=PrivacyConfig(end_user="account"))
+        async with session(lane, fields={"OpenAI-Safety-Identifier": "me"}) as socket:
+            await told(socket, "session.created")
+        name = upstream.handshakes[0][1]["openai-safety-identifier"]
+        assert len(name) == 26 and name not in str(await record_of(lane))
+
+
+@pytest.mark.parametrize(("target", "fields", "status", "code"), [
+    (TARGET, {"key": "sk-relayd-nonsense"}, 401, "invalid_api_key"),
+    ("/v1/realtime", {}, 400, "missing_model"),
+    ("/v1/realtime?model=nobody-knows", {}, 404, "model_not_found"),
+    (TARGET, {"Sec_WebSocket_Version": "7"}, 426, "upgrade_required"),
+    (TARGET, {"Upgrade": "h2c"}, 426, "upgrade_required"),
+    (TARGET, {"method": "POST"}, 426, "upgrade_required"),
+    (TARGET, {"Sec_WebSocket_Key": "x"}, 400, "upgrade_refused"),
+    (TARGET, {"Content_Length": "3"}, 400, "upgrade_refused"),
+])
+async def test_what_is_refused_before_the_provider_is_asked(
+    opened: Opened, target: str, fields: dict[str, str], status: int, code: str
+) -> None:
+    lane = await opened(patterns=(MODEL,))
+    found, error = await refusal(lane, target, **fields)
+    assert (found, error["code"]) == (status, code)
+    assert lane.upstream.opened == 0
+    if status != 401:
+        record = await record_of(lane)
+        assert (record.outcome, record.status, record.attempts) == ("refused", status, 0)
+
+
+async def test_a_providers_refusal_is_told_in_the_shape_of_the_api(opened: Opened) -> None:
+    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        status, body = answers.pop(0)
+        writer.write(b"HTTP/1.1 %d No\r\nContent-Type: application/json\r\nX-Secret: org\r\n"
+                     b"Content-Length: %d\r\n\r\n%b" % (status, len(body), body))
+        await reader.read()
+
+    harmless = b'{"error":{"message":"No such model.","code":"model_not_found"}}'
+    naming = b'{"error":{"message":"organization org-abcdefgh12345678","code":"x"}}'
+    answers = [(403, harmless), (401, naming), (429, naming), (500, b"<html>")]
+    async with stepped(play) as address:
+        lane = await opened(provider_changes={"address": address})
+        status, error = await refusal(lane)
+        assert (status, error["message"]) == (403, "No such model.")
+        for expected in (401, 429, 500):
+            status, error = await refusal(lane)
+            assert status == expected and "org" not in error["message"]
+        records = await lane.settled(4)
+        assert [r.error for r in records] == [
+            "provider_forbidden", "provider_auth", "provider_rate_limited", "provider_failed"]
+        assert {(r.outcome, r.attempts) for r in records} == {("provider_error", 1)}
+        assert lane.app._plane is not None and lane.app._plane.policy.pools["openai"].busy == 0
+
+
+UNSOUND = [
+    b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n\r\n",
+    b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 429 No\r\nContent-Length: 0\r\n\r\n",
+    b"220 mail ready\r\n\r\n",
+    b"",
+]
+
+
+@pytest.mark.parametrize("said", UNSOUND)
+async def test_the_next_deployment_is_asked(opened: Opened, said: bytes) -> None:
+    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(said)
+        await writer.drain()
+
+    async with stepped(play) as address, realtime_provider() as upstream:
+        lane = await opened(
+            providers={"bad": provider("openai", 1, name="bad", address=address),
+                       "good": provider("openai", 1, name="good", address=upstream.address)},
+            routes=(Route("*", (Deployment("bad"), Deployment("good", priority=2))),))
+        async with session(lane) as socket:
+            await told(socket, "session.created")
+        record = await record_of(lane)
+        assert (record.provider, record.attempts, record.outcome) == ("good", 2, "completed")
+
+
+@pytest.mark.parametrize("said", UNSOUND[:3] + UNSOUND[5:])
+async def test_no_tunnel_before_a_sound_101(opened: Opened, said: bytes) -> None:
+    got = asyncio.get_running_loop().create_future()
+
+    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(said + b"\x81\x05early")
+        await writer.drain()
+        if not said:
+            writer.close()
+        got.set_result(await reader.read())
+
+    async with stepped(play) as address:
+        lane = await opened(provider_changes={"address": address})
+        raw = request_bytes(TARGET, lane.key, method="GET", fields=HANDSHAKE)
+        async with RawClient(lane.address) as client:
+            await client.send(raw + b"\x82\x85\x00\x00\x00\x00hello")
+            reply = await client.final_reply(b"GET")
+        assert reply.status == 502 and b"early" not in reply.body
+        record = await record_of(lane)
+        assert record.outcome == "provider_error"
+        assert record.error in ("upstream_protocol", "upstream_reset")
+        assert await got == b""
+
+
+async def test_a_provider_that_does_not_answer_the_handshake(opened: Opened) -> None:
+    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async with stepped(play) as address:
+        lane = await opened(provider_changes={"address": address})
+        assert (await refusal(lane))[0] == 504
+        assert (await record_of(lane)).error == "upstream_timeout"
+
+
+async def test_a_client_that_leaves_before_the_101(opened: Opened) -> None:
+    ended = asyncio.Event()
+
+    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        ended.set()
+
+    async with stepped(play) as address:
+        lane = await opened(provider_changes={"address": address})
+        async with RawClient(lane.address) as client:
+            await client.send(request_bytes(TARGET, lane.key, method="GET", fields=HANDSHAKE))
+            await asyncio.sleep(0.1)
+            vanish(client)
+            await asyncio.wait_for(ended.wait(), 2)
+        record = await record_of(lane)
+        assert (record.outcome, record.status, record.attempts) == ("client_left", 0, 1)
+
+
+async def test_what_comes_before_the_101_is_held_in_order(opened: Opened) -> None:
+    go = asyncio.Event()
+
+    async def slowly(connection: ServerConnection, request: object) -> None:
+        await go.wait()
+
+    async with realtime_provider(process_request=slowly) as upstream:
+        lane = await opened(provider_changes={"address": upstream.address})
+        peer = WSConnection(ConnectionType.CLIENT)
+        hello = peer.send(Request("relay.test", TARGET, extra_headers=[
+            (b"Authorization", b"Bearer " + lane.key.encode())]))
+        text = b'{"type":"input_audio_buffer.clear"}'
+        early = b"".join(
+            bytes([0x81, 0x80 | len(text)]) + bytes(4) + text for _ in range(4000))
+        async with RawClient(lane.address) as client:
+            await client.send(hello + early[:500])
+            sending = asyncio.create_task(client.send(early[500:]))
+            await asyncio.sleep(0.1)
+            [connection] = lane.app._plane.connections  # type: ignore[union-attr]
+            assert len(connection._buffer) < 400_000 and upstream.heard == []
+            go.set()
+            await sending
+            while len(upstream.heard) < 4000:
+                await asyncio.sleep(0.02)
+        assert set(upstream.heard) == {text.decode()}
+
+
+async def test_three_independent_clients(opened: Opened) -> None:
+    async with realtime_provider() as upstream:
+        lane = await opened(provider_changes={"address": upstream.address})
+
+        def blocking() -> str:
+            host, port = lane.address
+            with connect_blocking(f"ws://{host}:{port}{TARGET}", proxy=None, additional_headers={
+                    "Authorization": "Bearer " + lane.key}) as socket:
+                socket.recv()
+                socket.send(CREATE)
+                return "".join(json.loads(socket.recv()).get("delta", "") for _ in range(4))
+
+        assert await asyncio.to_thread(blocking) == "Hello there"
+        assert await by_wsproto(lane) == "Hello there"
+        async with RawClient(lane.address) as client:
+            await upgraded(client, lane.key)
+            text = CREATE.encode()
+            await client.send(bytes([0x01, 0x80 | 4]) + bytes(4) + text[:4] + b"\x89\x80\0\0\0\0"
+                              + bytes([0x80, 0x80 | len(text) - 4]) + bytes(4) + text[4:])
+            await client.send(b"\x88\x82\0\0\0\0\x03\xe8", "bytes")
+            said = await rest(client)
+        assert said.endswith(b"\x88\x02\x03\xe8") and b"\x8a\x00" in said
+        await lane.settled(3)
+        assert upstream.heard == [CREATE] * 3
+        assert upstream.closes == [(1000, "")] * 3
+
+
+async def by_wsproto(lane: Lane) -> str:
+    peer = WSConnection(ConnectionType.CLIENT)
+    said = ""
+    async with RawClient(lane.address) as client:
+        await client.send(peer.send(Request("relay.test", TARGET, extra_headers=[
+            (b"Authorization", b"Bearer " + lane.key.encode())])))
+        while True:
+            data = await asyncio.wait_for(client.reader.read(65536), 5)
+            peer.receive_data(data or None)
+            for found in peer.events():
+                if isinstance(found, AcceptConnection):
+                    await client.send(peer.send(TextMessage(CREATE)))
+                elif isinstance(found, CloseConnection):
+                    assert found.code == 1000
+                    return said
+                elif isinstance(found, TextMessage):
+                    seen = json.loads(found.data)
+                    said += seen.get("delta", "")
+                    if seen["type"] == "response.done":
+                        await client.send(peer.send(CloseConnection(1000)))
+
+
+async def test_what_identifies_is_dropped_and_what_is_refused_is_told(opened: Opened) -> None:
+    async with realtime_provider() as upstream:
+        lane = await opened(provider_changes={"address": upstream.address})
+        async with session(lane) as socket:
+            await socket.send(json.dumps({"session": {
+                "metadata": {"who": "canary"}, "user": "canary", "tracing": "auto",
+                "voice": "marin"}, "type": "session.update"}, indent=2))
+            await socket.send('{"type":"session.update","event_id":"mine",'
+                              '"session":{"prompt":{"id":"pmpt_1"}}}')
+            error = await told(socket, "error")
+            assert error["error"]["event_id"] == "mine"
+            assert error["error"]["param"] == "session.prompt"
+            await socket.send("not JSON")
+            assert (await told(socket, "error"))["error"]["code"] == "invalid_json"
+            await socket.send(CREATE)
+            await told(socket, "response.done")
+        await lane.settled(1)
+        assert upstream.heard == ['{"type":"session.update","session":{"voice":"marin"}}', CREATE]
+
+
+async def test_what_tells_of_the_operator_does_not_pass(opened: Opened) -> None:
+    async def play(made: Provider, socket: ServerConnection) -> None:
+        await socket.send(event("rate_limits.updated", rate_limits=[{"limit": 5000}]))
+        await socket.send(event("error", error={
+            "type": "x", "code": "rate_limit_exceeded", "event_id": None,
+            "message": "in organization org-a1b2c3d4e5"}))
+        await socket.close(4000, "org-a1b2c3d4e5f6 is out of quota")
+
+    async with realtime_provider(play) as upstream:
+        lane = await opened(provider_changes={"address": upstream.address})
+        async with session(lane) as socket:
+            heard = []
+            with pytest.raises(ConnectionClosed) as closed:
+                while True:
+                    heard.append(json.loads(await socket.recv()))
+        assert [each["type"] for each in heard] == ["error"]
+        assert heard[0]["error"]["code"] == "rate_limit_exceeded"
+        assert "org-" not in str(heard)
+        assert closed.value.rcvd is not None
+        assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4000, "")
+        record = await record_of(lane)
+        assert (record.outcome, record.error) == ("provider_error", "provider_rate_limited")
+
+
+@pytest.mark.parametrize(("code", "reason", "outcome"), [
+    (1000, "bye", "completed"), (1001, "", "completed"), (1011, "failed", "provider_error"),
+    (3000, "invalid_request_error.invalid_model", "provider_error"),
+])
+async def test_a_providers_close_passes(
+    opened: Opened, code: int, reason: str, outcome: str
+) -> None:
+    async def play(made: Provider, socket: ServerConnection) -> None:
+        for each in answer("resp_1", "Hi"):
+            await socket.send(each)
+        await socket.close(code, reason)
+
+    async with realtime_provider(play) as upstream:
+        lane = await opened(provider_changes={"address": upstream.address})
+        async with session(lane) as socket:
+            await told(socket, "response.done")
+            await socket.wait_closed()
+            assert (socket.close_code, socket.close_reason) == (code, reason)
+        record = await record_of(lane)
+        assert (record.outcome, record.output_tokens) == (outcome, 5)
+
+
+async def test_a_client_that_closes_in_the_middle_of_an_answer_has_left(opened: Opened) -> None:
+    async def play(made: Provider, socket: ServerConnection) -> None:
+        for each in answer("resp_1", "Hi") + answer("resp_2", "One", "two")[:-1]:
+            await socket.send(each)
+
+    async with realtime_provider(play) as upstream:
+        lane = await opened(provider_changes={"address": upstream.address})
+        async with session(lane) as socket:
+            await told(socket, "response.done")
+            await told(socket, "response.output_text.delta")
+            await socket.close(3333, "why is the client's own")
+        record = await record_of(lane)
+        assert (record.outcome, record.error, record.status) == ("client_left", "client_left", 101)
+        assert (record.usage_source, record.output_tokens) == ("reported", 5)
+        while not upstream.closes:
+            await asyncio.sleep(0.01)
+        assert upstream.closes == [(3333, "")]
+
+
+async def test_a_client_that_vanishes_ends_the_providers_session_at_once(opened: Opened) -> None:
+    async with realtime_provider() as upstream:
+        lane = await opened(provider_changes={"address": upstream.address})
+        async with RawClient(lane.address) as client:
+            await upgraded(client, lane.key)
+            await asyncio.sleep(0.05)
+            vanish(client)
+            record = await record_of(lane)
+        assert (record.outcome, record.status) == ("client_left", 101)
+        async with asyncio.timeout(1):
+            while upstream.open_now:
+                await asyncio.sleep(0.01)
+        assert upstream.closes == [(1001, "")]
+        assert lane.app._plane is not None and lane.app._plane.policy.pools["openai"].busy == 0
+
+
+@pytest.mark.parametrize("how", ["cut", "garbage"])
+async def test_a_provider_that_breaks_off(opened: Opened, how: str) -> None:
+    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await accept(reader, writer)
+        text = event("session.created").encode()
+        writer.write(bytes([0x81, len(text)]) + text)
+        if how == "garbage":
+            writer.write(b"\xff" * 20)
+            await reader.read()
+
+    async with stepped(play) as address:
+        lane = await opened(provider_changes={"address": address})
+        async with session(lane) as socket:
+            await told(socket, "session.created")
+            code = {"cut": "upstream_truncated", "garbage": "upstream_protocol"}[how]
+            assert (await told(socket, "error"))["error"]["code"] == code
+            await socket.wait_closed()
+            assert (socket.close_code, socket.close_reason) == (1011, code)
+        record = await record_of(lane)
+        assert (record.outcome, record.error) == ("provider_truncated", code)
+
+
+async def test_a_suspended_account_ends_its_sessions(opened: Opened) -> None:
+    async with realtime_provider() as upstream:
+        lane = await opened(provider_changes={"address": upstream.address})
+        async with session(lane) as socket:
+            await told(socket, "session.created")
+            db = await open_database(lane.store)
+            try:
+                await account.move(db, "someone@example.com", "suspend")
+            finally:
+                await db.close()
+            await lane.app.refresh()
+            await told(socket, "error")
+            await socket.wait_closed()
+            assert (socket.close_code, socket.close_reason) == (1008, "account_suspended")
+        record = await record_of(lane)
+        assert (record.outcome, record.error) == ("completed", "account_suspended")
+
+
+async def test_a_drain_waits_then_closes(opened: Opened) -> None:
+    async with realtime_provider() as upstream:
+        lane = await opened(provider_changes={"address": upstream.address})
+        async with session(lane) as socket:
+            await told(socket, "session.created")
+            stopping = asyncio.create_task(lane.app.stop(drain_seconds=0.4))
+            await asyncio.sleep(0.1)
+            await socket.send(CREATE)
+            await told(socket, "response.done")
+            await told(socket, "error")
+            await socket.wait_closed()
+            assert (socket.close_code, socket.close_reason) == (1012, "draining")
+            await stopping
+        record = await record_of(lane)
+        assert (record.outcome, record.output_tokens) == ("interrupted", 5)
+
+
+async def test_a_session_that_ends_in_time_lets_the_drain_end(opened: Opened) -> None:
+    async with realtime_provider() as upstream:
+        lane = await opened(provider_changes={"address": upstream.address})
+        async with session(lane) as socket:
+            await told(socket, "session.created")
+            stopping = asyncio.create_task(lane.app.stop(drain_seconds=30))
+            await asyncio.sleep(0.1)
+        await asyncio.wait_for(stopping, 5)
+        assert (await record_of(lane)).outcome == "completed"
+
+
+async def test_limits_hold_for_sessions(opened: Opened) -> None:
+    async with realtime_provider() as upstream:
+        lane = await opened(provider_changes={"address": upstream.address})
+        limits = replace(lane.app.config.limits, concurrent=1)
+        lane.app._plane.adopt(  # type: ignore[union-attr]
+            replace(lane.app.config, limits=limits))
+        async with session(lane) as socket:
+            await told(socket, "session.created")
+            with pytest.raises(InvalidStatus) as refused:
+                await session(lane)
+            assert refused.value.response.status_code == 429
+            assert json.loads(refused.value.response.body)["error"]["code"]
+        async with session(lane) as socket:
+            await told(socket, "session.created")
+        await lane.settled(3)
+
+
+async def test_sound_has_no_count_of_the_relays_own(opened: Opened) -> None:
+    async def play(made: Provider, socket: ServerConnection) -> None:
+        first, *others = answer("resp_1", "Hi")
+        await socket.send(first)
+        await socket.send(event("response.output_audio.delta", delta="AAAA"))
+        for each in others:
+            await socket.send(each)
+
+    async with realtime_provider(play) as upstream:
+        lane = await opened(provider_changes={"address": upstream.address})
+        async with session(lane) as socket:
+            await told(socket, "response.done")
+        record = await record_of(lane)
+        assert record.counted_output_tokens is None and record.output_tokens == 5
+
+
+async def test_nothing_of_a_session_is_logged_or_kept(opened: Opened) -> None:
+    async def play(made: Provider, socket: ServerConnection) -> None:
+        await obliging(made, socket)
+
+    async with realtime_provider(play) as upstream:
+        lane = await opened(provider_changes={"address": upstream.address})
+        canary = "canary-7f3a"
+        async with session(lane, query=f"&who={canary}", fields={"X-Who": canary}) as socket:
+            await socket.send(json.dumps({"type": "session.update", "session": {
+                "instructions": canary, "prompt": canary}}))
+            await socket.send(canary)
+            await socket.send(json.dumps({"type": canary}))
+            await socket.send(json.dumps({"type": "conversation.item.create", "item": {
+                "type": "message", "role": "user",
+                "content": [{"type": "input_text", "text": canary}]}}))
+            await socket.send(CREATE)
+            await told(socket, "response.done")
+        await lane.settled(1)
+        text = lane.log.getvalue() + repr(lane.app._plane) + str(await lane.records())
+        assert canary not in text and lane.key not in text
+        for file in lane.store.rglob("*"):
+            assert not file.is_file() or canary.encode() not in file.read_bytes()
+        assert canary in str(upstream.heard)
