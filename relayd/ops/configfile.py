@@ -54,6 +54,12 @@ def default_path() -> str:
     return os.environ.get(PATH_VARIABLE) or PATH_DEFAULT
 
 
+def hash_seed_chosen(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether somebody chose the key of Python's hashes, so that it may be known."""
+    given = os.environ if environ is None else environ
+    return given.get("PYTHONHASHSEED", "") not in ("", "random")
+
+
 def activated_sockets(environ: Mapping[str, str] | None = None) -> int:
     """How many listening sockets systemd handed over, from descriptor 3 on (sd_listen_fds(3))."""
     given = os.environ if environ is None else environ

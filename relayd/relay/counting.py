@@ -7,6 +7,7 @@ long one on a thread. `relay/count.py` and `relay/prompt_count.py` hold how it i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from typing import Final
@@ -15,10 +16,12 @@ from relayd.ops.config import MeteringConfig
 from relayd.relay.count import TEXT_CHARACTERS_MAX, Count, TextCounter, count_text
 from relayd.relay.prompt_count import PROMPT_BYTES_INLINE_MAX, count_prompt
 from relayd.relay.prompt_memo import PromptMemo
+from relayd.relay.prompt_tally import TooLong
 from relayd.relay.tokenizer import (
     BYTES_PER_TOKEN, Encodings, ModelEncoding, encoding_for, estimate,
 )
 from relayd.wire.dialect import Endpoint
+from relayd.wire.known import Spliced
 
 PLACES_MAX: Final = 4096
 """Deployments whose reporting is remembered in audit mode; beyond it they are learned anew."""
@@ -98,12 +101,14 @@ class Counting:
         self, endpoint: Endpoint, fields: Mapping[str, object], size: int,
         encoding: ModelEncoding, account: str,
     ) -> PromptCount:
-        """Counts a prompt of `size` bytes of JSON: now if it is short, else on a thread."""
+        """Counts a prompt of `size` bytes of JSON: now if little is new, else on a thread."""
         count = PromptCount()
         memo = self._memo.of(account)
-        if size <= PROMPT_BYTES_INLINE_MAX:
-            count.done(count_prompt(endpoint, fields, encoding, self._encodings, memo))
-            return count
+        if size <= PROMPT_BYTES_INLINE_MAX or _in_elements(fields):
+            with contextlib.suppress(TooLong):
+                count.done(count_prompt(endpoint, fields, encoding, self._encodings, memo,
+                                        PROMPT_BYTES_INLINE_MAX))
+                return count
         if self._queued > QUEUED_CHARACTERS_MAX:
             count.done((encoding.scaled(size // BYTES_PER_TOKEN), False))
             return count
@@ -135,6 +140,12 @@ class Counting:
             done(None)
         else:
             future.add_done_callback(take)
+
+
+def _in_elements(fields: Mapping[str, object]) -> bool:
+    """Whether there are elements whose counts the memo may know."""
+    return any(isinstance(value, list) and value and type(value[-1]) is Spliced
+               for value in fields.values())
 
 
 def _result(future: asyncio.Future[Count]) -> Count | None:

@@ -13,6 +13,7 @@ from relayd.core.errors import RelayError
 from relayd.core.provider import Provider
 from relayd.ops.clock import monotonic, monotonic_ns, unix_ms
 from relayd.ops.config import Config
+from relayd.ops.configfile import hash_seed_chosen
 from relayd.ops.logging import Logger
 from relayd.ops.metrics import Metrics
 from relayd.ops.tasks import Tasks
@@ -33,7 +34,9 @@ from relayd.relay.reply import Replier
 from relayd.relay.settle import Settler
 from relayd.relay.stream import Streamer
 from relayd.relay.view import View
+from relayd.wire.body import NESTING_MAX
 from relayd.wire.identity import Pseudonyms
+from relayd.wire.known import Elements, hash_is_secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ class Plane:
         self.inflight: set[Exchange] = set()
         self._date_second = 0
         self._date = b""
+        self.elements = Elements(NESTING_MAX - 2) if hash_is_secret(hash_seed_chosen()) else None
         self.overload = Overload()
         self.admission = Admission(monotonic_ns, unix_ms)
         self.replier = Replier(config.server.cors_origins, self.date)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from relayd.relay.prompt_image import image_tokens, size_of_base64
-from relayd.relay.prompt_tally import Object, Tally, member, objects
+from relayd.relay.prompt_tally import Object, Tally, is_object, member, objects
 
 OPENING: Final = 4
 MESSAGE: Final = 3
@@ -28,15 +28,18 @@ SCHEMA: Final = 150
 def messages(tally: Tally, fields: Mapping[str, object]) -> None:
     """`/v1/messages` and `/v1/messages/count_tokens`."""
     tally.fixed(OPENING)
-    _content(tally, fields.get("system"))
-    for message in objects(fields.get("messages")):
+    system = fields.get("system")
+    tally.text(system)
+    for block in tally.each(system, "system"):
+        _outer(tally, block)
+    for message in tally.each(fields.get("messages"), "messages"):
         tally.fixed(MESSAGE)
         _content(tally, message.get("content"))
-    tools = objects(fields.get("tools"))
-    if tools:
+    tools = fields.get("tools")
+    if isinstance(tools, list) and any(map(is_object, tools)):
         forced = member(fields.get("tool_choice"), "type") in ("any", "tool")
         tally.fixed(TOOLS_FORCED if forced else TOOLS)
-    for tool in tools:
+    for tool in tally.each(tools, "tools"):
         tally.fixed(TOOL)
         tally.text(tool.get("name"))
         tally.text(tool.get("description"))
@@ -53,9 +56,13 @@ def _content(tally: Tally, content: object) -> None:
     """A text or a list of blocks; a tool's result holds such content again."""
     tally.text(content)
     for block in objects(content):
-        _block(tally, block)
-        for inner in objects(block.get("content")):
-            _block(tally, inner)
+        _outer(tally, block)
+
+
+def _outer(tally: Tally, block: Object) -> None:
+    _block(tally, block)
+    for inner in objects(block.get("content")):
+        _block(tally, inner)
 
 
 def _block(tally: Tally, block: Object) -> None:

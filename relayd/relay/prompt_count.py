@@ -52,12 +52,14 @@ def count_prompt(
     encoding: ModelEncoding,
     encodings: Encodings,
     memo: AccountMemo | None = None,
+    bytes_max: int | None = None,
 ) -> Count:
     """Tokens of the prompt in a parsed body, >= 0; `memo` saves what was counted before.
 
+    Raises TooLong before more than `bytes_max` of it is encoded.
     Exact is said of a text that was encoded whole by the model's own encoding. What the rules
     foresee of overheads, tools and images is within the errors of docs/counting.md all the same.
     """
-    tally = Tally(encodings, encoding, memo)
+    tally = Tally(encodings, encoding, memo, bytes_max)
     RULES[endpoint.operation](tally, fields)
     return tally.total(), not tally.approximate

@@ -23,9 +23,10 @@ def generate(tally: Tally, fields: Mapping[str, object]) -> None:
     """`:generateContent`, `:streamGenerateContent`, `:countTokens`."""
     inner = fields.get("generateContentRequest", fields.get("generate_content_request"))
     asked = inner if isinstance(inner, dict) else fields
-    _content(tally, _either(asked, "systemInstruction", "system_instruction"))
+    for said in tally.once(_either(asked, "systemInstruction", "system_instruction"), "system"):
+        _content(tally, said)
     _contents(tally, asked.get("contents"))
-    for tool in objects(asked.get("tools")):
+    for tool in tally.each(asked.get("tools"), "tools"):
         declarations = _either(tool, "functionDeclarations", "function_declarations")
         for declaration in objects(declarations):
             tally.json(declaration)
@@ -49,9 +50,10 @@ def _either(asked: Mapping[str, object], camel: str, snake: str) -> object:
 def _contents(tally: Tally, contents: object) -> None:
     """A list of contents; one content or a text alone stands for a list of one."""
     if isinstance(contents, list):
-        for content in contents:
-            tally.fixed(CONTENT)
-            _content(tally, content)
+        for element in contents:
+            for content in tally.once(element, "contents"):
+                tally.fixed(CONTENT)
+                _content(tally, content)
     else:
         _content(tally, contents)
 

@@ -5,12 +5,14 @@ Law: what a field of a wrong type would have said counts nothing; nothing here r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
 from relayd.relay.prompt_image import image_tokens, size_of_url
 from relayd.relay.prompt_tally import Object, Tally, member, objects
 from relayd.relay.prompt_tools import namespace
+from relayd.wire.known import Spliced
 
 REPLY: Final = 3
 MESSAGE: Final = 3
@@ -32,23 +34,27 @@ ASSISTANT_REASONING: Final = 2
 
 _REASONING: Final = frozenset({"gpt-5", "gpt-5-mini", "gpt-5-nano", "o", "o-mini"})
 _GPT_5: Final = frozenset({"gpt-5", "gpt-5-mini", "gpt-5-nano"})
-_SYSTEM: Final = frozenset({"system", "developer"})
+_SYSTEM_TEXT: Final = re.compile(
+    rb'\{(?:"type":"[^"]*",)?(?:"id":"[^"]*",)?"role":"(?:system|developer)"')
 
 
 def chat(tally: Tally, fields: Mapping[str, object]) -> None:
     """`/v1/chat/completions`."""
     family = tally.encoding.family
-    messages = objects(fields.get("messages"))
+    messages = fields.get("messages")
     tally.fixed(REPLY - (family in _REASONING))
-    for message in messages:
+    for message in tally.each(messages, "messages"):
         tally.fixed(MESSAGE + (family == "gpt-3.5-0301"))
         _message(tally, message)
-    functions = [function for tool in objects(fields.get("tools"))
-                 if isinstance(function := tool.get("function"), dict)]
-    functions += objects(fields.get("functions"))
-    _tools(tally, functions, any(m.get("role") in _SYSTEM for m in messages))
-    if functions and family in _GPT_5:
-        tally.fixed(TOOLS_GPT_5_CHAT)
+    old = objects(fields.get("functions"))
+    system = _has_system(messages)
+    for tools in [objects(fields.get("tools"))] if old else tally.together(
+            fields.get("tools"), "tools, system" if system else "tools"):
+        functions = [function for tool in tools
+                     if isinstance(function := tool.get("function"), dict)] + old
+        _tools(tally, functions, system)
+        if functions and family in _GPT_5:
+            tally.fixed(TOOLS_GPT_5_CHAT)
     _schema(tally, member(fields.get("response_format"), "json_schema"))
     _choice(tally, member(fields.get("tool_choice"), "function"))
     _choice(tally, fields.get("function_call"))
@@ -57,21 +63,33 @@ def chat(tally: Tally, fields: Mapping[str, object]) -> None:
 def responses(tally: Tally, fields: Mapping[str, object]) -> None:
     """`/v1/responses`: the same rules for its items."""
     tally.fixed(REPLY - (tally.encoding.family in _REASONING))
-    instructions = fields.get("instructions")
-    if isinstance(instructions, str):
-        _message(tally, {"role": "system", "content": instructions})
-        tally.fixed(MESSAGE)
+    for instructions in tally.once(fields.get("instructions"), "instructions"):
+        if isinstance(instructions, str):
+            _message(tally, {"role": "system", "content": instructions})
+            tally.fixed(MESSAGE)
     given = fields.get("input")
-    items: list[Object] = objects(given)
     if isinstance(given, str):
-        items = [{"role": "user", "content": given}]
-    for item in items:
+        given = [{"role": "user", "content": given}]
+    for item in tally.each(given, "items"):
         _item(tally, item)
-    functions = [t for t in objects(fields.get("tools")) if t.get("type") == "function"]
-    system = instructions is not None or any(i.get("role") in _SYSTEM for i in items)
-    _tools(tally, functions, system)
+    system = fields.get("instructions") is not None or _has_system(given)
+    for tools in tally.together(
+            fields.get("tools"), "functions, system" if system else "functions"):
+        _tools(tally, [t for t in tools if t.get("type") == "function"], system)
     _schema(tally, member(fields.get("text"), "format"))
     _choice(tally, fields.get("tool_choice"))
+
+
+def _has_system(items: object) -> bool:
+    """Whether a message of a list is the system's."""
+    return any(_is_system(item) for item in items) if isinstance(items, list) else False
+
+
+def _is_system(item: object) -> bool:
+    """Of one that was not read the canonical text is looked at: its role comes before its text."""
+    if type(item) is Spliced:
+        return _SYSTEM_TEXT.match(item.text) is not None
+    return member(item, "role") in ("system", "developer")
 
 
 def _item(tally: Tally, item: Object) -> None:

@@ -182,6 +182,11 @@ def objects(value: object) -> list[Object]:
     return [read for item in value if type(read := opened(item)) is dict]
 
 
+def is_object(value: object) -> bool:
+    """Whether a value of a body is a JSON object, read or not."""
+    return type(value) is dict or (type(value) is Spliced and value.text.startswith(b"{"))
+
+
 def opened(value: object) -> object:
     """A value of a body, read."""
     return value.value() if type(value) is Spliced else value

@@ -13,7 +13,6 @@ be known. Bounded: the older half of what an account has is forgotten first.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -42,10 +41,9 @@ Entry = tuple[int, tuple[slice, ...] | None, tuple[str, ...]]
 No pieces at all: it has to be read each time."""
 
 
-def hash_is_secret(environ: Mapping[str, str]) -> bool:
+def hash_is_secret(seed_chosen: bool) -> bool:
     """Whether Python hashes bytes with SipHash under a key that nobody knows."""
-    chosen = environ.get("PYTHONHASHSEED", "") in ("", "random")
-    return (chosen and bool(sys.flags.hash_randomization)
+    return (not seed_chosen and bool(sys.flags.hash_randomization)
             and sys.hash_info.algorithm.startswith("siphash") and sys.hash_info.width >= 64)
 
 

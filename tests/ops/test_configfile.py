@@ -17,8 +17,8 @@ from relayd.core.route import Deployment
 from relayd.ops import config as values
 from relayd.ops.config import Config, MeteringConfig, PrivacyConfig, StoreConfig
 from relayd.ops.configfile import (
-    activated_sockets,
-    ConfigError, default_path, examine, examine_text, load, loads,
+    ConfigError, activated_sockets, default_path, examine, examine_text, hash_seed_chosen, load,
+    loads,
 )
 from tests.shared import ROOT
 
@@ -43,6 +43,14 @@ def test_minimal_is_all_defaults() -> None:
     assert config == Config(config.providers, config.routes)
     assert config.providers["openai"].credentials == ("sk-one",)
     assert examine_text(MINIMAL, environ=ENVIRON).warnings == []
+
+
+@pytest.mark.parametrize(("environ", "chosen"), [
+    ({}, False), ({"PYTHONHASHSEED": "random"}, False), ({"PYTHONHASHSEED": ""}, False),
+    ({"PYTHONHASHSEED": "0"}, True), ({"PYTHONHASHSEED": "123"}, True),
+])
+def test_a_key_of_hashes_that_somebody_chose(environ: dict[str, str], chosen: bool) -> None:
+    assert hash_seed_chosen(environ) is chosen
 
 
 def test_empty_file_is_usable_and_says_that_nothing_is_served() -> None:

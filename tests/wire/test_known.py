@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -13,12 +14,13 @@ from hypothesis import strategies as st
 
 from relayd.core.errors import RelayError
 from relayd.wire import body
+from relayd.wire import known as module
 from relayd.wire.body import LISTS, NESTING_MAX, WHOLE, BodyPolicy, read, write
 from relayd.wire.dialect import BY_OPERATION
 from relayd.wire.fields import GONE, Walk
 from relayd.wire.identity import Pseudonyms
 from relayd.wire.known import (
-    ENTRY_BYTES, PIECES_MAX, Elements, Known, Spliced, cut, hash_is_secret, spliced,
+    ENTRY_BYTES, PIECES_MAX, Elements, Known, Spliced, cut, spliced,
 )
 from tests.wire.test_body import FREE, MESSAGES, respelled
 
@@ -304,10 +306,14 @@ def test_only_elements_are_written_so() -> None:
     assert "canary" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("environ", "wanted"), [
-    ({}, True), ({"PYTHONHASHSEED": "random"}, True), ({"PYTHONHASHSEED": ""}, True),
-    ({"PYTHONHASHSEED": "0"}, False), ({"PYTHONHASHSEED": "123"}, False),
-])
-def test_whether_the_hash_is_secret(environ: dict[str, str], wanted: bool) -> None:
-    import_time = hash_is_secret({})
-    assert hash_is_secret(environ) is (wanted and import_time)
+def test_whether_the_hash_is_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = SimpleNamespace(
+        flags=SimpleNamespace(hash_randomization=1),
+        hash_info=SimpleNamespace(algorithm="siphash13", width=64))
+    monkeypatch.setattr(module, "sys", secret)
+    assert module.hash_is_secret(False) and not module.hash_is_secret(True)
+    secret.hash_info.algorithm = "fnv"
+    assert not module.hash_is_secret(False)
+    secret.hash_info.algorithm = "siphash24"
+    secret.flags.hash_randomization = 0
+    assert not module.hash_is_secret(False)
