@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,16 @@ async def test_a_command_s_limit_takes_effect_within_a_second(opened: Opened) ->
         "requests_per_minute": "default"})
     await asyncio.sleep(0.9)
     assert (await ask(lane.address, chat(lane))).status == 200
+
+
+async def test_a_reload_changes_limits_at_once(opened: Opened) -> None:
+    lane = await opened(limits=LimitsConfig(requests_per_minute=1))
+    assert [(await ask(lane.address, chat(lane))).status for _ in range(2)] == [200, 429]
+    for limits, status in ((LimitsConfig(requests_per_minute=2), 200), (LimitsConfig(1), 429),
+                           (LimitsConfig(models={"test-*": Limits(concurrent=1)}), 200),
+                           (LimitsConfig(), 200)):
+        lane.app.reload(replace(lane.app.config, limits=limits))
+        assert (await ask(lane.address, chat(lane))).status == status
 
 
 async def test_a_spent_budget_stays_spent_through_a_restart(opened: Opened) -> None:
