@@ -9,12 +9,12 @@ import asyncio
 from typing import Final
 
 import orjson
-from aiohttp import web
+from aiohttp import WSMsgType, web
 
 from relayd.core.provider import Api
 from relayd.demo import (
-    anthropic, failures, gemini, models, openai_chat, openai_media, openai_responses,
-    openai_scores,
+    anthropic, failures, gemini, models, openai_chat, openai_media, openai_realtime,
+    openai_responses, openai_scores,
 )
 from relayd.demo.failures import Fault
 from relayd.demo.form import read_form
@@ -48,6 +48,8 @@ VERBS: Final[dict[str, Operation]] = {
     "embedContent": gemini.embed,
     "batchEmbedContents": gemini.batch_embed,
 }
+REALTIME: Final = "/v1/realtime"
+SOCKET_BYTES_MAX: Final = 16 * 1024 * 1024
 _VERSION: Final = "/{version:v1|v1beta}"
 
 
@@ -67,6 +69,7 @@ def make_app(pace_ms: float = PACE_MS) -> web.Application:
     for path in OPERATIONS:
         app.router.add_post(path, stage.post)
     app.router.add_post(_VERSION + "/models/{model:[^/:]+}:{verb:[A-Za-z]+}", stage.verb)
+    app.router.add_get(REALTIME, stage.realtime)
     app.router.add_get(_VERSION + "/models", stage.models)
     app.router.add_get(_VERSION + "/models/{model:[^/]+}", stage.models)
     app.router.add_route("*", "/{rest:.*}", stage.unknown)
@@ -131,6 +134,52 @@ class _Stage:
             operation = gemini.stream
         body["model"] = request.match_info["model"]
         return await self._play(request, "gemini", operation, body)
+
+    async def realtime(self, request: web.Request) -> web.StreamResponse:
+        """A session over WebSocket."""
+        model = request.query.get("model", "")
+        fault = failures.fault_of(model)
+        try:
+            _check_credential(request)
+            if fault.kind == "status":
+                raise Refusal(fault.status)
+        except Refusal as refusal:
+            return _refused("openai", refusal)
+        socket = web.WebSocketResponse(max_msg_size=SOCKET_BYTES_MAX, compress=False)
+        if not socket.can_prepare(request):
+            return _refused("openai", Refusal(400, "This is served over WebSocket."))
+        await socket.prepare(request)
+        session = openai_realtime.Session(model)
+        for event in session.opening():
+            await socket.send_str(_json(event))
+        async for message in socket:
+            if message.type is WSMsgType.TEXT:
+                await self._converse(request, socket, session, message.data, fault)
+        return socket
+
+    async def _converse(
+        self, request: web.Request, socket: web.WebSocketResponse,
+        session: openai_realtime.Session, said: str, fault: Fault,
+    ) -> None:
+        """Plays the answer to one message; faults come in the middle of a response."""
+        try:
+            heard = orjson.loads(said)
+        except orjson.JSONDecodeError:
+            heard = None
+        if not isinstance(heard, dict):
+            await socket.send_str(_json(session.error("The event is not a JSON object.", {})))
+            return
+        events = list(session.hear(heard))
+        breaks = fault.kind in ("cut", "stall", "error") and heard.get("type") == "response.create"
+        for event in events[:(len(events) + 1) // 2] if breaks else events:
+            await socket.send_str(_json(event))
+            if self._pace_seconds and event["type"].endswith(".delta"):
+                await asyncio.sleep(self._pace_seconds)
+        if breaks and fault.kind == "error":
+            await socket.send_str(_json(session.error(
+                "The demo provider breaks off here, as this model name asks it to.", heard)))
+        elif breaks:
+            await _break_off(request, fault)
 
     async def models(self, request: web.Request) -> web.StreamResponse:
         """The list of models, or one of them."""
@@ -216,6 +265,10 @@ async def _break_off(request: web.Request, fault: Fault) -> None:
         await asyncio.sleep(STALL_SECONDS)
     if request.transport is not None:
         request.transport.close()
+
+
+def _json(event: openai_realtime.Event) -> str:
+    return orjson.dumps(event).decode()
 
 
 async def _read(request: web.Request) -> Body:

@@ -13,7 +13,7 @@ OPENAI: Final = (
     "gpt-6.2-sol", "gpt-5.5", "gpt-5.4-mini", "gpt-4.1", "gpt-4o", "gpt-4o-mini",
     "gpt-3.5-turbo-instruct", "o3", "o4-mini", "text-embedding-3-small", "text-embedding-3-large",
     "omni-moderation-latest", "gpt-image-2", "dall-e-3", "whisper-1", "gpt-4o-transcribe", "tts-1",
-    "gpt-4o-mini-tts", "rerank-v3.5",
+    "gpt-4o-mini-tts", "gpt-realtime", "rerank-v3.5",
 )
 ANTHROPIC: Final = (
     "claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5", "claude-sonnet-4-5",

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from relayd.core.errors import RelayError
 from relayd.ops.clock import monotonic
 from relayd.relay.exchange import Exchange
+from relayd.relay.opening import mark
 from relayd.relay.upstream import UpstreamConnection
 from relayd.wire.openai_realtime import ClientEvent, read_event
 from relayd.wire.provider_error import names_operator
@@ -229,7 +230,10 @@ class Tunnel:
             exchange.connection.write(message.raw)
         elif instead:
             exchange.connection.write(frame(TEXT, instead))
-        exchange.usage = self.session.usage
+        if exchange.usage is not self.session.usage:
+            exchange.usage = self.session.usage
+            # a response is paid for: known from now on, whatever becomes of this process
+            self._plane.meter.mark(mark(exchange))
 
     def _provider_closes(self, payload: bytes) -> None:
         self.provider_code = code = close_code(payload)

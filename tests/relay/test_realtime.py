@@ -15,6 +15,7 @@ from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, Request, TextMessage
 
 from relayd.control import account
+from relayd.core.journal import Mark
 from relayd.core.record import CallRecord
 from relayd.core.route import Deployment, Route
 from relayd.ops.config import PrivacyConfig
@@ -69,6 +70,20 @@ async def test_a_session_is_one_record_with_the_sum_of_its_responses(opened: Ope
         assert (record.usage_source, record.attempts) == ("reported", 1)
         assert record.counted_output_tokens == 6 and record.first_byte_ms is not None
         assert upstream.closes == [(1000, "")] and upstream.heard == [CREATE] * 3
+
+
+async def test_each_response_is_marked_in_the_journal(opened: Opened) -> None:
+    async with realtime_provider() as upstream:
+        lane = await opened(provider_changes={"address": upstream.address})
+        marks: list[Mark] = []
+        lane.app.meter.mark = marks.append  # type: ignore[method-assign]
+        async with session(lane) as socket:
+            for _ in range(2):
+                await socket.send(CREATE)
+                await told(socket, "response.done")
+        await record_of(lane)
+        assert [(m.status, m.usage and m.usage.output_tokens) for m in marks] == [
+            (101, 5), (101, 10)]
 
 
 async def test_the_provider_sees_one_handshake_whatever_the_client(opened: Opened) -> None:
