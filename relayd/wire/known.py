@@ -28,10 +28,14 @@ ACCOUNT_BYTES_MAX: Final = 256 * 1024
 ENTRY_BYTES: Final = 104
 PIECE_BYTES: Final = 144
 """What an entry costs, and each piece that its text is cut into."""
-PIECES_MAX: Final = 64
+PIECES_MAX: Final = 256
 """An element whose bytes lie in more pieces is read every time."""
-PROBE_BYTES: Final = (24, 6, 1)
+PROBE_BYTES: Final = (24, 12, 5, 1)
 """Lengths by which the next piece is looked for, the longest first."""
+NEAR_BYTES: Final = 2048
+"""How far around the last piece it is looked for first."""
+IDLE_MAX: Final = 8
+"""After so many bodies in a row of which nothing was known, one in so many is taken apart."""
 
 _decode: Final = msgspec.json.Decoder().decode
 _encode: Final = msgspec.json.Encoder().encode
@@ -77,13 +81,18 @@ def spliced(value: object) -> object:
 class Known:
     """What one account has sent to one API under one policy."""
 
-    __slots__ = ("policy", "levels", "_young", "_old", "_acts", "_bytes", "_bytes_max")
+    __slots__ = ("policy", "levels", "hits", "idle", "_young", "_old", "_acts", "_bytes",
+                 "_bytes_max")
 
     def __init__(self, policy: BodyPolicy, levels: int,
                  bytes_max: int = ACCOUNT_BYTES_MAX) -> None:
         """`levels`: how many levels of lists and objects an element may have."""
         self.policy = policy
         self.levels = levels
+        self.hits = 0
+        """Elements that were known, of the present body."""
+        self.idle = 0
+        """Bodies in a row of which nothing was known."""
         self._young: dict[int, Entry] = {}
         self._old: dict[int, Entry] = {}
         self._acts: set[Act | None] = set()
@@ -107,13 +116,14 @@ class Known:
                 return self._learn(text, tag, act, walk)
             self._keep(key, entry)
         size, pieces, names = entry
+        self.hits += 1
         if size != len(text) or pieces == ():
             return self._read(text, tag, act, walk)[0]
         if pieces is None:
             return Spliced(text, tag)
         for name in names:
             walk.drop(name)
-        return Spliced(b"".join([text[piece] for piece in pieces]), tag)
+        return Spliced(b"".join(map(text.__getitem__, pieces)), tag)
 
     def _read(
         self, text: bytes, tag: int, act: Act | None, walk: Walk
@@ -159,45 +169,60 @@ class Elements:
         self._accounts_max = accounts_max
         self._bytes_max = bytes_max
 
-    def of(self, account: str, api: str, policy: BodyPolicy) -> Known:
-        """What an account has sent to an API; nothing that another policy let through."""
+    def of(self, account: str, api: str, policy: BodyPolicy) -> Known | None:
+        """What an account has sent to an API; nothing that another policy let through.
+
+        Asked for once a body. None where it would only cost: the account sends nothing twice.
+        """
         known = self._known.pop((account, api), None)
         if known is None or (known.policy is not policy and known.policy != policy):
             known = Known(policy, self._levels, self._bytes_max)
             while len(self._known) >= self._accounts_max:
                 del self._known[next(iter(self._known))]
         self._known[account, api] = known
-        return known
+        known.idle = 0 if known.hits else known.idle + 1
+        known.hits = 0
+        return known if known.idle <= IDLE_MAX or known.idle % IDLE_MAX == 0 else None
 
 
 def cut(text: bytes, written: bytes) -> tuple[slice, ...]:
     """Pieces of `text` that make up `written`; () where it would take too many."""
     pieces: list[slice] = []
-    done = 0
+    done = near = 0
     while done < len(written):
-        at = -1
-        for probe in PROBE_BYTES:
-            at = text.find(written[done:done + probe])
-            if at >= 0:
-                break
+        at = _find(text, written[done:done + PROBE_BYTES[0]], near)
         if at < 0 or len(pieces) == PIECES_MAX:
             return ()
         length = _common(text, at, written, done)
         pieces.append(slice(at, at + length))
         done += length
+        near = at + length
     return tuple(pieces)
 
 
+def _find(text: bytes, probe: bytes, near: int) -> int:
+    """Where a piece begins that starts as `probe` does, the better the longer; -1: nowhere."""
+    for size in PROBE_BYTES:
+        start = probe[:size]
+        at = text.find(start, max(near - NEAR_BYTES, 0), near + NEAR_BYTES)
+        if at < 0:
+            at = text.find(start)
+        if at >= 0:
+            return at
+    return -1
+
+
 def _common(text: bytes, at: int, written: bytes, done: int) -> int:
-    """How long `text` from `at` and `written` from `done` are the same; doubling, then halving."""
+    """How many bytes `text` from `at` and `written` from `done` have in common."""
     most = min(len(text) - at, len(written) - done)
     same, step = 0, 64
-    while same < most and step:
-        size = min(step, most - same)
-        if text[at + same:at + same + size] == written[done + same:done + same + size]:
-            same += size
-            step *= 2
-        else:
-            most = same + size - 1
-            step = size // 2
+    while same < most:
+        step = min(step, most - same)
+        one = text[at + same:at + same + step]
+        two = written[done + same:done + same + step]
+        if one != two:
+            apart = int.from_bytes(one, "big") ^ int.from_bytes(two, "big")
+            return same + step - (apart.bit_length() + 7) // 8
+        same += step
+        step *= 2
     return same

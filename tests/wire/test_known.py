@@ -20,7 +20,7 @@ from relayd.wire.dialect import BY_OPERATION
 from relayd.wire.fields import GONE, Walk
 from relayd.wire.identity import Pseudonyms
 from relayd.wire.known import (
-    ENTRY_BYTES, PIECES_MAX, Elements, Known, Spliced, cut, spliced,
+    ENTRY_BYTES, IDLE_MAX, Elements, Known, Spliced, cut, spliced,
 )
 from tests.wire.test_body import FREE, MESSAGES, respelled
 
@@ -32,6 +32,12 @@ LEVELS = NESTING_MAX - 2
 @pytest.fixture(autouse=True)
 def _short_bodies_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body, "SPLIT_BYTES_MIN", 0)
+
+
+def of(elements: Elements, account: str, policy: BodyPolicy, api: str = "openai") -> Known:
+    memory = elements.of(account, api, policy)
+    assert memory is not None
+    return memory
 
 
 def known(policy: BodyPolicy = POLICY) -> Known:
@@ -227,9 +233,9 @@ def test_another_policy_has_another_memory() -> None:
     elements = Elements(LEVELS)
     lax = BodyPolicy.of(remote_mcp="on")
     raw = b'{"model":"m","messages":[],"tools":[{"type":"mcp","server_url":"https://x"}]}'
-    same("chat", raw, elements.of("a", "openai", lax), lax)
-    assert len(elements.of("a", "openai", lax)) == 1
-    assert outcome("chat", raw, elements.of("a", "openai", POLICY)) == (
+    same("chat", raw, of(elements, "a", lax), lax)
+    assert len(of(elements, "a", lax)) == 1
+    assert outcome("chat", raw, of(elements, "a", POLICY)) == (
         "refused_field", "tools.mcp")
     equal = elements.of("a", "openai", BodyPolicy.of())
     assert elements.of("a", "openai", POLICY) is equal
@@ -244,6 +250,23 @@ def test_accounts_and_apis_have_their_own_and_the_last_ones_stay() -> None:
     elements.of("c", "openai", POLICY)
     assert elements.of("a", "openai", POLICY) is first
     assert elements.of("a", "gemini", POLICY) is not others[0]
+
+
+def test_who_sends_nothing_twice_is_left_alone() -> None:
+    elements = Elements(LEVELS)
+    taken = 0
+    for number in range(100):
+        memory = elements.of("a", "openai", POLICY)
+        if memory is not None:
+            taken += 1
+            element(b"%d" % number, memory)
+    assert taken == IDLE_MAX + 100 // IDLE_MAX - 1
+    for _ in range(2 * IDLE_MAX):
+        memory = elements.of("a", "openai", POLICY)
+        if memory is not None:
+            element(b"1", memory)
+    assert all(elements.of("a", "openai", POLICY) is memory and element(b"1", memory)
+               for _ in range(100))
 
 
 def test_memory_is_bounded_and_what_is_used_stays() -> None:
@@ -274,7 +297,7 @@ def test_pieces_make_up_what_is_written(parts: list[bytes], order: list[int], ke
     (b'{"id":"msg_1","a":"b"}', b'{"a":"b"}', 2),
     ('{"a":"\\u00e9"}'.encode(), '{"a":"é"}'.encode(), 0),
     (b"{}", b"", 0),
-    (bytes(range(256)), bytes(reversed(range(PIECES_MAX + 1))), 0),
+    (bytes(range(256)) * 2, bytes(reversed(range(256))) * 2, 0),
 ])
 def test_how_many_pieces(text: bytes, written: bytes, most: int) -> None:
     pieces = cut(text, written)
