@@ -13,6 +13,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.e2e.conftest import Target
 
+# the SDK's own use of the library `websockets`
+pytestmark = pytest.mark.filterwarnings("ignore:connect.. must be used:DeprecationWarning")
 MODEL = "gpt-realtime"
 TOOL: Any = {"type": "function", "name": "get_weather", "parameters": {
     "type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}
@@ -99,8 +101,10 @@ def test_tool_loop(client: openai.OpenAI) -> None:
         assert answered(connection).output[0].content[0].text
 
 
-def test_the_beta(client: openai.OpenAI) -> None:
-    with client.beta.realtime.connect(model=MODEL) as connection:
+def test_the_beta(target: Target) -> None:
+    client = openai.OpenAI(api_key=target.key,
+                           websocket_base_url=target.openai.replace("http", "ws"))
+    with client, client.beta.realtime.connect(model=MODEL) as connection:
         connection.session.update(session={"modalities": ["text"]})
         connection.response.create()
         assert answered(connection).status == "completed"
