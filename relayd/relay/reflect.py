@@ -16,18 +16,22 @@ from relayd.ops.config import Config
 from relayd.relay.receive import decode
 from relayd.wire.body import TABLES, BodyPolicy, read, write
 from relayd.wire.chunked import ChunkedReader
-from relayd.wire.dialect import Endpoint, Target, suggested_api, target_of
+from relayd.wire.dialect import REALTIME, Endpoint, Target, suggested_api, target_of
+from relayd.wire.handshake import read_handshake, upstream_handshake
 from relayd.wire.headers import UpstreamHead, client_fields
 from relayd.wire.http import HeadLimits, RequestHead, read_head
 from relayd.wire.identity import Pseudonyms, epoch_of, provider_key
 from relayd.wire.multipart import Upload
 
 MASK: Final = "[credential]"
+HANDSHAKE_KEY: Final = b"[random]"
 ACCOUNT: Final = "acct_reflected"
 _KEYS: Final = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key"})
 _MADE_NEW: Final = frozenset({"host", "content-type", "content-length", "accept",
-                              "accept-encoding", "user-agent", "transfer-encoding"})
-_READ: Final = frozenset({"anthropic-version", "anthropic-beta", "openai-beta"})
+                              "accept-encoding", "user-agent", "transfer-encoding", "connection",
+                              "upgrade", "sec-websocket-key", "sec-websocket-version"})
+_READ: Final = frozenset({"anthropic-version", "anthropic-beta", "openai-beta",
+                          "sec-websocket-protocol"})
 
 
 @dataclass(slots=True)
@@ -72,6 +76,9 @@ class Reflector:
         head = read_head(raw[:end], limits)
         target = target_of(head.path, suggested_api(head.fields, head.query))
         _note_head(raw[:end], found)
+        if target.kind == "socket":
+            self._handshake(head, wanted, found)
+            return
         if target.endpoint is None or head.method != b"POST":
             raise RelayError("stateful_endpoint" if target.kind == "stateful" else "not_found")
         body = _body(head, raw[end:], server.max_body_bytes)
@@ -79,6 +86,16 @@ class Reflector:
             self._upload(head, target.endpoint, body, wanted, found)
         else:
             self._json(head, target, body, wanted, found)
+
+    def _handshake(self, head: RequestHead, wanted: str | None, found: Reflection) -> None:
+        asked = read_handshake(head)
+        provider, deployment = self._place(asked.model, REALTIME, wanted)
+        for name in asked.dropped:
+            found.notes.append((f"header {name}", "dropped", "not in the list of known features"))
+        found.provider = provider.name
+        found.upstream = upstream_handshake(
+            provider, MASK, deployment.model or asked.model, HANDSHAKE_KEY, asked.beta,
+            self._names(provider).end_user(None))
 
     def _json(self, head: RequestHead, target: Target, body: bytes, wanted: str | None,
               found: Reflection) -> None:

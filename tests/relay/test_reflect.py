@@ -6,11 +6,13 @@ import gzip
 
 import pytest
 
-from relayd.relay.reflect import MASK, Reflector
+from relayd.relay.reflect import HANDSHAKE_KEY, MASK, Reflector
 from tests.fakes.daemon import CREDENTIAL, Lane
 from tests.fakes.dialects import answer
-from tests.fakes.rawclient import ask, request_bytes
+from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.fakes.rawhttp import Request
+from tests.fakes.sockets import HANDSHAKE, realtime_provider
+from tests.fakes.sockets import TARGET as REALTIME
 from tests.http.play import BODY, STREAM, TARGET
 from tests.relay.conftest import Opened
 
@@ -71,6 +73,22 @@ async def test_an_upload(opened: Opened) -> None:
     found = reflector(lane).reflect(raw)
     assert found.upstream == masked(lane.upstream.requests[0])
     assert ("body unheard_of", "dropped", "not in this endpoint's table") in found.notes
+
+
+async def test_a_handshake(opened: Opened) -> None:
+    async with realtime_provider() as upstream:
+        lane = await opened(provider_changes={"address": upstream.address})
+        raw = request_bytes(REALTIME, lane.key, method="GET", fields=(*HANDSHAKE, *MINE))
+        async with RawClient(lane.address) as client:
+            await client.send(raw)
+            assert (await client.reader.readline()).startswith(b"HTTP/1.1 101")
+        found = reflector(lane).reflect(raw)
+        [(path, fields)] = upstream.handshakes
+        key = fields["Sec-WebSocket-Key"]
+        sent = "".join(f"{name}: {value}\r\n" for name, value in fields.raw_items())
+        assert found.upstream == f"GET {path} HTTP/1.1\r\n{sent}\r\n".replace(
+            key, HANDSHAKE_KEY.decode()).replace(CREDENTIAL, MASK).encode()
+    assert reflector(lane).reflect(raw.replace(b"?model=", b"?m=")).refused == "missing_model"
 
 
 async def test_chunked_is_the_same(opened: Opened) -> None:
