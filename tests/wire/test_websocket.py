@@ -14,7 +14,7 @@ from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 
 from relayd.wire.websocket import (
-    BINARY, CLOSE, CONTINUATION, FRAGMENTS_MAX, NO_CODE, NOT_UTF8, PING, POLICY, PONG,
+    BINARY, CLOSE, CONTINUATION, FRAGMENTS_MAX, MASK_BYTES, NO_CODE, NOT_UTF8, PING, POLICY, PONG,
     PROTOCOL_ERROR, TEXT, TOO_BIG, Message, MessageReader, close_code, close_payload, frame,
     masked,
 )
@@ -146,8 +146,10 @@ def test_both_understand_what_is_written(spoken: list[Spoken], client: bool) -> 
     assert [(int(e.opcode), bytes(e.data)) for e in other.events_received()] == spoken
 
 
-@given(st.binary(max_size=40), st.binary(min_size=4, max_size=4))
-def test_masking_is_octet_by_octet(data: bytes, key: bytes) -> None:
+@given(st.binary(max_size=40), st.binary(min_size=4, max_size=4),
+       st.sampled_from([0, MASK_BYTES - 1, MASK_BYTES, MASK_BYTES + 1, 3 * MASK_BYTES]))
+def test_masking_is_octet_by_octet(data: bytes, key: bytes, more: int) -> None:
+    data += b"x" * more
     mixed = masked(data, key)
     assert mixed == bytes(octet ^ key[n % 4] for n, octet in enumerate(data))
     assert masked(mixed, key) == data
