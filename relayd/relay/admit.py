@@ -46,6 +46,8 @@ READ_NS: Final = 60_000_000_000
 
 Other processes spend too: an older relay that drains while this one has taken its place."""
 _MS: Final = 1_000_000
+_OF_CALLS: Final = frozenset({"requests_per_minute", "concurrent"})
+"""Limits that a session is held to once, when it begins."""
 
 Identity = tuple[Scope, str, str]
 Rate = Callable[[CallRecord], int]
@@ -71,6 +73,25 @@ class Ticket:
         self._taken_ns = now_ns
         self._marks = [allowance.take(self._tokens, now_ns) for allowance in self._allowances]
         self._holds = self._owes = True
+
+    def spend(self, tokens: int) -> None:
+        """A session has used so many tokens by now: taken at once, so that others see it."""
+        more = tokens - self._tokens
+        if more > 0 and self._owes:
+            self._tokens = tokens
+            now_ns = self._admission.now_ns()
+            for allowance in self._allowances:
+                if allowance.tokens is not None:
+                    allowance.tokens.take(more, now_ns)
+
+    def go_on(self) -> None:
+        """Raises rate_limited or budget_spent where a session may not ask for more now."""
+        now_ns, now_ms = self._admission.now_ns(), self._admission.unix_ms()
+        obstacle = tightest(
+            found for allowance in self._allowances
+            for found in allowance.obstacles(1, now_ns, now_ms) if found.name not in _OF_CALLS)
+        if obstacle is not None:
+            raise refusal(obstacle, now_ms)
 
     def release(self) -> None:
         """The call is over: its place is free. Harmless when repeated."""

@@ -171,6 +171,8 @@ class Tunnel:
             self._misused(client.reader.fault)
 
     def _ask(self, event: ClientEvent) -> None:
+        if event.error is None and event.type == "response.create":
+            event = self._admitted(event)
         if event.error is None:
             self._to_provider(TEXT, event.data)
             return
@@ -178,6 +180,16 @@ class Tunnel:
             self._misused(POLICY)
         else:
             self._say(TEXT, error_event(event.error, event.event_id, self._exchange.id))
+
+    def _admitted(self, event: ClientEvent) -> ClientEvent:
+        """A wish for a response, refused where the limits have no room for more."""
+        ticket = self._exchange.ticket
+        try:
+            if ticket is not None:
+                ticket.go_on()
+        except RelayError as error:
+            return event._replace(error=error)
+        return event
 
     def _misused(self, code: int) -> None:
         """The client has broken the protocol, or its bounds."""
@@ -230,10 +242,13 @@ class Tunnel:
             exchange.connection.write(message.raw)
         elif instead:
             exchange.connection.write(frame(TEXT, instead))
-        if exchange.usage is not self.session.usage:
-            exchange.usage = self.session.usage
+        usage = self.session.usage
+        if usage is not None and usage is not exchange.usage:
+            exchange.usage = usage
             # a response is paid for: known from now on, whatever becomes of this process
             self._plane.meter.mark(mark(exchange))
+            if exchange.ticket is not None:
+                exchange.ticket.spend(usage.input_tokens + usage.output_tokens)
 
     def _provider_closes(self, payload: bytes) -> None:
         self.provider_code = code = close_code(payload)

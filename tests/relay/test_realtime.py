@@ -18,7 +18,7 @@ from relayd.control import account
 from relayd.core.journal import Mark
 from relayd.core.record import CallRecord
 from relayd.core.route import Deployment, Route
-from relayd.ops.config import PrivacyConfig
+from relayd.ops.config import LimitsConfig, PrivacyConfig
 from relayd.relay.meter import Meter
 from relayd.store.db import open_database
 from tests.fakes.daemon import CREDENTIAL, Lane, provider
@@ -564,6 +564,26 @@ async def test_limits_hold_for_sessions(opened: Opened) -> None:
         async with session(lane) as socket:
             await told(socket, "session.created")
         await lane.settled(3)
+
+
+async def test_a_session_uses_up_its_tokens_as_it_goes(opened: Opened) -> None:
+    async with realtime_provider() as upstream:
+        lane = await opened(
+            provider_changes={"address": upstream.address},
+            limits=LimitsConfig(tokens_per_minute=25, requests_per_minute=2))
+        async with session(lane) as socket:
+            for _ in range(2):
+                await socket.send(CREATE)
+                await told(socket, "response.done")
+            await socket.send(CREATE)
+            error = (await told(socket, "error"))["error"]
+            assert error["code"] == "rate_limit_exceeded" or error["code"] == "rate_limited"
+            await socket.send('{"type":"input_audio_buffer.clear"}')
+            with pytest.raises(InvalidStatus) as refused:
+                await session(lane)
+            assert refused.value.response.status_code == 429
+        assert [r.output_tokens for r in await lane.settled(2)] == [10, 0]
+        assert upstream.heard == [CREATE, CREATE, '{"type":"input_audio_buffer.clear"}']
 
 
 async def test_sound_has_no_count_of_the_relays_own(opened: Opened) -> None:
