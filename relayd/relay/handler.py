@@ -56,6 +56,7 @@ class Handler:
         plane = self._plane
         if plane.local.before_key(exchange):
             return
+        plane.meter.check()  # what cannot be written down is not begun
         socket = exchange.target.kind == "socket"
         if socket:
             exchange.keep_alive = False  # what comes behind an upgrade may be frames
