@@ -157,6 +157,35 @@ def test_a_session_that_is_no_object_is_refused() -> None:
     assert refused({"type": "session.update", "session": "all"}) == ("invalid_field", "session")
 
 
+NAMES = st.sampled_from([
+    "type", "session", "response", "item", "input", "tools", "audio", "output", "content", "user",
+    "turn_detection", "conversation", "voice", "id", "event_id", "tool_choice", "x"])
+WORDS = st.sampled_from([
+    *sorted(EVENT_TYPES), "message", "mcp", "function", "auto", "x", "input_file"])
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=5),
+    max_leaves=12)
+
+
+@given(st.dictionaries(NAMES, ANYTHING, max_size=5), WORDS,
+       st.sampled_from([STANDARD, STRICT, OPEN]))
+def test_any_event_is_sent_or_refused(
+    event: dict[str, Any], kind: str, policy: BodyPolicy
+) -> None:
+    said = read_event(json.dumps({**event, "type": kind}).encode(), policy)
+    assert (said.error is None) == bool(said.data)
+    if said.error is None:
+        assert read_event(said.data, policy).data == said.data
+        if kind == "session.update":
+            assert "user" not in json.loads(said.data).get("session", {})
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_sent_or_refused(raw: bytes) -> None:
+    assert read_event(raw, STANDARD).error is not None
+
+
 def test_lone_surrogates_pass() -> None:
     raw = b'{"type":"response.create","response":{"instructions":"\\ud83d"}}'
     assert read_event(raw, STANDARD).data == raw

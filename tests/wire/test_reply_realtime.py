@@ -189,6 +189,31 @@ def test_anything_else_passes_as_it_is(payload: bytes) -> None:
     assert session.usage is None
 
 
+NAMES = st.sampled_from([
+    "response", "id", "status", "status_details", "usage", "error", "session", "client_secret",
+    "delta", "output_index", "item", "name", "message", "event_id", "input_tokens", "seconds"])
+KINDS = st.sampled_from([
+    "error", "response.done", "response.created", "session.created", "session.updated",
+    "response.output_text.delta", "response.output_item.added", "rate_limits.updated",
+    "conversation.item.input_audio_transcription.completed", "response.output_audio.delta"])
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3)
+    | st.sampled_from(["failed", "org-abcdefgh12345678", "sk-upstream-credential"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=5),
+    max_leaves=12)
+
+
+@given(st.lists(st.tuples(KINDS, st.dictionaries(NAMES, ANYTHING, max_size=6)), max_size=5))
+def test_whatever_a_provider_says(events: list[tuple[str, dict[str, Any]]]) -> None:
+    session = reader(Sink())
+    for kind, members in events:
+        payload = raw({"type": kind, **members})
+        told = session.passing(payload)
+        assert told is None or told == b"" or json.loads(told)["type"] == kind
+        if kind == "error":
+            assert SECRET not in (payload if told is None else told)
+
+
 def test_running_responses_are_bounded() -> None:
     session = reader()
     for number in range(RUNNING_MAX + 5):
