@@ -1,7 +1,7 @@
 """The composition root: builds every object once, and owns the order of start and stop.
 
-Start: store, policy, data plane, jobs, listeners. Stop: readiness off, no new connections, running
-exchanges to a deadline, flush, store.
+Start: lock, store, what an earlier journal has, journal, policy, data plane, jobs, listeners.
+Stop: readiness off, no new connections, running exchanges to a deadline, flush, journal, store.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Final
 
 from relayd import __version__
 from relayd.control import publish
+from relayd.control.recovery import Recovered, recover
 from relayd.core.ulid import Ulids
 from relayd.jobs.budget import Budgets
 from relayd.jobs.flush import Flush
@@ -36,6 +37,8 @@ from relayd.relay.prompt_memo import PromptMemo
 from relayd.relay.tokenizer import Encodings
 from relayd.relay.view import View
 from relayd.store.db import Database, open_database
+from relayd.store.journal import JournalWriter
+from relayd.store.journal_lane import Lane, Lock, claim, lock_store
 from relayd.store.secret import derived, pepper
 
 PSEUDONYM_LABEL: Final = "pseudonyms"
@@ -53,7 +56,6 @@ class App:
                  systemd_sockets: int = 0) -> None:
         self.config = config
         self.logger = logger or Logger(config.log_level)
-        self.meter = Meter()
         self.view = View()
         self.metrics = Metrics(config.providers.values(), version=__version__)
         self._systemd_sockets = systemd_sockets
@@ -61,7 +63,11 @@ class App:
         self._encodings = Encodings()
         self._executor = ThreadPoolExecutor(COUNT_THREADS, "count")
         self._lag = LoopLag()
+        self._lock: Lock | None = None
+        self._lanes: list[Lane] = []
         self._db: Database | None = None
+        self._recovered = Recovered()
+        self._journal: JournalWriter | None = None
         self._flush: Flush | None = None
         self._watch: Watch | None = None
         self._budgets: Budgets | None = None
@@ -111,16 +117,21 @@ class App:
 
     async def start(self) -> None:
         """Opens the store and the listeners; raises what keeps them from opening."""
-        db = self._db = await open_database(Path(self.config.store.path))
+        began = monotonic()
+        store = self.config.store
+        self._lock = lock_store(Path(store.path), shared=store.shared)
+        db = self._db = await open_database(Path(store.path))
+        journal = await self._begin_journal(db, began)
+        meter = Meter(journal)
         snapshot = await publish.load(db)
         self.view.publish(snapshot)
-        plane = self._plane = Plane(self.config, self._parts(db))
-        self._flush = Flush(db, self.meter.take, self.meter.give_back,
+        plane = self._plane = Plane(self.config, self._parts(db, meter))
+        self._flush = Flush(db, meter, journal, self._lanes[0].number,
                             flush_seconds=self.config.metering.flush_seconds,
                             prices=lambda: self.config.prices, log=self.logger)
         self._watch = Watch(db, self.view.publish, snapshot.version, log=self.logger)
         self._budgets = await self._begin_budgets(db, plane)
-        self._fill_gauges(plane)
+        self._fill_gauges(plane, meter, journal)
         server = self.config.server
         self._doors = Doors(plane, server, self._systemd_sockets)
         await self._doors.open()
@@ -131,7 +142,30 @@ class App:
         self._tasks.spawn("sweep", Sweep(plane).run())
         self._tasks.spawn("loop lag", self._lag.run())
         self._tasks.spawn("encodings", self._load_encodings())
-        self.logger.event("started", port=self._doors.port, version=__version__)
+        self.logger.event("started", port=self._doors.port, version=__version__,
+                          seconds=round(monotonic() - began, 3))
+
+    async def _begin_journal(self, db: Database, began: float) -> JournalWriter:
+        """Takes a lane, and brings what daemons that are gone left in theirs to the store."""
+        self._lanes = claim(db.directory)
+        found, numbers = await recover(db, self._lanes, self.config.prices)
+        self._recovered = found
+        for call_id in found.refused:
+            self.logger.error("record_refused", request_id=call_id)
+        if found.files:
+            tell = self.logger.warning if found.torn_bytes else self.logger.event
+            tell("recovered", files=found.files, replayed=found.replayed,
+                 interrupted=found.interrupted, torn_bytes=found.torn_bytes,
+                 refused=len(found.refused), seconds=round(monotonic() - began, 3))
+        own = self._lanes[0]
+        for lane in self._lanes[1:]:
+            lane.release()
+        journal = self._journal = JournalWriter(
+            own.directory, number=numbers[own.number], sync_ms=self.config.metering.sync_ms,
+            bytes_max=self.config.store.journal_bytes_max, log=self.logger)
+        await journal.start()
+        self._tasks.spawn("journal", journal.run())
+        return journal
 
     async def _begin_budgets(self, db: Database, plane: Plane) -> Budgets:
         """What was spent must be known before the first call, and after the journal's replay."""
@@ -144,9 +178,9 @@ class App:
         await budgets.begin()
         return budgets
 
-    def _parts(self, db: Database) -> Parts:
+    def _parts(self, db: Database, meter: Meter) -> Parts:
         return Parts(
-            view=self.view, meter=self.meter, metrics=self.metrics, logger=self.logger,
+            view=self.view, meter=meter, metrics=self.metrics, logger=self.logger,
             tasks=self._tasks,
             counting=Counting(self.config.metering, self._encodings, self._executor,
                               PromptMemo(secrets.token_bytes(32))),
@@ -155,14 +189,19 @@ class App:
             new_id=Ulids(unix_ms, secrets.token_bytes), dice=random.random,
         )
 
-    def _fill_gauges(self, plane: Plane) -> None:
+    def _fill_gauges(self, plane: Plane, meter: Meter, journal: JournalWriter) -> None:
         assert self._flush is not None
         flush = self._flush
         self.metrics.gauges = Gauges(
             calls_in_flight=lambda: len(plane.inflight),
             client_connections=lambda: len(plane.connections),
-            unflushed_records=lambda: len(self.meter),
-            lost_records=lambda: flush.lost + self.meter.dropped,
+            unflushed_records=lambda: len(meter),
+            oldest_unflushed_seconds=flush.oldest_seconds,
+            lost_records=lambda: flush.refused,
+            journal_bytes=lambda: journal.bytes,
+            journal_segments=lambda: journal.segments,
+            journal_sync_failures=lambda: journal.sync_failures,
+            journal_torn_bytes=lambda: self._recovered.torn_bytes,
             overload_refusals=lambda: dict(plane.overload.refused),
             loop_lag_seconds=self._lag.worst_seconds,
             upstream_connections=lambda: {
@@ -185,6 +224,8 @@ class App:
             return False, "draining"
         if self._flush is None or not self._flush.healthy:
             return False, "store"
+        if self._journal is None or not self._journal.healthy:
+            return False, "journal"
         return True, "ok"
 
     async def stop(self, *, drain_seconds: float | None = None) -> None:
@@ -200,6 +241,9 @@ class App:
         self._executor.shutdown(wait=True, cancel_futures=True)
         if self._db is not None:
             await self._db.close()
+        for held in (*self._lanes, self._lock):
+            if held is not None:
+                held.release()
         self.logger.event("stopped")
 
     async def _drain(self, plane: Plane, drain_seconds: float | None) -> None:
@@ -226,8 +270,9 @@ class App:
             await self._watch.stop()
         if self._budgets is not None:
             await self._budgets.stop()
-        if self._flush is not None:
-            await self._flush.stop()
+        stored = self._flush is None or await self._flush.stop()
+        if self._journal is not None and not await self._journal.stop(stored=stored):
+            self.logger.error("records_lost", lost=len(self._journal.pending))
 
 
 def _never() -> bool:

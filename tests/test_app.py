@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sqlite3
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from relayd.app import App
+from relayd.ops.config import StoreConfig
 from relayd.ops.logging import Logger
+from relayd.store import journal_segment
+from relayd.store.db import FILE_NAME
 from relayd.store.directory import StoreError
-from tests.fakes.daemon import Lane, config, records
+from relayd.store.journal_frame import CLOSE, OPEN, frame
+from relayd.store.journal_lane import claim, lane_directory, lanes, lock_store
+from tests.fakes.daemon import Lane, config, issue, records
 from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.fakes.rawupstream import Answer
+from tests.fakes.records import call_record
 from tests.fakes.stepped import EVENTS, chunk, stepped
 from tests.http.play import BODY, STREAM, TARGET
+from tests.store.test_journal_replay import opening_of
 
 EVENT = b'data: {"choices":[{"index":0,"delta":{"content":"one"}}]}\n\n'
 READYZ = b"GET /readyz HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -107,8 +117,10 @@ async def test_a_store_that_others_can_read_is_refused(tmp_path: Path) -> None:
 
 
 async def test_two_relays_on_one_store(tmp_path: Path) -> None:
-    async with Lane(tmp_path / "store") as lane:
-        other = App(config(tmp_path / "store", lane.upstream.port), logger=Logger("error"))
+    shared = StoreConfig(str(tmp_path / "store"), shared=True)
+    async with Lane(tmp_path / "store", store=shared) as lane:
+        other = App(config(tmp_path / "store", lane.upstream.port, store=shared),
+                    logger=Logger("error"))
         await other.start()
         try:
             raw = request_bytes(TARGET, lane.key, BODY)
@@ -117,3 +129,106 @@ async def test_two_relays_on_one_store(tmp_path: Path) -> None:
             assert len(await lane.settled(2)) == 2
         finally:
             await other.stop()
+    assert lanes(tmp_path / "store") == [0, 1]
+
+
+@pytest.mark.parametrize("first, second", [(False, False), (False, True), (True, False)])
+async def test_a_store_that_is_not_shared_is_served_by_one(
+    tmp_path: Path, first: bool, second: bool
+) -> None:
+    path = str(tmp_path / "store")
+    async with Lane(tmp_path / "store", store=StoreConfig(path, shared=first)) as lane:
+        other = App(config(tmp_path / "store", 1, store=StoreConfig(path, shared=second)),
+                    logger=Logger("error"))
+        with pytest.raises(StoreError) as caught:
+            await other.start()
+        await other.stop()
+        assert caught.value.code == "store_in_use" and "shared = true" in caught.value.kind.message
+        # commands go on, and so does the first
+        await issue(tmp_path / "store", "another@example.com")
+        assert (await ask(lane.address, request_bytes(TARGET, lane.key, BODY))).status == 200
+    lock_store(tmp_path / "store", shared=second).release()  # it is free again
+
+
+async def test_the_journal_is_empty_when_all_is_stored(tmp_path: Path) -> None:
+    async with Lane(tmp_path / "store") as lane:
+        await ask(lane.address, request_bytes(TARGET, lane.key, BODY))
+        folder = lane_directory(lane.store, 0)
+        assert len(journal_segment.paths(folder)) == 1
+        await lane.settled(1)
+        found = await figures(lane)
+        assert found["relayd_journal_segments"] == 1 and found["relayd_journal_bytes"] > 200
+        assert found["relayd_oldest_unflushed_seconds"] == 0
+    assert journal_segment.paths(folder) == []
+    assert '"recovered"' not in lane.log.getvalue()
+
+
+@pytest.mark.parametrize("limit", ["records", "bytes"])
+async def test_a_journal_that_is_full_refuses_calls_before_they_are_sent(
+    tmp_path: Path, limit: str
+) -> None:
+    small = 1024 * 1024
+    async with Lane(tmp_path / "store", store=StoreConfig(
+            str(tmp_path / "store"), journal_bytes_max=small)) as lane:
+        raw = request_bytes(TARGET, lane.key, BODY)
+        assert (await ask(lane.address, raw)).status == 200
+        journal = lane.app._journal
+        assert journal is not None
+        if limit == "bytes":
+            journal._files.bytes += small
+        else:
+            journal._stuck = True
+        sent = lane.upstream.requests
+        count = len(sent)
+        reply = await ask(lane.address, raw)
+        assert reply.status == 503 and reply.value(b"retry-after") == b"2"
+        assert len(sent) == count
+        ready = await ask(lane.app.ops_address, READYZ)
+        assert ready.status == 503 and b"journal" in ready.body
+        name = 'relayd_requests_refused_total{api="openai",error="journal_full"}'
+        assert (await figures(lane))[name] == 1
+        if limit == "bytes":
+            journal._files.bytes -= small
+        else:
+            await journal.work()
+        assert (await ask(lane.address, raw)).status == 200
+    assert [record.outcome for record in await records(lane.store)] == ["completed"] * 2
+
+
+async def test_a_store_that_is_locked_stops_no_call(tmp_path: Path) -> None:
+    async with Lane(tmp_path / "store") as lane:
+        raw = request_bytes(TARGET, lane.key, BODY)
+        await ask(lane.address, raw)
+        other = sqlite3.connect(lane.store / FILE_NAME, isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE")
+        began = asyncio.get_running_loop().time()
+        count = 1
+        while asyncio.get_running_loop().time() - began < 2.0:
+            assert (await ask(lane.address, raw)).status == 200
+            count += 1
+        assert (await figures(lane))["relayd_unflushed_records"] > 0
+        other.execute("ROLLBACK")
+        other.close()
+    found = await records(lane.store)
+    assert len({record.id for record in found}) == len(found) == count
+
+
+async def test_what_a_dead_daemon_left_is_recovered_before_anything_is_served(
+    tmp_path: Path,
+) -> None:
+    store = tmp_path / "store"
+    await issue(store, "another@example.com")
+    done, left = call_record(), call_record()
+    (owned,) = claim(store)
+    data = [frame(1, OPEN, msgspec.msgpack.encode(opening_of(left))),
+            frame(2, CLOSE, msgspec.msgpack.encode(done)), b"torn"]
+    (owned.directory / "000000000001.journal").write_bytes(b"".join(data))
+    owned.release()
+    async with Lane(store) as lane:
+        assert [r.outcome for r in await lane.settled(2)] == ["completed", "interrupted"]
+        assert (await figures(lane))["relayd_journal_torn_bytes_total"] == 4
+        (line,) = [json.loads(line) for line in lane.log.getvalue().splitlines()
+                   if '"recovered"' in line]
+    assert (line["replayed"], line["interrupted"], line["torn_bytes"], line["level"]) == (
+        1, 1, 4, "warning")
+    assert line["seconds"] >= 0 and "bad_fields" not in line

@@ -7,6 +7,7 @@ posting the same batch twice changes nothing.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -14,30 +15,65 @@ from relayd.core.price import NO_PRICES, PriceBook
 from relayd.core.record import PRICED_ONLY, CallRecord
 from relayd.core.rollup import rollups
 from relayd.core.timestamp import rfc3339
+from relayd.store import applied as store_applied
 from relayd.store import record as store_record
 from relayd.store import rollup as store_rollup
+from relayd.store.applied import Applied
 from relayd.store.db import Database
+from relayd.store.directory import StoreError
 from relayd.store.record import CallFilter
 from relayd.store.rollup import Total
 from relayd.store.transaction import BATCH_ROWS
 
 
+class Posted(NamedTuple):
+    """How many records were new, and the ids of those that the store does not take."""
+
+    new: int
+    refused: list[str]
+
+
 async def post(
-    db: Database, records: Sequence[CallRecord], book: PriceBook = NO_PRICES
+    db: Database, records: Sequence[CallRecord], book: PriceBook = NO_PRICES,
+    applied: Applied | None = None,
 ) -> int:
     """Store these records, rated, durably, in one transaction; returns how many were new.
 
     A record that is stored already stays as it is: prices that changed since do not touch it.
-    Raises StoreError, and then none of them is stored; `store_refused` says that one of them is
-    not a record that the store takes.
+    `applied` is how far in the journal the store is with these. Raises StoreError, and then none
+    of them is stored; `store_refused` says that one of them is not a record that the store takes.
     """
-    if not records:
+    if not records and applied is None:
         return 0
     rated = [book.rated(record) for record in records] if book else records
     async with db.writing() as transaction:
         fresh = await store_record.insert(transaction, rated)
         await store_rollup.add(transaction, rollups(fresh))
+        if applied is not None:
+            await store_applied.advance(transaction, applied)
     return len(fresh)
+
+
+async def post_each(
+    db: Database, records: Sequence[CallRecord], book: PriceBook = NO_PRICES,
+    applied: Applied | None = None,
+) -> Posted:
+    """As `post`, but a record that the store never takes does not hold up the others."""
+    try:
+        return Posted(await post(db, records, book, applied), [])
+    except StoreError as error:
+        if error.code != "store_refused":
+            raise
+    new, refused = 0, []
+    for record in records:
+        try:
+            new += await post(db, [record], book)
+        except StoreError as error:
+            if error.code != "store_refused":
+                raise
+            refused.append(record.id)
+    await post(db, [], book, applied)
+    return Posted(new, refused)
 
 
 async def totals(db: Database, wanted: CallFilter) -> list[Total]:

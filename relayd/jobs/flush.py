@@ -1,70 +1,93 @@
-"""Flush: call records go from the meter to the store, once a second and at stop.
+"""Flush: call records go to the store, once a second and at stop.
 
-Law: a record leaves memory when it is on disk, not before. While the store fails the records wait,
-bounded by `records_max`; what is dropped at the bound is counted in `lost`.
+Law: a record leaves memory when it is in the store, or because the journal has it and memory is
+full; then it is read again from there. A file of the journal goes when all that closed in it is in
+the store. So nothing is lost but what the store refuses for what it is, and that is logged.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 
 from relayd.control import usage
 from relayd.core.price import NO_PRICES, PriceBook
 from relayd.core.record import CallRecord
+from relayd.ops.clock import monotonic
 from relayd.ops.logging import Logger
+from relayd.store.applied import Applied
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
+from relayd.store.journal import JournalWriter
 
 FLUSH_SECONDS: Final = 1.0
 BATCH_RECORDS: Final = 1000
 """Records per transaction: 5 to 20 ms of another thread's time, so commands never wait long."""
-RECORDS_MAX: Final = 200_000
-"""Records that wait in memory while the store fails: about 200 MB, or minutes of full load."""
 BACKOFF_SECONDS_MAX: Final = 10.0
 STOP_TRIES: Final = 3
 
-Take = Callable[[], list[CallRecord]]
-GiveBack = Callable[[list[CallRecord]], None]
+
+class Memory(Protocol):
+    """The meter, as this job sees it (relay/meter.py)."""
+
+    elsewhere: int
+
+    def __len__(self) -> int:
+        """How many records are not stored."""
+
+    def take(self) -> tuple[list[CallRecord], int]:
+        """The records in memory, and the journal's line that they reach up to."""
+
+    def give_back(self, records: list[CallRecord]) -> None:
+        """Takes records that could not be stored."""
+
+    def since(self) -> int:
+        """Up to which line the journal has what memory does not hold."""
 
 
 class Flush:
-    """`take()` empties the meter; `give_back(records)` returns what could not be stored.
+    """Brings what the meter and lane `lane` of the journal have to the store.
 
     `healthy` is False while the store does not take records (for /readyz). `posted` counts records
-    stored, `lost` records given up: at the bound, refused by the store for what they are, or still
-    unstored at stop. `prices()` is the book by which records are rated as they are stored.
+    that it took, `refused` those that it never takes. `prices()` is the book by which records are
+    rated as they are stored.
     """
 
     def __init__(
         self,
         db: Database,
-        take: Take,
-        give_back: GiveBack,
+        memory: Memory,
+        journal: JournalWriter,
+        lane: int = 0,
         *,
         flush_seconds: float = FLUSH_SECONDS,
-        records_max: int = RECORDS_MAX,
         prices: Callable[[], PriceBook] = lambda: NO_PRICES,
         log: Logger | None = None,
     ) -> None:
         self._db = db
-        self._take = take
-        self._give_back = give_back
+        self._memory = memory
+        self._journal = journal
+        self._lane = lane
         self._flush_seconds = flush_seconds
-        self._records_max = records_max
         self._prices = prices
         self._log = log or Logger()
         self._stopping = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         self._failures = 0
+        self._applied = journal.number
+        self._clean_at = monotonic()
         self.posted = 0
-        self.lost = 0
+        self.refused = 0
 
     @property
     def healthy(self) -> bool:
         """Whether the store took what there was, or would have taken something."""
         return self._failures == 0
+
+    def oldest_seconds(self) -> float:
+        """How old the oldest record that is not stored may be; 0.0 where there is none."""
+        return monotonic() - self._clean_at if len(self._memory) else 0.0
 
     async def run(self) -> None:
         """Flush until `stop()`."""
@@ -75,32 +98,32 @@ class Flush:
             except TimeoutError:
                 await self.flush()
 
-    async def stop(self) -> None:
-        """Store what is left. Called when no more exchanges settle, before the store closes."""
+    async def stop(self) -> bool:
+        """Store what is left. Called when no more exchanges settle, before the journal stops.
+
+        False where not all of it is stored: the journal has the rest.
+        """
         self._stopping.set()
         for _ in range(STOP_TRIES):
-            if await self.flush():
-                return
-        left = self._take()
-        if left:
-            self.lost += len(left)
-            self._log.error("records_lost", reason="stop", lost=len(left))
+            if await self.flush() or not len(self._memory):
+                return True
+        self._log.error("records_left", unflushed=len(self._memory))
+        return False
 
     async def flush(self) -> bool:
-        """Store everything the meter has now; False where the store failed."""
+        """Store everything that there is now; False where the store failed."""
         async with self._one_at_a_time:
-            records = self._take()
             try:
-                await (self._post(records) if records else self._probe())
-            except StoreError as error:
+                await self._post_journal(self._memory.since())
+                await self._post_memory()
+            except (StoreError, OSError) as error:
                 self._failures += 1
-                self._log.error("store_failed", code=error.code, records=len(records),
+                code = error.code if isinstance(error, StoreError) else "store_failed"
+                self._log.error("store_failed", code=code, records=len(self._memory),
                                 retry_ms=round(self._pause_seconds() * 1000))
                 return False
-            finally:
-                # whatever is left in the list is not stored: also when this task is cancelled
-                self._keep(records)
             self._failures = 0
+            self._clean_at = monotonic()
             return True
 
     def _pause_seconds(self) -> float:
@@ -113,47 +136,47 @@ class Flush:
         async with self._db.writing():
             pass
 
-    async def _post(self, records: list[CallRecord]) -> None:
-        """Store the records, taking them out of the list as they reach the disk."""
-        while records:
-            batch = records[:BATCH_RECORDS]
-            try:
-                await usage.post(self._db, batch, self._prices())
-            except StoreError as error:
-                if error.code != "store_refused":
-                    raise
-                await self._post_singly(records, len(batch))
-            else:
-                self.posted += len(batch)
+    async def _post_journal(self, until: int) -> None:
+        """Store what memory had no room for."""
+        left = self._memory.elsewhere
+        while self._applied < until:
+            batch = await self._journal.read(self._applied, until)
+            await self._post(batch.records, batch.through)
+            self._applied_to(batch.through)
+            count = min(left, len(batch.records))
+            left -= count
+            self._memory.elsewhere -= count
+        self._memory.elsewhere -= left
+
+    async def _post_memory(self) -> None:
+        """Store the records in memory, taking them out of the list as they reach the disk."""
+        records, through = self._memory.take()
+        if not records:
+            await self._probe()
+        try:
+            while records:
+                batch = records[:BATCH_RECORDS]
+                await self._post(batch, through if len(batch) == len(records) else None)
                 del records[:len(batch)]
-            await self._checkpoint()
+        finally:
+            # whatever is left in the list is not stored: also when this task is cancelled
+            if records:
+                self._memory.give_back(records)
+        self._applied_to(through)
 
-    async def _post_singly(self, records: list[CallRecord], count: int) -> None:
-        """One record that the store never takes must not hold up the others."""
-        for _ in range(count):
-            try:
-                await usage.post(self._db, records[:1], self._prices())
-            except StoreError as error:
-                if error.code != "store_refused":
-                    raise
-                self.lost += 1
-                self._log.error("record_refused", request_id=records[0].id)
-            else:
-                self.posted += 1
-            del records[0]
-
-    async def _checkpoint(self) -> None:
-        """The records are stored; a failed checkpoint is tried again after the next batch."""
+    async def _post(self, records: Sequence[CallRecord], through: int | None) -> None:
+        applied = None if through is None else Applied(self._lane, through)
+        done = await usage.post_each(self._db, records, self._prices(), applied)
+        self.posted += len(records) - len(done.refused)
+        for call_id in done.refused:
+            self.refused += 1
+            self._log.error("record_refused", request_id=call_id)
         try:
             await self._db.checkpoint_if_large()
-        except StoreError as error:
+        except StoreError as error:  # it is tried again after the next batch
             self._log.warning("checkpoint_failed", code=error.code)
 
-    def _keep(self, records: list[CallRecord]) -> None:
-        over = len(records) - self._records_max
-        if over > 0:
-            self.lost += over
-            self._log.error("records_lost", reason="bound", lost=over)
-            del records[self._records_max:]
-        if records:
-            self._give_back(records)
+    def _applied_to(self, number: int) -> None:
+        if number > self._applied:
+            self._applied = number
+        self._journal.applied(self._applied)

@@ -63,9 +63,15 @@ class ServerConfig:
 
 @dataclass(frozen=True, slots=True)
 class StoreConfig:
-    """The directory that holds relayd.db."""
+    """The directory that holds relayd.db and journal/.
+
+    `shared`: other processes may serve the same store, if they say so too. `journal_bytes_max`:
+    what the journal may grow to while the store takes no records; then calls are refused.
+    """
 
     path: str = "/var/lib/relayd"
+    shared: bool = False
+    journal_bytes_max: int = 4 * 1024 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)

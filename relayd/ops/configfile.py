@@ -153,9 +153,13 @@ def _read(root: Section, around: Surroundings) -> Config:
 
 
 def _store(section: Section, around: Surroundings) -> StoreConfig:
-    text = section.text("path", StoreConfig().path) or StoreConfig().path
+    default = StoreConfig()
+    text = section.text("path", default.path) or default.path
+    config = StoreConfig(
+        str(around.file(text)), section.boolean("shared", default.shared),
+        section.integer("journal_bytes_max", default.journal_bytes_max, 1024 * 1024, 10 ** 15))
     section.done({"directory": "path", "dir": "path", "file": "path"})
-    return StoreConfig(str(around.file(text)))
+    return config
 
 
 def _metering(section: Section) -> MeteringConfig:

@@ -14,7 +14,7 @@ from aiohttp import web
 from relayd.ops.configfile_address import parse_listen
 from relayd.ops.metrics_text import CONTENT_TYPE
 
-READY_REASONS: Final = frozenset({"ok", "starting", "draining", "store", "records", "loop"})
+READY_REASONS: Final = frozenset({"ok", "starting", "draining", "store", "journal", "loop"})
 """What /readyz may say; anything else becomes `not_ready`."""
 
 SHUTDOWN_SECONDS: Final = 2.0

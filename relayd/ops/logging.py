@@ -53,9 +53,10 @@ _VOCABULARIES: Final[Mapping[str, frozenset[str]]] = {
 _NUMBERS: Final = (
     "account_count", "attempts", "audio_input_tokens", "body_bytes", "bytes", "connections",
     "count", "deployments", "drain_seconds", "duration_ms", "errno", "exit_code", "first_byte_ms",
-    "flushed", "in_flight", "input_tokens", "keys", "lag_ms", "limit", "lost", "output_tokens",
-    "pid", "port", "providers", "records", "retry_ms", "routes", "schema", "seconds", "series",
-    "snapshot", "status", "streams", "total_ms", "unflushed",
+    "files", "flushed", "in_flight", "input_tokens", "interrupted", "keys", "lag_ms", "limit",
+    "lost", "output_tokens", "pid", "port", "providers", "records", "refused", "replayed",
+    "retry_ms", "routes", "schema", "seconds", "series", "snapshot", "status", "streams",
+    "torn_bytes", "total_ms", "unflushed",
 )
 _WORDS: Final = (
     "encoding", "job", "listener", "mode", "part", "phase", "reason", "result", "signal", "state",

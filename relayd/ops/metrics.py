@@ -54,7 +54,12 @@ class Gauges:
     calls_in_flight: Callable[[], int] = int
     client_connections: Callable[[], int] = int
     unflushed_records: Callable[[], int] = int
+    oldest_unflushed_seconds: Callable[[], float] = float
     lost_records: Callable[[], int] = int
+    journal_bytes: Callable[[], int] = int
+    journal_segments: Callable[[], int] = int
+    journal_sync_failures: Callable[[], int] = int
+    journal_torn_bytes: Callable[[], int] = int
     loop_lag_seconds: Callable[[], float] = float
     upstream_connections: Callable[[], Mapping[str, tuple[int, int]]] = dict
     """(idle, busy) by provider."""
@@ -235,12 +240,32 @@ class Metrics:
                    upstream),
             family("relayd_unflushed_records", "gauge", "Call records not yet in the store.",
                    [("", gauges.unflushed_records())]),
-            family("relayd_lost_records_total", "counter", "Call records that were dropped.",
+            family("relayd_lost_records_total", "counter",
+                   "Call records that the store does not take for what they are.",
                    [("", gauges.lost_records())]),
+            self._journal_text(),
             family("relayd_event_loop_lag_seconds", "gauge",
                    "The worst lag of the event loop in the last 30 seconds.",
                    [("", gauges.loop_lag_seconds())]),
             family("relayd_build_info", "gauge", "What runs here.", [(self._build, 1)]),
+        ))
+
+    def _journal_text(self) -> str:
+        gauges = self.gauges
+        return "".join((
+            family("relayd_oldest_unflushed_seconds", "gauge",
+                   "How old the oldest call record that is not in the store may be.",
+                   [("", gauges.oldest_unflushed_seconds())]),
+            family("relayd_journal_bytes", "gauge", "What the files of the journal hold.",
+                   [("", gauges.journal_bytes())]),
+            family("relayd_journal_segments", "gauge", "Files of the journal.",
+                   [("", gauges.journal_segments())]),
+            family("relayd_journal_sync_failures_total", "counter",
+                   "How often the disk failed to take what was written to the journal.",
+                   [("", gauges.journal_sync_failures())]),
+            family("relayd_journal_torn_bytes_total", "counter",
+                   "Bytes of an earlier journal that could not be read at the start.",
+                   [("", gauges.journal_torn_bytes())]),
         ))
 
 

@@ -1,23 +1,36 @@
 """The meter: the one door from the relay to the journal and the store.
 
 Law: no call is sent upstream before `open` has returned, and every call that was opened is closed
-by `append`, once.
+by `append`, once. A record leaves memory by `take`, or because the journal has it: memory is
+bounded, and nothing is lost by that.
 """
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from collections.abc import Sequence
+from typing import Final, NamedTuple, Protocol
 
 from relayd.core.journal import Mark, Opening
 from relayd.core.record import CallRecord
 
-RECORDS_MAX: Final = 500_000
-"""About 300 MB. At the limit new records are dropped and `dropped` counts them; /readyz is long
-false by then, because the store cannot be written."""
+RECORDS_MAX: Final = 100_000
+"""About 100 MB: minutes of full load while the store fails. What is more is read again from the
+journal."""
 
 
 class Journal(Protocol):
     """The append-only file, as the relay sees it: one write() each, nothing is awaited."""
+
+    @property
+    def number(self) -> int:
+        """The number of the line that was written last; it only grows."""
+
+    @property
+    def pending(self) -> Sequence[CallRecord]:
+        """Closed calls that are in no file yet."""
+
+    def check(self) -> None:
+        """Raises RelayError `journal_full` where no call can be opened now."""
 
     def open(self, opening: Opening) -> None:
         """Writes an opening; raises RelayError `journal_full` where it cannot."""
@@ -29,46 +42,81 @@ class Journal(Protocol):
         """Writes a call's end; never raises: what cannot be written now is written later."""
 
 
+class Taken(NamedTuple):
+    """Records out of memory. With them, every call that closed up to line `through` is known to
+    who took them: from these, or from the journal up to where memory began."""
+
+    records: list[CallRecord]
+    through: int
+
+
 class Meter:
-    """Collects settled records until the flush job takes them."""
+    """Collects settled records until the flush job takes them.
 
-    __slots__ = ("_records", "dropped", "_max", "_journal")
+    `elsewhere` counts records that are not stored and in the journal alone.
+    """
 
-    def __init__(self, records_max: int = RECORDS_MAX, journal: Journal | None = None) -> None:
+    __slots__ = ("_records", "_max", "_journal", "_spilled", "_since", "elsewhere")
+
+    def __init__(self, journal: Journal, records_max: int = RECORDS_MAX) -> None:
+        self._journal = journal
         self._records: list[CallRecord] = []
         self._max = records_max
-        self._journal = journal
-        self.dropped = 0
+        self._spilled = False
+        self._since = journal.number
+        self.elsewhere = 0
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._records) + self.elsewhere
+
+    def check(self) -> None:
+        """Raises RelayError `journal_full` where no call could be written down now."""
+        self._journal.check()
 
     def open(self, opening: Opening) -> None:
         """Says that a call is about to be sent; raises RelayError `journal_full`: do not send."""
-        if self._journal is not None:
-            self._journal.open(opening)
+        self._journal.open(opening)
 
     def mark(self, mark: Mark) -> None:
         """Says how far an open call has come."""
-        if self._journal is not None:
-            self._journal.mark(mark)
+        self._journal.mark(mark)
 
     def append(self, record: CallRecord) -> None:
         """Takes one settled record. Never waits, never raises."""
-        if self._journal is not None:
-            self._journal.close(record)
-        if len(self._records) < self._max:
-            self._records.append(record)
-        else:
-            self.dropped += 1
+        self._journal.close(record)
+        if self._spilled:
+            self.elsewhere += 1
+            return
+        self._records.append(record)
+        if len(self._records) > self._max:
+            self._spill(0)
 
-    def take(self) -> list[CallRecord]:
-        """All records so far; the caller owns them and gives back those it could not store."""
+    def take(self) -> Taken:
+        """The records in memory, which the caller owns and gives back where it could not store
+        them."""
         records, self._records = self._records, []
-        return records
+        return Taken(records, self._since if self._spilled else self._journal.number)
 
     def give_back(self, records: list[CallRecord]) -> None:
         """Puts records that could not be stored in front of the later ones."""
-        room = self._max - len(self._records)
-        self.dropped += max(0, len(records) - room)
-        self._records[:0] = records[:max(0, room)]
+        if self._spilled or len(records) + len(self._records) > self._max:
+            self._spill(len(records))
+        else:
+            self._records[:0] = records
+
+    def since(self) -> int:
+        """Up to which line the journal has to be read for what memory does not hold.
+
+        From here on records stay in memory again, where they had been left to the journal.
+        """
+        if self._spilled:
+            self._spilled = False
+            self._records = list(self._journal.pending)
+            self._since = self._journal.number
+        return self._since
+
+    def _spill(self, more: int) -> None:
+        """From here on records are in the journal alone, until somebody asks `since`."""
+        self.elsewhere += len(self._records) + more
+        self._records.clear()
+        self._spilled = True

@@ -26,6 +26,7 @@ from relayd.store.journal_files import Files
 from relayd.store.journal_frame import CLOSE, NOTHING, OPEN, PROGRESS
 from relayd.store.journal_replay import Batch, Replay
 from relayd.store.journal_segment import Segment
+from relayd.store.transaction import mapped
 
 SEGMENT_BYTES: Final = 64 * 1024 * 1024
 SEGMENT_SECONDS: Final = 3600.0
@@ -171,8 +172,9 @@ class JournalWriter:
     # its life
 
     async def start(self) -> None:
-        """Makes the first file; raises OSError."""
-        await self._files.start()
+        """Makes the first file; raises StoreError."""
+        with mapped():
+            await self._files.start()
 
     async def run(self) -> None:
         """Syncs and tidies until `stop()`."""

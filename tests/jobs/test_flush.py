@@ -6,8 +6,9 @@ import asyncio
 import io
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -17,23 +18,46 @@ from relayd.core.record import CallRecord
 from relayd.jobs import flush as flush_module
 from relayd.jobs.flush import BATCH_RECORDS, Flush
 from relayd.ops.logging import Logger
+from relayd.relay.meter import Meter
+from relayd.store import applied, journal_replay
 from relayd.store.db import FILE_NAME, Database
+from relayd.store.journal import JournalWriter
+from relayd.store.journal_lane import claim
 from relayd.store.record import CallFilter
 from tests.fakes.records import call_record
 
 
-class Meter:
-    """A list with the two ends that Flush holds."""
+class Lane:
+    """A store, a journal with its meter, and the job that brings one to the other."""
 
-    def __init__(self) -> None:
-        self.records: list[CallRecord] = []
+    def __init__(self, db: Database, journal: JournalWriter, records_max: int = 1000) -> None:
+        self.db = db
+        self.journal = journal
+        self.meter = Meter(journal, records_max)
+        self.log = io.StringIO()
 
-    def take(self) -> list[CallRecord]:
-        taken, self.records = self.records, []
-        return taken
+    def flush(self, **wishes: Any) -> Flush:
+        return Flush(self.db, self.meter, self.journal, log=Logger(stream=self.log), **wishes)
 
-    def give_back(self, records: list[CallRecord]) -> None:
-        self.records = records + self.records
+    def add(self, *records: CallRecord) -> list[CallRecord]:
+        for record in records:
+            self.meter.append(record)
+        return list(records)
+
+    def events(self) -> list[dict[str, Any]]:
+        found = [json.loads(line) for line in self.log.getvalue().splitlines()]
+        assert not any("bad_fields" in line for line in found)
+        return found
+
+
+@pytest.fixture
+async def lane(db: Database) -> AsyncIterator[Lane]:
+    (owned,) = claim(db.directory)
+    journal = JournalWriter(owned.directory, segment_bytes=20_000)
+    await journal.start()
+    yield Lane(db, journal)
+    await journal.stop(stored=True)
+    owned.release()
 
 
 @contextmanager
@@ -52,146 +76,174 @@ async def stored(db: Database) -> list[CallRecord]:
     return [record async for record in usage.calls(db, CallFilter())]
 
 
-async def test_records_are_rated_by_the_prices_of_the_moment(db: Database) -> None:
-    meter = Meter()
+async def position(db: Database) -> int:
+    async with db.reading() as transaction:
+        return await applied.position(transaction, 0)
+
+
+async def test_records_arrive_by_the_clock_and_the_rest_at_stop(lane: Lane) -> None:
+    flush = lane.flush(flush_seconds=0.01)
+    running = asyncio.get_running_loop().create_task(flush.run())
+    (first,) = lane.add(call_record())
+    async with asyncio.timeout(5):
+        while await stored(lane.db) != [first]:
+            await asyncio.sleep(0.01)
+    (last,) = lane.add(call_record())
+    assert await flush.stop()
+    await running
+    assert await stored(lane.db) == [first, last]
+    assert (flush.posted, flush.refused, flush.healthy, len(lane.meter)) == (2, 0, True, 0)
+    assert await position(lane.db) == 2
+
+
+async def test_a_large_batch_is_stored_in_parts(lane: Lane) -> None:
+    lane.meter = Meter(lane.journal)
+    records = lane.add(*(call_record() for _ in range(2 * BATCH_RECORDS + 5)))
+    assert await lane.flush().flush() and await stored(lane.db) == records
+
+
+async def test_records_are_rated_by_the_prices_of_the_moment(lane: Lane) -> None:
     books = [PriceBook([Price("*", unit_prices({"call": nano}))]) for nano in (9, 7)]
-    flush = Flush(db, meter.take, meter.give_back, prices=lambda: books[-1])
+    flush = lane.flush(prices=lambda: books[-1])
     for _ in range(2):
-        meter.records.append(call_record())
+        lane.add(call_record())
         assert await flush.flush()
         books.reverse()
-    assert sorted([record.amount_nano for record in await stored(db)]) == [7, 9]
+    assert sorted([record.amount_nano for record in await stored(lane.db)]) == [7, 9]
 
 
-async def test_records_arrive_by_the_clock_and_the_rest_at_stop(db: Database) -> None:
-    meter = Meter()
-    flush = Flush(db, meter.take, meter.give_back, flush_seconds=0.01)
-    running = asyncio.get_running_loop().create_task(flush.run())
-    first, last = call_record(), call_record()
-    meter.records.append(first)
-    async with asyncio.timeout(5):
-        while await stored(db) != [first]:
-            await asyncio.sleep(0.01)
-    meter.records.append(last)
-    await flush.stop()
-    await running
-    assert await stored(db) == [first, last]
-    assert (flush.posted, flush.lost, flush.healthy, meter.records) == (2, 0, True, [])
-
-
-async def test_a_large_batch_is_stored_in_parts(db: Database) -> None:
-    meter = Meter()
-    flush = Flush(db, meter.take, meter.give_back)
-    meter.records = records = [call_record() for _ in range(2 * BATCH_RECORDS + 5)]
-    expected = list(records)
-    assert await flush.flush() and await stored(db) == expected
-
-
-async def test_a_store_that_fails_loses_nothing(db: Database) -> None:
-    meter = Meter()
-    flush = Flush(db, meter.take, meter.give_back)
-    first, second = call_record(), call_record()
-    meter.records.append(first)
-    with held(db):
+async def test_a_store_that_fails_loses_nothing(lane: Lane) -> None:
+    flush = lane.flush()
+    (first,) = lane.add(call_record())
+    with held(lane.db):
         assert not await flush.flush() and not await flush.flush()
-        assert not flush.healthy and meter.records == [first]
-        meter.records.append(second)
-    assert await flush.flush() and flush.healthy
-    assert await stored(db) == [first, second] and flush.lost == 0
+        assert not flush.healthy and len(lane.meter) == 1 and flush.oldest_seconds() > 0.1
+        (second,) = lane.add(call_record())
+    assert await flush.flush() and flush.healthy and flush.oldest_seconds() == 0.0
+    assert await stored(lane.db) == [first, second]
 
 
-async def test_failures_make_it_wait_longer_up_to_a_bound(db: Database) -> None:
-    meter = Meter()
-    flush = Flush(db, meter.take, meter.give_back, flush_seconds=4.0)
+async def test_failures_make_it_wait_longer_up_to_a_bound(lane: Lane) -> None:
+    flush = lane.flush(flush_seconds=4.0)
     pauses = [flush._pause_seconds()]
-    with held(db):
+    with held(lane.db):
         for _ in range(3):
-            meter.records.append(call_record())
+            lane.add(call_record())
             await flush.flush()
             pauses.append(flush._pause_seconds())
     assert pauses == [4.0, 8.0, 10.0, 10.0]
 
 
-async def test_memory_is_bounded_and_what_is_dropped_is_counted(db: Database) -> None:
-    meter = Meter()
-    flush = Flush(db, meter.take, meter.give_back, records_max=3)
-    meter.records = records = [call_record() for _ in range(5)]
-    oldest = records[:3]
-    with held(db):
-        assert not await flush.flush()
-    assert meter.records == oldest and flush.lost == 2
+async def test_what_memory_has_no_room_for_is_read_from_the_journal(
+    lane: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_replay, "BATCH_RECORDS", 7)
+    lane.meter = Meter(lane.journal, records_max=10)
+    flush = lane.flush()
+    records: list[CallRecord] = []
+    with held(lane.db):
+        for _ in range(5):
+            records += lane.add(*(call_record() for _ in range(20)))
+            assert not await flush.flush()
+            await lane.journal.work()
+        assert len(lane.meter._records) <= 10 and len(lane.meter) >= 100
+    records += lane.add(call_record())
+    assert await flush.flush()
+    records += lane.add(call_record())
+    assert await flush.flush() and await stored(lane.db) == records
+    assert (len(lane.meter), flush.refused) == (0, 0)
+    assert await position(lane.db) == lane.journal.number == 102
 
 
-async def test_a_record_that_is_refused_does_not_hold_up_others(db: Database) -> None:
-    meter = Meter()
-    flush = Flush(db, meter.take, meter.give_back)
-    good = [call_record(), call_record()]
-    meter.records = [good[0], call_record(attempts=-1), good[1]]
-    assert await flush.flush() and flush.healthy
-    assert await stored(db) == good
-    assert (flush.posted, flush.lost, meter.records) == (2, 1, [])
+async def test_records_that_come_while_it_catches_up(lane: Lane) -> None:
+    lane.meter = Meter(lane.journal, records_max=10)
+    flush = lane.flush()
+    records = lane.add(*(call_record() for _ in range(30)))
+    catching_up = asyncio.gather(flush.flush())
+    for _ in range(30):
+        await asyncio.sleep(0)
+        records += lane.add(call_record())
+    await catching_up
+    assert await flush.stop() and await stored(lane.db) == records
 
 
-async def test_what_cannot_be_stored_at_stop_is_counted(db: Database) -> None:
-    meter, log = Meter(), io.StringIO()
-    flush = Flush(db, meter.take, meter.give_back, log=Logger(stream=log))
-    meter.records = [call_record()]
-    with held(db):
-        await flush.stop()
-    assert flush.lost == 1 and meter.records == []
-    lines = [json.loads(line) for line in log.getvalue().splitlines()]
-    assert [line["event"] for line in lines] == ["store_failed"] * 3 + ["records_lost"]
-    assert lines[0]["code"] == "store_busy" and lines[-1]["lost"] == 1
-    assert not any("bad_fields" in line for line in lines)
-
-
-async def test_a_refused_record_is_logged_by_its_id_alone(db: Database) -> None:
-    meter, log = Meter(), io.StringIO()
-    flush = Flush(db, meter.take, meter.give_back, log=Logger(stream=log))
-    record = call_record(attempts=-1, model="canary-model")
-    meter.records = [record]
+async def test_files_go_once_their_calls_are_stored(lane: Lane) -> None:
+    flush = lane.flush()
+    for _ in range(20):
+        lane.add(*(call_record() for _ in range(20)))
+        await lane.journal.work()
+    assert lane.journal.segments > 3
+    with held(lane.db):
+        await flush.flush()
+    await lane.journal.work()
+    assert lane.journal.segments > 3
     await flush.flush()
-    line = json.loads(log.getvalue())
+    await lane.journal.work()
+    assert lane.journal.segments == 1
+
+
+async def test_a_record_that_is_refused_does_not_hold_up_others(lane: Lane) -> None:
+    flush = lane.flush()
+    good = [call_record(), call_record()]
+    lane.add(good[0], call_record(attempts=-1), good[1])
+    assert await flush.flush() and flush.healthy
+    assert await stored(lane.db) == good
+    assert (flush.posted, flush.refused, len(lane.meter)) == (2, 1, 0)
+    assert await position(lane.db) == 3
+
+
+async def test_what_cannot_be_stored_at_stop_is_left_in_the_journal(lane: Lane) -> None:
+    flush = lane.flush()
+    (record,) = lane.add(call_record())
+    with held(lane.db):
+        assert not await flush.stop()
+    assert (await lane.journal.read(0, 1)).records == [record]
+    events = lane.events()
+    assert [line["event"] for line in events] == ["store_failed"] * 3 + ["records_left"]
+    assert events[0]["code"] == "store_busy" and events[-1]["unflushed"] == 1
+
+
+async def test_a_refused_record_is_logged_by_its_id_alone(lane: Lane) -> None:
+    (record,) = lane.add(call_record(attempts=-1, model="canary-model"))
+    await lane.flush().flush()
+    (line,) = lane.events()
     assert (line["event"], line["request_id"]) == ("record_refused", record.id)
-    assert "canary" not in log.getvalue() and "bad_fields" not in line
+    assert "canary" not in lane.log.getvalue()
 
 
-async def test_a_cancelled_flush_gives_its_records_back(db: Database) -> None:
-    meter = Meter()
-    flush = Flush(db, meter.take, meter.give_back)
-    record = call_record()
-    meter.records = [record]
-    with held(db):
+async def test_a_cancelled_flush_gives_its_records_back(lane: Lane) -> None:
+    flush = lane.flush()
+    (record,) = lane.add(call_record())
+    with held(lane.db):
         task = asyncio.get_running_loop().create_task(flush.flush())
         await asyncio.sleep(0.02)
-        assert meter.records == []
+        assert len(lane.meter) == 0
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        assert meter.records == [record]
+        assert len(lane.meter) == 1
     await flush.stop()
-    assert await stored(db) == [record]
+    assert await stored(lane.db) == [record]
 
 
-async def test_the_wal_stays_bounded(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    meter = Meter()
-    flush = Flush(db, meter.take, meter.give_back)
+async def test_the_wal_stays_bounded(lane: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
+    lane.meter = Meter(lane.journal)
+    flush = lane.flush()
     monkeypatch.setattr(flush_module, "BATCH_RECORDS", 5000)
-    wal = db.directory / f"{FILE_NAME}-wal"
+    wal = lane.db.directory / f"{FILE_NAME}-wal"
     sizes = []
     for _ in range(12):
-        meter.records = [call_record() for _ in range(5000)]
+        lane.add(*(call_record() for _ in range(5000)))
         assert await flush.flush()
         sizes.append(wal.stat().st_size)
     assert max(sizes) <= 8 * 1024 * 1024 and 0 in sizes
 
 
-async def test_a_store_that_cannot_be_written_is_noticed_without_records(db: Database) -> None:
-    meter = Meter()
-    flush = Flush(db, meter.take, meter.give_back, flush_seconds=0.01)
+async def test_a_store_that_cannot_be_written_is_noticed_without_records(lane: Lane) -> None:
+    flush = lane.flush(flush_seconds=0.01)
     assert await flush.flush() and flush.healthy
-    with held(db):
+    with held(lane.db):
         assert not await flush.flush() and not flush.healthy
     assert await flush.flush() and flush.healthy
-    with held(db):
+    with held(lane.db):
         await flush.stop()
-    assert flush.lost == 0
+    assert flush.refused == 0

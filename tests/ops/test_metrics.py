@@ -120,6 +120,9 @@ def test_gauges_are_read_at_scrape() -> None:
     metrics = Metrics([provider("p")], version="1.2.3")
     gauges = Gauges(calls_in_flight=lambda: 3, client_connections=lambda: 4,
                     unflushed_records=lambda: 5, lost_records=lambda: 6,
+                    oldest_unflushed_seconds=lambda: 1.5, journal_bytes=lambda: 9,
+                    journal_segments=lambda: 10, journal_sync_failures=lambda: 11,
+                    journal_torn_bytes=lambda: 12,
                     loop_lag_seconds=lambda: 0.25, upstream_connections=lambda: {"p": (7, 8)})
     assert samples(metrics)["relayd_calls_in_flight"] == 0
     metrics.gauges = gauges
@@ -128,6 +131,10 @@ def test_gauges_are_read_at_scrape() -> None:
     assert found["relayd_client_connections"] == 4
     assert found["relayd_unflushed_records"] == 5
     assert found["relayd_lost_records_total"] == 6
+    assert found["relayd_oldest_unflushed_seconds"] == 1.5
+    assert found["relayd_journal_bytes"] == 9 and found["relayd_journal_segments"] == 10
+    assert found["relayd_journal_sync_failures_total"] == 11
+    assert found["relayd_journal_torn_bytes_total"] == 12
     assert found["relayd_event_loop_lag_seconds"] == 0.25
     assert found['relayd_upstream_connections{provider="p",state="idle"}'] == 7
     assert found['relayd_upstream_connections{provider="p",state="busy"}'] == 8
