@@ -63,7 +63,7 @@ class Exchange:
         "expire_code", "client_gone", "replied", "model", "provider", "provider_model", "stream",
         "status", "outcome", "error", "attempts", "first_byte", "usage", "counter", "prompt",
         "attempt", "copying", "seen_chunks", "last_heard", "dropped", "idle_seconds",
-        "encoding_exact", "keep_alive", "opened", "ticket",
+        "encoding_exact", "keep_alive", "opened", "marked", "ticket",
     )
 
     def __init__(
@@ -95,6 +95,8 @@ class Exchange:
         self.client_gone = False
         self.opened = False
         """Whether the journal has its opening."""
+        self.marked: tuple[float, object] | None = None
+        """When the journal may be told how far it has come, and what it was told last."""
         self.replied = False
         self.model: str | None = None
         self.provider: str | None = None

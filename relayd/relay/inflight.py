@@ -12,11 +12,18 @@ from typing import TYPE_CHECKING, Final
 from relayd.core.errors import RelayError
 from relayd.ops.process import resident_bytes
 from relayd.relay.exchange import Exchange
+from relayd.relay.opening import mark
 
 if TYPE_CHECKING:
     from relayd.relay.plane import Plane
 
 SWEEPS_PER_SECOND: Final = 4
+MARK_AFTER_SECONDS: Final = 0.5
+MARK_SECONDS: Final = 2.0
+"""How old a call is when the journal is first told how far it has come, and how often it is told
+afterwards. A killed daemon's calls are recorded as of then."""
+MARKS_PER_SWEEP: Final = 50
+"""Each counts up to a KiB of text: 3 ms in all. With more calls each is marked less often."""
 
 
 class Sweep:
@@ -24,6 +31,7 @@ class Sweep:
 
     def __init__(self, plane: Plane) -> None:
         self._plane = plane
+        self._marks_left = 0
 
     async def run(self) -> None:
         """Runs until cancelled."""
@@ -37,13 +45,32 @@ class Sweep:
 
     def once(self, now: float) -> None:
         """One pass over everything that may have waited too long."""
+        self._marks_left = MARKS_PER_SWEEP
         for exchange in list(self._plane.inflight):
             self._look(exchange, now)
+            if exchange.opened and now - exchange.started > MARK_AFTER_SECONDS:
+                self._mark(exchange, now)
         for connection in list(self._plane.connections):
             if connection.exchange is None and connection.deadline <= now:
                 connection.expire()
         for pool in self._plane.pools():
             pool.sweep(now)
+
+    def _mark(self, exchange: Exchange, now: float) -> None:
+        """Tells the journal how far a call has come, where it has moved since."""
+        due, told = exchange.marked or (0.0, None)
+        if now < due or not self._marks_left:
+            return
+        prompt = exchange.prompt
+        state = (exchange.seen_chunks, exchange.status, exchange.attempts,
+                 None if prompt is None else prompt.tokens)
+        if state == told:
+            return
+        plane = self._plane
+        self._marks_left -= 1
+        every = max(MARK_SECONDS, len(plane.inflight) / (MARKS_PER_SWEEP * SWEEPS_PER_SECOND))
+        exchange.marked = now + every, state
+        plane.meter.mark(mark(exchange))
 
     def _look(self, exchange: Exchange, now: float) -> None:
         attempt = exchange.attempt
