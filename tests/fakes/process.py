@@ -68,17 +68,26 @@ class DaemonProcess:
     async def __aenter__(self) -> DaemonProcess:
         for name in ("tmp", "cwd"):
             (self.directory / name).mkdir(parents=True)
-        self.key = await issue(self.directory / "store")
-        file = self.directory / "relayd.toml"
-        file.write_text(self._config())
+        self.key = await issue(self.store)
+        (self.directory / "relayd.toml").write_text(self._config())
+        await self.start()
+        return self
+
+    @property
+    def store(self) -> Path:
+        """The directory of its store, which `records` and commands may read at any time."""
+        return self.directory / "store"
+
+    async def start(self) -> None:
+        """Starts the process and waits until it serves; again, when it has ended."""
         environment = {**os.environ, "UPSTREAM_CREDENTIAL": CREDENTIAL,
                        "TMPDIR": str(self.directory / "tmp"), "PYTHONFAULTHANDLER": "1"}
         with open(self.directory / "stderr", "wb") as stderr:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "relayd", "serve", "-c", str(file), stderr=stderr,
-                stdout=stderr, env=environment, cwd=self.directory / "cwd")
+                sys.executable, "-m", "relayd", "serve", "-c",
+                str(self.directory / "relayd.toml"), stderr=stderr, stdout=stderr,
+                env=environment, cwd=self.directory / "cwd")
         await self._started()
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None,
@@ -95,12 +104,13 @@ class DaemonProcess:
 
     async def _started(self) -> None:
         async with asyncio.timeout(START_SECONDS):
-            while (event := self._event("started")) is None:
+            while (event := self.event("started")) is None:
                 assert self._process is not None and self._process.returncode is None, self.log()
                 await asyncio.sleep(0.05)
         self.address = ("127.0.0.1", event["port"])
 
-    def _event(self, name: str) -> dict[str, Any] | None:
+    def event(self, name: str) -> dict[str, Any] | None:
+        """The first event of this name that it has logged since it was started."""
         for line in self.log().splitlines():
             if f'"{name}"' in line:
                 event: dict[str, Any] = json.loads(line)
