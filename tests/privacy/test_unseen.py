@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from relayd.ops.config import PrivacyConfig
+from relayd.wire.body import SPLIT_BYTES_MIN
 from tests.fakes import dialects
 from tests.fakes.daemon import Lane, own_loop
 from tests.fakes.rawclient import RawClient
@@ -123,3 +124,29 @@ def test_another_question_is_other_bytes(put: Put) -> None:
     target, body = QUESTIONS["chat"]
     plain = put(written(target, body, [], random.Random(0)), [])
     assert put(written(target, {**body, "temperature": 0.6}, [], random.Random(0)), []) != plain
+
+
+def test_what_was_sent_before_leaves_no_trace(put: Put) -> None:
+    """A long question whose parts are known, or not, or the same but for what names a client."""
+    said = [{"role": role, "content": [{"type": "text", "text": f"part {number} " * 150}]}
+            for number, role in enumerate(("user", "assistant", "user", "assistant", "user"))]
+    tools = [{"name": f"tool{number}", "description": "does " * 40, "input_schema": {
+        "type": "object", "properties": {"b": {"type": "string"}, "a": {"type": "string"}}}}
+        for number in range(6)]
+    body: dict[str, Any] = {"model": "m", "max_tokens": 5, "messages": said, "tools": tools}
+
+    def sent(number: int, compact: bool) -> bytes:
+        own = {"id": f"canary-{number}", "session_id": "canary", "role": "user"}
+        mine = {**body, "metadata": {"user_id": f"canary-{number}"}, "messages": [
+            said[0], {**said[1], **own, "role": "assistant"}, *said[2:]]}
+        raw = json.dumps(mine, separators=(",", ":") if compact else None).encode()
+        assert len(raw) > SPLIT_BYTES_MIN
+        head = (b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nx-api-key: @KEY@\r\n"
+                b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(raw))
+        return put(head + raw, [])
+
+    plain = put(written("/v1/messages", body, [], random.Random(0)), [])
+    assert plain and b"canary" not in plain
+    for number in (0, 1, 1, 2, 0, 0):
+        assert sent(number, True) == plain
+        assert sent(number, False) == plain
