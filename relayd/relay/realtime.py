@@ -97,7 +97,7 @@ class Realtime:
         exchange.stream = True
         exchange.dropped = asked.dropped
         plan = plane.dispatcher.plan(exchange, asked.model)
-        plane.admission.admit(exchange, None)
+        plane.admission.admit(exchange, b"")  # its tokens are taken as they are used
         exchange.move(Phase.ADMITTED)
         connection, link = await self._connect(exchange, asked, plan)
         assert link.answer is not None
