@@ -15,6 +15,7 @@ from typing import Final
 
 from relayd import cli_output as output
 from relayd.cli_command import Command, option
+from relayd.control import journal
 from relayd.core.errors import RelayError
 from relayd.ops import clock, doctor
 from relayd.ops.config import Config
@@ -24,6 +25,7 @@ from relayd.ops.doctor_reach import REACH_SECONDS, daemon_finding, provider_find
 from relayd.relay.tokenizer import Encodings
 from relayd.store.db import FILE_NAME, open_database
 from relayd.store.integrity import is_sound
+from relayd.store.journal_lane import lanes, owned
 from relayd.store.secret import FILE_NAME as SECRET_NAME
 
 ENCODINGS: Final = ("o200k_base", "cl100k_base")
@@ -71,23 +73,42 @@ async def store_findings(directory: Path) -> list[Finding]:
     if not files[0].exists():
         return [*findings, Finding("ok", "database", "There is no database yet.")]
     findings += [doctor.private_finding("store", file) for file in files]
-    return [*findings, await _database_finding(directory)]
+    return [*findings, *await _database_findings(directory)]
 
 
-async def _database_finding(directory: Path) -> Finding:
+async def _database_findings(directory: Path) -> list[Finding]:
     try:
         db = await open_database(directory)
         try:
             async with db.reading() as transaction:
                 sound = await is_sound(transaction)
+            logged = await journal.verify(db) if sound else journal.Finding()
         finally:
             await db.close()
     except RelayError as error:
-        return Finding("fail", "database", error.kind.message, "")
+        return [Finding("fail", "database", error.kind.message, "")]
     if sound:
-        return Finding("ok", "database", "The database is sound.")
-    return Finding("fail", "database", "The database is damaged.",
-                   "Stop the daemon, keep a copy of the directory, and restore a backup.")
+        return [Finding("ok", "database", "The database is sound."),
+                _journal_finding(directory, logged)]
+    return [Finding("fail", "database", "The database is damaged.",
+                    "Stop the daemon, keep a copy of the directory, and restore a backup.")]
+
+
+def _journal_finding(directory: Path, logged: journal.Finding) -> Finding:
+    """What the journal's files say, beside a daemon or after one."""
+    if logged.mismatches:
+        return Finding("fail", "journal", f"{len(logged.mismatches)} calls of the journal are not"
+                       " recorded as it says.", "relayd ledger verify lists them.")
+    if not any(owned(directory, number) for number in lanes(directory)):
+        if logged.torn_bytes:
+            return Finding("warn", "journal",
+                           f"{logged.torn_bytes} bytes of the journal cannot be read.",
+                           "The next start leaves them out. See whether the disk is well.")
+        if logged.files:
+            return Finding("warn", "journal", f"A daemon was killed; {logged.waiting} closed calls"
+                           " of its journal are not in the store yet.", "The next start does it.")
+    return Finding("ok", "journal", f"The journal is sound; {logged.waiting} of its"
+                   f" {logged.closed} closed calls wait for the store.")
 
 
 def _tokenizer_findings() -> Iterator[Finding]:

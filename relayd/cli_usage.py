@@ -12,7 +12,7 @@ from relayd import cli_output as output
 from relayd.cli_command import DONE, FAULT, Command, option
 from relayd.cli_reconcile import print_comparison, print_drift
 from relayd.cli_store import in_store
-from relayd.control import account, key, ledger, usage
+from relayd.control import account, journal, key, ledger, usage
 from relayd.control.reconcile import TOLERANCE
 from relayd.core.errors import RelayError
 from relayd.core.record import CallRecord
@@ -21,7 +21,7 @@ from relayd.core.timestamp import parse_past, rfc3339
 from relayd.ops import clock
 from relayd.store.db import Database
 from relayd.store.record import CallFilter
-from relayd.store.rollup import Total
+from relayd.store.rollup import Difference, Total
 
 _PAGE: Final = 1000
 _CALL_HEADS: Final = ("STARTED", "ACCOUNT", "KEY", "MODEL", "PROVIDER", "STATUS", "OUTCOME",
@@ -138,18 +138,32 @@ def _shown(sums: Sums) -> tuple[int, ...]:
 
 async def _verify(db: Database, arguments: argparse.Namespace) -> int:
     found = await ledger.verify(db)
+    logged = await journal.verify(db)
     if arguments.json:
-        output.document([ledger.view(each) for each in found])
-    elif not found:
-        output.text("The ledger is right: every total is what its call records add up to.")
+        output.document([*(ledger.view(each) for each in found),
+                         *(journal.view(each) for each in logged.mismatches)])
     else:
-        rows = [
+        _print_verdict(found, logged)
+    return FAULT if found or logged.mismatches else DONE
+
+
+def _print_verdict(found: list[Difference], logged: journal.Finding) -> None:
+    if not found and not logged.mismatches:
+        output.text("The ledger is right: every total is what its call records add up to.")
+        output.text(f"The journal has {logged.closed} closed calls; each is recorded as it says"
+                    + (f", but {logged.waiting} that wait for the store." if logged.waiting
+                       else "."))
+    if logged.torn_bytes:
+        output.text(f"{logged.torn_bytes} bytes of the journal cannot be read.")
+    if found:
+        output.table(("HOUR", "ACCOUNT", "KEY", "MODEL", "TOTAL OF", "STORED", "RECORDS"), [
             (output.moment(each.key.hour_ms), each.key.account, each.key.key,
              each.key.model or None, *difference)
-            for each in found for difference in ledger.changed(each)
-        ]
-        output.table(("HOUR", "ACCOUNT", "KEY", "MODEL", "TOTAL OF", "STORED", "RECORDS"), rows)
-    return FAULT if found else DONE
+            for each in found for difference in ledger.changed(each)])
+    if logged.mismatches:
+        output.table(("CALL", "FIELD", "STORED", "JOURNAL"), [
+            (each.logged.id, *difference) for each in logged.mismatches
+            for difference in journal.differences(each.logged, each.stored)])
 
 
 def _share(text: str) -> float:
@@ -180,7 +194,8 @@ COMMANDS: Final = (
                 option("--tolerance", metavar="X", type=_share, default=TOLERANCE,
                        help=f"with --compare: the share that may differ (default: {TOLERANCE})"),
             ), epilog="With --drift or --compare: exit code 1 where figures differ too much."),
-    Command("ledger verify", "Add up all call records again and compare.",
+    Command("ledger verify", "Add up all call records again, and hold the journal against them.",
             in_store(_verify), prints_data=True,
-            epilog="Exit code 1 and a list where a total is wrong."),
+            epilog="Exit code 1 and a list where a total is wrong, or a call of the journal is not"
+                   " recorded as it says."),
 )

@@ -6,12 +6,18 @@ import asyncio
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from relayd.cli_command import build_parser
 from relayd.cli_doctor import COMMANDS, examine_installation, store_findings
+from relayd.control import usage
 from relayd.ops.doctor import Finding
+from relayd.store.applied import Applied
 from relayd.store.db import FILE_NAME, open_database
+from relayd.store.journal_frame import CLOSE, frame
+from relayd.store.journal_lane import claim
+from tests.fakes.records import call_record
 
 KEY = "sk-canary-credential"
 
@@ -60,6 +66,26 @@ async def test_a_whole_store(path: Path) -> None:
     findings = await store_findings(path.parent / "store")
     assert {each.level for each in findings if each.subject != "disk"} == {"ok"}
     assert levels(findings, "database") == ["ok"]
+
+
+async def test_the_journal_of_a_daemon_that_runs_or_was_killed(path: Path) -> None:
+    store = path.parent / "store"
+    await make_store(store)
+    (lane,) = claim(store)
+    file = lane.directory / "000000000001.journal"
+    records = [call_record(), call_record()]
+    lines = [frame(n + 1, CLOSE, msgspec.msgpack.encode(r)) for n, r in enumerate(records)]
+    file.write_bytes(b"".join(lines) + b"torn")
+    assert levels(await store_findings(store), "journal") == ["ok"]
+    lane.release()
+    assert levels(await store_findings(store), "journal") == ["warn"]
+    file.write_bytes(b"".join(lines))
+    (found,) = [each for each in await store_findings(store) if each.subject == "journal"]
+    assert found.level == "warn" and "2 closed calls" in found.sentence
+    db = await open_database(store)
+    await usage.post(db, [], applied=Applied(0, 1))
+    await db.close()
+    assert levels(await store_findings(store), "journal") == ["fail"]
 
 
 async def test_an_empty_store_stays_empty(tmp_path: Path) -> None:

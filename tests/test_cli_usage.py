@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import sqlite3
 
+import msgspec
 import pytest
 
 from relayd.control import usage
 from relayd.store.db import FILE_NAME
+from relayd.store.journal_frame import CLOSE, frame
+from relayd.store.journal_lane import claim
 from tests.fakes.records import START_MS, call_record
 from tests.fakes.shell import Shell, shell
 
 __all__ = ["shell"]
 EMAIL = "ann@example.org"
 DAY = 86_400_000
+encode = msgspec.msgpack.encode
 
 
 def test_calls_are_a_list_of_records(shell: Shell) -> None:
@@ -80,3 +84,21 @@ def test_the_ledger_is_verified(shell: Shell) -> None:
     assert table.code == document.code == 1
     assert table.out.splitlines()[1].split()[-3:] == ["calls", "7", "1"]
     assert '"differs"' in document.out
+
+
+def test_the_journal_is_held_against_the_records(shell: Shell) -> None:
+    record = call_record()
+    shell.post([record])
+    (lane,) = claim(shell.store)
+    lines = frame(1, CLOSE, encode(record)) + frame(2, CLOSE, encode(call_record()))
+    (lane.directory / "000000000001.journal").write_bytes(lines + b"torn")
+    said = shell("ledger", "verify")
+    assert said.code == 0 and "2 closed calls" in said.out and "1 that wait" in said.out
+    assert "4 bytes" in said.out and shell.json("ledger", "verify") == []
+    (lane.directory / "000000000001.journal").write_bytes(
+        frame(1, CLOSE, encode(msgspec.structs.replace(record, status=418))))
+    lane.release()
+    table, document = shell("ledger", "verify"), shell("ledger", "verify", "--json")
+    assert table.code == document.code == 1
+    assert table.out.splitlines()[1].split() == [record.id, "status", "200", "418"]
+    assert f'"call": "{record.id}"' in document.out

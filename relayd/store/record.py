@@ -40,6 +40,9 @@ _ROWS_AT_ONCE: Final = 100
 _IDS_AT_ONCE: Final = 500
 _identity: Final = attrgetter("started_at_ms", "id")
 
+Identity = tuple[int, str]
+"""What makes a call's record: its start and its id."""
+
 
 @dataclass(frozen=True, slots=True)
 class CallFilter:
@@ -146,6 +149,23 @@ async def insert(
     fresh = [record for identity, record in by_identity.items() if identity not in known]
     await _insert(transaction, fresh)
     return fresh
+
+
+async def find(
+    transaction: Transaction, identities: Sequence[Identity]
+) -> dict[Identity, CallRecord]:
+    """Those of these calls that are there."""
+    found: dict[Identity, CallRecord] = {}
+    for start in range(0, len(identities), _IDS_AT_ONCE):
+        part = identities[start:start + _IDS_AT_ONCE]
+        marks = ", ".join(["(?, ?)"] * len(part))
+        for row in await transaction.rows(
+            f"SELECT {_NAMES} FROM call_records WHERE (started_at_ms, id) IN (VALUES {marks})",
+            list(chain.from_iterable(part)),
+        ):
+            record = _record(row)
+            found[_identity(record)] = record
+    return found
 
 
 async def page(
