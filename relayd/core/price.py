@@ -20,6 +20,7 @@ import msgspec
 
 from relayd.core.money import AMOUNT_MAX, CURRENCY_DEFAULT, rounded, split
 from relayd.core.record import CallRecord
+from relayd.core.usage import billed
 
 _MILLION: Final = 1_000_000
 _MINUTE: Final = 60
@@ -255,20 +256,13 @@ class PriceBook:
 
         0 stays 0 where the call is not billed (core/usage.py) or has no price.
         """
-        if record.amount_nano or not billed(record):
+        if record.amount_nano or not billed(record.outcome, record.usage_source):
             return record
         price = self.price_of(record)
         if price is None:
             return record
         return msgspec.structs.replace(
             record, amount_nano=amount(record, price), currency=price.currency)
-
-
-def billed(record: CallRecord) -> bool:
-    """Whether the ending of this call is one that is paid for."""
-    if record.outcome in ("refused", "provider_error"):
-        return record.usage_source == "reported"
-    return True
 
 
 def _line(prices: Mapping[int, Price]) -> _Line:

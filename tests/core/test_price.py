@@ -242,6 +242,17 @@ def test_rated() -> None:
     assert book.rated(call_record(model="m", provider_model="m")).amount_nano == 0
 
 
+@pytest.mark.parametrize(("outcome", "source", "nano"), [
+    ("completed", "reported", 7), ("completed", "none", 7), ("client_left", "estimated", 7),
+    ("refused", "none", 0), ("provider_error", "none", 0), ("provider_error", "reported", 7),
+    ("interrupted", "none", 0), ("provider_truncated", "counted", 7),
+])
+def test_what_is_not_billed_costs_nothing(outcome: str, source: str, nano: int) -> None:
+    book = PriceBook([entry("*", cents=7)])
+    record = call_record(outcome=outcome, usage_source=source)
+    assert book.rated(record).amount_nano == nano
+
+
 def test_an_absurd_amount_is_the_largest_that_can_be_stored() -> None:
     charged = price(input="1000000", output="1000000")
     record = used(input_tokens=1 << 40, output_tokens=1 << 40)
