@@ -41,8 +41,8 @@ STARS_MAX: Final = 3
 MODEL: Final = re.compile(r"[A-Za-z0-9*][A-Za-z0-9*._:/@+-]{0,255}")
 PROVIDER: Final = re.compile(r"[A-Za-z0-9*][A-Za-z0-9*._-]{0,62}")
 _YEAR: Final = re.compile(r"[0-9]{4}-")
+SOURCE_CHARS_MAX: Final = 500
 _INPUT_MAX: Final = 1 << 40
-_SOURCE_CHARS_MAX: Final = 500
 _REMEDY: Final = 'It takes a text of at most 9 decimals such as "0.15", or a whole number'
 _MOMENT: Final = "It takes a date such as 2026-11-24, or a time"
 _NAMES: Final = "Letters, digits and ._:/@+- ; * stands for any text, at most 3 times"
@@ -111,8 +111,8 @@ def _entries(item: Section, currency: str) -> list[Price]:
     given = _given(item)
     tiers = _tiers(item, given)
     source = item.text("source")
-    if source is not None and len(source) > _SOURCE_CHARS_MAX:
-        item.fault("source", f"is longer than {_SOURCE_CHARS_MAX} characters")
+    if source is not None and len(source) > SOURCE_CHARS_MAX:
+        item.fault("source", f"is longer than {SOURCE_CHARS_MAX} characters")
     item.done(_ALIASES)
     if not _priced(item):
         item.fault("input", "is missing, and so is every other price",

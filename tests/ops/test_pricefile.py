@@ -8,10 +8,14 @@ import pytest
 
 from relayd.core.price import NO_PRICES, Price, Tier, unit_prices
 from relayd.ops.pricefile import read_price_file, read_prices
+from tests.shared import ROOT
 
+SHIPPED = ROOT / "config" / "prices.toml"
 DAY_MS = 86_400_000
 FIRST_MS = 20_454 * DAY_MS
 """2026-01-01."""
+READ_MS = 20_781 * DAY_MS
+"""2026-11-24."""
 
 
 def test_entries() -> None:
@@ -109,3 +113,46 @@ def test_unreadable_files(tmp_path: Path) -> None:
     (tmp_path / "p").write_text("= 1")
     [fault] = read_price_file(tmp_path / "p").faults
     assert fault.line == 1 and "not TOML" in fault.problem
+
+
+# the file that is shipped
+
+def shipped(model: str, provider: str = "p") -> Price:
+    price = read_price_file(SHIPPED).book.find(provider, model, READ_MS)
+    assert price is not None, model
+    return price
+
+
+def test_the_shipped_file_is_usable_dated_and_sourced() -> None:
+    reading = read_price_file(SHIPPED)
+    assert reading.faults == [] and len(reading.book) > 300
+    for price in reading.book.prices:
+        assert price.since_ms == READ_MS and (price.source or "").startswith("https://")
+
+
+@pytest.mark.parametrize(("model", "given"), [
+    ("gpt-4o-mini", {"input": 15, "output": 60, "cache_read": 7.5}),
+    ("gpt-4o-mini-2024-07-18", {"input": 15, "output": 60, "cache_read": 7.5}),
+    ("gpt-4o-2024-05-13", {"input": 500, "output": 1500}),
+    ("claude-sonnet-4-5", {"input": 300, "output": 1500, "cache_read": 30, "cache_creation": 375,
+                           "cache_creation_1h": 600}),
+    ("claude-opus-5-5-20261001", {"input": 400, "output": 2000, "cache_read": 20,
+                                  "cache_creation": 500, "cache_creation_1h": 800}),
+    ("whisper-1", {"audio_minute": 0.6}),
+    ("text-embedding-3-small", {"input": 2}),
+    ("omni-moderation-latest", {}),
+])
+def test_list_prices(model: str, given: dict[str, float]) -> None:
+    """In cents for a million tokens."""
+    assert shipped(model).prices == unit_prices(
+        {kind: round(cents * 10 ** 7) for kind, cents in given.items()})
+
+
+def test_long_context_costs_more() -> None:
+    (tier,) = shipped("gemini-2.5-pro").tiers
+    assert tier.above == 200_000 and tier.prices.input == 2 * shipped("gemini-2.5-pro").prices.input
+
+
+def test_models_that_several_serve_are_priced_for_one() -> None:
+    assert shipped("openai/gpt-oss-120b", "groq").prices.input
+    assert read_price_file(SHIPPED).book.find("p", "openai/gpt-oss-120b", READ_MS) is None
