@@ -14,7 +14,7 @@ from relayd.app import App
 from relayd.ops.config import Config
 from relayd.ops.configfile import Reading, notify_socket
 from relayd.ops.logging import Capture, Logger
-from relayd.ops.process import forbid_dumps, raise_file_limit, settle_memory
+from relayd.ops.process import favour_loop, forbid_dumps, raise_file_limit, settle_memory
 from relayd.ops.systemd import Notifier
 
 SERVING: Final = "Serving."
@@ -37,6 +37,7 @@ def run(running: Running, log_level: str, reread: Reread | None = None) -> int:
     capture.start()
     raise_file_limit()
     forbid_dumps()
+    favour_loop()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.get_loop().set_exception_handler(capture.of_loop)

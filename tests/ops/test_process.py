@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from relayd.ops import process
-from relayd.ops.process import COLLECT_AFTER, settle_memory
+from relayd.ops.process import COLLECT_AFTER, SWITCH_SECONDS, favour_loop, settle_memory
 
 LIMITS = """
 import ctypes, json, resource
@@ -56,6 +56,15 @@ def test_what_is_loaded_is_looked_at_no_more() -> None:
         gc.unfreeze()
         gc.set_threshold(*before)
     assert process.COLLECT_AFTER[0] > before[0]
+
+
+def test_threads_give_way_to_the_loop() -> None:
+    before = sys.getswitchinterval()
+    try:
+        favour_loop()
+        assert sys.getswitchinterval() == SWITCH_SECONDS < before
+    finally:
+        sys.setswitchinterval(before)
 
 
 def test_resident_bytes_are_those_of_this_process() -> None:
