@@ -136,6 +136,8 @@ ERRORS: Final = _kinds(
     ("upstream_protocol", 502, "upstream", False, "The provider's answer was not valid HTTP."),
     ("upstream_truncated", 502, "upstream", True, "The provider's answer ended early."),
     ("upstream_busy", 503, "upstream", True, "Too many calls to this provider are under way."),
+    ("upstream_down", 503, "upstream", True,
+     "No provider of this model can be reached now. Try again shortly."),
     ("upstream_timeout", 504, "upstream", True, "The provider did not answer in time."),
     ("upstream_stalled", 504, "upstream", True, "The provider stopped sending."),
     # the provider answered with an error of its own; the status is the provider's

@@ -1,8 +1,8 @@
 """Health of deployments, from what became of calls. Pure: every method is told the time.
 
-Law: nothing here waits and nothing is guessed. A circuit opens after failures in a row and lets one
-trial through when its cooling has passed; a provider that asks to wait is left alone for so long;
-what cannot be reached is left out, what answers badly is kept as the last resort, because a
+Law: nothing here waits and nothing is guessed. A circuit opens after failures in a row and lets
+one trial through when its cooling has passed; a provider that asks to wait is left alone for so
+long; what cannot be reached is left out, what answers badly is kept as the last resort, because a
 provider's own error tells its client more than one of the relay's.
 
 Times are monotonic seconds.

@@ -47,6 +47,8 @@ class Provider:
     stream_usage: bool = True
     ca_file: str | None = None
     connections_max: int = 1024
+    probe_seconds: float = 0.0
+    """How often a connection is tried without a call; 0: never."""
 
     @property
     def keeps_unless_told(self) -> bool:

@@ -23,16 +23,16 @@ ASKED_SECONDS_MAX: Final = 5.0
 RETRY_SHARE: Final = 0.2
 BUDGET_SECONDS: Final = 10.0
 BUDGET_MIN: Final = 10
-"""Further attempts over the last 10 to 20 seconds: this share of the calls, or so many at least."""
+"""Further attempts over the last 10 to 20 seconds: a share of the calls, or so many at least."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """What follows from one kind of failure.
 
-    `again`: the same deployment may be asked once more after a wait; `onward`: the next one, or the
-    next credential where `scope` says that it is one's own fault; `sent`: the provider may have
-    worked on the call; `hard`: nothing answers there; `reason`: which fallback it is a case for.
+    `again`: the same deployment may be asked once more after a wait; `onward`: the next one, or
+    the next credential where `scope` says that it is one's own fault; `sent`: the provider may
+    have worked on the call; `hard`: nothing answers there; `reason`: which fallback it is for.
     """
 
     meaning: str
@@ -98,7 +98,8 @@ _CONTENT_POLICY: Final = frozenset({
 def kind_of(code: str, status: int = 0, words: frozenset[str] = frozenset()) -> str:
     """The row of `RULES`, from an error's code (core/errors.py).
 
-    `status`: the provider's, where it answered; `words`: the machine-readable members of its error.
+    `status`: the provider's, where it answered; `words`: the machine-readable members of its
+    error.
     """
     if status in (400, 403, 413, 422):
         if words & _CONTEXT_LENGTH:
@@ -138,11 +139,16 @@ class Budget:
 
     def __init__(self, share: float = RETRY_SHARE) -> None:
         self.calls = 0
-        """Since the last turn of the window; every call adds 1."""
         self._share = share
         self._retries = 0
         self._before = (0, 0)
         self._turned = 0.0
+
+    def call(self, now: float) -> None:
+        """One call."""
+        if now - self._turned >= BUDGET_SECONDS:
+            self._turn(now)
+        self.calls += 1
 
     def spend(self, now: float) -> bool:
         """Whether one more may be made; it then counts."""

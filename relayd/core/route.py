@@ -45,9 +45,9 @@ class Route:
 
     `aliases` are other names of it. `sticky`: calls of one conversation go to one deployment.
     `fallback` are models that are tried where this one fails for a reason in `fallback_on`.
-    `retries`: how often a call goes over its deployments again, after a wait. `retry_share`: of its
-    calls, how many more attempts may be made. `hedge_ms`: after so long without an answer a second
-    deployment is asked too; 0: never.
+    `retries`: how often a call goes over its deployments again, after a wait. `retry_share`: of
+    its calls, how many more attempts may be made. `hedge_ms`: after so long without an answer a
+    second deployment is asked too; 0: never.
     """
 
     pattern: str

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from relayd.core.errors import RelayError
 from relayd.core.exchange import Phase, advance
+from relayd.core.gate import Permit
 from relayd.core.snapshot import KeyGrant, Snapshot
 from relayd.core.usage import Outcome, Usage
 from relayd.ops.tasks import Story
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from relayd.relay.counting import PromptCount
     from relayd.relay.heads import Heads
     from relayd.relay.listener import ClientConnection
+    from relayd.relay.plan import Place
     from relayd.relay.policy import Policy
     from relayd.relay.stream import Stream
     from relayd.relay.upstream import Attempt
@@ -53,7 +55,11 @@ class Memo:
 class Exchange:
     """State of one request. Times are monotonic seconds unless they say otherwise.
 
-    `ticket` is what it holds of its limits, None where none applies.
+    `ticket` is what it holds of its limits, None where none applies; `place` is where it was sent
+    last, `permit` what it holds of that deployment's gate. `last_deadline` is the end of the
+    provider's total time, 0: never. `opened`: the journal has its opening; `marked`: when it may
+    be told how far the call has come, and what it was told last. `held_bytes` is what of the body
+    counts as held in memory (relay/overload.py).
     """
 
     __slots__ = (
@@ -63,7 +69,7 @@ class Exchange:
         "expire_code", "client_gone", "replied", "model", "provider", "provider_model", "stream",
         "status", "outcome", "error", "attempts", "first_byte", "usage", "counter", "prompt",
         "attempt", "copying", "seen_chunks", "last_heard", "dropped", "idle_seconds",
-        "encoding_exact", "keep_alive", "opened", "marked", "ticket",
+        "encoding_exact", "keep_alive", "opened", "marked", "ticket", "place", "permit",
     )
 
     def __init__(
@@ -81,22 +87,20 @@ class Exchange:
         self.phase = Phase.RECEIVED
         self.grant: KeyGrant | None = None
         self.ticket: Ticket | None = None
+        self.place: Place | None = None
+        self.permit: Permit | None = None
         self.ask: Ask | None = None
         self.upload: Upload | None = None
         self.pieces: list[bytes] = []
         self.body_bytes = 0
         self.held_bytes = 0
-        """What of the body counts as held in memory (relay/overload.py)."""
         self.body_complete = False
         self.deadline = 0.0
         self.last_deadline = 0.0
-        """When the provider's total time ends; 0: never."""
         self.expire_code = "request_timeout"
         self.client_gone = False
         self.opened = False
-        """Whether the journal has its opening."""
         self.marked: tuple[float, object] | None = None
-        """When the journal may be told how far it has come, and what it was told last."""
         self.replied = False
         self.model: str | None = None
         self.provider: str | None = None

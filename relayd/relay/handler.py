@@ -6,14 +6,13 @@ byte of a reply has gone to the client.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from relayd.core.errors import RelayError
 from relayd.core.exchange import Phase
 from relayd.relay.authenticate import authenticate, check
 from relayd.relay.exchange import ClientLeft, Exchange
-from relayd.relay.policy import Place
+from relayd.relay.plan import Plan
 from relayd.relay.receive import receive, receive_upload, whole
 from relayd.wire.body import SPLIT_BYTES_MIN, names_twice, read
 from relayd.wire.dialect import Endpoint
@@ -93,7 +92,7 @@ class Handler:
             raise
         memo.snapshot = snapshot
 
-    async def _admit(self, exchange: Exchange, endpoint: Endpoint) -> Sequence[Place]:
+    async def _admit(self, exchange: Exchange, endpoint: Endpoint) -> Plan:
         """Reads what is asked for; returns the deployments to try."""
         plane = self._plane
         limit = exchange.policy.server.max_body_bytes

@@ -1,7 +1,7 @@
 """Heads of requests to providers, and the pseudonyms that stand for clients there.
 
 Law: built from nothing. What is fixed is built once per (provider, endpoint, credential, stream);
-a provider's credentials take turns.
+whose turn a credential is is said by the caller (core/health.py).
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ class Heads:
         self._secret = secret
         self._boundary = boundary
         self._heads: dict[tuple[str, str, bool, int], UpstreamHead] = {}
-        self._turns: dict[str, int] = {}
         self._keys: dict[str, tuple[int, bytes]] = {}
 
     def client(self, exchange: Exchange) -> ClientFields:
@@ -39,12 +38,15 @@ class Heads:
         return found
 
     def head(
-        self, exchange: Exchange, provider: Provider, model: str, length: int | None
+        self, exchange: Exchange, provider: Provider, model: str, length: int | None,
+        turn: int = 0,
     ) -> bytes:
-        """The whole head of one attempt; `length` None: the body follows in chunks."""
+        """The whole head of one attempt; `length` None: the body follows in chunks.
+
+        `turn` says which of the provider's credentials is sent.
+        """
         endpoint = exchange.target.endpoint
         assert endpoint is not None
-        turn = self._turn(provider)
         name = (provider.name, endpoint.operation, exchange.stream, turn)
         fixed = self._heads.get(name)
         if fixed is None:
@@ -54,22 +56,14 @@ class Heads:
         return fixed.write(model, self.client(exchange), length)
 
     def handshake(
-        self, exchange: Exchange, provider: Provider, model: str, key: bytes, beta: bytes
+        self, exchange: Exchange, provider: Provider, model: str, key: bytes, beta: bytes,
+        turn: int = 0,
     ) -> bytes:
         """A whole WebSocket handshake; the account's pseudonym is in it where policy wants one."""
-        turn = self._turn(provider)
         credential = provider.credentials[turn] if provider.credentials else ""
         assert exchange.grant is not None
         names = self.pseudonyms(exchange.grant, provider, exchange.started_at_ms)
         return upstream_handshake(provider, credential, model, key, beta, names.end_user(None))
-
-    def _turn(self, provider: Provider) -> int:
-        """Which of the provider's credentials is next."""
-        if len(provider.credentials) < 2:
-            return 0
-        turn = (self._turns.get(provider.name, -1) + 1) % len(provider.credentials)
-        self._turns[provider.name] = turn
-        return turn
 
     def pseudonyms(self, grant: KeyGrant, provider: Provider, now_ms: int) -> Pseudonyms:
         """What stands for the account and its users at this provider, in this epoch."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from relayd.core.errors import RelayError
 from relayd.ops.tasks import PAUSE
-from relayd.relay.dispatch import allowed
+from relayd.relay.dispatch import may_use
 from relayd.relay.exchange import Exchange
 from relayd.relay.reply import JSON
 from relayd.wire.modellist import model_entry, model_list
@@ -82,11 +82,12 @@ class Local:
         assert exchange.grant is not None
         grant = exchange.grant
         if target.model is None:
-            names = [n for n in exchange.policy.model_names[target.api] if allowed(grant, n)]
+            names = [n for n in exchange.policy.model_names[target.api]
+                     if may_use(grant, exchange.policy.routes.find(n), n)]
             body = model_list(target.api, names, exchange.head.query)
         else:
             route = exchange.policy.routes.find(target.model)
-            if route is None or not allowed(grant, target.model):
+            if route is None or not may_use(grant, route, target.model):
                 raise RelayError("unknown_model", param="model")
             body = model_entry(target.api, target.model)
         exchange.outcome = "completed"

@@ -5,7 +5,8 @@ It is built once per process by `app`; nothing in it assumes that it is the only
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
 
@@ -21,6 +22,7 @@ from relayd.relay.admit import Admission
 from relayd.relay.counting import Counting
 from relayd.relay.dispatch import Dispatcher
 from relayd.relay.exchange import Exchange
+from relayd.relay.faults import Faults
 from relayd.relay.handler import Handler
 from relayd.relay.heads import Heads
 from relayd.relay.listener import ClientConnection
@@ -31,6 +33,7 @@ from relayd.relay.policy import Policy
 from relayd.relay.pool import Pool
 from relayd.relay.realtime import Realtime
 from relayd.relay.reply import Replier
+from relayd.relay.sender import Sender
 from relayd.relay.settle import Settler
 from relayd.relay.stream import Streamer
 from relayd.relay.view import View
@@ -83,18 +86,24 @@ class Plane:
         self.overload = Overload()
         self.admission = Admission(monotonic_ns, unix_ms)
         self.replier = Replier(config.server.cors_origins, self.date)
-        self.policy = self._policy(config, {})
+        self.policy = self._policy(config, None)
         self._retired: list[Pool] = []
         self.local = Local(self)
+        self.sender = Sender(self)
+        self.faults = Faults(self)
         self.dispatcher = Dispatcher(self)
         self.streamer = Streamer(self)
         self.settler = Settler(self)
         self.realtime = Realtime(self)
         self.handler = Handler(self)
 
-    def _policy(self, config: Config, kept: Mapping[str, Pool]) -> Policy:
+    def call_later(self, seconds: float, wake: Callable[[], None]) -> asyncio.TimerHandle:
+        """For the few waits that the sweep is too coarse for."""
+        return asyncio.get_running_loop().call_later(seconds, wake)
+
+    def _policy(self, config: Config, old: Policy | None) -> Policy:
         heads = Heads(config.privacy, self._pseudonym_secret, self.boundary)
-        return Policy(config, heads, lambda p: Pool(p, self._tasks, self.dice), kept)
+        return Policy(config, heads, lambda p: Pool(p, self._tasks, self.dice), old)
 
     def adopt(self, config: Config) -> None:
         """Takes a new configuration for all exchanges that start from now on; drops no stream.
@@ -103,7 +112,7 @@ class Plane:
         changed.
         """
         old = self.policy
-        new = self._policy(config, old.pools)
+        new = self._policy(config, old)
         self.policy = new
         self.replier = Replier(config.server.cors_origins, self.date)
         for name, pool in old.pools.items():

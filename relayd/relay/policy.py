@@ -2,7 +2,7 @@
 
 Law: frozen once built. A reload builds a new policy and swaps it in one assignment; an exchange
 keeps the one it began under, so no live stream notices. The pools of providers that have not
-changed go over to the new policy with their connections.
+changed go over to the new policy with their connections, and what is known of their health.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from relayd.core.provider import Api, Provider
 from relayd.core.route import Deployment, Route, Routes
 from relayd.ops.config import Config, ServerConfig
 from relayd.relay.heads import Heads
+from relayd.relay.health import HealthBook
+from relayd.relay.plan import Place, Plan
 from relayd.relay.pool import Pool
 from relayd.wire.body import BodyPolicy
 from relayd.wire.http import HeadLimits
 
 APIS: tuple[Api, ...] = ("openai", "anthropic", "gemini")
-Place = tuple[Deployment, Provider]
 MakePool = Callable[[Provider], Pool]
 
 
@@ -26,18 +27,29 @@ class Policy:
     """The configuration, worked out; its parts are attributes, read directly."""
 
     __slots__ = ("server", "providers", "routes", "plans", "body_policies", "model_names",
-                 "secrets", "pools", "heads", "head_limits", "limits")
+                 "secrets", "pools", "heads", "head_limits", "limits", "health", "prices")
 
     def __init__(self, config: Config, heads: Heads, make_pool: MakePool,
-                 kept: Mapping[str, Pool]) -> None:
+                 old: Policy | None = None) -> None:
         server: ServerConfig = config.server
         self.server = server
         self.providers: Mapping[str, Provider] = config.providers
+        before: Mapping[str, Pool] = {} if old is None else old.pools
+        kept = {name: pool for name, pool in before.items()
+                if config.providers.get(name) == pool.provider}
+        self.pools: Mapping[str, Pool] = {
+            name: kept[name] if name in kept else make_pool(provider)
+            for name, provider in config.providers.items()
+        }
+        known: HealthBook | None = None if old is None else old.health
+        self.health: HealthBook = HealthBook(known, kept)
         self.routes = Routes.of(config.routes)
         self.plans = {
-            (api, route.pattern): _plan(config, api, route)
+            (api, route.pattern): self._plan(api, route)
             for api in APIS for route in config.routes
         }
+        self.health.seal()
+        self.prices = config.prices
         self.head_limits = HeadLimits(
             server.head_bytes_max, server.header_count_max, server.target_bytes_max)
         self.body_policies = {api: _policy(config, api) for api in APIS}
@@ -45,10 +57,17 @@ class Policy:
         self.secrets = {name: _secrets(p) for name, p in config.providers.items()}
         self.heads = heads
         self.limits = config.limits.book()
-        self.pools = {
-            name: kept[name] if name in kept and kept[name].provider == p else make_pool(p)
-            for name, p in config.providers.items()
-        }
+
+    def _plan(self, api: Api, route: Route) -> Plan:
+        """A route's deployments that speak this API."""
+        return Plan(route, tuple(
+            self._place(route, deployment) for deployment in route.deployments
+            if self.providers[deployment.provider].dialect == api))
+
+    def _place(self, route: Route, deployment: Deployment) -> Place:
+        pool = self.pools[deployment.provider]
+        health = self.health.health(pool.provider, deployment.model or route.pattern)
+        return Place(route, deployment, pool, health, self.health.gate(route, deployment))
 
 
 def _policy(config: Config, api: Api) -> BodyPolicy:
@@ -62,22 +81,14 @@ def _policy(config: Config, api: Api) -> BodyPolicy:
     )
 
 
-def _plan(config: Config, api: Api, route: Route) -> tuple[Place, ...]:
-    """A route's deployments that speak this API, with their providers."""
-    providers = config.providers
-    return tuple(
-        (d, providers[d.provider]) for d in route.deployments
-        if providers[d.provider].dialect == api
-    )
-
-
 def _names(config: Config, api: Api) -> list[str]:
     """Route names that this API can list: exact ones with a deployment that speaks it."""
     providers = config.providers
     return [
-        route.pattern for route in config.routes
+        name for route in config.routes
         if not route.is_pattern
         and any(providers[d.provider].dialect == api for d in route.deployments)
+        for name in (route.pattern, *route.aliases)
     ]
 
 

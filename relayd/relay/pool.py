@@ -25,6 +25,9 @@ USES_MAX: Final = 200
 IDLE_SECONDS_MIN: Final = 30.0
 IDLE_SECONDS_SPREAD: Final = 30.0
 WRITE_BUFFER_BYTES: Final = 256 * 1024
+HANG_SECONDS: Final = 0.5
+"""A connection that takes longer, while others wait too, is a sign: most take 0.1 at most."""
+HANGING_MIN: Final = 3
 
 
 class Opening:
@@ -52,7 +55,8 @@ class Pool:
         self._dice = dice
         self._idle: list[UpstreamConnection] = []
         self._all: set[UpstreamConnection] = set()
-        self._opening = 0
+        self._opening: dict[Opening, float] = {}
+        """Since when each one is under way, the oldest first."""
         self._closed = False
         self._retired = False
         self._tls = tls_context(provider) if provider.address.scheme == "https" else None
@@ -65,7 +69,21 @@ class Pool:
     @property
     def busy(self) -> int:
         """How many connections carry a reply or are being opened."""
-        return len(self._all) - len(self._idle) + self._opening
+        return len(self._all) - len(self._idle) + len(self._opening)
+
+    @property
+    def full(self) -> bool:
+        """True at the provider's limit."""
+        return len(self._all) + len(self._opening) >= self.provider.connections_max
+
+    def hangs(self, now: float) -> bool:
+        """True where several connections are being opened, and the oldest for too long.
+
+        So most calls go elsewhere long before the first connect timeout.
+        """
+        if len(self._opening) < HANGING_MIN:
+            return False
+        return now - next(iter(self._opening.values())) > HANG_SECONDS
 
     def take(self) -> UpstreamConnection | None:
         """An idle connection, or None."""
@@ -73,10 +91,10 @@ class Pool:
 
     def open(self, wake: Callable[[], None]) -> Opening:
         """Starts to open a connection; raises upstream_busy at the provider's limit."""
-        if len(self._all) + self._opening >= self.provider.connections_max:
+        if self.full:
             raise RelayError("upstream_busy", retry_after_seconds=1)
         opening = Opening(wake)
-        self._opening += 1
+        self._opening[opening] = monotonic()
         self._tasks.spawn("upstream connect", self._open(opening))
         return opening
 
@@ -86,7 +104,7 @@ class Pool:
         except RelayError as error:
             opening.error = error
         finally:
-            self._opening -= 1
+            del self._opening[opening]
             if opening.connection is None and opening.error is None:
                 opening.error = RelayError("upstream_connect")
             if not opening.abandoned:

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Final
 
 from relayd.core.errors import RelayError
 from relayd.core.exchange import Phase
-from relayd.core.provider import Provider
+from relayd.core.retry import kind_of
 from relayd.core.snapshot import Snapshot
 from relayd.ops.tasks import PAUSE
 from relayd.relay.authenticate import authenticate, check
 from relayd.relay.exchange import ClientLeft, Exchange
+from relayd.relay.faults import Fault
 from relayd.relay.opening import mark, opening
-from relayd.relay.policy import Place
+from relayd.relay.plan import Place
 from relayd.relay.pool import Pool
 from relayd.relay.tunnel import Tunnel
 from relayd.relay.upstream import Attempt, UpstreamConnection
@@ -99,7 +100,8 @@ class Realtime:
         plan = plane.dispatcher.plan(exchange, asked.model)
         plane.admission.admit(exchange, b"")  # its tokens are taken as they are used
         exchange.move(Phase.ADMITTED)
-        connection, link = await self._connect(exchange, asked, plan)
+        places = plane.dispatcher.places(exchange, plan)
+        connection, link = await self._connect(exchange, asked, places)
         assert link.answer is not None
         status, _, end = link.answer
         if status == 101:
@@ -109,25 +111,31 @@ class Realtime:
             await self._pass_refusal(exchange, connection, link.data)
 
     async def _connect(
-        self, exchange: Exchange, asked: Asked, plan: Sequence[Place]
+        self, exchange: Exchange, asked: Asked, places: Sequence[Place]
     ) -> tuple[UpstreamConnection, Link]:
         """The first deployment that answers; raises the last error where none does."""
         error = RelayError("upstream_connect")
-        for number, (deployment, provider) in enumerate(plan):
-            model = deployment.model or asked.model
-            last = number == len(plan) - 1
+        for number, place in enumerate(places):
+            last = number == len(places) - 1
             try:
-                return await self._try(exchange, asked, provider, model, last)
+                found = await self._try(exchange, asked, place, last)
             except RelayError as failed:
                 if failed.code not in ELSEWHERE:
                     raise
                 error = failed
+                fault = Fault(kind_of(failed.code, failed.status), failed)
+                if fault.rule.scope != "credential":
+                    self._plane.faults.note(place, None, fault)
+            else:
+                place.health.answered()
+                return found
         raise error
 
     async def _try(
-        self, exchange: Exchange, asked: Asked, provider: Provider, model: str, last: bool
+        self, exchange: Exchange, asked: Asked, place: Place, last: bool
     ) -> tuple[UpstreamConnection, Link]:
         plane = self._plane
+        provider, model = place.provider, place.sends or asked.model
         exchange.provider = provider.name
         exchange.provider_model = model
         if exchange.opened:
@@ -136,13 +144,13 @@ class Realtime:
             plane.meter.open(opening(exchange))
             exchange.opened = True
         exchange.move(Phase.DISPATCHED)
-        connection = await self._open(exchange, exchange.policy.pools[provider.name])
+        connection = await self._open(exchange, place.pool)
         exchange.attempts += 1
         exchange.deadline = plane.now() + provider.timeouts.first_byte
         exchange.expire_code = "upstream_timeout"
         link = Link(connection, exchange.wake)
         try:
-            await self._shake(exchange, asked, provider, model, connection, link)
+            await self._shake(exchange, asked, place, connection, link)
             assert link.answer is not None
             status = link.answer[0]
             if status in (408, 429) or status >= 500:
@@ -155,18 +163,20 @@ class Realtime:
                 plane.metrics.attempt(provider.name, _result(error))
             raise
         plane.metrics.attempt(
-            provider.name, "ok" if status < 400 else f"status_{status // 100}xx")
+            provider.name, "head" if status < 400 else f"status_{status // 100}xx")
         return connection, link
 
     async def _shake(
-        self, exchange: Exchange, asked: Asked, provider: Provider, model: str,
-        connection: UpstreamConnection, link: Link,
+        self, exchange: Exchange, asked: Asked, place: Place, connection: UpstreamConnection,
+        link: Link,
     ) -> None:
         """Sends the handshake and waits for its answer, which has been checked if it is a 101."""
+        provider, model = place.provider, place.sends or asked.model
+        turn = place.health.credentials.take(self._plane.now())
         key = b64encode(token_bytes(KEY_BYTES))
         connection.transport.set_protocol(link)
         connection.transport.write(
-            exchange.policy.heads.handshake(exchange, provider, model, key, asked.beta))
+            exchange.policy.heads.handshake(exchange, provider, model, key, asked.beta, turn))
         while link.answer is None and link.error is None:
             await PAUSE
         if link.answer is None:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from relayd.relay.plane import Plane
 
 NO_USAGE: Final = Usage()
+BROKEN: Final = frozenset({"upstream_truncated", "upstream_stalled"})
+"""Ends of a reply that had begun, which count against its deployment. (Before a reply has begun,
+relay/faults.py counts.)"""
 
 
 class Settler:
@@ -30,6 +33,11 @@ class Settler:
         exchange.move(Phase.SETTLED)
         if exchange.ticket is not None:
             exchange.ticket.release()
+        if exchange.permit is not None:
+            exchange.permit.release()
+        if exchange.outcome == "provider_truncated" and exchange.error in BROKEN \
+                and exchange.place is not None:
+            exchange.place.health.circuit.failed(self._plane.now(), hard=False)
         duration_ms = (self._plane.now() - exchange.started) * 1000
         exchange.drop_body()
         if exchange.attempt is not None:

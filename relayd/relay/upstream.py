@@ -29,7 +29,7 @@ class Attempt:
     """
 
     __slots__ = ("wake", "connection", "head", "complete", "error", "sink", "chunks", "_pieces",
-                 "reused", "touched", "paused")
+                 "reused", "touched", "paused", "turn", "began")
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self.wake = wake
@@ -42,6 +42,9 @@ class Attempt:
         self.reused = False
         self.touched = False
         self.paused = False
+        self.turn = 0
+        """Which of the provider's credentials it used."""
+        self.began = 0.0
         self._pieces: list[bytes] = []
 
     def deliver(self, data: bytes, complete: bool) -> None:
@@ -67,6 +70,23 @@ class Attempt:
         """The body bytes that have come and were not sent to a sink."""
         pieces, self._pieces = self._pieces, []
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    @property
+    def pending(self) -> bool:
+        """True while neither a head nor an error has come."""
+        return self.head is None and self.error is None
+
+    @property
+    def stale(self) -> bool:
+        """True where a kept connection closed before it said anything (RFC 9112 section 9.3.1)."""
+        return (self.reused and not self.touched and self.error is not None
+                and self.error.code == "upstream_reset")
+
+    def peek(self) -> bytes:
+        """What `take` would give, which stays."""
+        if len(self._pieces) > 1:
+            self._pieces = [b"".join(self._pieces)]
+        return self._pieces[0] if self._pieces else b""
 
     def fail(self, error: RelayError) -> None:
         """Called by the connection when the reply cannot be had whole."""

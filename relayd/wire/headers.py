@@ -298,11 +298,17 @@ def _whole(most: int) -> Callable[[bytes], bytes | None]:
 
 def asked_wait(fields: Sequence[tuple[bytes, bytes]]) -> int | None:
     """How many seconds, rounded up, a provider asks to wait; None where it gives no number."""
+    seconds = asked_seconds(fields)
+    return None if seconds is None else math.ceil(seconds)
+
+
+def asked_seconds(fields: Sequence[tuple[bytes, bytes]]) -> float | None:
+    """The same to the millisecond."""
     given = dict(fields)
     for name, unit in zip(RETRY_AFTER, (1000, 1), strict=True):
         value = given.get(name, b"")
         if _NUMBER.fullmatch(value):
-            return math.ceil(float(value) / unit)
+            return float(value) / unit
     return None
 
 

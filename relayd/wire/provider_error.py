@@ -86,6 +86,10 @@ REASONS: Final = frozenset({"secret", *(reason for reason, _, _ in _NAMES)})
 _ERROR_MEMBER: Final = re.compile(rb'"error"\s*(?::\s*[{"\[]|[,}])')
 """An error as a member or as an event's type; `"error": null` is none."""
 
+_TOO_LONG: Final = re.compile(
+    rb"prompt is too long|exceeds? the maximum number of tokens|maximum context length"
+    rb"|exceed context limit")
+"""Says that another model may be asked, and decides nothing else."""
 _CODES: Final[Mapping[str, str]] = {
     word: code for code, words in {
         "provider_quota": (
@@ -147,6 +151,14 @@ def judge(api: Api, status: int, body: bytes, secrets: tuple[bytes, ...]) -> Ver
         plain = body.replace(b"\\/", b"/")
         reason = _reason(plain if document is None else msgspec.json.encode(document), secrets)
     return Verdict(reason is None, code, reason)
+
+
+def words_of(body: bytes) -> frozenset[str]:
+    """The machine-readable members of a provider's error, and `context_length_exceeded` where only
+    its text says so: Anthropic and Gemini have no word of their own for it.
+    """
+    words = frozenset(_words(_document(body)))
+    return words | {"context_length_exceeded"} if _TOO_LONG.search(body) else words
 
 
 def names_operator(data: bytes, secrets: tuple[bytes, ...] = ()) -> bool:

@@ -7,7 +7,7 @@ here (RFC 9112 sections 2.3, 4 and 6.3).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from relayd.core.errors import RelayError
@@ -35,6 +35,8 @@ class ReplyHead:
     delimited: bool
     content_type: bytes
     coded: bool
+    raw: bytes = field(default=b"", repr=False)
+    """The whole head in lower case, for what is of the relay's own interest."""
 
 
 def read_reply_head(raw: bytes, status: int, version: str) -> ReplyHead:
@@ -44,7 +46,8 @@ def read_reply_head(raw: bytes, status: int, version: str) -> ReplyHead:
     if version not in ("1.1", "1.0") or status < 200:
         raise RelayError("upstream_protocol")
     # values of these fields mean the same in lower case, which a plain search finds sooner
-    fields = [(name, value.rstrip(b" \t")) for name, value in _FIELDS.findall(raw.lower())]
+    raw = raw.lower()
+    fields = [(name, value.rstrip(b" \t")) for name, value in _FIELDS.findall(raw)]
     found = dict(fields)
     coding = found.get(b"transfer-encoding")
     length = found.get(b"content-length")
@@ -64,4 +67,5 @@ def read_reply_head(raw: bytes, status: int, version: str) -> ReplyHead:
         bodyless or coding is not None or size is not None,
         found.get(b"content-type", b""),
         found.get(b"content-encoding", b"identity") != b"identity",
+        raw,
     )

@@ -90,7 +90,7 @@ def test_no_more_than_a_share_of_the_calls(steps: list[tuple[float, int]], share
     made: list[tuple[float, int, int]] = []
     for seconds, wishes in steps:
         now += seconds
-        budget.calls += 1
+        budget.call(now)
         made.append((now, 1, sum(budget.spend(now) for _ in range(wishes))))
     for start, _, _ in made:
         inside = [m for m in made if start <= m[0] < start + BUDGET_SECONDS]
@@ -112,7 +112,8 @@ def test_a_quiet_relay_has_a_few_retries_and_the_past_is_forgotten() -> None:
 
 def test_what_loads_nobody_counts_and_is_never_refused() -> None:
     budget = Budget()
-    budget.calls = 1000
+    for _ in range(1000):
+        budget.call(0.5)
     for _ in range(195):
         budget.note(1.0)
     assert sum(budget.spend(1.0) for _ in range(50)) == 5

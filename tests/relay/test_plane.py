@@ -30,9 +30,9 @@ async def test_routes_by_api(opened: Opened) -> None:
         Route("b", (Deployment("gemini"),)), Route("c-*", (Deployment("openai"),))))
     plane = plane_of(lane)
     assert plane.policy.model_names == {"openai": ["a"], "anthropic": ["a"], "gemini": ["b"]}
-    assert [p.name for _, p in plane.policy.plans["openai", "a"]] == ["openai"]
-    assert plane.policy.plans["anthropic", "b"] == ()
-    assert len(plane.policy.plans["openai", "c-*"]) == 1
+    assert [p.provider.name for p in plane.policy.plans["openai", "a"].places] == ["openai"]
+    assert plane.policy.plans["anthropic", "b"].places == ()
+    assert len(plane.policy.plans["openai", "c-*"].places) == 1
 
 
 async def test_secrets_are_what_clients_must_not_see(opened: Opened) -> None:

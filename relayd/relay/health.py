@@ -1,0 +1,120 @@
+"""Where the health of deployments is kept, and the probes that look after it.
+
+Law: one record per deployment, found by names from the configuration alone, so that no client can
+make it grow. A reload keeps the records of providers that have not changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, Final
+
+from relayd.core.gate import Gate
+from relayd.core.health import Circuit, Health
+from relayd.core.provider import Provider
+from relayd.core.route import Deployment, Route
+from relayd.ops.clock import monotonic
+from relayd.relay.pool import Opening, Pool
+
+if TYPE_CHECKING:
+    from relayd.relay.plane import Plane
+
+PROBE_STEP_SECONDS: Final = 0.25
+
+
+class HealthBook:
+    """Records of health, by provider and model; those of `kept` providers come from `old`."""
+
+    def __init__(self, old: HealthBook | None = None, kept: Collection[str] = ()) -> None:
+        self._old = old
+        self._kept = frozenset(kept)
+        self._reach: dict[str, Circuit] = {}
+        self._healths: dict[tuple[str, str], Health] = {}
+        self._gates: dict[tuple[str, str, str], Gate] = {}
+
+    def seal(self) -> None:
+        """Everything has been taken over: the old book can go."""
+        self._old = None
+
+    def reach(self, provider: Provider) -> Circuit:
+        """Whether a provider can be reached: one circuit for all its deployments."""
+        name = provider.name
+        if name not in self._reach:
+            found = self._old._reach.get(name) if self._old and name in self._kept else None
+            self._reach[name] = found or Circuit()
+        return self._reach[name]
+
+    def health(self, provider: Provider, model: str) -> Health:
+        """The record of a deployment; `model` is a name or the pattern of its route."""
+        key = provider.name, model
+        if key not in self._healths:
+            kept = self._old is not None and provider.name in self._kept
+            found = self._old._healths.get(key) if kept and self._old else None
+            self._healths[key] = found or Health(self.reach(provider), len(provider.credentials))
+        return self._healths[key]
+
+    def gate(self, route: Route, deployment: Deployment) -> Gate | None:
+        """The gate of a deployment that has a bound or is chosen by its load."""
+        if not deployment.concurrent and route.strategy != "least-latency":
+            return None
+        key = route.pattern, deployment.provider, deployment.model or ""
+        if key not in self._gates:
+            kept = self._old is not None and deployment.provider in self._kept
+            found = self._old._gates.get(key) if kept and self._old else None
+            gate = self._gates[key] = found or Gate(0, 0)
+            gate.resize(deployment.concurrent, deployment.queue)
+        return self._gates[key]
+
+
+def states(plane: Plane) -> Mapping[tuple[str, str], int]:
+    """How many deployments of each provider are in each state, for the metrics."""
+    now = plane.now()
+    return Counter(
+        (place.provider.name, place.state(now).value)
+        for plan in plane.policy.plans.values() for place in plan.places)
+
+
+class Prober:
+    """Opens a connection to each provider that wants it every `probe_seconds`: no call, no cost.
+
+    What it finds counts for the provider's circuit; a connection that was opened is kept for the
+    next call.
+    """
+
+    def __init__(self, plane: Plane, now: Callable[[], float] = monotonic) -> None:
+        self._plane = plane
+        self._now = now
+        self._due: dict[str, float] = {}
+        self._open: dict[str, Opening] = {}
+
+    async def run(self) -> None:
+        """Runs until cancelled."""
+        while True:
+            await asyncio.sleep(PROBE_STEP_SECONDS)
+            self.once()
+
+    def once(self) -> None:
+        """Starts the probes that are due."""
+        now = self._now()
+        policy = self._plane.policy
+        for name, pool in policy.pools.items():
+            every = pool.provider.probe_seconds
+            if every and now >= self._due.get(name, 0.0) and name not in self._open:
+                self._due[name] = now + every
+                self._probe(name, pool, policy.health.reach(pool.provider))
+
+    def _probe(self, name: str, pool: Pool, reach: Circuit) -> None:
+        if pool.full:
+            return  # as many connections as may be: it is reached
+
+        def done() -> None:
+            opening = self._open.pop(name)
+            if opening.connection is not None:
+                pool.give_back(opening.connection)
+                reach.answered()
+            elif opening.error is not None and opening.error.code != "draining":
+                reach.failed(self._now(), hard=True)
+
+        self._open[name] = pool.open(done)

@@ -1,0 +1,206 @@
+"""One attempt: a connection, the request for this deployment, the head of its reply.
+
+Law: nothing goes out before the journal has the call. Only a kept connection that the provider had
+closed before it said anything is replaced here (RFC 9112 section 9.3.1); all else is decided by
+who asked for the attempt.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from relayd.core.errors import RelayError
+from relayd.core.exchange import Phase
+from relayd.core.provider import Provider
+from relayd.ops.tasks import PAUSE
+from relayd.relay.exchange import ClientLeft, Exchange
+from relayd.relay.opening import mark, opening
+from relayd.relay.plan import Place
+from relayd.relay.pool import Pool
+from relayd.relay.receive import feed_upload
+from relayd.relay.upstream import Attempt, UpstreamConnection
+from relayd.wire.body import write
+from relayd.wire.identity import Pseudonyms
+
+if TYPE_CHECKING:
+    from relayd.relay.plane import Plane
+
+NOBODY: Final = Pseudonyms(b"", "")
+"""For bodies in which nothing stands for the client."""
+
+
+class Sender:
+    """Sends exchanges to deployments."""
+
+    def __init__(self, plane: Plane) -> None:
+        self._plane = plane
+
+    async def attempt(self, exchange: Exchange, place: Place, model: str) -> Attempt:
+        """Sends the exchange there; returns when the head of the reply has come."""
+        self.announce(exchange, place, model)
+        # an upload cannot be sent twice: it is not risked on a connection that may be stale
+        fresh = exchange.upload is not None
+        while True:
+            connection = None if fresh else place.pool.take()
+            if connection is None:
+                connection = await self._open(exchange, place.pool)
+            if exchange.upload is None:
+                attempt = self.put(exchange, place, model, connection)
+            else:
+                attempt = self._begin(exchange, place)
+                await self._upload(exchange, attempt, place.provider, model, connection)
+            while attempt.head is None and attempt.error is None:
+                await PAUSE
+            self.count(attempt, place.provider)
+            error = attempt.error
+            if error is None:
+                return attempt
+            if fresh or not attempt.stale or exchange.ask is None:
+                raise error
+            fresh = True
+
+    def announce(self, exchange: Exchange, place: Place, model: str) -> None:
+        """Writes the call's opening before anything is sent, then where it is sent instead."""
+        provider = place.provider
+        exchange.provider = provider.name
+        exchange.provider_model = model
+        exchange.place = place
+        if exchange.opened:
+            self._plane.meter.mark(mark(exchange))
+        else:
+            self._plane.meter.open(opening(exchange))
+            exchange.opened = True
+        exchange.move(Phase.DISPATCHED)
+        total = provider.timeouts.total
+        exchange.last_deadline = exchange.started + total if total else 0.0
+
+    def put(
+        self, exchange: Exchange, place: Place, model: str, connection: UpstreamConnection
+    ) -> Attempt:
+        """Sends a request that is whole; what comes of it is in the attempt."""
+        attempt = self._begin(exchange, place)
+        self._request(exchange, attempt, place.provider, model, connection)
+        return attempt
+
+    def _begin(self, exchange: Exchange, place: Place) -> Attempt:
+        exchange.attempts += 1
+        attempt = exchange.attempt = Attempt(exchange.wake)
+        self._expect_answer(exchange, attempt, place.provider)
+        credentials = place.health.credentials
+        if len(credentials) > 1:
+            attempt.turn = credentials.take(attempt.began)
+        return attempt
+
+    def count(self, attempt: Attempt, provider: Provider) -> None:
+        """Adds an attempt that has ended to the metrics."""
+        if attempt.head is not None:
+            status = attempt.head.status
+            result = "head" if status < 400 else f"status_{status // 100}xx"
+        else:
+            assert attempt.error is not None
+            result = attempt.error.code.removeprefix("upstream_")
+        self._plane.metrics.attempt(provider.name, result)
+
+    def _expect_answer(self, exchange: Exchange, attempt: Attempt, provider: Provider) -> None:
+        """From now on it is the provider that keeps us waiting."""
+        attempt.began = self._plane.now()
+        exchange.deadline = attempt.began + provider.timeouts.first_byte
+        exchange.expire_code = "upstream_timeout"
+
+    def _expect_body(self, exchange: Exchange) -> None:
+        """From now on it is the client that keeps us waiting."""
+        exchange.deadline = exchange.started + exchange.policy.server.body_seconds
+        exchange.expire_code = "request_timeout"
+
+    async def _open(self, exchange: Exchange, pool: Pool) -> UpstreamConnection:
+        opening = pool.open(exchange.wake)
+        exchange.deadline = 0.0  # the pool's own connect timeout applies
+        try:
+            while opening.connection is None and opening.error is None:
+                await PAUSE
+        except (ClientLeft, RelayError):  # the client left, or its body went wrong meanwhile
+            opening.abandon()
+            raise
+        if opening.connection is None:
+            assert opening.error is not None
+            self.count_unopened(exchange, pool, opening.error)
+            raise opening.error
+        return opening.connection
+
+    def count_unopened(self, exchange: Exchange, pool: Pool, error: RelayError) -> None:
+        """Counts an attempt that got no connection."""
+        exchange.attempts += 1
+        self._plane.metrics.attempt(pool.provider.name, error.code.removeprefix("upstream_"))
+
+    def _request(
+        self, exchange: Exchange, attempt: Attempt, provider: Provider, model: str,
+        connection: UpstreamConnection,
+    ) -> None:
+        """Writes a request that is whole, then counts its prompt while the provider thinks."""
+        plane = self._plane
+        ask = exchange.ask
+        assert ask is not None and exchange.target.endpoint is not None
+        operation = exchange.target.endpoint.operation
+        names = plane.pseudonyms(exchange, provider) if ask.stand_ins else NOBODY
+        body = write(ask, model, names,
+                     stream_usage=provider.stream_usage,
+                     unstored=provider.keeps_unless_told and operation == "chat")
+        head = exchange.policy.heads.head(exchange, provider, model, len(body), attempt.turn)
+        connection.begin(attempt, head + body)
+        if exchange.prompt is None:
+            self._count(exchange, model, len(body))
+
+    def _count(self, exchange: Exchange, model: str, size: int) -> None:
+        """Counts the prompt while the provider thinks; once, whatever the number of attempts."""
+        counting = self._plane.counting
+        endpoint = exchange.target.endpoint
+        assert endpoint is not None and exchange.ask is not None
+        assert exchange.provider is not None and exchange.grant is not None
+        if not counting.wanted(exchange.provider, model, endpoint):
+            return
+        encoding = counting.encoding(model)
+        exchange.counter = counting.text_counter(encoding)
+        exchange.encoding_exact = encoding.exact
+        exchange.prompt = counting.prompt(
+            endpoint, exchange.ask.fields, size, encoding, exchange.grant.account)
+
+    async def _upload(
+        self, exchange: Exchange, attempt: Attempt, provider: Provider, model: str,
+        connection: UpstreamConnection,
+    ) -> None:
+        """Sends a multipart body: whole if it is here, else as it arrives, with backpressure."""
+        upload = exchange.upload
+        assert upload is not None
+        heads, turn = exchange.policy.heads, attempt.turn
+        names = self._plane.pseudonyms(exchange, provider)
+        feed_upload(exchange)  # what has come while the connection was opened
+        pieces = upload.take(model, names)
+        if upload.whole:
+            body = b"".join(pieces)
+            head = heads.head(exchange, provider, model, len(body), turn)
+            connection.begin(attempt, head + body)
+            return
+        connection.begin(attempt, heads.head(exchange, provider, model, None, turn))
+        connection.owes = True
+        client = exchange.connection
+        while attempt.pending:
+            for piece in pieces:
+                connection.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            if exchange.body_complete and upload.finished and not exchange.pieces:
+                connection.transport.write(b"0\r\n\r\n")
+                connection.owes = False
+                break
+            if connection.write_paused:
+                client.pause_reading()
+                self._expect_answer(exchange, attempt, provider)
+            else:
+                client.resume_reading()
+                client.invite_body()
+                self._expect_body(exchange)
+            await PAUSE
+            if not connection.write_paused or exchange.body_complete:
+                feed_upload(exchange)
+            pieces = upload.take(model, names)
+        exchange.dropped = upload.dropped
+        client.resume_reading()
+        self._expect_answer(exchange, attempt, provider)
