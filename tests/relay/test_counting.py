@@ -16,7 +16,10 @@ from relayd.relay.counting import PLACES_MAX, QUEUED_CHARACTERS_MAX, Counting, P
 from relayd.relay.prompt_count import PROMPT_BYTES_INLINE_MAX
 from relayd.relay.prompt_memo import PromptMemo
 from relayd.relay.tokenizer import Encodings
+from relayd.wire.body import BodyPolicy
 from relayd.wire.dialect import BY_OPERATION
+from relayd.wire.fields import Walk
+from relayd.wire.known import Known
 from tests.fakes.rawclient import ask, request_bytes
 from tests.fakes.rawupstream import Answer, message
 from tests.http.play import BODY, TARGET
@@ -91,6 +94,32 @@ async def test_a_long_prompt_is_counted_on_a_thread(
     count.when_done = told.set
     await asyncio.wait_for(told.wait(), 5)
     assert not count.pending and count.tokens == 9
+
+
+async def test_a_long_prompt_of_which_little_is_new_is_counted_at_once(
+    executor: ThreadPoolExecutor, encodings: Encodings
+) -> None:
+    counting = inline(executor, encodings)
+    memory = Known(BodyPolicy.of(), 254)
+    encoding = counting.encoding("gpt-4o")
+
+    def prompt(*texts: str) -> PromptCount:
+        walk = Walk(memory.policy, memory)
+        fields = {"messages": [
+            memory.take(b'{"role":"user","content":"%b"}' % text.encode(), None, walk)
+            for text in texts]}
+        return counting.prompt(CHAT, fields, sum(map(len, texts)), encoding, "acct_1")
+
+    long = "word " * PROMPT_BYTES_INLINE_MAX
+    first = prompt(long)
+    assert first.pending
+    told = asyncio.Event()
+    first.when_done = told.set
+    await asyncio.wait_for(told.wait(), 5)
+    again = prompt(long, "more")
+    assert not again.pending and first.tokens is not None
+    assert (again.tokens, again.approximate) == (first.tokens + 3 + 1 + 1, False)
+    assert prompt(long, "other " * PROMPT_BYTES_INLINE_MAX).pending
 
 
 async def test_a_count_that_fails_is_none(
