@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from relayd import (
-    cli_accounts, cli_check, cli_doctor, cli_keys, cli_limits, cli_reflect, cli_serve, cli_usage,
+    cli_accounts, cli_check, cli_doctor, cli_keys, cli_limits, cli_prices, cli_reflect, cli_serve,
+    cli_usage,
 )
 from relayd.cli_command import DONE, FAULT, UNUSABLE, Command, CommandError, build_parser
 from relayd.core.errors import RelayError
@@ -22,6 +23,7 @@ GROUPS: Final = {
     "accounts": "Accounts: who pays, and owns API keys.",
     "keys": "API keys: what clients send.",
     "ledger": "The books.",
+    "prices": "Prices: what calls cost.",
 }
 COMMANDS: Final[tuple[Command, ...]] = (
     *cli_serve.COMMANDS,
@@ -32,6 +34,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     *cli_keys.COMMANDS,
     *cli_limits.COMMANDS,
     *cli_usage.COMMANDS,
+    *cli_prices.COMMANDS,
 )
 _INTERRUPTED: Final = 130
 """What a shell reports for a program that SIGINT ended."""

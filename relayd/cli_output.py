@@ -11,9 +11,9 @@ from typing import Final
 
 import orjson
 
+from relayd.core.money import decimal
 from relayd.core.timestamp import rfc3339
 
-_NANO: Final = 10 ** 9
 _GAP: Final = "  "
 
 
@@ -68,5 +68,4 @@ def amount(nano: int, currency: str) -> str | None:
     """An amount for people; None where there is none."""
     if nano == 0:
         return None
-    decimals = f"{nano % _NANO:09d}".rstrip("0").ljust(2, "0")
-    return f"{nano // _NANO}.{decimals} {currency}".rstrip()
+    return f"{decimal(nano, 2)} {currency}".rstrip()

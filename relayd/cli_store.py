@@ -11,11 +11,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from relayd.cli_command import FAULT, CommandError, Run
+from relayd.core.price import PriceBook
 from relayd.ops import configfile
 from relayd.store.db import Database, open_database
 from relayd.store.directory import StoreError
 
 Work = Callable[[Database, argparse.Namespace], Awaitable[int]]
+PricedWork = Callable[[Database, argparse.Namespace, PriceBook], Awaitable[int]]
 
 
 def in_store(work: Work) -> Run:
@@ -25,20 +27,30 @@ def in_store(work: Work) -> Run:
     operator's shell need not have, are left alone.
     """
 
+    async def unpriced(db: Database, arguments: argparse.Namespace, _: PriceBook) -> int:
+        return await work(db, arguments)
+
+    return in_priced_store(unpriced)
+
+
+def in_priced_store(work: PricedWork) -> Run:
+    """The same for one that needs the configuration's prices too."""
+
     def run(arguments: argparse.Namespace) -> int:
-        path = arguments.config or configfile.default_path()
-        store = configfile.load(path, secrets="skip").store.path
+        config = configfile.load(arguments.config or configfile.default_path(), secrets="skip")
+        store = config.store.path
         try:
-            return asyncio.run(_with_store(Path(store), work, arguments))
+            return asyncio.run(_with_store(
+                Path(store), lambda db: work(db, arguments, config.prices)))
         except StoreError as error:
             raise CommandError(f"store {store}: {error.kind.message}", FAULT) from None
 
     return run
 
 
-async def _with_store(directory: Path, work: Work, arguments: argparse.Namespace) -> int:
+async def _with_store(directory: Path, work: Callable[[Database], Awaitable[int]]) -> int:
     db = await open_database(directory)
     try:
-        return await work(db, arguments)
+        return await work(db)
     finally:
         await db.close()

@@ -11,10 +11,11 @@ import orjson
 from relayd import cli_output as output
 from relayd.cli_command import DONE, FAULT, Command, option
 from relayd.cli_reconcile import print_comparison, print_drift
-from relayd.cli_store import in_store
-from relayd.control import account, journal, key, ledger, usage
+from relayd.cli_store import in_priced_store, in_store
+from relayd.control import account, journal, key, ledger, rating, usage
 from relayd.control.reconcile import TOLERANCE
 from relayd.core.errors import RelayError
+from relayd.core.price import PriceBook
 from relayd.core.record import CallRecord
 from relayd.core.rollup import Sums
 from relayd.core.timestamp import parse_past, rfc3339
@@ -136,15 +137,30 @@ def _shown(sums: Sums) -> tuple[int, ...]:
             sums.cache_creation_input_tokens, sums.reasoning_output_tokens)
 
 
-async def _verify(db: Database, arguments: argparse.Namespace) -> int:
+async def _verify(db: Database, arguments: argparse.Namespace, book: PriceBook) -> int:
     found = await ledger.verify(db)
     logged = await journal.verify(db)
+    rated = await rating.verify(db, book)
     if arguments.json:
         output.document([*(ledger.view(each) for each in found),
-                         *(journal.view(each) for each in logged.mismatches)])
+                         *(journal.view(each) for each in logged.mismatches),
+                         *(rating.view(each) for each in rated.unlike)])
     else:
         _print_verdict(found, logged)
+        _print_rating(rated)
+    # amounts are no fault: who edits the price file does not change what was rated by it
     return FAULT if found or logged.mismatches else DONE
+
+
+def _print_rating(rated: rating.Finding) -> None:
+    if rated.compared:
+        output.text(f"{rated.compared} calls have a price today; {rated.differing} of them were"
+                    " rated otherwise when they were recorded.")
+    if rated.unlike:
+        output.table(("CALL", "MODEL", "RECORDED", "BY TODAY'S PRICES"), [
+            (each.record.id, each.record.model,
+             output.amount(each.record.amount_nano, each.record.currency),
+             output.amount(each.amount_nano, each.currency)) for each in rated.unlike])
 
 
 def _print_verdict(found: list[Difference], logged: journal.Finding) -> None:
@@ -195,7 +211,8 @@ COMMANDS: Final = (
                        help=f"with --compare: the share that may differ (default: {TOLERANCE})"),
             ), epilog="With --drift or --compare: exit code 1 where figures differ too much."),
     Command("ledger verify", "Add up all call records again, and hold the journal against them.",
-            in_store(_verify), prints_data=True,
+            in_priced_store(_verify), prints_data=True,
             epilog="Exit code 1 and a list where a total is wrong, or a call of the journal is not"
-                   " recorded as it says."),
+                   " recorded as it says. Amounts that today's prices would not give are listed"
+                   " too, but are no fault."),
 )

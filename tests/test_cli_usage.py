@@ -102,3 +102,20 @@ def test_the_journal_is_held_against_the_records(shell: Shell) -> None:
     assert table.code == document.code == 1
     assert table.out.splitlines()[1].split() == [record.id, "status", "200", "418"]
     assert f'"call": "{record.id}"' in document.out
+
+
+def test_amounts_that_todays_prices_would_not_give_are_told_and_no_fault(shell: Shell) -> None:
+    record = call_record(amount_nano=1_000_000)
+    shell.post([record])
+    prices = shell.config.parent / "prices.toml"
+    prices.write_text('[[price]]\nmodel = "gpt-*"\ncall = "0.002"\n')
+    result = shell("ledger", "verify")
+    assert result.code == 0 and "The ledger is right" in result.out
+    assert "1 calls have a price today; 1 of them were rated otherwise" in result.out
+    assert result.out.splitlines()[-1].split() == [
+        record.id, "gpt-4o-mini", "0.001", "USD", "0.002", "USD"]
+    [document] = shell.json("ledger", "verify")
+    assert document["information"] is True
+    assert document["differs"]["amount_nano"] == [1_000_000, 2_000_000]
+    prices.write_text('[[price]]\nmodel = "gpt-*"\ncall = "0.001"\n')
+    assert shell.json("ledger", "verify") == []

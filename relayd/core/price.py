@@ -180,6 +180,11 @@ def _specificity(names: tuple[str, str]) -> tuple[object, ...]:
                  for part in ("*" in name, -len(name.replace("*", "")))) + names
 
 
+def matches(pattern: str, name: str) -> bool:
+    """Whether a pattern stands for this name, or is it."""
+    return _compiled(pattern).fullmatch(name) is not None
+
+
 def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(".*".join(re.escape(part) for part in pattern.split("*")), re.DOTALL)
 
@@ -236,6 +241,11 @@ class PriceBook:
                 line for models, providers, line in self._lines
                 if models.fullmatch(model) and providers.fullmatch(provider))
         return found
+
+    def in_force(self, unix_ms: int) -> list[Price]:
+        """The entries that count at that time, one for each model and provider."""
+        found = [price for _, _, line in self._lines if (price := line.at(unix_ms)) is not None]
+        return sorted(found, key=lambda price: (price.model, price.provider))
 
     def price_of(self, record: CallRecord) -> Price | None:
         """The price of a call: of the model that was sent, else of the one that was asked for.

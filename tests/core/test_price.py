@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from relayd.core.money import AMOUNT_MAX, NANO, parse_nano
 from relayd.core.price import (
-    KINDS, NO_PRICES, Price, PriceBook, Tier, UnitPrices, amount, amounts, quantities, unit_prices,
+    KINDS, NO_PRICES, Price, PriceBook, Tier, UnitPrices, amount, amounts, matches, quantities,
+    unit_prices,
 )
 from relayd.core.record import CallRecord
 from tests.fakes.records import START_MS, call_record
@@ -218,6 +219,21 @@ def test_the_newest_that_has_begun_counts() -> None:
     found = [book.find("p", "m", at) for at in (99, 100, 199, 200, 10 ** 15)]
     assert [each.prices.call if each else None for each in found] == [1, 2, 2, 3, 3]
     assert PriceBook([entry("m", since_ms=100)]).find("p", "m", 99) is None
+
+
+def test_what_is_in_force() -> None:
+    entries = [entry("b", since_ms=5, cents=2), entry("a*"), entry("b"), entry("c", since_ms=9)]
+    book = PriceBook(entries)
+    assert book.in_force(4) == [entries[1], entries[2]]
+    assert book.in_force(9) == [entries[1], entries[0], entries[3]]
+
+
+@pytest.mark.parametrize(("pattern", "name", "does"), [
+    ("gpt-4o", "gpt-4o", True), ("gpt-4o", "gpt-4", False), ("gpt.4", "gpt-4", False),
+    ("gpt-*", "gpt-", True), ("*-mini", "gpt-mini-2", False), ("a*c", "a\nc", True),
+])
+def test_matches(pattern: str, name: str, does: bool) -> None:
+    assert matches(pattern, name) is does
 
 
 def test_the_model_that_was_sent_counts_before_the_one_asked_for() -> None:

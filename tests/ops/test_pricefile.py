@@ -149,8 +149,9 @@ def test_list_prices(model: str, given: dict[str, float]) -> None:
 
 
 def test_long_context_costs_more() -> None:
-    (tier,) = shipped("gemini-2.5-pro").tiers
-    assert tier.above == 200_000 and tier.prices.input == 2 * shipped("gemini-2.5-pro").prices.input
+    price = shipped("gemini-2.5-pro")
+    (tier,) = price.tiers
+    assert tier.above == 200_000 and tier.prices.input == 2 * price.prices.input
 
 
 def test_models_that_several_serve_are_priced_for_one() -> None:
