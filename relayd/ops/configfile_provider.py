@@ -79,6 +79,7 @@ def _provider(name: str, table: Section, around: Surroundings) -> Provider:
         stream_usage=table.boolean("stream_usage", True),
         ca_file=_ca_file(table, address, around),
         connections_max=table.integer("connections_max", 1024, 1, 1_000_000),
+        probe_seconds=_probe_seconds(table),
     )
     table.done(_ALIASES)
     return provider
@@ -187,6 +188,13 @@ def _timeouts(table: Section) -> Timeouts:
         total=table.number("total", default.total, 0.0, DAY),
     )
     table.done({"read": "first_byte", "ttfb": "first_byte"})
+    return found
+
+
+def _probe_seconds(table: Section) -> float:
+    found = table.number("probe_seconds", 0.0, 0.0, DAY)
+    if 0.0 < found < 1.0:
+        table.fault("probe_seconds", "is too often", "It takes 0 (off), or 1 at least")
     return found
 
 

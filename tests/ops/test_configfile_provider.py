@@ -41,7 +41,7 @@ def test_everything(tmp_path: Path) -> None:
         "on_client_close": "drain",
         "timeouts": {"connect": 1, "first_byte": 2, "idle": 3.5, "total": 4},
         "organization": "org-1", "project": "proj_1", "stream_usage": False, "ca_file": "ca.pem",
-        "connections_max": 7,
+        "connections_max": 7, "probe_seconds": 30,
     }, folder=tmp_path)
     assert not findings.faults
     assert provider.headers == (("http-referer", "https://example.org"),)
@@ -49,6 +49,7 @@ def test_everything(tmp_path: Path) -> None:
     assert (provider.organization, provider.project) == ("org-1", "proj_1")
     assert (provider.proxy, provider.on_client_close) == ("socks5://127.0.0.1:1080", "drain")
     assert (provider.stream_usage, provider.connections_max) == (False, 7)
+    assert provider.probe_seconds == 30.0
     assert provider.ca_file == str(tmp_path / "ca.pem")
     # what this version does not do yet is said
     assert [f.key for f in findings.warnings] == ["providers.p.on_client_close"]
@@ -88,6 +89,7 @@ def test_the_base_url_that_faults_name_is_right(api: str) -> None:
     ({"stream_usage": "yes"}, "stream_usage", "text"),
     ({"ca_file": "/none.pem"}, "ca_file", "cannot be used (FileNotFoundError)"),
     ({"connections_max": 0}, "connections_max", "out of range"),
+    ({"probe_seconds": 0.5}, "probe_seconds", "too often"),
 ])
 def test_faults(change: dict[str, object], key: str, words: str) -> None:
     table = {name: value for name, value in (GOOD | change).items() if value is not None}
