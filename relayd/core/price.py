@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, chain
 from operator import mul
 from typing import Final, NamedTuple
 
@@ -163,6 +163,7 @@ def amounts(record: CallRecord, price: Price) -> dict[str, int]:
 class _Line(NamedTuple):
     """The entries of one model and provider, by date."""
 
+    provider: re.Pattern[str]
     since_ms: tuple[int, ...]
     prices: tuple[Price, ...]
 
@@ -201,10 +202,15 @@ class PriceBook:
         groups: defaultdict[tuple[str, str], dict[int, Price]] = defaultdict(dict)
         for price in self.prices:
             groups[price.model, price.provider][price.since_ms] = price
-        self._lines = [
-            (_compiled(names[0]), _compiled(names[1]), _line(groups[names]))
-            for names in sorted(groups, key=_specificity)
-        ]
+        # in the order of what counts; names are found by hash, so that only patterns are tried
+        self._named: defaultdict[str, list[_Line]] = defaultdict(list)
+        self._patterns: list[tuple[re.Pattern[str], _Line]] = []
+        for names in sorted(groups, key=_specificity):
+            line = _line(_compiled(names[1]), groups[names])
+            if "*" in names[0]:
+                self._patterns.append((_compiled(names[0]), line))
+            else:
+                self._named[names[0]].append(line)
         self._found: dict[tuple[str, str], tuple[_Line, ...]] = {}
 
     def __eq__(self, other: object) -> bool:
@@ -237,14 +243,16 @@ class PriceBook:
             # clients choose names where a route is a pattern: what they can fill has a bound
             if len(self._found) >= _FOUND_MAX:
                 self._found.clear()
+            lines = [*self._named.get(model, ()), *(
+                line for pattern, line in self._patterns if pattern.fullmatch(model))]
             found = self._found[provider, model] = tuple(
-                line for models, providers, line in self._lines
-                if models.fullmatch(model) and providers.fullmatch(provider))
+                line for line in lines if line.provider.fullmatch(provider))
         return found
 
     def in_force(self, unix_ms: int) -> list[Price]:
         """The entries that count at that time, one for each model and provider."""
-        found = [price for _, _, line in self._lines if (price := line.at(unix_ms)) is not None]
+        lines = [*chain.from_iterable(self._named.values()), *(line for _, line in self._patterns)]
+        found = [price for line in lines if (price := line.at(unix_ms)) is not None]
         return sorted(found, key=lambda price: (price.model, price.provider))
 
     def price_of(self, record: CallRecord) -> Price | None:
@@ -275,9 +283,9 @@ class PriceBook:
             record, amount_nano=amount(record, price), currency=price.currency)
 
 
-def _line(prices: Mapping[int, Price]) -> _Line:
+def _line(provider: re.Pattern[str], prices: Mapping[int, Price]) -> _Line:
     moments = sorted(prices)
-    return _Line(tuple(moments), tuple(prices[moment] for moment in moments))
+    return _Line(provider, tuple(moments), tuple(prices[moment] for moment in moments))
 
 
 NO_PRICES: Final = PriceBook()
