@@ -30,6 +30,7 @@ from relayd.ops.metrics_loop import LoopLag
 from relayd.ops.tasks import Tasks
 from relayd.relay.counting import Counting
 from relayd.relay.doors import Doors
+from relayd.relay.health import Prober, states
 from relayd.relay.inflight import Sweep
 from relayd.relay.meter import Meter
 from relayd.relay.plane import Parts, Plane
@@ -140,6 +141,7 @@ class App:
         self._tasks.spawn("watch", self._watch.run())
         self._tasks.spawn("budgets", self._budgets.run())
         self._tasks.spawn("sweep", Sweep(plane).run())
+        self._tasks.spawn("probes", Prober(plane).run())
         self._tasks.spawn("loop lag", self._lag.run())
         self._tasks.spawn("encodings", self._load_encodings())
         self.logger.event("started", port=self._doors.port, version=__version__,
@@ -204,6 +206,7 @@ class App:
             journal_torn_bytes=lambda: self._recovered.torn_bytes,
             overload_refusals=lambda: dict(plane.overload.refused),
             loop_lag_seconds=self._lag.worst_seconds,
+            deployments=lambda: states(plane),
             upstream_connections=lambda: {
                 name: (pool.idle, pool.busy)
                 for name, pool in plane.policy.pools.items()},

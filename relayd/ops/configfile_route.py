@@ -100,7 +100,7 @@ def _check_aliases(section: Section, routes: list[Route]) -> None:
     """A name means one route."""
     owners = {route.pattern: route.pattern for route in routes}
     for route in routes:
-        for alias in route.aliases:
+        for alias in dict.fromkeys(route.aliases):
             if alias in owners:
                 section.table(route.pattern).fault(
                     "aliases", f"{alias!r} is a name of the route {owners[alias]!r} already")

@@ -63,6 +63,8 @@ class Gauges:
     loop_lag_seconds: Callable[[], float] = float
     upstream_connections: Callable[[], Mapping[str, tuple[int, int]]] = dict
     """(idle, busy) by provider."""
+    deployments: Callable[[], Mapping[tuple[str, str], int]] = dict
+    """By provider and state."""
     overload_refusals: Callable[[], Mapping[str, int]] = dict
     """By reason (relay/overload.py)."""
 
@@ -238,6 +240,10 @@ class Metrics:
                    [("", gauges.client_connections())]),
             family("relayd_upstream_connections", "gauge", "Open connections to providers.",
                    upstream),
+            family("relayd_deployments", "gauge",
+                   "Deployments of the routes by their state: healthy, cooling, down, draining.",
+                   [(labels(("provider", "state"), where), count)
+                    for where, count in sorted(gauges.deployments().items())]),
             family("relayd_unflushed_records", "gauge", "Call records not yet in the store.",
                    [("", gauges.unflushed_records())]),
             family("relayd_lost_records_total", "counter",

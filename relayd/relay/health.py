@@ -7,12 +7,11 @@ make it grow. A reload keeps the records of providers that have not changed.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Final
 
 from relayd.core.gate import Gate
-from relayd.core.health import Circuit, Health
+from relayd.core.health import Circuit, Health, State
 from relayd.core.provider import Provider
 from relayd.core.route import Deployment, Route
 from relayd.ops.clock import monotonic
@@ -71,9 +70,11 @@ class HealthBook:
 def states(plane: Plane) -> Mapping[tuple[str, str], int]:
     """How many deployments of each provider are in each state, for the metrics."""
     now = plane.now()
-    return Counter(
-        (place.provider.name, place.state(now).value)
-        for plan in plane.policy.plans.values() for place in plan.places)
+    counts = {(name, state.value): 0 for name in plane.policy.providers for state in State}
+    for plan in plane.policy.plans.values():
+        for place in plan.places:
+            counts[place.provider.name, place.state(now).value] += 1
+    return counts
 
 
 class Prober:

@@ -119,7 +119,7 @@ def test_faults_of_options(options: dict[str, object], key: str, words: str) -> 
 
 def test_a_pattern_has_no_aliases() -> None:
     _, findings = read(gptSTAR={"deployments": ONE, "aliases": ["fast"]})
-    assert [f.key for f in findings.faults] == ["routes.gpt*.aliases"]
+    assert [f.key for f in findings.faults] == ['routes."gpt*".aliases']
 
 
 def test_two_routes_with_one_alias() -> None:

@@ -123,7 +123,8 @@ def test_gauges_are_read_at_scrape() -> None:
                     oldest_unflushed_seconds=lambda: 1.5, journal_bytes=lambda: 9,
                     journal_segments=lambda: 10, journal_sync_failures=lambda: 11,
                     journal_torn_bytes=lambda: 12,
-                    loop_lag_seconds=lambda: 0.25, upstream_connections=lambda: {"p": (7, 8)})
+                    loop_lag_seconds=lambda: 0.25, upstream_connections=lambda: {"p": (7, 8)},
+                    deployments=lambda: {("p", "healthy"): 3, ("p", "down"): 1})
     assert samples(metrics)["relayd_calls_in_flight"] == 0
     metrics.gauges = gauges
     found = samples(metrics)
@@ -138,6 +139,8 @@ def test_gauges_are_read_at_scrape() -> None:
     assert found["relayd_event_loop_lag_seconds"] == 0.25
     assert found['relayd_upstream_connections{provider="p",state="idle"}'] == 7
     assert found['relayd_upstream_connections{provider="p",state="busy"}'] == 8
+    assert found['relayd_deployments{provider="p",state="healthy"}'] == 3
+    assert found['relayd_deployments{provider="p",state="down"}'] == 1
     assert any('version="1.2.3"' in name for name in found)
 
 
