@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -61,8 +61,12 @@ class Serving:
 @contextlib.contextmanager
 def serving(
     folder: Path, upstream: str, *, mode: str = "inline", ca_file: Path | None = None,
+    program: Sequence[str] = ("relayd",),
 ) -> Iterator[Serving]:
-    """Everything as it is by default but the addresses; raises NotStarted."""
+    """Everything as it is by default but the addresses; raises NotStarted.
+
+    `program` is a module and its first arguments, for one that is watched.
+    """
     folder.mkdir(mode=0o700)
     port = process.free_port()
     config = folder / "relayd.toml"
@@ -73,7 +77,7 @@ def serving(
     _shell(config, "accounts", "create", "--email", EMAIL)
     made = _shell(config, "keys", "create", "--account", EMAIL, "--name", "bench")
     log = folder / "relayd.log"
-    command: list[str | Path] = [sys.executable, "-m", "relayd", "serve", "-c", config]
+    command: list[str | Path] = [sys.executable, "-m", *program, "serve", "-c", config]
     with process.running(command, log=log, environ=_environ()) as pid:
         key = str(made["key"])
         process.wait_for(pid, port, payload.chat_requests(key, stream=False)[0], log)

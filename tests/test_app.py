@@ -175,7 +175,7 @@ async def test_a_journal_that_is_full_refuses_calls_before_they_are_sent(
         journal = lane.app._journal
         assert journal is not None
         if limit == "bytes":
-            journal._files.bytes += small
+            journal._files.full = True
         else:
             journal._stuck = True
         sent = lane.upstream.requests
@@ -188,7 +188,7 @@ async def test_a_journal_that_is_full_refuses_calls_before_they_are_sent(
         name = 'relayd_requests_refused_total{api="openai",error="journal_full"}'
         assert (await figures(lane))[name] == 1
         if limit == "bytes":
-            journal._files.bytes -= small
+            journal._files._plan()
         else:
             await journal.work()
         assert (await ask(lane.address, raw)).status == 200

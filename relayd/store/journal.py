@@ -54,11 +54,10 @@ class JournalWriter:
     ) -> None:
         self.pending: list[CallRecord] = []
         self._sync_seconds = sync_ms / 1000
-        self._bytes_max = bytes_max
         self._log = log or Logger()
         self._wake = asyncio.Event()
         self._files = Files(
-            directory, number=number, segment_bytes=min(segment_bytes, bytes_max // 4),
+            directory, number=number, segment_bytes=segment_bytes, bytes_max=bytes_max,
             wake=self._wake.set, log=self._log)
         self._write = self._files.write
         self._live: dict[str, tuple[int, Opening]] = {}
@@ -75,15 +74,15 @@ class JournalWriter:
 
     def open(self, opening: Opening) -> None:
         """Writes that a call is about to be sent; raises RelayError `journal_full`."""
-        self.check()
-        if not self._write(OPEN, _encode(opening)):
-            self._get_stuck()
+        if self._stuck or self._files.full or not self._write(OPEN, _encode(opening)):
+            if not self._files.full:
+                self._get_stuck()
             self.check()
         self._live[opening.id] = self._files.number, opening
 
     def check(self) -> None:
         """Raises RelayError `journal_full` where no call can be opened now."""
-        if self._stuck or self._files.bytes >= self._bytes_max:
+        if self._stuck or self._files.full:
             raise RelayError("journal_full", retry_after_seconds=RETRY_AFTER_SECONDS)
 
     def mark(self, mark: Mark) -> None:
@@ -127,13 +126,12 @@ class JournalWriter:
     @property
     def healthy(self) -> bool:
         """Whether calls can be opened, and the disk takes what is written."""
-        return not (self._stuck or self._files.sync_fails
-                    or self._files.bytes >= self._bytes_max)
+        return not (self._stuck or self._files.full or self._files.sync_fails)
 
     @property
     def bytes(self) -> int:
         """What all files hold."""
-        return self._files.bytes
+        return self._files.size
 
     @property
     def segments(self) -> int:

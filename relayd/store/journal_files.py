@@ -32,23 +32,25 @@ Result = TypeVar("Result")
 
 
 class Files:
-    """`start()`, then lines. `number` is that of the last one, `bytes` what all files hold.
+    """`start()`, then lines. `number` is that of the last one, `full`: they hold `bytes_max`.
 
     `wake` is called where there is work for `tidy` or `sync`. `sync_fails`: the disk may lack
     lines that it failed to take; `sync_failures` counts how often it failed.
     """
 
     def __init__(
-        self, directory: Path, *, number: int, segment_bytes: int, wake: Callable[[], None],
-        log: Logger,
+        self, directory: Path, *, number: int, segment_bytes: int, bytes_max: int,
+        wake: Callable[[], None], log: Logger,
     ) -> None:
         self.number = number
-        self.bytes = 0
+        self.full = False
         self.error = 0
         self.sync_fails = False
         self.sync_failures = 0
         self._directory = directory
-        self._segment_bytes = segment_bytes
+        self._segment_bytes = min(segment_bytes, bytes_max // 4)
+        self._bytes_max = bytes_max
+        self._ended_bytes = 0
         self._wake = wake
         self._log = log
         self._index = 0
@@ -56,12 +58,18 @@ class Files:
         self._segment: Segment = None  # type: ignore[assignment]
         self._spare: Segment | None = None
         self._began = 0.0
+        self._look_bytes = 0
         self._due_bytes = 0
         self._next_due = False
         self._turn_due = False
         self._dirty: list[Segment] = []
         self._doubtful: list[bytes] = []
         self._thread = ThreadPoolExecutor(1, "journal")
+
+    @property
+    def size(self) -> int:
+        """What all files hold."""
+        return self._ended_bytes + (self._segment.bytes if self._all else 0)
 
     @property
     def count(self) -> int:
@@ -80,35 +88,48 @@ class Files:
 
     def behind(self, number: int) -> list[Path]:
         """The files that may have lines with a higher number, oldest first."""
-        return [segment.path for segment in self._all if segment.last > number]
+        return [segment.path for segment in self._all
+                if segment.last > number or segment is self._segment]
 
     def write(self, kind: int, value: bytes) -> bool:
         """Writes one line; False where it is in no file, and `error` says why, as errno does."""
         number = self.number + 1
         line = frame(number, kind, value)
-        if not self._append(line) and not self._append_to_spare(line):
-            self.error = self._segment.error
-            return False
         segment = self._segment
-        self.number = segment.last = number
-        if segment.bytes > self._due_bytes:
-            self._grow(segment)
+        try:
+            written = os.write(segment.handle, line)
+        except OSError as error:
+            segment.failed(error.errno or 0)
+            written = 0
+        if written == len(line):
+            # the same as `_append`, in place: it is on the path of every call
+            segment.bytes += written
+            if not segment.unsynced:
+                self._dirty.append(segment)
+                self._wake()
+            segment.unsynced.append(line)
+        elif not self._append_elsewhere(line, written):
+            return False
+        self.number = number
+        if segment.bytes > self._look_bytes:
+            self._look()
         return True
 
     def _append(self, line: bytes) -> bool:
         segment = self._segment
         if not segment.write(line):
             return False
-        self.bytes += len(line)
-        unsynced = segment.unsynced
-        if not unsynced:
+        if not segment.unsynced:
             self._dirty.append(segment)
             self._wake()
-        unsynced.append(line)
+        segment.unsynced.append(line)
         return True
 
-    def _append_to_spare(self, line: bytes) -> bool:
+    def _append_elsewhere(self, line: bytes, written: int) -> bool:
         """The next file has room that was reserved, where the disk has none."""
+        if written:
+            self._segment.failed(0)
+        self.error = self._segment.error
         if self._spare is None:
             return False
         self._enter(self._spare)
@@ -116,24 +137,35 @@ class Files:
 
     def _enter(self, segment: Segment) -> None:
         """From now on lines go to this file."""
+        if self._all:
+            self._segment.last = self.number
+            self._ended_bytes += self._segment.bytes
         self._spare = None
         self._all.append(segment)
         self._segment = segment
         self._began = monotonic()
         self._due_bytes = self._segment_bytes // 2
+        self._plan()
 
-    def _grow(self, segment: Segment) -> None:
+    def _plan(self) -> None:
+        """When to look next: where the file is due for something, or the files are full."""
+        room = self._bytes_max - self._ended_bytes
+        self.full = self._segment.bytes >= room
+        self._look_bytes = self._due_bytes if self.full else min(self._due_bytes, room - 1)
+
+    def _look(self) -> None:
         """Half full: the next file is made. Full: it is used, or made at last."""
-        if self._spare is None:
-            self._next_due = True
-            self._wake()
-        elif segment.bytes >= self._segment_bytes:
-            self._enter(self._spare)
-            return
-        else:
-            self._due_bytes = self._segment_bytes - 1
-            return
-        self._due_bytes = segment.bytes + self._segment_bytes // 8
+        size = self._segment.bytes
+        if size > self._due_bytes:
+            if self._spare is None:
+                self._next_due = True
+                self._wake()
+                self._due_bytes = size + self._segment_bytes // 8
+            elif size < self._segment_bytes:
+                self._due_bytes = self._segment_bytes - 1
+            else:
+                self._enter(self._spare)
+        self._plan()
 
     def end_when_older(self, seconds: float) -> None:
         """Asks for the next file where the present one has lines and is older than this."""
@@ -244,14 +276,13 @@ class Files:
             if self._segment.doubted or not self._append(line):
                 break
             done += 1
-        if done:
-            del self._doubtful[:done]
-            self._segment.last = self.number
+        del self._doubtful[:done]
 
     async def remove(self, segments: list[Segment]) -> None:
         """Deletes files that `take_ended` gave."""
-        self.bytes -= sum(segment.bytes for segment in segments)
         await self.in_thread(_remove, segments)
+        self._ended_bytes -= sum(segment.bytes for segment in segments)
+        self._plan()
 
     def end(self, *, remove: bool) -> None:
         """Closes all files, or deletes them. Nothing is called afterwards."""

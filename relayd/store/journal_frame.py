@@ -1,8 +1,8 @@
 """The journal's lines as bytes: how one is framed, and how a file of them is read again.
 
-A line is MARK, the length of its body, the CRC-32 of its body, and the body: number and kind in
-one word (number << 2 | kind), then the value, a msgpack array. All integers are little-endian.
-MARK's second byte is the format's version.
+A line is MARK, the length of its value, a checksum, number and kind in one word (number << 2 |
+kind), and the value, a msgpack array. All integers are little-endian. The checksum is the CRC-32
+of the value, begun with the two halves of the word. MARK's second byte is the format's version.
 
 Law: pure. A line is read whole and with its checksum right, or not at all; reading goes on at the
 next line that is whole, and every byte that belongs to none is counted.
@@ -23,13 +23,12 @@ NOTHING: Final = 3
 """Kinds of lines. NOTHING has no value: it is written to see whether writing works."""
 
 MARK: Final = b"\xa5\x01"
-BODY_BYTES_MAX: Final = 64 * 1024
-"""Longer than any line can be: a length above it is damage."""
+VALUE_BYTES_MAX: Final = 64 * 1024
+"""Longer than any value can be: a length above it is damage."""
 
-_HEAD: Final = Struct("<2sII")
-_NUMBER: Final = Struct("<Q")
+_HEAD: Final = Struct("<2sIIQ")
 _HEAD_BYTES: Final = _HEAD.size
-_NUMBER_BYTES: Final = _NUMBER.size
+_HALF: Final = 0xFFFFFFFF
 
 
 class Entry(NamedTuple):
@@ -51,8 +50,9 @@ _identity: Final = msgspec.msgpack.Decoder(_Identity)
 
 def frame(number: int, kind: int, value: bytes) -> bytes:
     """The bytes of one line."""
-    body = _NUMBER.pack(number << 2 | kind) + value
-    return _HEAD.pack(MARK, len(body), crc32(body)) + body
+    word = number << 2 | kind
+    checksum = crc32(value, (word ^ word >> 32) & _HALF)
+    return _HEAD.pack(MARK, len(value), checksum, word) + value
 
 
 def identity(value: bytes) -> str:
@@ -75,20 +75,19 @@ class Reader:
         at, end = 0, len(buffer)
         found: list[Entry] = []
         while end - at >= _HEAD_BYTES:
-            mark, length, checksum = _HEAD.unpack_from(buffer, at)
+            mark, length, checksum, word = _HEAD.unpack_from(buffer, at)
             start = at + _HEAD_BYTES
             stop = start + length
-            if mark != MARK or not _NUMBER_BYTES <= length <= BODY_BYTES_MAX:
+            if mark != MARK or not 0 < length <= VALUE_BYTES_MAX:
                 at = self._skip(buffer, at)
                 continue
             if stop > end:
                 break
-            body = buffer[start:stop]
-            if crc32(body) != checksum:
+            value = buffer[start:stop]
+            if crc32(value, (word ^ word >> 32) & _HALF) != checksum:
                 at = self._skip(buffer, at)
                 continue
-            (word,) = _NUMBER.unpack_from(body)
-            found.append(Entry(word >> 2, word & 3, body[_NUMBER_BYTES:]))
+            found.append(Entry(word >> 2, word & 3, value))
             at = stop
         self._held = buffer[at:]
         return found

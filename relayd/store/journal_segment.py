@@ -22,10 +22,10 @@ _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLL
 
 
 class Segment:
-    """A file that is open for writing. `last` is the highest number of its lines.
+    """A file that is open for writing. `last`: no line has a higher number; known at its end.
 
     `unsynced` are the lines that the disk may not have yet; whoever syncs the file takes them.
-    `broken`: nothing more may be written to it. `doubted`: it failed to sync.
+    `broken`: nothing more is written to it, its handle is closed. `doubted`: it failed to sync.
     """
 
     __slots__ = ("index", "path", "handle", "bytes", "last", "unsynced", "broken", "doubted",
@@ -50,21 +50,30 @@ class Segment:
         try:
             written = os.write(self.handle, line)
         except OSError as error:
-            self.error = error.errno or 0
+            self.failed(error.errno or 0)
             return False
-        if written == len(line):
-            self.bytes += written
-            return True
-        self.error = 0
+        if written != len(line):
+            self.failed(0)
+            return False
+        self.bytes += written
+        return True
+
+    def failed(self, error: int) -> None:
+        """A line did not get in, or not all of it: no part of it stays."""
+        self.error = error
+        if error:
+            return
         try:
             os.ftruncate(self.handle, self.bytes)
         except OSError:
             self.broken = True
-        return False
+            self.close()
 
     def close(self) -> None:
         """Lets go of the file; it stays."""
-        os.close(self.handle)
+        if self.handle >= 0:
+            os.close(self.handle)
+            self.handle = -1
 
     def remove(self) -> None:
         """Closes the file and deletes it."""

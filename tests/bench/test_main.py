@@ -24,6 +24,17 @@ def test_a_question_is_answered(question: str, figure: str) -> None:
     assert figures["relayd"][figure] > 0 and figures["plain aiohttp"][figure] > 0
 
 
+def test_the_journal_is_timed() -> None:
+    done = subprocess.run([sys.executable, "-m", "bench", "journal", "--smoke"], cwd=ROOT,
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    kept = json.loads((ROOT / "bench/out/smoke/journal.json").read_text("utf-8"))
+    (sample,) = kept["samples"]
+    figures = sample["figures"]
+    assert figures["calls"] >= 64 + 4
+    assert 0 < figures["open_p50_us"] < figures["journal_p50_us"] <= figures["journal_p99_us"]
+
+
 def test_an_unknown_question_is_refused() -> None:
     done = subprocess.run([sys.executable, "-m", "bench", "beauty"], cwd=ROOT,
                           capture_output=True, text=True, timeout=60)

@@ -33,7 +33,8 @@ class Wakes:
 @pytest.fixture
 async def files(tmp_path: Path) -> AsyncIterator[Files]:
     """Files that end at 1,000 bytes."""
-    made = Files(tmp_path, number=0, segment_bytes=1000, wake=Wakes(), log=Logger("error"))
+    made = Files(tmp_path, number=0, segment_bytes=1000, bytes_max=1 << 30, wake=Wakes(),
+                 log=Logger("error"))
     await made.start()
     yield made
     made.end(remove=True)
@@ -61,7 +62,7 @@ async def write(files: Files, count: int, size: int = 82) -> None:
 async def test_the_next_file_is_made_before_it_is_needed(files: Files, tmp_path: Path) -> None:
     await write(files, 25)
     assert lines(tmp_path) == [list(range(1, 11)), list(range(11, 21)), list(range(21, 26))]
-    assert (files.count, files.bytes, files.number, files.oldest) == (3, 2500, 25, 10)
+    assert (files.count, files.size, files.number, files.oldest) == (3, 2500, 25, 10)
     assert [path.name for path in files.behind(10)] == ["000000000002.journal",
                                                         "000000000003.journal"]
 
@@ -82,7 +83,7 @@ async def test_files_that_are_ended_go_oldest_first(files: Files, tmp_path: Path
     assert [segment.last for segment in ended] == [10] and files.oldest == 20
     await files.sync()
     await files.remove(ended)
-    assert files.bytes == 1500 and lines(tmp_path)[0][0] == 11
+    assert files.size == 1500 and lines(tmp_path)[0][0] == 11
     # the last one is still being written
     await files.remove(files.take_ended(99))
     assert lines(tmp_path) == [list(range(21, 26))] and files.oldest == 0
@@ -205,6 +206,7 @@ async def test_a_broken_file_is_replaced(
 ) -> None:
     await write(files, 1)
     files._segment.broken = True
+    files._segment.close()
     assert not files.write(CLOSE, bytes(82))
     real = journal_segment.create
     monkeypatch.setattr(journal_segment, "create", _fails)
@@ -218,7 +220,7 @@ async def test_failures_are_logged_with_their_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = io.StringIO()
-    files = Files(tmp_path, number=0, segment_bytes=1000, wake=Wakes(),
+    files = Files(tmp_path, number=0, segment_bytes=1000, bytes_max=1 << 30, wake=Wakes(),
                   log=Logger("debug", log))
     await files.start()
     Disk(monkeypatch, failures=1)

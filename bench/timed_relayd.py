@@ -1,0 +1,47 @@
+"""`python -m bench.timed_relayd OUT WORDS...`: relayd, with a watch on its journal.
+
+Every call's opening and close are timed where the event loop makes them; the times, in
+nanoseconds, are written to OUT at the end. What the watch itself takes is in them.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from relayd.cli import main
+from relayd.core.journal import Opening
+from relayd.core.record import CallRecord
+from relayd.store.journal import JournalWriter
+
+OPENED: dict[str, int] = {}
+TAKEN: list[tuple[int, int]] = []
+"""Of each call: its opening, its close."""
+
+
+class Timed(JournalWriter):
+    """The journal, timed; calls that were never opened are left out."""
+
+    def open(self, opening: Opening) -> None:
+        """As ever."""
+        began = time.perf_counter_ns()
+        super().open(opening)
+        OPENED[opening.id] = time.perf_counter_ns() - began
+
+    def close(self, record: CallRecord) -> None:
+        """As ever."""
+        began = time.perf_counter_ns()
+        super().close(record)
+        taken = time.perf_counter_ns() - began
+        opened = OPENED.pop(record.id, None)
+        if opened is not None:
+            TAKEN.append((opened, taken))
+
+
+if __name__ == "__main__":
+    sys.modules["relayd.app"].JournalWriter = Timed  # type: ignore[attr-defined]
+    code = main(sys.argv[2:])
+    Path(sys.argv[1]).write_text(json.dumps(TAKEN), "utf-8")
+    sys.exit(code)
