@@ -17,7 +17,8 @@ from relayd.ops import clock, configfile
 from relayd.ops.config import Config
 from relayd.ops.pricefile import PROVIDER, read_price_file
 from relayd.ops.priceimport import FORMATS, NotPrices, read_import
-from relayd.ops.pricetext import SameMoment, add_to_file, entries_text, news
+from relayd.ops.pricetext import SameMoment, entries_text, news
+from relayd.ops.pricewrite import add_to_file
 
 FILE_BYTES_MAX: Final = 64 * 1024 * 1024
 _HEADS: Final = ("MODEL", "PROVIDER", "FROM", "INPUT", "OUTPUT", "CACHE READ", "CACHE WRITTEN",

@@ -1,15 +1,12 @@
 """Writes entries of a price book as TOML, and finds out which of them are news.
 
-Law: what is written is read back as the same entry; a file is only added to, so that its past, its
-comments and its order stay.
+Law: what is written is read back as the same entry.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
 from relayd.core.money import decimal
@@ -17,7 +14,6 @@ from relayd.core.price import KINDS, Price, PriceBook, UnitPrices, unit_prices
 from relayd.core.timestamp import rfc3339
 
 _DAY_MS: Final = 86_400_000
-_MODE: Final = 0o644
 
 
 class SameMoment(Exception):
@@ -73,21 +69,6 @@ def entry_text(price: Price) -> str:
 def entries_text(title: str, prices: Iterable[Price]) -> str:
     """Entries under a line of comment."""
     return "\n".join((f"# {title}\n", *map(entry_text, prices)))
-
-
-def add_to_file(path: Path, text: str) -> None:
-    """Puts a text at the end of a file, or makes it, in one step. May raise OSError."""
-    try:
-        before, mode = path.read_text("utf-8").rstrip("\n"), path.stat().st_mode & 0o777
-    except FileNotFoundError:
-        before, mode = "", _MODE
-    draft = path.with_name(path.name + ".new")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(before + "\n\n" + text if before else text)
-        file.flush()
-        os.fsync(handle)
-    draft.replace(path)
 
 
 def _shortest(prices: UnitPrices, given: Mapping[str, int]) -> dict[str, int]:

@@ -51,7 +51,7 @@ SQL = re.compile(
     r"\b(?:SELECT\s.+\sFROM|INSERT\s+(?:OR\s+\w+\s+)?INTO|UPDATE\s+\w+\s+SET|DELETE\s+FROM"
     r"|(?:CREATE|DROP|ALTER)\s+(?:UNIQUE\s+)?(?:TABLE|INDEX|TRIGGER|VIEW)|PRAGMA\s+\w+"
     r"|BEGIN\s+(?:IMMEDIATE|EXCLUSIVE)|VACUUM|ATTACH\s+DATABASE)\b", re.DOTALL)
-WRITERS = ("store/", "demo/setup")
+WRITERS = ("store/", "demo/setup", "ops/pricewrite")
 """The places that may write files."""
 WRITE_CALLS = frozenset({"write_text", "write_bytes", "mkdir", "makedirs", "touch"})
 WRITE_FLAGS = frozenset({"O_WRONLY", "O_RDWR", "O_CREAT", "O_APPEND"})

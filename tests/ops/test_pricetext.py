@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 
 from relayd.core.price import KINDS, Price, PriceBook, Tier, UnitPrices, unit_prices
 from relayd.ops.pricefile import PRICE_MAX, read_prices
-from relayd.ops.pricetext import SameMoment, add_to_file, entries_text, entry_text, news
+from relayd.ops.pricetext import SameMoment, entries_text, entry_text, news
 
 DAY_MS = 86_400_000
 NANOS = st.one_of(st.integers(0, 3), st.integers(0, PRICE_MAX * 10 ** 9))
@@ -76,13 +75,8 @@ def test_an_entry_is_never_written_over() -> None:
     assert news(book, [price("a", 1, 100)]) == []
 
 
-def test_a_file_is_only_added_to(tmp_path: Path) -> None:
-    path = tmp_path / "prices.toml"
-    add_to_file(path, entries_text("First.", [price("a", 1)]))
-    before = path.read_text()
-    path.chmod(0o600)
-    add_to_file(path, entries_text("Second.", [price("a", 2, 100), price("b", 1)]))
-    assert path.read_text().startswith(before) and path.stat().st_mode & 0o777 == 0o600
-    assert "# Second." in path.read_text() and [p.name for p in tmp_path.iterdir()] == [path.name]
-    reading = read_prices(path.read_text())
-    assert reading.book.prices == (price("a", 1), price("a", 2, 100), price("b", 1))
+def test_entries_under_a_title() -> None:
+    text = entries_text("Title.", [price("a", 1), price("b", 2)])
+    assert text.startswith("# Title.\n\n[[price]]\n")
+    assert read_prices(text).book.prices == (price("a", 1), price("b", 2))
+    assert entries_text("None.", []) == "# None.\n"
