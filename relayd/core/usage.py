@@ -86,7 +86,7 @@ ENDINGS: Final[dict[Ending, Rule]] = {
         "the client left, or read nothing for `idle_seconds`: the upstream reply was cancelled"),
     "left_drained": Rule(
         "client_left", "whole",
-        "the client left, and the relay read the reply to its end (`on_client_close = \"drain\"`)"),
+        "the client left, and the reply was read to its end (`on_client_close = \"drain\"`)"),
     "left_cut_off": Rule(
         "client_left", "so_far",
         "the client left, and so did the provider or the relay before the reply's end"),

@@ -17,7 +17,7 @@ from relayd.wire.reply import SHAPES, ReplyShape
 from relayd.wire.replytext import CONTENT, Findings, TextSink
 from relayd.wire.sse import EVENT_BYTES_MAX, Event, EventReader
 
-__all__ = ["Report", "Tap", "TextSink", "tap_for"]
+__all__ = ["Report", "Tap", "TextSink", "tap_for", "usage_in_error"]
 
 BATCH_READS: Final = 16
 BATCH_BYTES: Final = 4096
@@ -34,14 +34,14 @@ class Report:
     `usage` is what the provider reported, None where it did not. `ended` says that the dialect's
     last event was seen (or may have been one too long to be read), or that a body which is no
     stream came whole. `error` is a code of
-    core.errors where the provider reported a failure in a reply of status 200. `text_seen` needs a
-    counter: without one no text is looked for.
+    core.errors where the provider reported a failure in a reply of status 200. `covers`: no text
+    has passed since that usage was reported, as far as a counter looked for text.
     """
 
     usage: Usage | None
     ended: bool
     error: str | None
-    text_seen: bool
+    covers: bool
 
 
 class Tap:
@@ -65,7 +65,11 @@ class Tap:
 
     def finish(self, clean: bool) -> Report:
         """The report. `clean`: the reply ended as its framing says, and did not break off."""
-        return Report(None, clean, None, False)
+        return Report(None, clean, None, True)
+
+    def usage_so_far(self) -> Usage | None:
+        """What the provider has reported up to here."""
+        return None
 
 
 class EventTap(Tap):
@@ -121,7 +125,11 @@ class EventTap(Tap):
             self._event(last)
         found = self._found
         ended = found.ended or self._reader.skipped
-        return Report(self._shape.usage(found), ended, found.error, found.text_seen)
+        return Report(self._shape.usage(found), ended, found.error, not found.unreported)
+
+    def usage_so_far(self) -> Usage | None:
+        """What the provider has reported up to here."""
+        return self._shape.usage(self._found)
 
 
 class WithholdingTap(EventTap):
@@ -249,6 +257,11 @@ class BatchTap(Tap):
         self._drain()
         return self._inner.finish(clean)
 
+    def usage_so_far(self) -> Usage | None:
+        """What the provider has reported up to here."""
+        self._drain()
+        return self._inner.usage_so_far()
+
 
 class ArrayTap(Tap):
     """Gemini's stream as one JSON array: each of its objects is read as it ends."""
@@ -279,7 +292,11 @@ class ArrayTap(Tap):
     def finish(self, clean: bool) -> Report:
         """The report."""
         found = self._found
-        return Report(self._shape.usage(found), found.ended, found.error, found.text_seen)
+        return Report(self._shape.usage(found), found.ended, found.error, not found.unreported)
+
+    def usage_so_far(self) -> Usage | None:
+        """What the provider has reported up to here."""
+        return self._shape.usage(self._found)
 
 
 class JsonTap(Tap):
@@ -313,7 +330,7 @@ class JsonTap(Tap):
         if clean and self._room >= 0:
             self._shape.read(pieces[0] if len(pieces) == 1 else b"".join(pieces), found)
         pieces.clear()
-        return Report(self._shape.usage(found), clean, found.error, found.text_seen)
+        return Report(self._shape.usage(found), clean, found.error, not found.unreported)
 
 
 class WordsTap(Tap):
@@ -333,7 +350,17 @@ class WordsTap(Tap):
 
     def finish(self, clean: bool) -> Report:
         """The report: no usage is in such a reply."""
-        return Report(None, clean, None, self._found.text_seen)
+        return Report(None, clean, None, not self._found.unreported)
+
+
+def usage_in_error(endpoint: Endpoint, body: bytes) -> Usage | None:
+    """The usage that an error's body reports, where some providers bill what failed."""
+    shape = SHAPES.get(endpoint.operation)
+    if shape is None:
+        return None
+    found = Findings(whole=True)
+    shape.read(body, found)
+    return shape.usage(found)
 
 
 def tap_for(

@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from relayd.core.usage import Usage
+import msgspec
+
+from relayd.core.usage import NO_USAGE, Usage
 from relayd.wire.reply_chat import read_chat
 from relayd.wire.reply_gemini import read_gemini
-from relayd.wire.reply_media import read_media
+from relayd.wire.reply_media import read_images, read_media, read_ranking, read_words
 from relayd.wire.reply_messages import read_messages
 from relayd.wire.reply_responses import DELTAS, read_responses
 from relayd.wire.replytext import Findings, Read
@@ -20,6 +22,7 @@ from relayd.wire.usage import (
     Normalize,
     anthropic_usage,
     gemini_usage,
+    image_usage,
     openai_input_usage,
     openai_usage,
 )
@@ -43,7 +46,12 @@ class ReplyShape:
     def usage(self, found: Findings) -> Usage | None:
         """The usage that the provider reported, None where it gave none that can be taken."""
         report = found.usage_object()
-        return None if report is None else self.normalize(report)
+        usage = None if report is None else self.normalize(report)
+        if not found.images and not found.seconds:
+            return usage
+        usage = usage or NO_USAGE
+        return msgspec.structs.replace(
+            usage, images=found.images, audio_seconds=usage.audio_seconds or found.seconds)
 
 
 SHAPES: Final = {
@@ -53,12 +61,12 @@ SHAPES: Final = {
         b"event: %b\ndata: " % name.encode() for name in DELTAS)),
     "embeddings": ReplyShape(read_media, openai_input_usage),
     "moderations": ReplyShape(read_media, openai_input_usage),
-    "rerank": ReplyShape(read_media, openai_input_usage),
-    "image_generation": ReplyShape(read_media, openai_usage, large=True),
-    "image_edit": ReplyShape(read_media, openai_usage, large=True),
+    "rerank": ReplyShape(read_ranking, openai_input_usage),
+    "image_generation": ReplyShape(read_images, image_usage, large=True),
+    "image_edit": ReplyShape(read_images, image_usage, large=True),
     "speech": ReplyShape(read_media, openai_usage, large=True),
-    "transcription": ReplyShape(read_media, openai_usage, words=True),
-    "translation": ReplyShape(read_media, openai_usage, words=True),
+    "transcription": ReplyShape(read_words, openai_usage, words=True),
+    "translation": ReplyShape(read_words, openai_usage, words=True),
     "messages": ReplyShape(read_messages, anthropic_usage, dull=(
         b"event: content_block_delta\ndata: ",)),
     "generate": ReplyShape(read_gemini, gemini_usage),

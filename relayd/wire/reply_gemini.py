@@ -83,6 +83,7 @@ def read_gemini(data: bytes, found: Findings) -> bool:
     usage = bytes(event.usage_metadata)  # a copy: the original holds on to the text around it
     if usage[:1] == b"{":
         found.usage = usage  # nearly every part has one; only the last is parsed
+        found.unreported = False
     if event.error:
         found.fail()
     if event.prompt_feedback is not None and event.prompt_feedback.block_reason is not None:

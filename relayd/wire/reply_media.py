@@ -1,22 +1,21 @@
 """OpenAI's other endpoints: embeddings, moderations, ranking, images, speech, transcription.
 
-Images and sound are no text; of these replies only usage, end and error are read, and the
-transcribed words.
+Images and sound are no text; of these replies only usage, end and error are read, the transcribed
+words, how long the sound was, and how many images there are.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from relayd.wire.replytext import CONTENT, Findings, decode_again
+from relayd.wire.usage import seconds_of
 
 _WORDS: Final = frozenset({"transcript.text.delta", "transcription.text.delta"})
-_LAST: Final = frozenset({
-    "transcript.text.done", "transcription.done", "speech.audio.done",
-    "image_generation.completed", "image_edit.completed",
-})
+_IMAGE: Final = frozenset({"image_generation.completed", "image_edit.completed"})
+_LAST: Final = _IMAGE | {"transcript.text.done", "transcription.done", "speech.audio.done"}
 
 
 class _Lean(msgspec.Struct, gc=False):
@@ -25,32 +24,99 @@ class _Lean(msgspec.Struct, gc=False):
     error: Any = None
 
 
-class _Full(_Lean, gc=False):
+class _Words(_Lean, gc=False):
+    duration: Any = None
     delta: Any = None
     text: Any = None
 
 
+class _Meta(msgspec.Struct, gc=False):
+    tokens: Any = None
+
+
+class _Ranking(_Lean, gc=False):
+    meta: _Meta | None = None
+
+
+class _Image(msgspec.Struct, gc=False):
+    """Nothing of an image is looked at."""
+
+
+class _Images(_Lean, gc=False):
+    data: list[_Image] | None = None
+
+
 _LEAN: Final = msgspec.json.Decoder(_Lean)
-_FULL: Final = msgspec.json.Decoder(_Full)
+_TRANSCRIBED: Final = msgspec.json.Decoder(_Words)
+_RANKING: Final = msgspec.json.Decoder(_Ranking)
+_IMAGES: Final = msgspec.json.Decoder(_Images)
 
 
 def read_media(data: bytes, found: Findings) -> bool:
-    """Reads a reply or an event. No event is there for its usage alone."""
-    try:
-        event = _LEAN.decode(data) if found.add is None else _FULL.decode(data)
-    except (ValueError, RecursionError):
-        again = decode_again(data, found, _FULL, _LEAN)
-        if again is None:
-            return False
-        event = again
-    if type(event) is _Full:
+    """Reads a reply or an event of embeddings, moderations or speech.
+
+    No event of these endpoints is there for its usage alone: all readers here return False.
+    """
+    event = _decoded(data, found, _LEAN)
+    if event is not None:
+        _summary(event, found)
+    return False
+
+
+def read_words(data: bytes, found: Findings) -> bool:
+    """Reads a transcription or an event of one."""
+    event = _decoded(data, found, _TRANSCRIBED)
+    if event is None:
+        return False
+    if type(event) is _Words:
         if found.whole:
             found.text(event.text, CONTENT)
+            found.seconds = seconds_of(event.duration) or 0
         elif event.type in _WORDS:  # the last event repeats all of them
             found.text(event.text if event.delta is None else event.delta, CONTENT)
+    _summary(event, found)
+    return False
+
+
+def read_ranking(data: bytes, found: Findings) -> bool:
+    """Reads a ranking; Cohere's form, which others have too, reports in `meta`."""
+    event = _decoded(data, found, _RANKING)
+    if event is None:
+        return False
+    if type(event) is _Ranking and event.meta is not None:
+        found.report(event.meta.tokens)
+    _summary(event, found)
+    return False
+
+
+def read_images(data: bytes, found: Findings) -> bool:
+    """Reads a reply of images, or an event: how many there are, whoever made them."""
+    event = _decoded(data, found, _IMAGES)
+    if event is None:
+        return False
+    if type(event) is _Images and event.data is not None:
+        found.images += len(event.data)
+    elif event.type in _IMAGE:
+        found.images += 1
+    _summary(event, found)
+    return False
+
+
+Wanted = TypeVar("Wanted", bound=_Lean)
+
+
+def _decoded(
+    data: bytes, found: Findings, wanted: msgspec.json.Decoder[Wanted]
+) -> Wanted | _Lean | None:
+    try:
+        return wanted.decode(data)
+    except (ValueError, RecursionError):
+        return decode_again(data, found, wanted, _LEAN)
+
+
+def _summary(event: _Lean, found: Findings) -> None:
     if event.type in _LAST:
         found.ended = True
     if event.type == "error" or event.error:
         found.fail()
     found.report(event.usage)
-    return False

@@ -80,6 +80,8 @@ def read_responses(data: bytes, found: Findings) -> bool:
         if again is None:
             return False
         event = again
+    if type(event) is _Full:
+        _text(event, found)
     if event.response is not None:
         _summary(event.response, found)
         if event.type in _LAST:
@@ -88,8 +90,6 @@ def read_responses(data: bytes, found: Findings) -> bool:
         _summary(event, found)
         if event.type is not None:
             found.fail()
-    if type(event) is _Full:
-        _text(event, found)
     return False
 
 

@@ -56,7 +56,7 @@ def stream_of(kind: int, index: object = 0, tool: object = 0) -> int:
 class Findings:
     """What has been read of one reply so far. Holds figures and flags, no text."""
 
-    __slots__ = ("usage", "ended", "error", "text_seen", "add", "whole")
+    __slots__ = ("usage", "ended", "error", "unreported", "images", "seconds", "add", "whole")
 
     def __init__(self, sink: TextSink | None = None, *, whole: bool = False) -> None:
         self.whole = whole
@@ -67,20 +67,26 @@ class Findings:
         """The dialect's last event has passed."""
         self.error: str | None = None
         """A code of core.errors, where the provider reported a failure in a reply under 200."""
-        self.text_seen = False
-        """Some text has passed. Stays False without a sink: then no text is looked for."""
+        self.unreported = False
+        """Text has passed since usage was last reported. Stays False without a sink: then no text
+        is looked for."""
+        self.images = 0
+        """Images that the reply has, where it is one of images."""
+        self.seconds = 0
+        """How long the transcribed sound was, where the reply says so beside its usage."""
         self.add: Callable[[str, int], None] | None = None if sink is None else sink.add
 
     def text(self, text: object, kind: int, index: object = 0, tool: object = 0) -> None:
         """Hands a piece of text to the sink (see `stream_of`); anything but a string is none."""
         if type(text) is str and text and self.add is not None:
-            self.text_seen = True
+            self.unreported = True
             self.add(text, stream_of(kind, index, tool) if index or tool else kind)
 
     def report(self, usage: object) -> None:
         """Notes the provider's usage object; the last one counts. Anything else is no report."""
         if isinstance(usage, dict):
             self.usage = usage
+            self.unreported = False
 
     def usage_object(self) -> Mapping[str, object] | None:
         """The last usage object, parsed; None where there was none."""

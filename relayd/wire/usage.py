@@ -2,13 +2,16 @@
 
 Law: only whole counts in [0, TOKENS_MAX] are taken; a report whose input or output figure is
 anything else is no report, and an explicit zero is a zero. Parts (cached, cache-written,
-reasoning, audio) are as reported. Nothing is ever summed over several reports.
+reasoning, audio, image) are as reported. Nothing is ever summed over several reports.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Final
+
+import msgspec
 
 from relayd.core.usage import TOKENS_MAX, Usage
 
@@ -20,8 +23,11 @@ Normalize = Callable[[Report], Usage | None]
 _NOTHING: Final[Report] = {}
 _FIGURES: Final = (
     "prompt_tokens", "input_tokens", "completion_tokens", "output_tokens",
-    "promptTokenCount", "candidatesTokenCount",
+    "promptTokenCount", "candidatesTokenCount", "prompt_eval_count", "eval_count",
 )
+_INPUT: Final = ("prompt_tokens", "input_tokens", "prompt_eval_count")
+_OUTPUT: Final = ("completion_tokens", "output_tokens", "eval_count")
+"""`*eval_count`: Ollama's own words, which some that stand before it pass on."""
 _INPUT_DETAILS: Final = ("prompt_tokens_details", "input_tokens_details", "input_token_details")
 _OUTPUT_DETAILS: Final = (
     "completion_tokens_details", "output_tokens_details", "output_token_details")
@@ -37,21 +43,30 @@ def count_of(value: object) -> int | None:
     return None
 
 
+def seconds_of(value: object) -> int | None:
+    """A time that can be trusted as whole seconds, rounded up; some write it as a string."""
+    if isinstance(value, str) and len(value) < 20 and value.replace(".", "", 1).isdecimal():
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return math.ceil(value) if 0 <= value <= TOKENS_MAX else None
+
+
 def openai_usage(report: Report) -> Usage | None:
     """OpenAI's APIs and all that speak them.
 
     Where the total exceeds input plus output by the audio input, the input lacks it (Mistral);
     by anything else, the output lacks its reasoning (xAI's chat, Gemini's OpenAI endpoint): the
-    output is then the total less the input.
+    output is then the total less the input. A transcription may be reported as `seconds` alone.
     """
     if len(report) == 3:
         plain = _plain(report)
         if plain is not None:
             return plain
-    given = _figure(report, "prompt_tokens", "input_tokens")
-    made = _figure(report, "completion_tokens", "output_tokens")
+    given = _figure(report, *_INPUT)
+    made = _figure(report, *_OUTPUT)
     if given is None or made is None:
-        return None
+        return _without_figures(report)
     details = _details(report, _INPUT_DETAILS)
     made_details = _details(report, _OUTPUT_DETAILS)
     audio = _part(details, "audio_tokens")
@@ -69,7 +84,37 @@ def openai_usage(report: Report) -> Usage | None:
         reasoning_output_tokens=_part(made_details, "reasoning_tokens"),
         audio_input_tokens=audio,
         audio_output_tokens=_part(made_details, "audio_tokens"),
+        image_input_tokens=_part(details, "image_tokens"),
+        image_output_tokens=_part(made_details, "image_tokens"),
+        audio_seconds=_seconds(report),
     )
+
+
+def _seconds(report: Report) -> int:
+    for name in ("seconds", "prompt_audio_seconds"):  # the second is Mistral's
+        value = seconds_of(report.get(name))
+        if value is not None:
+            return value
+    return 0
+
+
+def _without_figures(report: Report) -> Usage | None:
+    """A report that names no figure where others do: seconds alone, or Cohere's `tokens`."""
+    if any(report.get(name) is not None for name in (*_INPUT, *_OUTPUT)):
+        return None
+    seconds = seconds_of(report.get("seconds"))
+    if seconds is not None:
+        return Usage(audio_seconds=seconds)
+    tokens = report.get("tokens")
+    if not isinstance(tokens, dict):
+        return None
+    given, made = count_of(tokens.get("input_tokens")), count_of(tokens.get("output_tokens"))
+    if given is None or made is None:
+        return None
+    return Usage(
+        given, made, _part(report, "cached_tokens"),
+        reasoning_output_tokens=_part(tokens, "reasoning_tokens"),
+        image_input_tokens=_part(tokens, "image_tokens"))
 
 
 def _plain(report: Report) -> Usage | None:
@@ -91,14 +136,43 @@ def openai_input_usage(report: Report) -> Usage | None:
     return usage
 
 
+def image_usage(report: Report) -> Usage | None:
+    """OpenAI's images: without details all output is image."""
+    usage = openai_usage(report)
+    if usage is None or _details(report, _OUTPUT_DETAILS):
+        return usage
+    return msgspec.structs.replace(usage, image_output_tokens=usage.output_tokens)
+
+
 def anthropic_usage(report: Report) -> Usage | None:
-    """Anthropic's messages: `input_tokens` excludes what the cache gave and what was put in it."""
+    """Anthropic's messages: `input_tokens` excludes what the cache gave and what was put in it.
+
+    What a compaction used is in none of the totals, but billed: its entries in `iterations` are
+    added (docs.anthropic.com, "Compaction").
+    """
+    usage = _anthropic(report)
+    iterations = report.get("iterations")
+    if usage is None or not isinstance(iterations, list):
+        return usage
+    for step in iterations:
+        if isinstance(step, dict) and step.get("type") == "compaction":
+            extra = _anthropic(step)
+            if extra is not None:
+                usage = _sum(usage, extra)
+    return usage
+
+
+def _anthropic(report: Report) -> Usage | None:
     fresh = _figure(report, "input_tokens")
     made = _figure(report, "output_tokens")
     if fresh is None or made is None:
         return None
     read = _part(report, "cache_read_input_tokens")
-    written = _part(report, "cache_creation_input_tokens")
+    by_time = _details(report, ("cache_creation",))
+    hour = _part(by_time, "ephemeral_1h_input_tokens")
+    written = count_of(report.get("cache_creation_input_tokens"))
+    if written is None:
+        written = hour + _part(by_time, "ephemeral_5m_input_tokens")
     return Usage(
         input_tokens=fresh + read + written,
         output_tokens=made,
@@ -106,7 +180,15 @@ def anthropic_usage(report: Report) -> Usage | None:
         cache_creation_input_tokens=written,
         reasoning_output_tokens=_part(
             _details(report, ("output_tokens_details",)), "thinking_tokens"),
+        cache_creation_1h_input_tokens=min(hour, written),
     )
+
+
+def _sum(one: Usage, other: Usage) -> Usage:
+    """The sum, unless it is too large to be trusted."""
+    summed = Usage(*(
+        getattr(one, name) + getattr(other, name) for name in Usage.__struct_fields__))
+    return summed if summed.input_tokens + summed.output_tokens <= TOKENS_MAX else one
 
 
 def gemini_usage(report: Report) -> Usage | None:
@@ -117,14 +199,18 @@ def gemini_usage(report: Report) -> Usage | None:
         return None
     given += _part(report, "toolUsePromptTokenCount")
     thoughts = _part(report, "thoughtsTokenCount")
+    given_details = report.get("promptTokensDetails")
+    made_details = report.get("candidatesTokensDetails")
     return Usage(
         input_tokens=given,
         output_tokens=max(
             made + thoughts, (count_of(report.get("totalTokenCount")) or 0) - given),
         cache_read_input_tokens=_part(report, "cachedContentTokenCount"),
         reasoning_output_tokens=thoughts,
-        audio_input_tokens=_audio(report.get("promptTokensDetails")),
-        audio_output_tokens=_audio(report.get("candidatesTokensDetails")),
+        audio_input_tokens=_modality(given_details, "AUDIO"),
+        audio_output_tokens=_modality(made_details, "AUDIO"),
+        image_input_tokens=_modality(given_details, "IMAGE"),
+        image_output_tokens=_modality(made_details, "IMAGE"),
     )
 
 
@@ -135,7 +221,7 @@ def overlaid(earlier: Report, later: Report) -> Report:
     """
     return {**earlier, **{
         key: value for key, value in later.items()
-        if isinstance(value, dict) or count_of(value) is not None
+        if isinstance(value, (dict, list)) or count_of(value) is not None
     }}
 
 
@@ -171,11 +257,11 @@ def _first(report: Report, names: tuple[str, ...]) -> int:
     return 0
 
 
-def _audio(details: object) -> int:
-    """Gemini's counts by modality: those of audio."""
+def _modality(details: object, modality: str) -> int:
+    """Gemini's counts by modality: those of one."""
     if not isinstance(details, list):
         return 0
     return sum(
         _part(row, "tokenCount") for row in details
-        if isinstance(row, dict) and row.get("modality") == "AUDIO"
+        if isinstance(row, dict) and row.get("modality") == modality
     )

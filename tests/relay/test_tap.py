@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from relayd.core.errors import ERRORS
 from relayd.core.usage import Usage
 from relayd.ops.config import ServerConfig
-from relayd.relay.tap import Report, Tap, tap_for
+from relayd.relay.tap import Report, Tap, tap_for, usage_in_error
 from relayd.wire.dialect import BY_OPERATION
 from relayd.wire.replytext import ARGUMENTS, CONTENT, NAME
 from relayd.wire.sse import EVENT_BYTES_MAX
@@ -86,7 +87,7 @@ STREAMS = {
                      b'"usage":{"input_tokens":7,"output_tokens":3}}\r\n\r\n',
 }
 SEEN = Report(Usage(7, 3), True, None, True)
-UNSEEN = Report(Usage(7, 3), True, None, False)
+NOTHING = Report(None, True, None, True)
 
 
 @pytest.mark.parametrize("operation", STREAMS)
@@ -97,7 +98,7 @@ def test_streams_pass_and_are_read_however_they_are_cut(operation: str, where: l
         texts = Texts()
         assert run(tap(operation, counter=texts), pieces) == (stream, SEEN)
         assert texts.streams == {CONTENT: "hello"}
-        assert run(tap(operation), pieces) == (stream, UNSEEN)
+        assert run(tap(operation), pieces) == (stream, SEEN)
 
 
 @pytest.mark.parametrize("operation", STREAMS)
@@ -195,7 +196,7 @@ def test_flush_gives_what_was_held_when_the_stream_broke_off() -> None:
     it = tap(withhold=True)
     assert it.feed(said("a") + b'data: {"choi') == said("a")
     assert it.flush() == b'data: {"choi' and not it.at_boundary and it.flush() == b""
-    assert it.finish(False) == Report(None, False, None, False)
+    assert it.finish(False) == Report(None, False, None, True)
 
 
 @pytest.mark.parametrize("end", [b"", b"\n", b"\r"])
@@ -242,10 +243,51 @@ def test_cumulative_usage_is_not_summed() -> None:
     assert run(tap(), events)[1].usage == Usage(7, 3)
 
 
+@pytest.mark.parametrize(("operation", "early"), [
+    ("chat", None), ("responses", None), ("messages", Usage(7, 1)),
+    ("stream_generate", Usage(7, 1)),
+])
+def test_usage_so_far(operation: str, early: Usage | None) -> None:
+    stream = STREAMS[operation]
+    cut_at = stream.index(b"llo")
+    it = tap(operation, counter=Texts())
+    assert it.usage_so_far() is None
+    it.feed(stream[:cut_at])
+    assert it.usage_so_far() == early
+    it.feed(stream[cut_at:])
+    assert it.usage_so_far() == Usage(7, 3)
+
+
+def test_usage_so_far_of_an_array() -> None:
+    it = tap("stream_generate", JSON)
+    it.feed(b"[" + json.dumps(REPLIES["generate"]).encode() + b",")
+    assert it.usage_so_far() == Usage(7, 3)
+    assert tap(content_type=JSON).usage_so_far() is None  # read when it has come whole
+
+
+def test_an_early_report_does_not_cover_the_text_behind_it() -> None:
+    stream = STREAMS["messages"]
+    for end, covers in ((b"he", True), (b'{"type": "message_delta"', False), (b"}", True)):
+        it = tap("messages", counter=Texts())
+        it.feed(stream[:stream.rindex(end) + len(end)])
+        assert it.finish(False).covers is covers
+
+
+@pytest.mark.parametrize(("operation", "body", "usage"), [
+    ("chat", b'{"error":{"message":"x"},"usage":{"prompt_tokens":7,"completion_tokens":0}}',
+     Usage(7)),
+    ("messages", b'{"type":"error","error":{"type":"api_error"}}', None),
+    ("chat", b"<html>", None), ("count_tokens", b'{"input_tokens":7}', None),
+])
+def test_usage_in_an_error(operation: str, body: bytes, usage: Usage | None) -> None:
+    assert usage_in_error(BY_OPERATION[operation], body) == usage
+
+
 def test_images_come_in_long_events() -> None:
     event = b'data: {"type":"image_generation.completed","b64_json":"%b",' \
             b'"usage":{"input_tokens":7,"output_tokens":3}}\n\n' % (b"A" * (EVENT_BYTES_MAX + 1))
-    assert run(tap("image_generation", limit=4 << 20), cut(event, [9, 1 << 16]))[1] == UNSEEN
+    report = run(tap("image_generation", limit=4 << 20), cut(event, [9, 1 << 16]))[1]
+    assert report == replace(SEEN, usage=Usage(7, 3, image_output_tokens=3, images=1))
     assert run(tap("image_generation", limit=LIMIT), [event])[1].usage is None
 
 
@@ -272,7 +314,7 @@ def test_json_replies(operation: str, where: list[int]) -> None:
         texts = Texts()
         assert run(tap(operation, JSON, counter=texts), pieces) == (body, SEEN)
         assert texts.streams == {CONTENT: "hello"}
-        assert run(tap(operation, JSON), pieces) == (body, UNSEEN)
+        assert run(tap(operation, JSON), pieces) == (body, SEEN)
 
 
 @given(places)
@@ -281,7 +323,8 @@ def test_gemini_streams_as_an_array(where: list[int]) -> None:
         "parts": [{"functionCall": {"name": "f", "args": {"a": "}"}}}]}}]}], indent=2).encode()
     for pieces in ([body], cut(body, where), one_by_one(body)):
         texts = Texts()
-        assert run(tap("stream_generate", JSON, counter=texts), pieces) == (body, SEEN)
+        assert run(tap("stream_generate", JSON, counter=texts), pieces) == (
+            body, replace(SEEN, covers=False))
         assert (texts.kind(CONTENT), texts.kind(NAME)) == ("hello", "f")
         assert texts.kind(ARGUMENTS) == '{"a":"}"}'
 
@@ -298,16 +341,16 @@ def test_a_large_json_reply() -> None:
     pieces = [reply[place:place + 65536] for place in range(0, len(reply), 65536)]
     config = ServerConfig(json_reply_bytes_max=32 << 20)
     assert run(tap(content_type=JSON, limit=config.json_reply_bytes_max), pieces) == (
-        reply, UNSEEN)
+        reply, SEEN)
     config = ServerConfig(json_reply_bytes_max=15 << 20)
     passed, report = run(tap(content_type=JSON, limit=config.json_reply_bytes_max), pieces)
-    assert passed == reply and report == Report(None, True, None, False)
+    assert passed == reply and report == NOTHING
 
 
 def test_a_json_reply_that_broke_off_is_not_read() -> None:
     it = tap(content_type=JSON)
     it.feed(json.dumps(REPLIES["chat"]).encode())
-    assert it.finish(False) == Report(None, False, None, False)
+    assert it.finish(False) == Report(None, False, None, True)
 
 
 def test_an_error_in_a_json_reply() -> None:
@@ -320,7 +363,7 @@ def test_an_error_in_a_json_reply() -> None:
 ])
 def test_json_that_is_none_passes(body: bytes) -> None:
     assert run(tap(content_type=JSON, counter=Texts()), [body]) == (
-        body, Report(None, True, None, False))
+        body, NOTHING)
 
 
 def test_plain_words_are_text() -> None:
@@ -329,7 +372,7 @@ def test_plain_words_are_text() -> None:
     passed, report = run(tap("transcription", b"text/plain; charset=utf-8", counter=texts),
                          one_by_one(body))
     assert passed == body and texts.streams == {CONTENT: "h\u00e9llo\n"}
-    assert report == Report(None, True, None, True)
+    assert report == Report(None, True, None, covers=False)
 
 
 @pytest.mark.parametrize(("operation", "content_type", "status"), [
@@ -341,14 +384,14 @@ def test_what_is_not_read(operation: str, content_type: bytes, status: int) -> N
     texts = Texts()
     body = json.dumps(REPLIES["chat"] | {"input_tokens": 5}).encode()
     it = tap(operation, content_type, counter=texts, status=status)
-    assert run(it, [body]) == (body, Report(None, True, None, False)) and not texts.streams
+    assert run(it, [body]) == (body, NOTHING) and not texts.streams
     assert not it.finish(False).ended
 
 
 @pytest.mark.parametrize("content_type", [
     b"application/json", b"Application/JSON;charset=UTF-8", b"application/vnd.x+json"])
 def test_media_types_of_json(content_type: bytes) -> None:
-    assert run(tap(content_type=content_type), [json.dumps(REPLIES["chat"]).encode()])[1] == UNSEEN
+    assert run(tap(content_type=content_type), [json.dumps(REPLIES["chat"]).encode()])[1] == SEEN
 
 
 def test_no_repr_shows_content() -> None:

@@ -47,7 +47,7 @@ def test_dull_events_have_names_that_bring_nothing_but_text(operation: str) -> N
         event = {"type": name, "delta": {"text": "a"} if operation == "messages" else "a"}
         found = Findings(Texts())
         SHAPES[operation].read(json.dumps(event).encode(), found)
-        assert found.text_seen and not found.ended and found.usage is None
+        assert found.unreported and not found.ended and found.usage is None
 
 
 @pytest.mark.parametrize("operation", ["embeddings", "moderations", "rerank"])
@@ -55,3 +55,19 @@ def test_a_total_alone_is_input_where_there_is_no_output(operation: str) -> None
     found = Findings(whole=True)
     SHAPES[operation].read(b'{"usage":{"total_tokens":7}}', found)
     assert SHAPES[operation].usage(found) == Usage(7)
+
+
+@pytest.mark.parametrize(("operation", "reply", "usage"), [
+    ("image_generation", b'{"data":[{"url":"a"},{"url":"b"}]}', Usage(images=2)),
+    ("image_edit", b'{"data":[{}],"usage":{"input_tokens":7,"output_tokens":3}}',
+     Usage(7, 3, image_output_tokens=3, images=1)),
+    ("image_generation", b'{"data":[],"created":1}', None),
+    ("transcription", b'{"text":"a","duration":8.47}', Usage(audio_seconds=9)),
+    ("translation", b'{"text":"a","duration":8.47,"usage":{"type":"duration","seconds":8}}',
+     Usage(audio_seconds=8)),
+    ("transcription", b'{"text":"a"}', None),
+])
+def test_what_is_no_token_is_usage_too(operation: str, reply: bytes, usage: Usage | None) -> None:
+    found = Findings(whole=True)
+    SHAPES[operation].read(reply, found)
+    assert SHAPES[operation].usage(found) == usage

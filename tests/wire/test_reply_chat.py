@@ -41,7 +41,7 @@ def read(value: object, *, whole: bool = False) -> tuple[Texts, Findings, bool]:
 def test_text(delta: object, kind: int, text: str) -> None:
     for place, whole in (("delta", False), ("message", True)):
         texts, found, _ = read({"choices": [{"index": 0, place: delta}]}, whole=whole)
-        assert texts.kind(kind) == text and found.text_seen and len(texts.streams) == 1
+        assert texts.kind(kind) == text and found.unreported and len(texts.streams) == 1
 
 
 @pytest.mark.parametrize("delta", [
@@ -50,7 +50,7 @@ def test_text(delta: object, kind: int, text: str) -> None:
 ])
 def test_no_text(delta: object) -> None:
     texts, found, _ = read({"choices": [{"index": 0, "delta": delta}]})
-    assert not texts.streams and not found.text_seen
+    assert not texts.streams and not found.unreported
 
 
 def test_all_choices_and_calls_are_texts_of_their_own() -> None:

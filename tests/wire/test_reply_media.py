@@ -1,53 +1,81 @@
-"""Embeddings, images, speech, transcription: usage, end, error and the transcribed words."""
+"""Embeddings, ranking, images, speech, transcription: usage, end, error, figures and words."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 
-from relayd.wire.reply_media import read_media
+from relayd.wire.reply_media import read_images, read_media, read_ranking, read_words
 from relayd.wire.replytext import CONTENT, Findings
 from tests.fakes.texts import Texts
 
+Read = Callable[[bytes, Findings], bool]
+EVERY = [read_images, read_media, read_ranking, read_words]
+USAGE = {"input_tokens": 7, "output_tokens": 3}
+every_reader = pytest.mark.parametrize("reader", EVERY, ids=lambda reader: reader.__name__)
 
-def read(*values: object, whole: bool = False) -> tuple[Texts, Findings]:
+
+def read(reader: Read, *values: object, whole: bool = False) -> tuple[Texts, Findings]:
     texts = Texts()
     found, blind = Findings(texts, whole=whole), Findings(whole=whole)
     for value in values:
         for each in (found, blind):
-            assert read_media(json.dumps(value).encode(), each) is False
-    assert (blind.usage, blind.ended, blind.error) == (found.usage, found.ended, found.error)
+            assert reader(json.dumps(value).encode(), each) is False
+    assert (blind.usage, blind.ended, blind.error, blind.images, blind.seconds) == (
+        found.usage, found.ended, found.error, found.images, found.seconds)
     return texts, found
 
 
-USAGE = {"input_tokens": 7, "output_tokens": 3}
-
-
 def test_a_streamed_transcription() -> None:
-    texts, found = read({"type": "transcript.text.delta", "delta": "Ru"},
+    texts, found = read(read_words, {"type": "transcript.text.delta", "delta": "Ru"},
                         {"type": "transcript.text.delta", "delta": "by"},
                         {"type": "transcript.text.done", "text": "Ruby", "usage": USAGE})
     assert texts.kind(CONTENT) == "Ruby" and found.ended and found.usage == USAGE
+    assert not found.unreported
 
 
 def test_mistral_streams_it_in_other_words() -> None:
-    texts, found = read({"type": "transcription.text.delta", "text": "Ruby"},
+    texts, found = read(read_words, {"type": "transcription.text.delta", "text": "Ruby"},
                         {"type": "transcription.done", "text": "Ruby", "usage": USAGE})
     assert texts.kind(CONTENT) == "Ruby" and found.ended and found.usage == USAGE
 
 
 def test_a_transcription() -> None:
-    reply = {"text": "Ruby", "segments": [{"text": "Ruby"}], "usage": USAGE}
-    texts, found = read(reply, whole=True)
-    assert texts.kind(CONTENT) == "Ruby" and found.usage == USAGE
+    reply = {"text": "Ruby", "segments": [{"text": "Ruby"}], "usage": USAGE, "duration": 3.7}
+    texts, found = read(read_words, reply, whole=True)
+    assert texts.kind(CONTENT) == "Ruby" and found.usage == USAGE and found.seconds == 4
 
 
+@pytest.mark.parametrize(("duration", "seconds"), [
+    ("8.47", 9), (2, 2), (None, 0), ("long", 0), (-3, 0), ([3], 0)])
+def test_durations(duration: object, seconds: int) -> None:
+    assert read(read_words, {"text": "a", "duration": duration}, whole=True)[1].seconds == seconds
+
+
+@every_reader
 @pytest.mark.parametrize("name", [
     "speech.audio.done", "image_generation.completed", "image_edit.completed"])
-def test_last_events(name: str) -> None:
-    texts, found = read({"type": name, "b64_json": "AAAA", "usage": USAGE})
+def test_last_events(reader: Read, name: str) -> None:
+    texts, found = read(reader, {"type": name, "b64_json": "AAAA", "usage": USAGE})
     assert found.ended and found.usage == USAGE and not texts.streams
+    assert found.images == (1 if reader is read_images and name[:5] == "image" else 0)
+
+
+def test_images_are_counted() -> None:
+    reply = {"created": 1, "data": [{"b64_json": "AAAA"}, {"url": "https://x.test/"}]}
+    assert read(read_images, reply, whole=True)[1].images == 2
+    assert read(read_images, {"type": "image_generation.partial_image"})[1].images == 0
+    assert read(read_images, {"data": [None], "usage": USAGE}, whole=True)[1].usage == USAGE
+    assert read(read_images, {"data": None}, whole=True)[1].images == 0
+
+
+def test_rankings() -> None:
+    meta = {"billed_units": {"search_units": 1}, "tokens": USAGE}
+    assert read(read_ranking, {"results": [], "meta": meta}, whole=True)[1].usage == USAGE
+    assert read(read_ranking, {"meta": {"tokens": None}, "usage": USAGE})[1].usage == USAGE
+    assert read(read_ranking, {"meta": 7, "usage": USAGE})[1].usage == USAGE
 
 
 @pytest.mark.parametrize("event", [
@@ -57,12 +85,21 @@ def test_last_events(name: str) -> None:
     {"results": [{"categories": {}}]},
 ])
 def test_nothing_to_read(event: object) -> None:
-    texts, found = read(event)
+    texts, found = read(read_media, event)
     assert not texts.streams and (found.usage, found.ended, found.error) == (None, False, None)
 
 
+@every_reader
 @pytest.mark.parametrize("event", [
     {"type": "error", "error": {"code": "x"}}, {"error": {"message": "x"}}])
-def test_errors_under_200(event: object) -> None:
-    assert read(event)[1].error == "provider_stream_error"
-    assert read(event, whole=True)[1].error == "provider_failed"
+def test_errors_under_200(reader: Read, event: object) -> None:
+    assert read(reader, event)[1].error == "provider_stream_error"
+    assert read(reader, event, whole=True)[1].error == "provider_failed"
+
+
+@every_reader
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b"[" * 100_000])
+def test_what_cannot_be_read(reader: Read, data: bytes) -> None:
+    found = Findings(Texts())
+    assert reader(data, found) is False
+    assert (found.usage, found.ended, found.error, found.images) == (None, False, None, 0)

@@ -39,12 +39,12 @@ def test_findings_take_text_only() -> None:
     found = Findings(texts)
     for value in (None, "", 5, ["a"], {"a": 1}):
         found.text(value, CONTENT)
-    assert not found.text_seen and not texts.streams
+    assert not found.unreported and not texts.streams
     found.text("a", NAME, 1, 2)
-    assert found.text_seen and texts.streams == {stream_of(NAME, 1, 2): "a"}
+    assert found.unreported and texts.streams == {stream_of(NAME, 1, 2): "a"}
     blind = Findings()
     blind.text("a", CONTENT)
-    assert not blind.text_seen
+    assert not blind.unreported
 
 
 def test_the_last_usage_object_counts() -> None:
@@ -120,7 +120,7 @@ def test_what_cannot_be_read_is_not_read(data: bytes) -> None:
         found = Findings(sink)
         assert read_chat(data, found) is False
         assert (found.usage, found.ended, found.error) == (None, False, None)
-        assert not found.text_seen
+        assert not found.unreported
 
 
 def test_a_text_of_unknown_shape_does_not_hide_the_usage() -> None:

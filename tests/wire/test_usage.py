@@ -11,9 +11,11 @@ from relayd.wire.usage import (
     anthropic_usage,
     count_of,
     gemini_usage,
+    image_usage,
     openai_input_usage,
     openai_usage,
     overlaid,
+    seconds_of,
 )
 
 UNTRUSTED = [-1, True, False, [7], {}, "7", 7.5, TOKENS_MAX + 1, 1 << 63, 10 ** 400, 1e300,
@@ -45,7 +47,34 @@ OPENAI = {
         {"type": "tokens", "input_tokens": 37, "output_tokens": 12, "total_tokens": 49,
          "input_token_details": {"text_tokens": 0, "audio_tokens": 37}},
         Usage(37, 12, audio_input_tokens=37)),
-    "seconds": ({"type": "duration", "seconds": 3}, None),
+    "seconds": ({"type": "duration", "seconds": 3}, Usage(audio_seconds=3)),
+    "a part of a second": ({"type": "duration", "seconds": 3.2}, Usage(audio_seconds=4)),
+    "no seconds": ({"type": "duration", "seconds": -3}, None),
+    "mistral: seconds too": (
+        {"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6, "prompt_audio_seconds": 3},
+        Usage(5, 1, audio_seconds=3)),
+    "mistral: no audio": (
+        {"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6,
+         "prompt_audio_seconds": {}}, Usage(5, 1)),
+    "images in, images out": (
+        {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13,
+         "prompt_tokens_details": {"image_tokens": 6},
+         "completion_tokens_details": {"image_tokens": 3}},
+        Usage(9, 4, image_input_tokens=6, image_output_tokens=3)),
+    "realtime": (
+        {"total_tokens": 253, "input_tokens": 132, "output_tokens": 121,
+         "input_token_details": {"text_tokens": 119, "audio_tokens": 13, "image_tokens": 0,
+                                 "cached_tokens": 64,
+                                 "cached_tokens_details": {"text_tokens": 64, "audio_tokens": 0}},
+         "output_token_details": {"text_tokens": 30, "audio_tokens": 91}},
+        Usage(132, 121, 64, 0, 0, 13, 91)),
+    "ollama's own words": ({"prompt_eval_count": 9, "eval_count": 4}, Usage(9, 4)),
+    "ollama with a cached prompt": ({"eval_count": 4}, Usage(0, 4)),
+    "cohere": (
+        {"billed_units": {"input_tokens": 3, "output_tokens": 4}, "cached_tokens": 5,
+         "tokens": {"input_tokens": 9, "output_tokens": 4, "reasoning_tokens": 2}},
+        Usage(9, 4, 5, 0, 2)),
+    "cohere without figures": ({"tokens": {"input_tokens": 9}}, None),
     "embeddings": ({"prompt_tokens": 8, "total_tokens": 8}, Usage(8)),
     "xai: reasoning outside": (
         {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 20,
@@ -87,6 +116,28 @@ def test_openai(name: str) -> None:
     assert openai_usage(report) == usage
 
 
+@pytest.mark.parametrize(("value", "seconds"), [
+    (0, 0), (3, 3), (3.0, 3), (3.01, 4), ("8.47", 9), ("7", 7), (TOKENS_MAX, TOKENS_MAX),
+    (None, None), ("", None), (".", None), ("1e5", None), ("-1", None), ("9" * 400, None),
+    *((value, None) for value in UNTRUSTED if value not in ("7", 7.5)), (7.5, 8),
+])
+def test_seconds(value: object, seconds: int | None) -> None:
+    assert seconds_of(value) == seconds
+
+
+@pytest.mark.parametrize(("report", "usage"), [
+    ({"input_tokens": 50, "output_tokens": 272, "total_tokens": 322,
+      "input_tokens_details": {"text_tokens": 10, "image_tokens": 40}},
+     Usage(50, 272, image_input_tokens=40, image_output_tokens=272)),
+    ({"input_tokens": 50, "output_tokens": 272, "total_tokens": 322,
+      "output_tokens_details": {"text_tokens": 72, "image_tokens": 200}},
+     Usage(50, 272, image_output_tokens=200)),
+    ({"cost_in_usd_ticks": 7}, None),
+])
+def test_images(report: dict[str, object], usage: Usage | None) -> None:
+    assert image_usage(report) == usage
+
+
 @pytest.mark.parametrize(("report", "usage"), [
     ({"total_tokens": 13}, Usage(13)),
     ({"prompt_tokens": 8, "total_tokens": 8}, Usage(8)),
@@ -102,6 +153,22 @@ def test_input_alone(report: dict[str, object], usage: Usage | None) -> None:
     ({"input_tokens": 10, "output_tokens": 5, "cache_read_input_tokens": 100,
       "cache_creation_input_tokens": 20, "output_tokens_details": {"thinking_tokens": 4}},
      Usage(130, 5, 100, 20, 4)),
+    ({"input_tokens": 10, "output_tokens": 5, "cache_creation_input_tokens": 20,
+      "cache_creation": {"ephemeral_5m_input_tokens": 8, "ephemeral_1h_input_tokens": 12}},
+     Usage(30, 5, 0, 20, cache_creation_1h_input_tokens=12)),
+    ({"input_tokens": 10, "output_tokens": 5,
+      "cache_creation": {"ephemeral_5m_input_tokens": 8, "ephemeral_1h_input_tokens": 12}},
+     Usage(30, 5, 0, 20, cache_creation_1h_input_tokens=12)),
+    ({"input_tokens": 10, "output_tokens": 5, "cache_creation_input_tokens": 0,
+      "cache_creation": {"ephemeral_1h_input_tokens": 12}}, Usage(10, 5)),
+    ({"input_tokens": 23, "output_tokens": 1, "iterations": [
+        {"type": "compaction", "input_tokens": 180, "output_tokens": 3,
+         "cache_read_input_tokens": 20}, {"type": "message", "input_tokens": 23,
+                                          "output_tokens": 1}, 7]},
+     Usage(223, 4, 20)),
+    ({"input_tokens": 23, "output_tokens": 1, "iterations": [
+        {"type": "compaction", "input_tokens": TOKENS_MAX, "output_tokens": 3}] * 9},
+     Usage(23, 1)),
     ({"input_tokens": 10, "output_tokens": 0, "cache_read_input_tokens": None}, Usage(10, 0)),
     ({"service_tier": "standard"}, None),
 ])
@@ -116,6 +183,11 @@ def test_anthropic(report: dict[str, object], usage: Usage | None) -> None:
                               {"modality": "AUDIO", "tokenCount": 2}],
       "candidatesTokensDetails": [{"modality": "AUDIO", "tokenCount": 1}, 5]},
      Usage(39, 54, 8, 0, 42, 2, 1)),
+    ({"promptTokenCount": 270, "candidatesTokenCount": 1300, "totalTokenCount": 1570,
+      "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 12},
+                              {"modality": "IMAGE", "tokenCount": 258}],
+      "candidatesTokensDetails": [{"modality": "IMAGE", "tokenCount": 1290}]},
+     Usage(270, 1300, image_input_tokens=258, image_output_tokens=1290)),
     ({"promptTokenCount": 32, "totalTokenCount": 74, "thoughtsTokenCount": 42},
      Usage(32, 42, reasoning_output_tokens=42)),
     ({"promptTokenCount": 32, "candidatesTokenCount": 1, "totalTokenCount": 40}, Usage(32, 8)),
@@ -159,6 +231,7 @@ FIGURES = st.sampled_from([
     "prompt_tokens", "completion_tokens", "input_tokens", "output_tokens", "total_tokens",
     "prompt_tokens_details", "cached_tokens", "promptTokenCount", "totalTokenCount",
     "candidatesTokenCount", "promptTokensDetails", "cache_read_input_tokens", "audio_tokens",
+    "seconds", "tokens", "eval_count", "cache_creation", "ephemeral_1h_input_tokens", "iterations",
 ])
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
@@ -168,7 +241,8 @@ VALUES = st.recursive(
 
 @given(st.dictionaries(FIGURES, VALUES, max_size=8))
 def test_no_report_makes_a_figure_that_is_none(report: dict[str, object]) -> None:
-    for normalize in (openai_usage, openai_input_usage, anthropic_usage, gemini_usage):
+    for normalize in (openai_usage, openai_input_usage, anthropic_usage, gemini_usage,
+                      image_usage):
         usage = normalize(report)
         if usage is not None:
             assert all(type(getattr(usage, name)) is int and 0 <= getattr(usage, name) <= 1 << 43
