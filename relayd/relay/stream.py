@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 from relayd.core.errors import RelayError
 from relayd.core.exchange import Phase
+from relayd.core.usage import Usage
 from relayd.ops.tasks import PAUSE
 from relayd.relay.exchange import Exchange
-from relayd.relay.tap import ArrayTap, Report, Tap, tap_for
+from relayd.relay.tap import ArrayTap, Report, Tap, tap_for, usage_in_error
 from relayd.relay.upstream import Attempt
 from relayd.wire.headers import RETRY_AFTER, asked_wait, response_fields
 from relayd.wire.provider_error import judge
@@ -156,11 +157,21 @@ class Stream:
         gap = b"" if self._tap.at_boundary else b"\n\n"
         self._write(gap + event, False)
 
+    def usage_so_far(self) -> Usage | None:
+        """What the provider has reported up to here; afterwards all text that came is counted."""
+        return self._tap.usage_so_far()
+
     def report(self, clean: bool) -> Report:
         """What the tap has read of the whole reply; the first answer stays."""
         if self._report is None:
             self._report = self._tap.finish(clean)
         return self._report
+
+
+def take_usage(exchange: Exchange, report: Report) -> None:
+    """Notes what the provider has reported, and whether it covers what has passed."""
+    exchange.usage = report.usage
+    exchange.usage_covers = report.covers
 
 
 class Streamer:
@@ -180,7 +191,7 @@ class Streamer:
         elif head.status in _BODYLESS:
             exchange.move(Phase.STREAMING)
             attempt.close()
-            exchange.outcome = "completed"
+            exchange.ending = "completed"
             self._plane.replier.answer(exchange, head.status, (), b"")
         else:
             await self._copy_body(exchange, attempt)
@@ -249,15 +260,15 @@ class Streamer:
 
     def _judge(self, exchange: Exchange, report: Report) -> None:
         """Takes the reply's usage, and how it ended in the dialect's own words."""
-        exchange.usage = report.usage
+        take_usage(exchange, report)
         if report.error is not None:
-            exchange.outcome = "provider_error"
+            exchange.ending = "provider_failed"
             exchange.error = report.error
         elif exchange.stream and not report.ended:
-            exchange.outcome = "provider_truncated"
+            exchange.ending = "provider_truncated"
             exchange.error = "upstream_truncated"
         else:
-            exchange.outcome = "completed"
+            exchange.ending = "completed"
 
     async def _copy_error(self, exchange: Exchange, attempt: Attempt) -> None:
         """A provider's error: read whole, passed unless it names the operator."""
@@ -280,7 +291,9 @@ class Streamer:
         secrets = exchange.policy.secrets[exchange.provider or ""]
         verdict = judge(exchange.target.api, head.status, body, secrets)
         exchange.error = verdict.code
-        exchange.outcome = "provider_error"
+        exchange.ending = "provider_error"
+        if exchange.target.endpoint is not None and not head.coded:
+            exchange.usage = usage_in_error(exchange.target.endpoint, body)
         error = RelayError(verdict.code, status=head.status,
                            retry_after_seconds=asked_wait(head.fields))
         if not verdict.passes or head.coded:

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 
+import msgspec
 import pytest
 
+from relayd.core.journal import Mark
 from relayd.core.provider import Timeouts
+from relayd.relay import inflight
+from relayd.store import journal_segment
+from relayd.store.journal_frame import PROGRESS, Reader
+from relayd.store.journal_lane import lane_directory
 from tests.fakes.daemon import ANSWER, Lane
 from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.fakes.rawupstream import Answer, message
@@ -133,3 +140,65 @@ async def test_two_clients_wait_side_by_side(opened: Opened) -> None:
         await asyncio.sleep(0.05)
         assert (await ask(lane.address, chat(lane))).status == 200
         assert (await stuck.final_reply()).status == 504
+
+
+def progress(lane: Lane) -> list[Mark]:
+    """What the journal was told of calls that go on."""
+    found = []
+    for path in journal_segment.paths(lane_directory(lane.store, 0)):
+        reader = Reader()
+        found += [entry for entry in reader.feed(path.read_bytes()) if entry.kind == PROGRESS]
+    return [msgspec.msgpack.decode(entry.value, type=Mark) for entry in found]
+
+
+async def test_the_journal_is_told_how_far_a_long_call_has_come(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inflight, "MARK_AFTER_SECONDS", 0.2)
+    monkeypatch.setattr(inflight, "MARK_SECONDS", 0.5)
+    event = b'data: {"choices":[{"index":0,"delta":{"content":" word"}}]}\n\n'
+    go_on = asyncio.Event()
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"hi")
+        writer.write(EVENTS + chunk(event) * 3)
+        await go_on.wait()
+        writer.write(chunk(event))
+        await asyncio.sleep(0.9)
+        writer.write(chunk(b"data: [DONE]\n\n") + chunk(b""))
+        await reader.read()
+
+    async with stepped(speak) as address:
+        lane = await opened(provider_changes={"address": address})
+        asked = asyncio.gather(ask(lane.address, chat(lane, STREAM)))
+        await asyncio.sleep(0.9)
+        (mark,) = progress(lane)  # it did not move since
+        assert (mark.status, mark.attempts, mark.counted_output_tokens, mark.usage) == (
+            200, 1, 3, None)
+        assert mark.counted_input_tokens and mark.first_byte_ms
+        go_on.set()
+        await asked
+        assert [mark.counted_output_tokens for mark in progress(lane)] == [3, 4]
+
+
+async def test_marks_are_few_at_a_time_and_every_call_has_its_turn(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inflight, "MARK_AFTER_SECONDS", 0.0)
+    monkeypatch.setattr(inflight, "MARKS_PER_SWEEP", 2)
+    lane = await opened(lambda _: Answer(EVENTS + chunk(b"data: {}\n\n"), after="hold"))
+    async with AsyncExitStack() as stack:
+        for _ in range(7):
+            client = await stack.enter_async_context(RawClient(lane.address))
+            await client.send(chat(lane, STREAM))
+            await client.reader.readuntil(b"{}")
+        await asyncio.sleep(1.3)
+        found = progress(lane)
+        assert len(found) == len({mark.id for mark in found}) == 7
+
+
+async def test_a_short_call_is_not_marked(opened: Opened) -> None:
+    lane = await opened()
+    assert (await ask(lane.address, chat(lane))).status == 200
+    await asyncio.sleep(0.3)
+    assert progress(lane) == []
