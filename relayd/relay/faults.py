@@ -29,6 +29,7 @@ FIRST_EVENT_SECONDS: Final = 0.25
 less where heartbeats are more frequent."""
 _ERROR_EVENT: Final = re.compile(
     rb'\s*(?:event:[ ]?error\r?\n)?data:[ ]?(\{[^\r\n]*"error"[^\r\n]*\})\r?\n\r?\n')
+_ERROR_START: Final = b"event: error"
 _EARLY: Final = frozenset({"provider_failed", "provider_rate_limited"})
 
 
@@ -98,8 +99,8 @@ class Faults:
         due = plane.now() + hold
         timer = None
         try:
-            while (not attempt.peek() and not attempt.complete and attempt.error is None
-                   and plane.now() < due):
+            while (_may_be_error(attempt.peek()) and not attempt.complete
+                   and attempt.error is None and plane.now() < due):
                 timer = timer or plane.call_later(hold, exchange.wake)
                 await PAUSE
         finally:
@@ -143,3 +144,11 @@ class Faults:
         seconds = low_seconds(attempt.head.raw, self._plane.unix_ms())
         if seconds:
             place.health.credentials.spare(attempt.turn, now, seconds)
+
+
+def _may_be_error(data: bytes) -> bool:
+    """Whether more has to come to see that a stream does not begin with an error."""
+    data = data.lstrip()[:ERROR_BODY_BYTES_MAX]
+    if not _ERROR_START.startswith(data[:len(_ERROR_START)]):
+        return False
+    return b"\n\n" not in data and b"\r\n\r\n" not in data and len(data) < ERROR_BODY_BYTES_MAX

@@ -286,26 +286,27 @@ def _result(error: RelayError) -> str:
     """The word of ops/metrics.py for a failed attempt."""
     if error.code.startswith("provider_"):
         return f"status_{error.status // 100}xx"
-    return error.code.removeprefix("upstream_")
+    return error.code
 
 
 def _judge(exchange: Exchange, tunnel: Tunnel) -> None:
     """How the session ended, for its record."""
     session = tunnel.session
     exchange.usage = session.usage
+    exchange.usage_covers = not session.running
     if session.heard_sound:
         exchange.counter = None  # the text alone would be taken for all of it
     error = tunnel.error
     if error is not None and error.kind.side == "client":
-        exchange.outcome = "client_left" if error.code in _CLIENTS_FAULT else "completed"
+        exchange.ending = "left" if error.code in _CLIENTS_FAULT else "completed"
         exchange.error = error.code
     elif error is not None:
         exchange.fail(error)
     elif tunnel.provider_code is not None:
         usual = tunnel.provider_code in _USUAL_CLOSES
-        exchange.outcome = "completed" if usual else "provider_error"
+        exchange.ending = "completed" if usual else "provider_failed"
         exchange.error = None if usual else session.failed or "provider_stream_error"
     elif tunnel.left or session.running:
         exchange.leave()
     else:
-        exchange.outcome = "completed"
+        exchange.ending = "completed"

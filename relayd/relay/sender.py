@@ -60,7 +60,12 @@ class Sender:
             fresh = True
 
     def announce(self, exchange: Exchange, place: Place, model: str) -> None:
-        """Writes the call's opening before anything is sent, then where it is sent instead."""
+        """Writes the call's opening before anything is sent, then where it is sent instead.
+
+        Raises ClientLeft where nobody waits for another attempt.
+        """
+        if exchange.client_gone:
+            raise ClientLeft
         provider = place.provider
         exchange.provider = provider.name
         exchange.provider_model = model
@@ -98,7 +103,7 @@ class Sender:
             result = "head" if status < 400 else f"status_{status // 100}xx"
         else:
             assert attempt.error is not None
-            result = attempt.error.code.removeprefix("upstream_")
+            result = attempt.error.code
         self._plane.metrics.attempt(provider.name, result)
 
     def _expect_answer(self, exchange: Exchange, attempt: Attempt, provider: Provider) -> None:
@@ -130,7 +135,7 @@ class Sender:
     def count_unopened(self, exchange: Exchange, pool: Pool, error: RelayError) -> None:
         """Counts an attempt that got no connection."""
         exchange.attempts += 1
-        self._plane.metrics.attempt(pool.provider.name, error.code.removeprefix("upstream_"))
+        self._plane.metrics.attempt(pool.provider.name, error.code)
 
     def _request(
         self, exchange: Exchange, attempt: Attempt, provider: Provider, model: str,
