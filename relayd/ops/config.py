@@ -34,6 +34,9 @@ class ServerConfig:
     `memory_bytes_max` of the process (0: no limit) or a standing lag of the loop of
     `lag_seconds_max` (0: never), new calls get 503. `leave_seconds`: how long a drain waits for a
     request on a connection that is idle, so that none is closed just as it is used.
+
+    Where a provider has `on_client_close = "drain"`, a reply is read on for `client_drain_seconds`
+    after its client has left, and `client_drains_max` of them at a time; others are cancelled.
     """
 
     listen: tuple[str, ...] = ("127.0.0.1:8080",)
@@ -59,6 +62,8 @@ class ServerConfig:
     memory_bytes_max: int = 0
     lag_seconds_max: float = 0.25
     leave_seconds: float = 2.0
+    client_drain_seconds: float = 60.0
+    client_drains_max: int = 256
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ INTEGERS: Final = {
     "calls_max": (1, 1_000_000),
     "pending_bytes_max": (_MIB, 1 << 50),
     "memory_bytes_max": (0, 1 << 50),
+    "client_drains_max": (0, 1_000_000),
 }
 NUMBERS: Final = {
     "drain_seconds": (0.0, _DAY),
@@ -42,6 +43,7 @@ NUMBERS: Final = {
     "heartbeat_seconds": (0.0, 3600.0),
     "lag_seconds_max": (0.0, 60.0),
     "leave_seconds": (0.0, 3600.0),
+    "client_drain_seconds": (0.01, 3600.0),
 }
 _DEFAULT: Final = ServerConfig()
 _ALIASES: Final = {"address": "listen", "bind": "listen", "port": "listen", "host": "listen",

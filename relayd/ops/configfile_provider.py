@@ -71,7 +71,8 @@ def _provider(name: str, table: Section, around: Surroundings) -> Provider:
         credentials=_credentials(table, address, around),
         headers=_headers(table.table("headers")),
         proxy=_proxy(table),
-        on_client_close=_on_client_close(table),
+        on_client_close=cast(Literal["cancel", "drain"], table.choice(
+            "on_client_close", ("cancel", "drain"), "cancel")),
         timeouts=_timeouts(table.table("timeouts")),
         api_version=api_version,
         organization=_token(table, "organization", api == "openai"),
@@ -169,14 +170,6 @@ def _proxy(table: Section) -> str | None:
     else:
         return text
     return None
-
-
-def _on_client_close(table: Section) -> Literal["cancel", "drain"]:
-    value = table.choice("on_client_close", ("cancel", "drain"), "cancel")
-    if value == "drain":
-        table.warning("on_client_close",
-                      "drain is not done by this version: streams are cancelled")
-    return cast(Literal["cancel", "drain"], value)
 
 
 def _timeouts(table: Section) -> Timeouts:

@@ -12,7 +12,7 @@ from relayd.core.errors import RelayError
 from relayd.core.exchange import Phase, advance
 from relayd.core.gate import Permit
 from relayd.core.snapshot import KeyGrant, Snapshot
-from relayd.core.usage import Outcome, Usage
+from relayd.core.usage import ENDINGS, Ending, Outcome, Usage
 from relayd.ops.tasks import Story
 from relayd.wire.body import Ask
 from relayd.wire.dialect import Target
@@ -59,7 +59,9 @@ class Exchange:
     last, `permit` what it holds of that deployment's gate. `last_deadline` is the end of the
     provider's total time, 0: never. `opened`: the journal has its opening; `marked`: when it may
     be told how far the call has come, and what it was told last. `held_bytes` is what of the body
-    counts as held in memory (relay/overload.py).
+    counts as held in memory (relay/overload.py). `usage_covers`: no text has passed since that
+    usage was reported. `left_with`: status and first byte that a client had when it left, where
+    its reply is read on without it (relay/abandoned.py).
     """
 
     __slots__ = (
@@ -67,7 +69,8 @@ class Exchange:
         "phase", "grant", "ask", "upload", "pieces", "body_bytes", "body_complete", "deadline",
         "last_deadline", "held_bytes",
         "expire_code", "client_gone", "replied", "model", "provider", "provider_model", "stream",
-        "status", "outcome", "error", "attempts", "first_byte", "usage", "counter", "prompt",
+        "status", "ending", "error", "attempts", "first_byte", "usage", "usage_covers", "counter",
+        "prompt", "left_with",
         "attempt", "copying", "seen_chunks", "last_heard", "dropped", "idle_seconds",
         "encoding_exact", "keep_alive", "opened", "marked", "ticket", "place", "permit",
     )
@@ -107,11 +110,13 @@ class Exchange:
         self.provider_model: str | None = None
         self.stream = False
         self.status = 0
-        self.outcome: Outcome = "refused"
+        self.ending: Ending = "refused"
         self.error: str | None = None
         self.attempts = 0
         self.first_byte: float | None = None
         self.usage: Usage | None = None
+        self.usage_covers = False
+        self.left_with: tuple[int, float | None] | None = None
         self.counter: TextCounter | None = None
         self.prompt: PromptCount | None = None
         self.attempt: Attempt | None = None
@@ -138,23 +143,51 @@ class Exchange:
             self.story.interrupt(error)
 
     def fail(self, error: RelayError) -> None:
-        """Notes how the exchange ended; the outcome follows from whose fault it was."""
+        """Notes how the exchange ended, which follows from whose fault it was."""
         self.error = error.code
-        if error.kind.side == "upstream":
+        side = error.kind.side
+        if side == "upstream":
             streaming = self.phase == Phase.STREAMING
-            self.outcome = "provider_truncated" if streaming else "provider_error"
+            self.ending = "provider_truncated" if streaming else "provider_error"
         elif self.phase < Phase.DISPATCHED:
-            self.outcome = "refused"
-        else:
-            self.outcome = (
-                "interrupted" if error.kind.side == "relay" else "provider_truncated")
+            self.ending = "refused"
+        elif side == "relay":
+            self.ending = "fault" if error.code == "internal" else "stopped"
+        else:  # it did not send its request to the end, or not as it has to be
+            self.ending = "left" if self.asked else "left_unsent"
 
     def leave(self) -> None:
         """Notes that the client left; `status` stays what it got, 0 before any."""
-        if self.copying is not None and not self.copying.begun:
-            self.status = 0
-        self.outcome = "client_left"
+        self.status = self._status_got
+        self.ending = "left" if self.asked else "left_unsent"
         self.error = "client_left"
+
+    @property
+    def outcome(self) -> Outcome:
+        """The word for how it ended, by the table of core/usage.py."""
+        return ENDINGS[self.ending].outcome
+
+    @property
+    def asked(self) -> bool:
+        """Whether a provider has the request, or a part of it, and has not refused it."""
+        attempt = self.attempt
+        return self.phase == Phase.STREAMING or attempt is not None and attempt.error is None and (
+            attempt.head is None or attempt.head.status < 400)
+
+    @property
+    def _status_got(self) -> int:
+        return 0 if self.copying is not None and not self.copying.begun else self.status
+
+    def abandon(self) -> None:
+        """The client left, and its reply is read on; what the client got is not changed by it."""
+        self.left_with = self._status_got, self.first_byte
+
+    def end_abandoned(self) -> None:
+        """Notes, where the client left, how the rest of its reply ended."""
+        if self.left_with is not None:
+            self.status, self.first_byte = self.left_with
+            self.error = "client_left"
+            self.ending = "left_drained" if self.ending == "completed" else "left_cut_off"
 
     def drop_body(self) -> None:
         """Lets go of the request's content."""

@@ -14,6 +14,7 @@ from relayd.relay.authenticate import authenticate, check
 from relayd.relay.exchange import ClientLeft, Exchange
 from relayd.relay.plan import Plan
 from relayd.relay.receive import receive, receive_upload, whole
+from relayd.relay.stream import take_usage
 from relayd.wire.body import SPLIT_BYTES_MIN, names_twice, read
 from relayd.wire.dialect import Endpoint
 from relayd.wire.known import Known
@@ -150,5 +151,5 @@ class Handler:
             return
         copying = exchange.copying
         if copying is not None and exchange.usage is None:
-            exchange.usage = copying.report(False).usage
+            take_usage(exchange, copying.report(False))
         attempt.close()

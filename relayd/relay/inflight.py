@@ -50,6 +50,7 @@ class Sweep:
             self._look(exchange, now)
             if exchange.opened and now - exchange.started > MARK_AFTER_SECONDS:
                 self._mark(exchange, now)
+        self._plane.abandoned.sweep(now)
         for connection in list(self._plane.connections):
             if connection.exchange is None and connection.deadline <= now:
                 connection.expire()

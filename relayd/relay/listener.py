@@ -93,7 +93,8 @@ class ClientConnection(asyncio.Protocol):
         exchange = self.exchange
         if exchange is not None:
             exchange.client_gone = True
-            exchange.interrupt(ClientLeft())
+            if not self.plane.abandoned.take(exchange):
+                exchange.interrupt(ClientLeft())
 
     def pause_writing(self) -> None:
         """The client reads slowly: the provider is not read either."""

@@ -90,7 +90,7 @@ class Local:
             if route is None or not may_use(grant, route, target.model):
                 raise RelayError("unknown_model", param="model")
             body = model_entry(target.api, target.model)
-        exchange.outcome = "completed"
+        exchange.ending = "completed"
         plane.replier.answer(exchange, 200, (JSON,), body)
 
 

@@ -18,6 +18,7 @@ from relayd.ops.configfile import hash_seed_chosen
 from relayd.ops.logging import Logger
 from relayd.ops.metrics import Metrics
 from relayd.ops.tasks import Tasks
+from relayd.relay.abandoned import Abandoned
 from relayd.relay.admit import Admission
 from relayd.relay.counting import Counting
 from relayd.relay.dispatch import Dispatcher
@@ -84,6 +85,7 @@ class Plane:
         self._date = b""
         self.elements = Elements(NESTING_MAX - 2) if hash_is_secret(hash_seed_chosen()) else None
         self.overload = Overload()
+        self.abandoned = Abandoned(self)
         self.admission = Admission(monotonic_ns, unix_ms)
         self.replier = Replier(config.server.cors_origins, self.date)
         self.policy = self._policy(config, None)
@@ -142,6 +144,7 @@ class Plane:
     def drain(self) -> None:
         """From now on every reply ends its connection; idle connections wait for `leave()`."""
         self.draining = True
+        self.abandoned.cut()
         for connection in self.connections:
             if connection.exchange is not None:
                 connection.exchange.keep_alive = False

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 from relayd.core.exchange import Phase
 from relayd.core.record import CallRecord
-from relayd.core.usage import Usage, UsageSource
+from relayd.core.usage import Seen, usage_of
 from relayd.relay.exchange import Exchange
 
 if TYPE_CHECKING:
     from relayd.relay.plane import Plane
 
-NO_USAGE: Final = Usage()
 BROKEN: Final = frozenset({"upstream_truncated", "upstream_stalled"})
 """Ends of a reply that had begun, which count against its deployment. (Before a reply has begun,
 relay/faults.py counts.)"""
@@ -38,6 +37,7 @@ class Settler:
         if exchange.outcome == "provider_truncated" and exchange.error in BROKEN \
                 and exchange.place is not None:
             exchange.place.health.circuit.failed(self._plane.now(), hard=False)
+        self._plane.abandoned.end(exchange)
         duration_ms = (self._plane.now() - exchange.started) * 1000
         exchange.drop_body()
         if exchange.attempt is not None:
@@ -81,7 +81,8 @@ class Settler:
         counted_in = exchange.prompt.tokens if exchange.prompt is not None else None
         counter = exchange.counter
         counted_out = counter.total() if counter is not None else None
-        usage, source = self._usage(exchange, counted_in, counted_out)
+        usage, source = usage_of(exchange.ending, Seen(
+            exchange.usage, exchange.usage_covers, counted_in, counted_out, is_exact(exchange)))
         first = exchange.first_byte
         # in the order of the fields: names would double the cost of the longest call of the path
         return CallRecord(
@@ -97,17 +98,6 @@ class Settler:
             usage.cache_creation_1h_input_tokens, usage.image_input_tokens,
             usage.image_output_tokens, usage.images, usage.audio_seconds,
         )
-
-    def _usage(
-        self, exchange: Exchange, counted_in: int | None, counted_out: int | None
-    ) -> tuple[Usage, UsageSource]:
-        """The usage that is recorded: the provider's report, else the relay's own count."""
-        if exchange.usage is not None:
-            return exchange.usage, "reported"
-        if exchange.outcome in ("refused", "provider_error") or counted_in is None:
-            return NO_USAGE, "none"
-        return (Usage(input_tokens=counted_in, output_tokens=counted_out or 0),
-                "counted" if is_exact(exchange) else "estimated")
 
 
 def is_exact(exchange: Exchange) -> bool:
