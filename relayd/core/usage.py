@@ -49,7 +49,7 @@ NO_USAGE: Final = Usage()
 
 Ending = Literal[
     "completed", "refused", "provider_error", "provider_failed", "provider_truncated",
-    "left_unsent", "left", "left_drained", "left_cut_off", "stopped", "died", "fault",
+    "left_unserved", "left", "left_drained", "left_cut_off", "stopped", "died", "fault",
 ]
 Basis = Literal["none", "report", "whole", "answered", "so_far"]
 """none: nothing. report: what the provider reported, else nothing. whole: what it reported, else
@@ -79,8 +79,9 @@ ENDINGS: Final[dict[Ending, Rule]] = {
     "provider_truncated": Rule(
         "provider_truncated", "answered",
         "the provider broke off, fell silent, or ended without its last event"),
-    "left_unsent": Rule(
-        "client_left", "none", "the client left before its request had been sent"),
+    "left_unserved": Rule(
+        "client_left", "report",
+        "the client left before a provider had its request, or the provider refused it"),
     "left": Rule(
         "client_left", "so_far",
         "the client left, or read nothing for `idle_seconds`: the upstream reply was cancelled"),

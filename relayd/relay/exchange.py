@@ -6,7 +6,8 @@ form exists; nothing here is shown by a repr.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
 
 from relayd.core.errors import RelayError
 from relayd.core.exchange import Phase, advance
@@ -30,6 +31,13 @@ if TYPE_CHECKING:
     from relayd.relay.policy import Policy
     from relayd.relay.stream import Stream
     from relayd.relay.upstream import Attempt
+
+
+_ABANDONED: Final[Mapping[Ending, Ending]] = {
+    "completed": "left_drained", "provider_error": "left_unserved",
+    "left_unserved": "left_unserved",
+}
+"""How a call ends whose client had left before, by how its reply ended; else it was cut off."""
 
 
 class ClientLeft(Exception):
@@ -154,12 +162,12 @@ class Exchange:
         elif side == "relay":
             self.ending = "fault" if error.code == "internal" else "stopped"
         else:  # it did not send its request to the end, or not as it has to be
-            self.ending = "left" if self.asked else "left_unsent"
+            self.ending = "left" if self.asked else "left_unserved"
 
     def leave(self) -> None:
         """Notes that the client left; `status` stays what it got, 0 before any."""
         self.status = self._status_got
-        self.ending = "left" if self.asked else "left_unsent"
+        self.ending = "left" if self.asked else "left_unserved"
         self.error = "client_left"
 
     @property
@@ -187,7 +195,7 @@ class Exchange:
         if self.left_with is not None:
             self.status, self.first_byte = self.left_with
             self.error = "client_left"
-            self.ending = "left_drained" if self.ending == "completed" else "left_cut_off"
+            self.ending = _ABANDONED.get(self.ending, "left_cut_off")
 
     def drop_body(self) -> None:
         """Lets go of the request's content."""

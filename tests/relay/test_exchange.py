@@ -8,10 +8,12 @@ import pytest
 
 from relayd.core.errors import RelayError
 from relayd.core.exchange import Phase
-from relayd.core.usage import Outcome
+from relayd.core.usage import Ending, Outcome
 from relayd.relay.exchange import Exchange, Memo
+from relayd.relay.upstream import Attempt
 from relayd.wire.dialect import target_of
 from relayd.wire.http import HeadLimits, read_head
+from relayd.wire.replyhead import ReplyHead
 
 SECRET = b"the-prompt"
 RAW = (b"POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer the-prompt\r\n"
@@ -46,6 +48,8 @@ def exchange(phase: Phase = Phase.RECEIVED) -> Exchange:
     (Phase.STREAMING, "upstream_stalled", "provider_truncated"),
     (Phase.STREAMING, "draining", "interrupted"),
     (Phase.DISPATCHED, "draining", "interrupted"),
+    (Phase.STREAMING, "internal", "interrupted"),
+    (Phase.DISPATCHED, "request_timeout", "client_left"),
 ])
 def test_whose_fault(phase: Phase, code: str, outcome: Outcome) -> None:
     made = exchange(phase)
@@ -58,6 +62,49 @@ def test_a_client_that_left_keeps_the_status_it_got() -> None:
     made.status = 200
     made.leave()
     assert (made.outcome, made.error, made.status) == ("client_left", "client_left", 200)
+
+
+def attempted(made: Exchange, error: str | None = None, status: int = 0) -> Exchange:
+    """The same with an attempt that failed, or whose reply's head has come."""
+    attempt = made.attempt = Attempt(made.wake)
+    if error is not None:
+        attempt.error = RelayError(error)
+    if status:
+        attempt.head = ReplyHead(status, (), None, True, b"", False)
+    return made
+
+
+@pytest.mark.parametrize(("made", "ending"), [
+    (exchange(Phase.ADMITTED), "left_unserved"),
+    (exchange(Phase.DISPATCHED), "left_unserved"),
+    (attempted(exchange(Phase.DISPATCHED)), "left"),
+    (attempted(exchange(Phase.DISPATCHED), status=200), "left"),
+    (attempted(exchange(Phase.DISPATCHED), status=503), "left_unserved"),
+    (attempted(exchange(Phase.DISPATCHED), "upstream_reset"), "left_unserved"),
+    (exchange(Phase.STREAMING), "left"),
+])
+def test_whether_a_provider_had_what_its_client_left(made: Exchange, ending: Ending) -> None:
+    made.leave()
+    assert made.ending == ending
+
+
+@pytest.mark.parametrize(("reply", "ending"), [
+    ("completed", "left_drained"), ("provider_error", "left_unserved"),
+    ("provider_truncated", "left_cut_off"), ("provider_failed", "left_cut_off"),
+    ("left", "left_cut_off"), ("stopped", "left_cut_off"), ("left_unserved", "left_unserved"),
+])
+def test_a_reply_that_is_read_on_changes_nothing_that_the_client_got(
+    reply: Ending, ending: Ending
+) -> None:
+    made = exchange(Phase.STREAMING)
+    made.end_abandoned()
+    assert (made.ending, made.error) == ("refused", None)
+    made.status, made.first_byte = 200, 3.5
+    made.abandon()
+    made.status, made.first_byte, made.ending = 502, 9.0, reply
+    made.end_abandoned()
+    assert (made.ending, made.error) == (ending, "client_left")
+    assert (made.status, made.first_byte) == (200, 3.5)
 
 
 def test_phases_go_one_way() -> None:
