@@ -41,9 +41,7 @@ class _Side:
         attempt = self.attempt
         if self.error is not None or attempt is None:
             return self.error is not None
-        head = attempt.head
-        return attempt.error is not None or head is not None and (
-            head.status >= 500 or head.status == 429)
+        return attempt.error is not None or attempt.head is not None and attempt.head.status >= 400
 
     @property
     def done(self) -> bool:
@@ -148,17 +146,23 @@ def _result(
     """Counts both; what failed and did not win says something of its deployment."""
     assert winner is not None
     for side in (first, second):
-        if side is None or side.attempt is None or side.attempt.pending:
+        if side is None:
             continue
-        plane.sender.count(side.attempt, side.place.provider)
-    for side in (first, second):
-        if side is None or side is winner or not side.failed:
-            continue
-        error = side.error or (side.attempt.error if side.attempt is not None else None)
-        if error is not None:
-            plane.faults.note(side.place, side.attempt, Fault(kind_of(error.code), error))
+        if side.attempt is not None and not side.attempt.pending:
+            plane.sender.count(side.attempt, side.place.provider)
+        if side is not winner and side.failed:
+            plane.faults.note(side.place, side.attempt, _fault(side))
     error = winner.error or (winner.attempt.error if winner.attempt is not None else None)
     if error is not None:
         raise error
     assert winner.attempt is not None
     return winner.place, winner.attempt
+
+
+def _fault(side: _Side) -> Fault:
+    """What became of a side that failed, as far as its status tells."""
+    error = side.error or (side.attempt.error if side.attempt is not None else None)
+    if error is not None:
+        return Fault(kind_of(error.code), error)
+    assert side.attempt is not None and side.attempt.head is not None
+    return Fault(kind_of("", side.attempt.head.status), None)

@@ -315,7 +315,8 @@ async def test_a_trial_that_its_client_leaves_does_not_stick(opened: Opened) -> 
 async def test_a_gate_and_its_queue(opened: Opened) -> None:
     async with upstreams(lambda _: Answer(message(ANSWER), "segments-40")) as made:
         deployment = Deployment("p0", concurrent=1, queue=1, queue_seconds=1.0)
-        lane = await opened(providers=providers(made), routes=(Route("test-model", (deployment,)),))
+        lane = await opened(providers=providers(made),
+                            routes=(Route("test-model", (deployment,)),))
         gate = plane_of(lane).policy.plans["openai", "test-model"].places[0].gate
         made[0].answers.append(Answer(b"", after="hold"))
         replies = [asyncio.create_task(call(lane)) for _ in range(3)]

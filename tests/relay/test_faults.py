@@ -1,0 +1,71 @@
+"""Attempts are judged: bodies of errors are bounded and stay, health gets what it should."""
+
+from __future__ import annotations
+
+import pytest
+
+from relayd.core.health import State
+from relayd.core.retry import RULES
+from relayd.relay.faults import ERROR_BODY_BYTES_MAX, Fault, _may_be_error
+from tests.fakes.faulty import FAULTS, REJECTED, providers, route, upstreams
+from tests.fakes.rawclient import ask, request_bytes
+from tests.fakes.rawupstream import Answer, message
+from tests.http.play import BODY, TARGET
+from tests.relay.conftest import Opened
+from tests.relay.test_plane import plane_of
+
+CREDENTIAL = {"429", "429 asks to wait", "no credit", "402", "401", "403"}
+NOBODY = {"409", "404"}
+
+
+def test_every_rule_has_a_meaning() -> None:
+    assert all(Fault(kind, None).rule.meaning for kind in RULES)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_what_counts_for_health(opened: Opened, fault: str) -> None:
+    async with upstreams() as made:
+        made[0].answers.append(FAULTS[fault])
+        lane = await opened(providers=providers(made), routes=(route(),))
+        await ask(lane.address, request_bytes(TARGET, lane.key, BODY))
+        plane = plane_of(lane)
+        health = plane.policy.plans["openai", "test-model"].places[0].health
+        assert health.reach.streak == 0
+        assert health.circuit.streak == (fault not in CREDENTIAL | NOBODY)
+        rests = health.credentials.ready(plane.now()) == 0
+        assert rests is (fault in CREDENTIAL)
+        assert health.state(plane.now()) is (State.COOLING if rests else State.HEALTHY)
+
+
+@pytest.mark.parametrize("pace", ["once", "segments-20"])
+async def test_an_error_s_body_stays(opened: Opened, pace: str) -> None:
+    for name, answer in REJECTED.items():
+        async with upstreams() as made:
+            made[0].answers.append(Answer(answer.raw, pace))
+            lane = await opened(providers=providers(made), routes=(route(),))
+            reply = await ask(lane.address, request_bytes(TARGET, lane.key, BODY))
+            assert reply.body == answer.raw.partition(b"\r\n\r\n")[2], name
+        break
+
+
+async def test_a_long_error_is_judged_by_its_status_alone(opened: Opened) -> None:
+    long = b'{"error":{"code":"context_length_exceeded","message":"%b"}}' % (
+        b"x" * ERROR_BODY_BYTES_MAX)
+    async with upstreams() as made:
+        made[0].answers.extend([Answer(message(long, status=400)),
+                                Answer(message(long, status=500))])
+        lane = await opened(providers=providers(made), routes=(
+            route(fallback=("test-model",), fallback_on=("context_length",)),))
+        for status in (400, 200):
+            reply = await ask(lane.address, request_bytes(TARGET, lane.key, BODY))
+            assert reply.status == status and b"xxx" not in reply.body
+
+
+@pytest.mark.parametrize(("data", "may"), [
+    (b"", True), (b"event: err", True), (b"\n\nevent: error\ndata: {", True),
+    (b"event: error\ndata: {}\n\n", False), (b"event: error\r\ndata: {}\r\n\r\n", False),
+    (b"event: message_start", False), (b"data: {", False), (b": hello", False),
+    (b"event: error" + b"x" * ERROR_BODY_BYTES_MAX, False),
+])
+def test_what_may_still_be_an_error(data: bytes, may: bool) -> None:
+    assert _may_be_error(data) is may

@@ -1,0 +1,106 @@
+"""A slow first byte: a second deployment is asked, the first good answer wins, once."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from relayd.core.provider import Timeouts
+from relayd.core.route import Deployment, Route
+from tests.fakes.daemon import ANSWER, plain_answer, provider
+from tests.fakes.faulty import FAULTS, SHORT, providers, route, upstreams
+from tests.fakes.rawclient import RawClient, ask, request_bytes
+from tests.fakes.rawupstream import Answer, message
+from tests.fakes.stepped import stepped, vanish
+from tests.http.play import BODY, TARGET
+from tests.relay.conftest import Opened
+from tests.relay.test_plane import plane_of
+
+HOLD = Answer(b"", after="hold")
+PATIENT = Timeouts(connect=0.5, first_byte=2.0, idle=1.0)
+
+
+async def test_the_second_answers_first(opened: Opened) -> None:
+    async with upstreams(lambda _: HOLD, plain_answer) as made:
+        lane = await opened(providers=providers(made, timeouts=PATIENT),
+                            routes=(route(hedge_ms=100),))
+        before = asyncio.get_running_loop().time()
+        reply = await ask(lane.address, request_bytes(TARGET, lane.key, BODY))
+        assert (reply.status, reply.body) == (200, ANSWER)
+        assert 0.1 <= asyncio.get_running_loop().time() - before < 0.6
+        [record] = await lane.settled(1)
+        assert (record.provider, record.attempts, record.outcome) == ("p1", 2, "completed")
+        pools = plane_of(lane).policy.pools
+        assert (pools["p0"].busy, pools["p1"].idle) == (0, 1)  # the slower one is cut off
+
+
+async def test_who_answers_in_time_has_no_rival(opened: Opened) -> None:
+    async with upstreams() as made:
+        lane = await opened(providers=providers(made), routes=(route(hedge_ms=200),))
+        for _ in range(5):
+            assert (await ask(lane.address, request_bytes(TARGET, lane.key, BODY))).status == 200
+        await asyncio.sleep(0.3)
+        assert [len(u.requests) for u in made] == [5, 0]
+
+
+async def test_a_kept_connection_that_closed_is_replaced(opened: Opened) -> None:
+    async with upstreams() as made:
+        made[0].answers.extend([plain_answer(), Answer(b"", after="close"), plain_answer()])
+        lane = await opened(providers=providers(made), routes=(route(hedge_ms=1000),))
+        for _ in range(2):
+            assert (await ask(lane.address, request_bytes(TARGET, lane.key, BODY))).status == 200
+        assert [r.attempts for r in await lane.settled(2)] == [1, 2] and made[1].requests == []
+
+
+@pytest.mark.parametrize("second", ["500", "closed", "404", "429", "garbage"])
+async def test_a_rival_that_fails_does_not_win(opened: Opened, second: str) -> None:
+    async def slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"hi")
+        await asyncio.sleep(0.4)
+        writer.write(message(ANSWER))
+        await reader.read()
+
+    async with stepped(slowly) as address, upstreams(lambda _: FAULTS[second]) as made:
+        slow = provider("openai", 1, name="slow", address=address, timeouts=PATIENT)
+        lane = await opened(
+            providers={"slow": slow, **providers(made)}, routes=(Route("test-model", (
+                Deployment("slow"), Deployment("p0", priority=2)), hedge_ms=50),))
+        assert (await ask(lane.address, request_bytes(TARGET, lane.key, BODY))).status == 200
+        [record] = await lane.settled(1)
+        assert (record.provider, record.attempts) == ("slow", 2)
+        assert len(made[0].requests) == 1
+
+
+async def test_both_fail(opened: Opened) -> None:
+    async with upstreams(lambda _: FAULTS["silence"], lambda _: FAULTS["503"]) as made:
+        lane = await opened(providers=providers(made), routes=(route(hedge_ms=50, retries=0),))
+        reply = await ask(lane.address, request_bytes(TARGET, lane.key, BODY))
+        assert reply.status in (503, 504)
+        assert (await lane.settled(1))[0].attempts == 2
+        assert all(pool.busy == 0 for pool in plane_of(lane).policy.pools.values())
+
+
+async def test_the_first_cannot_be_reached(opened: Opened) -> None:
+    down = provider("openai", 1, name="down", timeouts=SHORT)
+    async with upstreams(plain_answer) as made:
+        lane = await opened(
+            providers={"down": down, **providers(made)}, routes=(Route("test-model", (
+                Deployment("down"), Deployment("p0", priority=2)), hedge_ms=100),))
+        assert (await ask(lane.address, request_bytes(TARGET, lane.key, BODY))).status == 200
+        [record] = await lane.settled(1)
+        assert (record.provider, record.attempts) == ("p0", 2)
+
+
+async def test_a_client_that_leaves_ends_both(opened: Opened) -> None:
+    async with upstreams(lambda _: HOLD, lambda _: HOLD) as made:
+        lane = await opened(providers=providers(made, timeouts=PATIENT),
+                            routes=(route(hedge_ms=50),))
+        async with RawClient(lane.address) as client:
+            await client.send(request_bytes(TARGET, lane.key, BODY))
+            await asyncio.sleep(0.3)
+            assert [len(u.requests) for u in made] == [1, 1]
+            vanish(client)
+            [record] = await lane.settled(1)
+        assert (record.outcome, record.attempts) == ("client_left", 2)
+        assert all(pool.busy == 0 for pool in plane_of(lane).policy.pools.values())

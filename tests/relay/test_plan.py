@@ -1,0 +1,90 @@
+"""Plans: what is simple, in which order places come, when one is strained or out."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from relayd.core.gate import Gate
+from relayd.core.health import TRIP_FAILURES, Circuit, Health, Level, State
+from relayd.core.route import Deployment, Route
+from relayd.relay.plan import Place, Plan
+from tests.fakes.daemon import provider
+
+
+def place(
+    deployment: Deployment, *, credentials: int = 1, gate: Gate | None = None,
+    pattern: str = "m", hangs: bool = False,
+) -> Place:
+    where: Any = SimpleNamespace(
+        provider=provider("openai", 1, name=deployment.provider), hangs=lambda now: hangs)
+    return Place(Route(pattern, (deployment,)), deployment, where,
+                 Health(Circuit(), credentials), gate)
+
+
+def plan(*places: Place, **options: Any) -> Plan:
+    return Plan(Route("m", tuple(p.deployment for p in places), **options), places)
+
+
+A, B = Deployment("a"), Deployment("b", priority=2)
+
+
+@pytest.mark.parametrize(("deployment", "pattern", "sends"), [
+    (A, "m", "m"), (A, "m*", None), (Deployment("a", "theirs"), "m*", "theirs"),
+])
+def test_the_model_s_name_there(deployment: Deployment, pattern: str, sends: str | None) -> None:
+    assert place(deployment, pattern=pattern).sends == sends
+
+
+def test_what_is_simple() -> None:
+    assert plan(place(A)).simple and plan(place(A, credentials=0)).simple
+    for other in (plan(place(A), place(B)), plan(place(A, credentials=2)), plan(),
+                  plan(place(A, gate=Gate(1, 0))), plan(place(A), hedge_ms=100),
+                  plan(place(Deployment("a", drain=True)))):
+        assert not other.simple
+
+
+def test_levels_and_order() -> None:
+    gate = Gate(1, 0)
+    first, second = place(A, gate=gate), place(B)
+    both = plan(first, second)
+    assert both.order(1.0, 0.0, None, None) == [first, second]
+    gate.enter(lambda: None)
+    assert first.level(1.0) is Level.STRAINED
+    assert both.order(1.0, 0.0, None, None) == [second, first]
+    for _ in range(TRIP_FAILURES):
+        second.health.reach.failed(1.0, hard=True)
+    assert both.order(1.0, 0.0, None, None) == [first]
+    assert (first.state(1.0), second.state(1.0)) == (State.HEALTHY, State.COOLING)
+    assert plan(second).order(1.0, 0.0, None, None) == [] and plan(second).wait(1.5) == 0.5
+    assert place(A, hangs=True).level(1.0) is Level.STRAINED
+    drained = place(Deployment("a", drain=True))
+    assert drained.level(1.0) is Level.OUT and drained.state(1.0) is State.DRAINING
+    assert plan(drained).order(1.0, 0.0, None, None) == []
+
+
+def test_load_counts_calls_under_way() -> None:
+    gate = Gate(0, 0)
+    one, other = place(A, gate=gate), place(Deployment("b"), gate=Gate(0, 0))
+    fast = plan(one, other, strategy="least-latency")
+    one.health.latency.observe(1.0, 0.1)
+    other.health.latency.observe(1.0, 0.25)
+    assert fast.order(1.0, 0.9, None, None)[0] is one
+    gate.enter(lambda: None)
+    gate.enter(lambda: None)
+    assert fast.order(1.0, 0.0, None, None)[0] is other
+
+
+def test_costs_are_asked_by_the_name_that_is_sent() -> None:
+    asked: list[tuple[str, str]] = []
+
+    def cost(name: str, model: str) -> int | None:
+        asked.append((name, model))
+        return {"a": 2, "b": 1}[name]
+
+    one, other = place(A), place(Deployment("b", "x"))
+    cheap = plan(one, other, strategy="cheapest")
+    assert cheap.order(1.0, 0.0, None, cost) == [other, one]
+    assert asked == [("a", "m"), ("b", "x")]
