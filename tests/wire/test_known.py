@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from relayd.core.errors import RelayError
 from relayd.wire import body
 from relayd.wire import known as module
-from relayd.wire.body import LISTS, NESTING_MAX, WHOLE, BodyPolicy, read, write
+from relayd.wire.body import ELEMENTS_MAX, LISTS, NESTING_MAX, WHOLE, BodyPolicy, read, write
 from relayd.wire.dialect import BY_OPERATION
 from relayd.wire.fields import GONE, Walk
 from relayd.wire.identity import Pseudonyms
@@ -310,6 +310,15 @@ def test_what_cannot_be_cut_is_read_each_time() -> None:
     for _ in range(2):
         assert element(b'{"a":"\\u00e9"}', memory).text == '{"a":"é"}'.encode()
     assert len(memory) == 1
+
+
+@pytest.mark.parametrize(("count", "kept"), [(ELEMENTS_MAX, True), (ELEMENTS_MAX + 1, False)])
+def test_a_body_of_very_many_elements_is_read_whole(count: int, kept: bool) -> None:
+    messages = [{"role": "user", "content": str(number)} for number in range(count)]
+    raw = msgspec.json.encode({"model": "m", "messages": messages})
+    memory = known()
+    same("chat", raw, memory)
+    assert (len(memory) > 0) is kept
 
 
 def test_nothing_of_a_body_is_kept() -> None:
