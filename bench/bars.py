@@ -56,6 +56,12 @@ BARS: Final = (
         to=DIRECT, unit="µs"),
     Bar("journal", "the journal on the event loop, per call under load, median", "journal_p50_us",
         "value", 8.0, unit="µs"),
+    Bar("counting", "CPU per SSE event, inline beyond audit mode", "event_us", "added", 2.5,
+        to=AUDIT, unit="µs"),
+    Bar("counting", "CPU of an 80 KB agent's next turn, inline to audit mode", "turn_us", "ratio",
+        1.5, to=AUDIT),
+    Bar("counting", "the event loop's worst stall beside prompts of 1 MB", "stall_ms", "value",
+        5.0, unit="ms"),
     Bar("memory", "memory per open idle stream, both sides", "stream_kib", "value", 40.0,
         unit="KiB"),
 )

@@ -21,6 +21,9 @@ EVENTS_AROUND: Final = 4
 """Events of a chat stream besides its text: role, stop, usage, [DONE]."""
 STAMP_DIGITS: Final = 20
 AGENT_BYTES: Final = 80_000
+BIG_BYTES: Final = 1_000_000
+BIG_SHAPES: Final = ("text", "messages", "letters", "parts")
+"""Prompts of 1 MB: one text, 1,000 messages, letters without a space, 20,000 tiny messages."""
 
 _WORDS: Final = (
     "the request reads a file and writes what changed because every test in this folder depends "
@@ -115,9 +118,8 @@ def _turns(size: int, seed: int) -> list[dict[str, Any]]:
     return turns
 
 
-def agent_requests(key: str) -> list[bytes]:
-    """Requests shaped like Claude Code's: system blocks, 12 tools, tool results; 80 KB each."""
-    fields = [
+def _agent_fields(key: str) -> list[tuple[str, str]]:
+    return [
         ("Accept", "application/json"), ("Authorization", f"Bearer {key}"),
         ("Content-Type", "application/json"),
         ("User-Agent", "claude-cli/2.1.330 (external, cli)"),
@@ -131,25 +133,69 @@ def agent_requests(key: str) -> list[bytes]:
         ("anthropic-version", "2023-06-01"), ("x-app", "cli"), ("Connection", "keep-alive"),
         ("Accept-Encoding", "gzip, deflate, br, zstd"),
     ]
+
+
+def _agent_body(number: int) -> dict[str, Any]:
     once = {"type": "ephemeral"}
+    body: dict[str, Any] = {
+        "model": AGENT_MODEL, "messages": _turns(32_000, 1000 + number),
+        "system": [
+            {"type": "text", "text": "x-anthropic-billing-header: cc_version=2.1.330;"},
+            {"type": "text", "text": "You are an agent.", "cache_control": once},
+            {"type": "text", "text": text(7000, 5), "cache_control": once},
+        ],
+        "tools": [_tool(index) for index in range(12)],
+        "metadata": {"user_id": json.dumps({"device_id": "d" * 64, "session_id": "s" * 36})},
+        "max_tokens": 32_000, "thinking": {"type": "adaptive"},
+        "output_config": {"effort": "medium"}, "stream": True,
+    }
+    lacking = AGENT_BYTES - len(json.dumps(body, separators=(",", ":"))) + number
+    body["system"][2]["text"] += " " + text(max(lacking, 1), 6).replace("\n", " ")
+    return body
+
+
+def agent_requests(key: str) -> list[bytes]:
+    """Requests shaped like Claude Code's: system blocks, 12 tools, tool results; 80 KB each."""
+    return [_http(AGENT_PATH, _agent_fields(key), _agent_body(n)) for n in range(VARIANTS)]
+
+
+def agent_turns(key: str, seed: int, count: int) -> list[bytes]:
+    """The same conversations one turn later; what is new of each is new, by seed and number."""
+    fields = _agent_fields(key)
+    bodies = [_agent_body(number) for number in range(VARIANTS)]
     requests = []
-    for number in range(VARIANTS):
-        body: dict[str, Any] = {
-            "model": AGENT_MODEL, "messages": _turns(32_000, 1000 + number),
-            "system": [
-                {"type": "text", "text": "x-anthropic-billing-header: cc_version=2.1.330;"},
-                {"type": "text", "text": "You are an agent.", "cache_control": once},
-                {"type": "text", "text": text(7000, 5), "cache_control": once},
-            ],
-            "tools": [_tool(index) for index in range(12)],
-            "metadata": {"user_id": json.dumps({"device_id": "d" * 64, "session_id": "s" * 36})},
-            "max_tokens": 32_000, "thinking": {"type": "adaptive"},
-            "output_config": {"effort": "medium"}, "stream": True,
-        }
-        lacking = AGENT_BYTES - len(json.dumps(body, separators=(",", ":"))) + number
-        body["system"][2]["text"] += " " + text(max(lacking, 1), 6).replace("\n", " ")
-        requests.append(_http(AGENT_PATH, fields, body))
+    for number in range(count):
+        body = bodies[number % VARIANTS]
+        said = f"{seed} {number} {text(400, 1_000_000 + seed * 1000 + number)}"
+        call = f"toolu_{seed:08d}{number:016d}"
+        messages = [*body["messages"], {"role": "assistant", "content": [
+            {"type": "text", "text": said[:80]},
+            {"type": "tool_use", "id": call, "name": "Tool1", "input": {"path": f"src/{number}"}},
+        ]}, {"role": "user", "content": [
+            {"type": "tool_result", "tool_use_id": call, "content": said},
+        ]}]
+        requests.append(_http(AGENT_PATH, fields, body | {"messages": messages}))
     return requests
+
+
+def _big_contents(shape: str, mark: str) -> list[str]:
+    if shape == "text":
+        return [mark + text(BIG_BYTES, 21)]
+    if shape == "messages":
+        whole = text(BIG_BYTES, 22)
+        return [mark + whole[at:at + 1000] for at in range(0, BIG_BYTES, 1000)]
+    if shape == "letters":
+        roll = random.Random(mark)
+        return ["".join(roll.choices("abcdefghijklmnopqrstuvwxyz", k=BIG_BYTES))]
+    return [f"{mark}{number} words" for number in range(BIG_BYTES // 50)]
+
+
+def big_request(key: str, shape: str, seed: int) -> bytes:
+    """A chat call with a prompt of about 1 MB, of one of the BIG_SHAPES; none is like another."""
+    body = {"model": CHAT_MODEL, "max_tokens": 8, "messages": [
+        {"role": "user", "content": said} for said in _big_contents(shape, f"{seed} ")]}
+    return _http(CHAT_PATH, [("Content-Type", "application/json"),
+                             ("Authorization", f"Bearer {key}")], body)
 
 
 def chat_reply() -> bytes:

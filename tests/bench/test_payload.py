@@ -57,3 +57,22 @@ def test_replies_are_whole() -> None:
 def test_text_is_the_same_for_the_same_seed() -> None:
     assert payload.text(500, 3) == payload.text(500, 3) != payload.text(500, 4)
     assert len(payload.text(500, 3)) == 500
+
+
+def test_a_next_turn_has_all_that_was_sent_before_and_something_new() -> None:
+    before = [json.loads(split(request)[1]) for request in payload.agent_requests("sk")]
+    turns = [json.loads(split(request)[1]) for request in payload.agent_turns("sk", 3, 20)]
+    for number, turn in enumerate(turns):
+        first = before[number % payload.VARIANTS]
+        assert turn["messages"][:-2] == first["messages"] and turn["tools"] == first["tools"]
+    assert len({json.dumps(turn["messages"][-1]) for turn in turns}) == 20
+    again = payload.agent_turns("sk", 4, 1)[0]
+    assert split(again)[1] != split(payload.agent_turns("sk", 3, 1)[0])[1]
+
+
+@pytest.mark.parametrize("shape", payload.BIG_SHAPES)
+def test_big_prompts_are_big_and_differ(shape: str) -> None:
+    bodies = [split(payload.big_request("sk", shape, seed))[1] for seed in (1, 2)]
+    assert bodies[0] != bodies[1]
+    assert all(900_000 < len(body) < 1_300_000 for body in bodies)
+    assert json.loads(bodies[0])["messages"]
