@@ -187,7 +187,7 @@ def _big_contents(shape: str, mark: str) -> list[str]:
     if shape == "letters":
         roll = random.Random(mark)
         return ["".join(roll.choices("abcdefghijklmnopqrstuvwxyz", k=BIG_BYTES))]
-    return [f"{mark}{number} words" for number in range(BIG_BYTES // 50)]
+    return [f"{mark}{number} words" for number in range(BIG_BYTES // 45)]
 
 
 def big_request(key: str, shape: str, seed: int) -> bytes:
