@@ -9,6 +9,7 @@ import pytest
 from relayd.core.route import Deployment, Route
 from relayd.relay.exchange import Exchange
 from relayd.relay.settle import endpoint_name
+from relayd.relay.stream import Streamer
 from relayd.wire.dialect import target_of
 from tests.fakes.daemon import ANSWER
 from tests.fakes.rawclient import RawClient, ask, request_bytes
@@ -96,3 +97,69 @@ async def test_forty_calls_at_once_are_forty_records(opened: Opened) -> None:
     assert {r.id.encode() for r in records} == {r.value(b"x-request-id") for r in replies}
     await asyncio.sleep(0.1)
     assert len(await lane.records()) == 40
+
+
+START = (b'event: message_start\ndata: {"type":"message_start","message":{"usage":{"input_tokens":'
+         b'30,"cache_read_input_tokens":100,"output_tokens":1}}}\n\n')
+TEXT = (b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":'
+        b'{"type":"text_delta","text":"one two three four five six"}}\n\n')
+OVERLOADED = b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error"}}\n\n'
+CHAT_TEXT = b'data: {"choices":[{"index":0,"delta":{"content":"one two three"}}]}\n\n'
+CHAT_ERROR = b'data: {"error":{"message":"x"}}\n\n'
+GIVEN = b'"usage":{"prompt_tokens":9,"completion_tokens":5}'
+MESSAGES = "/v1/messages"
+ASKED = {TARGET: BODY.replace(b"test-model", b"gpt-4o")[:-1] + b',"stream":true}',
+         MESSAGES: BODY[:-1] + b',"max_tokens":9,"stream":true}'}
+
+
+@pytest.mark.parametrize(("target", "events", "outcome", "source", "tokens"), [
+    # what came first gives the input exactly; the output is what was passed
+    (MESSAGES, START + TEXT, "provider_truncated", "estimated", (130, 6)),
+    (MESSAGES, START, "provider_truncated", "reported", (130, 1)),
+    (MESSAGES, START + TEXT + OVERLOADED, "provider_error", "estimated", (130, 6)),
+    (MESSAGES, OVERLOADED, "provider_error", "none", (0, 0)),
+    (TARGET, CHAT_TEXT, "provider_truncated", "counted", (8, 3)),
+    (TARGET, b": nothing\n\n", "provider_truncated", "none", (0, 0)),
+    (TARGET, CHAT_TEXT + CHAT_ERROR, "provider_error", "counted", (8, 3)),
+    (TARGET, CHAT_ERROR, "provider_error", "none", (0, 0)),
+    (TARGET, CHAT_TEXT + CHAT_ERROR[:-3] + b"," + GIVEN + b"}\n\n", "provider_error", "reported",
+     (9, 5)),
+    # a count on the way covers what came with it
+    (TARGET, CHAT_TEXT[:-3] + b"," + GIVEN + b"}\n\n", "provider_truncated", "reported", (9, 5)),
+])
+async def test_what_a_broken_stream_is_recorded_with(
+    opened: Opened, target: str, events: bytes, outcome: str, source: str,
+    tokens: tuple[int, int],
+) -> None:
+    whole = message(events, "text/event-stream", chunked=True)
+    lane = await opened(lambda _: Answer(whole))
+    await ask(lane.address, request_bytes(target, lane.key, ASKED[target]))
+    [record] = await lane.settled(1)
+    assert (record.outcome, record.usage_source) == (outcome, source)
+    assert (record.input_tokens, record.output_tokens) == tokens
+    assert record.cache_read_input_tokens == (100 if tokens[0] == 130 else 0)
+
+
+async def test_usage_that_comes_with_an_error_is_recorded(opened: Opened) -> None:
+    body = b'{"error":{"message":"x"},' + GIVEN + b"}"
+    lane = await opened(lambda _: Answer(message(body, status=400)))
+    reply = await ask(lane.address, request_bytes(TARGET, lane.key, BODY))
+    assert reply.body == body
+    [record] = await lane.settled(1)
+    assert (record.outcome, record.usage_source) == ("provider_error", "reported")
+    assert (record.input_tokens, record.output_tokens) == (9, 5)
+
+
+async def test_nobody_pays_for_a_defect_of_ours(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Streamer, "_judge", broken)
+    lane = await opened()
+    await ask(lane.address, request_bytes(TARGET, lane.key, BODY))
+    [record] = await lane.settled(1)
+    assert (record.outcome, record.error, record.usage_source) == (
+        "interrupted", "internal", "none")
+    assert record.counted_input_tokens == 8  # known all the same

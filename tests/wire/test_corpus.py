@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from relayd.core.usage import Usage
 from relayd.relay.tap import Report, tap_for
 from relayd.wire.dialect import BY_OPERATION
 from relayd.wire.replytext import ARGUMENTS, CONTENT, REASONING
+from relayd.wire.usage import Normalize, openai_usage
 from tests.fakes.splits import cut, one_by_one
 from tests.fakes.texts import Texts
 from tests.shared import shared
@@ -41,8 +44,21 @@ OPERATIONS = {
     "countTokens": "count",
     "embedContent": "embed",
 }
-"""The corpus's word for an API, and the operation that serves it. Not served: the providers' own
-shapes of Cohere, Ollama, DashScope, Anthropic's `complete`, and responses.input_tokens."""
+"""The corpus's word for an API, and the operation that serves it."""
+
+UNSERVED: dict[str, Normalize | None] = {
+    "cohere.chat": openai_usage,
+    "dashscope.native": openai_usage,
+    "ollama.chat": openai_usage,
+    "ollama.generate": openai_usage,
+    "responses.input_tokens": openai_usage,
+    "complete": None,
+}
+"""APIs that no path of the relay serves, and who reads their usage objects all the same, because
+others pass them on. Anthropic's `complete` has none."""
+
+COUNTING = frozenset({"messages.count_tokens", "countTokens"})
+"""Their figures are answers, not usage: these calls bill nothing."""
 
 FIELDS = {
     "input_tokens": "input_tokens",
@@ -52,26 +68,23 @@ FIELDS = {
     "reasoning_tokens": "reasoning_output_tokens",
     "audio_input_tokens": "audio_input_tokens",
     "audio_output_tokens": "audio_output_tokens",
+    "image_input_tokens": "image_input_tokens",
 }
+"""The corpus's figures. Its others follow from them (`uncached_input_tokens`, `total_tokens`) or
+are no tokens (`cost`); `tool_use_input_tokens` is a part of the input that nothing here names."""
 
 THOUGHTS = "thoughts are in the total alone, and are billed: output = total - prompt"
 AUDIO = "audio is in the total but not in prompt_tokens: an input total includes its parts"
-PART = "the provider names this part, the corpus leaves it off its scale"
 INPUT = "a total alone is the input, where there is no output"
-JUDGED: dict[str, tuple[Usage, str]] = {
-    "gemini.chat.completions.json.1bd0a9c6": (Usage(35, 74), THOUGHTS),
-    "gemini.chat.completions.json.e305c1c4": (Usage(66, 34), THOUGHTS),
-    "mistral.audio.transcriptions.json.5587ee67": (Usage(380, 11, audio_input_tokens=375), AUDIO),
-    "mistral.audio.transcriptions.json.a5ad61e5": (Usage(378, 11, audio_input_tokens=375), AUDIO),
-    "mistral.chat.completions.json.a380514f": (Usage(384, 201, audio_input_tokens=375), AUDIO),
-    "openrouter.rerank.json.aac249d0": (Usage(17), INPUT),
-    "mistral.chat.completions.json.a9f09d4d": (Usage(254, 93, cache_read_input_tokens=48), PART),
-    "openai.audio.transcriptions.json.7332bb2c": (Usage(1, 5, audio_input_tokens=1), PART),
-    "openai.audio.transcriptions.json.c6f67bb9": (Usage(37, 144, audio_input_tokens=37), PART),
-    "openai.audio.transcriptions.stream.efb7797a": (Usage(37, 12, audio_input_tokens=37), PART),
+JUDGED: dict[str, tuple[dict[str, int], str]] = {
+    "gemini.chat.completions.json.1bd0a9c6": ({"output_tokens": 74}, THOUGHTS),
+    "gemini.chat.completions.json.e305c1c4": ({"output_tokens": 34}, THOUGHTS),
+    "mistral.audio.transcriptions.json.5587ee67": ({"input_tokens": 380}, AUDIO),
+    "mistral.audio.transcriptions.json.a5ad61e5": ({"input_tokens": 378}, AUDIO),
+    "mistral.chat.completions.json.a380514f": ({"input_tokens": 384}, AUDIO),
+    "openrouter.rerank.json.aac249d0": ({"input_tokens": 17}, INPUT),
 }
-"""Usage that is taken otherwise. Besides: answers of count_tokens and countTokens are no usage of
-a call, they bill nothing."""
+"""Figures that are taken otherwise than the corpus has them, and why."""
 
 TWICE = {
     "together.chat.completions.stream.a004e312",
@@ -130,13 +143,38 @@ def through(
 
 def usage_of(case: Path) -> Usage | None:
     """What is to be read; a figure that the provider did not give is 0."""
-    if case.name in JUDGED:
-        return JUDGED[case.name][0]
     known = expected(case)
-    figures = known["usage_normalized"]
-    if figures is None or known["api"] in ("messages.count_tokens", "countTokens"):
+    if known["api"] in COUNTING:
         return None
-    return Usage(**{ours: figures[theirs] for theirs, ours in FIELDS.items() if theirs in figures})
+    figured = known["usage_normalized"] or {}
+    figures = {ours: figured[theirs] for theirs, ours in FIELDS.items() if theirs in figured}
+    figures |= off_the_scale(case, known["usage_reported"] or {})
+    figures |= JUDGED.get(case.name, ({}, ""))[0]
+    return Usage(**figures) if figures else None
+
+
+def off_the_scale(case: Path, reported: dict[str, Any]) -> dict[str, int]:
+    """Figures that the provider gives and the corpus has no word for, or leaves out."""
+    details = reported.get("input_token_details") or {}
+    by_time = reported.get("cache_creation") or {}
+    tokens = reported.get("tokens") or {}
+    modalities = {row["modality"]: row.get("tokenCount")
+                  for row in reported.get("promptTokensDetails") or []}
+    found = {
+        "image_input_tokens": modalities.get("IMAGE") or tokens.get("image_tokens"),
+        "reasoning_output_tokens": tokens.get("reasoning_tokens"),
+        "audio_input_tokens": details.get("audio_tokens"),
+        "cache_read_input_tokens":
+            reported.get("num_cached_tokens") or reported.get("cached_tokens"),
+        "cache_creation_1h_input_tokens": by_time.get("ephemeral_1h_input_tokens"),
+        "audio_seconds": reported.get("seconds") or reported.get("prompt_audio_seconds"),
+    }
+    if case.name.split(".")[1:3] in (["images", "generations"], ["images", "edits"]):
+        found["images"] = len(json.loads((case / "response.raw").read_bytes())["data"])
+    elif ".audio.transcriptions.json" in case.name:
+        reply = json.loads((case / "response.raw").read_bytes())
+        found["audio_seconds"] = found["audio_seconds"] or -(-reply.get("duration", 0) // 1)
+    return {name: int(value) for name, value in found.items() if value}
 
 
 CASES = cases()
@@ -148,8 +186,9 @@ by_name = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 
 def test_the_corpus_is_there() -> None:
-    shared("corpus", "cases")
+    root = shared("corpus", "cases")
     assert len(CASES) > 400
+    assert {expected(case)["api"] for case in root.iterdir()} == {*OPERATIONS, *UNSERVED}
     assert {case.name for case in CASES} >= set(JUDGED) | TWICE | set(FAILED)
 
 
@@ -162,6 +201,50 @@ def test_a_reply_passes_untouched_and_its_usage_is_read(case: Path) -> None:
             assert passed == body
             assert report.usage == usage_of(case)
             assert report.ended and report.error == FAILED.get(case.name)
+
+
+@by_name
+def test_the_rest_of_the_scale_follows(case: Path) -> None:
+    usage, known = usage_of(case), expected(case)
+    figured = known["usage_normalized"] or {}
+    if usage is None or case.name in JUDGED:
+        return
+    if "uncached_input_tokens" in figured:
+        assert figured["uncached_input_tokens"] == (
+            usage.input_tokens - usage.cache_read_input_tokens - usage.cache_creation_input_tokens)
+    if figured.get("total_tokens") is not None:
+        assert figured["total_tokens"] == usage.input_tokens + usage.output_tokens
+
+
+@pytest.mark.skipif(not CASES, reason="the corpus is not here")
+@settings(max_examples=1500, deadline=None,
+          suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example])
+@given(st.data())
+def test_every_byte_may_be_the_last_of_a_read(data: st.DataObject) -> None:
+    case = data.draw(st.sampled_from(CASES))
+    body = (case / "response.raw").read_bytes()
+    places = data.draw(st.lists(st.integers(0, len(body)), min_size=1, max_size=6))
+    texts, whole = Texts(), Texts()
+    passed, report = through(case, cut(body, places), texts)
+    through(case, [body], whole)
+    assert passed == body and report.usage == usage_of(case) and texts.streams == whole.streams
+
+
+@pytest.mark.parametrize("api", [api for api, reads in UNSERVED.items() if reads is not None])
+def test_usage_objects_of_apis_that_are_not_served(api: str) -> None:
+    normalize = UNSERVED[api]
+    assert normalize is not None
+    seen = 0
+    for case in shared("corpus", "cases").iterdir():
+        known = expected(case)
+        if known["api"] != api or known["usage_reported"] is None:
+            continue
+        figured = known["usage_normalized"]
+        figures = {ours: figured[theirs] for theirs, ours in FIELDS.items() if theirs in figured}
+        figures |= off_the_scale(case, known["usage_reported"])
+        assert normalize(known["usage_reported"]) == Usage(**figures), case.name
+        seen += 1
+    assert seen
 
 
 @by_name
