@@ -7,10 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relayd.core.errors import ERRORS
+from relayd.core.health import (
+    COOL_SECONDS, COOL_SECONDS_MAX, REST_SECONDS, SHARE_FAILURES_MIN, SHARE_MAX, TRIP_FAILURES,
+)
 from relayd.core.retry import (
     ASKED_SECONDS_MAX, BUDGET_MIN, BUDGET_SECONDS, RETRY_SHARE, RULES, WAIT_SECONDS,
     WAIT_SECONDS_MAX, Budget, kind_of, wait,
 )
+from tests.shared import ROOT
 
 
 @pytest.mark.parametrize(("code", "status", "words", "kind"), [
@@ -118,3 +122,27 @@ def test_what_loads_nobody_counts_and_is_never_refused() -> None:
         budget.note(1.0)
     assert sum(budget.spend(1.0) for _ in range(50)) == 5
     budget.note(1.0)
+
+
+def test_the_table_is_in_the_documentation_as_it_is() -> None:
+    def yes(value: bool) -> str:
+        return "yes" if value else "no"
+
+    page = (ROOT / "docs" / "routing.md").read_text("utf-8")
+    for kind, rule in RULES.items():
+        row = (f"| `{kind}` | {rule.meaning} | {yes(rule.onward)} | {yes(rule.again)} | "
+               f"{rule.scope} | {rule.reason or '-'} |")
+        assert page.count(row) == 1, kind
+    assert page.count("\n| `") == len(RULES) + len(("connect", "first_byte", "idle", "total"))
+
+
+def test_figures_in_the_documentation() -> None:
+    page = " ".join((ROOT / "docs" / "routing.md").read_text("utf-8").split())
+    share, least = f"{SHARE_MAX * 100:g} %", f"{RETRY_SHARE * 100:g} %"
+    for figure in (f"up to {WAIT_SECONDS:g} s", f"up to {WAIT_SECONDS_MAX:g} s",
+                   f"(default {least})", f"or {BUDGET_MIN} where", f"more than {share} of",
+                   f"the last {BUDGET_SECONDS:g} to {2 * BUDGET_SECONDS:g} seconds",
+                   f"{TRIP_FAILURES} failures in a row", f"for {COOL_SECONDS:g} s, then",
+                   f"up to {COOL_SECONDS_MAX:g} s", f"at least {SHARE_FAILURES_MIN} failures",
+                   f"else {REST_SECONDS:g} s", f"up to {ASKED_SECONDS_MAX:g} s: longer"):
+        assert figure in page, figure
