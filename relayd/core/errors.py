@@ -131,6 +131,8 @@ ERRORS: Final = _kinds(
      "without it no API key can be checked. Restore it from a backup."),
     # the provider's side
     ("upstream_connect", 502, "upstream", True, "The provider could not be reached."),
+    ("upstream_proxy", 502, "upstream", True,
+     "The relay's proxy opened no way to the provider. Tell the operator of this relay."),
     ("upstream_tls", 502, "upstream", True, "No secure connection to the provider was possible."),
     ("upstream_reset", 502, "upstream", True, "The provider closed the connection."),
     ("upstream_protocol", 502, "upstream", False, "The provider's answer was not valid HTTP."),

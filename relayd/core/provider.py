@@ -30,6 +30,20 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
+class Proxy:
+    """An egress proxy. `credential` is `user:password`, or empty.
+
+    `ca_file` names the authorities to trust for an https one, instead of the system's.
+    """
+
+    scheme: Literal["http", "https", "socks5"]
+    host: str
+    port: int
+    credential: str = field(default="", repr=False)
+    ca_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Provider:
     """One `[providers.NAME]` table, with its credentials resolved (never in a repr)."""
 
@@ -38,7 +52,7 @@ class Provider:
     address: Address
     credentials: tuple[str, ...] = field(repr=False)
     headers: tuple[tuple[str, str], ...] = ()
-    proxy: str | None = field(default=None, repr=False)
+    proxy: Proxy | None = field(default=None, repr=False)
     on_client_close: Literal["cancel", "drain"] = "cancel"
     timeouts: Timeouts = Timeouts()
     api_version: str | None = None

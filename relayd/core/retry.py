@@ -46,7 +46,7 @@ class Rule:
 
 RULES: Final[dict[str, Rule]] = {
     # nothing of the request was sent
-    "connect": Rule("no connection: refused, no route, no name, too slow",
+    "connect": Rule("no connection: refused, no route, no name, no way through a proxy, too slow",
                     scope="provider", hard=True, sent=False),
     "tls": Rule("no secure connection", scope="provider", hard=True, sent=False),
     "busy": Rule("no connection or place in its queue was free", sent=False),
@@ -76,7 +76,8 @@ RULES: Final[dict[str, Rule]] = {
 more on a fresh one (RFC 9112 section 9.3.1)."""
 
 _BY_CODE: Final = {
-    "upstream_connect": "connect", "upstream_tls": "tls", "upstream_busy": "busy",
+    "upstream_connect": "connect", "upstream_proxy": "connect", "upstream_tls": "tls",
+    "upstream_busy": "busy",
     "upstream_reset": "reset", "upstream_truncated": "reset", "upstream_stalled": "reset",
     "upstream_timeout": "timeout", "upstream_protocol": "protocol",
     "provider_auth": "auth", "provider_quota": "quota", "provider_rate_limited": "rate_limited",

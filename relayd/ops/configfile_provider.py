@@ -6,13 +6,12 @@ Law: what is wrong is a fault here, at start, and not an error of the first call
 from __future__ import annotations
 
 import re
-import ssl
 from typing import Final, Literal, cast
-from urllib.parse import urlsplit
 
 from relayd.core.provider import Address, Provider, ProviderApi, Timeouts
 from relayd.ops.configfile_address import is_loopback, is_near, parse_base_url, path_verdict
 from relayd.ops.configfile_credential import WAYS, Surroundings, read_credentials
+from relayd.ops.configfile_proxy import read_ca_file, read_proxy
 from relayd.ops.configfile_section import Section, kind_of
 
 APIS: Final[tuple[ProviderApi, ...]] = ("openai", "azure", "anthropic", "gemini")
@@ -70,7 +69,7 @@ def _provider(name: str, table: Section, around: Surroundings) -> Provider:
         name=name, api=api, address=address,
         credentials=_credentials(table, address, around),
         headers=_headers(table.table("headers")),
-        proxy=_proxy(table),
+        proxy=read_proxy(table, around),
         on_client_close=cast(Literal["cancel", "drain"], table.choice(
             "on_client_close", ("cancel", "drain"), "cancel")),
         timeouts=_timeouts(table.table("timeouts")),
@@ -147,31 +146,6 @@ def _header_problem(name: str, value: object) -> tuple[str, str]:
     return "", ""
 
 
-def _proxy(table: Section) -> str | None:
-    text = table.text("proxy")
-    if text is None:
-        return None
-    example = 'Write for example "socks5://127.0.0.1:1080"'
-    try:
-        parts = urlsplit(text)
-        usable = parts.port is not None and bool(parts.hostname)
-    except ValueError:
-        table.fault("proxy", "is not a URL", example)
-        return None
-    if "@" in text:
-        table.fault("proxy", "holds user information, and secrets are never literals in this file",
-                    "Let the proxy know this host by its address")
-    elif parts.scheme == "https":
-        table.fault("proxy", "is reached over TLS, which this version does not do",
-                    "Write http:// or socks5:// for a proxy on your own network")
-    elif parts.scheme not in ("http", "socks5") or not usable \
-            or parts.path not in ("", "/") or "?" in text or "#" in text:
-        table.fault("proxy", "is not the address of a proxy", example)
-    else:
-        return text
-    return None
-
-
 def _timeouts(table: Section) -> Timeouts:
     default = Timeouts()
     found = Timeouts(
@@ -205,16 +179,6 @@ def _token(table: Section, key: str, meant: bool) -> str | None:
 
 
 def _ca_file(table: Section, address: Address, around: Surroundings) -> str | None:
-    text = table.text("ca_file")
-    if text is None:
-        return None
-    if address.scheme == "http":
+    if table.has("ca_file") and address.scheme == "http":
         table.warning("ca_file", "has no effect: base_url is http")
-    path = around.file(text)
-    if around.secrets != "skip":
-        try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
-        except OSError as error:  # ssl.SSLError is one
-            table.fault("ca_file", f"cannot be used ({type(error).__name__})",
-                        "A PEM file with the certificates of authorities to trust")
-    return str(path)
+    return read_ca_file(table, "ca_file", around)

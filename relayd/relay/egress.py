@@ -1,82 +1,110 @@
-"""Egress proxies: a tunnel to a provider through an HTTP CONNECT or a SOCKS5 proxy.
+"""Egress proxies: a tunnel to a provider through an http, https or SOCKS5 proxy.
 
 Law: only what the configuration names is used (environment proxies never are), and the provider's
-name is resolved by the proxy, not here. Sources: RFC 9110 section 9.3.6, RFC 1928.
+name is resolved by the proxy, not here. A credential goes to the proxy alone and is in no error.
+Sources: RFC 9110 sections 9.3.6 and 11.7.2, RFC 7617, RFC 1928, RFC 1929.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import socket
-from typing import Final
-from urllib.parse import urlsplit
+from base64 import b64encode
+from typing import Final, Literal
+
+from relayd.core.provider import Proxy
 
 REPLY_BYTES_MAX: Final = 8 * 1024
-_SOCKS_NO_AUTHENTICATION: Final = b"\x05\x01\x00"
+HEAD_END: Final = b"\r\n\r\n"
+_STATUS: Final = re.compile(rb"HTTP/1\.[01] ([0-9]{3})[ \r]")
 _SOCKS_BOUND_BYTES: Final = {1: 4, 4: 16}
+_SOCKS_OPEN: Final = 0
+_SOCKS_PASSWORD: Final = 2
+
+Reason = Literal["proxy_refused", "proxy_credential", "proxy_protocol", "proxy_unreachable",
+                 "proxy_tls"]
 
 
 class ProxyError(OSError):
-    """The proxy did not open the tunnel."""
+    """The proxy did not open the tunnel; `reason` says why."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason: Reason = reason
 
 
-async def tunnel(proxy: str, host: str, port: int) -> socket.socket:
-    """A connected socket whose bytes go to `host:port`; raises OSError where there is none.
+async def tunnel(sock: socket.socket, proxy: Proxy, host: str, port: int) -> None:
+    """Makes a connection to an http or socks5 proxy one whose bytes go to `host:port`.
 
-    The caller bounds the time.
+    Raises OSError, mostly ProxyError, where that fails. The caller bounds the time.
     """
-    parts = urlsplit(proxy)
-    assert parts.hostname is not None and parts.port is not None
+    if proxy.scheme == "socks5":
+        await _socks5(sock, proxy, host, port)
+        return
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
-    family, kind, protocol, _, address = found[0]
-    sock = socket.socket(family, kind, protocol)
-    sock.setblocking(False)
-    try:
-        await loop.sock_connect(sock, address)
-        if parts.scheme == "socks5":
-            await _socks5(sock, host, port)
-        else:
-            await _connect(sock, host, port)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-async def _connect(sock: socket.socket, host: str, port: int) -> None:
-    authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    loop = asyncio.get_running_loop()
-    await loop.sock_sendall(
-        sock, f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode("ascii"))
+    await loop.sock_sendall(sock, connect_request(proxy, host, port))
     reply = b""
-    while not reply.endswith(b"\r\n\r\n"):
+    while not reply.endswith(HEAD_END):
         # octet by octet: what follows the head is the provider's
         octet = await loop.sock_recv(sock, 1)
         if not octet or len(reply) > REPLY_BYTES_MAX:
-            raise ProxyError
+            raise ProxyError("proxy_protocol")
         reply += octet
-    status = reply.split(b" ", 2)[1:2]
-    if not reply.startswith(b"HTTP/1.") or not status or not status[0].startswith(b"2"):
-        raise ProxyError
+    judge_reply(reply)
 
 
-async def _socks5(sock: socket.socket, host: str, port: int) -> None:
+def connect_request(proxy: Proxy, host: str, port: int) -> bytes:
+    """The CONNECT request, with the proxy's credential where there is one."""
+    authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    head = f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n".encode("ascii")
+    if proxy.credential:
+        head += b"Proxy-Authorization: Basic %b\r\n" % b64encode(proxy.credential.encode())
+    return head + b"\r\n"
+
+
+def judge_reply(reply: bytes) -> None:
+    """Raises ProxyError unless the reply's head says that the tunnel is open."""
+    status = _STATUS.match(reply)
+    if status is None:
+        raise ProxyError("proxy_protocol")
+    if status[1] == b"407":
+        raise ProxyError("proxy_credential")
+    if not status[1].startswith(b"2"):
+        raise ProxyError("proxy_refused")
+
+
+async def _socks5(sock: socket.socket, proxy: Proxy, host: str, port: int) -> None:
     loop = asyncio.get_running_loop()
-    await loop.sock_sendall(sock, _SOCKS_NO_AUTHENTICATION)
-    if await _exactly(sock, 2) != b"\x05\x00":
-        raise ProxyError
+    await loop.sock_sendall(sock, b"\x05\x02\x00\x02" if proxy.credential else b"\x05\x01\x00")
+    version, method = await _exactly(sock, 2)
+    if version != 5:
+        raise ProxyError("proxy_protocol")
+    if method == _SOCKS_PASSWORD and proxy.credential:
+        await _log_in(sock, proxy)
+    elif method != _SOCKS_OPEN:
+        raise ProxyError("proxy_credential")
     await loop.sock_sendall(
         sock, b"\x05\x01\x00" + _socks_address(host) + port.to_bytes(2, "big"))
     reply = await _exactly(sock, 4)
-    if reply[:2] != b"\x05\x00":
-        raise ProxyError
+    if reply[0] != 5:
+        raise ProxyError("proxy_protocol")
+    if reply[1]:
+        raise ProxyError("proxy_refused")
     if reply[3] == 3:
         length = (await _exactly(sock, 1))[0]
     else:
         length = _SOCKS_BOUND_BYTES.get(reply[3], 0)
     await _exactly(sock, length + 2)
+
+
+async def _log_in(sock: socket.socket, proxy: Proxy) -> None:
+    user, _, password = (part.encode() for part in proxy.credential.partition(":"))
+    await asyncio.get_running_loop().sock_sendall(
+        sock, b"\x01%c%b%c%b" % (len(user), user, len(password), password))
+    if (await _exactly(sock, 2))[1]:
+        raise ProxyError("proxy_credential")
 
 
 def _socks_address(host: str) -> bytes:
@@ -94,6 +122,6 @@ async def _exactly(sock: socket.socket, count: int) -> bytes:
     while len(data) < count:
         piece = await loop.sock_recv(sock, count - len(data))
         if not piece:
-            raise ProxyError
+            raise ProxyError("proxy_protocol")
         data += piece
     return data

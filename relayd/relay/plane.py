@@ -17,6 +17,7 @@ from relayd.ops.config import Config
 from relayd.ops.configfile import hash_seed_chosen
 from relayd.ops.logging import Logger
 from relayd.ops.metrics import Metrics
+from relayd.ops.notice import Notices
 from relayd.ops.tasks import Tasks
 from relayd.relay.abandoned import Abandoned
 from relayd.relay.admit import Admission
@@ -68,6 +69,7 @@ class Plane:
         self.meter = parts.meter
         self.metrics = parts.metrics
         self.logger = parts.logger
+        self.notices = Notices(parts.logger, monotonic)
         self.counting = parts.counting
         self.pepper = parts.pepper
         self.boundary = parts.boundary
@@ -78,6 +80,7 @@ class Plane:
         self.now = monotonic
         self.unix_ms = unix_ms
         self.draining = False
+        self._drains_since = 0.0
         self.unsettled = 0
         self.connections: set[ClientConnection] = set()
         self.inflight: set[Exchange] = set()
@@ -105,7 +108,12 @@ class Plane:
 
     def _policy(self, config: Config, old: Policy | None) -> Policy:
         heads = Heads(config.privacy, self._pseudonym_secret, self.boundary)
-        return Policy(config, heads, lambda p: Pool(p, self._tasks, self.dice), old)
+        return Policy(
+            config, heads, lambda p: Pool(p, self._tasks, self.dice, self._unreachable), old)
+
+    def _unreachable(self, provider: str, reason: str) -> None:
+        """For the operator: the client's error does not say what is wrong."""
+        self.notices.warn("provider_unreachable", provider=provider, reason=reason)
 
     def adopt(self, config: Config) -> None:
         """Takes a new configuration for all exchanges that start from now on; drops no stream.
@@ -142,18 +150,26 @@ class Plane:
             exchange.grant, provider, exchange.started_at_ms)
 
     def drain(self) -> None:
-        """From now on every reply ends its connection; idle connections wait for `leave()`."""
+        """From now on every reply ends its connection, and says so; idle ones wait for `leave()`.
+
+        A reply whose head went out before leaves its connection open: its client was told that
+        it may use it again, and may just be doing so.
+        """
         self.draining = True
+        self._drains_since = self.now()
         self.abandoned.cut()
         for connection in self.connections:
-            if connection.exchange is not None:
+            if connection.exchange is not None and not connection.exchange.replied:
                 connection.exchange.keep_alive = False
 
-    def leave(self) -> None:
-        """Closes connections that carry no request."""
+    def leave(self, seconds: float = 0.0) -> None:
+        """Closes connections that have been without a request for so long in this drain."""
+        before = self.now() - seconds
+        if self._drains_since > before:
+            return
         for connection in list(self.connections):
-            if connection.exchange is None:
-                connection.cut()
+            if connection.idle_since <= before:
+                connection.leave()
 
     @property
     def idle(self) -> bool:
@@ -162,9 +178,10 @@ class Plane:
 
     @property
     def quiet(self) -> bool:
-        """True when it is idle and clients have taken all that was written to them."""
-        return self.idle and not any(
-            connection.transport.get_write_buffer_size() for connection in self.connections)
+        """True when it is idle, no client may send more, and all have what was written."""
+        return self.idle and all(
+            connection.leaving and not connection.transport.get_write_buffer_size()
+            for connection in self.connections)
 
     def interrupt(self) -> None:
         """Ends every exchange that is left, and tells its client so; each still settles."""

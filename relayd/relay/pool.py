@@ -8,17 +8,20 @@ time.
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import aiofastnet
 
 from relayd.core.errors import RelayError
-from relayd.core.provider import Provider
+from relayd.core.provider import Provider, Proxy
 from relayd.ops.clock import monotonic
 from relayd.ops.tasks import Tasks
-from relayd.relay.egress import tunnel
+from relayd.relay.dialing import EXHAUSTED, Dialer
+from relayd.relay.egress import ProxyError, tunnel
+from relayd.relay.egress_tls import tunnel_tls
 from relayd.relay.upstream import UpstreamConnection
 
 USES_MAX: Final = 200
@@ -28,6 +31,9 @@ WRITE_BUFFER_BYTES: Final = 256 * 1024
 HANG_SECONDS: Final = 0.5
 """A connection that takes longer, while others wait too, is a sign: most take 0.1 at most."""
 HANGING_MIN: Final = 3
+SHUTDOWN_SECONDS: Final = 2.0
+Tell = Callable[[str, str], None]
+"""Takes a provider's name and why it cannot be reached, a word of `reason_of`."""
 
 
 class Opening:
@@ -49,8 +55,10 @@ class Opening:
 class Pool:
     """All connections of one provider. `dice` is a source of floats in [0, 1)."""
 
-    def __init__(self, provider: Provider, tasks: Tasks, dice: Callable[[], float]) -> None:
+    def __init__(self, provider: Provider, tasks: Tasks, dice: Callable[[], float],
+                 tell: Tell | None = None) -> None:
         self.provider = provider
+        self._tell = tell
         self._tasks = tasks
         self._dice = dice
         self._idle: list[UpstreamConnection] = []
@@ -59,7 +67,12 @@ class Pool:
         """Since when each one is under way, the oldest first."""
         self._closed = False
         self._retired = False
-        self._tls = tls_context(provider) if provider.address.scheme == "https" else None
+        address = provider.address
+        near = provider.proxy or address
+        self._tls = tls_context(provider.ca_file) if address.scheme == "https" else None
+        self._proxy_tls = (tls_context(near.ca_file)
+                           if isinstance(near, Proxy) and near.scheme == "https" else None)
+        self._dialer = Dialer(near.host, near.port, tasks)
 
     @property
     def idle(self) -> int:
@@ -113,22 +126,13 @@ class Pool:
                 self.give_back(opening.connection)
 
     async def _connect(self) -> UpstreamConnection:
-        address = self.provider.address
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self.provider.timeouts.connect):
-                proxy = self.provider.proxy
-                if proxy is None:
-                    where: dict[str, Any] = {"host": address.host, "port": address.port}
-                else:
-                    where = {"sock": await tunnel(proxy, address.host, address.port)}
-                transport, protocol = await aiofastnet.create_connection(
-                    loop, lambda: UpstreamConnection(self), **where,
-                    ssl=self._tls, server_hostname=address.host if self._tls else None)
-        except (ssl.SSLError, ssl.CertificateError):
-            raise RelayError("upstream_tls") from None
-        except OSError:  # TimeoutError is one of them
-            raise RelayError("upstream_connect") from None
+                transport, protocol = await self._reach()
+        except OSError as error:  # TimeoutError and ssl.SSLError are among them
+            if self._tell is not None:
+                self._tell(self.provider.name, reason_of(error))
+            raise fault_of(error) from None
         if protocol.closed:  # the provider was gone again before it was asked anything
             raise RelayError("upstream_connect")
         transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
@@ -137,6 +141,34 @@ class Pool:
             protocol.abort()
             raise RelayError("draining")
         return protocol
+
+    async def _reach(self) -> tuple[asyncio.Transport, UpstreamConnection]:
+        """A connection to the provider, through its proxy if it has one."""
+        address, proxy, tls = self.provider.address, self.provider.proxy, self._tls
+        sock = await self._dial()
+        if proxy is not None and self._proxy_tls is not None:
+            return await tunnel_tls(sock, proxy, self._proxy_tls, address, tls, self._make)
+        try:
+            if proxy is not None:
+                await tunnel(sock, proxy, address.host, address.port)
+            return await aiofastnet.create_connection(
+                asyncio.get_running_loop(), self._make, sock=sock, ssl=tls,
+                server_hostname=address.host if tls else None,
+                ssl_shutdown_timeout=SHUTDOWN_SECONDS if tls else None)
+        except BaseException:
+            sock.close()
+            raise
+
+    async def _dial(self) -> socket.socket:
+        try:
+            return await self._dialer.dial()
+        except OSError as error:
+            if self.provider.proxy is None or error.errno in EXHAUSTED:
+                raise
+            raise ProxyError("proxy_unreachable") from None
+
+    def _make(self) -> UpstreamConnection:
+        return UpstreamConnection(self)
 
     def give_back(self, connection: UpstreamConnection) -> None:
         """Takes a connection whose reply has been read whole."""
@@ -171,9 +203,35 @@ class Pool:
             connection.abort()
 
 
-def tls_context(provider: Provider) -> ssl.SSLContext:
+def tls_context(ca_file: str | None) -> ssl.SSLContext:
     """One context per provider, the same for all clients: the handshake tells nothing of them."""
-    context = ssl.create_default_context(cafile=provider.ca_file)
+    context = ssl.create_default_context(cafile=ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     return context
+
+
+def fault_of(error: OSError) -> RelayError:
+    """What a call is told of a connection that could not be had."""
+    if isinstance(error, ProxyError):
+        return RelayError("upstream_proxy")
+    if isinstance(error, (ssl.SSLError, ssl.CertificateError)):
+        return RelayError("upstream_tls")
+    if error.errno in EXHAUSTED:  # nobody is at fault but this process: no provider is down
+        return RelayError("overloaded", retry_after_seconds=1)
+    return RelayError("upstream_connect")
+
+
+def reason_of(error: OSError) -> str:
+    """Why a connection could not be had, as one word for the log."""
+    if isinstance(error, ProxyError):
+        return error.reason
+    if isinstance(error, ssl.SSLError):
+        return "certificate" if isinstance(error, ssl.SSLCertVerificationError) else "tls"
+    if isinstance(error, socket.gaierror):
+        return "name"
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    if error.errno in EXHAUSTED:
+        return "exhausted"
+    return "refused" if isinstance(error, ConnectionRefusedError) else "network"

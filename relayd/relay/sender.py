@@ -152,6 +152,8 @@ class Sender:
                      unstored=provider.keeps_unless_told and operation == "chat")
         head = exchange.policy.heads.head(exchange, provider, model, len(body), attempt.turn)
         connection.begin(attempt, head + body)
+        if attempt.reused and exchange.attempts == 1:
+            plane.metrics.observe_overhead(plane.now() - exchange.ready)
         if exchange.prompt is None:
             self._count(exchange, model, len(body))
 

@@ -13,7 +13,7 @@ import pytest
 import trustme
 from websockets.asyncio.server import ServerConnection
 
-from relayd.core.provider import Timeouts
+from relayd.core.provider import Proxy, Timeouts
 from relayd.core.record import CallRecord
 from relayd.ops.config import TlsFiles
 from relayd.relay import tunnel
@@ -393,7 +393,7 @@ async def test_through_an_egress_proxy(opened: Opened) -> None:
     asked: list[bytes] = []
     async with realtime_provider() as upstream, stepped(proxy) as address:
         lane = await opened(provider_changes={
-            "address": upstream.address, "proxy": f"http://127.0.0.1:{address.port}"})
+            "address": upstream.address, "proxy": Proxy("http", "127.0.0.1", address.port)})
         async with session(lane) as socket:
             await socket.send(CREATE)
             await told(socket, "response.done")

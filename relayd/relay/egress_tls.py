@@ -1,0 +1,102 @@
+"""Egress proxies that are reached over TLS: CONNECT inside TLS, the provider's TLS inside that.
+
+Law: the proxy's certificate is verified before its credential is sent; the proxy sees the name of
+the provider and, where the provider is reached over TLS, nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+import aiofastnet
+
+from relayd.core.provider import Address, Proxy
+from relayd.relay.egress import (
+    HEAD_END, REPLY_BYTES_MAX, ProxyError, connect_request, judge_reply,
+)
+
+SHUTDOWN_SECONDS: Final = 2.0
+Made = TypeVar("Made", bound=asyncio.Protocol)
+
+
+class _Talk(asyncio.Protocol):
+    """The connection to the proxy until the tunnel is open."""
+
+    def __init__(self) -> None:
+        self.answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._reply = b""
+
+    def data_received(self, data: bytes) -> None:
+        """The reply to CONNECT. The provider has nothing to say before it is asked."""
+        self._reply += data
+        if HEAD_END not in self._reply and len(self._reply) <= REPLY_BYTES_MAX:
+            return
+        try:
+            if not self._reply.endswith(HEAD_END):
+                raise ProxyError("proxy_protocol")
+            judge_reply(self._reply)
+        except ProxyError as error:
+            self._end(error)
+        else:
+            self._end(None)
+
+    def eof_received(self) -> bool:
+        """The proxy leaves."""
+        self._end(ProxyError("proxy_protocol"))
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The proxy has left."""
+        self._end(ProxyError("proxy_protocol"))
+
+    def _end(self, error: ProxyError | None) -> None:
+        if self.answered.done():
+            return
+        if error is None:
+            self.answered.set_result(None)
+        else:
+            self.answered.set_exception(error)
+
+
+async def tunnel_tls(
+    sock: socket.socket, proxy: Proxy, context: ssl.SSLContext, address: Address,
+    inner: ssl.SSLContext | None, make: Callable[[], Made],
+) -> tuple[asyncio.Transport, Made]:
+    """A protocol of `make` whose bytes go to `address` through the proxy that `sock` is open to.
+
+    `context` is for the proxy, `inner` for the provider (None: plain http). Raises OSError (also
+    ssl.SSLError): ProxyError for what the proxy does, anything else is the provider's. The socket
+    is closed then. The caller bounds the time.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        outer, talk = await aiofastnet.create_connection(
+            loop, _Talk, sock=sock, ssl=context, server_hostname=proxy.host,
+            ssl_shutdown_timeout=SHUTDOWN_SECONDS)
+    except OSError:
+        sock.close()
+        raise ProxyError("proxy_tls") from None
+    except BaseException:
+        sock.close()
+        raise
+    try:
+        outer.write(connect_request(proxy, address.host, address.port))
+        await talk.answered
+        protocol = make()
+        if inner is None:
+            outer.set_protocol(protocol)
+            protocol.connection_made(outer)
+            return outer, protocol
+        transport = await aiofastnet.start_tls(
+            loop, outer, protocol, inner, server_hostname=address.host,
+            ssl_shutdown_timeout=SHUTDOWN_SECONDS)
+    except BaseException:
+        outer.abort()
+        talk.answered.cancel()
+        raise
+    protocol.connection_made(transport)
+    return transport, protocol
