@@ -9,6 +9,7 @@ from pathlib import Path
 
 from relayd import __version__
 from relayd.cli import COMMANDS
+from relayd.core.usage import ENDINGS, Basis
 from tests.shared import ROOT
 
 EXAMPLE = ROOT / "config" / "relayd.example.toml"
@@ -16,6 +17,17 @@ DECISIONS = ROOT / "docs" / "decisions"
 ACCESSORS = frozenset({"text", "choice", "boolean", "integer", "number", "texts", "raw", "table",
                        "path"})
 """Methods by which the file's reader asks for an option."""
+BASES: dict[Basis, tuple[str, str]] = {
+    "none": ("`none`", "0"),
+    "report": ("`reported`, else `none`", "what the provider reported, else 0"),
+    "whole": ("`reported`, else `counted` or `estimated`",
+              "what the provider reported, else the relay's count"),
+    "answered": ("`reported`, `counted` or `estimated`; `none` if no text came",
+                 "what was reported, and what passed since; without any text 0"),
+    "so_far": ("`reported`, `counted` or `estimated`",
+               "what was reported, and what passed since; else prompt and text as counted"),
+}
+"""What README says of each basis: `usage_source` and tokens."""
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
@@ -79,6 +91,13 @@ def test_every_option_is_in_the_example() -> None:
              for name in options(file.read_text("utf-8"))}
     assert len(names) > 30
     assert unmentioned(names, EXAMPLE.read_text("utf-8")) == set()
+
+
+def test_the_table_of_endings_is_the_relay_s_own() -> None:
+    rows = [f"| {rule.when} | `{rule.outcome}` | {' | '.join(BASES[rule.basis])} |"
+            for rule in ENDINGS.values()]
+    told = re.search(r"\n\| ending \|[^\n]*\n\|[ -|]*\n((?:\|[^\n]*\n)+)", _readme())
+    assert told is not None and told[1].splitlines() == rows
 
 
 def test_the_changelog_starts_with_this_version() -> None:
