@@ -1,7 +1,7 @@
 """`python -m bench.probed_relayd OUT WORDS...`: relayd, with a watch on its event loop.
 
-A probe asks to be run again after each millisecond. Where more than two have passed, the moment
-and the gap in nanoseconds of CLOCK_MONOTONIC are written to OUT at the end.
+A probe asks to be run again after each millisecond. Where it was more than a millisecond late,
+the moment and the lag, in nanoseconds of CLOCK_MONOTONIC, are written to OUT at the end.
 """
 
 from __future__ import annotations
@@ -16,20 +16,19 @@ from typing import Final
 from relayd.app import App
 from relayd.cli import main
 
-EVERY_SECONDS: Final = 0.001
-NOTED_NS: Final = 2_000_000
-GAPS: list[tuple[int, int]] = []
+EVERY_NS: Final = 1_000_000
+NOTED_NS: Final = 1_000_000
+LAGS: list[tuple[int, int]] = []
 
 
 async def probe() -> None:
     """Until the loop ends."""
-    before = time.monotonic_ns()
     while True:
-        await asyncio.sleep(EVERY_SECONDS)
+        due = time.monotonic_ns() + EVERY_NS
+        await asyncio.sleep(EVERY_NS / 1e9)
         now = time.monotonic_ns()
-        if now - before > NOTED_NS:
-            GAPS.append((now, now - before))
-        before = now
+        if now - due > NOTED_NS:
+            LAGS.append((now, now - due))
 
 
 class Probed(App):
@@ -44,5 +43,5 @@ class Probed(App):
 if __name__ == "__main__":
     sys.modules["relayd.daemon"].App = Probed  # type: ignore[attr-defined]
     code = main(sys.argv[2:])
-    Path(sys.argv[1]).write_text(json.dumps(GAPS), "utf-8")
+    Path(sys.argv[1]).write_text(json.dumps(LAGS), "utf-8")
     sys.exit(code)

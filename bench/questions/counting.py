@@ -37,7 +37,7 @@ async def turns(peer: Peer, settings: Settings) -> int:
 
 
 def run(settings: Settings) -> Outcome:
-    """`event_us`, `turn_us`: CPU, inline beside audit. `stall_SHAPE_ms`: the loop's worst gap
+    """`event_us`, `turn_us`: CPU, inline beside audit. `stall_SHAPE_ms`: the loop's worst lag
     while a prompt of 1 MB is served and counted; `stall_idle_ms` while nothing is: the machine's
     own noise. `stall_ms` is the worst of those shapes that JSON is read fast of.
     """
@@ -51,19 +51,19 @@ def run(settings: Settings) -> Outcome:
 
 
 def _stalls(mode: str, settings: Settings) -> list[dict[str, float]]:
-    """The worst gap of each round, by the shape of the prompt; one daemon for all."""
+    """The worst lag of each round, by the shape of the prompt; one daemon for all."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, ExitStack() as stack:
         base = stack.enter_context(ground(Path(folder, "run"), settings))
-        out = base.folder / "gaps"
+        out = base.folder / "lags"
         with relayd_peer.serving(
             base.folder / "relayd", base.upstream, mode=mode,
             program=("bench.probed_relayd", str(out)),
         ) as found:
             times = uvloop.run(_prompts(found.port, found.key, settings))
-        gaps: list[tuple[int, int]] = json.loads(out.read_text("utf-8"))
+        lags: list[tuple[int, int]] = json.loads(out.read_text("utf-8"))
     rounds_found = []
     for each in times:
-        worst = {f"stall_{shape}_ms": max((gap for at, gap in gaps if begun <= at - gap <= ended),
+        worst = {f"stall_{shape}_ms": max((lag for at, lag in lags if begun <= at - lag <= ended),
                                           default=0) / 1e6
                  for shape, (begun, ended) in each.items()}
         worst["stall_ms"] = max(worst[f"stall_{shape}_ms"] for shape in payload.BIG_SHAPES[:3])

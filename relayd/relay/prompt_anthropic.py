@@ -19,6 +19,9 @@ TOOLS: Final = 346
 TOOLS_FORCED: Final = 313
 """Anthropic's published size of its own instructions for tools, by `tool_choice`."""
 
+TOOLS_SINCE_4_5: Final = 180
+"""How much more that is recorded to be with Claude 4.5 and later."""
+
 TOOL: Final = 8
 THINKING: Final = 28
 SCHEMA: Final = 150
@@ -39,6 +42,8 @@ def messages(tally: Tally, fields: Mapping[str, object]) -> None:
     if isinstance(tools, list) and any(map(is_object, tools)):
         forced = member(fields.get("tool_choice"), "type") in ("any", "tool")
         tally.fixed(TOOLS_FORCED if forced else TOOLS)
+        if tally.encoding.family != "claude":
+            tally.fixed(TOOLS_SINCE_4_5)
     for tool in tally.each(tools, "tools"):
         tally.fixed(TOOL)
         tally.text(tool.get("name"))

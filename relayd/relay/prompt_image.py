@@ -54,13 +54,16 @@ _RULES: Final[dict[str, Tiles | Patches]] = {
     "o-mini": Patches(1720),
 }
 _DEFAULT: Final = Tiles(85, 170)
+_CLAUDE_USUAL: Final = (1568, 1600)
+_CLAUDE_LARGE: Final = (2576, 4784)
+# the longer side and the tokens of an image at most; the large ones since Claude 4.7
 
 
 def image_tokens(family: str, size: Size | None, detail: object = None) -> int:
     """Tokens of an image for a model family; `detail` is OpenAI's field of that name."""
     width, height = size or SIZE_DEFAULT
-    if family == "claude":
-        return _claude(width, height)
+    if family.startswith("claude"):
+        return _claude(width, height, *_CLAUDE_LARGE if family == "claude-5" else _CLAUDE_USUAL)
     if family == "gemini":
         return _gemini(width, height)
     rule = _RULES.get(family, _DEFAULT)
@@ -92,10 +95,10 @@ def _squares(side: int, square: int) -> int:
     return max(-(-side // square), 1)
 
 
-def _claude(width: int, height: int) -> int:
-    """About a token for 750 pixels after the longer side is scaled to 1568; 1600 at most."""
-    shrink = min(1.0, 1568 / max(width, height))
-    return min(round(width * shrink * height * shrink / 750), 1600)
+def _claude(width: int, height: int, side_max: int, tokens_max: int) -> int:
+    """About a token for 750 pixels after the longer side is scaled down."""
+    shrink = min(1.0, side_max / max(width, height))
+    return min(round(width * shrink * height * shrink / 750), tokens_max)
 
 
 def _gemini(width: int, height: int) -> int:

@@ -9,42 +9,26 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from relayd.relay.prompt_frame import Frame, frame_of
 from relayd.relay.prompt_image import image_tokens, size_of_url
 from relayd.relay.prompt_tally import Object, Tally, member, objects
 from relayd.relay.prompt_tools import namespace
 from relayd.wire.known import Spliced
 
-REPLY: Final = 3
-MESSAGE: Final = 3
-"""Every message and the opening of the reply are wrapped in three tokens."""
-
-TOOLS: Final = 9
-TOOLS_BESIDE_SYSTEM: Final = -4
-TOOLS_GPT_5_CHAT: Final = 81
-"""What tool definitions cost beyond their text: always; less with a system message, but not in
-models that reason; more in gpt-5 models on the chat endpoint."""
-
-SCHEMA: Final = 17
-"""What the schema of the answer costs beyond its text (recorded: 9 to 37)."""
-
 TOOL_CHOICE: Final = 4
-TOOL_CALL: Final = 7
-TOOL_CALL_REASONING: Final = 11
-ASSISTANT_REASONING: Final = 2
+"""What it costs to name the tool that must be called (recorded: 4 to 14)."""
 
-_REASONING: Final = frozenset({"gpt-5", "gpt-5-mini", "gpt-5-nano", "o", "o-mini"})
-_GPT_5: Final = frozenset({"gpt-5", "gpt-5-mini", "gpt-5-nano"})
 _SYSTEM_TEXT: Final = re.compile(
     rb'\{(?:"type":"[^"]*",)?(?:"id":"[^"]*",)?"role":"(?:system|developer)"')
 
 
 def chat(tally: Tally, fields: Mapping[str, object]) -> None:
     """`/v1/chat/completions`."""
-    family = tally.encoding.family
+    frame = frame_of(tally.encoding.family)
     messages = fields.get("messages")
-    tally.fixed(REPLY - (family in _REASONING))
+    tally.fixed(frame.opening)
     for message in tally.each(messages, "messages"):
-        tally.fixed(MESSAGE + (family == "gpt-3.5-0301"))
+        tally.fixed(frame.message)
         _message(tally, message)
     old = objects(fields.get("functions"))
     system = _has_system(messages)
@@ -53,8 +37,8 @@ def chat(tally: Tally, fields: Mapping[str, object]) -> None:
         functions = [function for tool in tools
                      if isinstance(function := tool.get("function"), dict)] + old
         _tools(tally, functions, system)
-        if functions and family in _GPT_5:
-            tally.fixed(TOOLS_GPT_5_CHAT)
+        if functions:
+            tally.fixed(frame.tools_chat)
     _schema(tally, member(fields.get("response_format"), "json_schema"))
     _choice(tally, member(fields.get("tool_choice"), "function"))
     _choice(tally, fields.get("function_call"))
@@ -62,11 +46,12 @@ def chat(tally: Tally, fields: Mapping[str, object]) -> None:
 
 def responses(tally: Tally, fields: Mapping[str, object]) -> None:
     """`/v1/responses`: the same rules for its items."""
-    tally.fixed(REPLY - (tally.encoding.family in _REASONING))
+    frame = frame_of(tally.encoding.family)
+    tally.fixed(frame.opening)
     for instructions in tally.once(fields.get("instructions"), "instructions"):
         if isinstance(instructions, str):
             _message(tally, {"role": "system", "content": instructions})
-            tally.fixed(MESSAGE)
+            tally.fixed(frame.message)
     given = fields.get("input")
     if isinstance(given, str):
         given = [{"role": "user", "content": given}]
@@ -95,7 +80,7 @@ def _is_system(item: object) -> bool:
 def _item(tally: Tally, item: Object) -> None:
     kind = item.get("type", "message")
     if kind == "message":
-        tally.fixed(MESSAGE)
+        tally.fixed(frame_of(tally.encoding.family).message)
         _message(tally, item)
     elif kind == "reasoning":
         for part in (*objects(item.get("summary")), *objects(item.get("content"))):
@@ -103,7 +88,7 @@ def _item(tally: Tally, item: Object) -> None:
     elif isinstance(kind, str) and kind.endswith("_call"):
         _call(tally, item)
     elif isinstance(kind, str) and kind.endswith("_output"):
-        tally.fixed(MESSAGE)
+        tally.fixed(frame_of(tally.encoding.family).message)
         _content(tally, item.get("output"))
 
 
@@ -121,12 +106,12 @@ def _message(tally: Tally, message: Object) -> None:
     legacy = message.get("function_call")
     if isinstance(legacy, dict):
         _call(tally, legacy)
-    if message.get("role") == "assistant" and tally.encoding.family in _REASONING:
-        tally.fixed(ASSISTANT_REASONING)
+    if message.get("role") == "assistant":
+        tally.fixed(frame_of(tally.encoding.family).assistant)
 
 
 def _call(tally: Tally, call: object) -> None:
-    tally.fixed(TOOL_CALL_REASONING if tally.encoding.family in _REASONING else TOOL_CALL)
+    tally.fixed(frame_of(tally.encoding.family).call)
     tally.text(member(call, "name"))
     tally.text(member(call, "arguments"))
     tally.text(member(call, "input"))
@@ -152,19 +137,31 @@ def _image(tally: Tally, image: object, detail: object) -> None:
 
 
 def _tools(tally: Tally, functions: list[Object], system: bool) -> None:
-    if functions:
+    if not functions:
+        return
+    frame = frame_of(tally.encoding.family)
+    tally.fixed(frame.tools + frame.tool * len(functions))
+    if system:
+        tally.fixed(-frame.tools_beside_system)
+    _shown(tally, frame, functions)
+
+
+def _shown(tally: Tally, frame: Frame, functions: list[Object]) -> None:
+    if frame.shown_as == "typescript":
         tally.text(namespace(functions))
-        tally.fixed(TOOLS)
-        if system and tally.encoding.family not in _REASONING:
-            tally.fixed(TOOLS_BESIDE_SYSTEM)
+    else:
+        for function in functions:
+            tally.json(function)
 
 
 def _schema(tally: Tally, form: object) -> None:
     """The schema of the answer: the model is shown it much as a tool."""
     schema = member(form, "schema")
     if isinstance(form, dict) and isinstance(schema, dict):
-        tally.text(namespace([{**form, "parameters": schema}]))
-        tally.fixed(SCHEMA)
+        frame = frame_of(tally.encoding.family)
+        if frame.schema is not None:
+            tally.fixed(frame.schema)
+            _shown(tally, frame, [{**form, "parameters": schema}])
 
 
 def _choice(tally: Tally, choice: object) -> None:

@@ -182,10 +182,12 @@ _ROWS: Final = (
     (r"(?:(?:text-)?(?:davinci|curie|babbage|ada)(?![a-z])|gpt-?2)",
      _exact("completion", "r50k_base")),
     (r"claude-(?:[a-z]+-)?(?:4[-.](?:[7-9](?!\d)|1\d(?!\d))|[5-9](?!\d)|[1-9]\d(?!\d))",
-     _estimated("claude", 1500)),
+     _estimated("claude-5", 1500)),
+    (r"claude-(?:[a-z]+-)?4[-.][56](?!\d)", _estimated("claude-4.5", 1150)),
     (r"claude", _estimated("claude", 1150)),
     (r"(?:gemini|gemma|learnlm)", _estimated("gemini", 1050)),
-    (r"(?:meta-)?(?:code)?llama", _estimated("llama", 1050)),
+    (r"(?:meta-)?llama-?(?:3[-.]\d(?!\d*b)|[4-9])", _estimated("llama", 1050)),
+    (r"(?:meta-)?(?:code)?llama", _estimated("llama-3", 1050)),
     (r"(?:open-)?(?:mistral|mixtral|ministral|magistral|codestral|devstral|pixtral|voxtral)",
      _estimated("mistral", 1150)),
     (r"(?:qwen|qwq|qvq)", _estimated("qwen")),
@@ -194,6 +196,8 @@ _ROWS: Final = (
     (r"(?:kimi|moonshot)", _estimated("kimi")),
     (r"grok", _estimated("grok")),
 )
+FAMILIES: Final = tuple(dict.fromkeys(row[1].family for row in _ROWS))
+"""Every family that a name can belong to; of an unknown name it is empty."""
 _MODEL: Final = re.compile("|".join(f"(?P<r{n}>{row[0]})" for n, row in enumerate(_ROWS)))
 _BY_GROUP: Final = {f"r{n}": row[1] for n, row in enumerate(_ROWS)}
 # "us.anthropic.claude-3-...", "meta.llama3-...": a region and a maker before the name

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from relayd.relay.prompt_anthropic import messages
+from relayd.relay.prompt_anthropic import TOOLS_SINCE_4_5, messages
 from relayd.relay.prompt_tally import Tally
 from relayd.relay.tokenizer import Encodings, ModelEncoding, encoding_for
 from tests.shared import shared
@@ -46,6 +46,17 @@ def asked(content: object, **more: object) -> dict[str, object]:
 ])
 def test_messages_by_hand(encodings: Encodings, body: dict[str, object], expected: int) -> None:
     assert tokens(encodings, body) == expected
+
+
+@pytest.mark.parametrize(("family", "more"), [
+    ("claude", 0), ("claude-4.5", TOOLS_SINCE_4_5), ("claude-5", TOOLS_SINCE_4_5)])
+def test_tools_cost_more_since_claude_4_5(
+    encodings: Encodings, family: str, more: int
+) -> None:
+    encoding = ModelEncoding("o200k_base", False, 1000, family)
+    assert tokens(encodings, asked("hello", tools=[{"name": "hello"}]), encoding) == (
+        8 + 346 + 8 + 1 + more)
+    assert tokens(encodings, asked("hello"), encoding) == 8
 
 
 def test_recorded_texts_are_counted_closely(encodings: Encodings) -> None:

@@ -103,7 +103,8 @@ def test_only_the_header_is_decoded() -> None:
     ("gpt-5-nano", (128, 128), None, 24), ("gpt-4.1-mini", (1 << 20, 1), None, 2489),
     ("o-mini", (1800, 2400), None, 2498), ("claude", (750, 1000), None, 1000),
     ("claude", (9000, 9000), None, 1600), ("gemini", (384, 384), None, 258),
-    ("gemini", (769, 768), None, 516), ("unknown", (10, 10), None, 255),
+    ("claude-4.5", (9000, 9000), None, 1600), ("claude-5", (9000, 9000), None, 4784),
+    ("claude-5", (2400, 1200), None, 3840), ("gemini", (769, 768), None, 516), ("unknown", (10, 10), None, 255),
 ])
 def test_tokens_of_an_image(
     family: str, size: tuple[int, int] | None, detail: object, tokens: int

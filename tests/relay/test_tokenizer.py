@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import socket
 import subprocess
 import sys
@@ -14,8 +15,9 @@ import toktok
 from tiktoken_ext import openai_public
 
 from relayd.relay import tokenizer
-from relayd.relay.tokenizer import FILES, R50K, Encodings, ModelEncoding, encoding_for
+from relayd.relay.tokenizer import FAMILIES, FILES, R50K, Encodings, ModelEncoding, encoding_for
 from relayd.relay.tokenizer import estimate, read_ranks
+from tests.shared import ROOT
 
 RANKS = Path(tokenizer.__file__).parent / "ranks"
 
@@ -186,6 +188,27 @@ AS_IS, PLUS_5, MISTRAL = (("o200k_base", False, factor) for factor in (1000, 105
 def test_every_model_has_its_encoding(model: str, expected: tuple[str, bool, int]) -> None:
     row = encoding_for(model)
     assert (row.name, row.exact, row.factor_permille) == expected
+
+
+def told() -> list[tuple[list[str], str, str, int, str]]:
+    """The rows of the table in docs: names, family, encoding, factor in permille, error."""
+    text = (ROOT / "docs/counting.md").read_text("utf-8")
+    rows = text.partition("<!-- models: checked by tests -->")[2].partition("<!-- end")[0]
+    cells = [[cell.strip() for cell in row.strip("| ").split("|")]
+             for row in rows.strip().splitlines()[2:]]
+    return [(re.findall(r"`([^`]+)`", names) or [""], family.removeprefix("-"), encoding,
+             round(float(factor) * 1000), error)
+            for names, family, encoding, factor, error in cells]
+
+
+def test_the_table_in_docs_is_the_table_in_code() -> None:
+    rows = told()
+    for names, family, encoding, factor, error in rows:
+        for name in names:
+            row = encoding_for(name)
+            assert (row.family, row.name, row.factor_permille) == (family, encoding, factor), name
+            assert row.exact is error.startswith("exact"), name
+    assert {family for _, family, *_ in rows} == {*FAMILIES, ""}
 
 
 @pytest.mark.parametrize(("tokens", "scaled"), [(0, 0), (1, 1), (10, 12), (100, 115), (13, 15)])

@@ -1,0 +1,63 @@
+"""What a family of models puts around a prompt's texts on OpenAI's endpoints: one table.
+
+Law: figures alone. OpenAI's are its published rules with the corrections that recorded usage
+asks for; the others' are fitted to recorded usage (docs/counting.md has the errors), and stand
+for chat templates that differ by provider and version.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Tokens of the model itself, beyond texts, names, arguments and roles.
+
+    `opening` once, with the beginning of the reply; `message` for each; `assistant` more for each
+    of the model's own; `call` for each tool call; `tools` once where there are tools, of which
+    `tools_beside_system` less with a system message and `tools_chat` more on the chat endpoint;
+    `tool` for each of them; `schema` for the schema of the answer, None where the model is not
+    shown it. Tools are shown as TypeScript or as JSON.
+    """
+
+    opening: int
+    message: int
+    call: int
+    tools: int
+    schema: int | None = 17
+    tool: int = 0
+    assistant: int = 0
+    tools_beside_system: int = 0
+    tools_chat: int = 0
+    shown_as: Literal["typescript", "json"] = "json"
+
+
+_OPENAI: Final = Frame(3, 3, 7, 9, tools_beside_system=4, shown_as="typescript")
+_REASONING: Final = Frame(2, 3, 11, 9, assistant=2, shown_as="typescript")
+_GPT_5: Final = Frame(2, 3, 11, 9, assistant=2, tools_chat=81, shown_as="typescript")
+_CLAUDE: Final = Frame(4, 2, 8, 300, 150, tool=8)
+_CLAUDE_4_5: Final = Frame(4, 2, 8, 480, 150, tool=8)
+
+_FRAMES: Final[dict[str, Frame]] = {
+    "gpt-3.5-0301": Frame(3, 4, 7, 9, tools_beside_system=4, shown_as="typescript"),
+    "gpt-5": _GPT_5, "gpt-5-mini": _GPT_5, "gpt-5-nano": _GPT_5,
+    "o": _REASONING, "o-mini": _REASONING,
+    "gpt-oss": Frame(63, 3, 14, 20, 90, shown_as="typescript"),
+    "claude": _CLAUDE, "claude-4.5": _CLAUDE_4_5, "claude-5": _CLAUDE_4_5,
+    "gemini": Frame(0, -1, 0, 0, None),
+    "llama-3": Frame(5, 3, 20, 190, tool=8), "llama": Frame(30, 4, 20, 190, tool=8),
+    "mistral": Frame(1, 2, 14, 0, None, tool=10),
+    "qwen": Frame(3, 4, 20, 75, tool=8),
+    "deepseek": Frame(1, 2, 25, 220, tool=8),
+    "glm": Frame(5, 2, 6, 95, None, tool=6),
+    "kimi": Frame(3, 3, 18, 10, tool=8),
+    "grok": Frame(185, 2, 50, 60, 0, tool=8),
+}
+"""By the family of `relay/tokenizer.py`; all others are counted by OpenAI's published rules."""
+
+
+def frame_of(family: str) -> Frame:
+    """The frame of a family."""
+    return _FRAMES.get(family, _OPENAI)
