@@ -14,7 +14,7 @@ class Permit:
 
     __slots__ = ("_gate", "_wake", "held", "_done")
 
-    def __init__(self, gate: Gate, wake: Callable[[], None]) -> None:
+    def __init__(self, gate: Gate, wake: Callable[[], object]) -> None:
         self._gate = gate
         self._wake = wake
         self.held = False
@@ -53,7 +53,7 @@ class Gate:
         """How many wait."""
         return len(self._waiting)
 
-    def enter(self, wake: Callable[[], None]) -> Permit | None:
+    def enter(self, wake: Callable[[], object]) -> Permit | None:
         """A place, held or waited for; None where the queue is full too."""
         permit = Permit(self, wake)
         if not self.full:

@@ -78,20 +78,19 @@ class Dispatcher:
                 exchange, place, place.sends or exchange.model or "")
             assert attempt.head is not None
             early = exchange.stream and exchange.target.api == "anthropic"
-            if attempt.head.status < 300 and not early:
+            fault = None
+            if attempt.head.status >= 300 or early:
+                fault = await plane.faults.of_reply(exchange, attempt)
+            if fault is None:
                 health.reach.good += 1
                 health.circuit.good += 1
                 return attempt
-            fault = await plane.faults.of_reply(exchange, attempt)
         except RelayError as error:
             if error.kind.side != "upstream":
                 raise
             attempt = exchange.attempt
             fault = Fault(kind_of(error.code), error)
         plane.faults.note(place, attempt, fault)
-        if fault is None:
-            assert attempt is not None
-            return attempt
         return await Journey(self, exchange, plan).run((place, fault))
 
     def steps(self, exchange: Exchange, plan: Plan) -> list[tuple[Place, str]]:

@@ -145,10 +145,13 @@ class Reflector:
         self, model: str, endpoint: Endpoint, wanted: str | None
     ) -> tuple[Provider, Deployment]:
         route = Routes.of(self._config.routes).find(model)
-        for deployment in route.deployments if route is not None else ():
+        if route is None:
+            raise RelayError("unknown_model", param="model")
+        for deployment in route.deployments:
             provider = self._config.providers[deployment.provider]
             if provider.dialect == endpoint.api and wanted in (None, provider.name):
-                return replace(provider, credentials=(MASK,)), deployment
+                sends = deployment.model or (route.pattern if model in route.aliases else None)
+                return replace(provider, credentials=(MASK,)), replace(deployment, model=sends)
         raise RelayError("unknown_model", param="model")
 
     def _policy(self, endpoint: Endpoint) -> BodyPolicy:

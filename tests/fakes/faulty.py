@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 
 from relayd.core.provider import Api, Provider, Timeouts
 from relayd.core.route import Deployment, Route
@@ -49,6 +50,25 @@ REJECTED: Mapping[str, Answer] = {
     "policy": error(400, "content_filter"),
 }
 """What the request is at fault for: no other deployment is asked."""
+
+
+@contextmanager
+def black_hole(port: int = 0) -> Iterator[int]:
+    """A port at which connections neither open nor fail, because its queue is full; 0: any."""
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        deaf.bind(("127.0.0.1", port))
+        deaf.listen(0)
+        port = deaf.getsockname()[1]
+        fillers = [socket.socket() for _ in range(4)]
+        try:
+            for filler in fillers:
+                filler.setblocking(False)
+                filler.connect_ex(("127.0.0.1", port))
+            yield port
+        finally:
+            for filler in fillers:
+                filler.close()
 
 
 @asynccontextmanager

@@ -5,11 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-import socket
 import statistics
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +17,7 @@ import pytest
 from relayd.core.provider import Timeouts
 from relayd.core.route import Deployment, Route
 from tests.fakes.daemon import Lane, own_loop, plain_answer
-from tests.fakes.faulty import EVENT_HEAD, FAULTS, providers, upstreams
+from tests.fakes.faulty import EVENT_HEAD, FAULTS, black_hole, providers, upstreams
 from tests.fakes.rawclient import RawClient, request_bytes
 from tests.fakes.rawhttp import Request
 from tests.fakes.rawupstream import Answer, RawUpstream, message
@@ -144,24 +141,6 @@ async def _random_faults(store: Path, seed: int) -> None:
           f"{sum(sent.values())} faults in {len(sent)} ways, {attempts} attempts {dict(twice)}")
     assert not failed and len(records) == CALLS
     assert attempts <= ATTEMPTS_MAX * CALLS
-
-
-@contextmanager
-def black_hole(port: int) -> Iterator[None]:
-    """A port at which connections neither open nor fail: its queue is full."""
-    with socket.socket() as deaf:
-        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        deaf.bind(("127.0.0.1", port))
-        deaf.listen(0)
-        fillers = [socket.socket() for _ in range(4)]
-        try:
-            for filler in fillers:
-                filler.setblocking(False)
-                filler.connect_ex(("127.0.0.1", port))
-            yield
-        finally:
-            for filler in fillers:
-                filler.close()
 
 
 @pytest.mark.parametrize("how", ["refuses", "hangs"])

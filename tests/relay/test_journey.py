@@ -14,7 +14,7 @@ from relayd.core.route import Deployment, Route
 from relayd.relay.journey import patience_of
 from tests.fakes.daemon import ANSWER, Lane, plain_answer, provider
 from tests.fakes.faulty import (
-    EVENT_HEAD, FAULTS, REJECTED, SHORT, error, providers, route, upstreams,
+    EVENT_HEAD, FAULTS, REJECTED, SHORT, black_hole, error, providers, route, upstreams,
 )
 from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.fakes.rawhttp import Reply
@@ -283,6 +283,49 @@ async def test_total_time_bounds_the_call_and_not_the_attempt(opened: Opened) ->
         assert (await call(lane)).status == 504
         [record] = await lane.settled(1)
         assert (record.error, record.attempts, len(made[1].requests)) == ("upstream_timeout", 1, 0)
+
+
+async def test_total_time_leaves_no_other_model_to_try(opened: Opened) -> None:
+    async with upstreams(lambda _: FAULTS["silence"], plain_answer) as made:
+        lane = await opened(
+            providers=providers(made, timeouts=Timeouts(0.5, 60.0, 1.0, 0.5)),
+            routes=(route(1, fallback=("other",)), Route("other", (Deployment("p1"),))))
+        assert (await call(lane)).status == 504 and made[1].requests == []
+
+
+@pytest.mark.parametrize(("timeouts", "answer", "status", "error"), [
+    (Timeouts(first_byte=0.3), Answer(b"", after="hold"), 504, "upstream_timeout"),
+    (Timeouts(first_byte=9.0, total=0.3), Answer(b"", after="hold"), 504, "upstream_timeout"),
+    (Timeouts(first_byte=0.3), Answer(b"HTTP/1.1 200 OK\r\n", after="hold"), 504,
+     "upstream_timeout"),
+    (Timeouts(idle=0.3), Answer(EVENT_HEAD + chunk(b"data: {}\n\n"), after="hold"), 200,
+     "upstream_stalled"),
+    (Timeouts(idle=9.0, total=0.3), Answer(EVENT_HEAD + chunk(b"data: {}\n\n"), after="hold"),
+     200, "upstream_timeout"),
+])
+async def test_every_timeout_has_its_error(
+    opened: Opened, timeouts: Timeouts, answer: Answer, status: int, error: str
+) -> None:
+    lane = await opened(lambda _: answer, provider_changes={"timeouts": timeouts})
+    reply = await call(lane, STREAM)
+    assert reply.status == status
+    if status == 200:
+        assert b'"error"' in reply.body and reply.ended == "closed"
+    [record] = await lane.settled(1)
+    assert (record.error, record.attempts) == (error, 1)
+    assert record.outcome == ("provider_error" if status != 200 else "provider_truncated")
+
+
+async def test_a_connect_timeout(opened: Opened) -> None:
+    with black_hole() as port:
+        lane = await opened(provider_changes={
+            "address": Address("http", "127.0.0.1", port, "/v1"),
+            "timeouts": Timeouts(connect=0.3)})
+        before = asyncio.get_running_loop().time()
+        assert (await call(lane)).status == 502
+        assert 0.3 <= asyncio.get_running_loop().time() - before < 1.0
+        [record] = await lane.settled(1)
+        assert (record.error, record.attempts) == ("upstream_connect", 1)
 
 
 async def test_a_client_that_leaves_during_a_wait_ends_it(opened: Opened) -> None:
