@@ -66,6 +66,8 @@ class Journey:
             self._line.extend(self._dispatcher.steps(self._exchange, self._plan))
         else:
             self._take(failed[0], self._exchange.provider_model or "", failed[1])
+            if failed[1].error is not None and self._too_late():
+                raise failed[1].error
         while True:
             step = self._next()
             if step is not None:
@@ -154,7 +156,9 @@ class Journey:
         if gate is None:
             return
         exchange = self._exchange
-        permit = exchange.permit = gate.enter(exchange.wake)
+        # soon and not at once: who gives a place back must not run the stories of all who wait
+        permit = exchange.permit = gate.enter(
+            lambda: self._plane.call_later(0.0, exchange.wake))
         if permit is None:
             raise RelayError("upstream_busy", retry_after_seconds=1)
         if not permit.held:
