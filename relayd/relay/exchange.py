@@ -65,9 +65,10 @@ class Exchange:
 
     `ticket` is what it holds of its limits, None where none applies; `place` is where it was sent
     last, `permit` what it holds of that deployment's gate. `last_deadline` is the end of the
-    provider's total time, 0: never. `opened`: the journal has its opening; `marked`: when it may
-    be told how far the call has come, and what it was told last. `held_bytes` is what of the body
-    counts as held in memory (relay/overload.py). `usage_covers`: no text has passed since that
+    provider's total time, 0: never. `ready`: since when the relay alone has kept it waiting.
+    `opened`: the journal has its opening; `marked`: when it may be told how far the call has come,
+    and what it was told last. `held_bytes` is what of the body counts as held in memory
+    (relay/overload.py). `usage_covers`: no text has passed since that
     usage was reported. `left_with`: status and first byte that a client had when it left, where
     its reply is read on without it (relay/abandoned.py).
     """
@@ -80,7 +81,7 @@ class Exchange:
         "status", "ending", "error", "attempts", "first_byte", "usage", "usage_covers", "counter",
         "prompt", "left_with",
         "attempt", "copying", "seen_chunks", "last_heard", "dropped", "idle_seconds",
-        "encoding_exact", "keep_alive", "opened", "marked", "ticket", "place", "permit",
+        "encoding_exact", "ready", "keep_alive", "opened", "marked", "ticket", "place", "permit",
     )
 
     def __init__(
@@ -93,7 +94,7 @@ class Exchange:
         self.target: Target = head.memo.target
         self.id = call_id
         self.started_at_ms = started_at_ms
-        self.started = started
+        self.started = self.ready = started
         self.story: Story | None = None
         self.phase = Phase.RECEIVED
         self.grant: KeyGrant | None = None
@@ -103,11 +104,9 @@ class Exchange:
         self.ask: Ask | None = None
         self.upload: Upload | None = None
         self.pieces: list[bytes] = []
-        self.body_bytes = 0
-        self.held_bytes = 0
+        self.body_bytes = self.held_bytes = 0
         self.body_complete = False
-        self.deadline = 0.0
-        self.last_deadline = 0.0
+        self.deadline = self.last_deadline = 0.0
         self.expire_code = "request_timeout"
         self.client_gone = False
         self.opened = False
