@@ -21,16 +21,19 @@ from relayd.core.ulid import Ulids
 from relayd.jobs.budget import Budgets
 from relayd.jobs.flush import Flush
 from relayd.jobs.watch import Watch
+from relayd.ops.certificate import ends_at_seconds
 from relayd.ops.clock import monotonic, unix_ms
 from relayd.ops.config import Config, adoptable
 from relayd.ops.listener import OpsListener
 from relayd.ops.logging import Logger
 from relayd.ops.metrics import Gauges, Metrics
+from relayd.ops.metrics_gc import GcWatch
 from relayd.ops.metrics_loop import LoopLag
 from relayd.ops.tasks import Tasks
 from relayd.relay.counting import Counting
 from relayd.relay.doors import Doors
-from relayd.relay.health import Prober, states
+from relayd.relay.gauges import fill
+from relayd.relay.health import Prober
 from relayd.relay.inflight import Sweep
 from relayd.relay.meter import Meter
 from relayd.relay.plane import Parts, Plane
@@ -58,12 +61,13 @@ class App:
         self.config = config
         self.logger = logger or Logger(config.log_level)
         self.view = View()
-        self.metrics = Metrics(config.providers.values(), version=__version__)
+        self.metrics = Metrics(config.providers.values(), config.routes, version=__version__)
         self._systemd_sockets = systemd_sockets
         self._tasks = Tasks(self.logger.fault)
         self._encodings = Encodings()
         self._executor = ThreadPoolExecutor(COUNT_THREADS, "count")
         self._lag = LoopLag()
+        self._collector = GcWatch()
         self._lock: Lock | None = None
         self._lanes: list[Lane] = []
         self._db: Database | None = None
@@ -111,7 +115,7 @@ class App:
         self._doors.renew(adopted.server.tls)
         self._plane.adopt(adopted)
         self._plane.counting.adopt(adopted.metering)
-        self.metrics.know(adopted.providers.values())
+        self.metrics.know(adopted.providers.values(), adopted.routes)
         self.logger.set_level(adopted.log_level)
         self.config = adopted
         return fixed
@@ -129,7 +133,8 @@ class App:
         plane = self._plane = Plane(self.config, self._parts(db, meter))
         self._flush = Flush(db, meter, journal, self._lanes[0].number,
                             flush_seconds=self.config.metering.flush_seconds,
-                            prices=lambda: self.config.prices, log=self.logger)
+                            prices=lambda: self.config.prices,
+                            tell=self.metrics.posted.posted, log=self.logger)
         self._watch = Watch(db, self.view.publish, snapshot.version, log=self.logger)
         self._budgets = await self._begin_budgets(db, plane)
         self._fill_gauges(plane, meter, journal)
@@ -137,6 +142,7 @@ class App:
         self._doors = Doors(plane, server, self._systemd_sockets)
         await self._doors.open()
         await self._ops.start()
+        self._collector.start()
         self._tasks.spawn("flush", self._flush.run())
         self._tasks.spawn("watch", self._watch.run())
         self._tasks.spawn("budgets", self._budgets.run())
@@ -192,25 +198,34 @@ class App:
         )
 
     def _fill_gauges(self, plane: Plane, meter: Meter, journal: JournalWriter) -> None:
-        assert self._flush is not None
-        flush = self._flush
-        self.metrics.gauges = Gauges(
-            calls_in_flight=lambda: len(plane.inflight),
-            client_connections=lambda: len(plane.connections),
+        flush, lag, collector = self._flush, self._lag, self._collector
+        assert flush is not None
+        gauges = Gauges(
             unflushed_records=lambda: len(meter),
             oldest_unflushed_seconds=flush.oldest_seconds,
+            posted_records=lambda: flush.posted,
             lost_records=lambda: flush.refused,
+            flush_failures=lambda: flush.failures,
+            store_bytes=self.db.sizes,
             journal_bytes=lambda: journal.bytes,
             journal_segments=lambda: journal.segments,
+            journal_pending_records=lambda: len(journal.pending),
             journal_sync_failures=lambda: journal.sync_failures,
             journal_torn_bytes=lambda: self._recovered.torn_bytes,
-            overload_refusals=lambda: dict(plane.overload.refused),
-            loop_lag_seconds=self._lag.worst_seconds,
-            deployments=lambda: states(plane),
-            upstream_connections=lambda: {
-                name: (pool.idle, pool.busy)
-                for name, pool in plane.policy.pools.items()},
+            loop_lag_seconds=lag.worst_seconds,
+            gc_collections=collector.runs,
+            gc_pause_seconds=collector.seconds,
+            gc_pause_worst_seconds=collector.worst_seconds,
+            certificate_expiry=self._certificates,
         )
+        fill(gauges, plane)
+        self.metrics.gauges = gauges
+
+    def _certificates(self) -> dict[str, float]:
+        """When the public listener's certificate ends, as its file is now."""
+        tls = self.config.server.tls
+        ends = None if tls is None else ends_at_seconds(tls.certificate)
+        return {} if ends is None else {"public": ends}
 
     async def _load_encodings(self) -> None:
         """Loads the tokenizer files on a thread; until then counts are estimates."""
@@ -241,6 +256,7 @@ class App:
         await self._close_store()
         await self._ops.stop()
         await self._tasks.close()
+        self._collector.stop()
         self._executor.shutdown(wait=True, cancel_futures=True)
         if self._db is not None:
             await self._db.close()

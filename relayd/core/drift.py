@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from relayd.core.record import CallRecord
+
 TOLERANCE_EXACT: Final = 0.02
 """For models whose own tokenizer counts: what the chat format adds varies by deployment."""
 TOLERANCE_ESTIMATED: Final = 0.25
@@ -64,3 +66,19 @@ def comparable_output(output: int, reasoning: int, counted: int) -> int:
     """The reported output that the own count can be held against."""
     visible = output - min(reasoning, output)
     return output if abs(counted - output) < abs(counted - visible) else visible
+
+
+def comparison(record: CallRecord) -> tuple[int, int, int, int] | None:
+    """(reported input, counted input, reported output, counted output) of one call.
+
+    None where the two cannot be held against each other: only calls that were completed, with a
+    report and both own counts, and without audio, which is not counted.
+    """
+    counted_input, counted_output = record.counted_input_tokens, record.counted_output_tokens
+    if (record.usage_source != "reported" or counted_input is None or counted_output is None
+            or record.outcome != "completed"
+            or record.audio_input_tokens or record.audio_output_tokens):
+        return None
+    return (record.input_tokens, counted_input,
+            comparable_output(record.output_tokens, record.reasoning_output_tokens,
+                              counted_output), counted_output)

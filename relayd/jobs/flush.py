@@ -50,8 +50,9 @@ class Flush:
     """Brings what the meter and lane `lane` of the journal have to the store.
 
     `healthy` is False while the store does not take records (for /readyz). `posted` counts records
-    that it took, `refused` those that it never takes. `prices()` is the book by which records are
-    rated as they are stored.
+    that it took, `refused` those that it never takes, `failures` how often it failed. `prices()`
+    is the book by which records are rated as they are stored; `tell` is given what was stored, as
+    it was rated.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Flush:
         *,
         flush_seconds: float = FLUSH_SECONDS,
         prices: Callable[[], PriceBook] = lambda: NO_PRICES,
+        tell: Callable[[Sequence[CallRecord]], None] = lambda records: None,
         log: Logger | None = None,
     ) -> None:
         self._db = db
@@ -71,6 +73,7 @@ class Flush:
         self._lane = lane
         self._flush_seconds = flush_seconds
         self._prices = prices
+        self._tell = tell
         self._log = log or Logger()
         self._stopping = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
@@ -79,6 +82,7 @@ class Flush:
         self._clean_at = monotonic()
         self.posted = 0
         self.refused = 0
+        self.failures = 0
 
     @property
     def healthy(self) -> bool:
@@ -118,6 +122,7 @@ class Flush:
                 await self._post_memory()
             except (StoreError, OSError) as error:
                 self._failures += 1
+                self.failures += 1
                 code = error.code if isinstance(error, StoreError) else "store_failed"
                 self._log.error("store_failed", code=code, records=len(self._memory),
                                 retry_ms=round(self._pause_seconds() * 1000))
@@ -166,8 +171,12 @@ class Flush:
 
     async def _post(self, records: Sequence[CallRecord], through: int | None) -> None:
         applied = None if through is None else Applied(self._lane, through)
-        done = await usage.post_each(self._db, records, self._prices(), applied)
+        book = self._prices()
+        rated = [book.rated(record) for record in records] if book else records
+        done = await usage.post_each(self._db, rated, NO_PRICES, applied)
         self.posted += len(records) - len(done.refused)
+        refused = set(done.refused)
+        self._tell([r for r in rated if r.id not in refused] if refused else rated)
         for call_id in done.refused:
             self.refused += 1
             self._log.error("record_refused", request_id=call_id)

@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Final, get_args
 
 from relayd.core.errors import ERRORS
 from relayd.core.provider import Api, Provider
 from relayd.core.record import CallRecord
+from relayd.core.route import Route
 from relayd.core.usage import Outcome, UsageSource
 from relayd.ops import clock
+from relayd.ops.metrics_gauges import Gauges, gauges_text
+from relayd.ops.metrics_posted import PostedMetrics
 from relayd.ops.metrics_process import process_text
-from relayd.ops.metrics_text import CONTENT_TYPE, Histogram, family, histograms, labels
+from relayd.ops.metrics_text import CONTENT_TYPE, Histogram, family, histograms, labels, pairs
 from relayd.wire.dialect import ENDPOINTS, MODELS_PATHS
 
-__all__ = ["ATTEMPT_RESULTS", "CONTENT_TYPE", "Gauges", "Metrics"]
+__all__ = ["ATTEMPT_RESULTS", "CONTENT_TYPE", "RETRY_KINDS", "Gauges", "Metrics"]
 
 APIS: Final = frozenset(get_args(Api))
 ENDPOINT_PATHS: Final = frozenset(e.path for e in ENDPOINTS) | MODELS_PATHS
@@ -35,38 +37,20 @@ ATTEMPT_RESULTS: Final = (
 """What became of an upstream attempt: a reply's head came (of a class that is an error, where the
 caller tells), or one of the `upstream_*` errors."""
 
+RETRY_KINDS: Final = ("next", "again", "fallback", "hedge", "other")
+"""Another deployment, the same ones after a wait, another model, a second one at the same time."""
+
 FIRST_BYTE_BOUNDS: Final = (
     0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30, 60)
 DURATION_BOUNDS: Final = tuple(0.01 * 2 ** n for n in range(17))
 """OpenTelemetry's bounds for gen_ai.server.*, extended: agents stream for minutes."""
+GAP_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 OVERHEAD_BOUNDS: Final = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25)
 
 _PARTS: Final = ("cache_read_input", "cache_creation_input", "reasoning_output", "audio_input",
                  "audio_output")
 _Key = tuple[str, str, str | None, str, int, bool, str]
-
-
-@dataclass(slots=True)
-class Gauges:
-    """Where current values are read at scrape; the app sets each once its part exists."""
-
-    calls_in_flight: Callable[[], int] = int
-    client_connections: Callable[[], int] = int
-    unflushed_records: Callable[[], int] = int
-    oldest_unflushed_seconds: Callable[[], float] = float
-    lost_records: Callable[[], int] = int
-    journal_bytes: Callable[[], int] = int
-    journal_segments: Callable[[], int] = int
-    journal_sync_failures: Callable[[], int] = int
-    journal_torn_bytes: Callable[[], int] = int
-    loop_lag_seconds: Callable[[], float] = float
-    upstream_connections: Callable[[], Mapping[str, tuple[int, int]]] = dict
-    """(idle, busy) by provider."""
-    deployments: Callable[[], Mapping[tuple[str, str], int]] = dict
-    """By provider and state."""
-    overload_refusals: Callable[[], Mapping[str, int]] = dict
-    """By reason (relay/overload.py)."""
 
 
 class _Cell:
@@ -82,15 +66,20 @@ class _Cell:
 
 
 class Metrics:
-    """The process's metrics. One per app; `gauges` may be filled in after construction."""
+    """The process's metrics. One per app; `gauges` may be filled in after construction.
+
+    `posted` is what the flush job feeds.
+    """
 
     def __init__(
-        self, providers: Iterable[Provider] = (), *, version: str = "unknown",
-        gauges: Gauges | None = None,
+        self, providers: Iterable[Provider] = (), routes: Sequence[Route] = (), *,
+        version: str = "unknown", gauges: Gauges | None = None,
     ) -> None:
         self.gauges = gauges or Gauges()
+        self.posted = PostedMetrics()
         self._build = labels(("version", "python"), (version, platform.python_version()))
-        self._started_seconds = clock.unix_ms() / 1000
+        self._started_seconds = self._config_seconds = clock.unix_ms() / 1000
+        self._config_current = True
         self._providers: set[str] = set()
         self._cells: dict[_Key, _Cell] = {}
         self._latencies: dict[tuple[str, str, bool], tuple[Histogram, Histogram]] = {}
@@ -98,13 +87,23 @@ class Metrics:
         self._refused: Counter[tuple[str, ...]] = Counter()
         self._attempts: Counter[tuple[str, ...]] = Counter()
         self._reloads: Counter[tuple[str, ...]] = Counter({("done",): 0, ("refused",): 0})
+        self._retries: Counter[tuple[str, ...]] = Counter()
         self._overhead = Histogram(OVERHEAD_BOUNDS)
-        self.know(providers)
+        self._answers: dict[str, Histogram] = {}
+        self._gaps: dict[str, Histogram] = {}
+        self.know(providers, routes)
 
-    def know(self, providers: Iterable[Provider]) -> None:
-        """Takes providers as label values and starts their series at 0, so that rates work."""
+    def know(self, providers: Iterable[Provider], routes: Sequence[Route] = ()) -> None:
+        """Takes names as label values and starts their series at 0, so that rates work."""
+        providers = list(providers)
+        self.posted.know(providers, routes)
         for provider in providers:
-            self._providers.add(provider.name)
+            name = provider.name
+            self._providers.add(name)
+            self._answers.setdefault(name, Histogram(FIRST_BYTE_BOUNDS))
+            self._gaps.setdefault(name, Histogram(GAP_BOUNDS))
+            for kind in RETRY_KINDS:
+                self._retries[name, kind] += 0
             for result in ATTEMPT_RESULTS:
                 self._attempts[provider.name, result] += 0
             for endpoint in ENDPOINTS:
@@ -115,6 +114,9 @@ class Metrics:
     def reloaded(self, done: bool) -> None:
         """Counts a SIGHUP, by whether its configuration was taken."""
         self._reloads["done" if done else "refused",] += 1
+        self._config_current = done
+        if done:
+            self._config_seconds = clock.unix_ms() / 1000
 
     def settled(self, record: CallRecord) -> None:
         """Counts one call, with its tokens and times. Called once for every record."""
@@ -136,33 +138,52 @@ class Metrics:
         self._attempts[provider if provider in self._providers else "none",
                        _closed(result, ATTEMPT_RESULTS)] += 1
 
+    def retried(self, provider: str, kind: str) -> None:
+        """Counts an attempt that follows a failed one (`RETRY_KINDS`)."""
+        self._retries[provider if provider in self._providers else "none",
+                      _closed(kind, RETRY_KINDS)] += 1
+
+    def answered(self, provider: str, seconds: float, gap_seconds: float | None) -> None:
+        """A reply's times: what the provider took from the request to its first byte, and the
+        mean time between two reads of a stream."""
+        answers = self._answers.get(provider)
+        if answers is not None:
+            answers.observe(seconds)
+            if gap_seconds is not None:
+                self._gaps[provider].observe(gap_seconds)
+
     def refused_before_key(self, api: str, code: str) -> None:
         """Counts a request that was refused before its key was known, so without a record."""
         self._refused[_closed(api, APIS), _closed(code, ERRORS)] += 1
 
     def observe_overhead(self, seconds: float) -> None:
-        """The time that the relay itself added to one call."""
+        """What the relay took from a call's whole request to sending it."""
         self._overhead.observe(seconds)
 
     def render(self) -> bytes:
         """Everything, as `CONTENT_TYPE`."""
         return "".join((
             self._calls_text(), self._tokens_text(), self._latency_text(),
-            _pairs("relayd_call_errors_total", "Calls that ended with an error, by its code.",
-                   ("api", "error"), self._errors),
-            _pairs("relayd_requests_refused_total",
-                   "Requests refused before their key was known.", ("api", "error"),
-                   self._refused),
-            _pairs("relayd_upstream_attempts_total", "Upstream attempts by result.",
-                   ("provider", "result"), self._attempts),
-            _pairs("relayd_config_reloads_total", "Reloads by result.", ("result",),
-                   self._reloads),
-            _pairs("relayd_overload_refusals_total", "Calls refused for overload, by its kind.",
-                   ("reason",), {(reason,): count for reason, count
-                                 in self.gauges.overload_refusals().items()}),
-            histograms("relayd_overhead_seconds", "Time that the relay itself added to a call.",
+            pairs("relayd_call_errors_total", "Calls that ended with an error, by its code.",
+                  ("api", "error"), self._errors),
+            pairs("relayd_requests_refused_total",
+                  "Requests refused before their key was known.", ("api", "error"),
+                  self._refused),
+            pairs("relayd_upstream_attempts_total", "Upstream attempts by result.",
+                  ("provider", "result"), self._attempts),
+            pairs("relayd_retries_total", "Attempts that followed a failed one, by their kind.",
+                  ("provider", "kind"), self._retries),
+            histograms("relayd_overhead_seconds",
+                       "From a whole request to its sending, over a kept connection.",
                        [("", self._overhead)]),
-            self._gauges_text(), process_text(self._started_seconds),
+            histograms("relayd_upstream_first_byte_seconds",
+                       "From sending a request to the first byte of the reply's body.",
+                       self._of_providers(self._answers)),
+            histograms("relayd_stream_gap_seconds",
+                       "The mean time between two reads of a stream, one value a stream.",
+                       self._of_providers(self._gaps)),
+            self.posted.text(), gauges_text(self.gauges), self._config_text(),
+            process_text(self._started_seconds),
         )).encode()
 
     @staticmethod
@@ -191,13 +212,25 @@ class Metrics:
             cell = self._cells[closed] = _Cell(*self._latencies[where])
         return cell
 
+    def _config_text(self) -> str:
+        return "".join((
+            family("relayd_build_info", "gauge", "What runs here.", [(self._build, 1)]),
+            pairs("relayd_config_reloads_total", "Reloads by result.", ("result",),
+                  self._reloads),
+            family("relayd_config_last_reload_successful", "gauge",
+                   "1 where the configuration that was last asked for runs.",
+                   [("", self._config_current)]),
+            family("relayd_config_last_reload_success_timestamp_seconds", "gauge",
+                   "When the running configuration was taken, Unix time.",
+                   [("", self._config_seconds)])))
+
     def _calls_text(self) -> str:
         counts: Counter[tuple[str, ...]] = Counter()
         for (api, endpoint, provider, outcome, status, _, _), cell in self._cells.items():
             status_class = f"{status}xx" if status else "none"
             counts[api, endpoint, provider or "none", outcome, status_class] += cell.calls
-        return _pairs("relayd_calls_total", "Calls that passed authentication.",
-                      ("api", "endpoint", "provider", "outcome", "status_class"), counts)
+        return pairs("relayd_calls_total", "Calls that passed authentication.",
+                     ("api", "endpoint", "provider", "outcome", "status_class"), counts)
 
     def _tokens_text(self) -> str:
         totals: Counter[tuple[str, ...]] = Counter()
@@ -209,12 +242,17 @@ class Metrics:
                 totals[(*where, "output", source)] += cell.output_tokens
             for part, count in zip(_PARTS, cell.parts):
                 parts[(*where, part)] += count
-        return _pairs(
+        return pairs(
             "relayd_tokens_total", "Tokens as billed; cached and reasoning tokens included.",
             ("api", "provider", "token_type", "usage_source"), totals,
-        ) + _pairs(
+        ) + pairs(
             "relayd_token_parts_total", "Tokens of special kinds; relayd_tokens_total has them.",
             ("api", "provider", "part"), parts)
+
+    @staticmethod
+    def _of_providers(found: Mapping[str, Histogram]) -> list[tuple[str, Histogram]]:
+        return [(labels(("provider",), (name,)), each) for name, each in sorted(found.items())
+                if each.seen]
 
     def _latency_text(self) -> str:
         names = ("api", "endpoint", "stream")
@@ -227,60 +265,6 @@ class Metrics:
             "relayd_call_duration_seconds", "From the request to the end of its reply.",
             [(text, self._latencies[where][1]) for where, text in places.items()])
 
-    def _gauges_text(self) -> str:
-        gauges = self.gauges
-        upstream = [
-            (labels(("provider", "state"), (provider, state)), count)
-            for provider, pair in sorted(gauges.upstream_connections().items())
-            for state, count in zip(("idle", "busy"), pair)]
-        return "".join((
-            family("relayd_calls_in_flight", "gauge", "Calls admitted and not settled.",
-                   [("", gauges.calls_in_flight())]),
-            family("relayd_client_connections", "gauge", "Open connections of clients.",
-                   [("", gauges.client_connections())]),
-            family("relayd_upstream_connections", "gauge", "Open connections to providers.",
-                   upstream),
-            family("relayd_deployments", "gauge",
-                   "Deployments of the routes by their state: healthy, cooling, down, draining.",
-                   [(labels(("provider", "state"), where), count)
-                    for where, count in sorted(gauges.deployments().items())]),
-            family("relayd_unflushed_records", "gauge", "Call records not yet in the store.",
-                   [("", gauges.unflushed_records())]),
-            family("relayd_lost_records_total", "counter",
-                   "Call records that the store does not take for what they are.",
-                   [("", gauges.lost_records())]),
-            self._journal_text(),
-            family("relayd_event_loop_lag_seconds", "gauge",
-                   "The worst lag of the event loop in the last 30 seconds.",
-                   [("", gauges.loop_lag_seconds())]),
-            family("relayd_build_info", "gauge", "What runs here.", [(self._build, 1)]),
-        ))
-
-    def _journal_text(self) -> str:
-        gauges = self.gauges
-        return "".join((
-            family("relayd_oldest_unflushed_seconds", "gauge",
-                   "How old the oldest call record that is not in the store may be.",
-                   [("", gauges.oldest_unflushed_seconds())]),
-            family("relayd_journal_bytes", "gauge", "What the files of the journal hold.",
-                   [("", gauges.journal_bytes())]),
-            family("relayd_journal_segments", "gauge", "Files of the journal.",
-                   [("", gauges.journal_segments())]),
-            family("relayd_journal_sync_failures_total", "counter",
-                   "How often the disk failed to take what was written to the journal.",
-                   [("", gauges.journal_sync_failures())]),
-            family("relayd_journal_torn_bytes_total", "counter",
-                   "Bytes of an earlier journal that could not be read at the start.",
-                   [("", gauges.journal_torn_bytes())]),
-        ))
-
 
 def _closed(value: str, allowed: Container[str]) -> str:
     return value if value in allowed else "other"
-
-
-def _pairs(
-    name: str, about: str, names: tuple[str, ...], counts: Mapping[tuple[str, ...], int],
-) -> str:
-    return family(name, "counter", about,
-                  [(labels(names, values), count) for values, count in sorted(counts.items())])

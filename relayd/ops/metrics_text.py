@@ -9,7 +9,7 @@ library's parser is the tests' oracle.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -38,6 +38,14 @@ def family(
     return "\n".join(lines) + "\n"
 
 
+def pairs(
+    name: str, about: str, names: tuple[str, ...], counts: Mapping[tuple[str, ...], int],
+) -> str:
+    """One family of counters by their labels' values, sorted."""
+    return family(name, "counter", about,
+                  [(labels(names, values), count) for values, count in sorted(counts.items())])
+
+
 class Histogram:
     """Counts of observed values by upper bound (inclusive), and their sum."""
 
@@ -52,6 +60,11 @@ class Histogram:
         """Counts one value, in the unit of the family."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
+
+    @property
+    def seen(self) -> bool:
+        """Whether anything was observed."""
+        return any(self.counts)
 
 
 def histograms(

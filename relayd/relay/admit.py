@@ -7,8 +7,9 @@ awaited: what the store says of budgets is brought here by a job.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Final
+from typing import Final, get_args
 
 from relayd.core.budget import Spent, SpentReading, SpentRow
 from relayd.core.limit import (
@@ -49,6 +50,7 @@ _MS: Final = 1_000_000
 _OF_CALLS: Final = frozenset({"requests_per_minute", "concurrent"})
 """Limits that a session is held to once, when it begins."""
 
+_SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 Identity = tuple[Scope, str, str]
 Rate = Callable[[CallRecord], int]
 
@@ -91,6 +93,7 @@ class Ticket:
             found for allowance in self._allowances
             for found in allowance.obstacles(1, now_ns, now_ms) if found.name not in _OF_CALLS)
         if obstacle is not None:
+            self._admission.refused[obstacle.scope, obstacle.name] += 1
             raise refusal(obstacle, now_ms)
 
     def release(self) -> None:
@@ -156,6 +159,9 @@ class Admission:
                  rate: Rate | None = None) -> None:
         self.now_ns = now_ns
         self.unix_ms = unix_ms
+        self.refused: Counter[tuple[str, str]] = Counter(
+            {(scope, name): 0 for scope in _SCOPES for name in Limits._fields})
+        """Calls by the limit that was in the way: whose, and which."""
         self.rate: Rate = rate or (lambda record: record.amount_nano)
         self._allowances: dict[Identity, Allowance] = {}
         self._budgets: dict[Identity, Allowance] = {}
@@ -188,6 +194,7 @@ class Admission:
             found for allowance in allowances
             for found in allowance.obstacles(tokens, now_ns, now_ms))
         if obstacle is not None:
+            self.refused[obstacle.scope, obstacle.name] += 1
             raise refusal(obstacle, now_ms)
         ticket.take(now_ns)
 

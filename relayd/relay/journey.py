@@ -51,6 +51,7 @@ class Journey:
         self._line: deque[Step] = deque()
         self._again: list[tuple[Step, float | None]] = []
         self._rounds = 0
+        self._kind = "next"
         self._fell_back = False
         self._reasons: set[str] = {"unavailable"}
         self._refused: dict[Place, int] = {}
@@ -105,6 +106,8 @@ class Journey:
         """One attempt; None where it failed and there may be another way."""
         exchange = self._exchange
         self.let_go()
+        if self._fault is not None:
+            self._plane.metrics.retried(place.provider.name, self._kind)
         trials = place.health.begin(self._plane.now())
         attempt: Attempt | None = None
         try:
@@ -141,6 +144,7 @@ class Journey:
                 if not self._plan.budget.spend(now):
                     return None
                 self._line.remove(step)
+                self._plane.metrics.retried(step[0].provider.name, "hedge")
                 return step
         return None
 
@@ -165,6 +169,7 @@ class Journey:
             await self._pause(place.deployment.queue_seconds, lambda: permit.held)
         if not permit.held:
             raise RelayError("upstream_busy", retry_after_seconds=1)
+        exchange.ready = self._plane.now()
 
     def _take(self, place: Place, model: str, fault: Fault) -> None:
         """Draws the conclusions from a fault."""
@@ -201,11 +206,13 @@ class Journey:
                 self.let_go(keep_attempt=True)
                 await self._pause(able[0][0], lambda: False)
                 self._line.extend(step for _, step in able)
+                self._kind = "again"
                 return True
         route = self._plan.route
         if self._fell_back or not self._reasons.intersection(route.fallback_on):
             return False
         self._fell_back = True
+        self._kind = "fallback"
         for name in route.fallback:
             self._line.extend(self._dispatcher.fallback(self._exchange, name))
         return bool(self._line)

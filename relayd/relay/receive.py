@@ -18,6 +18,7 @@ async def receive(exchange: Exchange, body_bytes_max: int) -> bytes:
     while not exchange.body_complete:
         exchange.connection.invite_body()
         await PAUSE
+    exchange.ready = exchange.connection.plane.now()
     return whole(exchange, body_bytes_max)
 
 

@@ -15,6 +15,7 @@ from relayd.relay.exchange import Exchange
 
 if TYPE_CHECKING:
     from relayd.relay.plane import Plane
+    from relayd.relay.upstream import Attempt
 
 BROKEN: Final = frozenset({"upstream_truncated", "upstream_stalled"})
 """Ends of a reply that had begun, which count against its deployment. (Before a reply has begun,
@@ -41,6 +42,7 @@ class Settler:
         duration_ms = (self._plane.now() - exchange.started) * 1000
         exchange.drop_body()
         if exchange.attempt is not None:
+            self._measure(exchange, exchange.attempt)
             exchange.attempt.close()
             exchange.attempt = None
         exchange.copying = None
@@ -49,6 +51,16 @@ class Settler:
                 self._plane.metrics.refused_before_key(exchange.target.api, exchange.error)
             return
         self._settle_when_counted(exchange, duration_ms)
+
+    def _measure(self, exchange: Exchange, attempt: Attempt) -> None:
+        """How long the provider took for its first byte, and between two reads of a stream."""
+        first = exchange.first_byte
+        if first is None or exchange.provider is None:
+            return
+        gap = None
+        if exchange.stream and attempt.chunks > 1:
+            gap = (self._plane.now() - first) / (attempt.chunks - 1)
+        self._plane.metrics.answered(exchange.provider, first - attempt.began, gap)
 
     def _settle_when_counted(self, exchange: Exchange, duration_ms: float) -> None:
         """Records the exchange, now or when its counts have come from their thread."""

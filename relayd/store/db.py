@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -105,6 +105,14 @@ class Database:
         with mapped():
             large = wal.exists() and wal.stat().st_size > bytes_max
         return large and await self.checkpoint()
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of the store's files: `database` and `wal`; without those that cannot be seen."""
+        found = {}
+        for name, suffix in (("database", ""), ("wal", "-wal")):
+            with suppress(OSError):
+                found[name] = (self.directory / f"{FILE_NAME}{suffix}").stat().st_size
+        return found
 
     async def close(self) -> None:
         """Close both connections; waits for transactions that are under way."""

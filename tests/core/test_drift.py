@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relayd.core.drift import TOKENS_MIN, Drift, comparable_output, ratio
+from relayd.core.drift import TOKENS_MIN, Drift, comparable_output, comparison, ratio
+from tests.fakes.records import call_record
 
 
 def drift(exact: bool, reported_output: int, counted_output: int, reported_input: int = 100,
@@ -45,3 +48,17 @@ def test_reasoning(output: int, reasoning: int, counted: int, expected: int) -> 
 @given(*[st.integers(0, 10 ** 9)] * 3)
 def test_it_is_one_of_the_two(output: int, reasoning: int, counted: int) -> None:
     assert comparable_output(output, reasoning, counted) in (output, max(0, output - reasoning))
+
+
+@pytest.mark.parametrize(("changes", "figures"), [
+    ({}, (100, 99, 13, 11)), ({"counted_output_tokens": 20}, (100, 99, 20, 20)),
+    ({"counted_output_tokens": None}, None), ({"counted_input_tokens": None}, None),
+    ({"usage_source": "counted"}, None), ({"outcome": "client_left"}, None),
+    ({"audio_input_tokens": 1}, None), ({"audio_output_tokens": 1}, None),
+])
+def test_calls_that_can_be_compared(
+    changes: dict[str, Any], figures: tuple[int, int, int, int] | None
+) -> None:
+    record = call_record(**{"audio_input_tokens": 0, "audio_output_tokens": 0,
+                            "counted_output_tokens": 11, **changes})
+    assert comparison(record) == figures

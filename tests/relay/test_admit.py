@@ -106,6 +106,8 @@ def test_keys_of_one_account_share_its_limits_and_have_their_own() -> None:
     assert gate.refused(own, key="key_1").startswith("concurrency_limited: This API key")
     last = gate.call(own, key="key_2")
     assert gate.refused(own, key="key_2").startswith("concurrency_limited: This account")
+    refused = {where: count for where, count in gate.admission.refused.items() if count}
+    assert refused == {("key", "concurrent"): 1, ("account", "concurrent"): 1}
     settle(last, call_record())
     gate.call(own, key="key_2")
 
