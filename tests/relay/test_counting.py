@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,7 +12,7 @@ import pytest
 
 from relayd.ops.config import MeteringConfig
 from relayd.relay import counting as module
-from relayd.relay.count import LOOP_CHARACTERS_MAX
+from relayd.relay.count import LOOP_CHARACTERS_MAX, PIECE_CHARACTERS_MAX
 from relayd.relay.counting import PLACES_MAX, QUEUED_CHARACTERS_MAX, Counting, PromptCount
 from relayd.relay.prompt_count import PROMPT_BYTES_INLINE_MAX
 from relayd.relay.prompt_memo import PromptMemo
@@ -120,6 +121,50 @@ async def test_a_long_prompt_of_which_little_is_new_is_counted_at_once(
     assert not again.pending and first.tokens is not None
     assert (again.tokens, again.approximate) == (first.tokens + 3 + 1 + 1, False)
     assert prompt(long, "other " * PROMPT_BYTES_INLINE_MAX).pending
+
+
+class Watched(Encodings):
+    """Notes which thread encodes how much at once."""
+
+    def __init__(self, inner: Encodings) -> None:
+        super().__init__()
+        self.inner = inner
+        self.calls: list[tuple[int, int]] = []
+
+    def count(self, name: str, text: str) -> tuple[int, bool]:
+        self.calls.append((threading.get_ident(), len(text)))
+        return self.inner.count(name, text)
+
+
+MEGABYTE = 1_000_000
+PROMPTS = {
+    "one text": ["The quick brown fox jumps over it. " * (MEGABYTE // 35)],
+    "many texts": ["some twenty bytes and " + str(n) for n in range(MEGABYTE // 50)],
+    "one letter": ["a" * MEGABYTE],
+}
+
+
+@pytest.mark.parametrize("texts", PROMPTS.values(), ids=PROMPTS)
+async def test_a_prompt_of_a_megabyte_is_encoded_on_the_thread_in_parts(
+    executor: ThreadPoolExecutor, encodings: Encodings, texts: list[str]
+) -> None:
+    watched = Watched(encodings)
+    counting = inline(executor, watched)
+    fields = {"messages": [{"role": "user", "content": text} for text in texts]}
+    count = counting.prompt(CHAT, fields, MEGABYTE, counting.encoding("gpt-4o"), "acct_1")
+    begun = watched.calls[:]
+    assert sum(size for _, size in begun) <= PROMPT_BYTES_INLINE_MAX
+    worst, last = 0.0, time.monotonic()
+    while count.pending:
+        await asyncio.sleep(0)
+        now = time.monotonic()
+        worst, last = max(worst, now - last), now
+    print(f"the loop's longest turn meanwhile: {worst * 1000:.1f} ms")
+    threads = {thread for thread, _ in watched.calls[len(begun):]}
+    assert len(threads) == 1 and threading.get_ident() not in threads
+    assert max(size for _, size in watched.calls) <= PIECE_CHARACTERS_MAX
+    assert sum(size for _, size in watched.calls) >= sum(map(len, texts))
+    assert count.approximate is (texts == PROMPTS["one letter"])
 
 
 async def test_a_count_that_fails_is_none(
