@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.fakes.daemon import ANSWER, Lane
 from tests.fakes.rawclient import RawClient, ask, request_bytes
@@ -39,13 +40,13 @@ Play = Callable[[Lane, Case], Awaitable[list[str]]]
 
 @asynccontextmanager
 async def lanes(
-    directory: Path, count: int, *, patterns: tuple[str, ...] = ("*-model",)
+    directory: Path, count: int, *, patterns: tuple[str, ...] = ("*-model",), **wishes: Any
 ) -> AsyncIterator[list[Lane]]:
     """So many relays, that share nothing but the tokenizer's files."""
     async with AsyncExitStack() as stack:
         yield [
             await stack.enter_async_context(
-                Lane(directory / f"lane{number}", patterns=patterns))
+                Lane(directory / f"lane{number}", patterns=patterns, **wishes))
             for number in range(count)
         ]
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from relayd.core.record import CallRecord
+from relayd.core.route import Deployment, Route
 from relayd.core.usage import Usage
-from tests.fakes.daemon import Lane, own_loop
+from tests.fakes.daemon import APIS, Lane, own_loop
 from tests.fakes.rawclient import ask
 from tests.fakes.rawhttp import Reply
 from tests.fakes.rawupstream import Answer
@@ -24,6 +25,9 @@ LANES = 8
 RECORDINGS = recordings(shared("corpus", "cases"))
 REPLIED = [one for one in RECORDINGS if one.status < 400]
 FAILED = [one for one in RECORDINGS if one.status >= 400]
+
+ONCE = Route("*", tuple(Deployment(api) for api in APIS), retries=0)
+"""Errors are passed on as they were recorded, and not tried again."""
 
 STATE = "it names content kept at the provider"
 REFUSED = {
@@ -88,7 +92,7 @@ async def play_all(directory: Path, chosen: list[Recording]) -> dict[str, Played
                 records = {record.id: record for record in await lane.records()}
             told.record = records.get(call_id.decode())
 
-    async with lanes(directory, LANES, patterns=("*",)) as open_lanes:
+    async with lanes(directory, LANES, routes=(ONCE,)) as open_lanes:
         await asyncio.gather(*(work(lane) for lane in open_lanes))
     return found
 
