@@ -50,6 +50,10 @@ COUNT_THREADS: Final = 1
 DRAIN_POLL_SECONDS: Final = 0.02
 SETTLE_SECONDS: Final = 10.0
 """How long the end of a drain waits for counts that a thread still works on."""
+HANGS_SECONDS: Final = 120.0
+"""A thread of the journal or the store that is at one thing for so long will not come back."""
+VITAL: Final = frozenset({"flush", "journal"})
+"""Tasks without which calls are relayed that are never stored."""
 ENCODINGS: Final = ("o200k_base", "cl100k_base")
 
 
@@ -234,8 +238,14 @@ class App:
             await loop.run_in_executor(self._executor, self._encodings.load, (name,))
 
     def alive(self) -> bool:
-        """Whether the parts that the watchdog watches over still work: the loop runs, if asked."""
-        return True
+        """False where only a restart helps: what must go on has ended, or hangs.
+
+        That the loop turns is shown by the question. A disk that fails is no reason: /readyz says
+        so, and calls that are under way go on.
+        """
+        parts = (self._journal, self._flush)
+        waited = max(0.0 if part is None else part.waited_seconds() for part in parts)
+        return waited < HANGS_SECONDS and self._tasks.failed.isdisjoint(VITAL)
 
     def _readiness(self) -> tuple[bool, str]:
         if self._stopping:

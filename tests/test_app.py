@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import threading
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from relayd import app as app_module
 from relayd.app import App
 from relayd.ops.config import StoreConfig
 from relayd.ops.logging import Logger
@@ -232,3 +234,30 @@ async def test_what_a_dead_daemon_left_is_recovered_before_anything_is_served(
     assert (line["replayed"], line["interrupted"], line["torn_bytes"], line["level"]) == (
         1, 1, 4, "warning")
     assert line["seconds"] >= 0 and "bad_fields" not in line
+
+
+async def test_the_watchdog_is_told_of_what_only_a_restart_would_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with Lane(tmp_path / "store") as lane:
+        assert lane.app.alive()
+        may_end = threading.Event()
+        assert lane.app._journal is not None
+        hanging = asyncio.ensure_future(
+            lane.app._journal._files.in_thread(may_end.wait, 5.0))
+        await asyncio.sleep(0.05)
+        assert lane.app.alive()
+        monkeypatch.setattr(app_module, "HANGS_SECONDS", 0.02)
+        assert not lane.app.alive()
+        may_end.set()
+        await hanging
+
+        async def fails() -> None:
+            raise KeyError
+
+        await asyncio.gather(lane.app._tasks.spawn("encodings", fails()), return_exceptions=True)
+        await asyncio.sleep(0.01)
+        assert lane.app.alive()
+        await asyncio.gather(lane.app._tasks.spawn("flush", fails()), return_exceptions=True)
+        await asyncio.sleep(0.01)
+        assert not lane.app.alive()

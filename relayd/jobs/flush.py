@@ -80,6 +80,7 @@ class Flush:
         self._failures = 0
         self._applied = journal.number
         self._clean_at = monotonic()
+        self._asked_at: float | None = None
         self.posted = 0
         self.refused = 0
         self.failures = 0
@@ -92,6 +93,10 @@ class Flush:
     def oldest_seconds(self) -> float:
         """How old the oldest record that is not stored may be; 0.0 where there is none."""
         return monotonic() - self._clean_at if len(self._memory) else 0.0
+
+    def waited_seconds(self) -> float:
+        """For how long the store has been at what it was asked for last; 0.0 where it is idle."""
+        return 0.0 if self._asked_at is None else monotonic() - self._asked_at
 
     async def run(self) -> None:
         """Flush until `stop()`."""
@@ -117,6 +122,7 @@ class Flush:
     async def flush(self) -> bool:
         """Store everything that there is now; False where the store failed."""
         async with self._one_at_a_time:
+            self._asked_at = monotonic()
             try:
                 await self._post_journal(self._memory.since())
                 await self._post_memory()
@@ -127,6 +133,8 @@ class Flush:
                 self._log.error("store_failed", code=code, records=len(self._memory),
                                 retry_ms=round(self._pause_seconds() * 1000))
                 return False
+            finally:
+                self._asked_at = None
             self._failures = 0
             self._clean_at = monotonic()
             return True
@@ -170,6 +178,7 @@ class Flush:
         self._applied_to(through)
 
     async def _post(self, records: Sequence[CallRecord], through: int | None) -> None:
+        self._asked_at = monotonic()
         applied = None if through is None else Applied(self._lane, through)
         book = self._prices()
         rated = [book.rated(record) for record in records] if book else records

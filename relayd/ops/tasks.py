@@ -17,9 +17,13 @@ OnFailure = Callable[[str, BaseException], None]
 
 
 class Tasks:
-    """Spawns tasks by name, holds them, and cancels what is left at the end."""
+    """Spawns tasks by name, holds them, and cancels what is left at the end.
+
+    `failed` has the names of those that ended with an error.
+    """
 
     def __init__(self, on_failure: OnFailure) -> None:
+        self.failed: set[str] = set()
         self._on_failure = on_failure
         self._running: set[asyncio.Task[Any]] = set()
 
@@ -33,6 +37,7 @@ class Tasks:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
+            self.failed.add(task.get_name())
             self._on_failure(task.get_name(), error)
 
     async def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import ssl
@@ -65,6 +66,9 @@ class Doors:
 
     def _bind(self, listen: Listen) -> list[socket.socket]:
         if listen.kind == "systemd":
+            if not self._systemd_sockets:
+                raise OSError(errno.ENOTSOCK, "systemd handed over no socket (is relayd.socket"
+                              " active?)")
             return [socket.socket(fileno=SYSTEMD_FIRST_FD + n)
                     for n in range(self._systemd_sockets)]
         if listen.kind == "unix":

@@ -128,6 +128,10 @@ class JournalWriter:
         """Whether calls can be opened, and the disk takes what is written."""
         return not (self._stuck or self._files.full or self._files.sync_fails)
 
+    def waited_seconds(self) -> float:
+        """For how long the thread has waited for the disk; 0.0 where it does not."""
+        return self._files.waited_seconds()
+
     @property
     def bytes(self) -> int:
         """What all files hold."""

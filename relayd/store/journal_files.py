@@ -65,6 +65,8 @@ class Files:
         self._dirty: list[Segment] = []
         self._doubtful: list[bytes] = []
         self._thread = ThreadPoolExecutor(1, "journal")
+        self._asked = 0
+        self._answered_at = 0.0
 
     @property
     def size(self) -> int:
@@ -187,7 +189,18 @@ class Files:
         self, function: Callable[[Unpack[Given]], Result], *given: Unpack[Given]
     ) -> Result:
         """Runs what may wait for the disk."""
-        return await get_running_loop().run_in_executor(self._thread, function, *given)
+        if not self._asked:
+            self._answered_at = monotonic()
+        self._asked += 1
+        try:
+            return await get_running_loop().run_in_executor(self._thread, function, *given)
+        finally:
+            self._asked -= 1
+            self._answered_at = monotonic()
+
+    def waited_seconds(self) -> float:
+        """For how long the thread has been at what it was asked for last; 0.0 where it is idle."""
+        return monotonic() - self._answered_at if self._asked else 0.0
 
     async def start(self) -> None:
         """Makes the first file; raises OSError."""

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,7 +19,7 @@ START_SECONDS = 20.0
 STOP_SECONDS = 20.0
 CONFIG = """
 [server]
-listen = ["127.0.0.1:0"]
+listen = ["{listen}"]
 max_body_bytes = 3000000
 header_seconds = 1
 body_seconds = 2
@@ -55,10 +56,20 @@ class DaemonProcess:
     """`async with DaemonProcess(directory, upstream_port) as daemon`.
 
     In `directory` are its configuration, `store/`, `stderr`, `tmp/` (its TMPDIR) and `cwd/`.
+    `launcher` goes before its command, `environment` is added to ours, `inherit` are descriptors
+    that it keeps, `listen` is where it listens.
     """
 
-    def __init__(self, directory: Path, upstream_port: int) -> None:
+    def __init__(
+        self, directory: Path, upstream_port: int, *, launcher: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None, inherit: Sequence[int] = (),
+        listen: str = "127.0.0.1:0",
+    ) -> None:
         self.directory = directory
+        self._launcher = launcher
+        self._environment = environment or {}
+        self._inherit = inherit
+        self._listen = listen
         self.key = ""
         self.address = ("127.0.0.1", 0)
         self.ops_address = ("127.0.0.1", free_port())
@@ -81,12 +92,13 @@ class DaemonProcess:
     async def start(self) -> None:
         """Starts the process and waits until it serves; again, when it has ended."""
         environment = {**os.environ, "UPSTREAM_CREDENTIAL": CREDENTIAL,
-                       "TMPDIR": str(self.directory / "tmp"), "PYTHONFAULTHANDLER": "1"}
+                       "TMPDIR": str(self.directory / "tmp"), "PYTHONFAULTHANDLER": "1",
+                       **self._environment}
         with open(self.directory / "stderr", "wb") as stderr:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "relayd", "serve", "-c",
+                *self._launcher, sys.executable, "-m", "relayd", "serve", "-c",
                 str(self.directory / "relayd.toml"), stderr=stderr, stdout=stderr,
-                env=environment, cwd=self.directory / "cwd")
+                env=environment, cwd=self.directory / "cwd", pass_fds=self._inherit)
         await self._started()
 
     async def __aexit__(
@@ -98,7 +110,8 @@ class DaemonProcess:
 
     def _config(self) -> str:
         deployments = ", ".join(f'{{ provider = "{api}" }}' for api in APIS)
-        text = CONFIG.format(ops=self.ops_address[1], deployments=deployments)
+        text = CONFIG.format(ops=self.ops_address[1], deployments=deployments,
+                             listen=self._listen)
         return text + "".join(PROVIDER.format(api=api, port=self._upstream_port, path=path)
                               for api, path in APIS.items())
 
@@ -121,8 +134,17 @@ class DaemonProcess:
         """All that it wrote to stdout and stderr."""
         return (self.directory / "stderr").read_text("utf-8", "replace")
 
-    async def end(self, number: signal.Signals) -> int:
-        """Sends the signal and waits; the exit code, negative where a signal ended it."""
+    def signal(self, number: signal.Signals) -> None:
+        """Sends the signal."""
         assert self._process is not None
         self._process.send_signal(number)
+
+    async def end(self, number: signal.Signals) -> int:
+        """Sends the signal and waits; the exit code, negative where a signal ended it."""
+        self.signal(number)
+        return await self.ended()
+
+    async def ended(self) -> int:
+        """Waits for its end; the exit code."""
+        assert self._process is not None
         return await asyncio.wait_for(self._process.wait(), STOP_SECONDS)

@@ -247,3 +247,14 @@ async def test_a_store_that_cannot_be_written_is_noticed_without_records(lane: L
     with held(lane.db):
         await flush.stop()
     assert flush.refused == 0
+
+
+async def test_how_long_the_store_has_been_at_one_thing(lane: Lane) -> None:
+    flush = lane.flush()
+    lane.add(call_record())
+    with held(lane.db):
+        flushing = asyncio.ensure_future(flush.flush())
+        await asyncio.sleep(0.1)
+        assert 0.09 <= flush.waited_seconds() < 1.0
+    assert await flushing
+    assert flush.waited_seconds() == 0.0

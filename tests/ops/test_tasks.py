@@ -17,7 +17,7 @@ async def test_a_failure_is_told_by_the_task_s_name() -> None:
     tasks.spawn("works", asyncio.sleep(0))
     tasks.spawn("fails", fails())
     await asyncio.sleep(0.01)
-    assert told == [("fails", "KeyError")]
+    assert told == [("fails", "KeyError")] and tasks.failed == {"fails"}
 
 
 async def test_close_cancels_what_still_runs() -> None:

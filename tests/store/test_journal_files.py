@@ -6,6 +6,8 @@ import asyncio
 import errno
 import io
 import os
+import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -229,3 +231,17 @@ async def test_failures_are_logged_with_their_number(
     files.end(remove=False)
     assert '"journal_sync_failed"' in log.getvalue() and '"errno":5' in log.getvalue()
     assert "bad_fields" not in log.getvalue()
+
+
+async def test_how_long_the_thread_has_been_at_one_thing(files: Files) -> None:
+    may_end = threading.Event()
+    assert files.waited_seconds() == 0.0
+    first = asyncio.ensure_future(files.in_thread(may_end.wait, 5.0))
+    second = asyncio.ensure_future(files.in_thread(time.sleep, 0.05))
+    await asyncio.sleep(0.1)
+    assert 0.1 <= files.waited_seconds() < 1.0
+    may_end.set()
+    assert await first
+    assert files.waited_seconds() < 0.05  # another thing now
+    await second
+    assert files.waited_seconds() == 0.0

@@ -1,0 +1,1 @@
+"""Tests of relayd as a service of systemd."""
