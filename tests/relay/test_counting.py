@@ -152,16 +152,16 @@ async def test_a_prompt_of_a_megabyte_is_encoded_on_the_thread_in_parts(
     counting = inline(executor, watched)
     fields = {"messages": [{"role": "user", "content": text} for text in texts]}
     count = counting.prompt(CHAT, fields, MEGABYTE, counting.encoding("gpt-4o"), "acct_1")
-    begun = watched.calls[:]
-    assert sum(size for _, size in begun) <= PROMPT_BYTES_INLINE_MAX
     worst, last = 0.0, time.monotonic()
     while count.pending:
         await asyncio.sleep(0)
         now = time.monotonic()
         worst, last = max(worst, now - last), now
     print(f"the loop's longest turn meanwhile: {worst * 1000:.1f} ms")
-    threads = {thread for thread, _ in watched.calls[len(begun):]}
-    assert len(threads) == 1 and threading.get_ident() not in threads
+    here = threading.get_ident()
+    assert sum(size for thread, size in watched.calls if thread == here) <= (
+        PROMPT_BYTES_INLINE_MAX)
+    assert len({thread for thread, _ in watched.calls} - {here}) == 1
     assert max(size for _, size in watched.calls) <= PIECE_CHARACTERS_MAX
     assert sum(size for _, size in watched.calls) >= sum(map(len, texts))
     assert count.approximate is (texts == PROMPTS["one letter"])
