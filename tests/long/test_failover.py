@@ -17,7 +17,7 @@ import pytest
 from relayd.core.provider import Timeouts
 from relayd.core.route import Deployment, Route
 from tests.fakes.daemon import Lane, own_loop, plain_answer
-from tests.fakes.faulty import EVENT_HEAD, FAULTS, black_hole, providers, upstreams
+from tests.fakes.faulty import EVENT_HEAD, FAULTS, black_hole, error, providers, upstreams
 from tests.fakes.rawclient import RawClient, request_bytes
 from tests.fakes.rawhttp import Request
 from tests.fakes.rawupstream import Answer, RawUpstream, message
@@ -30,10 +30,12 @@ CLIENTS = 16
 PER_SECOND = 200
 BEFORE_SECONDS, OUTAGE_SECONDS, AFTER_SECONDS = (10, 30, 10) if LONG else (2, 4, 1)
 CONNECT_SECONDS = 1.0
-ADDED_SECONDS_MAX = CONNECT_SECONDS + 0.05
+ADDED_SECONDS_MAX = CONNECT_SECONDS + (0.05 if LONG else 0.5)
 ATTEMPTS_MAX = 1.2
 ILL, VERY_ILL = 0.04, 0.6
 """How many of its calls the ill deployment fails: so few that it stays in use, and more."""
+KEYS = tuple(f"credential-{n}" for n in range(40))
+"""So many that a few which rest do not keep calls from the ill deployment."""
 
 CHAT_STREAM = (
     b'data: {"id":"x","object":"chat.completion.chunk","created":1,"model":"m","choices":[{'
@@ -79,6 +81,8 @@ def ill(dice: random.Random, sent: Counter[str]) -> object:
             names.append("overload")
         name = dice.choice(names)
         sent[name] += 1
+        if name == "429 asks to wait":
+            return error(429, "rate_limit_exceeded", retry_after="1")
         return OVERLOAD if name == "overload" else FAULTS[name]
 
     return answer
@@ -111,12 +115,12 @@ async def _random_faults(store: Path, seed: int) -> None:
     sent: Counter[str] = Counter()
     dice = random.Random(seed)
     async with upstreams(ill(dice, sent), well) as made:  # type: ignore[arg-type]
-        chat = {f"c{p.name[1:]}": replace(p, name=f"c{p.name[1:]}")
-                for p in providers(made).values()}
+        chat = {name: replace(found, name=name) for name, found in zip(
+            ("c0", "c1"), providers(made, credentials=KEYS).values(), strict=True)}
         routes = (Route("chat", (Deployment("c0"), Deployment("c1"))),
                   Route("claude", (Deployment("p0"), Deployment("p1"))))
-        async with Lane(store, providers={**chat, **providers(made, "anthropic")},
-                        routes=routes) as lane:
+        every = {**chat, **providers(made, "anthropic", credentials=KEYS)}
+        async with Lane(store, providers=every, routes=routes) as lane:
             base = "http://{}:{}".format(*lane.address)
             clients = (
                 openai.AsyncOpenAI(api_key=lane.key, base_url=base + "/v1", max_retries=0),
