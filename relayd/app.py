@@ -282,9 +282,8 @@ class App:
         leave_seconds = min(self.config.server.leave_seconds, patience)
         while (plane.connections or not plane.idle) and not self.hurry():
             waited = monotonic() - started
-            if waited >= leave_seconds:
-                plane.leave()
-            if waited >= patience or waited >= leave_seconds and plane.quiet:
+            plane.leave(leave_seconds)
+            if waited >= patience or plane.quiet:
                 break
             await asyncio.sleep(DRAIN_POLL_SECONDS)
         plane.interrupt()

@@ -7,6 +7,7 @@ bounded buffer, and the socket is not read while that buffer is full.
 from __future__ import annotations
 
 import asyncio
+import select
 from typing import TYPE_CHECKING, Final
 
 from relayd.core.errors import RelayError
@@ -25,9 +26,10 @@ CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class ClientConnection(asyncio.Protocol):
-    """One connection of a client."""
+    """One connection of a client. `idle_since`: when it was last free for a request."""
 
     __slots__ = ("plane", "transport", "exchange", "deadline", "lost", "write_paused",
+                 "idle_since",
                  "_buffer", "_partial", "_left", "_chunked", "_consuming", "_read_paused",
                  "_lingering", "_half_closed", "_continue_due", "_tls", "_repeated")
 
@@ -36,6 +38,7 @@ class ClientConnection(asyncio.Protocol):
         self.transport: asyncio.Transport = None  # type: ignore[assignment]
         self.exchange: Exchange | None = None
         self.deadline = 0.0
+        self.idle_since = 0.0
         self.lost = False
         self.write_paused = False
         self._buffer = b""
@@ -61,7 +64,8 @@ class ClientConnection(asyncio.Protocol):
             self.transport.abort()
             return
         self.plane.connections.add(self)
-        self.deadline = self.plane.now() + server.header_seconds
+        self.idle_since = self.plane.now()
+        self.deadline = self.idle_since + server.header_seconds
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the client, in order."""
@@ -288,7 +292,8 @@ class ClientConnection(asyncio.Protocol):
         elif not keep_alive:
             self.cut()
         else:
-            self.deadline = self.plane.now() + self.plane.policy.server.idle_seconds
+            self.idle_since = self.plane.now()
+            self.deadline = self.idle_since + self.plane.policy.server.idle_seconds
             self.resume_reading()
             if not self._consuming:
                 self._go_on()
@@ -301,6 +306,28 @@ class ClientConnection(asyncio.Protocol):
             self._consume(data)
         elif self._half_closed:
             self.cut()
+
+    @property
+    def leaving(self) -> bool:
+        """Whether it carries no more requests."""
+        return self._lingering
+
+    def leave(self) -> None:
+        """Says that it takes no more requests, where it carries none and none has come unread.
+
+        At once: between the look and the farewell a client must not have the time to send one.
+        """
+        if self.exchange is not None or self._lingering or self._has_input():
+            return
+        if self._tls:
+            self.cut()
+        else:
+            self.linger()
+
+    def _has_input(self) -> bool:
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(poll.poll(0))
 
     def cut(self) -> None:
         """Ends the connection after what was written, for which a slow reader has some time."""

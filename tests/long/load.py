@@ -31,10 +31,16 @@ class Call:
     status: int = 0
     id: str = ""
     whole: bool = False
+    began_at: float = 0.0
     ended_at: float = 0.0
     failure: str = ""
     told: bool = False
     """A stream's last words were an error event."""
+
+    @property
+    def took(self) -> float:
+        """Seconds from the moment at which it was due until its end."""
+        return self.ended_at - self.began_at
 
 
 def body_of(call: Call) -> bytes:
@@ -56,6 +62,7 @@ class Connection(asyncio.Protocol):
         self._call: Call | None = None
         self._buffer = bytearray()
         self._end = 0
+        self._used = 0
         self.done: asyncio.Future[bool] | None = None
         self.lost = False
 
@@ -65,7 +72,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.lost = True
-        self._finish("reset" if error else "closed")
+        used = ", used before" if self._used > 1 else ""
+        self._finish(("reset" if error else "closed") + used)
 
     def usable(self) -> bool:
         """Whether nothing has come on it since, not even its end."""
@@ -80,6 +88,7 @@ class Connection(asyncio.Protocol):
         body = body_of(call)
         self._call, self._end = call, 0
         self._buffer.clear()
+        self._used += 1
         self.done = asyncio.get_running_loop().create_future()
         call.sent = True
         self._transport.write(
@@ -153,7 +162,8 @@ class Load:
     def begin(self, stream: bool | None = None) -> Call:
         """Begins one call."""
         number, self._next = self._next, self._next + 1
-        call = Call(number, number % 2 == 0 if stream is None else stream)
+        call = Call(number, number % 2 == 0 if stream is None else stream,
+                    began_at=asyncio.get_running_loop().time())
         self.calls.append(call)
         task = asyncio.get_running_loop().create_task(self._one(call))
         self._tasks.add(task)

@@ -79,9 +79,15 @@ async def test_leaving_closes_idle_connections_and_no_others(opened: Opened) -> 
             plane.leave()
             assert not plane.idle
             assert await idle.reader.read() == b""
-            rest = await busy.reader.read()
+            rest = await busy.reader.readuntil(b"\r\n0\r\n\r\n")
             assert rest.endswith(b"[DONE]\n\n\r\n0\r\n\r\n")
-        assert plane.idle and not plane.connections
+            # its head said that it may be used again, so it may be in use
+            plane.leave(60.0)
+            assert plane.idle and not plane.quiet
+            assert [c.leaving for c in plane.connections].count(False) == 1
+            plane.leave()
+            assert plane.quiet and await busy.reader.read() == b""
+        assert not plane.connections
     assert (await lane.settled(1))[0].outcome == "completed"
 
 
