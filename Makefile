@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-node check bench cover clean
+.PHONY: run test test-node test-packages test-systemd check bench cover lock deb clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/relayd demo
@@ -14,8 +14,16 @@ test: $(VENV)/dev.stamp
 test-node: $(VENV)/dev.stamp
 	cd tests/node && npm ci --no-audit --no-fund && PATH="$(CURDIR)/$(BIN):$$PATH" node --test --test-concurrency=1
 
+# What is shipped, installed as users do it: from the lock, and in a fresh Debian (root, debootstrap).
+test-packages: $(VENV)/dev.stamp
+	RELAYD_PACKAGES=1 $(BIN)/python -m pytest tests/packages
+
+# The unit under a real systemd in a root of its own (root, debootstrap, systemd-nspawn).
+test-systemd: $(VENV)/dev.stamp
+	RELAYD_NSPAWN=1 $(BIN)/python -m pytest tests/systemd
+
 check: $(VENV)/dev.stamp
-	$(BIN)/flake8 relayd tests bench
+	$(BIN)/flake8 relayd tests bench tools
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/house
@@ -25,6 +33,14 @@ cover: $(VENV)/dev.stamp
 
 bench: $(VENV)/bench.stamp
 	$(BIN)/python -m bench
+
+# Writes requirements.lock and sbom.cdx.json.
+lock: $(VENV)/dev.stamp
+	$(BIN)/python -m tools.lock
+
+# dist/relayd_VERSION_ARCH.deb, for the Debian that it is built on.
+deb: $(VENV)/dev.stamp
+	$(BIN)/python -m tools.deb
 
 $(VENV)/run.stamp: setup.cfg pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -1,0 +1,1 @@
+"""Tests of what is shipped: wheel, sdist, Debian package, container, lock."""

@@ -1,0 +1,1 @@
+"""Programs that make what is shipped: the lock, the SBOM, manual pages, completion, packages."""
