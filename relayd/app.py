@@ -205,6 +205,7 @@ class App:
         flush, lag, collector = self._flush, self._lag, self._collector
         assert flush is not None
         gauges = Gauges(
+            ready=lambda: self._readiness()[0],
             unflushed_records=lambda: len(meter),
             oldest_unflushed_seconds=flush.oldest_seconds,
             posted_records=lambda: flush.posted,

@@ -21,6 +21,7 @@ ByNames = Callable[[], Mapping[tuple[str, str], float]]
 class Gauges:
     """Where current values are read at scrape; the app sets each once its part exists."""
 
+    ready: Count = int
     calls_in_flight: Count = int
     client_connections: Count = int
     request_body_bytes: Count = int
@@ -62,6 +63,7 @@ class Reading(NamedTuple):
 
 
 READINGS: Final = (
+    Reading("ready", "relayd_ready", "gauge", "1 while /readyz says that calls may come."),
     Reading("calls_in_flight", "relayd_calls_in_flight", "gauge",
             "Calls admitted and not settled."),
     Reading("client_connections", "relayd_client_connections", "gauge",

@@ -48,7 +48,7 @@ def _credentials(plane: Plane) -> Mapping[tuple[str, str], int]:
 
 
 def _queued(plane: Plane) -> Mapping[str, int]:
-    found: Counter[str] = Counter()
+    found: Counter[str] = Counter(dict.fromkeys(plane.policy.pools, 0))
     gates = {id(place.gate): place for plan in plane.policy.plans.values()
              for place in plan.places if place.gate is not None}
     for place in gates.values():

@@ -41,11 +41,11 @@ async def test_what_is_read_of_a_plane(opened: Opened) -> None:
         assert gauges.deployments()["p0", "cooling"] == 1
         assert first.gate is not None
         permits = [first.gate.enter(lambda: None) for _ in range(3)]
-        assert gauges.queued_calls() == {"p0": 2}
+        assert gauges.queued_calls() == {"p0": 2, "p1": 0}
         for permit in permits:
             assert permit is not None
             permit.release()
-        assert gauges.queued_calls() == {"p0": 0}
+        assert gauges.queued_calls() == {"p0": 0, "p1": 0}
         assert set(gauges.overload_refusals().values()) == {0}
         plane.overload.pending_bytes += 5
         assert gauges.request_body_bytes() == 5
