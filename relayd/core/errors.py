@@ -141,6 +141,8 @@ ERRORS: Final = _kinds(
     ("upstream_down", 503, "upstream", True,
      "No provider of this model can be reached now. Try again shortly."),
     ("upstream_timeout", 504, "upstream", True, "The provider did not answer in time."),
+    ("upstream_endless", 502, "upstream", False,
+     "The provider's answer was longer than this relay passes on."),
     ("upstream_stalled", 504, "upstream", True, "The provider stopped sending."),
     # the provider answered with an error of its own; the status is the provider's
     ("provider_rejected", 400, "upstream", False, "The provider refused the request."),

@@ -80,6 +80,7 @@ _BY_CODE: Final = {
     "upstream_busy": "busy",
     "upstream_reset": "reset", "upstream_truncated": "reset", "upstream_stalled": "reset",
     "upstream_timeout": "timeout", "upstream_protocol": "protocol",
+    "upstream_endless": "protocol",
     "provider_auth": "auth", "provider_quota": "quota", "provider_rate_limited": "rate_limited",
 }
 _BY_STATUS: Final = {

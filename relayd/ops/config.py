@@ -35,6 +35,10 @@ class ServerConfig:
     `lag_seconds_max` (0: never), new calls get 503. `leave_seconds`: how long a drain waits for a
     request on a connection that is idle, so that none is closed just as it is used.
 
+    `connections_per_address_max` (0: no limit) does not count connections from networks in
+    `trusted_proxies`; nothing else looks at a client's address. `reply_bytes_max` ends a reply
+    that does not end by itself.
+
     Where a provider has `on_client_close = "drain"`, a reply is read on for `client_drain_seconds`
     after its client has left, and `client_drains_max` of them at a time; others are cancelled.
     """
@@ -55,8 +59,10 @@ class ServerConfig:
     idle_seconds: float = 75.0
     heartbeat_seconds: float = 15.0
     connections_max: int = 20_000
+    connections_per_address_max: int = 0
     write_buffer_bytes: int = 64 * 1024
     json_reply_bytes_max: int = 32 * 1024 * 1024
+    reply_bytes_max: int = 1024 * 1024 * 1024
     calls_max: int = 10_000
     pending_bytes_max: int = 1024 * 1024 * 1024
     memory_bytes_max: int = 0
@@ -128,6 +134,19 @@ class RetentionConfig:
     network_records_days: int = 190
 
 
+@dataclass(frozen=True, slots=True)
+class LogConfig:
+    """What is written about calls, and how.
+
+    `access` "errors": a line for each call that was not completed; "all": and for `access_sample`
+    of the others. `format` "journald" sends the systemd journal fields instead of text.
+    """
+
+    access: Literal["off", "errors", "all"] = "off"
+    access_sample: float = 1.0
+    format: Literal["json", "journald"] = "json"
+
+
 FIXED_SERVER: Final = ("listen", "tls_terminated", "reuse_port")
 """Fields of ServerConfig that a running process keeps, and whether it has TLS at all."""
 FIXED: Final = ("console_listen", "ops_listen", "store")
@@ -149,6 +168,7 @@ class Config:
     privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
     retention: RetentionConfig = RetentionConfig()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log: LogConfig = LogConfig()
 
 
 def adoptable(running: Config, wanted: Config) -> tuple[Config, tuple[str, ...]]:

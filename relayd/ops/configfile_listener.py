@@ -28,8 +28,10 @@ INTEGERS: Final = {
     "header_count_max": (8, 10_000),
     "target_bytes_max": (256, _MIB),
     "connections_max": (1, 1_000_000),
+    "connections_per_address_max": (0, 1_000_000),
     "write_buffer_bytes": (_KIB, 64 * _MIB),
     "json_reply_bytes_max": (_KIB, 4096 * _MIB),
+    "reply_bytes_max": (_MIB, 1 << 50),
     "calls_max": (1, 1_000_000),
     "pending_bytes_max": (_MIB, 1 << 50),
     "memory_bytes_max": (0, 1 << 50),
@@ -73,6 +75,9 @@ def read_server(section: Section, around: Surroundings) -> ServerConfig:
         cors_origins=section.texts("cors_origins", _DEFAULT.cors_origins, origin_problem),
         **limits,
     )
+    if config.trusted_proxies and not config.connections_per_address_max:
+        section.warning("trusted_proxies", "has no effect without connections_per_address_max",
+                        "Nothing else looks at a client's address, or reads x-forwarded-for")
     section.done(_ALIASES)
     return config
 

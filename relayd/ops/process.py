@@ -13,6 +13,8 @@ from typing import Final
 
 _PR_SET_DUMPABLE: Final = 4
 _PAGE_BYTES: Final = resource.getpagesize()
+FILES_RESERVED: Final = 128
+FILES_BOUNDLESS: Final = 1 << 30
 COLLECT_AFTER: Final = (50_000, 20, 50)
 """Allocations between collections: the relay path makes few cycles, and a full collection of a
 process with the tokenizer's tables would stop every stream for tens of milliseconds."""
@@ -26,6 +28,23 @@ def raise_file_limit() -> int:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard
+
+
+def file_limit() -> int:
+    """How many files the process may have open."""
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return FILES_BOUNDLESS if soft == resource.RLIM_INFINITY else soft
+
+
+def connections_possible(files: int, calls_max: int, upstream_max: int) -> int:
+    """How many client connections fit into `files`, beside what else needs some.
+
+    That is FILES_RESERVED for the store, the journal and the like, and one connection upstream for
+    each call that may be under way (`calls_max`, or `upstream_max` of all providers where that is
+    less), but no more than half: of few files the clients have as many as the providers.
+    """
+    room = max(files - FILES_RESERVED, 2)
+    return max(room // 2, room - min(calls_max, upstream_max))
 
 
 def forbid_dumps() -> bool:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import socket
 import ssl
 from typing import Final
 
-import aiofastnet
-
 from relayd.ops.config import ServerConfig, TlsFiles
 from relayd.ops.configfile_address import Listen, parse_listen
-from relayd.relay.listener import ClientConnection
+from relayd.relay.accept import Acceptor
 from relayd.relay.plane import Plane
 
-BACKLOG: Final = 4096
 SYSTEMD_FIRST_FD: Final = 3
 
 
@@ -29,8 +25,7 @@ class Doors:
         self._reuse_port = server.reuse_port
         self._tls = server_context(server.tls) if server.tls is not None else None
         self._systemd_sockets = systemd_sockets
-        self._servers: list[asyncio.AbstractServer] = []
-        self._sockets: list[socket.socket] = []
+        self._acceptors: list[Acceptor] = []
         self._addresses: list[tuple[str, int]] = []
         self._paths: list[str] = []
 
@@ -51,18 +46,13 @@ class Doors:
 
     async def open(self) -> None:
         """Binds and listens; raises OSError where an address cannot be had."""
-        loop = asyncio.get_running_loop()
         for listen in self._listen:
             for sock in self._bind(listen):
-                self._sockets.append(sock)
+                acceptor = Acceptor(self._plane, sock, self._tls)
+                self._acceptors.append(acceptor)
+                acceptor.start()
                 if sock.family in (socket.AF_INET, socket.AF_INET6):
                     self._addresses.append(sock.getsockname()[:2])
-                server = await aiofastnet.create_server(
-                    loop, self._client, sock=sock, ssl=self._tls, backlog=BACKLOG)
-                self._servers.append(server)
-
-    def _client(self) -> ClientConnection:
-        return ClientConnection(self._plane, self._tls is not None)
 
     def _bind(self, listen: Listen) -> list[socket.socket]:
         if listen.kind == "systemd":
@@ -100,12 +90,9 @@ class Doors:
 
     async def close(self) -> None:
         """Takes no more connections; those that are open go on."""
-        for server in self._servers:
-            server.close()
-        self._servers.clear()
-        for sock in self._sockets:
-            sock.close()
-        self._sockets.clear()
+        for acceptor in self._acceptors:
+            acceptor.close()
+        self._acceptors.clear()
         for path in self._paths:
             if os.path.exists(path):
                 os.unlink(path)

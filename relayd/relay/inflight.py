@@ -76,6 +76,9 @@ class Sweep:
     def _look(self, exchange: Exchange, now: float) -> None:
         attempt = exchange.attempt
         if attempt is not None and exchange.copying is not None:
+            if attempt.octets > exchange.policy.server.reply_bytes_max:
+                exchange.interrupt(RelayError("upstream_endless", close=True))
+                return
             if attempt.chunks != exchange.seen_chunks:
                 exchange.seen_chunks = attempt.chunks
                 exchange.last_heard = now

@@ -30,10 +30,11 @@ class ClientConnection(asyncio.Protocol):
 
     __slots__ = ("plane", "transport", "exchange", "deadline", "lost", "write_paused",
                  "idle_since",
-                 "_buffer", "_partial", "_left", "_chunked", "_consuming", "_read_paused",
-                 "_lingering", "_half_closed", "_continue_due", "_tls", "_repeated")
+                 "_buffer", "_partial", "_left", "_chunked", "_consuming",
+                 "_read_paused", "_lingering", "_half_closed", "_continue_due", "_tls", "_origin",
+                 "_repeated")
 
-    def __init__(self, plane: Plane, tls: bool) -> None:
+    def __init__(self, plane: Plane, tls: bool, origin: bytes) -> None:
         self.plane = plane
         self.transport: asyncio.Transport = None  # type: ignore[assignment]
         self.exchange: Exchange | None = None
@@ -51,6 +52,7 @@ class ClientConnection(asyncio.Protocol):
         self._half_closed = False
         self._continue_due = False
         self._tls = tls
+        self._origin = origin
         self._repeated: RepeatedHead | None = None
 
     # -- the transport's side -------------------------------------------------------------
@@ -60,9 +62,6 @@ class ClientConnection(asyncio.Protocol):
         self.transport = transport  # type: ignore[assignment]
         server = self.plane.policy.server
         self.transport.set_write_buffer_limits(high=server.write_buffer_bytes)
-        if len(self.plane.connections) >= server.connections_max:
-            self.transport.abort()
-            return
         self.plane.connections.add(self)
         self.idle_since = self.plane.now()
         self.deadline = self.idle_since + server.header_seconds
@@ -94,6 +93,8 @@ class ClientConnection(asyncio.Protocol):
         self.lost = True
         self._buffer = b""
         self.plane.connections.discard(self)
+        if self._origin:
+            self.plane.addresses.leave(self._origin)
         exchange = self.exchange
         if exchange is not None:
             exchange.client_gone = True

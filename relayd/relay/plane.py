@@ -6,9 +6,10 @@ It is built once per process by `app`; nothing in it assumes that it is the only
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
 from email.utils import formatdate
+from typing import Any
 
 from relayd.core.errors import RelayError
 from relayd.core.provider import Provider
@@ -18,8 +19,10 @@ from relayd.ops.configfile import hash_seed_chosen
 from relayd.ops.logging import Logger
 from relayd.ops.metrics import Metrics
 from relayd.ops.notice import Notices
+from relayd.ops.process import connections_possible, file_limit
 from relayd.ops.tasks import Tasks
 from relayd.relay.abandoned import Abandoned
+from relayd.relay.addresses import Addresses
 from relayd.relay.admit import Admission
 from relayd.relay.counting import Counting
 from relayd.relay.dispatch import Dispatcher
@@ -83,6 +86,9 @@ class Plane:
         self._drains_since = 0.0
         self.unsettled = 0
         self.connections: set[ClientConnection] = set()
+        self.handshakes = 0
+        """Connections that are accepted and not among `connections` yet."""
+        self.addresses = Addresses()
         self.inflight: set[Exchange] = set()
         self._date_second = 0
         self._date = b""
@@ -106,10 +112,25 @@ class Plane:
         """For the few waits that the sweep is too coarse for."""
         return asyncio.get_running_loop().call_later(seconds, wake)
 
+    def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Starts a task of the data plane, which ends with it."""
+        self._tasks.spawn(name, work)
+
     def _policy(self, config: Config, old: Policy | None) -> Policy:
+        config = self._within_files(config)
         heads = Heads(config.privacy, self._pseudonym_secret, self.boundary)
         return Policy(
             config, heads, lambda p: Pool(p, self._tasks, self.dice, self._unreachable), old)
+
+    def _within_files(self, config: Config) -> Config:
+        """The configuration with no more client connections than the process has files for."""
+        server = config.server
+        upstream = sum(p.connections_max for p in config.providers.values())
+        most = connections_possible(file_limit(), server.calls_max, upstream)
+        if server.connections_max <= most:
+            return config
+        self.logger.warning("limit_lowered", reason="connections_max", limit=most)
+        return replace(config, server=replace(server, connections_max=most))
 
     def _unreachable(self, provider: str, reason: str) -> None:
         """For the operator: the client's error does not say what is wrong."""
@@ -179,7 +200,7 @@ class Plane:
     @property
     def quiet(self) -> bool:
         """True when it is idle, no client may send more, and all have what was written."""
-        return self.idle and all(
+        return self.idle and not self.handshakes and all(
             connection.leaving and not connection.transport.get_write_buffer_size()
             for connection in self.connections)
 

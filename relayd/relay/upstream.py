@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import httptools
 
@@ -18,6 +18,8 @@ from relayd.wire.replyhead import HEAD_BYTES_MAX, ReplyHead, read_reply_head
 if TYPE_CHECKING:
     from relayd.relay.pool import Pool
 
+INTERIM_MAX: Final = 64
+"""Interim answers before an answer; a provider that sends more has nothing to say."""
 Sink = Callable[[bytes, bool], None]
 
 
@@ -26,10 +28,11 @@ class Attempt:
 
     `wake` is called when the head, an error or (without a sink) the end has come. With a sink set,
     body bytes go there with `complete` telling the end; a failure then sets `error` and wakes.
+    `octets` counts all that came of the reply, with its framing.
     """
 
-    __slots__ = ("wake", "connection", "head", "complete", "error", "sink", "chunks", "_pieces",
-                 "reused", "touched", "paused", "turn", "began")
+    __slots__ = ("wake", "connection", "head", "complete", "error", "sink", "chunks", "octets",
+                 "_pieces", "reused", "touched", "paused", "turn", "began")
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self.wake = wake
@@ -39,6 +42,7 @@ class Attempt:
         self.error: RelayError | None = None
         self.sink: Sink | None = None
         self.chunks = 0
+        self.octets = 0
         self.reused = False
         self.touched = False
         self.paused = False
@@ -230,6 +234,7 @@ class UpstreamConnection(asyncio.Protocol):
             framing.parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             sound = False
+        attempt.octets += len(data)
         sink = attempt.sink
         if sink is not None and sound and not framing.complete and len(framing.pieces) == 1:
             # the usual read of a stream: one event in one chunk
@@ -241,6 +246,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._take_body(attempt, framing, sound)
 
     def _take_head(self, attempt: Attempt, framing: _Framing, sound: bool) -> bool:
+        if framing.interim > INTERIM_MAX:
+            self._fail(RelayError("upstream_protocol"))
+            return False
         if not framing.headers_complete:
             if not sound or len(self._raw) > HEAD_BYTES_MAX:
                 self._fail(RelayError("upstream_protocol"))

@@ -116,12 +116,21 @@ def test_skip_opens_no_file(tmp_path: Path) -> None:
 
 
 def test_lists() -> None:
-    server, findings = read(trusted_proxies=["10.0.0.0/8"], cors_origins=["https://a.example"])
+    server, findings = read(trusted_proxies=["10.0.0.0/8"], cors_origins=["https://a.example"],
+                            connections_per_address_max=9)
     assert server.trusted_proxies == ("10.0.0.0/8",) and not findings.faults
+    assert not findings.warnings
     assert server.cors_origins == ("https://a.example",)
     _, findings = read(trusted_proxies=["10.0.0.1/8"], cors_origins=["a.example"])
     assert [f.key for f in findings.faults] == [
         "server.trusted_proxies[0]", "server.cors_origins[0]"]
+
+
+def test_trusted_proxies_that_nothing_asks_for() -> None:
+    _, findings = read(trusted_proxies=["10.0.0.0/8"])
+    [warning] = findings.warnings
+    assert warning.key == "server.trusted_proxies"
+    assert "connections_per_address_max" in warning.problem
 
 
 def test_unknown_key() -> None:

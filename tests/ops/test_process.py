@@ -8,8 +8,13 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
 from relayd.ops import process
-from relayd.ops.process import COLLECT_AFTER, SWITCH_SECONDS, favour_loop, settle_memory
+from relayd.ops.process import (
+    COLLECT_AFTER, FILES_RESERVED, SWITCH_SECONDS, connections_possible, favour_loop,
+    settle_memory,
+)
 
 LIMITS = """
 import ctypes, json, resource
@@ -69,3 +74,14 @@ def test_threads_give_way_to_the_loop() -> None:
 
 def test_resident_bytes_are_those_of_this_process() -> None:
     assert 10 << 20 < process.resident_bytes() < 8 << 30
+
+
+@pytest.mark.parametrize(("files", "calls", "upstream", "connections"), [
+    (65_536, 10_000, 5_000, 65_536 - FILES_RESERVED - 5_000),
+    (65_536, 10_000, 50_000, 65_536 - FILES_RESERVED - 10_000),
+    (20_000, 10_000, 10_000, 9_936),
+    (1024, 10_000, 3_072, (1024 - FILES_RESERVED) // 2),
+    (16, 10_000, 3_072, 1),
+])
+def test_files_are_shared_out(files: int, calls: int, upstream: int, connections: int) -> None:
+    assert connections_possible(files, calls, upstream) == connections

@@ -1,0 +1,170 @@
+"""Connections at the door: limits before and during the handshake, and a process without files."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import socket
+import ssl
+import time
+from pathlib import Path
+
+import pytest
+import trustme
+
+from relayd.ops.config import TlsFiles
+from tests.fakes.daemon import ANSWER, Lane, plain_answer
+from tests.fakes.process import DaemonProcess
+from tests.fakes.rawclient import RawClient, ask, request_bytes
+from tests.fakes.rawupstream import RawUpstream
+from tests.http.play import BODY, TARGET
+from tests.relay.conftest import Opened
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def refused(address: tuple[str, int]) -> bool:
+    """Whether a new connection is closed at once."""
+    reader, writer = await asyncio.open_connection(*address)
+    try:
+        async with asyncio.timeout(0.3):
+            return await reader.read() == b""
+    except ConnectionError:
+        return True
+    except TimeoutError:
+        return False
+    finally:
+        writer.close()
+
+
+async def served(lane: Lane) -> bool:
+    return (await ask(lane.address, request_bytes(TARGET, lane.key, BODY))).body == ANSWER
+
+
+async def settled(lane: Lane, count: int) -> None:
+    plane = lane.app._plane
+    assert plane is not None
+    async with asyncio.timeout(3):
+        while len(plane.connections) + plane.handshakes != count:
+            await asyncio.sleep(0.01)
+
+
+async def test_connections_of_one_address(opened: Opened) -> None:
+    lane = await opened(server={"connections_per_address_max": 2})
+    async with RawClient(lane.address), RawClient(lane.address):
+        await settled(lane, 2)
+        assert await refused(lane.address)
+    await settled(lane, 0)
+    assert len(lane.app._plane.addresses) == 0  # type: ignore[union-attr]
+    assert await served(lane)
+    assert '"event":"connection_refused","reason":"connections_per_address_max","count":1' \
+        in lane.log.getvalue()
+    assert "127.0.0.1" not in lane.log.getvalue().replace("127.0.0.1:", "")
+
+
+async def test_a_proxy_before_the_relay_is_not_one_client(opened: Opened) -> None:
+    lane = await opened(server={"connections_per_address_max": 1,
+                                "trusted_proxies": ("127.0.0.0/8",)})
+    async with RawClient(lane.address), RawClient(lane.address):
+        await settled(lane, 2)
+        assert await served(lane)
+
+
+async def test_connections_max(opened: Opened) -> None:
+    lane = await opened(server={"connections_max": 2})
+    async with RawClient(lane.address), RawClient(lane.address):
+        await settled(lane, 2)
+        assert await refused(lane.address)
+    await settled(lane, 0)
+    assert await served(lane)
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> TlsFiles:
+    leaf = trustme.CA().issue_cert("127.0.0.1")
+    leaf.private_key_pem.write_to_path(tmp_path / "key.pem")
+    leaf.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    return TlsFiles(str(tmp_path / "cert.pem"), str(tmp_path / "key.pem"))
+
+
+async def test_a_handshake_counts_and_ends(opened: Opened, tls: TlsFiles) -> None:
+    lane = await opened(server={"tls": tls, "connections_max": 3, "header_seconds": 0.3,
+                                "connections_per_address_max": 3})
+    silent = [await asyncio.open_connection(*lane.address) for _ in range(3)]
+    await settled(lane, 3)
+    assert await refused(lane.address)
+    began = time.monotonic()
+    for reader, writer in silent:
+        async with asyncio.timeout(2):
+            assert await reader.read() == b""
+        writer.close()
+    assert time.monotonic() - began < 1.5
+    await settled(lane, 0)
+    assert len(lane.app._plane.addresses) == 0  # type: ignore[union-attr]
+
+
+async def test_handshakes_that_fail_leave_nothing(opened: Opened, tls: TlsFiles) -> None:
+    lane = await opened(server={"tls": tls, "connections_per_address_max": 9})
+    for said in (b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x00\x05hello", b""):
+        reader, writer = await asyncio.open_connection(*lane.address)
+        writer.write(said)
+        writer.close()
+    context = ssl.create_default_context()
+    with pytest.raises(ssl.SSLError):  # a client that does not trust us
+        await asyncio.open_connection(*lane.address, ssl=context)
+    await settled(lane, 0)
+    assert len(lane.app._plane.addresses) == 0  # type: ignore[union-attr]
+    assert '"level":"error"' not in lane.log.getvalue()
+
+
+async def test_who_has_connected_before_the_door_closes_is_served(opened: Opened) -> None:
+    lane = await opened(server={"drain_seconds": 3.0, "leave_seconds": 0.5})
+    with socket.create_connection(lane.address) as sock:  # not accepted: the loop has had no turn
+        stopping = asyncio.ensure_future(lane.app.stop())
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_sendall(
+            sock, request_bytes(TARGET, lane.key, BODY))
+        async with asyncio.timeout(3):
+            answer = await asyncio.get_running_loop().sock_recv(sock, 65536)
+        assert answer.startswith(b"HTTP/1.1 200 ") and ANSWER in answer
+    await stopping
+
+
+async def quiet(pid: int) -> None:
+    """Returns once the process has done what it does after its start."""
+    async with asyncio.timeout(20):
+        while True:
+            before = cpu_seconds(pid)
+            await asyncio.sleep(0.3)
+            if cpu_seconds(pid) - before < 0.03:
+                return
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / 100
+
+
+async def test_no_file_left(tmp_path: Path) -> None:
+    upstream = RawUpstream(plain_answer)
+    await upstream.start()
+    async with DaemonProcess(tmp_path / "daemon", upstream.port) as daemon:
+        raw = request_bytes(TARGET, daemon.key, BODY)
+        assert (await ask(daemon.address, raw)).body == ANSWER
+        pid = daemon._process.pid  # type: ignore[union-attr]
+        await quiet(pid)
+        files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+        limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (files + 20, limits[1]))
+        held = [await asyncio.open_connection(*daemon.address) for _ in range(40)]
+        await asyncio.sleep(0.2)
+        before = cpu_seconds(pid)
+        await asyncio.sleep(0.7)  # header_seconds is 1: the first are still there
+        assert cpu_seconds(pid) - before < 0.25
+        notice = daemon.event("accept_paused")
+        assert notice is not None and notice["reason"] == "exhausted"
+        for _, writer in held:
+            writer.close()
+        assert (await ask(daemon.address, raw)).body == ANSWER
+        assert '"level":"error"' not in daemon.log()
+    await upstream.stop()
