@@ -90,7 +90,8 @@ def compare(calls: list[Call], seen: Iterable[int], records: list[CallRecord]) -
 def _hold(tally: Tally, call: Call, times: int, found: list[CallRecord]) -> None:
     """One call against its records."""
     if not found:
-        known = bool(times or call.id and call.status != 401)
+        # 503 with no record: refused before its key was looked at
+        known = bool(times or call.id and call.status != 503)
         _note(tally, "lost", known, f"no record: {call}")
         return
     record = found[0]
@@ -100,6 +101,7 @@ def _hold(tally: Tally, call: Call, times: int, found: list[CallRecord]) -> None
     tally.interrupted += record.outcome == "interrupted"
     tally.refused += record.outcome == "refused"
     tally.unsent += not times
+    _note(tally, "wrong", times > 0 and record.outcome == "refused", f"refused, but sent: {call}")
     if call.id:
         _note(tally, "wrong", record.id != call.id, f"another id: {record} {call}")
     if record.outcome == "completed":
