@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -17,13 +17,16 @@ from typing import Final
 from relayd import __version__
 from relayd.control import publish
 from relayd.control.recovery import Recovered, recover
+from relayd.core.record import CallRecord
 from relayd.core.ulid import Ulids
 from relayd.jobs.budget import Budgets
 from relayd.jobs.flush import Flush
 from relayd.jobs.watch import Watch
+from relayd.ops.accesslog import AccessLog
 from relayd.ops.certificate import ends_at_seconds
 from relayd.ops.clock import monotonic, unix_ms
 from relayd.ops.config import Config, adoptable
+from relayd.ops.journald import Journald
 from relayd.ops.listener import OpsListener
 from relayd.ops.logging import Logger
 from relayd.ops.metrics import Gauges, Metrics
@@ -64,6 +67,7 @@ class App:
                  systemd_sockets: int = 0) -> None:
         self.config = config
         self.logger = logger or Logger(config.log_level)
+        self._access = AccessLog(self.logger)
         self.view = View()
         self.metrics = Metrics(config.providers.values(), config.routes, version=__version__)
         self._systemd_sockets = systemd_sockets
@@ -120,13 +124,14 @@ class App:
         self._plane.adopt(adopted)
         self._plane.counting.adopt(adopted.metering)
         self.metrics.know(adopted.providers.values(), adopted.routes)
-        self.logger.set_level(adopted.log_level)
+        self._set_log(adopted)
         self.config = adopted
         return fixed
 
     async def start(self) -> None:
         """Opens the store and the listeners; raises what keeps them from opening."""
         began = monotonic()
+        self._set_log(self.config)
         store = self.config.store
         self._lock = lock_store(Path(store.path), shared=store.shared)
         db = self._db = await open_database(Path(store.path))
@@ -138,7 +143,7 @@ class App:
         self._flush = Flush(db, meter, journal, self._lanes[0].number,
                             flush_seconds=self.config.metering.flush_seconds,
                             prices=lambda: self.config.prices,
-                            tell=self.metrics.posted.posted, log=self.logger)
+                            tell=self._stored, log=self.logger)
         self._watch = Watch(db, self.view.publish, snapshot.version, log=self.logger)
         self._budgets = await self._begin_budgets(db, plane)
         self._fill_gauges(plane, meter, journal)
@@ -156,6 +161,16 @@ class App:
         self._tasks.spawn("encodings", self._load_encodings())
         self.logger.event("started", port=self._doors.port, version=__version__,
                           seconds=round(monotonic() - began, 3))
+
+    def _set_log(self, config: Config) -> None:
+        self.logger.set_level(config.log_level)
+        self.logger.to_journal(Journald() if config.log.format == "journald" else None)
+        self._access.adopt(config.log)
+
+    def _stored(self, records: Sequence[CallRecord]) -> None:
+        """What has become of calls is told once they are in the store."""
+        self.metrics.posted.posted(records)
+        self._access.posted(records)
 
     async def _begin_journal(self, db: Database, began: float) -> JournalWriter:
         """Takes a lane, and brings what daemons that are gone left in theirs to the store."""
@@ -281,7 +296,7 @@ class App:
         patience = self.config.server.drain_seconds if drain_seconds is None else drain_seconds
         started = monotonic()
         leave_seconds = min(self.config.server.leave_seconds, patience)
-        while (plane.connections or not plane.idle) and not self.hurry():
+        while (plane.connections or plane.handshakes or not plane.idle) and not self.hurry():
             waited = monotonic() - started
             plane.leave(leave_seconds)
             if waited >= patience or plane.quiet:
