@@ -25,7 +25,7 @@ from relayd.jobs.watch import Watch
 from relayd.ops.accesslog import AccessLog
 from relayd.ops.certificate import ends_at_seconds
 from relayd.ops.clock import monotonic, unix_ms
-from relayd.ops.config import Config, adoptable
+from relayd.ops.config import Config, LogConfig, adoptable
 from relayd.ops.journald import Journald
 from relayd.ops.listener import OpsListener
 from relayd.ops.logging import Logger
@@ -124,14 +124,15 @@ class App:
         self._plane.adopt(adopted)
         self._plane.counting.adopt(adopted.metering)
         self.metrics.know(adopted.providers.values(), adopted.routes)
-        self._set_log(adopted)
+        self.logger.set_level(adopted.log_level)
+        self._set_log(adopted.log)
         self.config = adopted
         return fixed
 
     async def start(self) -> None:
         """Opens the store and the listeners; raises what keeps them from opening."""
         began = monotonic()
-        self._set_log(self.config)
+        self._set_log(self.config.log)
         store = self.config.store
         self._lock = lock_store(Path(store.path), shared=store.shared)
         db = self._db = await open_database(Path(store.path))
@@ -162,10 +163,9 @@ class App:
         self.logger.event("started", port=self._doors.port, version=__version__,
                           seconds=round(monotonic() - began, 3))
 
-    def _set_log(self, config: Config) -> None:
-        self.logger.set_level(config.log_level)
-        self.logger.to_journal(Journald() if config.log.format == "journald" else None)
-        self._access.adopt(config.log)
+    def _set_log(self, config: LogConfig) -> None:
+        self.logger.to_journal(Journald() if config.format == "journald" else None)
+        self._access.adopt(config)
 
     def _stored(self, records: Sequence[CallRecord]) -> None:
         """What has become of calls is told once they are in the store."""
@@ -290,6 +290,7 @@ class App:
             if held is not None:
                 held.release()
         self.logger.event("stopped")
+        self.logger.to_journal(None)
 
     async def _drain(self, plane: Plane, drain_seconds: float | None) -> None:
         plane.drain()

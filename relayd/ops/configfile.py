@@ -14,7 +14,7 @@ from pathlib import Path as FilePath
 from typing import Final, Literal, cast
 
 from relayd.ops.config import (
-    Config, MeteringConfig, PrivacyConfig, RetentionConfig, StoreConfig,
+    Config, LogConfig, MeteringConfig, PrivacyConfig, RetentionConfig, StoreConfig,
 )
 from relayd.ops.configfile_credential import Secrets, Surroundings
 from relayd.ops.configfile_fault import ConfigError, Fault, Findings, in_order
@@ -143,6 +143,7 @@ def _read(root: Section, around: Surroundings) -> Config:
         retention=_retention(root.table("retention")),
         log_level=cast(Literal["debug", "info", "warning", "error"],
                        log.choice("level", LOG_LEVELS, "info")),
+        log=_log(log),
     )
     log.done()
     root.done(_TABLE_NAMES)
@@ -150,6 +151,16 @@ def _read(root: Section, around: Surroundings) -> Config:
         if not root.values.get(name):
             root.warning(name, "is empty: no model is served", f"Add a table [{name}.NAME]")
     return config
+
+
+def _log(section: Section) -> LogConfig:
+    default = LogConfig()
+    return LogConfig(
+        cast(Literal["off", "errors", "all"],
+             section.choice("access", ("off", "errors", "all"), default.access)),
+        section.number("access_sample", default.access_sample, 0, 1),
+        cast(Literal["json", "journald"],
+             section.choice("format", ("json", "journald"), default.format)))
 
 
 def _store(section: Section, around: Surroundings) -> StoreConfig:

@@ -13,7 +13,7 @@ import re
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 from types import TracebackType
 from typing import Any, Final, TextIO, get_args
@@ -26,12 +26,14 @@ from relayd.core.timestamp import rfc3339
 from relayd.core.usage import Outcome, UsageSource
 from relayd.ops import clock
 from relayd.ops.configfile_fault import Fault
+from relayd.ops.journald import Journald
 from relayd.wire.dialect import ENDPOINTS, MODELS_PATHS
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 FRAMES_MAX: Final = 40
 CHAIN_MAX: Final = 5
 
+_HEAD: Final = ("time", "level", "event")
 _WORD: Final = re.compile(r"[a-z][a-z0-9_]{0,47}")
 _PLACE: Final = re.compile(r"[a-z]{1,16}(?: [a-z]{1,16}){0,2}")
 _SHAPES: Final = {
@@ -46,7 +48,7 @@ _SHAPES: Final = {
 _VOCABULARIES: Final[Mapping[str, frozenset[str]]] = {
     "code": frozenset(ERRORS),
     "api": frozenset(get_args(Api)),
-    "endpoint": frozenset(endpoint.path for endpoint in ENDPOINTS) | MODELS_PATHS,
+    "endpoint": frozenset(endpoint.path for endpoint in ENDPOINTS) | MODELS_PATHS | {"other"},
     "outcome": frozenset(get_args(Outcome)),
     "usage_source": frozenset(get_args(UsageSource)),
 }
@@ -132,6 +134,7 @@ class Logger:
         self._stream = stream
         self._now_ms = now_ms
         self._threshold = LEVELS["info"]
+        self._journald: Journald | None = None
         self.lost_lines = 0
         self.set_level(level)
 
@@ -142,6 +145,13 @@ class Logger:
         self.info = self._method("info")
         self.warning = self._method("warning")
         self.error = self._method("error")
+
+    def to_journal(self, journald: Journald | None) -> None:
+        """From now on lines go to the systemd journal, and to the stream only where it fails;
+        None: to the stream."""
+        if self._journald is not None:
+            self._journald.close()
+        self._journald = journald
 
     def _method(self, level: str) -> Callable[..., None]:
         if LEVELS[level] < self._threshold:
@@ -183,14 +193,31 @@ class Logger:
         return found
 
     def _write(self, level: str, event: str, fields: Mapping[str, object]) -> None:
-        line = {"time": rfc3339(self._now_ms()), "level": level,
-                "event": event if _WORD.fullmatch(event) else "unnamed", **fields}
+        self._put([{"time": rfc3339(self._now_ms()), "level": level,
+                    "event": event if _WORD.fullmatch(event) else "unnamed", **fields}])
+
+    def lines(self, lines: Sequence[Mapping[str, object]]) -> None:
+        """Writes whole lines at once, with `time`, `level` and `event`; for the access log.
+
+        Fields that are not in FIELDS, or have another shape, are left out and counted.
+        """
+        self._put([
+            {**{name: line[name] for name in _HEAD}, **self._checked(
+                {name: value for name, value in line.items() if name not in _HEAD})}
+            for line in lines if LEVELS[str(line["level"])] >= self._threshold])
+
+    def _put(self, lines: Sequence[Mapping[str, object]]) -> None:
+        if self._journald is not None:
+            journald = self._journald
+            lines = [line for line in lines if not journald.send(line)]
+        if not lines:
+            return
         stream = self._stream or sys.stderr
         try:
-            stream.write(orjson.dumps(line).decode() + "\n")
+            stream.write(b"".join(orjson.dumps(line) + b"\n" for line in lines).decode())
             stream.flush()
         except (OSError, ValueError):  # a full pipe or a closed stream must not stop the relay
-            self.lost_lines += 1
+            self.lost_lines += len(lines)
 
 
 def _nothing(event: str, **fields: object) -> None:
