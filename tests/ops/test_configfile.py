@@ -176,6 +176,9 @@ listen = "127.0.0.1:2"
 path = "data"
 [log]
 level = "debug"
+access = "all"
+access_sample = 0.25
+format = "journald"
 [metering]
 mode = "audit"
 audit_every = 7
@@ -194,6 +197,7 @@ network_records_days = 2
 ''', environ=ENVIRON, folder="/etc/relayd")
     assert (config.console_listen, config.ops_listen) == ("[::1]:1", "127.0.0.1:2")
     assert config.store == StoreConfig("/etc/relayd/data") and config.log_level == "debug"
+    assert config.log == values.LogConfig("all", 0.25, "journald")
     assert config.metering == MeteringConfig("audit", 7, 2.0, 0)
     assert config.privacy == PrivacyConfig(
         "account", "absent", "refuse", {"openai": frozenset({"top_k"})}, "on", "drop")

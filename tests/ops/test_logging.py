@@ -7,11 +7,13 @@ import gc
 import io
 import json
 import logging
+import socket
 import sys
 import threading
 import timeit
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ from hypothesis import strategies as st
 
 from relayd.core.errors import RelayError
 from relayd.ops.configfile_fault import Fault
+from relayd.ops.journald import Journald
 from relayd.ops.logging import (
     FIELDS, LEVELS, Capture, ForeignHandler, Logger, exception_fields, usable,
 )
@@ -70,6 +73,31 @@ def test_level_can_change(lines: Lines) -> None:
     logger.set_level("info")
     logger.info("b")
     assert [line["event"] for line in lines.all()] == ["b"]
+
+
+def test_whole_lines_at_once(logger: Logger, lines: Lines) -> None:
+    line = {"time": "t", "level": "info", "event": "call", "status": 200, "canary": CANARY,
+            "api": CANARY}
+    logger.lines([line, line])
+    assert lines.all() == [{"time": "t", "level": "info", "event": "call", "status": 200,
+                            "bad_fields": 2}] * 2
+    logger.set_level("error")
+    logger.lines([line])
+    assert len(lines.all()) == 2
+
+
+def test_the_systemd_journal_or_else_the_stream(lines: Lines, tmp_path: Path) -> None:
+    logger = Logger("info", lines)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+        journal.bind(str(tmp_path / "journal"))
+        logger.to_journal(Journald(str(tmp_path / "journal")))
+        logger.info("started", port=1)
+        assert b"RELAYD_EVENT=started\n" in journal.recv(65536) and not lines.getvalue()
+    logger.info("stopped")  # nobody listens any more
+    assert [line["event"] for line in lines.all()] == ["stopped"]
+    logger.to_journal(None)
+    logger.info("again")
+    assert len(lines.all()) == 2
 
 
 def test_a_level_that_is_off_is_cheap(lines: Lines) -> None:
