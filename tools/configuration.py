@@ -1,0 +1,260 @@
+"""Writes docs/configuration.md: every key of the configuration file, as the file's reader asks for
+it (type, range, default), with what the example says of it. Run: python -m tools.configuration
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from relayd.ops import configfile
+from relayd.ops.config import FIXED, FIXED_SERVER
+from relayd.ops.configfile_credential import Surroundings
+from relayd.ops.configfile_fault import Findings
+from relayd.ops.configfile_section import Section
+from relayd.ops.tomlfile import parsed
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+EXAMPLE: Final = ROOT / "config" / "relayd.example.toml"
+PAGE: Final = ROOT / "docs" / "configuration.md"
+NAMED: Final = {"providers": "providers.NAME", "routes": 'routes."MODEL"'}
+"""Tables whose keys are the operator's names."""
+SPECIAL: Final = {
+    "tls": ("table or text", "none"),
+    "credential": ("reference, or a list of them", "none"),
+    "proxy_credential": ("reference", "none"),
+    "daily_budget": ("amount", "0"),
+    "monthly_budget": ("amount", "0"),
+    "models": ("table of tables", "{}"),
+    "headers": ("table of texts", "{}"),
+    "timeouts": ("table", "{}"),
+    "pass_fields": ("table", "{}"),
+}
+"""Keys that are read as they are: type and default in words."""
+OTHERS: Final = {
+    ("console", "tls"): '"terminated" where something before it ends TLS; it has none of its own.',
+    ("ops", "tls"): '"terminated" where something before it ends TLS; it has none of its own.',
+    ("server.tls", "certificate"): "PEM file: the listener's own certificate, then its chain.",
+    ("server.tls", "key"): "PEM file, mode 0600, without a password.",
+    ("providers.NAME.timeouts", "connect"): "Until a connection, and TLS, stand.",
+    ("providers.NAME.timeouts", "first_byte"): "From the request to the reply's first byte.",
+    ("providers.NAME.timeouts", "idle"): "Between two reads of a reply.",
+    ("providers.NAME.timeouts", "total"): "The whole call; 0: no bound.",
+    ("privacy.pass_fields", "openai"): "Names of top-level fields of OpenAI and Azure bodies.",
+    ("privacy.pass_fields", "anthropic"): "The same for Anthropic.",
+    ("privacy.pass_fields", "gemini"): "The same for Gemini.",
+    ('routes."MODEL"', "deployments"): "Who serves the model, and in which shares; below.",
+    ('routes."MODEL".deployments', "provider"): "One of [providers].",
+    ('routes."MODEL".deployments', "queue_seconds"): "How long a call may wait there.",
+    ("providers.NAME", "api_version"): "azure only, for its older paths, for example "
+    "\"2024-10-21\"; base_url is then without a path.",
+    ("providers.NAME", "timeouts"): "Each ends an attempt with its own error; below.",
+    ("console", "listen"): "Pages and account/admin API.",
+    ("ops", "listen"): "/metrics /livez /readyz /healthz; never on the public listener.",
+    ("limits", "requests_per_minute"): "Calls of an account; 0: no limit, here and below.",
+    ("limits", "concurrent"): "Calls of an account at a time.",
+    ("prices", "file"): "A file of dated prices. Without the key it is prices.toml beside this "
+    "file where there is one; else every amount is 0.",
+    ("retention", "call_records_days"): "Days that call records are kept.",
+    ("retention", "network_records_days"): "Days that clients' addresses are kept, apart.",
+    ("privacy", "pass_fields"): "Fields that pass all the same; below.",
+}
+"""Meanings of keys that have no line of their own in the example."""
+REQUIRED: Final = frozenset({"api", "base_url", "provider", "deployments", "certificate", "key"})
+HEAD: Final = """\
+# Configuration
+
+One TOML file, named by `-c FILE`, `$RELAYD_CONFIG`, or `/etc/relayd/relayd.toml`. `relayd check`
+finds every fault in it, with its line and what would be right; a key that is not on this page is a
+fault. [config/relayd.example.toml](../config/relayd.example.toml) is the same as a file to start
+from.
+
+This page is generated from the code that reads the file: `python -m tools.configuration`.
+
+* Sizes are bytes; times are seconds, unless the name says otherwise.
+* Relative paths start at the folder of the configuration file.
+* A *reference* is `{ env = "NAME" }`, `{ file = "/path" }` (mode 0600) or `{ systemd = "NAME" }`
+  (`LoadCredential=` in the unit). Secrets are never literals in the file.
+* An *amount* is a whole number, or decimal digits in quotes such as `"2.50"`, in the price file's
+  currency.
+* SIGHUP takes a new file for what starts from then on. What needs a restart is marked **R**; a
+  change of it is named in the log and waits for the restart.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key: where it is, and what its reader takes."""
+
+    table: str
+    name: str
+    kind: str
+    default: str
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, tuple | list):
+        return "[" + ", ".join(f'"{each}"' for each in value) + "]"
+    return "none" if value is None else f'"{value}"' if isinstance(value, str) else str(value)
+
+
+class Recorder(Section):
+    """A table that notes what is asked of it; `keys` is shared by all tables of one reading."""
+
+    def __init__(self, section: Section, keys: dict[tuple[str, str], Key]) -> None:
+        super().__init__(section.values, section.path, section.findings)
+        self.keys = keys
+
+    def _note(self, name: str, kind: str, default: object) -> None:
+        table = _table(self.path)
+        kind, shown = SPECIAL.get(name, (kind, _shown(default)))
+        shown = "required" if name in REQUIRED else shown
+        self.keys.setdefault((table, name), Key(table, name, kind, shown))
+
+    def text(self, key: str, default: str | None = None) -> str | None:
+        self._note(key, "text", default)
+        return super().text(key, default)
+
+    def choice(self, key: str, choices: Sequence[str], default: str) -> str:
+        self._note(key, " \\| ".join(f'"{word}"' for word in choices), default)
+        return super().choice(key, choices, default)
+
+    def boolean(self, key: str, default: bool) -> bool:
+        self._note(key, "true, false", default)
+        return super().boolean(key, default)
+
+    def integer(self, key: str, default: int, low: int, high: int) -> int:
+        self._note(key, f"whole number, {low} to {high}", default)
+        return super().integer(key, default, low, high)
+
+    def number(self, key: str, default: float, low: float, high: float) -> float:
+        self._note(key, f"number, {low:g} to {high:g}", default)
+        return super().number(key, default, low, high)
+
+    def texts(self, key: str, default: tuple[str, ...], judge: Callable[[str], str],
+              *, empty: bool = True) -> tuple[str, ...]:
+        self._note(key, "list of texts", default)
+        return super().texts(key, default, judge, empty=empty)
+
+    def raw(self, key: str) -> object:
+        if key in SPECIAL:
+            self._note(key, "", None)
+        return super().raw(key)
+
+    def table(self, key: str) -> Recorder:
+        if key in SPECIAL:
+            self._note(key, "", None)
+        return Recorder(super().table(key), self.keys)
+
+    def tables(self, key: str) -> Any:
+        self._note(key, "list of tables", None)
+        return [Recorder(each, self.keys) for each in super().tables(key)]
+
+
+def _table(path: tuple[str | int, ...]) -> str:
+    """The name under which a table's keys stand on the page."""
+    words = [str(word) for word in path if not isinstance(word, int)]
+    if len(words) > 1 and words[0] in NAMED:
+        words[:2] = [NAMED[words[0]]]
+    return ".".join(words)
+
+
+def keys() -> list[Key]:
+    """Every key that the reader asks for, in its order."""
+    # tables that the example shows as comments are read too
+    text = EXAMPLE.read_text("utf-8").replace("models = {}", 'models = { "claude-*" = {} }')
+    values = parsed(text)
+    assert isinstance(values, dict)
+    server = values["server"]
+    assert isinstance(server, dict)
+    server["tls"] = {}
+    findings, found = Findings({}), dict[tuple[str, str], Key]()
+    configfile._read(Recorder(Section(values, (), findings), found),
+                     Surroundings({}, EXAMPLE.parent, "skip"))
+    return list(found.values())
+
+
+def meanings(text: str) -> dict[tuple[str, str], str]:
+    """(table, key) -> the comment above it; keys that follow one another share theirs."""
+    found: dict[tuple[str, str], str] = {}
+    table, comment, fresh = "", list[str](), False
+    for line in text.splitlines():
+        said = line.strip()
+        if match := re.fullmatch(r"\[(.+)\]", said):
+            table, comment = _table(tuple(re.findall(r'"[^"]*"|[^."]+', match[1]))), []
+        elif said == "]":
+            comment = []
+        elif match := re.match(r"(?:# )?([a-z_]+) = ", said):
+            found.setdefault((table, match[1]), " ".join(comment))
+            fresh = True
+        elif said.startswith("#"):
+            comment = [*([] if fresh else comment), said.removeprefix("#").strip()]
+            fresh = False
+        elif not said:
+            comment, fresh = [], False
+    found |= _deployment_meanings(text)
+    return found
+
+
+def _deployment_meanings(text: str) -> Iterator[tuple[tuple[str, str], str]]:
+    """The comment inside the list of deployments: `name: meaning.`, one after the other."""
+    table = NAMED["routes"]
+    inside = re.search(r"deployments = \[\n((?: +#.*\n)+)", text)
+    assert inside is not None
+    words = re.sub(r"\s*\n?\s+# ", " ", inside[1]).strip()
+    parts = re.split(r"(?:^|[.;,] )(?=[a-z_]+: )", words)
+    for part in filter(None, parts):
+        name, _, meaning = part.strip().partition(": ")
+        yield (f"{table}.deployments", name), meaning[:1].upper() + meaning[1:].rstrip(".") + "."
+
+
+def page() -> str:
+    """The whole page."""
+    told = meanings(EXAMPLE.read_text("utf-8"))
+    lines, last, said = [HEAD], "", ""
+    found = [key for key in keys() if not key.table.startswith("limits.models.")]
+    tables = list(dict.fromkeys(key.table for key in found))
+    order = {place: number for number, place in enumerate(told)}
+    for key in sorted(found, key=lambda key: (
+            tables.index(key.table), order.get((key.table, key.name), len(order)))):
+        if key.table != last:
+            lines.append(f"\n## [{key.table}]\n\n| key | type | default | meaning |\n"
+                         "| --- | --- | --- | --- |")
+        meaning = _meaning(key, told)
+        shown = "as above" if meaning and (key.table, meaning) == (last, said) else meaning
+        mark = " **R**" if needs_restart(key) else ""
+        lines.append(f"| `{key.name}` | {key.kind} | `{key.default}` | {_cell(shown)}{mark} |")
+        last, said = key.table, meaning
+    return "\n".join(lines) + "\n"
+
+
+def _meaning(key: Key, told: Mapping[tuple[str, str], str]) -> str:
+    place = key.table, key.name
+    text = OTHERS.get(place) or told.get(place, "")
+    return text if text.endswith((".", ")")) else f"{text}." if text else ""
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def needs_restart(key: Key) -> bool:
+    """Whether a running process keeps what it has of this."""
+    if key.table == "server":
+        return key.name in FIXED_SERVER
+    if key.table == "metering":
+        return key.name in ("flush_seconds", "sync_ms")
+    if key.table == "log":
+        return key.name != "level" and "log" in FIXED
+    return key.table in FIXED or f"{key.table}_listen" in FIXED
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), "utf-8")
