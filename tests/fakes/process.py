@@ -17,6 +17,7 @@ from tests.fakes.daemon import APIS, CREDENTIAL, issue
 
 START_SECONDS = 20.0
 STOP_SECONDS = 20.0
+CALM_SECONDS = 0.3
 CONFIG = """
 [server]
 listen = ["{listen}"]
@@ -121,6 +122,26 @@ class DaemonProcess:
                 assert self._process is not None and self._process.returncode is None, self.log()
                 await asyncio.sleep(0.05)
         self.address = ("127.0.0.1", event["port"])
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        assert self._process is not None
+        return self._process.pid
+
+    async def calm(self) -> None:
+        """Returns once it has done what it does after its start (it reads tokenizers)."""
+        async with asyncio.timeout(START_SECONDS):
+            while True:
+                before = self.cpu_seconds()
+                await asyncio.sleep(CALM_SECONDS)
+                if self.cpu_seconds() - before < CALM_SECONDS / 10:
+                    return
+
+    def cpu_seconds(self) -> float:
+        """The time on a CPU that it has had."""
+        stat = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
 
     def event(self, name: str) -> dict[str, Any] | None:
         """The first event of this name that it has logged since it was started."""

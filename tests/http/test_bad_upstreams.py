@@ -282,17 +282,16 @@ async def test_an_event_of_50_megabytes(tmp_path: Path, framing: str) -> None:
     upstream = RawUpstream(lambda request: Answer(WHOLE_STREAM))
     await upstream.start()
     async with DaemonProcess(tmp_path / "daemon", upstream.port) as daemon:
-        pid = daemon._process.pid  # type: ignore[union-attr]
         ask_for = request_bytes(TARGET, daemon.key, STREAM)
         async with RawClient(daemon.address) as client:
             await client.ask(ask_for)  # and what is needed for the first call is there
-        await asyncio.sleep(2.0)
-        before = peak_bytes(pid)
+        await daemon.calm()
+        before = peak_bytes(daemon.pid)
         upstream.answers.append(Answer(raw))
         async with RawClient(daemon.address) as client:
             reply = await client.ask(ask_for, first_seconds=20)
         assert reply.ended == "complete" and reply.body == event + b"".join(EVENTS[1:])
-        grown = peak_bytes(pid) - before
+        grown = peak_bytes(daemon.pid) - before
         assert grown < 12 * MIB, f"{grown / MIB:.1f} MiB"
         assert await daemon.end(signal.SIGTERM) == 0
     await upstream.stop()

@@ -130,37 +130,22 @@ async def test_who_has_connected_before_the_door_closes_is_served(opened: Opened
     await stopping
 
 
-async def quiet(pid: int) -> None:
-    """Returns once the process has done what it does after its start."""
-    async with asyncio.timeout(20):
-        while True:
-            before = cpu_seconds(pid)
-            await asyncio.sleep(0.3)
-            if cpu_seconds(pid) - before < 0.03:
-                return
-
-
-def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100
-
-
 async def test_no_file_left(tmp_path: Path) -> None:
     upstream = RawUpstream(plain_answer)
     await upstream.start()
     async with DaemonProcess(tmp_path / "daemon", upstream.port) as daemon:
         raw = request_bytes(TARGET, daemon.key, BODY)
         assert (await ask(daemon.address, raw)).body == ANSWER
-        pid = daemon._process.pid  # type: ignore[union-attr]
-        await quiet(pid)
+        await daemon.calm()
+        pid = daemon.pid
         files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
         limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (files + 20, limits[1]))
         held = [await asyncio.open_connection(*daemon.address) for _ in range(40)]
         await asyncio.sleep(0.2)
-        before = cpu_seconds(pid)
+        before = daemon.cpu_seconds()
         await asyncio.sleep(0.7)  # header_seconds is 1: the first are still there
-        assert cpu_seconds(pid) - before < 0.25
+        assert daemon.cpu_seconds() - before < 0.25
         notice = daemon.event("accept_paused")
         assert notice is not None and notice["reason"] == "exhausted"
         for _, writer in held:
