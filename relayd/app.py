@@ -21,6 +21,7 @@ from relayd.core.record import CallRecord
 from relayd.core.ulid import Ulids
 from relayd.jobs.budget import Budgets
 from relayd.jobs.flush import Flush
+from relayd.jobs.retention import Retention
 from relayd.jobs.watch import Watch
 from relayd.ops.accesslog import AccessLog
 from relayd.ops.certificate import ends_at_seconds
@@ -83,6 +84,7 @@ class App:
         self._journal: JournalWriter | None = None
         self._flush: Flush | None = None
         self._watch: Watch | None = None
+        self._retention: Retention | None = None
         self._budgets: Budgets | None = None
         self._plane: Plane | None = None
         self._doors: Doors | None = None
@@ -147,6 +149,8 @@ class App:
                             tell=self._stored, log=self.logger)
         self._watch = Watch(db, self.view.publish, snapshot.version, log=self.logger)
         self._budgets = await self._begin_budgets(db, plane)
+        self._retention = Retention(
+            db, lambda: self.config.retention.call_records_days, log=self.logger)
         self._fill_gauges(plane, meter, journal)
         server = self.config.server
         self._doors = Doors(plane, server, self._systemd_sockets)
@@ -156,6 +160,7 @@ class App:
         self._tasks.spawn("flush", self._flush.run())
         self._tasks.spawn("watch", self._watch.run())
         self._tasks.spawn("budgets", self._budgets.run())
+        self._tasks.spawn("retention", self._retention.run())
         self._tasks.spawn("sweep", Sweep(plane).run())
         self._tasks.spawn("probes", Prober(plane).run())
         self._tasks.spawn("loop lag", self._lag.run())
@@ -315,6 +320,8 @@ class App:
             await self._watch.stop()
         if self._budgets is not None:
             await self._budgets.stop()
+        if self._retention is not None:
+            await self._retention.stop()
         stored = self._flush is None or await self._flush.stop()
         if self._journal is not None and not await self._journal.stop(stored=stored):
             self.logger.error("records_lost", lost=len(self._journal.pending))

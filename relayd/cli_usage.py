@@ -12,7 +12,7 @@ from relayd import cli_output as output
 from relayd.cli_command import DONE, FAULT, Command, option
 from relayd.cli_reconcile import print_comparison, print_drift
 from relayd.cli_store import in_priced_store, in_store
-from relayd.control import account, journal, key, ledger, rating, usage
+from relayd.control import account, journal, key, ledger, rating, retention, usage
 from relayd.control.reconcile import TOLERANCE
 from relayd.core.errors import RelayError
 from relayd.core.price import PriceBook
@@ -147,9 +147,16 @@ async def _verify(db: Database, arguments: argparse.Namespace, book: PriceBook) 
                          *(rating.view(each) for each in rated.unlike)])
     else:
         _print_verdict(found, logged)
+        _print_kept(await retention.kept_from_ms(db))
         _print_rating(rated)
     # amounts are no fault: who edits the price file does not change what was rated by it
     return FAULT if found or logged.mismatches else DONE
+
+
+def _print_kept(from_ms: int) -> None:
+    if from_ms:
+        output.text(f"Of calls before {output.moment(from_ms)} only the totals are kept; those can"
+                    " be held against nothing.")
 
 
 def _print_rating(rated: rating.Finding) -> None:

@@ -13,6 +13,7 @@ from typing import Final
 from relayd.core.record import CallRecord
 from relayd.store import applied as store_applied
 from relayd.store import journal_segment
+from relayd.store import meta as store_meta
 from relayd.store import record as store_record
 from relayd.store.db import Database
 from relayd.store.journal_lane import lane_directory, lanes
@@ -72,6 +73,10 @@ async def _verify_lane(db: Database, number: int, found: Finding) -> None:
             Mismatch(each, stored[_identity(each)]) for each in records
             if _identity(each) in stored and differences(each, stored[_identity(each)])]
     if missing:
+        # asked last: whatever was swept before the record was looked for is known to be
+        async with db.reading() as transaction:
+            swept_ms = await store_meta.swept_ms(transaction)
+        missing = [each for each in missing if each.started_at_ms >= swept_ms]
         later = {_identity(each) for records in _closed(Replay(files, applied))
                  for each in records}
         lost = [each for each in missing if _identity(each) not in later]

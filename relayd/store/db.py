@@ -100,7 +100,7 @@ class Database:
         return all(row[0] == 0 for row in rows)
 
     async def checkpoint_if_large(self, bytes_max: int = WAL_BYTES_MAX) -> bool:
-        """`checkpoint()` where the WAL has grown above a size; called by one job of the daemon."""
+        """`checkpoint()` where the WAL has grown above a size; for jobs that write much."""
         wal = self.directory / f"{FILE_NAME}-wal"
         with mapped():
             large = wal.exists() and wal.stat().st_size > bytes_max

@@ -1,7 +1,8 @@
-"""Counters of the store itself; `policy_version` counts changes of accounts and keys.
+"""Numbers of the store itself: `policy_version` counts changes of accounts and keys, `swept_ms`
+says from when on call records are kept.
 
 Law: whoever changes policy bumps the version in the same transaction, so a reader that sees an
-unchanged version has seen every change.
+unchanged version has seen every change. Both numbers only grow.
 """
 
 from __future__ import annotations
@@ -20,3 +21,16 @@ async def policy_version(transaction: Transaction) -> int:
 async def bump_policy_version(transaction: Transaction) -> None:
     """Say that accounts or keys change in this transaction."""
     await transaction.run("UPDATE counters SET value = value + 1 WHERE name = 'policy_version'")
+
+
+async def swept_ms(transaction: Transaction) -> int:
+    """Records of calls that started before this moment may be gone; 0: all are there."""
+    row = await transaction.row("SELECT value FROM counters WHERE name = 'swept_ms'")
+    return 0 if row is None else int(row[0])
+
+
+async def set_swept_ms(transaction: Transaction, moment_ms: int) -> None:
+    """Say that records from before this moment are deleted in this transaction or after it."""
+    await transaction.run(
+        "INSERT INTO counters (name, value) VALUES ('swept_ms', ?)"
+        " ON CONFLICT (name) DO UPDATE SET value = MAX(value, excluded.value)", (moment_ms,))

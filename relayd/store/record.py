@@ -1,6 +1,7 @@
 """Call records as rows.
 
-Law: a record is inserted once and never changed; posting it again does nothing. What makes a
+Law: a record is inserted once and never changed, until its time is over; posting it again does
+nothing. What makes a
 record is its start and its id together: the rows are kept in that order.
 """
 
@@ -181,3 +182,16 @@ async def page(
         f" LIMIT {BATCH_ROWS}", values,
     )
     return [_record(row) for row in rows]
+
+
+async def delete_before(transaction: Transaction, until_ms: int, most: int) -> int:
+    """Delete the oldest calls that started before `until_ms`, `most` (> 0) at most; returns how
+    many that were. Their hours' sums stay."""
+    last = await transaction.row(
+        "SELECT started_at_ms, id FROM call_records WHERE started_at_ms < ?"
+        " ORDER BY started_at_ms, id LIMIT 1 OFFSET ?", (until_ms, most - 1))
+    if last is None:
+        return await transaction.run(
+            "DELETE FROM call_records WHERE started_at_ms < ?", (until_ms,))
+    return await transaction.run(
+        "DELETE FROM call_records WHERE (started_at_ms, id) <= (?, ?)", last)

@@ -24,8 +24,9 @@ _RECOMPUTED: Final = (
     f"SELECT started_at_ms - started_at_ms % {HOUR_MS}, account_id, key_id, COALESCE(model, ''),"
     " COALESCE(provider, ''), currency, COUNT(*), "
     + ", ".join(f"SUM({name})" for name in _SUMS[1:])
-    + " FROM call_records GROUP BY 1, 2, 3, 4, 5, 6"
+    + " FROM call_records WHERE started_at_ms >= ?1 GROUP BY 1, 2, 3, 4, 5, 6"
 )
+_STORED: Final = f"SELECT {_ALL} FROM rollups WHERE hour_ms >= ?1"
 _TOTAL_NAMES: Final = ("account_id", "model", "currency")
 _FROM_RECORDS: Final = (
     "SELECT account_id, COALESCE(model, '') AS model, currency, 1 AS calls, "
@@ -107,10 +108,11 @@ async def narrowed(transaction: Transaction, wanted: CallFilter) -> list[CallFil
             for (hour_ms,), end in zip(rows, ends, strict=True)]
 
 
-async def differences(transaction: Transaction) -> list[Difference]:
-    """Every hour whose stored sums are not what its records add up to; reads all records."""
-    stored = await transaction.rows(f"SELECT {_ALL} FROM rollups EXCEPT {_RECOMPUTED}")
-    computed = await transaction.rows(f"{_RECOMPUTED} EXCEPT SELECT {_ALL} FROM rollups")
+async def differences(transaction: Transaction, since_ms: int = 0) -> list[Difference]:
+    """Every hour from `since_ms` (the start of one) on whose stored sums are not what its records
+    add up to; reads all those records."""
+    stored = await transaction.rows(f"{_STORED} EXCEPT {_RECOMPUTED}", (since_ms,))
+    computed = await transaction.rows(f"{_RECOMPUTED} EXCEPT {_STORED}", (since_ms,))
     width = len(_KEYS)
     has = {RollupKey(*row[:width]): Sums(*row[width:]) for row in stored}
     should = {RollupKey(*row[:width]): Sums(*row[width:]) for row in computed}

@@ -1,0 +1,90 @@
+"""Retention: deletes call records whose time is over, an hour at a time as the hours pass.
+
+Law: between two transactions the store is free for as long as the last one took it, so that calls
+are stored as ever. What is deleted leaves the disk: the WAL is emptied into the database, which
+overwrites what it deletes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from relayd.control import retention
+from relayd.ops.clock import monotonic, unix_ms
+from relayd.ops.logging import Logger
+from relayd.store.db import Database
+from relayd.store.directory import StoreError
+
+FIRST_SECONDS: Final = 60.0
+"""After the start: a daemon that comes up has better to do."""
+EVERY_SECONDS: Final = 600.0
+
+
+class Retention:
+    """Sweeps what is older than `days()` days. `deleted` counts records, `failures` sweeps."""
+
+    def __init__(
+        self,
+        db: Database,
+        days: Callable[[], int],
+        *,
+        first_seconds: float = FIRST_SECONDS,
+        every_seconds: float = EVERY_SECONDS,
+        batch_records: int = retention.BATCH_RECORDS,
+        now_ms: Callable[[], int] = unix_ms,
+        log: Logger | None = None,
+    ) -> None:
+        self._db = db
+        self._days = days
+        self._first_seconds = first_seconds
+        self._every_seconds = every_seconds
+        self._batch_records = batch_records
+        self._now_ms = now_ms
+        self._log = log or Logger()
+        self._stopping = asyncio.Event()
+        self.deleted = 0
+        self.failures = 0
+
+    async def run(self) -> None:
+        """Sweep every `every_seconds` until `stop()`."""
+        await self._pause(self._first_seconds)
+        while not self._stopping.is_set():
+            await self.sweep()
+            await self._pause(self._every_seconds)
+
+    async def sweep(self) -> int:
+        """Delete all whose time is over; returns how many, also where the store then failed."""
+        until_ms = retention.ends_ms(self._now_ms(), self._days())
+        deleted = 0
+        try:
+            while not self._stopping.is_set():
+                began = monotonic()
+                batch = await retention.sweep_batch(self._db, until_ms, self._batch_records)
+                took = monotonic() - began
+                deleted += batch
+                if batch < self._batch_records:
+                    break
+                await self._db.checkpoint_if_large()
+                await self._pause(took)
+            if deleted:
+                await self._db.checkpoint()
+        except StoreError as error:  # the next sweep goes on where this one stopped
+            self.failures += 1
+            self._log.error("sweep_failed", code=error.code)
+        if deleted:
+            self.deleted += deleted
+            self._log.event("swept", records=deleted)
+        return deleted
+
+    async def stop(self) -> None:
+        """Sweep no more; a transaction that is under way ends."""
+        self._stopping.set()
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            pass
