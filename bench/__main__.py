@@ -13,7 +13,7 @@ from typing import Final
 from bench import process, report, result
 from bench.client import Broken
 from bench.questions import (
-    agent_call, counting, journal, json_call, latency, memory, sse_event, tls_upstream,
+    agent_call, counting, journal, json_call, latency, memory, metrics, sse_event, tls_upstream,
 )
 from bench.result import Outcome
 from bench.settings import FULL, QUICK, SMOKE, Settings
@@ -22,6 +22,7 @@ QUESTIONS: Final[dict[str, Callable[[Settings], Outcome]]] = {
     "json": json_call.run, "sse": sse_event.run, "agent": agent_call.run,
     "tls": tls_upstream.run, "latency": latency.run, "memory": memory.run,
     "journal": journal.run, "counting": counting.run,
+    "metrics": metrics.run,
 }
 
 

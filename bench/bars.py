@@ -56,6 +56,7 @@ BARS: Final = (
         to=DIRECT, unit="µs"),
     Bar("journal", "the journal on the event loop, per call under load, median", "journal_p50_us",
         "value", 8.0, unit="µs"),
+    Bar("metrics", "metrics on the relay path, per call", "call_us", "value", 3.0, unit="µs"),
     Bar("counting", "CPU per SSE event, inline beyond audit mode", "event_us", "added", 2.5,
         to=AUDIT, unit="µs"),
     Bar("counting", "CPU of an 80 KB agent's next turn, inline to audit mode", "turn_us", "ratio",

@@ -24,6 +24,8 @@ from relayd.store.journal import JournalWriter
 FLUSH_SECONDS: Final = 1.0
 BATCH_RECORDS: Final = 1000
 """Records per transaction: 5 to 20 ms of another thread's time, so commands never wait long."""
+TELL_RECORDS: Final = 100
+"""About 1 ms of the loop."""
 BACKOFF_SECONDS_MAX: Final = 10.0
 STOP_TRIES: Final = 3
 
@@ -185,7 +187,7 @@ class Flush:
         done = await usage.post_each(self._db, rated, NO_PRICES, applied)
         self.posted += len(records) - len(done.refused)
         refused = set(done.refused)
-        self._tell([r for r in rated if r.id not in refused] if refused else rated)
+        await self._tell_of([r for r in rated if r.id not in refused] if refused else rated)
         for call_id in done.refused:
             self.refused += 1
             self._log.error("record_refused", request_id=call_id)
@@ -193,6 +195,12 @@ class Flush:
             await self._db.checkpoint_if_large()
         except StoreError as error:  # it is tried again after the next batch
             self._log.warning("checkpoint_failed", code=error.code)
+
+    async def _tell_of(self, records: Sequence[CallRecord]) -> None:
+        """In parts: what is done with them is done on the loop that carries calls."""
+        for start in range(0, len(records), TELL_RECORDS):
+            self._tell(records[start:start + TELL_RECORDS])
+            await asyncio.sleep(0)
 
     def _applied_to(self, number: int) -> None:
         if number > self._applied:

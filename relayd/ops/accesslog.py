@@ -8,13 +8,14 @@ written as calls are stored, many in one write, so that the relay path does not 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 from zlib import crc32
 
 from relayd.core.record import CallRecord
 from relayd.core.timestamp import rfc3339
 from relayd.ops.config import LogConfig
-from relayd.ops.logging import Logger
+from relayd.ops.logging import CODES, PATHS, Logger
 
 EVENT: Final = "call"
 _HASHES: Final = 1 << 32
@@ -50,13 +51,22 @@ class AccessLog:
 
 def line_of(record: CallRecord) -> dict[str, object]:
     """The line of a call; `time` is when it started."""
+    second, rest = divmod(record.started_at_ms, 1000)
+    code = record.error
     return {
-        "time": rfc3339(record.started_at_ms),
-        "level": "info", "event": EVENT,
-        "request_id": record.id, "api": record.api, "endpoint": record.endpoint,
+        "time": f"{_second(second)}.{rest:03d}Z", "level": "info", "event": EVENT,
+        "request_id": record.id, "api": record.api,
+        "endpoint": record.endpoint if record.endpoint in PATHS else "other",
         "provider": record.provider, "stream": record.stream, "status": record.status,
-        "outcome": record.outcome, "code": record.error, "attempts": record.attempts,
+        "outcome": record.outcome, "code": code if code is None or code in CODES else "other",
+        "attempts": record.attempts,
         "input_tokens": record.input_tokens, "output_tokens": record.output_tokens,
         "usage_source": record.usage_source, "first_byte_ms": record.first_byte_ms,
         "duration_ms": record.duration_ms,
     }
+
+
+@lru_cache(maxsize=64)
+def _second(unix_seconds: int) -> str:
+    """RFC 3339 up to the second: many calls start in one."""
+    return rfc3339(unix_seconds * 1000).partition(".")[0]

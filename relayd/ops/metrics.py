@@ -28,6 +28,7 @@ __all__ = ["ATTEMPT_RESULTS", "CONTENT_TYPE", "RETRY_KINDS", "Gauges", "Metrics"
 
 APIS: Final = frozenset(get_args(Api))
 ENDPOINT_PATHS: Final = frozenset(e.path for e in ENDPOINTS) | MODELS_PATHS
+CALL_ERRORS: Final = frozenset(ERRORS) | {"client_left"}
 OUTCOMES: Final = frozenset(get_args(Outcome))
 SOURCES: Final = frozenset(get_args(UsageSource))
 ATTEMPT_RESULTS: Final = (
@@ -131,7 +132,7 @@ class Metrics:
         if record.duration_ms is not None:
             cell.duration.observe(record.duration_ms / 1000)
         if record.error is not None:
-            self._errors[_closed(record.api, APIS), _closed(record.error, ERRORS)] += 1
+            self._errors[_closed(record.api, APIS), _closed(record.error, CALL_ERRORS)] += 1
 
     def attempt(self, provider: str, result: str) -> None:
         """Counts one upstream attempt by its result (`ATTEMPT_RESULTS`)."""

@@ -35,6 +35,14 @@ def test_the_journal_is_timed() -> None:
     assert 0 < figures["open_p50_us"] < figures["journal_p50_us"] <= figures["journal_p99_us"]
 
 
+def test_metrics_are_timed() -> None:
+    done = subprocess.run([sys.executable, "-m", "bench", "metrics", "--smoke"], cwd=ROOT,
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    (sample,) = json.loads((ROOT / "bench/out/smoke/metrics.json").read_text("utf-8"))["samples"]
+    assert all(value > 0 for value in sample["figures"].values())
+
+
 def test_an_unknown_question_is_refused() -> None:
     done = subprocess.run([sys.executable, "-m", "bench", "beauty"], cwd=ROOT,
                           capture_output=True, text=True, timeout=60)

@@ -76,12 +76,10 @@ def test_level_can_change(lines: Lines) -> None:
 
 
 def test_whole_lines_at_once(logger: Logger, lines: Lines) -> None:
-    line = {"time": "t", "level": "info", "event": "call", "status": 200, "canary": CANARY,
-            "api": CANARY}
+    line = {"time": "t", "level": "info", "event": "call", "status": 200}
     logger.lines([line, line])
-    assert lines.all() == [{"time": "t", "level": "info", "event": "call", "status": 200,
-                            "bad_fields": 2}] * 2
-    logger.set_level("error")
+    assert lines.all() == [line, line]
+    logger.set_level("warning")
     logger.lines([line])
     assert len(lines.all()) == 2
 
