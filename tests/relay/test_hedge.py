@@ -33,6 +33,7 @@ async def test_the_second_answers_first(opened: Opened) -> None:
         assert (record.provider, record.attempts, record.outcome) == ("p1", 2, "completed")
         pools = plane_of(lane).policy.pools
         assert (pools["p0"].busy, pools["p1"].idle) == (0, 1)  # the slower one is cut off
+        assert lane.app.metrics._retries["p1", "hedge"] == 1
 
 
 async def test_who_answers_in_time_has_no_rival(opened: Opened) -> None:

@@ -485,3 +485,24 @@ def test_patience(fields: dict[bytes, bytes], seconds: float) -> None:
 
     Exchange.head.fields = fields  # type: ignore[attr-defined]
     assert patience_of(Exchange) == seconds  # type: ignore[arg-type]
+
+
+def retries(lane: Lane) -> dict[tuple[str, ...], int]:
+    return {where: count for where, count in lane.app.metrics._retries.items() if count}
+
+
+async def test_every_further_attempt_is_counted_by_its_kind(opened: Opened) -> None:
+    async with upstreams() as made:
+        lane = await opened(providers=providers(made), routes=(
+            route(), Route("alone", (Deployment("p1"),)),
+            Route("twin", (Deployment("p0"),), fallback=("alone",), retries=0)))
+        assert (await call(lane)).status == 200 and retries(lane) == {}
+        made[0].answers.append(FAULTS["503"])
+        assert (await call(lane)).status == 200
+        assert retries(lane) == {("p1", "next"): 1}
+        made[1].answers.append(FAULTS["503"])
+        assert (await call(lane, BODY.replace(b"test-model", b"alone"))).status == 200
+        assert retries(lane) == {("p1", "next"): 1, ("p1", "again"): 1}
+        made[0].answers.append(FAULTS["500"])
+        assert (await call(lane, BODY.replace(b"test-model", b"twin"))).status == 200
+        assert retries(lane) == {("p1", "next"): 1, ("p1", "again"): 1, ("p1", "fallback"): 1}

@@ -14,7 +14,7 @@ from relayd.wire.dialect import target_of
 from tests.fakes.daemon import ANSWER
 from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.fakes.rawupstream import Answer, message
-from tests.http.play import BODY, TARGET
+from tests.http.play import BODY, STREAM, TARGET
 from tests.relay.conftest import Opened
 from tests.relay.test_exchange import exchange
 
@@ -163,3 +163,35 @@ async def test_nobody_pays_for_a_defect_of_ours(
     assert (record.outcome, record.error, record.usage_source) == (
         "interrupted", "internal", "none")
     assert record.counted_input_tokens == 8  # known all the same
+
+
+async def test_what_the_provider_took_and_what_the_relay(opened: Opened) -> None:
+    events = b"".join(b"data: {}\n\n" for _ in range(9)) + b"data: [DONE]\n\n"
+    stream = message(events, "text/event-stream", chunked=True)
+    lane = await opened(lambda _: Answer(stream, "segments-60"))
+    metrics = lane.app.metrics
+    gaps, answers = metrics._gaps["openai"], metrics._answers["openai"]
+    for number in range(3):
+        assert (await ask(lane.address, request_bytes(TARGET, lane.key, STREAM))).status == 200
+        await lane.settled(number + 1)
+        # the first call opens the connection, which is no work of the relay's
+        assert sum(metrics._overhead.counts) == number
+        assert sum(answers.counts) == sum(gaps.counts) == number + 1
+    assert 0 < metrics._overhead.total < 1 and 0 < answers.total < 3 and 0 < gaps.total < 1
+    assert (await ask(lane.address, request_bytes(TARGET, lane.key, b"{"))).status == 400
+    await lane.settled(4)
+    assert sum(answers.counts) == 3 and sum(metrics._overhead.counts) == 2
+
+
+async def test_a_body_that_comes_late_is_not_the_relay_s_overhead(opened: Opened) -> None:
+    lane = await opened()
+    raw = request_bytes(TARGET, lane.key, BODY)
+    async with RawClient(lane.address) as client:
+        for _ in range(2):
+            await client.send(raw[:-20])
+            await asyncio.sleep(0.3)
+            await client.send(raw[-20:])
+            reply = await client.reply()
+            assert reply is not None and reply.status == 200
+    overhead = lane.app.metrics._overhead
+    assert sum(overhead.counts) == 1 and overhead.total < 0.2
