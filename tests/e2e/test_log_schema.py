@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 
 from relayd.core.limit import Limits
+from relayd.ops.accesslog import EVENT
 from relayd.ops.config import LimitsConfig, LogConfig
 from relayd.ops.logging import _SHAPES, _VOCABULARIES, FIELDS, LEVELS
 from tests.fakes.daemon import Lane, plain_answer
@@ -80,3 +82,15 @@ async def test_real_lines(tmp_path: Path) -> None:
     assert [line["code"] for line in calls] == [None, None, "rate_limited", "unknown_model"]
     assert {"started", "fault", "stopped"} <= {line["event"] for line in lines}
     assert not any("bad_fields" in line for line in lines) and "canary" not in lane.log.getvalue()
+
+
+_EVENT = re.compile(
+    r'(?:\b_?log(?:ger)?\.(?:event|info|warning|error|debug)\(|\blogger\.warning, |\btell\('
+    r'|\.notices\.warn\(|_write\((?:"error"|name), )\s*"([a-z0-9_]+)"')
+
+
+def test_every_event_is_documented() -> None:
+    in_code = {name for path in (ROOT / "relayd").rglob("*.py")
+               for name in _EVENT.findall(path.read_text("utf-8"))} | {EVENT}
+    page = (ROOT / "docs" / "logs.md").read_text("utf-8")
+    assert {row for row in re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)} == in_code

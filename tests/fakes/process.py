@@ -29,6 +29,7 @@ drain_seconds = 1
 listen = "127.0.0.1:{ops}"
 [log]
 level = "debug"
+access = "all"
 [store]
 path = "store"
 [metering]
