@@ -7,7 +7,7 @@ bounded, and nothing is lost by that.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from relayd.core.journal import Mark, Opening
@@ -41,6 +41,13 @@ class Journal(Protocol):
     def close(self, record: CallRecord) -> None:
         """Writes a call's end; never raises: what cannot be written now is written later."""
 
+    @property
+    def waits(self) -> bool:
+        """Whether an answer's last byte waits for the disk (`sync_ms = 0`)."""
+
+    def when_synced(self, wake: Callable[[], None]) -> bool:
+        """True where there is nothing to wait for; else `wake` is called once, later."""
+
 
 class Taken(NamedTuple):
     """Records out of memory. With them, every call that closed up to line `through` is known to
@@ -53,10 +60,12 @@ class Taken(NamedTuple):
 class Meter:
     """Collects settled records until the flush job takes them.
 
-    `elsewhere` counts records that are not stored and in the journal alone.
+    `elsewhere` counts records that are not stored and in the journal alone. `waits`: an answer's
+    last byte goes out when the disk has what was written before it.
     """
 
-    __slots__ = ("_records", "_max", "_journal", "_spilled", "_since", "elsewhere")
+    __slots__ = ("_records", "_max", "_journal", "_spilled", "_since", "elsewhere", "waits",
+                 "when_synced")
 
     def __init__(self, journal: Journal, records_max: int = RECORDS_MAX) -> None:
         self._journal = journal
@@ -65,6 +74,8 @@ class Meter:
         self._spilled = False
         self._since = journal.number
         self.elsewhere = 0
+        self.waits = journal.waits
+        self.when_synced = journal.when_synced
 
     def __len__(self) -> int:
         return len(self._records) + self.elsewhere

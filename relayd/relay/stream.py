@@ -15,6 +15,7 @@ from relayd.core.exchange import Phase
 from relayd.core.usage import Usage
 from relayd.ops.tasks import PAUSE
 from relayd.relay.exchange import Exchange
+from relayd.relay.opening import mark
 from relayd.relay.tap import ArrayTap, Report, Tap, tap_for, usage_in_error
 from relayd.relay.upstream import Attempt
 from relayd.wire.headers import RETRY_AFTER, asked_wait, response_fields
@@ -39,7 +40,7 @@ class Stream:
 
     __slots__ = ("_plane", "_exchange", "_attempt", "_tap", "_feed", "_passes_all", "_head",
                  "_chunked", "done", "is_event_stream", "_connection", "_heartbeat", "_beaten",
-                 "sent", "_report", "_ends_itself", "cut_short")
+                 "sent", "_report", "_ends_itself", "cut_short", "_holds", "_held")
 
     def __init__(self, plane: Plane, exchange: Exchange, attempt: Attempt, tap: Tap,
                  head: bytes) -> None:
@@ -64,6 +65,8 @@ class Stream:
         self._report: Report | None = None
         self.cut_short = False
         """The provider ended its stream cleanly, but without the dialect's last event."""
+        self._holds = plane.meter.waits
+        self._held = b""
         self._heartbeat = b""
         self._beaten = 0.0
         if self.is_event_stream and endpoint is not None:
@@ -122,8 +125,14 @@ class Stream:
         if self._head:
             data = self._head + data
             self._head = b""
-        if data:
+        if complete and self._holds:
+            self._held = data
+        elif data:
             self._connection.write(data)
+
+    def release(self) -> None:
+        """Writes what was held back until the journal is on disk."""
+        self._connection.write(self._held)
 
     @property
     def begun(self) -> bool:
@@ -207,9 +216,13 @@ class Streamer:
             # it came whole in one read: one write, and no stream to keep
             data = attempt.take()
             exchange.first_byte = plane.now()
-            exchange.connection.write(opening + data)
+            if not plane.meter.waits:
+                exchange.connection.write(opening + data)
             tap.feed(data)
             self._judge(exchange, tap.finish(True))
+            if plane.meter.waits:
+                await self._reach_disk(exchange)
+                exchange.connection.write(opening + data)
             return
         stream = exchange.copying = Stream(plane, exchange, attempt, tap, opening)
         provider = exchange.policy.providers[exchange.provider or ""]
@@ -227,6 +240,24 @@ class Streamer:
             raise attempt.error
         if stream.cut_short:
             raise RelayError("upstream_truncated")
+        if plane.meter.waits:
+            await self._reach_disk(exchange)
+            stream.release()
+
+    async def _reach_disk(self, exchange: Exchange) -> None:
+        """Waits until the disk has what the call used: `sync_ms = 0`, before its last byte."""
+        meter = self._plane.meter
+        reached: list[bool] = []
+
+        def wake() -> None:
+            reached.append(True)
+            exchange.wake()
+
+        exchange.deadline = 0.0
+        meter.mark(mark(exchange))
+        if not meter.when_synced(wake):
+            while not reached:
+                await PAUSE
 
     def _open(self, exchange: Exchange, attempt: Attempt) -> tuple[Tap, bytes]:
         """The reply's tap, and the head that the client gets; the request's content is let go."""

@@ -104,6 +104,11 @@ class JournalWriter:
         if self._marks:
             self._marks.pop(record.id, None)
 
+    @property
+    def waits(self) -> bool:
+        """Whether an answer's last byte waits for the disk: `sync_ms` is 0."""
+        return not self._sync_seconds
+
     def when_synced(self, wake: Callable[[], None]) -> bool:
         """True where nothing is to be waited for: `sync_ms` is not 0, or the disk has all.
 

@@ -14,6 +14,7 @@ OF_THE_WHOLE = ("bench/", "e2e/", "fakes/", "house/", "http/", "long/", "package
 MERGED: dict[str, str] = {
     "test_main.py": "__main__.py",
     "relay/test_review_connections.py": "relay/__init__.py",
+    "relay/test_durable_answers.py": "relay/__init__.py",
     "wire/test_corpus.py": "wire/__init__.py",
     "wire/test_client_requests.py": "wire/__init__.py",
 }

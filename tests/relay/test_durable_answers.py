@@ -1,0 +1,87 @@
+"""`sync_ms = 0`: an answer's last byte goes out when the disk has what the call used."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from relayd.ops.config import MeteringConfig
+from tests.fakes.daemon import ANSWER
+from tests.fakes.rawclient import RawClient, request_bytes
+from tests.fakes.rawupstream import Answer
+from tests.fakes.stepped import EVENTS, chunk, vanish
+from tests.http.play import BODY, STREAM, TARGET
+from tests.relay.conftest import Opened
+from tests.relay.test_plane import EVENT
+
+DONE = b"data: [DONE]\n\n"
+SLOW = EVENTS + chunk(EVENT) + chunk(DONE) + chunk(b"")
+SYNC_NOW = MeteringConfig(flush_seconds=0.05, sync_ms=0)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """fdatasync returns when the event is set."""
+    ready = threading.Event()
+    real = os.fdatasync
+
+    def sync(handle: int) -> None:
+        ready.wait(5)
+        real(handle)
+
+    monkeypatch.setattr(os, "fdatasync", sync)
+    yield ready
+    ready.set()
+
+
+async def test_a_stream_s_end_waits_for_the_disk(opened: Opened, disk: threading.Event) -> None:
+    lane = await opened(lambda _: Answer(SLOW, pace=f"segments-{len(EVENTS + chunk(EVENT))}"), metering=SYNC_NOW)
+    async with RawClient(lane.address) as client:
+        await client.send(request_bytes(TARGET, lane.key, STREAM))
+        await client.reader.readuntil(b"one")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await client.reader.readuntil(b"0\r\n\r\n")
+        disk.set()
+        await client.reader.readuntil(b"0\r\n\r\n")
+    assert [r.outcome for r in await lane.settled(1)] == ["completed"]
+
+
+async def test_a_whole_answer_waits_for_the_disk(opened: Opened, disk: threading.Event) -> None:
+    lane = await opened(metering=SYNC_NOW)
+    async with RawClient(lane.address) as client:
+        await client.send(request_bytes(TARGET, lane.key, BODY))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await client.reader.read(1)
+        disk.set()
+        reply = await client.final_reply()
+    assert reply.status == 200 and reply.body == ANSWER
+    assert [r.outcome for r in await lane.settled(1)] == ["completed"]
+
+
+async def test_a_client_that_leaves_meanwhile_is_still_recorded(
+    opened: Opened, disk: threading.Event,
+) -> None:
+    lane = await opened(metering=SYNC_NOW)
+    async with RawClient(lane.address) as client:
+        await client.send(request_bytes(TARGET, lane.key, BODY))
+        await asyncio.sleep(0.2)
+        vanish(client)
+        await asyncio.sleep(0.1)
+    disk.set()
+    [record] = await lane.settled(1)
+    assert (record.outcome, record.input_tokens, record.usage_source) == (
+        "client_left", 3, "reported")
+
+
+async def test_otherwise_nothing_waits(opened: Opened, disk: threading.Event) -> None:
+    lane = await opened(metering=MeteringConfig(flush_seconds=0.05, sync_ms=1))
+    async with RawClient(lane.address) as client:
+        await client.send(request_bytes(TARGET, lane.key, BODY))
+        assert (await client.final_reply()).status == 200
+    disk.set()
