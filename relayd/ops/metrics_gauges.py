@@ -31,12 +31,14 @@ class Gauges:
     posted_records: Count = int
     lost_records: Count = int
     flush_failures: Count = int
+    store_wait_seconds: Count = float
     store_bytes: ByName = dict
     journal_bytes: Count = int
     journal_segments: Count = int
     journal_pending_records: Count = int
     journal_sync_failures: Count = int
     journal_torn_bytes: Count = int
+    journal_wait_seconds: Count = float
     loop_lag_seconds: Count = float
     gc_collections: ByName = dict
     gc_pause_seconds: Count = float
@@ -99,6 +101,8 @@ READINGS: Final = (
             "Call records that the store does not take for what they are."),
     Reading("flush_failures", "relayd_flush_failures_total", "counter",
             "How often the store failed to take records."),
+    Reading("store_wait_seconds", "relayd_store_wait_seconds", "gauge",
+            "How long the store has been at what it was asked for last; 0 while it is idle."),
     Reading("store_bytes", "relayd_store_bytes", "gauge",
             "Sizes of the store's files.", ("file",)),
     Reading("journal_bytes", "relayd_journal_bytes", "gauge",
@@ -108,6 +112,8 @@ READINGS: Final = (
             "Closed calls that the journal's disk has not taken yet."),
     Reading("journal_sync_failures", "relayd_journal_sync_failures_total", "counter",
             "How often the disk failed to take what was written to the journal."),
+    Reading("journal_wait_seconds", "relayd_journal_wait_seconds", "gauge",
+            "How long the disk has been at the journal's last sync; 0 while it is idle."),
     Reading("journal_torn_bytes", "relayd_journal_torn_bytes_total", "counter",
             "Bytes of an earlier journal that could not be read at the start."),
     Reading("loop_lag_seconds", "relayd_event_loop_lag_seconds", "gauge",
