@@ -3,13 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-node test-packages test-systemd check bench cover lock deb clean
+.PHONY: run test test-long test-node test-packages test-systemd check bench bench-peers cover lock deb clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/relayd demo
 
 test: $(VENV)/dev.stamp
 	PYTHONASYNCIODEBUG=1 $(BIN)/python -m pytest
+
+# 100 kills, 20 restarts under load, power cuts, 10,000 failing calls, 100,000 cuttings of texts.
+test-long: $(VENV)/dev.stamp
+	RELAYD_LONG=1 RELAYD_CUTTINGS=100000 $(BIN)/python -m pytest -s tests/long tests/relay/test_count.py
 
 test-node: $(VENV)/dev.stamp
 	cd tests/node && npm ci --no-audit --no-fund && PATH="$(CURDIR)/$(BIN):$$PATH" node --test --test-concurrency=1
@@ -33,6 +37,11 @@ cover: $(VENV)/dev.stamp
 
 bench: $(VENV)/bench.stamp
 	$(BIN)/python -m bench
+
+# Beside other proxies and gateways, which it installs into ~/.cache/relayd-bench (about 2 GB).
+bench-peers: $(VENV)/bench.stamp
+	$(BIN)/python -m bench.gateways --install
+	$(BIN)/python -m bench.gateways
 
 # Writes requirements.lock and sbom.cdx.json.
 lock: $(VENV)/dev.stamp

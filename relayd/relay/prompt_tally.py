@@ -83,9 +83,7 @@ class Tally:
             if type(value) is dict:
                 yield value
             elif type(value) is Spliced:
-                for read in self.once(value, where):
-                    if type(read) is dict:
-                        yield read
+                yield from (read for read in self.once(value, where) if type(read) is dict)
 
     def together(self, values: object, where: str) -> Iterator[list[Object]]:
         """All objects of a list, for what can be counted with each other alone."""
