@@ -56,7 +56,9 @@ def _http(path: str, fields: list[tuple[str, str]], body: Any) -> bytes:
     return "\r\n".join(head).encode() + raw
 
 
-def chat_requests(key: str, *, stream: bool, events: int = 64) -> list[bytes]:
+def chat_requests(
+    key: str, *, stream: bool, events: int = 64, path: str = CHAT_PATH, model: str = CHAT_MODEL,
+) -> list[bytes]:
     """Calls of about 300 bytes of body, as the OpenAI SDK for Python writes their heads."""
     fields = [
         ("Accept", "application/json"), ("Accept-Encoding", "gzip, deflate"),
@@ -75,11 +77,11 @@ def chat_requests(key: str, *, stream: bool, events: int = 64) -> list[bytes]:
                 {"role": "system", "content": "You are a helpful assistant."},
                 {"role": "user", "content": text(150 + number, number)},
             ],
-            "model": CHAT_MODEL, "max_tokens": events, "temperature": 0.7,
+            "model": model, "max_tokens": events, "temperature": 0.7,
         }
         if stream:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
-        requests.append(_http(CHAT_PATH, fields, body))
+        requests.append(_http(path, fields, body))
     return requests
 
 

@@ -66,9 +66,11 @@ def running(
                     child.wait(seconds)
 
 
-def wait_for(pid: int, port: int, request: bytes | None, log: Path) -> None:
+def wait_for(
+    pid: int, port: int, request: bytes | None, log: Path, seconds: float = START_SECONDS
+) -> None:
     """Returns once the port accepts (and answers 200 to `request`); raises NotStarted else."""
-    end = time.monotonic() + START_SECONDS
+    end = time.monotonic() + seconds
     status = "no connection"
     while time.monotonic() < end:
         if not _alive(pid):

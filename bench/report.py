@@ -49,13 +49,13 @@ def text(kept: Mapping[str, Kept]) -> str:
     return "\n\n".join(parts)
 
 
-def fill(readme: str, figures: str) -> str:
+def fill(readme: str, figures: str, begin: str = BEGIN, end: str = END) -> str:
     """`readme` with `figures` between its markers; raises ValueError where they are missing."""
-    before, found, rest = readme.partition(BEGIN)
-    _, ended, after = rest.partition(END)
+    before, found, rest = readme.partition(begin)
+    _, ended, after = rest.partition(end)
     if not found or not ended:
         raise ValueError("bench/README.md has lost the markers of its figures")
-    return f"{before}{BEGIN}\n\n{figures}\n\n{END}{after}"
+    return f"{before}{begin}\n\n{figures}\n\n{end}{after}"
 
 
 def publish(kept: Mapping[str, Kept]) -> None:
