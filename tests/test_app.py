@@ -6,14 +6,18 @@ import asyncio
 import json
 import sqlite3
 import threading
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import pytest
+import trustme
 
 from relayd import app as app_module
 from relayd.app import App
-from relayd.ops.config import StoreConfig
+from relayd.core.route import Deployment, Route
+from relayd.ops.config import LogConfig, StoreConfig, TlsFiles
 from relayd.ops.logging import Logger
 from relayd.store import journal_segment
 from relayd.store.db import FILE_NAME
@@ -261,3 +265,40 @@ async def test_the_watchdog_is_told_of_what_only_a_restart_would_cure(
         await asyncio.gather(lane.app._tasks.spawn("flush", fails()), return_exceptions=True)
         await asyncio.sleep(0.01)
         assert not lane.app.alive()
+
+
+async def test_what_was_stored_is_in_the_metrics_and_in_the_access_log(tmp_path: Path) -> None:
+    async with Lane(tmp_path / "store", log=LogConfig("all"), patterns=("test-model",)) as lane:
+        await ask(lane.address, request_bytes(TARGET, lane.key, BODY))
+        await lane.settled(1)
+        async with asyncio.timeout(5):
+            while '"call"' not in lane.log.getvalue():
+                await asyncio.sleep(0.01)
+        found = await figures(lane)
+        assert found['relayd_route_calls_total{route="test-model",outcome="completed"}'] == 1
+        assert found['relayd_drift_calls_total{provider="openai",model="test-model"}'] == 1
+        assert found["relayd_posted_records_total"] == found["relayd_ready"] == 1
+        assert found['relayd_store_bytes{file="database"}'] > 0
+        # a reload brings new names, and turns the access log off
+        lane.app.reload(replace(lane.app.config, log=LogConfig(), routes=(
+            Route("other", (Deployment("openai"),)),)))
+        body = BODY.replace(b"test-model", b"other")
+        await ask(lane.address, request_bytes(TARGET, lane.key, body))
+        async with asyncio.timeout(5):
+            name = 'relayd_route_calls_total{route="other",outcome="completed"}'
+            while (await figures(lane))[name] != 1:
+                await asyncio.sleep(0.01)
+    assert lane.log.getvalue().count('"call"') == 1
+
+
+async def test_the_certificate_s_end_is_a_metric(tmp_path: Path) -> None:
+    ends = datetime(2031, 5, 6, tzinfo=UTC)
+    made = trustme.CA().issue_cert("localhost", not_after=ends)
+    files = TlsFiles(str(tmp_path / "chain.pem"), str(tmp_path / "key.pem"))
+    made.private_key_pem.write_to_path(files.key)
+    for blob in made.cert_chain_pems:
+        blob.write_to_path(files.certificate, append=True)
+    async with Lane(tmp_path / "store", server={"tls": files}) as lane:
+        found = await figures(lane)
+    assert found['relayd_certificate_expiry_timestamp_seconds{listener="public"}'] \
+        == ends.timestamp()

@@ -173,5 +173,8 @@ async def test_every_panel_of_the_dashboard_shows_something(tmp_path: Path) -> N
         for query in in_page().values():
             await ask(session, url, query)
         assert empty == NEED_AN_EVENT
+        clean = await asyncio.to_thread(
+            run, tool("promtool"), "check", "metrics", text=lane.app.metrics.render().decode())
+        assert (clean.returncode, clean.stdout + clean.stderr) == (0, "")
         firing = await ask(session, url, 'ALERTS{alertstate="firing"}')
         assert firing == []
