@@ -13,6 +13,9 @@ from typing import Final, Literal
 from relayd.core.errors import RelayError
 from relayd.ops.config import ServerConfig
 
+START_SAMPLES: Final = 40
+"""So many of the first lags decide nothing, ten seconds or more: what waited in a socket that
+systemd holds, while no daemon ran, comes all at once, and is not more than can be served."""
 SAMPLES: Final = 4
 """The lags that are looked at: those of the last second (relay/inflight.py takes four)."""
 RETRY_AFTER_SECONDS: Final = 1
@@ -22,11 +25,15 @@ REASONS: Final[tuple[Reason, ...]] = ("lag", "memory", "calls", "bytes")
 
 
 class Overload:
-    """Read at every admission, fed by the sweep. `pending_bytes`: request bodies in memory."""
+    """Read at every admission, fed by the sweep. `pending_bytes`: request bodies in memory.
 
-    __slots__ = ("pending_bytes", "standing", "refused", "_lags")
+    The first `patience` lags are let pass.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("pending_bytes", "standing", "refused", "_lags", "_patience")
+
+    def __init__(self, patience: int = 0) -> None:
+        self._patience = patience
         self.pending_bytes = 0
         self.standing: Reason | None = None
         """Why no call is taken at all until the next sample; None: calls are taken."""
@@ -35,6 +42,9 @@ class Overload:
 
     def sample(self, server: ServerConfig, lag_seconds: float, resident_bytes: int) -> None:
         """Takes how late the loop was just now, and how much memory the process holds."""
+        if self._patience:
+            self._patience -= 1
+            lag_seconds = 0.0
         self._lags.append(lag_seconds)
         limit = server.lag_seconds_max
         if limit and len(self._lags) == SAMPLES and min(self._lags) > limit:

@@ -33,7 +33,7 @@ from relayd.relay.heads import Heads
 from relayd.relay.listener import ClientConnection
 from relayd.relay.local import Local
 from relayd.relay.meter import Meter
-from relayd.relay.overload import Overload
+from relayd.relay.overload import START_SAMPLES, Overload
 from relayd.relay.policy import Policy
 from relayd.relay.pool import Pool
 from relayd.relay.realtime import Realtime
@@ -93,7 +93,7 @@ class Plane:
         self._date_second = 0
         self._date = b""
         self.elements = Elements(NESTING_MAX - 2) if hash_is_secret(hash_seed_chosen()) else None
-        self.overload = Overload()
+        self.overload = Overload(START_SAMPLES)
         self.abandoned = Abandoned(self)
         self.admission = Admission(monotonic_ns, unix_ms)
         self.replier = Replier(config.server.cors_origins, self.date)

@@ -39,6 +39,15 @@ def test_one_late_turn_is_no_overload_and_a_good_one_ends_it() -> None:
     assert not refused(overload)
 
 
+def test_what_waited_for_the_start_is_no_overload() -> None:
+    overload = Overload(patience=3)
+    for _ in range(3 + SAMPLES - 1):
+        overload.sample(SERVER, 9.0, 0)
+        assert not refused(overload)
+    overload.sample(SERVER, 9.0, 0)
+    assert refused(overload)
+
+
 def test_a_limit_of_0_is_none() -> None:
     overload = Overload()
     for _ in range(SAMPLES):
