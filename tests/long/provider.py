@@ -95,8 +95,9 @@ class _Connection(asyncio.Protocol):
         found = _NUMBER.search(body)
         assert found is not None
         number = int(found[1])
-        self._provider.seen.append(number)
         loop = asyncio.get_running_loop()
+        self._provider.seen.append(number)
+        self._provider.seen_at[number] = loop.time()
         if b'"stream":true' in body:
             loop.call_later(0.01, self._begin, number)
         else:
@@ -122,10 +123,14 @@ class _Connection(asyncio.Protocol):
 
 
 class Provider:
-    """`async with Provider() as provider`; `seen` are the numbers of the calls that came."""
+    """`async with Provider() as provider`; `seen` are the numbers of the calls that came.
+
+    `seen_at` says when each came, on the event loop's clock.
+    """
 
     def __init__(self, event_seconds: float = EVENT_SECONDS) -> None:
         self.seen: list[int] = []
+        self.seen_at: dict[int, float] = {}
         self.connections: set[_Connection] = set()
         self.event_seconds = event_seconds
         self.port = 0

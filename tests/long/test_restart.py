@@ -106,7 +106,7 @@ async def _round(
     load.stop()
     await running
     await load.ended()
-    found = await _flushed(new.store, since, len(provider.seen))
+    found = await _flushed(new.store, since, len(load.calls))
     await new.verify()
     return compare(load.calls, provider.seen, found), took
 
