@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from relayd import (
-    cli_accounts, cli_check, cli_doctor, cli_keys, cli_limits, cli_prices, cli_reflect, cli_serve,
-    cli_usage,
+    cli_accounts, cli_backup, cli_check, cli_doctor, cli_keys, cli_limits, cli_prices,
+    cli_reflect, cli_serve, cli_usage,
 )
 from relayd.cli_command import DONE, FAULT, UNUSABLE, Command, CommandError, build_parser
 from relayd.core.errors import RelayError
@@ -35,6 +35,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     *cli_limits.COMMANDS,
     *cli_usage.COMMANDS,
     *cli_prices.COMMANDS,
+    *cli_backup.COMMANDS,
 )
 _INTERRUPTED: Final = 130
 """What a shell reports for a program that SIGINT ended."""

@@ -64,3 +64,8 @@ def parse_future(text: str, now_ms: int, field_name: str) -> int:
     if unix_ms <= now_ms:
         raise RelayError("invalid_time", param=field_name)
     return _checked(unix_ms, field_name)
+
+
+def compact(unix_ms: int) -> str:
+    """The same to the second, as it stands in names of files: `20261124T230000Z`."""
+    return rfc3339(unix_ms)[:19].replace("-", "").replace(":", "") + "Z"

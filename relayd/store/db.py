@@ -19,12 +19,15 @@ from typing import Final
 
 import aiosqlite
 
+from relayd.core.timestamp import compact
+from relayd.ops.clock import unix_ms
 from relayd.store import secret as secrets_file
+from relayd.store.backup import DATABASE_NAME, save_before_migration
 from relayd.store.directory import StoreError, prepare, private_file
-from relayd.store.migration import migrate
+from relayd.store.migration import migrate, pending
 from relayd.store.transaction import Transaction, bind_quickly, mapped
 
-FILE_NAME: Final = "relayd.db"
+FILE_NAME: Final = DATABASE_NAME
 BUSY_MS: Final = 5000
 """How long a write waits for another process's write."""
 WAL_BYTES_MAX: Final = 8 * 1024 * 1024
@@ -141,6 +144,8 @@ async def _connect(path: Path, busy_ms: int) -> aiosqlite.Connection:
 async def open_database(directory: Path, *, busy_ms: int = BUSY_MS) -> Database:
     """Open the store in this directory, making or upgrading it as needed.
 
+    Before a migration the database is copied to `backups/` there.
+
     Raises StoreError: `store_newer` where a later relayd wrote it, `store_secret` where its secret
     is missing or another's, `store_open_to_others` where file modes are unsafe.
     """
@@ -157,6 +162,9 @@ async def open_database(directory: Path, *, busy_ms: int = BUSY_MS) -> Database:
         private_file(directory / FILE_NAME)
         writer = await _connect(directory / FILE_NAME, busy_ms)
         try:
+            missing = await pending(writer)
+            if missing:
+                save_before_migration(directory, missing[0], compact(unix_ms()))
             await migrate(writer, secrets_file.mark(secret))
             reader = await _connect(directory / FILE_NAME, busy_ms)
             try:

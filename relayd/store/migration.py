@@ -70,6 +70,17 @@ async def migrate(connection: aiosqlite.Connection, mark: str) -> None:
         raise
 
 
+async def pending(connection: aiosqlite.Connection) -> list[int]:
+    """The migrations that would change a store; none where it is new, or a later relayd's."""
+    there = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'schema_migrations'"
+    if not list(await connection.execute_fetchall(there)):
+        return []
+    rows = await connection.execute_fetchall("SELECT version FROM schema_migrations")
+    applied = {int(row[0]) for row in rows}
+    wanted = {migration.version for migration in known()}
+    return sorted(wanted - applied) if applied and applied <= wanted else []
+
+
 async def _upgrade(connection: aiosqlite.Connection) -> None:
     await connection.execute(_TABLE)
     rows = await connection.execute_fetchall("SELECT version FROM schema_migrations")

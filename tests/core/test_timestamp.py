@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relayd.core.errors import RelayError
-from relayd.core.timestamp import UNIX_MS_END, parse_future, parse_past, rfc3339
+from relayd.core.timestamp import UNIX_MS_END, compact, parse_future, parse_past, rfc3339
 
 NOW = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 DAY = 86_400_000
@@ -55,3 +55,8 @@ def test_refuses_a_future_that_has_passed_or_never_comes(text: str) -> None:
 def test_the_default_zone_is_utc() -> None:
     noon = datetime(2025, 12, 31, 12, tzinfo=UTC)
     assert parse_past("2025-12-31T12:00", NOW, "since") == noon.timestamp() * 1000
+
+
+def test_times_in_names_of_files_sort_as_they_came() -> None:
+    assert compact(1_767_225_600_999) == "20260101T000000Z"
+    assert compact(1_767_225_600_000) < compact(1_767_225_601_000)

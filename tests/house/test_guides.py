@@ -1,0 +1,62 @@
+"""What docs/operators.md and docs/clients.md name exists: commands, metrics, keys, error codes."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+
+import pytest
+
+from relayd.cli import COMMANDS, DESCRIPTION, GROUPS
+from relayd.cli_command import build_parser
+from relayd.core.errors import ERRORS
+from tests.shared import ROOT
+from tools.configuration import keys
+
+GUIDES = ("operators.md", "clients.md")
+
+
+def text(name: str) -> str:
+    return (ROOT / "docs" / name).read_text("utf-8")
+
+
+def commands(page: str) -> Iterator[list[str]]:
+    """The words of every `relayd ...` line of a page's shell blocks, without the comment."""
+    for block in re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        for line in block.splitlines():
+            match = re.match(r"(?:\S*/)?relayd (?=[a-z])", line)
+            if match is not None:
+                line = re.sub(r"[<>|].*", "", line[match.end():])
+                yield shlex.split(line.replace("$(", "(").replace("(date +%F)", "D"),
+                                  comments=True)
+
+
+@pytest.mark.parametrize("page", ["docs/operators.md", "README.md"])
+def test_commands_are_ones_that_the_program_takes(page: str) -> None:
+    parser = build_parser("relayd", DESCRIPTION, GROUPS, COMMANDS)
+    found = list(commands((ROOT / page).read_text("utf-8")))
+    assert len(found) > 4
+    for words in found:
+        assert parser.parse_args(words).run
+
+
+def test_metrics_that_are_named_exist() -> None:
+    told = set(re.findall(r"\brelayd_[a-z_]+", text("operators.md") + text("clients.md")))
+    assert len(told) > 2
+    assert told <= set(re.findall(r"\brelayd_[a-z_]+", text("metrics.md")))
+
+
+def test_errors_that_are_named_exist_with_their_status() -> None:
+    told = re.findall(r"\b([45]\d\d) `(\w+)`", text("clients.md") + text("operators.md"))
+    assert len(told) > 4
+    assert [(status, code) for status, code in told
+            if code != "draining" and (code not in ERRORS
+                                       or ERRORS[code].status != int(status))] == []
+
+
+def test_keys_that_are_named_exist() -> None:
+    known = {key.name for key in keys()}
+    told = re.findall(r"`\[(\w+)\] (\w+)", text("operators.md") + text("clients.md"))
+    assert len(told) > 5
+    assert [pair for pair in told if pair[1] not in known] == []

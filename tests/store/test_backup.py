@@ -1,0 +1,143 @@
+"""Copies of stores: whole, closed to others, and taken before the schema changes."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+import tarfile
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from relayd.control import usage
+from relayd.store import backup, migration
+from relayd.store.applied import Applied
+from relayd.store.backup import (
+    DATABASE_NAME, MANIFEST_NAME, SAVED_FOLDER, SAVED_MAX, Manifest, judge, mark, secret_mark,
+    take,
+)
+from relayd.store.db import open_database
+from relayd.store.directory import StoreError
+from relayd.store.journal_frame import CLOSE, frame
+from relayd.store.journal_lane import claim
+from relayd.store.migration import Migration
+from tests.fakes.records import call_record
+
+AT = "2026-11-24T23:00:00.000Z"
+
+
+async def make_store(directory: Path, records: int = 3) -> None:
+    db = await open_database(directory)
+    await usage.post_each(db, [call_record() for _ in range(records)],
+                          applied=Applied(0, records))
+    (lane,) = claim(directory)
+    line = frame(records + 1, CLOSE, msgspec.msgpack.encode(call_record()))
+    (lane.directory / "000000000001.journal").write_bytes(line)
+    lane.release()
+    await db.close()
+
+
+def count(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as db:
+        return int(db.execute("SELECT COUNT(*) FROM call_records").fetchone()[0])
+
+
+async def test_a_directory_has_all_and_its_list(tmp_path: Path) -> None:
+    await make_store(tmp_path / "store")
+    manifest = take(tmp_path / "store", tmp_path / "b", with_secret=False, created_at=AT)
+    assert manifest == msgspec.json.decode((tmp_path / "b" / MANIFEST_NAME).read_bytes(),
+                                           type=Manifest)
+    assert sorted(manifest.files) == ["journal/0/000000000001.journal", DATABASE_NAME]
+    assert {name: mark(tmp_path / "b" / name) for name in manifest.files} == manifest.files
+    assert count(tmp_path / "b" / DATABASE_NAME) == 3
+    assert manifest.schema == judge(tmp_path / "b" / DATABASE_NAME)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["b", "store"]
+
+
+async def test_nobody_else_can_read_it(tmp_path: Path) -> None:
+    await make_store(tmp_path / "store")
+    take(tmp_path / "store", tmp_path / "b", with_secret=True, created_at=AT)
+    take(tmp_path / "store", tmp_path / "b.tar", with_secret=True, created_at=AT)
+    for path in (tmp_path / "b", tmp_path / "b.tar", *(tmp_path / "b").rglob("*")):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        assert mode == (0o700 if path.is_dir() else 0o600), path
+
+
+@pytest.mark.parametrize("with_secret", [False, True])
+async def test_one_file_has_the_same(tmp_path: Path, with_secret: bool) -> None:
+    await make_store(tmp_path / "store")
+    manifest = take(tmp_path / "store", tmp_path / "b.tar", with_secret=with_secret,
+                    created_at=AT)
+    with tarfile.open(tmp_path / "b.tar") as tar:
+        assert tar.getnames() == [*manifest.files, MANIFEST_NAME]
+    assert ("secret" in manifest.files) == with_secret
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["b.tar", "store"]
+
+
+async def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    await make_store(tmp_path / "store")
+    (tmp_path / "b").mkdir()
+    with pytest.raises(FileExistsError):
+        take(tmp_path / "store", tmp_path / "b", with_secret=False, created_at=AT)
+
+
+async def test_a_damaged_store_gives_no_backup(tmp_path: Path) -> None:
+    await make_store(tmp_path / "store", 2000)
+    path = tmp_path / "store" / DATABASE_NAME
+    data = bytearray(path.read_bytes())
+    for at in range(8 * 4096, len(data), 4096):
+        data[at:at + 64] = b"\xff" * 64
+    path.write_bytes(data)
+    with pytest.raises(StoreError) as found:
+        take(tmp_path / "store", tmp_path / "b", with_secret=False, created_at=AT)
+    assert found.value.code in ("backup_damaged", "store_damaged")
+    assert [p.name for p in tmp_path.iterdir()] == ["store"]
+
+
+async def test_what_is_judged(tmp_path: Path) -> None:
+    await make_store(tmp_path / "store")
+    take(tmp_path / "store", tmp_path / "b", with_secret=False, created_at=AT)
+    path = tmp_path / "b" / DATABASE_NAME
+    assert secret_mark(path)
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("INSERT INTO schema_migrations VALUES (9999, 'later')")
+    with pytest.raises(StoreError) as newer:
+        judge(path)
+    assert newer.value.code == "store_newer"
+    for content in (b"", b"no database at all", path.read_bytes()[:5000]):
+        path.write_bytes(content)
+        with pytest.raises(StoreError) as damaged:
+            judge(path)
+        assert damaged.value.code == "backup_damaged"
+
+
+async def test_a_migration_makes_a_copy_first(tmp_path: Path,
+                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    await make_store(tmp_path / "store")
+    saved = tmp_path / "store" / SAVED_FOLDER
+    assert not saved.exists()
+    known = migration.known()
+    for number in range(1, SAVED_MAX + 2):
+        known = [*known, Migration(len(known) + 1, "more", f"CREATE TABLE more{number} (a);\n")]
+        for module in (migration, backup):
+            monkeypatch.setattr(module, "known", lambda known=known: known)
+        await (await open_database(tmp_path / "store")).close()
+        await (await open_database(tmp_path / "store")).close()
+        assert len(list(saved.iterdir())) == min(number, SAVED_MAX)
+    (oldest, *_, newest) = sorted(saved.iterdir())
+    assert newest.name.startswith(f"before-{len(known):04d}-")
+    assert judge(newest) == len(known) - 1 and count(newest) == 3
+    assert judge(oldest) == len(known) - SAVED_MAX
+
+
+async def test_a_new_store_and_a_later_one_make_none(tmp_path: Path) -> None:
+    await make_store(tmp_path / "store")
+    with closing(sqlite3.connect(tmp_path / "store" / DATABASE_NAME)) as db, db:
+        db.execute("INSERT INTO schema_migrations VALUES (9999, 'later')")
+        db.execute("DELETE FROM schema_migrations WHERE version = 2")
+    with pytest.raises(StoreError) as newer:
+        await open_database(tmp_path / "store")
+    assert newer.value.code == "store_newer"
+    assert not (tmp_path / "store" / SAVED_FOLDER).exists()

@@ -1,0 +1,135 @@
+"""Backups put in place: what is refused leaves the store as it was."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from relayd.store.backup import DATABASE_NAME, MANIFEST_NAME, take
+from relayd.store.db import open_database
+from relayd.store.directory import StoreError
+from relayd.store.restore import DRAFT_NAME, is_empty, restore
+from tests.store.test_backup import AT, count, make_store
+
+STAMP = "20261124T230000Z"
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> Path:
+    await make_store(tmp_path / "store")
+    return tmp_path / "store"
+
+
+def new_store(tmp_path: Path) -> Path:
+    (tmp_path / "new").mkdir(mode=0o700)
+    return tmp_path / "new"
+
+
+@pytest.mark.parametrize("name", ["b", "b.tar"])
+def test_into_an_empty_place(tmp_path: Path, store: Path, name: str) -> None:
+    take(store, tmp_path / name, with_secret=True, created_at=AT)
+    new = new_store(tmp_path)
+    assert is_empty(new)
+    done = restore(tmp_path / name, new, replace=False, stamp=STAMP)
+    assert done.aside is None and done.manifest is not None
+    assert (new / "secret").read_bytes() == (store / "secret").read_bytes()
+    assert count(new / DATABASE_NAME) == 3
+    assert [p.name for p in (new / "journal" / "0").iterdir()] == ["000000000001.journal"]
+    assert not (new / DRAFT_NAME).exists() and not is_empty(new)
+
+
+def test_over_a_store_only_when_told(tmp_path: Path, store: Path) -> None:
+    take(store, tmp_path / "b", with_secret=False, created_at=AT)
+    before = (store / DATABASE_NAME).read_bytes()
+    with pytest.raises(StoreError) as refused:
+        restore(tmp_path / "b", store, replace=False, stamp=STAMP)
+    assert refused.value.code == "store_not_empty"
+    done = restore(tmp_path / "b", store, replace=True, stamp=STAMP)
+    assert done.aside == store / f"replaced-{STAMP}"
+    assert (done.aside / DATABASE_NAME).read_bytes() == before
+    assert (done.aside / "journal" / "0").is_dir() and (done.aside / "secret").exists()
+    assert count(store / DATABASE_NAME) == 3
+
+
+def test_a_database_alone(tmp_path: Path, store: Path) -> None:
+    take(store, tmp_path / "b", with_secret=False, created_at=AT)
+    done = restore(tmp_path / "b" / DATABASE_NAME, store, replace=True, stamp=STAMP)
+    assert done.manifest is None and count(store / DATABASE_NAME) == 3
+    assert [p.name for p in (store / "journal" / "0").iterdir()] == []
+
+
+async def test_a_database_alone_that_is_in_use(tmp_path: Path, store: Path) -> None:
+    db = await open_database(store)
+    async with db.writing() as transaction:
+        await transaction.run("DELETE FROM call_records")
+    new = new_store(tmp_path)
+    restore(store / DATABASE_NAME, new, replace=False, stamp=STAMP, secret=store / "secret")
+    await db.close()
+    assert count(new / DATABASE_NAME) == 0  # that was in the WAL
+
+
+def test_the_secret_must_be_the_database_s_own(tmp_path: Path, store: Path) -> None:
+    take(store, tmp_path / "b", with_secret=False, created_at=AT)
+    new = new_store(tmp_path)
+    other = tmp_path / "other"
+    other.write_bytes(b"x" * 32)
+    for secret in (None, other):
+        with pytest.raises(StoreError) as refused:
+            restore(tmp_path / "b", new, replace=False, stamp=STAMP, secret=secret)
+        assert refused.value.code == "store_secret"
+        assert list(new.iterdir()) == []
+    restore(tmp_path / "b", new, replace=False, stamp=STAMP, secret=store / "secret")
+    assert (new / "secret").read_bytes() == (store / "secret").read_bytes()
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def rename_in_list(folder: Path) -> None:
+    value = json.loads((folder / MANIFEST_NAME).read_text())
+    value["files"]["../outside"] = value["files"][DATABASE_NAME]
+    (folder / MANIFEST_NAME).write_text(json.dumps(value))
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "one bit of the database": lambda folder: flip(folder / DATABASE_NAME),
+    "one bit of the journal": lambda folder: flip(
+        folder / "journal" / "0" / "000000000001.journal"),
+    "a file is gone": lambda folder: (folder / DATABASE_NAME).unlink(),
+    "no list": lambda folder: (folder / MANIFEST_NAME).unlink(),
+    "a list that is none": lambda folder: (folder / MANIFEST_NAME).write_text("[]"),
+    "a name that leads elsewhere": rename_in_list,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("packed", [False, True])
+def test_damage_is_refused_and_nothing_changes(
+        tmp_path: Path, store: Path, damage: str, packed: bool) -> None:
+    source = tmp_path / "b"
+    take(store, source, with_secret=True, created_at=AT)
+    DAMAGES[damage](source)
+    if packed:
+        source = tmp_path / "b.tar"
+        with tarfile.open(source, "w") as tar:
+            for path in (tmp_path / "b").rglob("*"):
+                tar.add(path, str(path.relative_to(tmp_path / "b")), recursive=False)
+    before = sorted(store.rglob("*"))
+    with pytest.raises(StoreError) as refused:
+        restore(source, store, replace=True, stamp=STAMP)
+    assert refused.value.code == "backup_damaged"
+    assert sorted(store.rglob("*")) == before and not (tmp_path / "outside").exists()
+
+
+def test_something_else_is_no_backup(tmp_path: Path, store: Path) -> None:
+    (tmp_path / "x").write_text("hello")
+    with pytest.raises(StoreError) as refused:
+        restore(tmp_path / "x", store, replace=True, stamp=STAMP)
+    assert refused.value.code == "backup_damaged"

@@ -1,0 +1,133 @@
+"""`relayd backup` beside a daemon under load, and `relayd restore` of what it made."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from relayd.cli import COMMANDS
+from relayd.store.backup import DATABASE_NAME
+from tests.fakes.daemon import plain_answer, records
+from tests.fakes.process import DaemonProcess
+from tests.fakes.rawclient import RawClient, ask, request_bytes
+from tests.fakes.rawupstream import Answer, RawUpstream
+from tests.fakes.stepped import EVENTS
+from tests.http.play import BODY, STREAM, TARGET
+
+CLIENTS = 8
+
+
+async def relayd(*words: str, config: Path) -> tuple[int, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "relayd", *words, "-c", str(config),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+    return process.returncode or 0, out.decode(), err.decode()
+
+
+async def load(daemon: DaemonProcess, done: set[str], stop: asyncio.Event) -> None:
+    """Calls, one after the other; `done` are the ids of those that have ended."""
+    raw = request_bytes(TARGET, daemon.key, BODY)
+    async with RawClient(daemon.address) as client:
+        while not stop.is_set():
+            await client.send(raw)
+            reply = await client.reply()
+            assert reply is not None and reply.status == 200
+            done.add(reply.value(b"x-request-id").decode())
+
+
+def new_config(tmp_path: Path, daemon: DaemonProcess) -> Path:
+    text = (daemon.directory / "relayd.toml").read_text()
+    path = tmp_path / "new.toml"
+    path.write_text(text.replace('path = "store"', f'path = "{tmp_path / "new"}"'))
+    return path
+
+
+async def test_under_load_and_back(tmp_path: Path) -> None:
+    upstream = RawUpstream(plain_answer)
+    await upstream.start()
+    try:
+        async with DaemonProcess(tmp_path / "daemon", upstream.port) as daemon:
+            await backup_and_restore(tmp_path, daemon, upstream)
+    finally:
+        await upstream.stop()
+
+
+async def backup_and_restore(tmp_path: Path, daemon: DaemonProcess,
+                             upstream: RawUpstream) -> None:
+    config = daemon.directory / "relayd.toml"
+    async with RawClient(daemon.address) as held:
+        upstream.answers.append(Answer(EVENTS, after="hold"))
+        await held.send(request_bytes(TARGET, daemon.key, STREAM))
+        await held.reader.readuntil(b"data: ")
+        done, stop = set[str](), asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(CLIENTS):
+                group.create_task(load(daemon, done, stop))
+            await asyncio.sleep(0.5)
+            ended = [set(done)]
+            for name in ("b1", "b2.tar", "b3"):
+                code, out, err = await relayd("backup", "--to", str(tmp_path / name),
+                                              "--with-secret", "--json", config=config)
+                assert code == 0, err
+                ended.append(set(done))
+            stop.set()
+    told: dict[str, Any] = json.loads(out)
+    assert told["secret"] and told["bytes"] > 0 and told["path"] == str(tmp_path / "b3")
+    new = new_config(tmp_path, daemon)
+    for number, name in enumerate(("b1", "b2.tar", "b3")):
+        code, out, err = await relayd("restore", "--from", str(tmp_path / name), "--replace",
+                                      "--json", config=new)
+        assert code == 0, err
+        assert json.loads(out)["wrong_totals"] == 0
+        found = await records(tmp_path / "new")
+        ids = [record.id for record in found]
+        assert len(ids) == len(set(ids))
+        assert len(ended[number]) > 5 and ended[number] <= set(ids)
+        interrupted = [record for record in found if record.outcome == "interrupted"]
+        assert 1 <= len(interrupted) <= 1 + CLIENTS
+        assert (await relayd("ledger", "verify", config=new))[0] == 0
+    assert await daemon.end(signal.SIGTERM) == 0
+
+
+async def test_what_is_refused(tmp_path: Path) -> None:
+    upstream = RawUpstream(plain_answer)
+    await upstream.start()
+    try:
+        async with DaemonProcess(tmp_path / "daemon", upstream.port) as daemon:
+            config = daemon.directory / "relayd.toml"
+            raw = request_bytes(TARGET, daemon.key, BODY)
+            assert (await ask(daemon.address, raw)).status == 200
+            target = tmp_path / "b"
+            assert (await relayd("backup", "--to", str(target), config=config))[0] == 0
+            for words, code, said in (
+                (("backup", "--to", str(target)), 2, "there already"),
+                (("backup", "--to", str(daemon.store / "b")), 2, "inside the store"),
+                (("backup", "--to", str(tmp_path / "no" / "b")), 2, "Make it first"),
+                (("restore", "--from", str(target), "--replace"), 1, "Another relayd serves"),
+                (("restore", "--from", str(tmp_path / "none")), 2, "There is no"),
+            ):
+                found, _, err = await relayd(*words, config=config)
+                assert (found, said in err) == (code, True), err
+            new = new_config(tmp_path, daemon)
+            code, _, err = await relayd("backup", "--to", str(tmp_path / "c"), config=new)
+            assert code == 1 and "no store" in err
+            code, _, err = await relayd("restore", "--from", str(target), config=new)
+            assert code == 1 and "'secret'" in err and not list((tmp_path / "new").glob("*.db"))
+            (target / DATABASE_NAME).write_bytes(b"SQLite format 3\0" + b"\0" * 4096)
+            code, _, err = await relayd("restore", "--from", str(target), config=new)
+            assert code == 1 and "damaged" in err and not list((tmp_path / "new").glob("*.db"))
+            code, out, err = await relayd(
+                "restore", "--from", str(daemon.store / DATABASE_NAME), "--secret",
+                str(daemon.store / "secret"), config=new)
+            assert code == 0 and "All totals are right." in out, err
+    finally:
+        await upstream.stop()
+
+
+def test_the_commands_are_in_the_table() -> None:
+    assert {"backup", "restore"} <= {command.name for command in COMMANDS}
