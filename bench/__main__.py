@@ -13,8 +13,8 @@ from typing import Final
 from bench import process, report, result
 from bench.client import Broken
 from bench.questions import (
-    agent_call, counting, journal, json_call, latency, ledger, memory, metrics, sse_event,
-    tls_upstream,
+    agent_call, counting, journal, json_call, latency, ledger, memory, metrics, slow_peers,
+    sse_event, tls_upstream,
 )
 from bench.result import Outcome
 from bench.settings import FULL, QUICK, SMOKE, Settings
@@ -24,8 +24,9 @@ QUESTIONS: Final[dict[str, Callable[[Settings], Outcome]]] = {
     "tls": tls_upstream.run, "latency": latency.run, "memory": memory.run,
     "journal": journal.run, "counting": counting.run,
     "metrics": metrics.run, "ledger": ledger.run,
+    "slow": slow_peers.run,
 }
-LONG: Final = frozenset({"ledger"})
+LONG: Final = frozenset({"ledger", "slow"})
 """Asked by name alone: minutes."""
 
 

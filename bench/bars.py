@@ -63,6 +63,9 @@ BARS: Final = (
         1.5, to=AUDIT),
     Bar("counting", "the event loop's worst stall beside prompts of 1 MB", "stall_ms", "value",
         5.0, unit="ms"),
+    Bar("slow", "added p99 of calls beside 5,000 slow streams, 2,000 idle connections and 500"
+        " slowloris", "slow_p99_us", "added", 20_000.0, to=DIRECT, unit="µs"),
+    Bar("slow", "memory that these take", "burden_mib", "value", 160.0, unit="MiB"),
     Bar("memory", "memory per open idle stream, both sides", "stream_kib", "value", 40.0,
         unit="KiB"),
 )

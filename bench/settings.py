@@ -30,6 +30,14 @@ class Settings:
     latency_streams_per_second: float = 16.0
     held_connections: int = 2000
     held_streams: int = 5000
+    slow_rounds: int = 3
+    slow_streams: int = 5000
+    slow_idle: int = 2000
+    slow_tricklers: int = 500
+    slow_pace_ms: float = 2000.0
+    slow_calls: int = 2000
+    slow_per_second: float = 200.0
+    slow_settle_seconds: float = 5.0
     settle_seconds: float = 1.3
     """After the last call of a round: relayd writes its records once a second."""
     without_nginx: bool = False
@@ -45,8 +53,9 @@ FULL: Final = Settings()
 QUICK: Final = replace(
     FULL, name="quick", rounds=2, json_calls=1500, streams=24, agent_calls=100,
     latency_rounds=2, latency_calls=500, latency_streams=10, held_connections=500,
-    held_streams=1000)
+    held_streams=1000, slow_rounds=1, slow_calls=1000)
 SMOKE: Final = replace(
     FULL, name="smoke", rounds=1, json_calls=64, streams=4, streams_at_once=2, agent_calls=8,
     latency_rounds=1, latency_calls=50, latency_streams=2, held_connections=16, held_streams=16,
-    settle_seconds=0.1, without_nginx=True)
+    slow_rounds=1, slow_streams=20, slow_idle=8, slow_tricklers=4, slow_calls=50,
+    slow_settle_seconds=0.5, settle_seconds=0.1, without_nginx=True)

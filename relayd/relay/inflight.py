@@ -7,9 +7,11 @@ runs `SWEEPS_PER_SECOND` times a second and compares deadlines and chunk counter
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from relayd.core.errors import RelayError
+from relayd.core.exchange import Phase
 from relayd.ops.process import resident_bytes
 from relayd.relay.exchange import Exchange
 from relayd.relay.opening import mark
@@ -24,6 +26,12 @@ MARK_SECONDS: Final = 2.0
 afterwards. A killed daemon's calls are recorded as of then."""
 MARKS_PER_SWEEP: Final = 50
 """Each counts up to a KiB of text: 3 ms in all. With more calls each is marked less often."""
+
+
+STEP: Final = 256
+"""Exchanges or connections that are looked at before the loop has its turn: half a millisecond.
+All of 5,000 streams at once took 10."""
+Thing = TypeVar("Thing")
 
 
 class Sweep:
@@ -41,21 +49,37 @@ class Sweep:
             await asyncio.sleep(1 / SWEEPS_PER_SECOND)
             now = plane.now()
             plane.overload.sample(plane.policy.server, now - due, resident_bytes())
-            self.once(now)
+            for _ in self.steps(now):
+                await asyncio.sleep(0)
 
     def once(self, now: float) -> None:
         """One pass over everything that may have waited too long."""
+        for _ in self.steps(now):
+            pass
+
+    def steps(self, now: float) -> Iterator[None]:
+        """The same, a step at a time: between two steps the loop may have its turn."""
         self._marks_left = MARKS_PER_SWEEP
-        for exchange in list(self._plane.inflight):
-            self._look(exchange, now)
-            if exchange.opened and now - exchange.started > MARK_AFTER_SECONDS:
-                self._mark(exchange, now)
+        for exchanges in _parts(self._plane.inflight):
+            for exchange in exchanges:
+                self._see(exchange, now)
+            yield
         self._plane.abandoned.sweep(now)
-        for connection in list(self._plane.connections):
-            if connection.exchange is None and connection.deadline <= now:
-                connection.expire()
+        for connections in _parts(self._plane.connections):
+            for connection in connections:
+                if (connection.exchange is None and connection.deadline <= now
+                        and not connection.lost):
+                    connection.expire()
+            yield
         for pool in self._plane.pools():
             pool.sweep(now)
+
+    def _see(self, exchange: Exchange, now: float) -> None:
+        if exchange.phase is Phase.SETTLED:  # since the pass began
+            return
+        self._look(exchange, now)
+        if exchange.opened and now - exchange.started > MARK_AFTER_SECONDS:
+            self._mark(exchange, now)
 
     def _mark(self, exchange: Exchange, now: float) -> None:
         """Tells the journal how far a call has come, where it has moved since."""
@@ -96,3 +120,10 @@ class Sweep:
         elif exchange.deadline and exchange.deadline <= now:
             exchange.deadline = 0.0
             exchange.interrupt(RelayError(exchange.expire_code, close=True))
+
+
+def _parts(things: Collection[Thing]) -> Iterator[list[Thing]]:
+    """All that are there now, in steps."""
+    whole = list(things)
+    for at in range(0, len(whole), STEP):
+        yield whole[at:at + STEP]

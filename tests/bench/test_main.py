@@ -43,6 +43,16 @@ def test_metrics_are_timed() -> None:
     assert all(value > 0 for value in sample["figures"].values())
 
 
+def test_slow_peers_are_a_burden() -> None:
+    done = subprocess.run([sys.executable, "-m", "bench", "slow", "--smoke"], cwd=ROOT,
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    kept = json.loads((ROOT / "bench/out/smoke/slow.json").read_text("utf-8"))
+    figures = {each["peer"]: each["figures"] for each in kept["samples"]}
+    assert figures["relayd"]["slow_p99_us"] > 0 and figures["direct"]["slow_p99_us"] > 0
+    assert figures["relayd"]["lost"] == 0
+
+
 def test_an_unknown_question_is_refused() -> None:
     done = subprocess.run([sys.executable, "-m", "bench", "beauty"], cwd=ROOT,
                           capture_output=True, text=True, timeout=60)

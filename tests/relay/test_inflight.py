@@ -202,3 +202,26 @@ async def test_a_short_call_is_not_marked(opened: Opened) -> None:
     assert (await ask(lane.address, chat(lane))).status == 200
     await asyncio.sleep(0.3)
     assert progress(lane) == []
+
+
+async def test_a_pass_over_many_connections_is_made_in_steps(opened: Opened) -> None:
+    lane = await opened(server={"header_seconds": 60.0})
+    plane = lane.app._plane
+    assert plane is not None
+    count = 2 * inflight.STEP + 1
+    connections = [await asyncio.open_connection(*lane.address) for _ in range(count)]
+    async with asyncio.timeout(5):
+        while len(plane.connections) < count:
+            await asyncio.sleep(0.01)
+    sweep, later = inflight.Sweep(plane), plane.now() + 61
+    steps = sweep.steps(later)
+    next(steps)
+    assert sum(c.transport.is_closing() for c in plane.connections) == inflight.STEP
+    connections[-1][1].close()  # one leaves between two steps
+    await asyncio.sleep(0.05)
+    assert len(list(steps)) == 2
+    async with asyncio.timeout(5):
+        while plane.connections:
+            await asyncio.sleep(0.01)
+    for _, writer in connections:
+        writer.close()
