@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import uvloop
 from bench import nginx, plot, process, report, result
 from bench.gateways import install, measure, running, table
 from bench.gateways.catalogue import BY_NAME, ENTRIES, Entry
+from bench.gateways.launch import LAUNCHES, Site
 from bench.gateways.measure import FULL, QUICK, Plan
 from bench.peers import NGINX, Field, ground
 from bench.process import NotStarted
@@ -101,9 +103,13 @@ def _versions(field: Field) -> dict[str, str]:
 
 
 def _haproxy_version() -> str:
-    said = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", "haproxy"],
-                          capture_output=True, text=True, timeout=10).stdout.strip()
-    return said or "Debian's"
+    """`2.6.12-1+deb12u4`, of the binary that ran."""
+    home = install.cache_folder() / "haproxy"
+    site = Site(home, home, 1, 1, 1)
+    started = LAUNCHES["haproxy"](site)
+    said = subprocess.run([started.command[0], "-v"], capture_output=True, text=True, timeout=10,
+                          env={**os.environ, **started.environ}).stdout.split()
+    return said[2] if len(said) > 2 else "unknown"
 
 
 if __name__ == "__main__":
