@@ -1,0 +1,80 @@
+"""The Debian package: what is in it, and that a fresh Debian answers with it."""
+
+from __future__ import annotations
+
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.packages.built import THOROUGH, answer, demo
+from tests.packages.debian import fresh_root, in_root
+from tests.shared import ROOT
+from tools import deb
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if not THOROUGH:
+        pytest.skip("fetches packages: make test-packages")
+    if shutil.which("dpkg-deb") is None:
+        pytest.skip("dpkg-deb is not installed")
+    return deb.build(tmp_path_factory.mktemp("deb"))
+
+
+def test_what_is_of_debian(tmp_path: Path) -> None:
+    """All but the environment, which takes minutes and an index."""
+    deb.integration(tmp_path)
+    deb.control(tmp_path)
+    for path in deb.CONFIGURATION:
+        assert f"/{path}\n" in (tmp_path / "DEBIAN/conffiles").read_text()
+    for name in deb.UNITS:
+        assert (tmp_path / "usr/lib/systemd/system" / name).exists()
+    for page in ("man1/relayd.1", "man8/relayd.8", "man5/relayd.toml.5"):
+        assert (tmp_path / f"usr/share/man/{page}.gz").read_bytes()[:2] == b"\x1f\x8b"
+    fields = dict(re.findall(r"^(\S+): (.*)$", (tmp_path / "DEBIAN/control").read_text(), re.M))
+    assert fields["Version"] == deb.package_version()
+    assert f"python3.{sys.version_info.minor}," in fields["Depends"]
+    assert fields["Architecture"] == deb.ARCHITECTURES[platform.machine()]
+
+
+@pytest.mark.parametrize("name", deb.SCRIPTS)
+def test_scripts_are_shell_and_make_nothing(name: str) -> None:
+    text = (deb.PACKAGING / name).read_text("utf-8")
+    subprocess.run(["sh", "-n", str(deb.PACKAGING / name)], check=True)
+    assert "set -e" in text
+    assert not re.search(r"adduser|useradd|mkdir|chown|rm ", text)
+
+
+def test_the_configuration_that_it_installs_is_usable() -> None:
+    program = [sys.executable, "-m", "relayd", "check", "-c", str(deb.PACKAGING / "relayd.toml")]
+    done = subprocess.run(program, text=True, capture_output=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+
+
+def test_it_contains_no_place_of_its_making(package: Path, tmp_path: Path) -> None:
+    subprocess.run(["dpkg-deb", "-x", str(package), str(tmp_path)], check=True)
+    where = str(ROOT).encode()
+    found = [file for file in tmp_path.rglob("*")
+             if file.is_file() and not file.is_symlink() and where in file.read_bytes()]
+    assert found == []
+
+
+def test_apt_installs_it_and_it_answers(package: Path, tmp_path: Path) -> None:
+    root = fresh_root(tmp_path / "root", package)
+    assert in_root(root, "dpkg", "--verify", "relayd") == ""
+    assert "serve" in in_root(root, "relayd", "--help")
+    with demo("chroot", str(root), "relayd", cwd=root) as told:
+        found = answer(told["anthropic"], told["key"])
+    assert found["choices"][0]["message"]["content"]
+    # nothing of it was written to: bytecode is part of the package
+    assert in_root(root, "dpkg", "--verify", "relayd") == ""
+    listed = in_root(root, "dpkg", "-L", "relayd").splitlines()
+    there = in_root(root, "find", "/usr/lib/relayd").splitlines()
+    assert set(there) - set(listed) == set()
+    in_root(root, "apt-get", "purge", "-y", "relayd")
+    assert not (root / "usr/lib/relayd").exists() and not (root / "etc/relayd").exists()
