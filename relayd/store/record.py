@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
 from operator import attrgetter
@@ -173,6 +173,9 @@ async def page(
     transaction: Transaction, wanted: CallFilter, after: CallRecord | None = None
 ) -> list[CallRecord]:
     """At most BATCH_ROWS calls in the order of their start, from behind `after`."""
+    if after is not None:
+        # or SQLite begins at the first of all wanted calls, page after page
+        wanted = replace(wanted, since_ms=after.started_at_ms)
     sql, values = wanted.conditions()
     if after is not None:
         sql += " AND (started_at_ms, id) > (?, ?)"

@@ -27,6 +27,13 @@ _RECOMPUTED: Final = (
     + " FROM call_records WHERE started_at_ms >= ?1 GROUP BY 1, 2, 3, 4, 5, 6"
 )
 _STORED: Final = f"SELECT {_ALL} FROM rollups WHERE hour_ms >= ?1"
+# the records are added up once, for both directions
+_DIFFERENCES: Final = (
+    f"WITH computed AS MATERIALIZED ({_RECOMPUTED}),"
+    f" wrong AS (SELECT * FROM ({_STORED}) EXCEPT SELECT * FROM computed),"
+    f" missing AS (SELECT * FROM computed EXCEPT SELECT * FROM ({_STORED}))"
+    " SELECT 1, * FROM wrong UNION ALL SELECT 0, * FROM missing"
+)
 _TOTAL_NAMES: Final = ("account_id", "model", "currency")
 _FROM_RECORDS: Final = (
     "SELECT account_id, COALESCE(model, '') AS model, currency, 1 AS calls, "
@@ -111,8 +118,9 @@ async def narrowed(transaction: Transaction, wanted: CallFilter) -> list[CallFil
 async def differences(transaction: Transaction, since_ms: int = 0) -> list[Difference]:
     """Every hour from `since_ms` (the start of one) on whose stored sums are not what its records
     add up to; reads all those records."""
-    stored = await transaction.rows(f"{_STORED} EXCEPT {_RECOMPUTED}", (since_ms,))
-    computed = await transaction.rows(f"{_RECOMPUTED} EXCEPT {_STORED}", (since_ms,))
+    rows = await transaction.rows(_DIFFERENCES, (since_ms,))
+    stored = [row[1:] for row in rows if row[0]]
+    computed = [row[1:] for row in rows if not row[0]]
     width = len(_KEYS)
     has = {RollupKey(*row[:width]): Sums(*row[width:]) for row in stored}
     should = {RollupKey(*row[:width]): Sums(*row[width:]) for row in computed}

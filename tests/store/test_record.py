@@ -161,3 +161,25 @@ def test_conditions_have_a_value_for_each_mark(
 ) -> None:
     sql, values = CallFilter(account, since_ms, until_ms).conditions()
     assert sql.count("?") == len(values)
+
+
+async def test_a_late_page_costs_no_more_than_the_first(db: Database) -> None:
+    records = [call_record() for _ in range(5 * BATCH_ROWS)]
+    async with db.writing() as transaction:
+        await store_record.insert(transaction, records)
+    ticks = [0]
+
+    def tick() -> int:
+        ticks[0] += 1
+        return 0
+
+    costs = []
+    async with db.reading() as transaction:
+        await transaction._connection.set_progress_handler(tick, 100)
+        for after in (None, records[4 * BATCH_ROWS - 1]):
+            ticks[0] = 0
+            found = await store_record.page(transaction, CallFilter(), after)
+            assert len(found) == BATCH_ROWS and found[-1] in (records[BATCH_ROWS - 1], records[-1])
+            costs.append(ticks[0])
+        await transaction._connection.set_progress_handler(lambda: 0, 0)
+    assert 0 < costs[1] < 1.5 * costs[0]
