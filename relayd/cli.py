@@ -12,7 +12,7 @@ from typing import Final
 
 from relayd import (
     cli_accounts, cli_backup, cli_check, cli_doctor, cli_keys, cli_limits, cli_prices,
-    cli_reflect, cli_serve, cli_usage,
+    cli_reflect, cli_serve, cli_top, cli_usage,
 )
 from relayd.cli_command import DONE, FAULT, UNUSABLE, Command, CommandError, build_parser
 from relayd.core.errors import RelayError
@@ -30,6 +30,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     *cli_reflect.COMMANDS,
     *cli_check.COMMANDS,
     *cli_doctor.COMMANDS,
+    *cli_top.COMMANDS,
     *cli_accounts.COMMANDS,
     *cli_keys.COMMANDS,
     *cli_limits.COMMANDS,
