@@ -65,7 +65,8 @@ async def test_nobody_and_somebody_else(tmp_path: Path) -> None:
     with pytest.raises(OSError):
         await fetch(f"unix:{tmp_path / 'none'}", "/metrics")
 
-    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
         writer.write(b"220 mail.example.org ESMTP\r\n\r\n")
         writer.close()
 
