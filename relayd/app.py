@@ -153,6 +153,7 @@ class App:
             db, lambda: self.config.retention.call_records_days, log=self.logger)
         self._fill_gauges(plane, meter, journal)
         server = self.config.server
+        await self._load_encodings()
         self._doors = Doors(plane, server, self._systemd_sockets)
         await self._doors.open()
         await self._ops.start()
@@ -164,7 +165,6 @@ class App:
         self._tasks.spawn("sweep", Sweep(plane).run())
         self._tasks.spawn("probes", Prober(plane).run())
         self._tasks.spawn("loop lag", self._lag.run())
-        self._tasks.spawn("encodings", self._load_encodings())
         self.logger.event("started", port=self._doors.port, version=__version__,
                           seconds=round(monotonic() - began, 3))
 
@@ -255,10 +255,16 @@ class App:
         return {} if ends is None else {"public": ends}
 
     async def _load_encodings(self) -> None:
-        """Loads the tokenizer files on a thread; until then counts are estimates."""
+        """Loads the tokenizer files; before anything is served: the library holds the GIL for it.
+
+        Beside calls it would stop them, and the journal's syncs, for 0.2 to 0.5 s.
+        """
         loop = asyncio.get_running_loop()
-        for name in ENCODINGS:
-            await loop.run_in_executor(self._executor, self._encodings.load, (name,))
+        try:
+            for name in ENCODINGS:
+                await loop.run_in_executor(self._executor, self._encodings.load, (name,))
+        except (OSError, ValueError, LookupError) as error:  # counts are estimates without it
+            self.logger.fault("encodings", error)
 
     def alive(self) -> bool:
         """False where only a restart helps: what must go on has ended, or hangs.
