@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -16,7 +17,10 @@ import trustme
 
 from relayd import app as app_module
 from relayd.app import App
+from relayd.control import usage
 from relayd.core.route import Deployment, Route
+from relayd.jobs.retention import Retention
+from relayd.ops.clock import unix_ms
 from relayd.ops.config import LogConfig, StoreConfig, TlsFiles
 from relayd.ops.logging import Logger
 from relayd.store import journal_segment
@@ -60,6 +64,22 @@ async def test_records_of_the_last_moment_are_stored(tmp_path: Path) -> None:
         for _ in range(20):
             await ask(lane.address, request_bytes(TARGET, lane.key, BODY))
     assert len(await records(lane.store)) == 20
+
+
+async def test_records_go_when_their_days_are_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without waiting for the minute after which a daemon begins."""
+    monkeypatch.setattr(app_module, "Retention", partial(Retention, first_seconds=0.1))
+    async with Lane(tmp_path / "store") as lane:
+        now_ms, day_ms = unix_ms(), 86_400_000
+        kept = [call_record(started_at_ms=now_ms - days * day_ms) for days in (1, 189)]
+        gone = [call_record(started_at_ms=now_ms - days * day_ms) for days in (191, 2000)]
+        await usage.post(lane.app.db, [*kept, *gone])
+        async with asyncio.timeout(10):
+            while '"swept"' not in lane.log.getvalue():
+                await asyncio.sleep(0.05)
+    assert {each.id for each in await records(lane.store)} == {each.id for each in kept}
 
 
 async def test_drain_waits_for_what_is_running(tmp_path: Path) -> None:
