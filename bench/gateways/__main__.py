@@ -48,6 +48,9 @@ def main(words: Sequence[str] | None = None) -> int:
     if arguments.install:
         return _install(entries)
     plan: Plan = arguments.plan
+    if arguments.peers:
+        # a part never takes the place of the whole
+        plan = replace(plan, name=f"{plan.name}-some")
     folder = OUT / plan.name
     if not arguments.report:
         started = time.monotonic()
@@ -55,7 +58,7 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"peers: {time.monotonic() - started:.0f} s", file=sys.stderr)
     kept = result.read(folder / f"{QUESTION}.json")
     print(table.text(kept))
-    if plan is FULL and not arguments.peers:
+    if plan is FULL:
         publish(kept)
     return int("relayd" in kept.skipped)
 
