@@ -18,6 +18,7 @@ from relayd.ops.process import favour_loop, forbid_dumps, raise_file_limit, sett
 from relayd.ops.systemd import Notifier
 
 SERVING: Final = "Serving."
+SERVING_AS_BEFORE: Final = "Serving as before: the new configuration has faults (see the log)."
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 Running = Callable[[Logger], AbstractAsyncContextManager[App]]
 """Gives a started app, and does what is due before and after it."""
@@ -76,12 +77,11 @@ async def _serve(running: Running, logger: Logger, reread: Reread | None) -> Non
 
 def _reload(app: App, reread: Reread, logger: Logger, notifier: Notifier) -> None:
     notifier.reloading()
-    reload(app, reread, logger)
-    notifier.ready(SERVING)
+    notifier.ready(SERVING if reload(app, reread, logger) else SERVING_AS_BEFORE)
 
 
-def reload(app: App, reread: Reread, logger: Logger) -> None:
-    """Takes the configuration anew; one that does not check leaves the old one running."""
+def reload(app: App, reread: Reread, logger: Logger) -> bool:
+    """Takes the configuration anew; one that does not check leaves the old one running: False."""
     reading = reread()
     for warning in reading.warnings:
         logger.warning("config_warning", finding=warning)
@@ -98,8 +98,9 @@ def reload(app: App, reread: Reread, logger: Logger) -> None:
             logger.event("reloaded", providers=len(app.config.providers),
                          routes=len(app.config.routes))
             app.metrics.reloaded(True)
-            return
+            return True
     app.metrics.reloaded(False)
+    return False
 
 
 def configured(config: Config, systemd_sockets: int = 0) -> Running:

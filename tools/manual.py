@@ -45,8 +45,9 @@ and changes nothing. Streams under way do not notice.
 .B relayd.service
 is of Type=notify: it is started when the journal has been recovered and the listeners are open,
 and its watchdog is fed by the event loop while the threads of the journal and the store get on.
+After
 .B systemctl reload relayd
-checks the configuration first.
+its status says whether the new configuration was taken.
 .PP
 Credentials of providers are read by systemd from
 .I /etc/credstore/relayd.NAME
