@@ -52,14 +52,20 @@ def _burden(base: Ground, peer: Peer, number: int) -> Iterator[Path]:
         yield log
 
 
-async def _round(base: Ground, taking_part: Field, number: int) -> list[Sample]:
-    settings = base.settings
-    direct, relay = taking_part.peers
+async def _warm_bytes(relay: Peer, settings: Settings) -> int:
+    """Its memory once it has worked a little."""
     requests = payload.chat_requests(relay.key, stream=False)
     async with Load(relay.port, requests, settings.json_connections) as load:
         await load.closed(WARM_CALLS)
+    return rss_bytes(relay.pids)
+
+
+async def _round(
+    base: Ground, taking_part: Field, number: int, before: int
+) -> list[Sample]:
+    settings = base.settings
+    direct, relay = taking_part.peers
     calm = {peer.name: await _p99_us(peer, settings) for peer in taking_part.peers}
-    before = rss_bytes(relay.pids)
     others = Foreign(base, taking_part)
     with _burden(base, relay, number) as log:
         began, spent = time.monotonic(), cpu_ns(relay.pids)
@@ -80,15 +86,17 @@ async def _round(base: Ground, taking_part: Field, number: int) -> list[Sample]:
 
 async def _story(base: Ground, taking_part: Field) -> list[Sample]:
     samples = []
+    before = await _warm_bytes(taking_part.peers[1], base.settings)
     for number in range(base.settings.slow_rounds):
-        samples += await _round(base, taking_part, number)
+        samples += await _round(base, taking_part, number, before)
     return samples
 
 
 def run(settings: Settings) -> Outcome:
     """`slow_p99_us` of calls beside the burden, `calm_p99_us` before it came, from the intended
-    moment; `burden_mib`: what the relay's memory grew by; `burden_cores`: its CPU for the burden
-    alone; `lost`: streams and idle connections that were ended, `let_go`: tricklers that were.
+    moment; `burden_mib`: what the relay's memory has grown by since the first round began;
+    `burden_cores`: its CPU for the burden alone; `lost`: streams and idle connections that were
+    ended, `let_go`: tricklers that were.
     """
     paced = replace(settings, pace_ms=settings.slow_pace_ms)
     return rounds.conduct(QUESTION, paced, (DIRECT, RELAYD), _story)
