@@ -11,11 +11,13 @@ import json
 import re
 from functools import cache
 
+from tests.long.relays import LONG
+
 INPUT_BASE = 10_000
 """A call reports this many input tokens, and its number more."""
 EVENT_SECONDS = 0.08
 LONG_EVERY = 100
-LONG_WORDS = 45
+LONG_WORDS = 45 if LONG else 15
 _NUMBER = re.compile(rb'"call (\d+) ')
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _STREAM_HEAD = (b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"

@@ -120,9 +120,9 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 
 class Window:
     """What cuts cost: `lost` calls without a record, `unclosed` ones whose end is not known, and
-    how long before the cut the oldest of those was noted, in ms. `sync_ms` are syncs of another file
-    of the same disk at the same time, `excess_ms` is what is above `sync_ms` and the longest of
-    them in a round."""
+    how long before the cut the oldest of those was noted, in ms. `sync_ms` are syncs of another
+    file of the same disk at the same time, `excess_ms` is what is above the daemon's own
+    interval and the longest of them in a round."""
 
     def __init__(self) -> None:
         self.calls = self.kept = self.lost = self.unclosed = self.doubled = 0
@@ -148,7 +148,7 @@ def test_a_power_cut_loses_no_more_than_one_sync(tmp_path: Path, machine: Machin
                 run(_round(tmp_path / str(number), machine, window))
             finally:
                 machine.off()
-    print(f"\npower cut, {ROUNDS} times: {window}")
+    print(f"\npower cut, {ROUNDS} times: {window}", flush=True)
     assert not window.doubled and window.kept
     assert max(window.excess_ms) <= SLACK_MS
 

@@ -18,7 +18,7 @@ from tests.long.load import Load
 from tests.long.provider import Provider
 from tests.long.relays import LONG, Relay, Setting, new_store, spread
 
-ROUNDS = 20 if LONG else 2
+ROUNDS = 20 if LONG else 1
 RATE = 200 if LONG else 100
 LOAD_SECONDS = 1.0 if LONG else 0.5
 FLUSHED_SECONDS = 10.0
