@@ -44,6 +44,7 @@ def test_the_sdist_can_build_and_test_itself(built: tuple[Path, Path], tmp_path:
         names = {name.partition("/")[2] for name in archive.getnames()}
         archive.extractall(tmp_path, filter="data")
     wanted = below(ROOT / "relayd") | below(ROOT / "config") | below(ROOT / "tools")
+    wanted |= below(ROOT / "packaging")
     wanted |= {"Makefile", "Containerfile", "requirements.lock", "sbom.cdx.json", "LICENSE",
                "tests/conftest.py", "tests/packages/test_wheel.py"}
     assert wanted - names == set()
