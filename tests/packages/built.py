@@ -22,8 +22,8 @@ from tests.shared import ROOT
 THOROUGH = os.environ.get("RELAYD_PACKAGES", "") == "1"
 """Whether packages may be fetched and Debian roots made: `make test-packages`."""
 NEEDED = ("relayd", "config", "docs", "packaging", "tools", "bench", "tests", "setup.cfg",
-          "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "CHANGELOG.md", "Makefile", "Containerfile",
-          "requirements.lock", "sbom.cdx.json")
+          "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "CHANGELOG.md", "Makefile",
+          "Containerfile", "requirements.lock", "sbom.cdx.json")
 BUILD = """
 import sys
 from setuptools import build_meta
