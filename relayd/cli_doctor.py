@@ -21,6 +21,7 @@ from relayd.ops import clock, doctor
 from relayd.ops.config import Config
 from relayd.ops.configfile import default_path, examine
 from relayd.ops.doctor import Finding
+from relayd.ops.doctor_config import config_findings
 from relayd.ops.doctor_reach import REACH_SECONDS, daemon_finding, provider_finding
 from relayd.relay.tokenizer import Encodings
 from relayd.store.db import FILE_NAME, open_database
@@ -51,7 +52,8 @@ async def examine_installation(
 
 
 async def _installed(config: Config, offline: bool, seconds: float) -> list[Finding]:
-    findings = await store_findings(Path(config.store.path))
+    findings = [*config_findings(config, clock.unix_ms()),
+                *await store_findings(Path(config.store.path))]
     if config.server.tls is not None:
         findings.append(doctor.certificate_finding(
             config.server.tls.certificate, clock.unix_ms()))

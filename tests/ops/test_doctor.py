@@ -20,7 +20,7 @@ from tests.shared import ROOT
 
 def test_the_unit_has_what_remedies_refer_to() -> None:
     unit = (ROOT / "config" / "relayd.service").read_text("utf-8").splitlines()
-    assert {"LimitCORE=0", "MemorySwapMax=0", "UMask=0077", "Type=exec"} <= set(unit)
+    assert {"LimitCORE=0", "MemorySwapMax=0", "UMask=0077", "Type=notify"} <= set(unit)
     [stop] = [line for line in unit if line.startswith("TimeoutStopSec=")]
     assert int(stop.removeprefix("TimeoutStopSec=").removesuffix("s")) \
         > ServerConfig().drain_seconds

@@ -1,0 +1,68 @@
+"""The doctor's findings about prices, files, room, processes and systemd."""
+
+from __future__ import annotations
+
+import resource
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from relayd.core.price import Price, PriceBook, UnitPrices
+from relayd.ops.config import Config, ServerConfig, StoreConfig
+from relayd.ops.doctor import DAY_MS
+from relayd.ops.doctor_config import (
+    config_findings, files_finding, journal_room_finding, prices_finding, processes_finding,
+    unit_finding,
+)
+
+NOW = 1_800_000_000_000
+CONFIG = Config({}, ())
+
+
+@pytest.mark.parametrize("age_days, level", [(None, "warn"), (1, "ok"), (180, "ok"),
+                                             (181, "warn"), (-5, "warn")])
+def test_prices(age_days: int | None, level: str) -> None:
+    prices = [] if age_days is None else [
+        Price("*", UnitPrices(input=1), since_ms=NOW - age_days * DAY_MS)]
+    found = prices_finding(replace(CONFIG, prices=PriceBook(prices)), NOW)
+    assert found.level == level and bool(found.remedy) == (level == "warn")
+
+
+@pytest.mark.parametrize("hard, level", [
+    (resource.RLIM_INFINITY, "ok"), (65536, "ok"), (8192, "ok"), (1024, "warn")])
+def test_open_files(monkeypatch: pytest.MonkeyPatch, hard: int, level: str) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, hard))
+    found = files_finding(20_000)
+    assert found.level == level
+    assert ("fewer clients" in found.sentence) == (hard in (8192, 1024))
+
+
+def test_room_for_the_journal(tmp_path: Path) -> None:
+    assert journal_room_finding(str(tmp_path), 1).level == "ok"
+    assert journal_room_finding(str(tmp_path), 10 ** 18).level == "warn"
+
+
+def test_processes() -> None:
+    alone = replace(CONFIG, server=ServerConfig(reuse_port=True))
+    assert processes_finding(alone).level == "warn"
+    both = replace(alone, store=StoreConfig(shared=True))
+    assert processes_finding(both).level == "ok"
+
+
+def test_systemd(tmp_path: Path) -> None:
+    assert "does not run" in unit_finding(tmp_path).sentence
+    (tmp_path / "run/systemd/system").mkdir(parents=True)
+    assert unit_finding(tmp_path).level == "warn"
+    (tmp_path / "etc/systemd/system").mkdir(parents=True)
+    (tmp_path / "etc/systemd/system/relayd.service").touch()
+    assert unit_finding(tmp_path).level == "ok"
+
+
+def test_what_does_not_apply_is_not_said(tmp_path: Path) -> None:
+    config = replace(CONFIG, store=StoreConfig(str(tmp_path / "none")))
+    said = [finding.subject for finding in config_findings(config, NOW, tmp_path)]
+    assert said == ["prices", "open files", "systemd"]
+    config = replace(CONFIG, store=StoreConfig(str(tmp_path), shared=True))
+    said = [finding.subject for finding in config_findings(config, NOW, tmp_path)]
+    assert said == ["prices", "open files", "journal room", "processes", "systemd"]
