@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -20,7 +20,7 @@ from relayd.core.errors import RelayError
 from relayd.ops import clock, doctor
 from relayd.ops.config import Config
 from relayd.ops.configfile import default_path, examine
-from relayd.ops.doctor import Finding
+from relayd.ops.doctor import Finding, Level
 from relayd.ops.doctor_config import config_findings
 from relayd.ops.doctor_reach import REACH_SECONDS, daemon_finding, provider_finding
 from relayd.relay.tokenizer import Encodings
@@ -125,11 +125,20 @@ def _tokenizer_findings() -> Iterator[Finding]:
             yield Finding("ok", "tokenizer", f"{name} is as shipped.")
 
 
-def _print(findings: Iterable[Finding]) -> None:
+def _print(findings: Sequence[Finding]) -> None:
     for finding in findings:
         output.text(f"{_MARKS[finding.level]}  {finding.subject}: {finding.sentence}")
         if finding.remedy:
             output.text(f"      {finding.remedy}")
+    output.text(_summary([finding.level for finding in findings]))
+
+
+def _summary(levels: Sequence[Level]) -> str:
+    """The last line: whether there is something to do."""
+    failing, warnings = levels.count("fail"), levels.count("warn")
+    if failing:
+        return f"{failing} to repair (FAIL), {warnings} to look at (WARN)."
+    return f"Nothing fails; {warnings} to look at (WARN)." if warnings else "All is well."
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from relayd.cli_command import build_parser
-from relayd.cli_doctor import COMMANDS, examine_installation, store_findings
+from relayd.cli_doctor import COMMANDS, _summary, examine_installation, store_findings
 from relayd.control import usage
 from relayd.ops.doctor import Finding
 from relayd.store.applied import Applied
@@ -147,3 +147,9 @@ def test_json(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(capsys.readouterr().out)
     assert found["ok"] is False
     assert {"level": "fail", "subject": "provider p"}.items() <= found["findings"][-1].items()
+
+
+def test_the_last_line_says_whether_there_is_something_to_do() -> None:
+    assert _summary(["ok", "ok"]) == "All is well."
+    assert _summary(["ok", "warn"]) == "Nothing fails; 1 to look at (WARN)."
+    assert _summary(["fail", "warn", "fail"]) == "2 to repair (FAIL), 1 to look at (WARN)."

@@ -60,9 +60,11 @@ def files_finding(connections_max: int) -> Finding:
                        " files for connections_max.")
     remedy = ("Start relayd from config/relayd.service (LimitNOFILE=65536), or raise ulimit -Hn;"
               " or lower [server] connections_max to what you mean.")
-    return Finding("warn" if hard < FILES_MIN else "ok", "open files",
+    few = hard < FILES_MIN
+    return Finding("warn" if few else "ok", "open files",
                    f"A process started from this shell may open {hard} files: relayd will take"
-                   f" fewer clients than connections_max ({connections_max}).", remedy)
+                   f" fewer clients than connections_max ({connections_max}).",
+                   remedy if few else "")
 
 
 def journal_room_finding(path: str, journal_bytes_max: int) -> Finding:
