@@ -322,3 +322,12 @@ async def test_the_certificate_s_end_is_a_metric(tmp_path: Path) -> None:
         found = await figures(lane)
     assert found['relayd_certificate_expiry_timestamp_seconds{listener="public"}'] \
         == ends.timestamp()
+
+
+async def test_without_tokenizers_calls_are_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(app_module, "ENCODINGS", ("none",))
+    async with Lane(tmp_path) as lane:
+        reply = await ask(lane.address, request_bytes(TARGET, lane.key, BODY))
+        assert reply.status == 200 and "encodings" in lane.log.getvalue()
