@@ -39,7 +39,8 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 
 
 async def test_a_stream_s_end_waits_for_the_disk(opened: Opened, disk: threading.Event) -> None:
-    lane = await opened(lambda _: Answer(SLOW, pace=f"segments-{len(EVENTS + chunk(EVENT))}"), metering=SYNC_NOW)
+    pace = f"segments-{len(EVENTS + chunk(EVENT))}"
+    lane = await opened(lambda _: Answer(SLOW, pace=pace), metering=SYNC_NOW)
     async with RawClient(lane.address) as client:
         await client.send(request_bytes(TARGET, lane.key, STREAM))
         await client.reader.readuntil(b"one")

@@ -104,7 +104,8 @@ def test_only_the_header_is_decoded() -> None:
     ("o-mini", (1800, 2400), None, 2498), ("claude", (750, 1000), None, 1000),
     ("claude", (9000, 9000), None, 1600), ("gemini", (384, 384), None, 258),
     ("claude-4.5", (9000, 9000), None, 1600), ("claude-5", (9000, 9000), None, 4784),
-    ("claude-5", (2400, 1200), None, 3840), ("gemini", (769, 768), None, 516), ("unknown", (10, 10), None, 255),
+    ("claude-5", (2400, 1200), None, 3840), ("gemini", (769, 768), None, 516),
+    ("unknown", (10, 10), None, 255),
 ])
 def test_tokens_of_an_image(
     family: str, size: tuple[int, int] | None, detail: object, tokens: int

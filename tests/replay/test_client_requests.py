@@ -93,7 +93,8 @@ def test_call_is_answered_in_its_dialect(sent: Sent, put: Ask) -> None:
 
 
 @pytest.mark.parametrize(
-    "sent", [s for s in SENT if s not in CALLS and s.target.kind != "socket"], ids=lambda sent: sent.id)
+    "sent", [s for s in SENT if s not in CALLS and s.target.kind != "socket"],
+    ids=lambda sent: sent.id)
 def test_other_request_is_answered_by_the_relay(sent: Sent, put: Ask) -> None:
     reply, upstream = put(sent)
     assert upstream == b""
