@@ -64,6 +64,33 @@ class Parts:
     dice: Callable[[], float]
 
 
+class Alarm:
+    """Calls `wake` once, when `seconds` have passed by the clock that the waiter reads.
+
+    The loop's own timers count whole milliseconds from the loop's own idea of the time: they may
+    come early, and who then looks at the clock and waits on would wait for ever.
+    """
+
+    __slots__ = ("_now", "_due", "_wake", "_timer")
+
+    def __init__(self, now: Callable[[], float], seconds: float, wake: Callable[[], None]) -> None:
+        self._now = now
+        self._due = now() + seconds
+        self._wake = wake
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._ring)
+
+    def _ring(self) -> None:
+        left = self._due - self._now()
+        if left > 0:
+            self._timer = asyncio.get_running_loop().call_later(left + 0.001, self._ring)
+        else:
+            self._wake()
+
+    def cancel(self) -> None:
+        """Nobody waits any more."""
+        self._timer.cancel()
+
+
 class Plane:
     """The shared state of the relay path; its parts are attributes, read directly."""
 
@@ -108,9 +135,9 @@ class Plane:
         self.realtime = Realtime(self)
         self.handler = Handler(self)
 
-    def call_later(self, seconds: float, wake: Callable[[], None]) -> asyncio.TimerHandle:
-        """For the few waits that the sweep is too coarse for."""
-        return asyncio.get_running_loop().call_later(seconds, wake)
+    def call_later(self, seconds: float, wake: Callable[[], None]) -> Alarm:
+        """For the few waits that the sweep is too coarse for: never before the time by `now`."""
+        return Alarm(self.now, seconds, wake)
 
     def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         """Starts a task of the data plane, which ends with it."""
