@@ -139,8 +139,8 @@ class EventReader:
     def _event(self, block: bytes, start: int) -> Event | None:
         end = start + len(block)
         data = _plain(block)
-        if data:
-            return b"", data, start, end
+        if data is not None:
+            return (b"", data, start, end) if data else None
         if self._first:
             block = block.removeprefix(_BOM)
         if b"\r" in block:

@@ -88,6 +88,7 @@ ATOMS = st.sampled_from([
 
 
 @given(st.lists(ATOMS, max_size=24).map(b"".join), places)
+@example(b"data: \n\n", [1])
 @example(b"data: a\r\n\r\n", [10])
 @example(b"data: a\r\n\rdata: b\n\n", [10])
 def test_any_bytes_cut_anywhere(stream: bytes, where: list[int]) -> None:
