@@ -22,6 +22,7 @@ EVENT_BYTES_MAX: Final = 16 * 1024 * 1024
 """A longer event is not passed on; the largest hold an image."""
 ANSWER_BYTES_MAX: Final = 16 * 1024 * 1024
 """The same for an answer that is no stream."""
+SHORT_BYTES_MAX: Final = 1024
 NOT_FOUND: Final = "previous_response_not_found"
 """The API's code on which clients send their whole input."""
 _OWN: Final = ("type", "event_id", "generate", "stream")
@@ -55,7 +56,7 @@ def read_create(payload: bytes) -> Create:
         raise RelayError("invalid_field", param="stream_id",
                          detail="One response at a time is served on a connection.")
     generate = _value(members.get("generate"))
-    if generate not in (None, True, False):
+    if generate is not None and type(generate) is not bool:
         raise RelayError("invalid_field", param="generate")
     for name in _OWN:
         members.pop(name, None)
@@ -87,7 +88,12 @@ def _value(member: object) -> object:
     if not isinstance(member, msgspec.Raw):
         return member
     raw = bytes(member)
-    return msgspec.json.decode(raw) if len(raw) < 512 else msgspec.UNSET
+    if len(raw) > SHORT_BYTES_MAX:
+        return msgspec.UNSET
+    try:
+        return msgspec.json.decode(raw)
+    except (ValueError, RecursionError):
+        return msgspec.UNSET
 
 
 def warm_up(model: str, created_at: int) -> list[bytes]:
@@ -102,8 +108,9 @@ def warm_up(model: str, created_at: int) -> list[bytes]:
         "tools": [], "usage": None,
     }
     usage = {
-        "input_tokens": 0, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": 0,
-        "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 0,
+        "input_tokens": 0,
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens": 0, "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 0,
     }
     completed = {**response, "status": "completed", "usage": usage}
     return [
