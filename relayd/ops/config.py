@@ -41,6 +41,7 @@ class ServerConfig:
 
     Where a provider has `on_client_close = "drain"`, a reply is read on for `client_drain_seconds`
     after its client has left, and `client_drains_max` of them at a time; others are cancelled.
+    `responses_websocket`: whether GET /v1/responses may be upgraded.
     """
 
     listen: tuple[str, ...] = ("127.0.0.1:8080",)
@@ -70,6 +71,7 @@ class ServerConfig:
     leave_seconds: float = 2.0
     client_drain_seconds: float = 60.0
     client_drains_max: int = 256
+    responses_websocket: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,8 @@ def read_server(section: Section, around: Surroundings) -> ServerConfig:
         trusted_proxies=section.texts(
             "trusted_proxies", _DEFAULT.trusted_proxies, network_problem),
         reuse_port=section.boolean("reuse_port", _DEFAULT.reuse_port),
+        responses_websocket=section.boolean(
+            "responses_websocket", _DEFAULT.responses_websocket),
         cors_origins=section.texts("cors_origins", _DEFAULT.cors_origins, origin_problem),
         **limits,
     )

@@ -282,6 +282,18 @@ class ClientConnection(asyncio.Protocol):
         self.resume_reading()
         return held
 
+    def make_way(self, heir: ClientConnection) -> bytes:
+        """As `upgrade`, for good: `heir` has this connection's place in all that counts them."""
+        held = self.upgrade(heir)
+        heir.transport = self.transport
+        heir.write_paused = self.write_paused
+        heir._tls = self._tls
+        heir._origin = self._origin
+        self.plane.connections.discard(self)
+        self.plane.connections.add(heir)
+        self.lost = True
+        return held
+
     def finish(self, exchange: Exchange, keep_alive: bool) -> None:
         """The exchange is settled: on to the next request, or to the end of the connection."""
         self.exchange = None

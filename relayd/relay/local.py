@@ -9,6 +9,7 @@ from relayd.ops.tasks import PAUSE
 from relayd.relay.dispatch import may_use
 from relayd.relay.exchange import Exchange
 from relayd.relay.reply import JSON
+from relayd.relay.socketed import serve_responses
 from relayd.wire.modellist import model_entry, model_list
 
 if TYPE_CHECKING:
@@ -63,7 +64,12 @@ class Local:
         target = exchange.target
         if _wants_upgrade(exchange):
             exchange.keep_alive = False
-            raise RelayError("websocket_not_served" if head.path == FALLS_BACK else "not_found")
+            if head.path != FALLS_BACK:
+                raise RelayError("not_found")
+            if not exchange.policy.server.responses_websocket:
+                raise RelayError("websocket_not_served")
+            await serve_responses(self._plane, exchange)
+            return
         if target.kind == "stateful":
             raise RelayError("stateful_endpoint")
         if target.kind == "none":

@@ -72,16 +72,28 @@ def read_handshake(head: RequestHead) -> Asked:
     """Checks a client's handshake; raises upgrade_required, upgrade_refused or what is wrong with
     its model. A body before the upgrade would be read by one side as frames: refused.
     """
+    accept = _accept(head)
+    fields = head.fields
+    beta, dropped = _beta(fields)
+    protocols = _words(fields.get(b"sec-websocket-protocol", b""))
+    protocol = PROTOCOL if PROTOCOL in protocols else b""
+    return Asked(_model(head.query), accept, protocol, beta, dropped)
+
+
+def read_plain(head: RequestHead) -> Asked:
+    """Checks a handshake that names no model; raises upgrade_required or upgrade_refused."""
+    return Asked("", _accept(head), b"", b"", ())
+
+
+def _accept(head: RequestHead) -> bytes:
+    """What a sound handshake is accepted with."""
     fields = head.fields
     if not wants_websocket(head) or fields.get(b"sec-websocket-version") != VERSION:
         raise RelayError("upgrade_required", close=True)
     key = fields.get(b"sec-websocket-key", b"")
     if head.minor != 1 or head.content_length or head.chunked or not _is_key(key):
         raise RelayError("upgrade_refused", close=True)
-    beta, dropped = _beta(fields)
-    protocols = _words(fields.get(b"sec-websocket-protocol", b""))
-    protocol = PROTOCOL if PROTOCOL in protocols else b""
-    return Asked(_model(head.query), accept_of(key), protocol, beta, dropped)
+    return accept_of(key)
 
 
 def accepting(asked: Asked) -> list[tuple[bytes, bytes]]:

@@ -1,0 +1,423 @@
+"""Responses over WebSocket: each response is a call of its own, told in events."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from openai import AsyncOpenAI
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from relayd.ops.config import LimitsConfig
+from relayd.relay import socketed
+from relayd.relay.plane import Plane
+from relayd.wire.websocket import (
+    CLOSE, GOING_AWAY, PING, POLICY, PROTOCOL_ERROR, RESTART, TEXT, TOO_BIG, UNSUPPORTED,
+    close_payload, frame,
+)
+from tests.fakes.daemon import Lane
+from tests.fakes.rawclient import RawClient, request_bytes
+from tests.fakes.rawupstream import Answer, message
+from tests.fakes.sockets import HANDSHAKE
+from tests.relay.conftest import Opened
+
+MODEL = "gpt-test"
+PATH = "/v1/responses"
+USAGE = {
+    "input_tokens": 10, "input_tokens_details": {"cached_tokens": 4}, "output_tokens": 5,
+    "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 15,
+}
+CREATE = {"type": "response.create", "model": MODEL, "input": "Hello?", "store": True}
+ON = {"responses_websocket": True}
+KEY = b"\1\2\3\4"
+
+
+def said(kind: str, **members: Any) -> str:
+    """One event's JSON; it has spaces, as the relay's own never has."""
+    return json.dumps({"type": kind, **members})
+
+
+EVENTS = [
+    said("response.created", sequence_number=0, response={"id": "resp_1", "output": []}),
+    said("response.output_text.delta", sequence_number=1, item_id="m", output_index=0,
+         content_index=0, delta="Hello", logprobs=[]),
+    said("response.completed", sequence_number=2, response={
+        "id": "resp_1", "object": "response", "created_at": 1, "status": "completed",
+        "model": MODEL, "output": [], "usage": USAGE}),
+]
+
+
+def stream(events: list[str], more: bytes = b"") -> bytes:
+    body = more + b"".join(b"event: x\ndata: %b\n\n" % event.encode() for event in events)
+    return message(body, "text/event-stream", chunked=True)
+
+
+ANSWER = Answer(stream(EVENTS, b": a comment\n\n"))
+BEGUN = stream(EVENTS[:2])[:-5]
+
+
+def answered(_: object = None) -> Answer:
+    return ANSWER
+
+
+def socket_to(lane: Lane, fields: Mapping[str, str] | None = None, **options: Any) -> connect:
+    host, port = lane.address
+    headers = {"Authorization": f"Bearer {lane.key}",
+               "OpenAI-Beta": "responses_websockets=2026-02-06", **(fields or {})}
+    return connect(f"ws://{host}:{port}{PATH}", additional_headers=headers, proxy=None, **options)
+
+
+def plane_of(lane: Lane) -> Plane:
+    plane = lane.app._plane
+    assert plane is not None
+    return plane
+
+
+async def create(socket: ClientConnection, **members: Any) -> None:
+    await socket.send(json.dumps({**CREATE, **members}))
+
+
+async def heard(socket: ClientConnection, count: int = 1) -> list[str]:
+    async with asyncio.timeout(5):
+        found = [await socket.recv() for _ in range(count)]
+    return [text for text in found if isinstance(text, str)]
+
+
+async def event(socket: ClientConnection) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((await heard(socket))[0])
+    return found
+
+
+async def closed(socket: ClientConnection) -> int:
+    with pytest.raises(ConnectionClosed):
+        await heard(socket, 100)
+    return socket.close_code or 0
+
+
+async def test_every_response_is_a_call_of_its_own(opened: Opened) -> None:
+    lane = await opened(answered, server=ON)
+    async with socket_to(lane) as socket:
+        assert socket.response is not None and socket.response.status_code == 101
+        assert "connection: close" not in str(socket.response.headers).lower()
+        for _ in range(2):
+            await create(socket)
+            assert await heard(socket, 3) == EVENTS
+    first, second = await lane.settled(2)
+    assert first.id != second.id
+    for record in (first, second):
+        assert (record.api, record.endpoint, record.stream) == ("openai", PATH, True)
+        assert (record.status, record.outcome, record.error) == (200, "completed", None)
+        assert (record.model, record.provider, record.attempts) == (MODEL, "openai", 1)
+        assert (record.input_tokens, record.output_tokens, record.usage_source) == (
+            10, 5, "reported")
+    await asyncio.sleep(0.1)
+    assert len(await lane.records()) == 2
+    plane = plane_of(lane)
+    assert not plane.inflight and plane.overload.pending_bytes == 0
+
+
+async def test_the_provider_gets_what_it_gets_over_http(opened: Opened) -> None:
+    lane = await opened(answered, server=ON)
+    async with socket_to(lane) as socket:
+        await create(socket, generate=True, stream=False, previous_response_id="",
+                     event_id="e", instructions="\ud800")
+        await heard(socket, 3)
+    body = json.dumps({**CREATE, "stream": True, "instructions": "\ud800"}).replace(
+        '"type": "response.create", ', "").encode()
+    async with RawClient(lane.address) as client:
+        assert (await client.ask(request_bytes(PATH, lane.key, body))).status == 200
+    over_socket, over_http = lane.upstream.requests
+    assert over_socket.raw == over_http.raw
+    assert json.loads(over_socket.body) == {
+        "model": MODEL, "input": "Hello?", "instructions": "\ud800", "store": False,
+        "stream": True}
+
+
+async def test_a_warm_up_asks_no_provider(opened: Opened) -> None:
+    lane = await opened(answered, server=ON)
+    async with socket_to(lane) as socket:
+        await create(socket, generate=False)
+        created, completed = [json.loads(text) for text in await heard(socket, 2)]
+        assert (created["type"], completed["type"]) == ("response.created", "response.completed")
+        assert (completed["response"]["output"], completed["response"]["id"]) == ([], "")
+        assert completed["response"]["usage"]["total_tokens"] == 0
+        assert lane.upstream.requests == []
+        await create(socket, previous_response_id=completed["response"]["id"])
+        assert await heard(socket, 3) == EVENTS
+    assert len(await lane.settled(1)) == 1
+
+
+async def test_nothing_is_kept_to_build_on(opened: Opened) -> None:
+    lane = await opened(answered, server=ON)
+    async with socket_to(lane) as socket:
+        await create(socket, previous_response_id="resp_1")
+        refused = await event(socket)
+        assert (refused["type"], refused["status"]) == ("error", 400)
+        assert refused["error"]["code"] == "previous_response_not_found"
+        assert lane.upstream.requests == []
+        await create(socket)
+        assert await heard(socket, 3) == EVENTS
+    records = await lane.settled(2)
+    assert [record.error for record in records] == ["refused_field", None]
+
+
+@pytest.mark.parametrize("message_, code, param", [
+    ('{"type":"response.cancel"}', "unknown_event", "type"),
+    ('{"type":"response.steer","input":"x","previous_response_id":"y"}', "unknown_event", "type"),
+    ("{}", "unknown_event", "type"),
+    ("[]", "invalid_json", None),
+    ('{"type":', "invalid_json", None),
+    ('{"type":"response.create","stream_id":"lane"}', "invalid_field", "stream_id"),
+    ('{"type":"response.create","generate":1}', "invalid_field", "generate"),
+    ('{"type":"response.create","input":"x"}', "missing_model", "model"),
+    ('{"type":"response.create","model":"gpt-test","conversation":"c"}', "refused_field",
+     "conversation"),
+    ('{"type":"response.create","model":"gpt-test","input":' + "[" * 400 + "]" * 400 + "}",
+     "invalid_json", None),
+])
+async def test_what_cannot_be_served_is_told_and_the_socket_stays(
+    opened: Opened, message_: str, code: str, param: str | None
+) -> None:
+    lane = await opened(answered, server=ON)
+    async with socket_to(lane) as socket:
+        await socket.send(message_)
+        error = (await event(socket))["error"]
+        assert (error["code"], error["param"]) == (code, param)
+        await create(socket)
+        assert await heard(socket, 3) == EVENTS
+
+
+async def test_errors_of_the_provider_and_of_the_relay_are_events(opened: Opened) -> None:
+    body = b'{"error":{"message":"No.","type":"invalid_request_error","param":"x","code":"y"}}'
+    lane = await opened(answered, server=ON, patterns=("gpt-*",))
+    async with socket_to(lane) as socket:
+        await create(socket, model="other")
+        assert (await event(socket))["error"]["code"] == "model_not_found"
+        lane.upstream.answers.append(Answer(message(body, status=400)))
+        await create(socket)
+        refused = await event(socket)
+        assert (refused["status"], refused["error"]["message"]) == (400, "No.")
+        assert refused["headers"]["x-request-id"]
+        lane.upstream.answers.append(Answer(BEGUN, after="close"))
+        await create(socket)
+        assert await heard(socket, 2) == EVENTS[:2]
+        failed = await event(socket)
+        assert failed["type"] == "response.failed"
+        lane.upstream.answers.append(Answer(message(b'{"id": "resp_2", "output": []}')))
+        await create(socket)
+        whole = await event(socket)
+        assert (whole["type"], whole["response"]["id"]) == ("response.completed", "resp_2")
+        await create(socket)
+        assert await heard(socket, 3) == EVENTS
+    records = await lane.settled(5)
+    assert [record.outcome for record in records[:3]] == [
+        "refused", "provider_error", "provider_truncated"]
+
+
+async def test_one_response_at_a_time(opened: Opened) -> None:
+    lane = await opened(answered, server=ON)
+    lane.upstream.answers.append(Answer(BEGUN, after="hold"))
+    async with socket_to(lane) as socket:
+        await create(socket)
+        assert await heard(socket, 2) == EVENTS[:2]
+        await create(socket)
+        refused = await event(socket)
+        assert refused["status"] == 429 and "One response" in refused["error"]["message"]
+        assert (await event(socket))["type"] == "response.failed"  # it stalled
+    [record] = await lane.settled(1)
+    assert record.error == "upstream_stalled" and len(lane.upstream.requests) == 1
+
+
+async def test_limits_are_told_as_events(opened: Opened) -> None:
+    lane = await opened(answered, server=ON, limits=LimitsConfig(requests_per_minute=1))
+    async with socket_to(lane) as socket:
+        await create(socket)
+        await heard(socket, 3)
+        await create(socket)
+        limited = await event(socket)
+        assert (limited["status"], limited["error"]["code"]) == (429, "rate_limit_exceeded")
+        assert int(limited["headers"]["retry-after"]) >= 1
+
+
+@pytest.mark.parametrize("how", ["close", "gone"])
+async def test_a_client_that_leaves_ends_its_response(opened: Opened, how: str) -> None:
+    lane = await opened(answered, server=ON)
+    lane.upstream.answers.append(Answer(BEGUN, after="hold"))
+    async with socket_to(lane) as socket:
+        await create(socket)
+        await heard(socket, 2)
+        if how == "close":
+            await socket.close()
+        else:
+            socket.transport.abort()
+        [record] = await lane.settled(1)
+    assert (record.error, record.status) == ("client_left", 200)
+    async with asyncio.timeout(5):
+        while plane_of(lane).connections:
+            await asyncio.sleep(0.02)
+    assert not plane_of(lane).inflight
+
+
+async def upgraded(client: RawClient, lane: Lane, behind: bytes = b"") -> None:
+    await client.send(request_bytes(PATH, lane.key, method="GET", fields=HANDSHAKE) + behind)
+    head = await asyncio.wait_for(client.reader.readuntil(b"\r\n\r\n"), 5)
+    assert head.startswith(b"HTTP/1.1 101 "), head
+
+
+async def test_frames_that_come_with_the_handshake_are_heard(opened: Opened) -> None:
+    lane = await opened(answered, server=ON)
+    text = json.dumps(CREATE).encode()
+    cut = frame(TEXT, text, KEY)
+    async with RawClient(lane.address) as client:
+        await upgraded(client, lane, cut + frame(CLOSE, close_payload(1000), KEY)[:3])
+        expected = b"".join(frame(TEXT, each.encode()) for each in EVENTS)
+        async with asyncio.timeout(5):
+            assert await client.reader.readexactly(len(expected)) == expected
+        await client.send(frame(CLOSE, close_payload(1000), KEY)[3:])
+        async with asyncio.timeout(5):
+            assert await client.reader.read() == frame(CLOSE, close_payload(1000))
+
+
+@pytest.mark.parametrize("raw, code", [
+    (frame(TEXT, b"{}"), PROTOCOL_ERROR),
+    (b"\xc1\x80" + KEY, PROTOCOL_ERROR),
+    (frame(2, b"x", KEY), UNSUPPORTED),
+    (b"\x81\xff" + (1 << 40).to_bytes(8, "big") + KEY, TOO_BIG),
+    (frame(PING, b"", KEY) * 100, POLICY),
+])
+async def test_misuse_ends_the_socket(opened: Opened, raw: bytes, code: int) -> None:
+    lane = await opened(answered, server=ON)
+    async with RawClient(lane.address) as client:
+        await upgraded(client, lane)
+        await client.send(raw)
+        async with asyncio.timeout(8):
+            said_ = await client.reader.read()
+        assert said_.endswith(frame(CLOSE, close_payload(code)))
+    assert not plane_of(lane).inflight
+
+
+async def test_a_silent_client_is_asked_then_told_to_go(opened: Opened) -> None:
+    lane = await opened(answered, server={**ON, "idle_seconds": 0.9})
+    async with RawClient(lane.address) as client:
+        await upgraded(client, lane)
+        async with asyncio.timeout(8):
+            said_ = await client.reader.read()
+        assert said_.startswith(frame(PING, b""))
+        assert said_.endswith(frame(CLOSE, close_payload(GOING_AWAY)))
+    async with socket_to(lane) as socket:  # this one answers pings
+        await asyncio.sleep(1.8)
+        await create(socket)
+        assert await heard(socket, 3) == EVENTS
+
+
+async def test_a_socket_has_an_end(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socketed, "SESSION_SECONDS_MAX", 0.5)
+    lane = await opened(answered, server={**ON, "idle_seconds": 0.9})
+    async with socket_to(lane) as socket:
+        assert await closed(socket) == GOING_AWAY
+
+
+async def test_a_provider_that_thinks_is_heard_of_by_pings(opened: Opened) -> None:
+    lane = await opened(answered, server={**ON, "heartbeat_seconds": 0.2})
+    lane.upstream.answers.append(Answer(BEGUN, after="hold"))
+    async with RawClient(lane.address) as client:
+        await upgraded(client, lane)
+        await client.send(frame(TEXT, json.dumps(CREATE).encode(), KEY))
+        expected = b"".join(frame(TEXT, each.encode()) for each in EVENTS[:2]) + frame(PING, b"")
+        async with asyncio.timeout(5):
+            assert await client.reader.readexactly(len(expected)) == expected
+
+
+async def test_a_stop_lets_the_running_response_end(opened: Opened) -> None:
+    lane = await opened(answered, server={**ON, "drain_seconds": 5.0})
+    lane.upstream.answers.append(Answer(stream(EVENTS), pace="segments-64"))
+    async with socket_to(lane) as idle, socket_to(lane) as socket:
+        await create(socket)
+        assert await heard(socket, 1) == EVENTS[:1]
+        plane_of(lane).drain()
+        await create(socket)
+        codes = [json.loads(text).get("error", {}).get("code") or text
+                 for text in await heard(socket, 3)]
+        assert sorted(codes) == sorted(["draining", *EVENTS[1:]])
+        assert await closed(socket) == RESTART
+        await create(idle)
+        assert (await event(idle))["error"]["code"] == "draining"
+        assert await closed(idle) == RESTART
+    plane_of(lane).draining = False
+
+
+async def test_idle_sockets_leave_with_a_stop(opened: Opened) -> None:
+    lane = await opened(answered, server=ON)
+    async with socket_to(lane) as socket:
+        plane_of(lane).drain()
+        plane_of(lane).leave()
+        assert await closed(socket) == RESTART
+    plane_of(lane).draining = False
+
+
+async def test_a_slow_reader_holds_up_the_provider(opened: Opened) -> None:
+    long = [said("response.output_text.delta", delta="x" * 60_000) for _ in range(400)]
+    lane = await opened(
+        lambda _: Answer(stream([EVENTS[0], *long, EVENTS[2]])),
+        server={**ON, "write_buffer_bytes": 65536}, provider_changes={})
+    async with socket_to(lane, max_queue=1) as socket:
+        await create(socket)
+        assert await heard(socket, 1) == EVENTS[:1]
+        await asyncio.sleep(0.5)
+        [exchange] = plane_of(lane).inflight
+        assert exchange.attempt is not None and exchange.attempt.paused
+        assert exchange.connection.transport.get_write_buffer_size() < 4_000_000
+        assert await heard(socket, 401) == [*long, EVENTS[2]]
+
+
+async def test_a_handshake_must_be_sound_and_have_a_key(opened: Opened) -> None:
+    lane = await opened(answered, server=ON)
+    changes: list[tuple[dict[str, str], int]] = [
+        ({"Sec-WebSocket-Version": "8"}, 426), ({"Sec-WebSocket-Key": "x"}, 400)]
+    for changed, status in changes:
+        fields = tuple({**dict(HANDSHAKE), **changed}.items())
+        async with RawClient(lane.address) as client:
+            reply = await client.ask(request_bytes(PATH, lane.key, method="GET", fields=fields))
+            assert (reply.status, reply.closes) == (status, True)
+    with pytest.raises(InvalidStatus) as refused:
+        async with socket_to(lane, {"Authorization": "Bearer nobody"}):
+            raise AssertionError
+    assert refused.value.response.status_code == 401
+
+
+async def test_a_key_that_is_no_more_is_told_at_the_next_response(opened: Opened) -> None:
+    lane = await opened(answered, server=ON)
+    async with socket_to(lane) as socket:
+        view = plane_of(lane).view
+        view.current = replace(view.current, keys={})
+        await create(socket)
+        refused = await event(socket)
+        assert (refused["status"], refused["error"]["code"]) == (401, "invalid_api_key")
+
+
+async def test_the_official_sdk(opened: Opened) -> None:
+    lane = await opened(answered, server=ON)
+    host, port = lane.address
+    async with AsyncOpenAI(base_url=f"http://{host}:{port}/v1", api_key=lane.key) as client:
+        async with client.responses.connect() as connection:
+            for _ in range(2):
+                await connection.response.create(model=MODEL, input="Hello?")
+                kinds = []
+                async for told in connection:
+                    kinds.append(told.type)
+                    if told.type == "response.completed":
+                        assert told.response.usage is not None
+                        assert told.response.usage.total_tokens == 15
+                        break
+                assert kinds == [json.loads(each)["type"] for each in EVENTS]
+            await connection.response.create(
+                model=MODEL, input="More", previous_response_id="resp_1")
+            error = await connection.recv()
+            assert error.type == "error"
+            assert error.error.code == "previous_response_not_found"
+    assert len(await lane.settled(3)) == 3
