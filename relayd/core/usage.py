@@ -44,6 +44,11 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     images: int = 0
     audio_seconds: int = 0
 
+    def plus(self, other: Usage) -> Usage:
+        """The sum of two calls' usage, field by field."""
+        return Usage(*(
+            getattr(self, name) + getattr(other, name) for name in self.__struct_fields__))
+
 
 NO_USAGE: Final = Usage()
 

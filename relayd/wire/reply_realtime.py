@@ -61,11 +61,8 @@ _EVENT: Final = msgspec.json.Decoder(_Event)
 
 
 def total(one: Usage | None, other: Usage) -> Usage:
-    """The sum of two calls' usage, field by field."""
-    if one is None:
-        return other
-    return Usage(*(
-        getattr(one, name) + getattr(other, name) for name in Usage.__struct_fields__))
+    """What a session has used with one more response."""
+    return other if one is None else one.plus(other)
 
 
 class SessionReader:

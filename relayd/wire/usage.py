@@ -186,8 +186,7 @@ def _anthropic(report: Report) -> Usage | None:
 
 def _sum(one: Usage, other: Usage) -> Usage:
     """The sum, unless it is too large to be trusted."""
-    summed = Usage(*(
-        getattr(one, name) + getattr(other, name) for name in Usage.__struct_fields__))
+    summed = one.plus(other)
     return summed if summed.input_tokens + summed.output_tokens <= TOKENS_MAX else one
 
 
