@@ -34,7 +34,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """0; 1 where a question could not be answered (the bars of the report do not fail a run)."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("questions", nargs="*", choices=[[], *QUESTIONS, "report"],
-                        help="default: all but ledger and slow; report: only from what was measured")
+                        help="default: all but ledger and slow; report: only what was measured")
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", dest="settings", action="store_const", const=QUICK,
                       default=FULL, help="fewer rounds: 90 seconds in all")
