@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 from relayd.core.record import CallRecord
@@ -112,11 +111,3 @@ def view(mismatch: Mismatch) -> dict[str, object]:
         "differs": {name: [stored, logged]
                     for name, stored, logged in differences(mismatch.logged, mismatch.stored)},
     }
-
-
-def waiting_files(directory: Path) -> tuple[int, int]:
-    """How many files of a store's journal there are, and their bytes; raises StoreError."""
-    with mapped():
-        files = [path for number in lanes(directory)
-                 for path in journal_segment.paths(lane_directory(directory, number))]
-        return len(files), sum(path.stat().st_size for path in files)

@@ -17,11 +17,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar, TypeVarTuple, Unpack
+from zlib import crc32
 
 from relayd.ops.clock import monotonic
 from relayd.ops.logging import Logger
 from relayd.store import journal_segment
-from relayd.store.journal_frame import frame
+from relayd.store.journal_frame import MARK, pack_head
 from relayd.store.journal_segment import Segment
 
 _FULL: Final = frozenset({0, errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -59,6 +60,7 @@ class Files:
         self._spare: Segment | None = None
         self._began = 0.0
         self._look_bytes = 0
+        self._quick_bytes = 0
         self._due_bytes = 0
         self._next_due = False
         self._turn_due = False
@@ -96,30 +98,37 @@ class Files:
     def write(self, kind: int, value: bytes) -> bool:
         """Writes one line; False where it is in no file, and `error` says why, as errno does."""
         number = self.number + 1
-        line = frame(number, kind, value)
+        # `frame` and `_append`, in place: this is on the path of every call
+        word = number << 2 | kind
+        line = pack_head(MARK, len(value), crc32(value, word ^ word >> 32), word) + value
         segment = self._segment
-        try:
-            written = os.write(segment.handle, line)
-        except OSError as error:
-            segment.failed(error.errno or 0)
-            written = 0
-        if written == len(line):
-            # the same as `_append`, in place: it is on the path of every call
-            segment.bytes += written
-            if not segment.unsynced:
-                self._dirty.append(segment)
-                self._wake()
-            segment.unsynced.append(line)
-        elif not self._append_elsewhere(line, written):
+        end = segment.bytes + len(line)
+        if end > self._quick_bytes:
+            return self._write_with_care(number, line)
+        segment.copy(line)
+        segment.bytes = end
+        self.number = number
+        unsynced = segment.unsynced
+        if not unsynced:
+            self._dirty.append(segment)
+            self._wake()
+        unsynced.append(line)
+        return True
+
+    def _write_with_care(self, number: int, line: bytes) -> bool:
+        """Where a file is not mapped, or is due for something."""
+        if not self._append(line) and not self._append_elsewhere(line):
             return False
         self.number = number
-        if segment.bytes > self._look_bytes:
+        if self._segment.bytes > self._look_bytes:
             self._look()
         return True
 
     def _append(self, line: bytes) -> bool:
         segment = self._segment
-        if not segment.write(line):
+        written = segment.write(line)
+        self._quick_bytes = min(self._quick_bytes, segment.room)
+        if not written:
             return False
         if not segment.unsynced:
             self._dirty.append(segment)
@@ -127,10 +136,8 @@ class Files:
         segment.unsynced.append(line)
         return True
 
-    def _append_elsewhere(self, line: bytes, written: int) -> bool:
+    def _append_elsewhere(self, line: bytes) -> bool:
         """The next file has room that was reserved, where the disk has none."""
-        if written:
-            self._segment.failed(0)
         self.error = self._segment.error
         if self._spare is None:
             return False
@@ -150,10 +157,14 @@ class Files:
         self._plan()
 
     def _plan(self) -> None:
-        """When to look next: where the file is due for something, or the files are full."""
+        """When to look next: where the file is due for something, or the files are full.
+
+        Until then, and while it is mapped, its lines are merely copied.
+        """
         room = self._bytes_max - self._ended_bytes
         self.full = self._segment.bytes >= room
         self._look_bytes = self._due_bytes if self.full else min(self._due_bytes, room - 1)
+        self._quick_bytes = min(self._look_bytes, self._segment.room)
 
     def _look(self) -> None:
         """Half full: the next file is made. Full: it is used, or made at last."""
@@ -266,9 +277,12 @@ class Files:
             await self.in_thread(os.fdatasync, segment.handle)
         except OSError as error:
             segment.doubted = True
+            segment.unmap()
+            self._plan()
             self.sync_failures += 1
             self._log.error("journal_sync_failed", errno=error.errno, count=self.sync_failures)
             return False
+        segment.drop()
         return True
 
     async def _leave(self) -> None:

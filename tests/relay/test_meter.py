@@ -80,13 +80,16 @@ async def test_what_is_given_back_beyond_the_bound_is_in_the_journal_too(
     assert len(meter) == 3 and meter.take() == ([], 0) and meter.since() == 3
 
 
-async def test_what_no_file_has_is_in_memory_again(journal: JournalWriter) -> None:
-    meter = Meter(journal, records_max=1)
+async def test_what_no_file_has_is_in_memory_again(tmp_path: Path) -> None:
     records = [call_record() for _ in range(3)]
     with no_file_above(10):
+        journal = JournalWriter(tmp_path)
+        await journal.start()
+        meter = Meter(journal, records_max=1)
         for record in records:
             meter.append(record)
         with pytest.raises(RelayError):
             meter.check()
     assert meter.elsewhere == 3 and meter.since() == 0
     assert meter.take().records == records
+    await journal.stop(stored=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import subprocess
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,9 @@ from relayd.store.journal_replay import Replay
 from tests.fakes.records import call_record
 from tests.store.test_journal_files import Disk
 from tests.store.test_journal_replay import mark_of, opening_of
-from tests.store.test_journal_segment import no_file_above
+from tests.store.test_journal_segment import fill, no_file_above, small_disk
+
+pytestmark = pytest.mark.usefixtures("way")
 
 
 @asynccontextmanager
@@ -58,19 +60,6 @@ def refused(made: JournalWriter) -> bool:
         return True
     made.close(record)
     return False
-
-
-@contextmanager
-def small_disk(directory: Path, kib: int) -> Iterator[Path]:
-    """A file system of this size of its own."""
-    directory.mkdir()
-    options = ["mount", "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", str(directory)]
-    if subprocess.run(options, capture_output=True, check=False).returncode:
-        pytest.skip("mounting a small file system needs root")
-    try:
-        yield directory
-    finally:
-        subprocess.run(["umount", "-l", str(directory)], check=True)
 
 
 async def test_what_is_written_is_there_at_once(tmp_path: Path) -> None:
@@ -187,6 +176,32 @@ async def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
         assert {r.id for r in opened} <= {r.id for r in closed} and left == []
 
 
+async def test_a_disk_that_others_fill_ends_with_the_room_that_was_reserved(
+    tmp_path: Path, way: str
+) -> None:
+    with small_disk(tmp_path / "disk", 1024) as disk:
+        async with journal(folder(disk, "lane"), segment_bytes=100_000) as made:
+            ballast = fill(disk)
+            opened = []
+            while made.bytes < 50_000 or not refused(made):
+                record = call_record()
+                try:
+                    made.open(opening_of(record))
+                except RelayError:
+                    break
+                opened.append(record)
+                await made.work()
+            assert len(opened) > 500 and not made.healthy
+            for record in opened:
+                made.close(record)
+            assert len(made.pending) > 400
+            ballast.unlink()
+            await made.work()
+            assert made.healthy and made.pending == [] and not refused(made)
+            closed, left = told(disk / "lane")
+        assert {r.id for r in opened} <= {r.id for r in closed} and left == []
+
+
 async def test_the_limit_refuses_calls_until_the_store_has_taken_some(tmp_path: Path) -> None:
     async with journal(tmp_path, bytes_max=20_000) as made:
         first = call_record()
@@ -270,7 +285,7 @@ async def test_nobody_waits_for_a_disk_that_fails(
 
 
 async def test_its_task_syncs_and_recovers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: None
 ) -> None:
     monkeypatch.setattr(journal_module, "RETRY_SECONDS", 0.01)
     async with journal(tmp_path, sync_ms=1) as made:
@@ -303,7 +318,7 @@ async def test_at_the_end_files_stay_for_what_is_not_stored(tmp_path: Path) -> N
         assert len(journal_segment.paths(directory)) == left
 
 
-async def test_at_the_end_it_says_what_no_file_has(tmp_path: Path) -> None:
+async def test_at_the_end_it_says_what_no_file_has(tmp_path: Path, written: None) -> None:
     for stored in (True, False):
         directory = folder(tmp_path, str(stored))
         made = JournalWriter(directory, log=Logger("error", io.StringIO()))
@@ -318,7 +333,7 @@ async def test_one_that_never_started_can_be_stopped(tmp_path: Path) -> None:
     assert await JournalWriter(tmp_path).stop(stored=True)
 
 
-async def test_what_is_logged(tmp_path: Path) -> None:
+async def test_what_is_logged(tmp_path: Path, written: None) -> None:
     log = io.StringIO()
     made = JournalWriter(tmp_path, log=Logger("debug", log))
     await made.start()

@@ -16,7 +16,7 @@ import pytest
 from relayd.ops.logging import Logger
 from relayd.store import journal_files, journal_segment
 from relayd.store.journal_files import Files
-from relayd.store.journal_frame import CLOSE, Entry, Reader
+from relayd.store.journal_frame import CLOSE, OPEN, Entry, Reader, frame
 from tests.store.test_journal_segment import no_file_above
 
 Make = Callable[..., Files]
@@ -33,7 +33,7 @@ class Wakes:
 
 
 @pytest.fixture
-async def files(tmp_path: Path) -> AsyncIterator[Files]:
+async def files(tmp_path: Path, way: str) -> AsyncIterator[Files]:
     """Files that end at 1,000 bytes."""
     made = Files(tmp_path, number=0, segment_bytes=1000, bytes_max=1 << 30, wake=Wakes(),
                  log=Logger("error"))
@@ -188,9 +188,56 @@ def _fails(directory: Path, index: int, reserve: int) -> None:
     raise OSError(errno.ENOSPC, "")
 
 
-async def test_a_full_disk_leaves_the_room_that_was_reserved(
+async def test_a_line_is_the_same_whichever_way_it_is_written(
     files: Files, tmp_path: Path
 ) -> None:
+    assert files.write(OPEN, b"one") and files.write(CLOSE, b"two")
+    expected = frame(1, OPEN, b"one") + frame(2, CLOSE, b"two")
+    assert files._segment.path.read_bytes().rstrip(b"\0") == expected
+
+
+async def test_a_mapped_file_takes_all_that_its_room_was_reserved_for(
+    files: Files, tmp_path: Path, way: str
+) -> None:
+    await write(files, 6)
+    with no_file_above(650):
+        taken = 0
+        while files.write(CLOSE, bytes(82)):
+            taken += 1
+    # ten in a mapped file; the second one has room, but nothing of it was taken before the limit
+    assert taken == (4 + 10 if way == "mapped" else 6)
+
+
+async def test_a_line_that_fits_behind_one_that_did_not(files: Files, tmp_path: Path) -> None:
+    for _ in range(9):
+        assert files.write(CLOSE, bytes(82))  # the next file is late
+    with no_file_above(900):
+        assert not files.write(CLOSE, bytes(400))
+        assert not files.write(CLOSE, bytes(5))
+    assert files.write(CLOSE, bytes(5))
+    assert lines(tmp_path) == [list(range(1, 11))]
+
+
+async def test_a_file_that_failed_to_sync_is_not_copied_to_any_more(
+    files: Files, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A file system that gives up may take the page's place away: write() only fails then."""
+    await write(files, 1)
+    Disk(monkeypatch, failures=1)
+    monkeypatch.setattr(journal_segment, "create", _fails)
+    await files.sync()
+    assert files._segment.room == 0 and files.write(CLOSE, bytes(82))
+    assert files._quick_bytes == 0
+    with no_file_above(200):
+        assert not files.write(CLOSE, bytes(82))
+
+
+async def test_a_full_disk_leaves_the_room_that_was_reserved(
+    tmp_path: Path, written: None
+) -> None:
+    files = Files(tmp_path, number=0, segment_bytes=1000, bytes_max=1 << 30, wake=Wakes(),
+                  log=Logger("error"))
+    await files.start()
     await write(files, 6)
     with no_file_above(650):
         assert files.write(CLOSE, bytes(82))  # in the next file
@@ -201,6 +248,7 @@ async def test_a_full_disk_leaves_the_room_that_was_reserved(
         assert await files.usable()  # the file itself is well
     assert files.write(CLOSE, bytes(82))
     assert lines(tmp_path) == [[1, 2, 3, 4, 5, 6], [7, 8, 9, 10, 11, 12, 13]]
+    files.end(remove=True)
 
 
 async def test_a_broken_file_is_replaced(
@@ -209,6 +257,7 @@ async def test_a_broken_file_is_replaced(
     await write(files, 1)
     files._segment.broken = True
     files._segment.close()
+    files._plan()
     assert not files.write(CLOSE, bytes(82))
     real = journal_segment.create
     monkeypatch.setattr(journal_segment, "create", _fails)

@@ -36,6 +36,10 @@ def whole(entries: list[Entry], lines: list[bytes], start: int, stop: int) -> li
     return found
 
 
+def trailing_zeros(data: bytes) -> int:
+    return len(data) - len(data.rstrip(b"\0"))
+
+
 @given(ENTRIES, st.lists(st.integers(0, 900), max_size=6))
 def test_what_was_written_is_read_however_it_is_cut(entries: list[Entry], cuts: list[int]) -> None:
     data = b"".join(framed(entries))
@@ -56,7 +60,10 @@ def test_any_prefix_and_any_suffix_gives_the_lines_that_are_whole(
     found, torn = read(data[start:stop])
     expected = whole(entries, lines, start, stop)
     assert found == expected
-    assert torn == stop - start - sum(len(frame(*entry)) for entry in expected)
+    left = stop - start - sum(len(frame(*entry)) for entry in expected)
+    # zeros behind the last whole line may be room that was not written to
+    assert left - trailing_zeros(data[start:stop]) <= torn <= left
+    assert torn or not left or not data[start:stop].rstrip(b"\0")
 
 
 @given(ENTRIES.filter(bool), st.integers(0, 900), st.integers(1, 255))
@@ -71,7 +78,10 @@ def test_a_flipped_byte_costs_one_line(entries: list[Entry], at: int, flip: int)
         seen += len(line)
         if at < seen:
             break
-    assert found == entries[:hit] + entries[hit + 1:] and torn == len(lines[hit])
+    assert found == entries[:hit] + entries[hit + 1:]
+    length = len(lines[hit])
+    assert torn == length or hit == len(lines) - 1 \
+        and torn == length - trailing_zeros(bytes(data))
 
 
 @given(ENTRIES, st.binary(max_size=200), st.integers(0, 12))
@@ -81,7 +91,39 @@ def test_garbage_between_lines_is_passed_over(
     lines = framed(entries)
     lines.insert(place, garbage)
     found, torn = read(b"".join(lines))
-    assert found == entries and torn == len(garbage)
+    unwritten = trailing_zeros(garbage) if place >= len(entries) else 0
+    assert found == entries and torn == len(garbage) - unwritten
+
+
+@given(ENTRIES, st.integers(0, 3000), st.integers(1, 900))
+def test_room_behind_the_last_line_is_no_damage(
+    entries: list[Entry], zeros: int, piece: int
+) -> None:
+    data = b"".join(framed(entries)) + bytes(zeros)
+    reader, found = Reader(), []
+    for at in range(0, len(data), piece):
+        found += reader.feed(data[at:at + piece])
+    assert found + reader.finish() == entries and reader.torn_bytes == 0
+
+
+@given(ENTRIES.filter(bool), st.integers(1, 900), st.integers(0, 3000))
+def test_a_last_line_that_is_torn_is_damage_before_zeros_too(
+    entries: list[Entry], cut: int, zeros: int
+) -> None:
+    lines = framed(entries)
+    kept = lines[-1][:-min(cut, len(lines[-1]) - 1)]
+    lost = lines[-1][len(kept):]
+    found, torn = read(b"".join(lines[:-1]) + kept + bytes(zeros))
+    if zeros < len(lost) or lost.rstrip(b"\0"):
+        assert found == entries[:-1] and torn == len(kept.rstrip(b"\0"))
+    else:
+        assert found == entries and torn == 0  # what was lost were zeros
+
+
+@given(ENTRIES.filter(bool), st.integers(1, 3000))
+def test_zeros_between_lines_are_damage(entries: list[Entry], zeros: int) -> None:
+    found, torn = read(bytes(zeros) + b"".join(framed(entries)))
+    assert found == entries and torn == zeros
 
 
 @pytest.mark.parametrize("length", [0, VALUE_BYTES_MAX + 1, 2 ** 32 - 1])
