@@ -200,17 +200,22 @@ def pieces(path: Path) -> Iterator[bytes]:
     Of the zeros at its end it gives enough for the last line to be whole.
     """
     nothing, zeros = bytes(READ_BYTES), 0
+    for piece in _all_pieces(path):
+        if piece == nothing[:len(piece)]:
+            zeros += len(piece)
+            continue
+        if zeros:
+            yield bytes(zeros)
+            zeros = 0
+        yield piece
+    if zeros:
+        yield bytes(min(zeros, VALUE_BYTES_MAX))
+
+
+def _all_pieces(path: Path) -> Iterator[bytes]:
     try:
         with open(path, "rb", buffering=0) as file:
             while piece := file.read(READ_BYTES):
-                if piece == nothing[:len(piece)]:
-                    zeros += len(piece)
-                    continue
-                if zeros:
-                    yield bytes(zeros)
-                    zeros = 0
                 yield piece
     except FileNotFoundError:
         return
-    if zeros:
-        yield bytes(min(zeros, VALUE_BYTES_MAX))

@@ -29,6 +29,7 @@ BEFORE_SECONDS = 2.0 if LONG else 0.5
 FAULT_SECONDS = 4.0 if LONG else 1.0
 LOCK_SECONDS = 10.0 if LONG else 2.0
 TMPFS_BYTES = 8 * 1024 * 1024
+EXT4_BYTES = 256 * 1024 * 1024
 SYNC_FAULT = "enable_random name=posix/io/sync/fdatasync,probability=0.5,failinfo=5"
 LOCKER = """
 import sqlite3, sys
@@ -134,6 +135,47 @@ def test_a_full_journal_refuses_calls_and_loses_none(tmp_path: Path, small_disk:
     assert statuses == [503] and len(refused) > RATE * FAULT_SECONDS / 2
     assert all(call.whole or call in refused for call in calls)
     assert calls[-1].whole
+
+
+@pytest.fixture
+def reserving_disk(tmp_path: Path) -> Iterator[Path]:
+    """An ext4 that has room for a file of the journal, which is mapped there."""
+    folder, image = tmp_path / "store", tmp_path / "image"
+    folder.mkdir(mode=0o700)
+    image.touch()
+    os.truncate(image, EXT4_BYTES)
+    making = ("mkfs.ext4", "-q", str(image))
+    mounting = ("mount", "-o", "loop", str(image), str(folder))
+    for command in (making, mounting):
+        if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode:
+            pytest.skip("mounting a file system needs root and loop devices")
+    folder.chmod(0o700)
+    (folder / "lost+found").rmdir()
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["", "killed"])
+def test_a_disk_that_others_fill_loses_no_call(
+    tmp_path: Path, reserving_disk: Path, killed: bool
+) -> None:
+    """The journal goes on in its room: no call is refused, and no page of it is without a place
+    on the disk, for that would end the daemon."""
+    left: list[int] = []
+
+    async def full(relay: Relay) -> None:
+        ballast = reserving_disk / "ballast"
+        _fill(ballast)
+        left.append(shutil.disk_usage(reserving_disk).free)
+        await asyncio.sleep(FAULT_SECONDS)
+        assert relay.running
+        if killed:
+            await relay.kill()
+        ballast.unlink()
+
+    calls = played(f"the disk is full{', then kill -9' * killed}", tmp_path, full)
+    assert left == [0]
+    assert killed or all(call.whole for call in calls)
 
 
 def _fill(ballast: Path) -> None:

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from relayd.control import usage
+from relayd.control.recovery import recover
 from relayd.store import backup, migration
 from relayd.store.applied import Applied
 from relayd.store.backup import (
@@ -20,6 +21,7 @@ from relayd.store.backup import (
 )
 from relayd.store.db import open_database
 from relayd.store.directory import StoreError
+from relayd.store.journal import JournalWriter
 from relayd.store.journal_frame import CLOSE, frame
 from relayd.store.journal_lane import claim
 from relayd.store.migration import Migration
@@ -54,6 +56,29 @@ async def test_a_directory_has_all_and_its_list(tmp_path: Path) -> None:
     assert count(tmp_path / "b" / DATABASE_NAME) == 3
     assert manifest.schema == judge(tmp_path / "b" / DATABASE_NAME)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["b", "store"]
+
+
+async def test_a_journal_that_is_being_written_is_copied_without_its_room(
+    tmp_path: Path, way: str
+) -> None:
+    await make_store(tmp_path / "store")
+    (lane,) = claim(tmp_path / "store")
+    writer = JournalWriter(lane.directory, number=4)
+    await writer.start()
+    for _ in range(3):
+        writer.close(call_record())
+    manifest = take(tmp_path / "store", tmp_path / "b", with_secret=True, created_at=AT)
+    assert sum(each.size for name, each in manifest.files.items()
+               if name.startswith("journal/")) < 2 * 1024 * 1024
+    await writer.stop(stored=False)
+    lane.release()
+    db = await open_database(tmp_path / "b")
+    lanes = claim(tmp_path / "b")
+    found, _ = await recover(db, lanes)
+    assert (found.files, found.replayed, found.torn_bytes) == (2, 4, 0)
+    for each in lanes:
+        each.release()
+    await db.close()
 
 
 async def test_nobody_else_can_read_it(tmp_path: Path) -> None:
