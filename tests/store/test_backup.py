@@ -68,7 +68,7 @@ async def test_a_journal_that_is_being_written_is_copied_without_its_room(
     for _ in range(3):
         writer.close(call_record())
     manifest = take(tmp_path / "store", tmp_path / "b", with_secret=True, created_at=AT)
-    assert sum(each.size for name, each in manifest.files.items()
+    assert sum(each.bytes for name, each in manifest.files.items()
                if name.startswith("journal/")) < 2 * 1024 * 1024
     await writer.stop(stored=False)
     lane.release()
