@@ -47,8 +47,8 @@ def _round(number: int, settings: Settings) -> Sample:
 
 
 def run(settings: Settings) -> Outcome:
-    """`journal_p50_us`, `journal_p99_us`: opening and close of one call together, each with its
-    write(); `open_p50_us`, `close_p50_us`: each alone.
+    """`journal_p50_us`, `journal_p99_us`: opening and close of one call together, each until the
+    kernel has it; `open_p50_us`, `close_p50_us`: each alone.
 
     JSON calls as fast as they go, then streams; the store takes the records meanwhile, and the
     disk is synced every 50 ms. Each round is a daemon of its own.

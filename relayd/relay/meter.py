@@ -19,7 +19,7 @@ journal."""
 
 
 class Journal(Protocol):
-    """The append-only file, as the relay sees it: one write() each, nothing is awaited."""
+    """The append-only file, as the relay sees it: nothing is awaited."""
 
     @property
     def number(self) -> int:
