@@ -10,12 +10,16 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Final
 
 from relayd.cli import main
 from relayd.core.journal import Opening
 from relayd.core.record import CallRecord
 from relayd.store.journal import JournalWriter
 
+plain_open: Final = JournalWriter.open
+plain_close: Final = JournalWriter.close
+"""Called as the relay calls them: `super()` takes 0.5 µs each time where caches are cold."""
 OPENED: dict[str, int] = {}
 TAKEN: list[tuple[int, int]] = []
 """Of each call: its opening, its close."""
@@ -27,13 +31,13 @@ class Timed(JournalWriter):
     def open(self, opening: Opening) -> None:
         """As ever."""
         began = time.perf_counter_ns()
-        super().open(opening)
+        plain_open(self, opening)
         OPENED[opening.id] = time.perf_counter_ns() - began
 
     def close(self, record: CallRecord) -> None:
         """As ever."""
         began = time.perf_counter_ns()
-        super().close(record)
+        plain_close(self, record)
         taken = time.perf_counter_ns() - began
         opened = OPENED.pop(record.id, None)
         if opened is not None:
