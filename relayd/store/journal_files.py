@@ -105,7 +105,10 @@ class Files:
         end = segment.bytes + len(line)
         if end > self._quick_bytes:
             return self._write_with_care(number, line)
-        segment.copy(line)
+        try:
+            segment.copy(line)
+        except OSError:
+            return self._write_with_care(number, line)
         segment.bytes = end
         self.number = number
         unsynced = segment.unsynced
@@ -116,7 +119,7 @@ class Files:
         return True
 
     def _write_with_care(self, number: int, line: bytes) -> bool:
-        """Where a file is not mapped, or is due for something."""
+        """Where a file is due for something, has no more room, or failed to take the line."""
         if not self._append(line) and not self._append_elsewhere(line):
             return False
         self.number = number
@@ -126,9 +129,7 @@ class Files:
 
     def _append(self, line: bytes) -> bool:
         segment = self._segment
-        written = segment.write(line)
-        self._quick_bytes = min(self._quick_bytes, segment.room)
-        if not written:
+        if not segment.write(line):
             return False
         if not segment.unsynced:
             self._dirty.append(segment)
@@ -159,7 +160,7 @@ class Files:
     def _plan(self) -> None:
         """When to look next: where the file is due for something, or the files are full.
 
-        Until then, and while it is mapped, its lines are merely copied.
+        Until then its lines are merely copied.
         """
         room = self._bytes_max - self._ended_bytes
         self.full = self._segment.bytes >= room

@@ -38,7 +38,8 @@ _FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXE
 class Segment:
     """A file that is open for writing. `last`: no line has a higher number; known at its end.
 
-    `copy` puts a line into it where it then ends at `room` at most; `write` does it in any case.
+    `copy` puts a line into it where it then ends at `room` at most, or raises OSError; `write`
+    does all that is to be done.
     `unsynced` are the lines that the disk may not have yet; whoever syncs the file takes them.
     `broken`: nothing more is written to it, its handle is closed. `doubted`: it failed to sync.
     """
@@ -51,8 +52,8 @@ class Segment:
         self.path = path
         self.handle = handle
         self.bytes = 0
-        self.room = 0 if mapping is None else len(mapping)
-        self.copy: Callable[[bytes], object] = _nowhere if mapping is None else mapping.write
+        self.room = sys.maxsize if mapping is None else len(mapping)
+        self.copy: Callable[[bytes], object] = self._put if mapping is None else mapping.write
         self.last = 0
         self.unsynced: list[bytes] = []
         self.broken = False
@@ -62,33 +63,37 @@ class Segment:
         self._mapping = mapping
         self._dropped = 0
 
+    @property
+    def mapped(self) -> bool:
+        """Whether lines are copied into memory."""
+        return self._mapping is not None
+
     def write(self, line: bytes) -> bool:
         """Writes a line; False where it is not in the file."""
-        if self.broken:
-            return False
         end = self.bytes + len(line)
-        if end <= self.room:
-            self.copy(line)
-        else:
+        if end > self.room:
             self.unmap()
-            try:
-                written = os.pwrite(self.handle, line, self.bytes)
-            except OSError as error:
-                self.error = error.errno or 0
-                return False
-            if written != len(line):
-                self._cut()
-                return False
+        try:
+            self.copy(line)
+        except OSError as error:
+            self.error = error.errno or 0
+            return False
         self.bytes = end
         return True
 
     def unmap(self) -> None:
         """Lines are written by the kernel from now on, which says what fails."""
-        self.room = 0
-        self.copy = _nowhere
         if self._mapping is not None:
+            self.room = sys.maxsize
+            self.copy = self._put
             self._mapping.close()
             self._mapping = None
+
+    def _put(self, line: bytes) -> None:
+        written = os.pwrite(self.handle, line, self.bytes)
+        if written != len(line):
+            self._cut()
+            raise OSError(0, "")
 
     def drop(self) -> None:
         """Gives memory back that what was written takes, but for the last of it."""
@@ -99,7 +104,6 @@ class Segment:
 
     def _cut(self) -> None:
         """A line came short: no part of it stays."""
-        self.error = 0
         try:
             os.ftruncate(self.handle, self.bytes)
         except OSError:
@@ -109,7 +113,7 @@ class Segment:
     def close(self) -> None:
         """Lets go of the file; it stays, and ends with its last line where that can be had."""
         if self.handle >= 0:
-            if self.room:
+            if self.mapped:
                 with suppress(OSError):
                     os.ftruncate(self.handle, self.bytes)
             self._let_go()
@@ -124,10 +128,6 @@ class Segment:
         if self.handle >= 0:
             os.close(self.handle)
             self.handle = -1
-
-
-def _nowhere(line: bytes) -> None:
-    raise AssertionError("a line for a file that is not mapped")
 
 
 def create(directory: Path, index: int, reserve_bytes: int) -> Segment:

@@ -70,7 +70,8 @@ def test_room_is_reserved(tmp_path: Path, way: str) -> None:
     segment = create(tmp_path, 1, 1024 * 1024)
     found = segment.path.stat()
     assert found.st_blocks * 512 >= 1024 * 1024
-    assert found.st_size == segment.room == (1024 * 1024 if way == "mapped" else 0)
+    assert segment.mapped is (way == "mapped")
+    assert found.st_size == (1024 * 1024 if segment.mapped else 0)
     segment.remove()
     assert paths(tmp_path) == []
 
@@ -91,7 +92,7 @@ def test_only_where_no_block_is_shared_is_a_file_mapped(
         monkeypatch.setattr(journal_segment, "_kind", lambda handle, kind=kind: kind)
         segment = create(tmp_path, place, 4096)
         assert segment.write(b"x")
-        if segment.room:
+        if segment.mapped:
             mapped.add(name)
         segment.remove()
     assert mapped == {"ext4", "tmpfs"}
@@ -100,7 +101,7 @@ def test_only_where_no_block_is_shared_is_a_file_mapped(
 def test_the_file_system_is_asked_for(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 64) as disk:
         segment = create(disk, 1, 4096)
-        assert journal_segment._kind(segment.handle) == 0x01021994 and segment.room
+        assert journal_segment._kind(segment.handle) == 0x01021994 and segment.mapped
         segment.remove()
 
 
@@ -126,7 +127,7 @@ def test_behind_its_room_lines_follow_without_a_gap(
     segment = create(tmp_path, 1, 100)
     for letter in b"abc":
         assert segment.write(bytes([letter]) * 40)
-    assert not segment.room and segment.write(b"d")
+    assert not segment.mapped and segment.write(b"d")
     assert segment.path.read_bytes() == b"a" * 40 + b"b" * 40 + b"c" * 40 + b"d"
     segment.close()
 
