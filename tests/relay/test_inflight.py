@@ -147,7 +147,8 @@ def progress(lane: Lane) -> list[Mark]:
     found = []
     for path in journal_segment.paths(lane_directory(lane.store, 0)):
         reader = Reader()
-        found += [entry for entry in reader.feed(path.read_bytes()) if entry.kind == PROGRESS]
+        for piece in journal_segment.pieces(path):
+            found += [entry for entry in reader.feed(piece) if entry.kind == PROGRESS]
     return [msgspec.msgpack.decode(entry.value, type=Mark) for entry in found]
 
 
