@@ -58,8 +58,6 @@ OTHERS: Final = {
     ("limits", "concurrent"): "Calls of an account at a time.",
     ("prices", "file"): "A file of dated prices. Without the key it is prices.toml beside this "
     "file where there is one; else every amount is 0.",
-    ("retention", "call_records_days"): "Days that call records are kept.",
-    ("retention", "network_records_days"): "Days that clients' addresses are kept, apart.",
     ("privacy", "pass_fields"): "Fields that pass all the same; below.",
 }
 """Meanings of keys that have no line of their own in the example."""

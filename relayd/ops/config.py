@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 from relayd.core.price import NO_PRICES, PriceBook
 from relayd.core.limit import LimitBook, Limits
 from relayd.core.provider import Provider
+from relayd.core.retention import CHOICES, Terms
 from relayd.core.route import Route
 
 
@@ -130,10 +131,27 @@ class PrivacyConfig:
 
 @dataclass(frozen=True, slots=True)
 class RetentionConfig:
-    """Days that records are kept."""
+    """How long each kind of data is kept: the options of core/retention.py, by their names."""
 
-    call_records_days: int = 190
+    unverified_hours: int = 24
+    mail_link_minutes: int = 30
+    session_days: int = 30
+    sign_in_days: int = 190
     network_records_days: int = 190
+    call_records_days: int = 190
+    letter_days: int = 30
+    ticket_days: int = 180
+    order_days: int = 1096
+    invoice_days: int = 10_958
+    consent_days: int = 1096
+    erasure_days: int = 1096
+    legal_request_days: int = 1827
+    audit_days: int = 1096
+    backup_days: int = 35
+
+    def terms(self) -> Terms:
+        """The same by category."""
+        return Terms({each.name: getattr(self, each.option) for each in CHOICES if each.option})
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path as FilePath
 from typing import Final, Literal, cast
 
+from relayd.core.retention import CHOICES, Category, problem
 from relayd.ops.config import (
     Config, LogConfig, MeteringConfig, PrivacyConfig, RetentionConfig, StoreConfig,
 )
@@ -32,7 +33,6 @@ __all__ = ["ConfigError", "Fault", "Reading", "default_path", "examine", "load",
 PATH_VARIABLE: Final = "RELAYD_CONFIG"
 PATH_DEFAULT: Final = "/etc/relayd/relayd.toml"
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
-_DAYS_MAX: Final = 36_500
 _DEFAULTS: Final = {item.name: str(item.default) for item in fields(Config)}
 _TABLE_NAMES: Final = {"provider": "providers", "route": "routes", "models": "routes",
                        "listen": "server", "limit": "limits", "logging": "log",
@@ -217,12 +217,16 @@ def _pass_fields(section: Section) -> dict[str, frozenset[str]]:
 
 
 def _retention(section: Section) -> RetentionConfig:
-    default = RetentionConfig()
-    config = RetentionConfig(
-        call_records_days=section.integer(
-            "call_records_days", default.call_records_days, 1, _DAYS_MAX),
-        network_records_days=section.integer(
-            "network_records_days", default.network_records_days, 1, _DAYS_MAX),
-    )
+    chosen = {each.option: _term(section, each, each.option) for each in CHOICES if each.option}
     section.done({"days": "call_records_days"})
-    return config
+    return RetentionConfig(**chosen)
+
+
+def _term(section: Section, category: Category, option: str) -> int:
+    value = section.values.get(option)
+    if type(value) is int and value < category.floor:
+        section.raw(option)
+        section.fault(option, problem(category, value),
+                      f"It takes a whole number from {category.floor} to {category.most}")
+        return category.default
+    return section.integer(option, category.default, category.floor, category.most)
