@@ -109,6 +109,7 @@ ERRORS: Final = _kinds(
      "This is not a usage export that is known here, or a line of it cannot be read. Known are "
      "OpenAI's usage export (CSV, or JSON of the usage API, grouped by model) and Anthropic's "
      "usage CSV (or JSON of the usage report, grouped by model)."),
+    ("reason_missing", 400, "client", False, "This takes a reason: it goes into the audit log."),
     ("key_not_found", 404, "client", False, "There is no such API key."),
     ("key_state", 409, "client", False, "This API key is revoked."),
     # the store
@@ -133,6 +134,16 @@ ERRORS: Final = _kinds(
     ("store_secret", 503, "relay", False,
      "The store's file 'secret' is missing, damaged, or belongs to another store: "
      "without it no API key can be checked. Restore it from a backup."),
+    ("store_master_key", 503, "relay", False,
+     "The master key is missing, or is not the one that this store's data keys are wrapped with: "
+     "without it nothing personal can be read. Restore it from where it is kept."),
+    ("store_keys", 503, "relay", False,
+     "The store's file 'keys.db' is missing: what is sealed in the store cannot be read. "
+     "Restore it from where it is kept."),
+    ("data_key_gone", 410, "relay", False,
+     "What was kept here has been erased: its data key was destroyed."),
+    ("seal_broken", 500, "relay", False,
+     "A sealed value does not open: it was changed, or moved from its place."),
     # the provider's side
     ("upstream_connect", 502, "upstream", True, "The provider could not be reached."),
     ("upstream_proxy", 502, "upstream", True,
