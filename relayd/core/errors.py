@@ -159,6 +159,19 @@ ERRORS: Final = _kinds(
     ("factor_not_found", 404, "client", False, "There is no such second factor."),
     ("session_not_found", 404, "client", False, "There is no such session."),
     ("passkey_refused", 400, "client", False, "The passkey could not be checked. Try again."),
+    # consents, documents, mail
+    ("consent_required", 422, "client", False,
+     "Agree to the terms, to the privacy policy and to where data is processed: without "
+     "that there is no account."),
+    ("consent_missing", 403, "client", False, "The account has not agreed to this."),
+    ("document_not_found", 404, "client", False,
+     "There is no such document, or no such version of it."),
+    ("document_state", 409, "client", False,
+     "This document is as it was published last: there is nothing to publish."),
+    ("mail_not_found", 404, "client", False, "There is no such mail."),
+    ("mail_state", 409, "client", False,
+     "This mail was sent, or withdrawn: what it said is deleted."),
+    ("notice_not_found", 404, "client", False, "There is no such notice, or its time is over."),
     # the store
     ("store_busy", 503, "relay", True, "The store is busy. Try again shortly."),
     ("store_damaged", 503, "relay", False,
