@@ -37,8 +37,8 @@ class ServerConfig:
     request on a connection that is idle, so that none is closed just as it is used.
 
     `connections_per_address_max` (0: no limit) does not count connections from networks in
-    `trusted_proxies`; nothing else looks at a client's address. `reply_bytes_max` ends a reply
-    that does not end by itself.
+    `trusted_proxies`, whose X-Forwarded-For names the client in network records. `reply_bytes_max`
+    ends a reply that does not end by itself.
 
     Where a provider has `on_client_close = "drain"`, a reply is read on for `client_drain_seconds`
     after its client has left, and `client_drains_max` of them at a time; others are cancelled.

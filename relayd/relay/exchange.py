@@ -47,10 +47,11 @@ class ClientLeft(Exception):
 class Memo:
     """What a head means, worked out once for all requests of a connection that repeat it.
 
-    `grant` holds under `snapshot` alone, `client` under `heads`.
+    `grant` holds under `snapshot` alone, `client` under `heads`; `noted_until`: the network record
+    that it would make is there already (relay/network.py).
     """
 
-    __slots__ = ("target", "snapshot", "grant", "heads", "client")
+    __slots__ = ("target", "snapshot", "grant", "heads", "client", "noted_until")
 
     def __init__(self, target: Target) -> None:
         self.target = target
@@ -58,6 +59,7 @@ class Memo:
         self.grant: KeyGrant | None = None
         self.heads: Heads | None = None
         self.client: ClientFields | None = None
+        self.noted_until = 0.0
 
 
 class Exchange:

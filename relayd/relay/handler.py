@@ -61,6 +61,8 @@ class Handler:
         if socket:
             exchange.keep_alive = False  # what comes behind an upgrade may be frames
         self._authenticate(exchange)
+        if exchange.head.memo.noted_until <= exchange.started:
+            plane.network.note(exchange)
         if socket:
             await plane.realtime.serve(exchange)
             return

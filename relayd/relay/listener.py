@@ -18,6 +18,7 @@ from relayd.wire.dialect import suggested_api, target_of
 from relayd.wire.http import PartialHead, RepeatedHead, RequestHead, read_head
 
 if TYPE_CHECKING:
+    from relayd.relay.network import Seen
     from relayd.relay.plane import Plane
 
 PIPELINED_BYTES_MAX: Final = 64 * 1024
@@ -26,13 +27,14 @@ CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class ClientConnection(asyncio.Protocol):
-    """One connection of a client. `idle_since`: when it was last free for a request."""
+    """One connection of a client. `idle_since`: when it was last free for a request; `seen`: what
+    is known of it (relay/network.py)."""
 
     __slots__ = ("plane", "transport", "exchange", "deadline", "lost", "write_paused",
                  "idle_since",
                  "_buffer", "_partial", "_left", "_chunked", "_consuming",
                  "_read_paused", "_lingering", "_half_closed", "_continue_due", "_tls", "_origin",
-                 "_repeated")
+                 "_repeated", "seen")
 
     def __init__(self, plane: Plane, tls: bool, origin: bytes) -> None:
         self.plane = plane
@@ -54,6 +56,7 @@ class ClientConnection(asyncio.Protocol):
         self._tls = tls
         self._origin = origin
         self._repeated: RepeatedHead | None = None
+        self.seen: Seen | None = None
 
     # -- the transport's side -------------------------------------------------------------
 
@@ -289,6 +292,7 @@ class ClientConnection(asyncio.Protocol):
         heir.write_paused = self.write_paused
         heir._tls = self._tls
         heir._origin = self._origin
+        heir.seen = self.seen
         self.plane.connections.discard(self)
         self.plane.connections.add(heir)
         self.lost = True

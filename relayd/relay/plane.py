@@ -33,6 +33,7 @@ from relayd.relay.heads import Heads
 from relayd.relay.listener import ClientConnection
 from relayd.relay.local import Local
 from relayd.relay.meter import Meter
+from relayd.relay.network import NetworkLog
 from relayd.relay.overload import START_SAMPLES, Overload
 from relayd.relay.policy import Policy
 from relayd.relay.pool import Pool
@@ -116,6 +117,7 @@ class Plane:
         self.handshakes = 0
         """Connections that are accepted and not among `connections` yet."""
         self.addresses = Addresses()
+        self.network = NetworkLog()
         self.inflight: set[Exchange] = set()
         self._date_second = 0
         self._date = b""
