@@ -55,7 +55,8 @@ async def _list(db: Database, arguments: argparse.Namespace) -> int:
 
 def _move(step: AccountMove) -> Callable[[Database, argparse.Namespace], Awaitable[int]]:
     async def run(db: Database, arguments: argparse.Namespace) -> int:
-        moved: Account = await account.move(db, who(arguments), step)
+        moved: Account = await account.move(
+            db, who(arguments), step, clock.unix_ms())
         if arguments.json:
             output.document(account.view(moved))
         else:

@@ -19,6 +19,7 @@ from relayd.core.account import (
     NAME_CHARS_MAX, Account, AccountMove, advance, check_email, check_label,
 )
 from relayd.core.errors import RelayError
+from relayd.core.key import ERASED_NAME
 from relayd.core.key import advance as advance_key
 from relayd.core.timestamp import rfc3339
 from relayd.core.ulid import RANDOM_BYTES, ulid
@@ -32,8 +33,6 @@ from relayd.store.record import CallFilter
 from relayd.store.transaction import Transaction
 
 ID_PREFIX: Final = "acct_"
-ERASED_NAME: Final = "erased"
-"""Stands for the names of an erased account's keys."""
 
 
 async def find(db: Database, who: str) -> Account:
@@ -50,6 +49,7 @@ async def create(db: Database, email: str, name: str | None, now_ms: int) -> Acc
         name=None if name is None else check_label(name, "name", NAME_CHARS_MAX),
         state="active",
         created_at_ms=now_ms,
+        state_since_ms=now_ms,
     )
     async with db.writing() as transaction:
         if await store_account.find(transaction, account.email or ""):
@@ -65,24 +65,34 @@ async def listing(db: Database) -> list[Account]:
         return await store_account.listing(transaction)
 
 
-async def move(db: Database, who: str, step: AccountMove) -> Account:
+async def move(db: Database, who: str, step: AccountMove, now_ms: int) -> Account:
     """Suspend, resume or erase. Raises `account_state` where the account cannot move so.
 
-    Erasing overwrites what is personal, revokes every key and wipes the old text from the files;
-    the call records stay, under the id. If the wiping is held up the error is `store_busy`: the
-    account is erased, and erasing it once more wipes what was left.
+    Erasing removes what is personal, revokes every key, destroys the account's data key, so that
+    older copies open no more, and wipes the old text from the files; the call records stay, under
+    the id. If the wiping is held up the error is `store_busy`: the account is erased, and erasing
+    it once more wipes what was left.
     """
     async with db.writing() as transaction:
         found = await store_account.get(transaction, who)
-        moved = replace(found, state=advance(found.state, step))
+        moved = _moved(found, step, now_ms)
         if step == "erase":
-            moved = replace(moved, email=None, name=None)
+            moved = replace(moved, email=None, name=None, username=None, country=None)
             await _erase_keys(transaction, moved)
         await store_account.update(transaction, moved)
         await bump_policy_version(transaction)
-    if step == "erase" and not await db.checkpoint():
-        raise StoreError("store_busy")
+    if step == "erase":
+        await db.keyring.destroy(moved.id)
+        if not await db.checkpoint():
+            raise StoreError("store_busy")
     return moved
+
+
+def _moved(account: Account, step: AccountMove, now_ms: int) -> Account:
+    state = advance(account.state, step)
+    if state == account.state:
+        return account
+    return replace(account, state=state, state_since_ms=now_ms, reason=None)
 
 
 async def _erase_keys(transaction: Transaction, account: Account) -> None:

@@ -49,9 +49,9 @@ async def test_suspend_and_resume_reach_the_snapshot(db: Database) -> None:
     issued = await key.create(db, made.id, KeyWish("laptop"), START_MS)
     hashed = digest(pepper(db.secret), issued.text.encode())
     assert not (await load(db)).keys[hashed].suspended
-    assert (await account.move(db, EMAIL, "suspend")).state == "suspended"
+    assert (await account.move(db, EMAIL, "suspend", START_MS)).state == "suspended"
     assert (await load(db)).keys[hashed].suspended
-    assert (await account.move(db, made.id, "resume")).state == "active"
+    assert (await account.move(db, made.id, "resume", START_MS)).state == "active"
     assert not (await load(db)).keys[hashed].suspended
 
 
@@ -66,15 +66,18 @@ async def test_erasing_leaves_nothing_of_the_person_on_disk(db: Database) -> Non
         files = [file.read_bytes() for file in db.directory.iterdir()]
         return any(text.lower().encode() in content.lower() for content in files)
 
-    assert on_disk(EMAIL) and on_disk("Canary Name") and on_disk("other@example.org")
-    erased = await account.move(db, EMAIL, "erase")
+    assert on_disk("canary-app")
+    # sealed, in the database and its WAL
+    assert not on_disk(EMAIL) and not on_disk("Canary Name") and not on_disk("canary-laptop")
+    erased = await account.move(db, EMAIL, "erase", START_MS)
     assert (erased.id, erased.email, erased.name, erased.state) == (made.id, None, None, "erased")
-    assert not on_disk("canary") and on_disk("other@example.org")
+    assert not on_disk("canary-app") and not on_disk(EMAIL)
+    assert (await account.find(db, "other@example.org")).name == "Other Name"
     assert (await load(db)).keys == {}
     assert [each.state for each in await key.listing(db, made.id)] == ["revoked"]
     records = [record async for record in usage.calls(db, CallFilter(account=made.id))]
     assert len(records) == 1
-    assert await refused(account.move(db, made.id, "resume")) == "account_state"
+    assert await refused(account.move(db, made.id, "resume", START_MS)) == "account_state"
     assert await refused(account.find(db, EMAIL)) == "account_not_found"
     # the address is free again
     await account.create(db, EMAIL, None, START_MS)
@@ -84,14 +87,14 @@ async def test_erasing_says_when_old_text_could_not_be_wiped(db: Database) -> No
     made = await account.create(db, EMAIL, None, START_MS)
     async with db.reading() as transaction:
         await transaction.rows("SELECT * FROM accounts")
-        assert await refused(account.move(db, made.id, "erase")) == "store_busy"
-    assert (await account.move(db, made.id, "erase")).state == "erased"
+        assert await refused(account.move(db, made.id, "erase", START_MS)) == "store_busy"
+    assert (await account.move(db, made.id, "erase", START_MS)).state == "erased"
 
 
 @pytest.mark.parametrize("who", ["acct_nobody", "nobody@example.org", "", "'; DROP TABLE x"])
 async def test_nobody_is_not_found(db: Database, who: str) -> None:
     assert await refused(account.find(db, who)) == "account_not_found"
-    assert await refused(account.move(db, who, "suspend")) == "account_not_found"
+    assert await refused(account.move(db, who, "suspend", START_MS)) == "account_not_found"
 
 
 async def test_export_is_all_that_is_kept_and_no_hash(db: Database) -> None:

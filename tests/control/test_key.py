@@ -72,7 +72,7 @@ async def test_who_can_have_a_key(db: Database) -> None:
     made = await account.create(db, EMAIL, None, START_MS)
     nobody = key.create(db, "nobody@example.org", KeyWish("a"), START_MS)
     assert await refused(nobody) == "account_not_found"
-    await account.move(db, made.id, "erase")
+    await account.move(db, made.id, "erase", START_MS)
     assert await refused(key.create(db, made.id, KeyWish("a"), START_MS)) == "account_state"
 
 

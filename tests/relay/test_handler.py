@@ -98,10 +98,10 @@ async def test_a_key_that_expires_or_is_revoked(opened: Opened) -> None:
 
 async def test_an_account_that_is_suspended(opened: Opened) -> None:
     lane = await opened()
-    await account.move(lane.app.db, "someone@example.com", "suspend")
+    await account.move(lane.app.db, "someone@example.com", "suspend", 1)
     await lane.app.refresh()
     assert (await ask(lane.address, chat(lane))).status == 403
-    await account.move(lane.app.db, "someone@example.com", "resume")
+    await account.move(lane.app.db, "someone@example.com", "resume", 2)
     await lane.app.refresh()
     assert (await ask(lane.address, chat(lane))).status == 200
 

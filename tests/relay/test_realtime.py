@@ -510,7 +510,7 @@ async def test_a_suspended_account_ends_its_sessions(opened: Opened) -> None:
             await told(socket, "session.created")
             db = await open_database(lane.store)
             try:
-                await account.move(db, "someone@example.com", "suspend")
+                await account.move(db, "someone@example.com", "suspend", 1)
             finally:
                 await db.close()
             await lane.app.refresh()
