@@ -81,8 +81,18 @@ ACTIONS: Final = _actions(
     # consents, documents, mail
     Action("consent.give", "A consent was given."),
     Action("consent.withdraw", "A consent was withdrawn."),
+    Action("mail.look", "A mail that was not yet sent was shown.", look=True),
     Action("document.publish", "A version of a document was published."),
     Action("notice.publish", "A notice was published."),
+    # money
+    Action("order.create", "A top-up was ordered."),
+    Action("order.credit", "A paid order was credited to the balance."),
+    Action("refund.ask", "A refund was asked for at the payment partner."),
+    Action("refund.end", "A refund was paid out, or given up."),
+    Action("dispute.open", "A payer's bank disputed a payment."),
+    Action("dispute.close", "A dispute was decided."),
+    Action("credit.grant", "Credit was given to an account.", needs_reason=True),
+    Action("statement.check", "A partner's statement was held against the ledger."),
     # law
     Action("request.open", "A lawful request was entered.", needs_reason=True),
     Action("request.approve", "A lawful request was approved.", needs_reason=True),

@@ -1,0 +1,210 @@
+"""Consents: agree, withdraw, and what an account still has to agree to.
+
+Law: what is recorded is the words that were served, by their hash. Nothing is assumed from
+silence but the rows that say so, and required consents end with the account alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from relayd.control import audit
+from relayd.core.actor import Actor
+from relayd.core.consent import (
+    ITEMS, REQUIRED, Act, Channel, Consent, Item, Served, in_force, missing,
+)
+from relayd.core.document import AGREED_NAMES, Edition
+from relayd.core.errors import RelayError
+from relayd.core.timestamp import rfc3339
+from relayd.store import consent as store_consent
+from relayd.store import document as store_document
+from relayd.store.db import Database
+from relayd.store.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An item with the version whose words are shown beside its box."""
+
+    item: Item
+    edition: Edition
+
+    def served(self, channel: Channel) -> Served:
+        """The same as it is recorded."""
+        edition = self.edition
+        return Served(edition.name, edition.version, edition.digest, edition.language, channel)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An item as the account has it. `latest` is the last row about it."""
+
+    item: Item
+    holds: bool
+    latest: Consent | None
+
+
+async def record(
+    transaction: Transaction, account_id: str, item: str, served: Served, now_ms: int,
+    act: Act = "explicit",
+) -> None:
+    """Add a row to the ledger. `item` is a name of core/consent.py."""
+    if item not in ITEMS:
+        raise AssertionError(f"{item} is not in the table of consents")
+    await store_consent.insert(transaction, Consent(account_id, item, act, served, now_ms))
+
+
+async def consented(transaction: Transaction, account_id: str, item: str) -> bool:
+    """Whether the item is in force for the account."""
+    return in_force(item, await store_consent.latest(transaction, account_id, item))
+
+
+async def offers(transaction: Transaction, language: str, now_ms: int) -> list[Offer]:
+    """Every item with the words in force, for a page that asks for them; none is ticked.
+
+    Raises `document_not_found` where nothing is published.
+    """
+    return [await _offer(transaction, item, language, now_ms) for item in ITEMS.values()]
+
+
+async def _offer(transaction: Transaction, item: Item, language: str, now_ms: int) -> Offer:
+    found = await store_document.current(transaction, item.document, language, now_ms)
+    if found is None:
+        raise RelayError("document_not_found", param=item.document)
+    return Offer(item, found)
+
+
+async def register(
+    transaction: Transaction, account_id: str, agreed: Collection[str], words: tuple[str, Channel],
+    now_ms: int,
+) -> None:
+    """Record what somebody agreed to when the account was made; `words` are language and channel.
+
+    Raises `consent_required` naming the first required item that is not there, and
+    `invalid_value` for an item that is not in the table.
+    """
+    lacking = missing(agreed)
+    if lacking:
+        raise RelayError("consent_required", param=lacking[0])
+    await _agree(transaction, account_id, agreed, words, now_ms)
+
+
+async def agree(
+    db: Database, actor: Actor, account_id: str, agreed: Collection[str],
+    words: tuple[str, Channel], now_ms: int,
+) -> None:
+    """The account's holder agrees to these items, in the version in force."""
+    async with db.writing() as transaction:
+        await _agree(transaction, account_id, agreed, words, now_ms)
+        for item in agreed:
+            await audit.append(transaction, actor, "consent.give", account_id, now_ms,
+                               details={"item": item})
+
+
+async def _agree(
+    transaction: Transaction, account_id: str, agreed: Iterable[str],
+    words: tuple[str, Channel], now_ms: int,
+) -> None:
+    language, channel = words
+    for name in agreed:
+        if name not in ITEMS:
+            raise RelayError("invalid_value", param="consent")
+        offer = await _offer(transaction, ITEMS[name], language, now_ms)
+        await record(transaction, account_id, name, offer.served(channel), now_ms)
+
+
+async def withdraw(
+    db: Database, actor: Actor, account_id: str, item: str, channel: Channel, now_ms: int,
+) -> None:
+    """Withdraw one item. It works at once, and a second time changes nothing.
+
+    Raises `consent_required` for what an account cannot be without: its holder closes it instead.
+    """
+    if item not in ITEMS:
+        raise RelayError("invalid_value", param="consent")
+    if item in REQUIRED:
+        raise RelayError("consent_required", param=item)
+    async with db.writing() as transaction:
+        latest = await store_consent.latest(transaction, account_id, item)
+        if not in_force(item, latest):
+            return
+        served = latest.served if latest else (
+            await _offer(transaction, ITEMS[item], "en", now_ms)).served(channel)
+        said = Served(served.document, served.version, served.digest, served.lang, channel)
+        await record(transaction, account_id, item, said, now_ms, "withdrawn")
+        await audit.append(transaction, actor, "consent.withdraw", account_id, now_ms,
+                           details={"item": item})
+
+
+async def standings(transaction: Transaction, account_id: str) -> list[Standing]:
+    """Every item as the account has it, in the table's order."""
+    latest = {row.item: row for row in await store_consent.history(transaction, account_id)}
+    return [Standing(item, in_force(name, latest.get(name)), latest.get(name))
+            for name, item in ITEMS.items()]
+
+
+async def history(db: Database, account_id: str) -> list[Consent]:
+    """All that the account agreed to and withdrew, the oldest first."""
+    async with db.reading() as transaction:
+        return await store_consent.history(transaction, account_id)
+
+
+async def owed(
+    transaction: Transaction, account_id: str, now_ms: int,
+) -> list[tuple[Edition, tuple[str, ...]]]:
+    """Gated versions in force that the holder has not agreed to by themselves, with the items."""
+    found = []
+    for edition in await store_document.gating(transaction, now_ms):
+        lacking = [
+            item for item in edition.items
+            if not await store_consent.agreed_to(transaction, account_id, item, edition.version)]
+        if lacking:
+            found.append((edition, tuple(lacking)))
+    return found
+
+
+async def check_keys(transaction: Transaction, account_id: str, now_ms: int) -> None:
+    """Raises `consent_missing` where the holder must agree to something before making a key."""
+    for edition, items in await owed(transaction, account_id, now_ms):
+        if edition.gate == "keys":
+            raise RelayError("consent_missing", param=items[0])
+
+
+async def note_use(db: Database, account_id: str, now_ms: int) -> int:
+    """Record that the account is used under versions its holder was told of; returns how many.
+
+    Such a row says `accepted_by_use`: it is no explicit consent, and opens no gate.
+    """
+    async with db.reading() as transaction:
+        news = await _unnoted(transaction, account_id, now_ms)
+    if not news:
+        return 0
+    async with db.writing() as transaction:
+        news = await _unnoted(transaction, account_id, now_ms)
+        for edition in news:
+            served = Served(edition.name, edition.version, edition.digest, edition.language, "use")
+            await record(transaction, account_id, edition.name, served, now_ms, "accepted_by_use")
+    return len(news)
+
+
+async def _unnoted(transaction: Transaction, account_id: str, now_ms: int) -> list[Edition]:
+    found = []
+    for name in AGREED_NAMES:
+        latest = await store_consent.latest(transaction, account_id, name)
+        edition = await store_document.current(
+            transaction, name, latest.served.lang if latest else "en", now_ms)
+        if latest and edition and edition.gate == "none" \
+                and edition.version > latest.served.version:
+            found.append(edition)
+    return found
+
+
+def view(consent: Consent) -> dict[str, object]:
+    """A row as JSON shows it."""
+    served = consent.served
+    return {
+        "item": consent.item, "act": consent.act, "document": served.document,
+        "version": served.version, "sha256": served.digest, "language": served.lang,
+        "channel": served.channel, "at": rfc3339(consent.at_ms),
+    }
