@@ -78,6 +78,8 @@ ACTIONS: Final = _actions(
     Action("records.look", "An account's call records were shown.", needs_reason=True, look=True),
     Action("network.look", "Network records were opened.", needs_reason=True, look=True),
     Action("ticket.look", "A ticket was opened.", look=True),
+    Action("ticket.answer", "A ticket was answered."),
+    Action("ticket.close", "A ticket was closed."),
     # consents, documents, mail
     Action("consent.give", "A consent was given."),
     Action("consent.withdraw", "A consent was withdrawn."),
@@ -99,8 +101,14 @@ ACTIONS: Final = _actions(
     Action("request.refuse", "A lawful request was refused.", needs_reason=True),
     Action("request.produce", "Data were produced for a lawful request.", needs_reason=True,
            look=True),
+    Action("request.end", "A lawful request ended without data: not held, or too late."),
+    Action("request.tell", "The owner was told of a lawful request."),
     Action("vault.look", "The legal vault was opened.", needs_reason=True, look=True),
     Action("vault.destroy", "A year of the legal vault was destroyed."),
+    Action("handover.announce", "A handover of the business was announced."),
+    Action("handover.object", "An account's holder objected to a handover."),
+    Action("handover.cancel", "A handover was called off."),
+    Action("handover.bundle", "The data of a handover were bundled.", needs_reason=True),
     # abuse
     Action("abuse.find", "A rule against abuse found something."),
     Action("abuse.appeal", "The holder asked for a human decision."),

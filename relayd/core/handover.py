@@ -31,6 +31,7 @@ class Handover:
     """One handover: who takes over, and until when an owner may object."""
 
     id: str
+    notice: str
     state: HandoverState
     recipient: str
     contact: str

@@ -71,7 +71,7 @@ CATEGORIES: Final[tuple[Category, ...]] = (
              _LOGS),
     Category("totals", None, 0, 0, "days", "the call records' end, once the account is erased",
              "anonymise", "sums that lead to nobody (PIPL art. 4)"),
-    Category("letters", "letter_days", 30, 1, "days", "sending", "delete", _NECESSARY),
+    Category("letters", "letter_days", 190, 1, "days", "sending", "delete", _NECESSARY),
     Category("tickets", "ticket_days", 180, 1, "days", "closing", "delete", _NECESSARY),
     Category("orders", "order_days", THREE_YEARS_DAYS, THREE_YEARS_DAYS, "days", "completion",
              "anonymise", _TRADE),

@@ -139,7 +139,7 @@ class RetentionConfig:
     sign_in_days: int = 190
     network_records_days: int = 190
     call_records_days: int = 190
-    letter_days: int = 30
+    letter_days: int = 190
     ticket_days: int = 180
     order_days: int = 1096
     invoice_days: int = 10_958

@@ -11,7 +11,8 @@ from relayd.core.handover import (
     GOES_ALONG, MOVES, STATES, WINDOW_MS_MIN, Handover, advance, judge_bundle,
 )
 
-ANNOUNCED = Handover("hand_1", "announced", "Buyer Ltd", "dpo@buyer.example", False, 0, 100)
+ANNOUNCED = Handover("hand_1", "notice_1", "announced", "Buyer Ltd", "dpo@buyer.example", False, 0,
+                     100)
 
 
 @pytest.mark.parametrize(("state", "move"), list(product(STATES, ("cancel", "bundle"))))

@@ -16,7 +16,7 @@ def test_R1_the_schedule_is_the_promised_one() -> None:
     assert {each.name: (each.default, each.unit) for each in CATEGORIES} == {
         "content": (0, "days"), "registrations": (24, "hours"), "mail_links": (30, "minutes"),
         "sessions": (30, "days"), "sign_ins": (190, "days"), "network_records": (190, "days"),
-        "call_records": (190, "days"), "totals": (0, "days"), "letters": (30, "days"),
+        "call_records": (190, "days"), "totals": (0, "days"), "letters": (190, "days"),
         "tickets": (180, "days"), "orders": (1096, "days"), "invoices": (10_958, "days"),
         "consents": (1096, "days"), "erasures": (1096, "days"), "legal_requests": (1827, "days"),
         "audit": (1096, "days"), "backups": (35, "days"),

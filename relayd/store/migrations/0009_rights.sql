@@ -112,9 +112,10 @@ CREATE TABLE ticket_messages (
 
 CREATE INDEX ticket_messages_by_ticket ON ticket_messages (ticket_id, id);
 
--- A sale of the business: who takes the data over, and until when an owner may object.
+-- A sale of the business: who takes the data over. Its notice tells everybody and has the answers.
 CREATE TABLE handovers (
     id TEXT NOT NULL PRIMARY KEY,
+    notice_id TEXT NOT NULL UNIQUE REFERENCES notices (id),
     state TEXT NOT NULL CHECK (state IN ('announced', 'cancelled', 'bundled')),
     recipient TEXT NOT NULL,
     contact TEXT NOT NULL,
@@ -126,13 +127,6 @@ CREATE TABLE handovers (
     accounts INTEGER,
     bundle_sha256 TEXT CHECK (length(bundle_sha256) = 64)
 ) STRICT;
-
-CREATE TABLE handover_objections (
-    handover_id TEXT NOT NULL REFERENCES handovers (id) ON DELETE CASCADE,
-    account_id TEXT NOT NULL REFERENCES accounts (id),
-    objected_at_ms INTEGER NOT NULL,
-    PRIMARY KEY (handover_id, account_id)
-) STRICT, WITHOUT ROWID;
 
 -- What the sweep did last, by category of core/retention.py.
 CREATE TABLE sweeps (
