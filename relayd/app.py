@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Protocol
 
 from relayd import __version__
 from relayd.control import publish
@@ -21,6 +21,7 @@ from relayd.core.record import CallRecord
 from relayd.core.ulid import Ulids
 from relayd.jobs.budget import Budgets
 from relayd.jobs.flush import Flush
+from relayd.jobs.network import Network
 from relayd.jobs.retention import Retention
 from relayd.jobs.watch import Watch
 from relayd.ops.accesslog import AccessLog
@@ -61,6 +62,16 @@ VITAL: Final = frozenset({"flush", "journal"})
 ENCODINGS: Final = ("o200k_base", "cl100k_base")
 
 
+class Job(Protocol):
+    """What goes on beside the calls, until the store is about to close."""
+
+    def run(self) -> Coroutine[Any, Any, None]:
+        """Goes on until `stop`."""
+
+    async def stop(self) -> object:
+        """Ends what is under way."""
+
+
 class App:
     """One relay process. `start()`, then `stop()`; a stopped app is not started again."""
 
@@ -84,8 +95,7 @@ class App:
         self._journal: JournalWriter | None = None
         self._flush: Flush | None = None
         self._watch: Watch | None = None
-        self._retention: Retention | None = None
-        self._budgets: Budgets | None = None
+        self._jobs: dict[str, Job] = {}
         self._plane: Plane | None = None
         self._doors: Doors | None = None
         self._ops = OpsListener(config.ops_listen, self.metrics, self._readiness)
@@ -148,9 +158,11 @@ class App:
                             prices=lambda: self.config.prices,
                             tell=self._stored, log=self.logger)
         self._watch = Watch(db, self.view.publish, snapshot.version, log=self.logger)
-        self._budgets = await self._begin_budgets(db, plane)
-        self._retention = Retention(
+        self._jobs["watch"] = self._watch
+        self._jobs["budgets"] = await self._begin_budgets(db, plane)
+        self._jobs["retention"] = Retention(
             db, lambda: self.config.retention.call_records_days, log=self.logger)
+        self._jobs["network"] = Network(db, plane.network, log=self.logger)
         self._fill_gauges(plane, meter, journal)
         server = self.config.server
         await self._load_encodings()
@@ -159,9 +171,8 @@ class App:
         await self._ops.start()
         self._collector.start()
         self._tasks.spawn("flush", self._flush.run())
-        self._tasks.spawn("watch", self._watch.run())
-        self._tasks.spawn("budgets", self._budgets.run())
-        self._tasks.spawn("retention", self._retention.run())
+        for name, job in self._jobs.items():
+            self._tasks.spawn(name, job.run())
         self._tasks.spawn("sweep", Sweep(plane).run())
         self._tasks.spawn("probes", Prober(plane).run())
         self._tasks.spawn("loop lag", self._lag.run())
@@ -324,12 +335,8 @@ class App:
             await asyncio.sleep(DRAIN_POLL_SECONDS)
 
     async def _close_store(self) -> None:
-        if self._watch is not None:
-            await self._watch.stop()
-        if self._budgets is not None:
-            await self._budgets.stop()
-        if self._retention is not None:
-            await self._retention.stop()
+        for job in self._jobs.values():
+            await job.stop()
         stored = self._flush is None or await self._flush.stop()
         if self._journal is not None and not await self._journal.stop(stored=stored):
             self.logger.error("records_lost", lost=len(self._journal.pending))

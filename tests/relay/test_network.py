@@ -5,14 +5,19 @@ from __future__ import annotations
 import ssl
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
 
+from relayd.control import account
+from relayd.control import network as control_network
 from relayd.core.network import NetworkRecord
+from relayd.ops.clock import unix_ms
 from relayd.ops.config import TlsFiles
 from relayd.relay import network
 from relayd.relay.network import NetworkLog
+from relayd.store.db import open_database
 from tests.fakes.daemon import Lane, issue
 from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.http.play import BODY, TARGET
@@ -36,8 +41,20 @@ async def send(
 
 
 @pytest.fixture
-async def direct(opened: Opened) -> Lane:
-    return await opened()
+async def relay(opened: Opened) -> Opened:
+    """Opens relays that keep what they note for the test."""
+
+    async def one(**wishes: Any) -> Lane:
+        lane = await opened(**wishes)
+        await lane.app._jobs["network"].stop()
+        return lane
+
+    return one
+
+
+@pytest.fixture
+async def direct(relay: Opened) -> Lane:
+    return await relay()
 
 
 async def test_a_connection_and_key_has_one_record(direct: Lane) -> None:
@@ -81,8 +98,8 @@ async def test_a_connection_that_goes_on_is_written_down_again(
     assert len(log_of(direct)) == 3
 
 
-async def test_the_client_behind_a_proxy(opened: Opened) -> None:
-    lane = await opened(server=PROXIES)
+async def test_the_client_behind_a_proxy(relay: Opened) -> None:
+    lane = await relay(server=PROXIES)
     for _ in range(2):  # whichever connection the proxy takes
         async with RawClient(lane.address) as client:
             await send(client, lane.key, ("X-Forwarded-For", "192.0.2.7:4711"))
@@ -108,13 +125,13 @@ async def test_a_reload_changes_who_is_trusted(direct: Lane) -> None:
     assert [r.address for r in log_of(direct).take()] == ["127.0.0.1", "192.0.2.7"]
 
 
-async def test_the_version_of_tls(opened: Opened, tmp_path: Path) -> None:
+async def test_the_version_of_tls(relay: Opened, tmp_path: Path) -> None:
     authority = trustme.CA()
     leaf = authority.issue_cert("127.0.0.1")
     leaf.private_key_pem.write_to_path(tmp_path / "key.pem")
     leaf.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
-    lane = await opened(server={"tls": TlsFiles(str(tmp_path / "cert.pem"),
-                                                str(tmp_path / "key.pem"))})
+    lane = await relay(server={"tls": TlsFiles(str(tmp_path / "cert.pem"),
+                                               str(tmp_path / "key.pem"))})
     context = ssl.create_default_context()
     authority.configure_trust(context)
     for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
@@ -142,8 +159,8 @@ async def test_a_full_log_keeps_nobody_waiting(direct: Lane) -> None:
     assert len(log) == 1 and log.lost == 2
 
 
-async def test_I2d_nothing_of_a_network_record_goes_upstream(opened: Opened) -> None:
-    lane = await opened(server=PROXIES)
+async def test_I2d_nothing_of_a_network_record_goes_upstream(relay: Opened) -> None:
+    lane = await relay(server=PROXIES)
     async with RawClient(lane.address) as client:
         await send(client, lane.key, AGENT, ("X-Forwarded-For", "192.0.2.77"))
         port = str(client.writer.get_extra_info("sockname")[1]).encode()
@@ -154,3 +171,20 @@ async def test_I2d_nothing_of_a_network_record_goes_upstream(opened: Opened) -> 
     for word in (b"192.0.2.77", b"openai-python", b"OpenAI/Python", b"anna-laptop", port,
                  record.account.encode(), record.key.encode()):
         assert word not in sent
+
+
+async def test_what_is_noted_is_in_the_store_when_the_relay_has_stopped(
+    opened: Opened, tmp_path: Path
+) -> None:
+    lane = await opened()
+    async with RawClient(lane.address) as client:
+        await send(client, lane.key, AGENT)
+    await lane.app.stop()
+    db = await open_database(lane.store)
+    try:
+        owner = await account.find(db, "someone@example.com")
+        [record] = await control_network.own(db, owner.id, unix_ms())
+    finally:
+        await db.close()
+    assert (record.address, record.client) == ("127.0.0.1", "openai-python/3")
+    assert "127.0.0.1" not in lane.log.getvalue()
