@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-from relayd.core.budget import month_of, next_month
+from relayd.core.budget import DAY_MS, month_of, next_month
 
 TlsVersion = Literal["1.2", "1.3", "none"]
 Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -23,6 +23,8 @@ HOPS_MAX: Final = 16
 """Entries of an X-Forwarded-For that are looked at, from the nearest on."""
 FORWARDED_BYTES_MAX: Final = 1024
 PSEUDONYM_BYTES: Final = 8
+SALT_BYTES: Final = 32
+PREFIXES_MAX: Final = 256
 OTHER: Final = "other"
 NONE: Final = "none"
 
@@ -179,3 +181,41 @@ def month_ended_ms(name: str) -> int:
     """When the month of this name is over; raises ValueError for no name of a month."""
     start = datetime.strptime(name, "%Y-%m").replace(tzinfo=UTC)
     return next_month(month_of(int(start.timestamp()) * 1000))
+
+
+class Prefixes:
+    """How many prefixes of addresses each key was used from within a UTC day.
+
+    Only pseudonyms under the day's salt are held, and no longer than the day; `dice(n)` gives n
+    random bytes. What is beyond `PREFIXES_MAX` of a key is not told apart.
+    """
+
+    __slots__ = ("_dice", "_day", "_salt", "_found")
+
+    def __init__(self, dice: Callable[[int], bytes]) -> None:
+        self._dice = dice
+        self._day = -1
+        self._salt = b""
+        self._found: dict[str, set[bytes]] = {}
+
+    def salt(self, now_ms: int) -> bytes:
+        """The day's salt; that of the day before is gone."""
+        day = now_ms // DAY_MS
+        if day != self._day:
+            self._day, self._salt = day, self._dice(SALT_BYTES)
+            self._found.clear()
+        return self._salt
+
+    def note(self, record: NetworkRecord) -> None:
+        """Take a record; one of an earlier day than the last one's is left out."""
+        if record.address is None or record.at_ms // DAY_MS < self._day:
+            return
+        name = pseudonym(self.salt(record.at_ms), record.address)
+        found = self._found.setdefault(record.key, set())
+        if name is not None and len(found) < PREFIXES_MAX:
+            found.add(name)
+
+    def counts(self, now_ms: int) -> dict[str, int]:
+        """How many there are of each key today."""
+        self.salt(now_ms)
+        return {key: len(found) for key, found in self._found.items()}

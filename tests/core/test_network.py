@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relayd.core.network import (
-    CLIENTS, FORWARDED_BYTES_MAX, NetworkRecord, address_of, client_name, forwarded,
-    month_ended_ms, month_name, prefix, pseudonym, tls_version,
+    CLIENTS, FORWARDED_BYTES_MAX, PREFIXES_MAX, NetworkRecord, Prefixes, address_of, client_name,
+    forwarded, month_ended_ms, month_name, prefix, pseudonym, tls_version,
 )
 from tests.shared import shared
 
@@ -116,3 +116,31 @@ def test_months(at_ms: int, name: str, ended_ms: int) -> None:
     assert month_name(at_ms) == name and month_ended_ms(name) == ended_ms
     with pytest.raises(ValueError):
         month_ended_ms("2025-13")
+
+
+def test_prefixes_of_a_key_within_a_day() -> None:
+    dice = iter(range(1, 9))
+    found = Prefixes(lambda n: bytes([next(dice)]) * n)
+    day = 20_000 * 86_400_000
+
+    def note(at_ms: int, address: str | None, key: str = "key_1") -> None:
+        found.note(NetworkRecord(at_ms, "acct_1", key, address, None, "none", "other"))
+
+    for address in ("192.0.2.7", "192.0.2.8", "192.0.3.7", "2001:db8::1", None):
+        note(day, address)
+    note(day + 5, "192.0.2.7", "key_2")
+    assert found.counts(day) == {"key_1": 3, "key_2": 1}
+    first = found.salt(day)
+    note(day + 86_400_000, "192.0.2.7")
+    note(day, "192.0.9.7")  # of yesterday, whose salt is gone
+    assert found.counts(day + 86_400_000) == {"key_1": 1}
+    assert found.salt(day + 86_400_000) != first
+    assert found.counts(day + 2 * 86_400_000) == {}
+
+
+def test_prefixes_max() -> None:
+    found = Prefixes(bytes)
+    for n in range(PREFIXES_MAX + 10):
+        address = f"10.{n // 256}.{n % 256}.1"
+        found.note(NetworkRecord(0, "acct_1", "key_1", address, None, "none", "other"))
+    assert found.counts(0) == {"key_1": PREFIXES_MAX}
