@@ -53,7 +53,8 @@ def test_every_slip_of_one_character_is_found(code: str) -> None:
             assert uscc.is_uscc(changed) == (changed == code)
 
 
-@pytest.mark.parametrize("text", ["", "9144030071526726X", "9144030071526726XGG", "9" * 18, "ß" * 18])
+@pytest.mark.parametrize("text", [
+    "", "9144030071526726X", "9144030071526726XGG", "9" * 18, "ß" * 18])
 def test_what_is_none(text: str) -> None:
     with pytest.raises(RelayError) as caught:
         uscc.check_uscc(text)
