@@ -19,6 +19,7 @@ from relayd.control import publish
 from relayd.control.recovery import Recovered, recover
 from relayd.core.record import CallRecord
 from relayd.core.ulid import Ulids
+from relayd.jobs.audit import Audit
 from relayd.jobs.budget import Budgets
 from relayd.jobs.flush import Flush
 from relayd.jobs.network import Network
@@ -49,6 +50,7 @@ from relayd.store.db import Database, open_database
 from relayd.store.journal import JournalWriter
 from relayd.store.journal_lane import Lane, Lock, claim, lock_store
 from relayd.store.secret import derived, pepper
+from relayd.store.signing import open_signer
 
 PSEUDONYM_LABEL: Final = "pseudonyms"
 COUNT_THREADS: Final = 1
@@ -162,6 +164,10 @@ class App:
         self._jobs["budgets"] = await self._begin_budgets(db, plane)
         self._jobs["retention"] = Retention(
             db, lambda: self.config.retention.call_records_days, log=self.logger)
+        self._jobs["audit"] = Audit(
+            db, open_signer(db.directory),
+            lambda now_ms: self.config.retention.terms().before_ms("audit", now_ms),
+            log=self.logger)
         self._jobs["network"] = Network(db, plane.network, log=self.logger)
         self._fill_gauges(plane, meter, journal)
         server = self.config.server

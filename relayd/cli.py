@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from relayd import (
-    cli_accounts, cli_backup, cli_check, cli_doctor, cli_keys, cli_limits, cli_prices,
+    cli_accounts, cli_audit, cli_backup, cli_check, cli_doctor, cli_keys, cli_limits, cli_prices,
     cli_reflect, cli_serve, cli_top, cli_usage,
 )
 from relayd.cli_command import DONE, FAULT, UNUSABLE, Command, CommandError, build_parser
@@ -21,6 +21,7 @@ from relayd.ops.configfile import ConfigError
 DESCRIPTION: Final = "An LLM relay: OpenAI, Anthropic and Gemini traffic, unseen and counted."
 GROUPS: Final = {
     "accounts": "Accounts: who pays, and owns API keys.",
+    "audit": "The audit log: who did what to whose data.",
     "keys": "API keys: what clients send.",
     "ledger": "The books.",
     "prices": "Prices: what calls cost.",
@@ -35,6 +36,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     *cli_keys.COMMANDS,
     *cli_limits.COMMANDS,
     *cli_usage.COMMANDS,
+    *cli_audit.COMMANDS,
     *cli_prices.COMMANDS,
     *cli_backup.COMMANDS,
 )

@@ -120,7 +120,7 @@ async def _demo_key(db: Database) -> str:
         await account.find(db, DEMO_EMAIL)
     for old in await key.listing(db, DEMO_EMAIL):
         if old.name == DEMO_KEY:
-            await key.revoke(db, old.id)
+            await key.revoke(db, old.id, unix_ms())
     return (await key.create(db, DEMO_EMAIL, KeyWish(name=DEMO_KEY), unix_ms())).text
 
 

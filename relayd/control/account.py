@@ -14,10 +14,11 @@ from typing import Final
 import orjson
 
 from relayd.control import key as control_key
-from relayd.control import limit, usage
+from relayd.control import audit, limit, usage
 from relayd.core.account import (
     NAME_CHARS_MAX, Account, AccountMove, advance, check_email, check_label,
 )
+from relayd.core.actor import SHELL, Actor
 from relayd.core.errors import RelayError
 from relayd.core.key import ERASED_NAME
 from relayd.core.key import advance as advance_key
@@ -33,6 +34,12 @@ from relayd.store.record import CallFilter
 from relayd.store.transaction import Transaction
 
 ID_PREFIX: Final = "acct_"
+_ACTIONS: Final[dict[AccountMove, str]] = {
+    "verify": "account.verify", "suspend": "account.suspend", "resume": "account.resume",
+    "close": "account.close", "reopen": "account.keep", "terminate": "account.terminate",
+    "erase": "account.erase",
+}
+"""What the audit log calls each move."""
 
 
 async def find(db: Database, who: str) -> Account:
@@ -41,7 +48,9 @@ async def find(db: Database, who: str) -> Account:
         return await store_account.get(transaction, who)
 
 
-async def create(db: Database, email: str, name: str | None, now_ms: int) -> Account:
+async def create(
+    db: Database, email: str, name: str | None, now_ms: int, actor: Actor = SHELL,
+) -> Account:
     """A new, active account. Raises `invalid_email`, `invalid_value` or `email_taken`."""
     account = Account(
         id=ID_PREFIX + ulid(now_ms, secrets.token_bytes(RANDOM_BYTES)),
@@ -55,6 +64,7 @@ async def create(db: Database, email: str, name: str | None, now_ms: int) -> Acc
         if await store_account.find(transaction, account.email or ""):
             raise RelayError("email_taken", param="email")
         await store_account.insert(transaction, account)
+        await audit.append(transaction, actor, "account.create", account.id, now_ms)
         await bump_policy_version(transaction)
     return account
 
@@ -65,7 +75,10 @@ async def listing(db: Database) -> list[Account]:
         return await store_account.listing(transaction)
 
 
-async def move(db: Database, who: str, step: AccountMove, now_ms: int) -> Account:
+async def move(
+    db: Database, who: str, step: AccountMove, now_ms: int, actor: Actor = SHELL,
+    reason: str | None = None,
+) -> Account:
     """Suspend, resume or erase. Raises `account_state` where the account cannot move so.
 
     Erasing removes what is personal, revokes every key, destroys the account's data key, so that
@@ -80,6 +93,9 @@ async def move(db: Database, who: str, step: AccountMove, now_ms: int) -> Accoun
             moved = replace(moved, email=None, name=None, username=None, country=None)
             await _erase_keys(transaction, moved)
         await store_account.update(transaction, moved)
+        if moved.state != found.state:
+            await audit.append(
+                transaction, actor, _ACTIONS[step], moved.id, now_ms, reason=reason)
         await bump_policy_version(transaction)
     if step == "erase":
         await db.keyring.destroy(moved.id)

@@ -11,7 +11,9 @@ import secrets
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from relayd.control import audit
 from relayd.core.account import check_label
+from relayd.core.actor import SHELL, Actor
 from relayd.core.errors import RelayError
 from relayd.core.key import (
     APP_CHARS_MAX, MODEL_CHARS_MAX, MODELS_MAX, NAME_CHARS_MAX, RANDOM_BYTES, ApiKey, advance,
@@ -74,7 +76,9 @@ async def _issue(
     return Issued(key, text)
 
 
-async def create(db: Database, who: str, wish: KeyWish, now_ms: int) -> Issued:
+async def create(
+    db: Database, who: str, wish: KeyWish, now_ms: int, actor: Actor = SHELL,
+) -> Issued:
     """A new key of an account. Raises `account_not_found`, `account_state` or `invalid_value`."""
     wish = wish.checked()
     async with db.writing() as transaction:
@@ -82,6 +86,8 @@ async def create(db: Database, who: str, wish: KeyWish, now_ms: int) -> Issued:
         if account.state == "erased":
             raise RelayError("account_state", param="account")
         issued = await _issue(db, transaction, account.id, wish, now_ms)
+        await audit.append(transaction, actor, "key.create", account.id, now_ms,
+                           details={"key": issued.key.id})
         await bump_policy_version(transaction)
     return issued
 
@@ -108,7 +114,9 @@ async def find(db: Database, transaction: Transaction, ref: str) -> ApiKey:
     return found
 
 
-async def rotate(db: Database, ref: str, grace_ms: int, now_ms: int) -> Issued:
+async def rotate(
+    db: Database, ref: str, grace_ms: int, now_ms: int, actor: Actor = SHELL,
+) -> Issued:
     """A new key with the same rights and limits; the old one works for `grace_ms`, then expires.
 
     Without grace the old key is revoked at once. Raises `key_not_found`, or `key_state` where the
@@ -123,6 +131,8 @@ async def rotate(db: Database, ref: str, grace_ms: int, now_ms: int) -> Issued:
         limits = await store_limit.get(transaction, "key", old.id)
         await store_limit.put(transaction, "key", issued.key.id, limits)
         await store_key.update(transaction, _ended(old, grace_ms, now_ms))
+        await audit.append(transaction, actor, "key.rotate", old.account, now_ms,
+                           details={"key": issued.key.id, "old": old.id, "grace_ms": grace_ms})
         await bump_policy_version(transaction)
     return issued
 
@@ -137,12 +147,15 @@ def _ended(old: ApiKey, grace_ms: int, now_ms: int) -> ApiKey:
     return replace(old, expires_at_ms=end_ms)
 
 
-async def revoke(db: Database, ref: str) -> ApiKey:
+async def revoke(db: Database, ref: str, now_ms: int, actor: Actor = SHELL) -> ApiKey:
     """End a key. Revoking it again changes nothing."""
     async with db.writing() as transaction:
         old = await find(db, transaction, ref)
         revoked = replace(old, state=advance(old.state, "revoke"))
         await store_key.update(transaction, revoked)
+        if revoked.state != old.state:
+            await audit.append(transaction, actor, "key.revoke", old.account, now_ms,
+                               details={"key": old.id})
         await bump_policy_version(transaction)
     return revoked
 

@@ -149,6 +149,8 @@ ERRORS: Final = _kinds(
     ("age_not_stated", 422, "client", False, "Say that you are old enough to use this service."),
     ("username_taken", 409, "client", False, "Another account has this username."),
     ("wrong_credentials", 401, "client", False, "The e-mail address or the password is wrong."),
+    ("email_not_verified", 403, "client", False,
+     "This e-mail address is not verified yet. A new link was sent to it."),
     ("wrong_code", 401, "client", False, "This code is wrong, or was used already."),
     ("sign_in_slowed", 429, "client", True, "Too many attempts. Wait, then try again."),
     ("sign_in_busy", 503, "relay", True, "Too many people are signing in. Try again shortly."),
@@ -162,6 +164,13 @@ ERRORS: Final = _kinds(
     ("factor_not_found", 404, "client", False, "There is no such second factor."),
     ("session_not_found", 404, "client", False, "There is no such session."),
     ("passkey_refused", 400, "client", False, "The passkey could not be checked. Try again."),
+    # the console's forms
+    ("page_not_found", 404, "client", False, "There is no such page."),
+    ("invalid_form", 422, "client", False,
+     "A field is missing, unknown, or has a value that it cannot take."),
+    ("form_stale", 403, "client", False,
+     "This form was not made for your session. Load the page again, then send it."),
+    ("foreign_origin", 403, "client", False, "This request came from another site."),
     # consents, documents, mail
     ("consent_required", 422, "client", False,
      "Agree to the terms, to the privacy policy and to where data is processed: without "

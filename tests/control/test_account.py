@@ -6,9 +6,10 @@ import json
 
 import pytest
 
-from relayd.control import account, key, usage
+from relayd.control import account, audit, key, usage
 from relayd.control.key import KeyWish
 from relayd.control.publish import load, policy_version
+from relayd.core.actor import Actor
 from relayd.core.errors import RelayError
 from relayd.core.key import digest
 from relayd.store.db import Database
@@ -116,3 +117,19 @@ async def test_export_without_calls_is_still_json(db: Database) -> None:
     made = await account.create(db, EMAIL, None, START_MS)
     text = b"".join([piece async for piece in account.export(db, made.id, START_MS)])
     assert json.loads(text)["call_records"] == []
+
+
+async def test_what_is_done_is_in_the_audit_log(db: Database) -> None:
+    operator = Actor("acct_9", frozenset({"support"}))
+    made = await account.create(db, EMAIL, None, START_MS)
+    for step in ("suspend", "suspend", "resume", "erase"):
+        await account.move(db, made.id, step, START_MS + 1, operator, "Because of ticket 7")
+    found = [(each.event.action, each.event.actor, each.event.target, each.reason)
+             async for each in audit.listing(db)]
+    # the reasons went with the account's key; the last was written before it was destroyed
+    assert found == [("account.create", None, made.id, None),
+                     *((action, "acct_9", made.id, None) for action in (
+                         "account.suspend", "account.resume", "account.erase"))]
+    with pytest.raises(RelayError):
+        await account.move(db, made.id, "resume", START_MS + 2, operator)
+    assert len([each async for each in audit.listing(db)]) == 4

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 
-from relayd.control import account, key
+from relayd.control import account, audit, key
 from relayd.control.key import KeyWish
 from relayd.control.publish import load, policy_version
+from relayd.core.actor import Actor
 from relayd.core.errors import RelayError
 from relayd.core.key import digest, looks_valid
 from relayd.store.db import Database
@@ -80,12 +82,12 @@ async def test_revoking_by_id_or_by_the_key_itself(db: Database) -> None:
     await account.create(db, EMAIL, None, START_MS)
     one = await key.create(db, EMAIL, KeyWish("one"), START_MS)
     two = await key.create(db, EMAIL, KeyWish("two"), START_MS)
-    assert (await key.revoke(db, one.key.id)).state == "revoked"
+    assert (await key.revoke(db, one.key.id, START_MS)).state == "revoked"
     assert set((await load(db)).keys) == {hashed(db, two.text)}
-    assert (await key.revoke(db, two.text)).id == two.key.id
+    assert (await key.revoke(db, two.text, START_MS)).id == two.key.id
     assert (await load(db)).keys == {}
-    assert (await key.revoke(db, two.text)).state == "revoked"
-    assert await refused(key.revoke(db, "key_nobody")) == "key_not_found"
+    assert (await key.revoke(db, two.text, START_MS)).state == "revoked"
+    assert await refused(key.revoke(db, "key_nobody", START_MS)) == "key_not_found"
 
 
 @pytest.mark.parametrize("grace_ms, expires_at_ms, end_ms", [
@@ -123,3 +125,18 @@ async def test_a_list_shows_state_and_no_hash(db: Database) -> None:
     shown = key.view(listed, START_MS + 1)
     assert shown["state"] == "expired" and shown["hint"] == f"sk-relayd-...{issued.text[-4:]}"
     assert shown["expires_at"] == "2026-01-01T00:00:00.001Z"
+
+
+async def test_what_is_done_is_in_the_audit_log(db: Database) -> None:
+    made = await account.create(db, EMAIL, None, START_MS)
+    holder = Actor(made.id)
+    old = (await key.create(db, EMAIL, KeyWish("a"), START_MS, holder)).key.id
+    new = (await key.rotate(db, old, 5, START_MS, holder)).key.id
+    await key.revoke(db, new, START_MS, holder)
+    await key.revoke(db, new, START_MS, holder)
+    found = [(each.event.action, each.event.actor, each.event.target,
+              orjson.loads(each.event.details)) async for each in audit.listing(db)][1:]
+    assert found == [
+        ("key.create", made.id, made.id, {"key": old}),
+        ("key.rotate", made.id, made.id, {"key": new, "old": old, "grace_ms": 5}),
+        ("key.revoke", made.id, made.id, {"key": new})]

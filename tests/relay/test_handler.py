@@ -90,7 +90,7 @@ async def test_a_key_that_expires_or_is_revoked(opened: Opened) -> None:
     async with RawClient(lane.address) as client:
         assert (await client.ask(chat(lane))).status == 200
         [mine] = [k for k in await key.listing(lane.app.db) if k.name == "tests"]
-        await key.revoke(lane.app.db, mine.id)
+        await key.revoke(lane.app.db, mine.id, unix_ms())
         await asyncio.sleep(0.9)  # within a second
         assert (await client.ask(chat(lane))).status == 401
     assert len(await lane.settled(2)) == 2
