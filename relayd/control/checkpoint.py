@@ -101,16 +101,26 @@ async def _sign(
     return made
 
 
+async def _over(transaction: Transaction, before_ms: int) -> Checkpoint | None:
+    """The newest checkpoint whose events are all older than a moment, and not yet pruned."""
+    found = await store_checkpoint.last(transaction, before_ms)
+    pruned_seq, _ = begin(await store_checkpoint.listing(transaction))
+    return None if found is None or found.seq <= pruned_seq else found
+
+
 async def prune(db: Database, signer: Signer, before_ms: int, now_ms: int) -> int:
     """Delete the events that a checkpoint from before this moment has; returns how many.
 
     A new checkpoint says so, and goes on from the hash of the last of them.
     """
-    async with db.writing() as transaction:
-        found = await store_checkpoint.last(transaction, before_ms)
-        first, _ = begin(await store_checkpoint.listing(transaction))
-        if found is None or found.seq <= first:
+    async with db.reading() as transaction:  # mostly there is nothing, and nobody has to wait
+        if await _over(transaction, before_ms) is None:
             return 0
+    async with db.writing() as transaction:
+        found = await _over(transaction, before_ms)
+        if found is None:
+            return 0
+        first, _ = begin(await store_checkpoint.listing(transaction))
         await audit.append(transaction, SYSTEM, "audit.prune", None, now_ms,
                            details={"events": found.seq - first, "until": found.seq})
         await _sign(transaction, signer, now_ms, found)
