@@ -32,6 +32,7 @@ SPECIAL: Final = {
     "headers": ("table of texts", "{}"),
     "timeouts": ("table", "{}"),
     "pass_fields": ("table", "{}"),
+    "since": ("date", "none"),
 }
 """Keys that are read as they are: type and default in words."""
 OTHERS: Final = {
@@ -53,6 +54,19 @@ OTHERS: Final = {
     "\"2024-10-21\"; base_url is then without a path.",
     ("providers.NAME", "timeouts"): "Each ends an attempt with its own error; below.",
     ("console", "listen"): "Pages and account/admin API.",
+    ("operator.hosting", "provider"): "Whose machines they are.",
+    ("operator.hosting", "region"): "Where they stand.",
+    ("operator.processors", "name"): "What the company is called.",
+    ("operator.processors", "purpose"): "What it does.",
+    ("operator.processors", "fields"): "What it is sent; nothing else goes there.",
+    ("operator.processors", "region"): "Where it works.",
+    ("operator.processors", "since"): "From when on; a date.",
+    ("mail", "host"): "The mail server; without it mail stays in the outbox.",
+    ("mail", "port"): "Its port: 587 for starttls, 465 for tls.",
+    ("mail", "credential"): "Its password; without it nobody signs in.",
+    ("mail", "from"): "Whom mail comes from: an address, or a name with one.",
+    ("mail", "reply_to"): "Where answers go; without it to `from`.",
+    ("operator", "processors"): "Third parties that help to run the service; below.",
     ("ops", "listen"): "/metrics /livez /readyz /healthz; never on the public listener.",
     ("limits", "requests_per_minute"): "Calls of an account; 0: no limit, here and below.",
     ("limits", "concurrent"): "Calls of an account at a time.",
@@ -62,6 +76,7 @@ OTHERS: Final = {
 }
 """Meanings of keys that have no line of their own in the example."""
 REQUIRED: Final = frozenset({"api", "base_url", "provider", "deployments", "certificate", "key"})
+REGISTER: Final = "operator.processors"
 HEAD: Final = """\
 # Configuration
 
@@ -112,8 +127,9 @@ class Recorder(Section):
 
     def _note(self, name: str, kind: str, default: object) -> None:
         table = _table(self.path)
-        kind, shown = SPECIAL.get(name, (kind, _shown(default)))
-        shown = "required" if name in REQUIRED else shown
+        kind, shown = (kind, _shown(default)) if kind else SPECIAL[name]
+        needed = name in REQUIRED and table != "operator.hosting" or table == REGISTER
+        shown = "required" if needed else shown
         self.keys.setdefault((table, name), Key(table, name, kind, shown))
 
     def text(self, key: str, default: str | None = None) -> str | None:
@@ -173,6 +189,9 @@ def keys() -> list[Key]:
     server = values["server"]
     assert isinstance(server, dict)
     server["tls"] = {}
+    operator = values["operator"]
+    assert isinstance(operator, dict)
+    operator["processors"] = [{}]
     findings, found = Findings({}), dict[tuple[str, str], Key]()
     configfile._read(Recorder(Section(values, (), findings), found),
                      Surroundings({}, EXAMPLE.parent, "skip"))
@@ -251,7 +270,9 @@ def needs_restart(key: Key) -> bool:
         return key.name in ("flush_seconds", "sync_ms")
     if key.table == "log":
         return key.name != "level" and "log" in FIXED
-    return key.table in FIXED or f"{key.table}_listen" in FIXED
+    if key.name in ("listen", "tls"):
+        return f"{key.table}_listen" in FIXED
+    return key.table in FIXED
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 from relayd.core.price import NO_PRICES, PriceBook
 from relayd.core.limit import LimitBook, Limits
+from relayd.core.operator import Operator
 from relayd.core.provider import Provider
 from relayd.core.retention import CHOICES, Terms
 from relayd.core.route import Route
@@ -155,6 +156,35 @@ class RetentionConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ConsoleConfig:
+    """The pages. `url`: how people reach them, without a path; empty: at the listener's address.
+
+    `registration` "open": strangers may sign up, who say that they are `minimum_age` or older.
+    """
+
+    url: str = ""
+    registration: Literal["closed", "open"] = "closed"
+    minimum_age: int = 14
+
+
+@dataclass(frozen=True, slots=True)
+class MailConfig:
+    """The mail server. Without `host` mail stays in the outbox, for the operator to read.
+
+    `user` empty: the address of `sender`, where there is a credential.
+    """
+
+    host: str = ""
+    port: int = 587
+    tls: Literal["starttls", "tls", "none"] = "starttls"
+    user: str = ""
+    credential: str = field(default="", repr=False)
+    ca_file: str | None = None
+    sender: str = ""
+    reply_to: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """What is written about calls, and how.
 
@@ -180,6 +210,7 @@ class Config:
     routes: tuple[Route, ...]
     server: ServerConfig = ServerConfig()
     console_listen: str = "127.0.0.1:8081"
+    console: ConsoleConfig = ConsoleConfig()
     ops_listen: str = "127.0.0.1:9464"
     store: StoreConfig = StoreConfig()
     metering: MeteringConfig = MeteringConfig()
@@ -189,6 +220,8 @@ class Config:
     retention: RetentionConfig = RetentionConfig()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log: LogConfig = LogConfig()
+    operator: Operator = Operator()
+    mail: MailConfig = MailConfig()
 
 
 def adoptable(running: Config, wanted: Config) -> tuple[Config, tuple[str, ...]]:

@@ -22,6 +22,8 @@ from relayd.ops.configfile_fault import ConfigError, Fault, Findings, in_order
 from relayd.ops.configfile_limit import read_limits
 from relayd.ops.configfile_lines import key_lines
 from relayd.ops.configfile_listener import read_private_listen, read_server
+from relayd.ops.configfile_mail import read_console, read_mail
+from relayd.ops.configfile_operator import judge_operator, read_operator
 from relayd.ops.configfile_prices import read_price_book
 from relayd.ops.configfile_provider import read_providers
 from relayd.ops.configfile_route import read_routes
@@ -128,12 +130,13 @@ def _config(reading: Reading) -> Config:
 
 def _read(root: Section, around: Surroundings) -> Config:
     providers = read_providers(root.table("providers"), around)
-    log = root.table("log")
+    log, console = root.table("log"), root.table("console")
     config = Config(
         providers=providers,
         routes=read_routes(root.table("routes"), providers),
         server=read_server(root.table("server"), around),
-        console_listen=read_private_listen(root.table("console"), _DEFAULTS["console_listen"]),
+        console=read_console(console),
+        console_listen=read_private_listen(console, _DEFAULTS["console_listen"]),
         ops_listen=read_private_listen(root.table("ops"), _DEFAULTS["ops_listen"]),
         store=_store(root.table("store"), around),
         metering=_metering(root.table("metering")),
@@ -144,8 +147,11 @@ def _read(root: Section, around: Surroundings) -> Config:
         log_level=cast(Literal["debug", "info", "warning", "error"],
                        log.choice("level", LOG_LEVELS, "info")),
         log=_log(log),
+        operator=read_operator(root.table("operator")),
+        mail=read_mail(root.table("mail"), around),
     )
     log.done()
+    judge_operator(root, config)
     root.done(_TABLE_NAMES)
     for name in ("providers", "routes"):
         if not root.values.get(name):
