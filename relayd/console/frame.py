@@ -1,0 +1,64 @@
+"""What every page has around it: the menu, the footer, banners, who operates this service.
+
+Law: the menu shows what the visitor may open, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from relayd.console.route import PUBLIC, Access
+
+if TYPE_CHECKING:
+    from relayd.console.visit import Visit
+
+
+class Item(NamedTuple):
+    """A link of the menu or the footer. `text` names a text; `access` is the page's own."""
+
+    path: str
+    text: str
+    access: Access = PUBLIC
+
+
+class Banner(NamedTuple):
+    """A line above the page. `kind`: notice, warning or bad."""
+
+    kind: str
+    text: str
+    path: str = ""
+    link: str = ""
+
+
+def _nobody(visit: Visit) -> Sequence[str]:
+    return ()
+
+
+async def _quiet(visit: Visit) -> Sequence[Banner]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """`banners` is asked before a page is made; `identity` gives lines for the footer."""
+
+    items: Sequence[Item] = ()
+    links: Sequence[Item] = ()
+    banners: Callable[[Visit], Awaitable[Sequence[Banner]]] = _quiet
+    identity: Callable[[Visit], Sequence[str]] = _nobody
+
+    def menu(self, visit: Visit) -> list[Item]:
+        """The links for this visitor."""
+        return [item for item in self.items if may_open(visit, item.access)]
+
+
+def may_open(visit: Visit, access: Access) -> bool:
+    """Whether the visitor has what a page of this access asks for."""
+    if access.kind == "public":
+        return True
+    who = visit.who
+    if who is None or who.session.stage != "open":
+        return False
+    return access.kind == "holder" or not who.roles.isdisjoint(access.roles)

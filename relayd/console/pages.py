@@ -1,0 +1,40 @@
+"""All routes of the console, area by area, and what is around its pages.
+
+Law: an area is a module with `ROUTES`; it is served when it is listed here, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import chain
+from typing import Final
+
+from relayd.console import openapi, preference
+from relayd.console.frame import Frame, Item
+from relayd.console.listener import ConsoleListener
+from relayd.console.route import Route
+from relayd.console.services import Facts, Services
+from relayd.ops.config import Config
+from relayd.ops.logging import Logger
+from relayd.store.db import Database
+
+ROUTES: Final[tuple[Route, ...]] = tuple(chain(
+    preference.ROUTES,
+    openapi.ROUTES,
+))
+MENU: Final[tuple[Item, ...]] = ()
+"""The menu, in this order."""
+FOOTER: Final[tuple[Item, ...]] = ()
+
+
+def services(
+    db: Database, config: Callable[[], Config], logger: Logger, relay: Callable[[], Facts],
+) -> Services:
+    """What the handlers work with. `config` gives the present configuration."""
+    return Services(db=db, config=config, logger=logger, relay=relay,
+                    frame=Frame(MENU, FOOTER), routes=ROUTES)
+
+
+def console(listen: str, services: Services) -> ConsoleListener:
+    """The listener of all that is listed here."""
+    return ConsoleListener(listen, services, ROUTES)
