@@ -65,6 +65,7 @@ ACTIONS: Final = _actions(
     Action("password.reset", "A password was reset by a mailed token."),
     Action("totp.add", "Codes of an authenticator were turned on."),
     Action("totp.remove", "Codes of an authenticator were turned off."),
+    Action("totp.codes", "Recovery codes were replaced."),
     Action("passkey.add", "A passkey was added."),
     Action("passkey.remove", "A passkey was removed."),
     # keys and limits

@@ -71,6 +71,14 @@ async def find(transaction: Transaction, who: str) -> Account | None:
     return None if row is None else _account(transaction, row)
 
 
+async def named(transaction: Transaction, username: str) -> Account | None:
+    """The account with this username, in any case."""
+    row = await transaction.row(
+        f"{_SELECT} WHERE username_index = ?",
+        (transaction.blind("username", folded(username.strip())),))
+    return None if row is None else _account(transaction, row)
+
+
 async def get(transaction: Transaction, who: str) -> Account:
     """The same; raises RelayError `account_not_found` where there is none."""
     found = await find(transaction, who)

@@ -76,7 +76,7 @@ async def test_the_threads_step_back(hashing: Hashing) -> None:
 
 
 async def test_the_score(hashing: Hashing) -> None:
-    assert await hashing.score("password1234", ()) == 0
+    assert await hashing.score("password1234", ()) <= 1
     assert await hashing.score("correct horse battery staple", ()) == 4
     assert await hashing.score("annabelle1987", ("annabelle1987",)) == 0
     assert await hashing.score("x" * 256, ("y" * 300,)) <= 2
