@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 
 
 class Item(NamedTuple):
-    """A link of the menu or the footer. `text` names a text; `access` is the page's own."""
+    """A link of the menu or the footer. `text` names a text; `access` is the page's own.
+
+    `group` names the text of the part of the menu that it is in.
+    """
 
     path: str
     text: str
     access: Access = PUBLIC
+    group: str = "menu.account"
 
 
 class Banner(NamedTuple):
@@ -49,9 +53,13 @@ class Frame:
     banners: Callable[[Visit], Awaitable[Sequence[Banner]]] = _quiet
     identity: Callable[[Visit], Sequence[str]] = _nobody
 
-    def menu(self, visit: Visit) -> list[Item]:
-        """The links for this visitor."""
-        return [item for item in self.items if may_open(visit, item.access)]
+    def groups(self, visit: Visit) -> list[tuple[str, list[Item]]]:
+        """The menu for this visitor, part by part; nothing for who is not signed in."""
+        found: dict[str, list[Item]] = {}
+        for item in self.items:
+            if visit.who is not None and may_open(visit, item.access):
+                found.setdefault(item.group, []).append(item)
+        return list(found.items())
 
 
 def may_open(visit: Visit, access: Access) -> bool:

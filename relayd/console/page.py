@@ -17,6 +17,7 @@ import msgspec
 from aiohttp import web
 
 from relayd import __version__
+from relayd.console.amount import money, took
 from relayd.console.visit import Visit
 from relayd.core.timestamp import rfc3339
 
@@ -75,7 +76,8 @@ def environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         auto_reload=False)
     made.globals.update(static=static, version=__version__)
-    made.filters.update(number=_number, day=_day, moment=_moment)
+    made.filters.update(
+        number=_number, day=_day, moment=_moment, money=money, took=took)
     return made
 
 

@@ -9,26 +9,32 @@ from collections.abc import Callable
 from itertools import chain
 from typing import Final
 
-from relayd.console import openapi, preference
+from relayd.console import openapi, overview, preference, series
 from relayd.console.frame import Frame, Item
 from relayd.console.listener import ConsoleListener
-from relayd.console.route import Route
-from relayd.console.services import Facts, Services
+from relayd.console.route import HOLDER, Route
+from relayd.console.services import Services
+from relayd.core.fleet import Fleet
 from relayd.ops.config import Config
 from relayd.ops.logging import Logger
 from relayd.store.db import Database
 
 ROUTES: Final[tuple[Route, ...]] = tuple(chain(
     preference.ROUTES,
+    overview.ROUTES,
+    series.ROUTES,
     openapi.ROUTES,
 ))
-MENU: Final[tuple[Item, ...]] = ()
+MENU: Final[tuple[Item, ...]] = (
+    Item("/overview", "menu.overview", HOLDER, "menu.use"),
+    Item("/usage", "menu.series", HOLDER, "menu.use"),
+)
 """The menu, in this order."""
 FOOTER: Final[tuple[Item, ...]] = ()
 
 
 def services(
-    db: Database, config: Callable[[], Config], logger: Logger, relay: Callable[[], Facts],
+    db: Database, config: Callable[[], Config], logger: Logger, relay: Callable[[], Fleet],
 ) -> Services:
     """What the handlers work with. `config` gives the present configuration."""
     return Services(db=db, config=config, logger=logger, relay=relay,
