@@ -9,21 +9,20 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final
 
-from relayd import __version__
+from relayd import __version__, app_jobs
+from relayd.app_jobs import Job
+from relayd.console.opening import Opening
 from relayd.control import publish
 from relayd.control.recovery import Recovered, recover
 from relayd.core.record import CallRecord
 from relayd.core.ulid import Ulids
-from relayd.jobs.audit import Audit
 from relayd.jobs.budget import Budgets
 from relayd.jobs.flush import Flush
-from relayd.jobs.network import Network
-from relayd.jobs.retention import Retention
 from relayd.jobs.watch import Watch
 from relayd.ops.accesslog import AccessLog
 from relayd.ops.certificate import ends_at_seconds
@@ -50,7 +49,6 @@ from relayd.store.db import Database, open_database
 from relayd.store.journal import JournalWriter
 from relayd.store.journal_lane import Lane, Lock, claim, lock_store
 from relayd.store.secret import derived, pepper
-from relayd.store.signing import open_signer
 
 PSEUDONYM_LABEL: Final = "pseudonyms"
 COUNT_THREADS: Final = 1
@@ -62,16 +60,6 @@ HANGS_SECONDS: Final = 120.0
 VITAL: Final = frozenset({"flush", "journal"})
 """Tasks without which calls are relayed that are never stored."""
 ENCODINGS: Final = ("o200k_base", "cl100k_base")
-
-
-class Job(Protocol):
-    """What goes on beside the calls, until the store is about to close."""
-
-    def run(self) -> Coroutine[Any, Any, None]:
-        """Goes on until `stop`."""
-
-    async def stop(self) -> object:
-        """Ends what is under way."""
 
 
 class App:
@@ -98,6 +86,7 @@ class App:
         self._flush: Flush | None = None
         self._watch: Watch | None = None
         self._jobs: dict[str, Job] = {}
+        self.console: Opening | None = None
         self._plane: Plane | None = None
         self._doors: Doors | None = None
         self._ops = OpsListener(config.ops_listen, self.metrics, self._readiness)
@@ -149,7 +138,7 @@ class App:
         self._set_log(self.config.log)
         store = self.config.store
         self._lock = lock_store(Path(store.path), shared=store.shared)
-        db = self._db = await open_database(Path(store.path))
+        db = self._db = await open_database(Path(store.path), master=store.master_key)
         journal = await self._begin_journal(db, began)
         meter = Meter(journal)
         snapshot = await publish.load(db)
@@ -162,19 +151,16 @@ class App:
         self._watch = Watch(db, self.view.publish, snapshot.version, log=self.logger)
         self._jobs["watch"] = self._watch
         self._jobs["budgets"] = await self._begin_budgets(db, plane)
-        self._jobs["retention"] = Retention(
-            db, lambda: self.config.retention.call_records_days, log=self.logger)
-        self._jobs["audit"] = Audit(
-            db, open_signer(db.directory),
-            lambda now_ms: self.config.retention.terms().before_ms("audit", now_ms),
-            log=self.logger)
-        self._jobs["network"] = Network(db, plane.network, log=self.logger)
+        self._jobs |= app_jobs.jobs(db, plane, lambda: self.config, self.logger)
         self._fill_gauges(plane, meter, journal)
         server = self.config.server
         await self._load_encodings()
         self._doors = Doors(plane, server, self._systemd_sockets)
         await self._doors.open()
         await self._ops.start()
+        self.console = self._jobs["console"] = app_jobs.console(
+            db, plane, lambda: self.config, self.logger)
+        await self.console.open()
         self._collector.start()
         self._tasks.spawn("flush", self._flush.run())
         for name, job in self._jobs.items():

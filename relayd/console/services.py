@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from relayd.console.frame import Frame
 from relayd.console.route import Route
+from relayd.core.fleet import NO_FLEET, Fleet
 from relayd.ops.clock import unix_ms
 from relayd.ops.config import Config
 from relayd.ops.logging import Logger
 from relayd.store.db import Database
 
-Facts = Mapping[str, object]
 
-
-def _no_facts() -> Facts:
-    return {}
+def _no_fleet() -> Fleet:
+    return NO_FLEET
 
 
 @dataclass(slots=True)
 class Services:
-    """`config` gives the present configuration. `relay` gives what the running relay knows of
-    itself (providers' health, calls under way, journal), as plain data; nothing where none runs.
+    """`config` gives the present configuration, `relay` how providers and routes stand in the
+    running relay.
     """
 
     db: Database
     config: Callable[[], Config]
     logger: Logger
     now_ms: Callable[[], int] = unix_ms
-    relay: Callable[[], Facts] = _no_facts
+    relay: Callable[[], Fleet] = _no_fleet
     frame: Frame = Frame()
     routes: tuple[Route, ...] = ()

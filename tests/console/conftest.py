@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import ClientResponse, ClientSession, CookieJar
@@ -13,6 +14,7 @@ from relayd.console import pages
 from relayd.console.listener import ConsoleListener
 from relayd.console.route import Route
 from relayd.console.services import Services
+from relayd.core.fleet import Fleet
 from relayd.ops.config import Config
 from relayd.ops.logging import Logger
 from relayd.store.db import Database, open_database
@@ -40,7 +42,7 @@ class Console:
         self.http = self.browser()
 
     def services(self) -> Services:
-        return pages.services(self.db, lambda: self.config, Logger("error"), dict)
+        return pages.services(self.db, lambda: self.config, Logger("error"), lambda: Fleet((), ()))
 
     def browser(self) -> ClientSession:
         """A new one, without cookies."""
@@ -50,21 +52,18 @@ class Console:
     def origin(self) -> str:
         return f"http://127.0.0.1:{self.listener.address[1]}"
 
-    async def get(self, path: str, **more: object) -> ClientResponse:
-        return await self.http.get(self.origin + path, allow_redirects=False, **more)  # type: ignore[arg-type]
+    async def get(self, path: str, **more: Any) -> ClientResponse:
+        return await self.http.get(self.origin + path, allow_redirects=False, **more)
 
-    async def post(self, path: str, form: object = None, **more: object) -> ClientResponse:
+    async def post(self, path: str, form: Any = None, **more: Any) -> ClientResponse:
         """As a page's form does: with the Origin that a browser adds."""
-        headers = {"Origin": self.origin, **more.pop("headers", {})}  # type: ignore[dict-item]
+        headers = {"Origin": self.origin, **more.pop("headers", {})}
         return await self.http.post(self.origin + path, data=form, headers=headers,
-                                    allow_redirects=False, **more)  # type: ignore[arg-type]
+                                    allow_redirects=False, **more)
 
     async def stop(self) -> None:
         await self.http.close()
         await self.listener.stop()
-
-
-Starts = Callable[..., "object"]
 
 
 @pytest.fixture

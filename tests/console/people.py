@@ -11,7 +11,7 @@ from relayd.core.actor import Role
 from relayd.store import role as store_role
 from relayd.store.db import Database
 
-BROWSER = Caller("Firefox on Linux", "192.0.2.1")
+BROWSER = Caller("192.0.2.1", "Firefox on Linux")
 
 
 @dataclass(frozen=True)
