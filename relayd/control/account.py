@@ -1,4 +1,4 @@
-"""Accounts: create, list, suspend, resume, erase, export.
+"""Accounts: create, list, suspend, resume, export; emptied where one is erased.
 
 Law: every change bumps the policy version in its own transaction. `who` is an account's id or its
 e-mail address, in any case; what finds nothing is RelayError `account_not_found`.
@@ -28,7 +28,6 @@ from relayd.store import account as store_account
 from relayd.store import key as store_key
 from relayd.store import limit as store_limit
 from relayd.store.db import Database
-from relayd.store.directory import StoreError
 from relayd.store.meta import bump_policy_version
 from relayd.store.record import CallFilter
 from relayd.store.transaction import Transaction
@@ -79,29 +78,33 @@ async def move(
     db: Database, who: str, step: AccountMove, now_ms: int, actor: Actor = SHELL,
     reason: str | None = None,
 ) -> Account:
-    """Suspend, resume or erase. Raises `account_state` where the account cannot move so.
+    """Suspend or resume. Raises `account_state` where the account cannot move so.
 
-    Erasing removes what is personal, revokes every key, destroys the account's data key, so that
-    older copies open no more, and wipes the old text from the files; the call records stay, under
-    the id. If the wiping is held up the error is `store_busy`: the account is erased, and erasing
-    it once more wipes what was left.
+    Erasing is control/erasure.py's: it is more than a state.
     """
+    if step == "erase":
+        raise AssertionError("an account is erased by control/erasure.py")
     async with db.writing() as transaction:
         found = await store_account.get(transaction, who)
         moved = _moved(found, step, now_ms)
-        if step == "erase":
-            moved = replace(moved, email=None, name=None, username=None, country=None)
-            await _erase_keys(transaction, moved)
         await store_account.update(transaction, moved)
         if moved.state != found.state:
             await audit.append(
                 transaction, actor, _ACTIONS[step], moved.id, now_ms, reason=reason)
         await bump_policy_version(transaction)
-    if step == "erase":
-        await db.keyring.destroy(moved.id)
-        if not await db.checkpoint():
-            raise StoreError("store_busy")
     return moved
+
+
+async def empty(transaction: Transaction, account: Account, now_ms: int) -> Account:
+    """Take all that is personal from an account and its keys, which are revoked: it is erased."""
+    erased = replace(
+        account, state=advance(account.state, "erase"), state_since_ms=now_ms, email=None,
+        name=None, username=None, country=None, reason=None)
+    for key in await store_key.listing(transaction, account.id):
+        await store_key.update(transaction, replace(
+            key, state=advance_key(key.state, "revoke"), name=ERASED_NAME, app=None))
+    await store_account.update(transaction, erased)
+    return erased
 
 
 def _moved(account: Account, step: AccountMove, now_ms: int) -> Account:
@@ -109,13 +112,6 @@ def _moved(account: Account, step: AccountMove, now_ms: int) -> Account:
     if state == account.state:
         return account
     return replace(account, state=state, state_since_ms=now_ms, reason=None)
-
-
-async def _erase_keys(transaction: Transaction, account: Account) -> None:
-    for key in await store_key.listing(transaction, account.id):
-        revoked = advance_key(key.state, "revoke")
-        await store_key.update(
-            transaction, replace(key, state=revoked, name=ERASED_NAME, app=None))
 
 
 def view(account: Account) -> dict[str, object]:

@@ -50,23 +50,29 @@ class Part(NamedTuple):
 
 
 PARTS: Final[tuple[Part, ...]] = (
-    Part("profile", "shred"),
+    Part("profile", "empty"),
     Part("password", "delete"),
     Part("second_factors", "delete"),
+    Part("roles", "delete"),
     Part("sessions", "delete"),
-    Part("sign_ins", "shred"),
+    Part("mail_links", "delete"),
     Part("keys", "empty"),
     Part("limits", "delete"),
+    Part("app_labels", "empty"),
     Part("tickets", "shred"),
     Part("letters", "shred"),
-    Part("app_labels", "empty"),
+    Part("objections", "delete"),
     Part("call_records", "keep", "call_records"),
     Part("network_records", "keep", "network_records"),
+    Part("sign_ins", "keep", "sign_ins"),
     Part("audit", "keep", "audit"),
     Part("orders", "vault", "orders"),
     Part("invoices", "vault", "invoices"),
     Part("consents", "vault", "consents"),
+    Part("legal_requests", "keep", "legal_requests"),
+    Part("erasures", "keep", "erasures"),
 )
+"""In the order in which they are told."""
 GOES: Final = tuple(part for part in PARTS if part.until is None)
 STAYS: Final = tuple(part for part in PARTS if part.until is not None)
 

@@ -68,7 +68,7 @@ MAIL_KINDS: Final = _kinds(
     ("export_ready", "service", "link ends"),
     ("erasure_asked", "service", "ends link"),
     ("erasure_cancelled", "service", "link"),
-    ("erasure_done", "service", "certificate kept"),
+    ("erasure_done", "service", "certificate kept link"),
     ("ticket_received", "service", "ticket due"),
     ("ticket_answered", "service", "ticket link"),
     ("lawful_request", "service", "authority at link"),

@@ -17,17 +17,15 @@ Value = str | int | bool | None
 
 FIELDS: Final[Mapping[VaultKind, frozenset[str]]] = {
     "order": frozenset({
-        "id", "account", "partner", "state", "amount_nano", "currency", "partner_trade_no",
-        "created_at_ms", "paid_at_ms", "ended_at_ms", "plan", "refunded_nano"}),
+        "id", "partner", "state", "amount_minor", "refunded_minor", "currency", "trade",
+        "created_at_ms", "paid_at_ms"}),
     "invoice": frozenset({
-        "id", "account", "number", "kind", "state", "title", "tax_number", "amount_nano",
-        "tax_nano", "currency", "order", "issued_at_ms", "reverses"}),
+        "id", "number", "kind", "state", "title", "tax_number", "amount_nano", "tax_nano",
+        "currency", "order", "issued_at_ms", "reverses"}),
     "consent": frozenset({
-        "id", "account", "item", "act", "document", "version", "digest", "lang", "channel",
-        "at_ms"}),
+        "number", "item", "act", "document", "version", "digest", "language", "channel", "at_ms"}),
     "dispute": frozenset({
-        "id", "account", "order", "partner", "state", "amount_nano", "currency", "reason_code",
-        "opened_at_ms", "closed_at_ms"}),
+        "id", "order_id", "state", "amount_minor", "opened_at_ms", "closed_at_ms"}),
 }
 """The fields that survive, by kind (facts of the contract, of accounting, of a consent)."""
 CATEGORY: Final[Mapping[VaultKind, str]] = {

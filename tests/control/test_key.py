@@ -15,6 +15,7 @@ from relayd.core.errors import RelayError
 from relayd.core.key import digest, looks_valid
 from relayd.store.db import Database
 from relayd.store.secret import pepper
+from tests.fakes.erased import erase
 from tests.fakes.records import START_MS
 
 EMAIL = "ann@example.org"
@@ -74,7 +75,7 @@ async def test_who_can_have_a_key(db: Database) -> None:
     made = await account.create(db, EMAIL, None, START_MS)
     nobody = key.create(db, "nobody@example.org", KeyWish("a"), START_MS)
     assert await refused(nobody) == "account_not_found"
-    await account.move(db, made.id, "erase", START_MS)
+    await erase(db, made.id, START_MS)
     assert await refused(key.create(db, made.id, KeyWish("a"), START_MS)) == "account_state"
 
 

@@ -12,6 +12,7 @@ from relayd.core.errors import RelayError
 from relayd.core.mail import GIVE_UP_MS, MINUTE_MS
 from relayd.store.db import Database
 from tests.fakes.editions import publish_first
+from tests.fakes.erased import erase
 from tests.fakes.records import START_MS
 
 LINK = {"link": "https://relay.example/verify?t=quokka", "minutes": "30"}
@@ -116,7 +117,7 @@ async def test_a_link_of_an_account_that_is_gone_says_the_same(
     await consent.agree(db, holder, who, ["product"], ("en", "console"), START_MS)
     await posted(db, "product_update", who, NEWS)
     [out] = await mail.due(db, START_MS, 10)
-    await account.move(db, who, "erase", START_MS)
+    await erase(db, who, START_MS)
     before = len(await consent.history(db, who))
     assert await mail.unsubscribe(db, Actor(None), out.unsubscribe or "", START_MS) == "product"
     assert len(await consent.history(db, who)) == before
