@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from relayd import (
-    cli_accounts, cli_audit, cli_backup, cli_check, cli_doctor, cli_keys, cli_limits, cli_prices,
-    cli_reflect, cli_serve, cli_top, cli_usage,
+    cli_accounts, cli_audit, cli_backup, cli_check, cli_doctor, cli_keyring, cli_keys, cli_limits,
+    cli_prices, cli_reflect, cli_serve, cli_top, cli_usage,
 )
 from relayd.cli_command import DONE, FAULT, UNUSABLE, Command, CommandError, build_parser
 from relayd.core.errors import RelayError
@@ -25,6 +25,7 @@ GROUPS: Final = {
     "keys": "API keys: what clients send.",
     "ledger": "The books.",
     "prices": "Prices: what calls cost.",
+    "store": "The store's files.",
 }
 COMMANDS: Final[tuple[Command, ...]] = (
     *cli_serve.COMMANDS,
@@ -39,6 +40,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     *cli_audit.COMMANDS,
     *cli_prices.COMMANDS,
     *cli_backup.COMMANDS,
+    *cli_keyring.COMMANDS,
 )
 _INTERRUPTED: Final = 130
 """What a shell reports for a program that SIGINT ended."""

@@ -26,6 +26,7 @@ SPECIAL: Final = {
     "tls": ("table or text", "none"),
     "credential": ("reference, or a list of them", "none"),
     "proxy_credential": ("reference", "none"),
+    "master_key": ("reference", "none"),
     "daily_budget": ("amount", "0"),
     "monthly_budget": ("amount", "0"),
     "models": ("table of tables", "{}"),
@@ -70,6 +71,9 @@ OTHERS: Final = {
     ("ops", "listen"): "/metrics /livez /readyz /healthz; never on the public listener.",
     ("limits", "requests_per_minute"): "Calls of an account; 0: no limit, here and below.",
     ("limits", "concurrent"): "Calls of an account at a time.",
+    ("store", "master_key"): "What wraps the keys that personal data is sealed with: 32 bytes in "
+    "hex or base64 (`openssl rand -hex 32`). Without it the file master.key in the store's "
+    "directory, made at first use. Keep a copy of it apart from the store.",
     ("prices", "file"): "A file of dated prices. Without the key it is prices.toml beside this "
     "file where there is one; else every amount is 0.",
     ("privacy", "pass_fields"): "Fields that pass all the same; below.",

@@ -77,16 +77,29 @@ class ServerConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class MasterKey:
+    """A master key that is not in the store's directory: 32 bytes in hex or base64.
+
+    `file`: where it can be read again. `text` is empty where the reference cannot be followed.
+    """
+
+    text: str = field(repr=False, compare=False)
+    file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StoreConfig:
-    """The directory that holds relayd.db and journal/.
+    """The directory that holds relayd.db, keys.db and journal/.
 
     `shared`: other processes may serve the same store, if they say so too. `journal_bytes_max`:
     what the journal may grow to while the store takes no records; then calls are refused.
+    `master_key` None: the file `master.key` in the directory.
     """
 
     path: str = "/var/lib/relayd"
     shared: bool = False
     journal_bytes_max: int = 4 * 1024 * 1024 * 1024
+    master_key: MasterKey | None = None
 
 
 @dataclass(frozen=True, slots=True)

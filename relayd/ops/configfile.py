@@ -15,7 +15,7 @@ from typing import Final, Literal, cast
 
 from relayd.core.retention import CHOICES, Category, problem
 from relayd.ops.config import (
-    Config, LogConfig, MeteringConfig, PrivacyConfig, RetentionConfig, StoreConfig,
+    Config, LogConfig, MeteringConfig, PrivacyConfig, RetentionConfig,
 )
 from relayd.ops.configfile_credential import Secrets, Surroundings
 from relayd.ops.configfile_fault import ConfigError, Fault, Findings, in_order
@@ -28,6 +28,7 @@ from relayd.ops.configfile_prices import read_price_book
 from relayd.ops.configfile_provider import read_providers
 from relayd.ops.configfile_route import read_routes
 from relayd.ops.configfile_section import Section
+from relayd.ops.configfile_store import read_store
 from relayd.ops.tomlfile import file_text, parsed
 
 __all__ = ["ConfigError", "Fault", "Reading", "default_path", "examine", "load", "loads"]
@@ -138,7 +139,7 @@ def _read(root: Section, around: Surroundings) -> Config:
         console=read_console(console),
         console_listen=read_private_listen(console, _DEFAULTS["console_listen"]),
         ops_listen=read_private_listen(root.table("ops"), _DEFAULTS["ops_listen"]),
-        store=_store(root.table("store"), around),
+        store=read_store(root.table("store"), around),
         metering=_metering(root.table("metering")),
         limits=read_limits(root.table("limits")),
         prices=read_price_book(root.table("prices"), around),
@@ -167,16 +168,6 @@ def _log(section: Section) -> LogConfig:
         section.number("access_sample", default.access_sample, 0, 1),
         cast(Literal["json", "journald"],
              section.choice("format", ("json", "journald"), default.format)))
-
-
-def _store(section: Section, around: Surroundings) -> StoreConfig:
-    default = StoreConfig()
-    text = section.text("path", default.path) or default.path
-    config = StoreConfig(
-        str(around.file(text)), section.boolean("shared", default.shared),
-        section.integer("journal_bytes_max", default.journal_bytes_max, 1024 * 1024, 10 ** 15))
-    section.done({"directory": "path", "dir": "path", "file": "path"})
-    return config
 
 
 def _metering(section: Section) -> MeteringConfig:

@@ -21,6 +21,7 @@ import aiosqlite
 
 from relayd.core.timestamp import compact
 from relayd.ops.clock import unix_ms
+from relayd.ops.config import MasterKey
 from relayd.store import secret as secrets_file
 from relayd.store.backup import DATABASE_NAME, save_before_migration
 from relayd.store.directory import StoreError, prepare, private_file
@@ -93,6 +94,7 @@ class Database:
     ) -> AsyncIterator[Transaction]:
         if self._closed:
             raise StoreError("store_failed")
+        self.keyring.notice()
         with mapped():
             try:
                 await connection.execute(begin)
@@ -152,12 +154,12 @@ async def _connect(path: Path, busy_ms: int) -> aiosqlite.Connection:
 
 
 async def open_database(
-    directory: Path, *, busy_ms: int = BUSY_MS, master: bytes | None = None,
+    directory: Path, *, busy_ms: int = BUSY_MS, master: MasterKey | None = None,
 ) -> Database:
     """Open the store in this directory, making or upgrading it as needed.
 
-    Before a migration the database is copied to `backups/` there. `master` is the master key,
-    where it is not in the directory.
+    Before a migration the database is copied to `backups/` there. `master` says where the master
+    key is, if not in the directory.
 
     Raises StoreError: `store_newer` where a later relayd wrote it, `store_secret` where its secret
     is missing or another's, `store_master_key` the same for the master key, `store_keys` where
@@ -180,7 +182,7 @@ async def open_database(
 
 
 async def _open(
-    directory: Path, secret: bytes, master: bytes | None, busy_ms: int,
+    directory: Path, secret: bytes, master: MasterKey | None, busy_ms: int,
 ) -> tuple[aiosqlite.Connection, aiosqlite.Connection, Sealer]:
     """The writing and the reading connection, the schema up to date, and what seals."""
     writer = await _connect(directory / FILE_NAME, busy_ms)

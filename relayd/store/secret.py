@@ -72,21 +72,22 @@ def read_or_make(directory: Path, name: str = FILE_NAME) -> bytes:
     if found is not None:
         return found
     draft = directory / f".{name}.{secrets.token_hex(8)}"
-    _write(draft, secrets.token_bytes(SECRET_BYTES))
+    write(draft, secrets.token_bytes(SECRET_BYTES))
     try:
         os.link(draft, directory / name)
     except FileExistsError:
         pass
     finally:
         os.unlink(draft)
-    _sync_directory(directory)
+    sync_directory(directory)
     made = read(directory, name)
     if made is None:
         raise StoreError("store_secret")
     return made
 
 
-def _write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes) -> None:
+    """A new file, mode 0600, of its directory's owner, on disk when this returns."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
     try:
         # the mode that open() takes is cut by the umask
@@ -99,7 +100,8 @@ def _write(path: Path, content: bytes) -> None:
         os.close(handle)
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Names that were given in a directory are on disk when this returns."""
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(handle)
