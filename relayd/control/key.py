@@ -1,4 +1,4 @@
-"""API keys: create, list, rotate, revoke.
+"""API keys: create, list, change, rotate, revoke.
 
 Law: a key's text leaves here once, in `Issued`, and is nowhere else. Every change bumps the
 policy version in its own transaction. `who` is an account's id or e-mail address; `ref` is a key's
@@ -31,6 +31,8 @@ from relayd.store.secret import pepper
 from relayd.store.transaction import Transaction
 
 ID_PREFIX: Final = "key_"
+KEYS_MAX: Final = 1000
+"""Keys of one account that are not revoked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +81,15 @@ async def _issue(
 async def create(
     db: Database, who: str, wish: KeyWish, now_ms: int, actor: Actor = SHELL,
 ) -> Issued:
-    """A new key of an account. Raises `account_not_found`, `account_state` or `invalid_value`."""
+    """A new key of an account. Raises `account_not_found`, `account_state`, `invalid_value` or
+    `too_many_keys`."""
     wish = wish.checked()
     async with db.writing() as transaction:
         account = await store_account.get(transaction, who)
         if account.state == "erased":
             raise RelayError("account_state", param="account")
+        if await store_key.count(transaction, account.id) >= KEYS_MAX:
+            raise RelayError("too_many_keys")
         issued = await _issue(db, transaction, account.id, wish, now_ms)
         await audit.append(transaction, actor, "key.create", account.id, now_ms,
                            details={"key": issued.key.id})
@@ -99,6 +104,36 @@ async def listing(db: Database, who: str | None = None) -> list[ApiKey]:
             return await store_key.listing(transaction)
         account = await store_account.get(transaction, who)
         return await store_key.listing(transaction, account.id)
+
+
+async def owned(db: Database, account_id: str, key_id: str) -> ApiKey:
+    """The account's key with this id; another's is `key_not_found` as well."""
+    async with db.reading() as transaction:
+        found = await store_key.find(transaction, key_id)
+    if found is None or found.account != account_id:
+        raise RelayError("key_not_found", param="key")
+    return found
+
+
+async def change(
+    db: Database, ref: str, wish: KeyWish, now_ms: int, actor: Actor = SHELL,
+) -> ApiKey:
+    """Give a key another name, label, models or expiry.
+
+    Raises `key_not_found`, `key_state` for a revoked key, `invalid_value`.
+    """
+    wish = wish.checked()
+    async with db.writing() as transaction:
+        old = await find(db, transaction, ref)
+        if old.state != "active":
+            raise RelayError("key_state", param="key")
+        changed = replace(old, name=wish.name, app=wish.app, models=wish.models,
+                          expires_at_ms=wish.expires_at_ms)
+        await store_key.update(transaction, changed)
+        await audit.append(transaction, actor, "key.change", old.account, now_ms,
+                           details={"key": old.id})
+        await bump_policy_version(transaction)
+    return changed
 
 
 async def find(db: Database, transaction: Transaction, ref: str) -> ApiKey:

@@ -115,6 +115,8 @@ ERRORS: Final = _kinds(
      "No checkpoint has this audit event yet: one follows within an hour."),
     ("key_not_found", 404, "client", False, "There is no such API key."),
     ("key_state", 409, "client", False, "This API key is revoked."),
+    ("too_many_keys", 409, "client", False,
+     "This account has as many API keys as it can have. Revoke one that is not used."),
     ("call_not_found", 404, "client", False, "There is no such call of this account."),
     # money: orders, payment partners, the ledger
     ("order_not_found", 404, "client", False, "There is no such order."),

@@ -50,11 +50,20 @@ async def insert(transaction: Transaction, key: ApiKey, digest: bytes) -> None:
 
 
 async def update(transaction: Transaction, key: ApiKey) -> None:
-    """Write what may change of a key: its name, app label, state and expiry."""
+    """Write what may change of a key: its name, app label, models, state and expiry."""
     await transaction.run(
-        "UPDATE api_keys SET name = ?, app = ?, state = ?, expires_at_ms = ? WHERE id = ?",
-        (_sealed_name(transaction, key), key.app, key.state, key.expires_at_ms, key.id),
+        "UPDATE api_keys SET name = ?, app = ?, models = ?, state = ?, expires_at_ms = ?"
+        " WHERE id = ?",
+        (_sealed_name(transaction, key), key.app, _models_text(key.models), key.state,
+         key.expires_at_ms, key.id),
     )
+
+
+async def count(transaction: Transaction, account_id: str) -> int:
+    """How many of an account's keys are not revoked."""
+    row = await transaction.row(
+        "SELECT COUNT(*) FROM api_keys WHERE account_id = ? AND state = 'active'", (account_id,))
+    return int(row[0]) if row else 0
 
 
 async def find(transaction: Transaction, key_id: str) -> ApiKey | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -141,3 +142,37 @@ async def test_what_is_done_is_in_the_audit_log(db: Database) -> None:
         ("key.create", made.id, made.id, {"key": old}),
         ("key.rotate", made.id, made.id, {"key": new, "old": old, "grace_ms": 5}),
         ("key.revoke", made.id, made.id, {"key": new})]
+
+
+async def test_a_key_may_change_all_but_its_text(db: Database) -> None:
+    owner = await account.create(db, "changes@example.com", None, START_MS)
+    issued = await key.create(db, owner.id, KeyWish("old", "a", ("m",), START_MS + 10), START_MS)
+    changed = await key.change(db, issued.key.id, KeyWish(" new ", None, ("x", "y-*")), START_MS)
+    assert changed == replace(
+        issued.key, name="new", app=None, models=("x", "y-*"), expires_at_ms=None)
+    assert await key.owned(db, owner.id, issued.key.id) == changed
+    await key.revoke(db, issued.key.id, START_MS)
+    for ref, wish, code in (
+        (issued.key.id, KeyWish("x"), "key_state"), ("key_none", KeyWish("x"), "key_not_found"),
+        (issued.key.id, KeyWish(""), "invalid_value"),
+    ):
+        assert await refused(key.change(db, ref, wish, START_MS)) == code
+
+
+async def test_a_key_is_its_owners_alone(db: Database) -> None:
+    owner = await account.create(db, "owner@example.com", None, START_MS)
+    issued = await key.create(db, owner.id, KeyWish("k"), START_MS)
+    for who, ref in (("acct_other", issued.key.id), (owner.id, issued.text), (owner.id, "")):
+        assert await refused(key.owned(db, who, ref)) == "key_not_found"
+
+
+async def test_an_account_has_so_many_keys_and_no_more(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relayd.control.key.KEYS_MAX", 2)
+    owner = await account.create(db, "many@example.com", None, START_MS)
+    first = await key.create(db, owner.id, KeyWish("k"), START_MS)
+    await key.create(db, owner.id, KeyWish("k"), START_MS)
+    assert await refused(key.create(db, owner.id, KeyWish("k"), START_MS)) == "too_many_keys"
+    await key.revoke(db, first.key.id, START_MS)
+    await key.create(db, owner.id, KeyWish("k"), START_MS)
