@@ -147,9 +147,6 @@ class PrivacyConfig:
 class RetentionConfig:
     """How long each kind of data is kept: the options of core/retention.py, by their names."""
 
-    unverified_hours: int = 24
-    mail_link_minutes: int = 30
-    session_days: int = 30
     sign_in_days: int = 190
     network_records_days: int = 190
     call_records_days: int = 190

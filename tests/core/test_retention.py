@@ -41,8 +41,8 @@ def test_R1_floors_that_a_law_asks_for() -> None:
 
 
 def test_terms_in_milliseconds() -> None:
-    terms = Terms({"sessions": 7})
-    assert terms.ms("sessions") == 7 * DAY_MS and terms.ms("mail_links") == 30 * 60_000
+    terms = Terms({"tickets": 7})
+    assert terms.ms("tickets") == 7 * DAY_MS and terms.ms("mail_links") == 30 * 60_000
     assert terms.before_ms("registrations", 25 * UNIT_MS["hours"]) == UNIT_MS["hours"]
     assert terms.before_ms("invoices", 0) == 0
 

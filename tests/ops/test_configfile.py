@@ -163,7 +163,7 @@ def test_nested_too_deeply() -> None:
     ("[privacy]\npass_fields = { azure = ['a'] }", "privacy.pass_fields.azure"),
     ("[retention]\ncall_records_days = 183", "retention.call_records_days"),
     ("[retention]\ncall_records_days = 190.0", "retention.call_records_days"),
-    ("[retention]\nmail_link_minutes = 4", "retention.mail_link_minutes"),
+    ("[retention]\nmail_link_minutes = 40", "retention.mail_link_minutes"),
     ("[retention]\ncontent_days = 1", "retention.content_days"),
     ("[retention]\nnetwork_records_days = 36501", "retention.network_records_days"),
     ("[console]\nlisten = '0.0.0.0:1'", "console.listen"),
