@@ -42,7 +42,7 @@ def operators(*roles: Role) -> Access:
     return Access("operator", frozenset(roles))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Route:
     """One method of one path, which may hold `{names}`.
 

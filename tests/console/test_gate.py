@@ -164,7 +164,9 @@ async def test_I1_I3_anything_else_is_refused(site: Console, fields: Any) -> Non
     (b'{"name": "x", "tags": ["4111111111111111"]}', "card_number"),
     (b'{"name": "\\ud800"}', "invalid_json"), (b"[" * 20_000, "invalid_json"),
 ])
-async def test_json_that_does_not_fit_is_refused(site: Console, body: bytes, expected: str) -> None:
+async def test_json_that_does_not_fit_is_refused(
+    site: Console, body: bytes, expected: str,
+) -> None:
     response = await site.http.post(f"{site.origin}/api/v1/wish", data=body)
     text = await response.text()
     assert await code(response) == expected and "canary" not in text
