@@ -124,13 +124,26 @@ CREATE TABLE statements (
     PRIMARY KEY (partner, day)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE statement_differences (
+-- Each line of a statement once, by what it is about: a payment by its order, a refund and a
+-- dispute by their ids.
+CREATE TABLE statement_lines (
     partner TEXT NOT NULL,
-    day TEXT NOT NULL,
     kind TEXT NOT NULL,
     reference TEXT NOT NULL,
+    day TEXT NOT NULL,
+    currency TEXT NOT NULL,
+    amount_minor INTEGER NOT NULL,
+    fee_minor INTEGER NOT NULL,
+    PRIMARY KEY (partner, kind, reference)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE statement_differences (
+    partner TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    reference TEXT NOT NULL,
+    day TEXT NOT NULL,
     what TEXT NOT NULL,
     statement_minor INTEGER,
     ledger_minor INTEGER,
-    PRIMARY KEY (partner, day, kind, reference)
+    PRIMARY KEY (partner, kind, reference)
 ) STRICT, WITHOUT ROWID;
