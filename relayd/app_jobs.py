@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from relayd.console import pages
 from relayd.console.opening import Opening
 from relayd.jobs.audit import Audit
+from relayd.jobs.mail import Postman
 from relayd.jobs.network import Network
 from relayd.jobs.retention import Retention
 from relayd.ops.config import Config
@@ -42,6 +43,7 @@ def jobs(
                        lambda now_ms: config().retention.terms().before_ms("audit", now_ms),
                        log=log),
         "network": Network(db, plane.network, log=log),
+        "mail": Postman(db, config, log=log),
     }
 
 
@@ -50,4 +52,5 @@ def console(
 ) -> Opening:
     """The console, which opens as soon as its address is free."""
     services = pages.services(db, config, log, lambda: fleet(plane))
-    return Opening(pages.console(config().console_listen, services), log=log)
+    return Opening(pages.console(config().console_listen, services), log=log,
+                   close=services.door.hashing.close)

@@ -32,8 +32,6 @@ from relayd.store.transaction import Row, Transaction
 UNSUBSCRIBE_LABEL: Final = "unsubscribe links"
 LEASE_MS: Final = 300_000
 """How long a mail that is being sent is nobody else's: longer than sending one takes."""
-KEPT_DAYS: Final = 190
-"""How long it is known that a mail of some kind was sent, or was not."""
 WAITING: Final[tuple[MailState, ...]] = ("queued", "refused", "expired")
 LISTED_MAX: Final = 1000
 
@@ -211,13 +209,6 @@ async def unsubscribe(db: Database, actor: Actor, token: str, now_ms: int) -> st
 def read_token(db: Database, token: str) -> tuple[str, str]:
     """(account, class) of an unsubscribe link. Raises `token_not_usable`."""
     return read_unsubscribe_token(derived(db.secret, UNSUBSCRIBE_LABEL), token)
-
-
-async def sweep_batch(db: Database, now_ms: int, most: int) -> int:
-    """Delete what is known of mails that ended `KEPT_DAYS` ago; returns how many."""
-    async with db.writing() as transaction:
-        return await store_mail.delete_before(
-            transaction, now_ms - KEPT_DAYS * 86_400_000, most)
 
 
 def view(mail: Mail) -> dict[str, object]:

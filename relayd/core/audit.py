@@ -87,6 +87,8 @@ ACTIONS: Final = _actions(
     Action("mail.look", "A mail that was not yet sent was shown.", look=True),
     Action("document.publish", "A version of a document was published."),
     Action("notice.publish", "A notice was published."),
+    Action("notice.end", "A notice was taken down."),
+    Action("notice.answer", "A holder answered to a notice."),
     # money
     Action("order.create", "A top-up was ordered."),
     Action("order.credit", "A paid order was credited to the balance."),

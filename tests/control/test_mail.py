@@ -163,12 +163,3 @@ async def test_a_refused_mail_is_kept_for_the_operator(db: Database, holder: Act
     assert events[-1] == ("mail.look", holder.account)
     assert mail.view(out.mail)["state"] == "queued"
     assert "quokka" not in str(mail.view(out.mail))
-
-
-async def test_what_is_known_of_old_mails_is_swept(db: Database, holder: Actor) -> None:
-    await posted(db, "verify_email", holder.account, LINK)
-    [out] = await mail.due(db, START_MS, 10)
-    await mail.sent(db, out.mail, START_MS)
-    day_ms = 86_400_000
-    assert await mail.sweep_batch(db, START_MS + mail.KEPT_DAYS * day_ms, 100) == 0
-    assert await mail.sweep_batch(db, START_MS + mail.KEPT_DAYS * day_ms + 1, 100) == 1
