@@ -36,6 +36,8 @@ REASONING: Final = (
 )
 LONG_PIECES: Final = 2_000
 LONG_NAME: Final = "demo-long"
+ECHO_NAME: Final = "demo-echo"
+"""Says what it was asked: `relayd audit-canary` wants its text to come back."""
 THINKING_NAMES: Final = ("think", "reason")
 
 _PIECE: Final = re.compile(r"\s*(?:[A-Za-z]{1,12}|[0-9]{1,3}|\S)|\s+")
@@ -76,6 +78,8 @@ def count_all(*nodes: Any) -> int:
 
 def answer(model: str, question: str, turn: int = 0) -> str:
     """The answer to a question; `turn` counts the choices of one request."""
+    if ECHO_NAME in model and question:
+        return question
     first = zlib.crc32(question.encode("utf-8", "surrogatepass")) + turn
     if LONG_NAME not in model:
         return PARAGRAPHS[first % len(PARAGRAPHS)]

@@ -108,7 +108,7 @@ def _look(demo: Demo) -> str:
     config = shlex.quote(demo.config_file)
     return f"""\
 Models that fail on purpose: demo-429 (and 400 to 529), demo-cut, demo-error, demo-slow,
-demo-stall, demo-html, demo-noend. Others: demo-long, demo-think.
+demo-stall, demo-html, demo-noend. Others: demo-long, demo-think, demo-echo.
 
   {demo.program} usage --calls -c {config}      what was called, in how many tokens
   curl {demo.ops}/metrics      and /readyz /healthz
