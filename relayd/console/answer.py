@@ -11,7 +11,6 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from relayd.console import texts
 from relayd.console.page import page, redirect, reply
 from relayd.console.route import API_PREFIX
 from relayd.console.visit import Visit
@@ -56,10 +55,8 @@ def _wait(response: web.Response, error: RelayError) -> None:
 
 
 def _page(made: Visit, error: RelayError) -> web.Response:
-    name = f"errors.{error.code}"
-    known = name in texts.texts()
     response = page(made, "error.html", error.status, code=error.code, param=error.param,
-                    message=made.t(name) if known else error.kind.message)
+                    message=made.said(error))
     _wait(response, error)
     return response
 

@@ -9,24 +9,29 @@ from collections.abc import Callable
 from itertools import chain
 from typing import Final
 
-from relayd.console import openapi, overview, preference, series
+from relayd.console import key, openapi, overview, preference, series
 from relayd.console.frame import Frame, Item
 from relayd.console.listener import ConsoleListener
 from relayd.console.route import HOLDER, Route
 from relayd.console.services import Services
+from relayd.control.door import Door
 from relayd.core.fleet import Fleet
 from relayd.ops.config import Config
+from relayd.ops.configfile_mail import console_url
+from relayd.ops.hashing import Hashing
 from relayd.ops.logging import Logger
 from relayd.store.db import Database
 
 ROUTES: Final[tuple[Route, ...]] = tuple(chain(
     preference.ROUTES,
     overview.ROUTES,
+    key.ROUTES,
     series.ROUTES,
     openapi.ROUTES,
 ))
 MENU: Final[tuple[Item, ...]] = (
     Item("/overview", "menu.overview", HOLDER, "menu.use"),
+    Item("/keys", "menu.keys", HOLDER, "menu.use"),
     Item("/usage", "menu.series", HOLDER, "menu.use"),
 )
 """The menu, in this order."""
@@ -37,8 +42,11 @@ def services(
     db: Database, config: Callable[[], Config], logger: Logger, relay: Callable[[], Fleet],
 ) -> Services:
     """What the handlers work with. `config` gives the present configuration."""
-    return Services(db=db, config=config, logger=logger, relay=relay,
-                    frame=Frame(MENU, FOOTER), routes=ROUTES)
+    def origin() -> str:
+        return console_url(config().console, config().console_listen)
+
+    return Services(db=db, door=Door(db, Hashing(), origin), config=config, logger=logger,
+                    relay=relay, frame=Frame(MENU, FOOTER), routes=ROUTES)
 
 
 def console(listen: str, services: Services) -> ConsoleListener:

@@ -23,6 +23,7 @@ from relayd.control.session import Signed
 from relayd.core.account import Language
 from relayd.core.actor import Actor
 from relayd.core.device import device
+from relayd.core.errors import RelayError
 from relayd.store.db import Database
 from relayd.store.secret import derived
 
@@ -110,6 +111,11 @@ class Visit:
     def t(self, name: str, /, **values: object) -> str:
         """A text in the visitor's language."""
         return texts.text(self.language, name, **values)
+
+    def said(self, error: RelayError) -> str:
+        """An error in the visitor's language, where it is translated; else in English."""
+        name = f"errors.{error.code}"
+        return self.t(name) if name in texts.texts() else error.kind.message
 
     @property
     def csrf(self) -> str:

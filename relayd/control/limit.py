@@ -107,3 +107,9 @@ async def spent(
         rows = await store_limit.spent(transaction, accounts, month_of(now_ms), day_of(now_ms))
         known = await store_limit.known(transaction, unposted())
     return SpentReading(now_ms, rows, known)
+
+
+async def of_keys(db: Database, account_id: str) -> dict[str, dict[str, int]]:
+    """The limits of an account's keys of their own, by key; keys without any are left out."""
+    async with db.reading() as transaction:
+        return await store_limit.of_keys(transaction, account_id)
