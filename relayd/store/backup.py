@@ -35,6 +35,8 @@ FORMAT: Final = 1
 SAVED_FOLDER: Final = "backups"
 SAVED_MAX: Final = 3
 """Copies from before a migration that are kept."""
+SEALED_VERSION: Final = 5
+"""The migration that sealed what is personal: copies from before it are in clear text."""
 PIECE_BYTES: Final = 1024 * 1024
 BUSY_SECONDS: Final = 5.0
 NAME: Final = re.compile(r"relayd\.db|secret|journal/[0-9]{1,6}/[0-9]{12}\.journal")
@@ -236,3 +238,25 @@ def remove_tree(path: Path) -> None:
         else:
             child.unlink()
     path.rmdir()
+
+
+def expire_saved(directory: Path, before_ms: int) -> int:
+    """Deletes copies from before a migration that were made before a moment; returns how many."""
+    folder, found = directory / SAVED_FOLDER, 0
+    with mapped():
+        for old in folder.glob("before-*.db") if folder.is_dir() else ():
+            if old.stat().st_mtime_ns < before_ms * 1_000_000:
+                old.unlink(missing_ok=True)
+                found += 1
+    return found
+
+
+def remove_unsealed(directory: Path) -> int:
+    """Deletes copies from before personal columns were sealed: they know who is erased."""
+    folder, found = directory / SAVED_FOLDER, 0
+    with mapped():
+        for old in folder.glob("before-*.db") if folder.is_dir() else ():
+            if int(old.name.split("-")[1]) <= SEALED_VERSION:
+                old.unlink(missing_ok=True)
+                found += 1
+    return found

@@ -85,6 +85,14 @@ async def untold(transaction: Transaction, now_ms: int) -> list[LawfulRequest]:
     return [_request(transaction, row) for row in rows]
 
 
+async def told(transaction: Transaction, account: str) -> frozenset[str]:
+    """The ids of an account's requests of which its owner knows."""
+    rows = await transaction.rows(
+        "SELECT id FROM legal_requests WHERE account_id = ? AND notified_at_ms IS NOT NULL",
+        (account,))
+    return frozenset(row[0] for row in rows)
+
+
 async def counts(transaction: Transaction) -> list[Row]:
     """(basis, state, number) of all requests."""
     return await transaction.rows(

@@ -115,3 +115,15 @@ async def unreleased(transaction: Transaction, most: int) -> list[str]:
         " WHERE a.state = 'erased' AND (o.session IS NOT NULL OR o.trade IS NOT NULL)"
         f" AND o.state IN ({_ENDED}) LIMIT ?", (most,))
     return [row[0] for row in rows]
+
+
+async def anonymise_orders(transaction: Transaction, complete_before_ms: int, most: int) -> int:
+    """Empty what the partner calls the payment in orders that were complete before a moment."""
+    return await transaction.run(
+        "UPDATE orders SET session = NULL, page = NULL, trade = NULL, client_key = NULL,"
+        " asked = NULL WHERE id IN (SELECT id FROM orders AS o"
+        " WHERE (session IS NOT NULL OR trade IS NOT NULL)"
+        f" AND state IN ({_ENDED}) AND MAX(COALESCE(paid_at_ms, created_at_ms),"
+        " COALESCE((SELECT MAX(ended_at_ms) FROM refunds WHERE order_id = o.id), 0),"
+        " COALESCE((SELECT MAX(closed_at_ms) FROM disputes WHERE order_id = o.id), 0)) < ?"
+        " LIMIT ?)", (complete_before_ms, most))
