@@ -38,7 +38,7 @@ def jobs(
 ) -> dict[str, Job]:
     """Everything but what the calls themselves need. `config` gives the present one."""
     return {
-        "retention": Retention(db, lambda: config().retention.call_records_days, log=log),
+        "retention": Retention(db, lambda: config().retention.terms(), log=log),
         "audit": Audit(db, open_signer(db.directory),
                        lambda now_ms: config().retention.terms().before_ms("audit", now_ms),
                        log=log),

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from relayd import (
-    cli_accounts, cli_audit, cli_backup, cli_check, cli_doctor, cli_keyring, cli_keys, cli_limits,
-    cli_prices, cli_reflect, cli_serve, cli_top, cli_usage,
+    cli_accounts, cli_audit, cli_backup, cli_check, cli_doctor, cli_inventory, cli_keyring,
+    cli_keys, cli_limits, cli_operators, cli_prices, cli_reflect, cli_serve, cli_top, cli_usage,
 )
 from relayd.cli_command import DONE, FAULT, UNUSABLE, Command, CommandError, build_parser
 from relayd.core.errors import RelayError
@@ -24,6 +24,7 @@ GROUPS: Final = {
     "audit": "The audit log: who did what to whose data.",
     "keys": "API keys: what clients send.",
     "ledger": "The books.",
+    "operators": "Operators: who may do more in the console than what is their own.",
     "prices": "Prices: what calls cost.",
     "store": "The store's files.",
 }
@@ -34,6 +35,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     *cli_doctor.COMMANDS,
     *cli_top.COMMANDS,
     *cli_accounts.COMMANDS,
+    *cli_operators.COMMANDS,
     *cli_keys.COMMANDS,
     *cli_limits.COMMANDS,
     *cli_usage.COMMANDS,
@@ -41,6 +43,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     *cli_prices.COMMANDS,
     *cli_backup.COMMANDS,
     *cli_keyring.COMMANDS,
+    *cli_inventory.COMMANDS,
 )
 _INTERRUPTED: Final = 130
 """What a shell reports for a program that SIGINT ended."""

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 import msgspec
 
 from relayd import cli_output as output
 from relayd.cli_command import DONE, Command, CommandError, option
-from relayd.cli_store import in_configured_store, in_store
-from relayd.control import account, erasure
-from relayd.core.account import Account, AccountMove
+from relayd.cli_store import ConfiguredWork, in_configured_store, in_store
+from relayd.control import account, erasure, mail_token, sign_in, standing
+from relayd.control.standing import Move
 from relayd.core.actor import SHELL
 from relayd.core.erasure import Cause
 from relayd.core.errors import RelayError
+from relayd.core.standing import REASONS, check_reason
 from relayd.ops import clock
 from relayd.ops.config import Config
 from relayd.ops.configfile_mail import console_url
@@ -29,7 +29,13 @@ WHO: Final = (
     option("--account", "--email", "--id", metavar="E", dest="account", default=None,
            help="the same, by name"),
 )
-_DID: Final = {"suspend": "suspended", "resume": "active again"}
+WHY: Final = (
+    option("--reason", choices=REASONS, default="other",
+           help="what its holder is told: one of a closed list (default: other)"),
+    option("--note", metavar="TEXT", help="more about it, for the audit log alone"),
+)
+_DID: Final[dict[Move, str]] = {
+    "suspend": "suspended", "resume": "active again", "terminate": "terminated"}
 
 
 def who(arguments: argparse.Namespace) -> str:
@@ -61,10 +67,14 @@ async def _list(db: Database, arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def _move(step: AccountMove) -> Callable[[Database, argparse.Namespace], Awaitable[int]]:
-    async def run(db: Database, arguments: argparse.Namespace) -> int:
-        moved: Account = await account.move(
-            db, who(arguments), step, clock.unix_ms())
+def _move(step: Move) -> ConfiguredWork:
+    async def run(db: Database, arguments: argparse.Namespace, config: Config) -> int:
+        reason = check_reason(getattr(arguments, "reason", "other"))
+        grounds = standing.Grounds(
+            reason, console_url(config.console, config.console_listen),
+            getattr(arguments, "note", None))
+        moved = await standing.move(
+            db, SHELL, who(arguments), step, grounds, clock.unix_ms())
         if arguments.json:
             output.document(account.view(moved))
         else:
@@ -72,6 +82,17 @@ def _move(step: AccountMove) -> Callable[[Database, argparse.Namespace], Awaitab
         return DONE
 
     return run
+
+
+async def _link_to_sign_in(db: Database, arguments: argparse.Namespace, config: Config) -> int:
+    token = await sign_in.link(db, who(arguments), clock.unix_ms())
+    link = f"{console_url(config.console, config.console_listen)}/sign-in/link?token={token}"
+    if arguments.json:
+        output.document({"link": link, "minutes": int(mail_token.minutes("sign_in"))})
+    else:
+        output.text(link)
+        output.text(f"It signs in once, within {mail_token.minutes('sign_in')} minutes.")
+    return DONE
 
 
 async def _erase(db: Database, arguments: argparse.Namespace, config: Config) -> int:
@@ -139,9 +160,15 @@ COMMANDS: Final = (
             )),
     Command("accounts list", "List all accounts.", in_store(_list), prints_data=True),
     Command("accounts suspend", "Refuse an account's calls until it is resumed.",
-            in_store(_move("suspend")), WHO, prints_data=True),
+            in_configured_store(_move("suspend")), (*WHO, *WHY), prints_data=True,
+            epilog="Its holder gets a mail with the reason, and a link to answer."),
     Command("accounts resume", "Serve a suspended account again.",
-            in_store(_move("resume")), WHO, prints_data=True),
+            in_configured_store(_move("resume")), WHO, prints_data=True),
+    Command("accounts terminate", "End an account for good: its keys and sessions work no more.",
+            in_configured_store(_move("terminate")), (*WHO, *WHY), prints_data=True,
+            epilog="Its holder gets a mail with the reason, and a link to answer."),
+    Command("accounts sign-in-link", "Print a link that signs in to an account, once.",
+            in_configured_store(_link_to_sign_in), WHO, prints_data=True),
     Command("accounts erase", "Close an account and erase who it belongs to, for good.",
             in_configured_store(_erase), prints_data=True, options=(
                 *WHO, option("--yes", "-y", action="store_true", help="do not ask"),

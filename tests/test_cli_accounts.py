@@ -91,3 +91,22 @@ def test_unusable_input_is_exit_code_2_with_words(shell: Shell, words: tuple[str
     result = shell("accounts", *words)
     assert result.code == 2 and result.err and not result.out
     assert "nobody" not in result.err and "Traceback" not in result.err
+
+
+def test_suspending_takes_a_reason_of_the_list_and_posts_a_notice(shell: Shell) -> None:
+    made = shell.json("accounts", "create", "--email", EMAIL)
+    shell.json("accounts", "suspend", EMAIL, "--reason", "abuse", "--note", "ticket 7")
+    assert shell("accounts", "suspend", EMAIL, "--reason", "because").code == 2
+    assert shell.json("accounts", "terminate", EMAIL, "--reason", "terms")["state"] == "terminated"
+    assert shell("accounts", "resume", made["id"]).code == 2
+    kinds = [each["kind"] for each in shell.json("mail", "list")]
+    assert sorted(kinds) == ["account_suspended", "account_terminated"]
+
+
+def test_a_link_that_signs_in(shell: Shell) -> None:
+    shell.json("accounts", "create", "--email", EMAIL)
+    link = shell.json("accounts", "sign-in-link", EMAIL)
+    assert "/sign-in/link?token=" in link["link"] and link["minutes"] == 15
+    shown = shell("accounts", "sign-in-link", EMAIL)
+    assert shown.code == 0 and "15 minutes" in shown.out
+    assert shell("accounts", "sign-in-link", "nobody@example.org").code == 2

@@ -7,6 +7,7 @@ another gets the address when the other one leaves it.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from relayd.console.listener import ConsoleListener
@@ -16,16 +17,20 @@ RETRY_SECONDS: Final = 1.0
 
 
 class Opening:
-    """A job: `run` until `stop`. `opened` is set while the console answers."""
+    """A job: `run` until `stop`. `opened` is set while the console answers.
+
+    `close` is called once it answers no more.
+    """
 
     def __init__(self, listener: ConsoleListener, *, retry_seconds: float = RETRY_SECONDS,
-                 log: Logger | None = None) -> None:
+                 log: Logger | None = None, close: Callable[[], None] | None = None) -> None:
         self.listener = listener
         self.opened = asyncio.Event()
         self._retry_seconds = retry_seconds
         self._log = log or Logger()
         self._stopping = asyncio.Event()
         self._told = False
+        self._close = close
 
     async def run(self) -> None:
         """Opens it, trying again while its address is taken."""
@@ -55,3 +60,5 @@ class Opening:
         self._stopping.set()
         self.opened.clear()
         await self.listener.stop()
+        if self._close is not None:
+            self._close()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from itertools import chain
 from typing import Final
 
-from relayd.console import key, openapi, overview, preference, series
+from relayd.console import call, key, openapi, overview, preference, series
 from relayd.console.frame import Frame, Item
 from relayd.console.listener import ConsoleListener
 from relayd.console.route import HOLDER, Route
@@ -27,12 +27,14 @@ ROUTES: Final[tuple[Route, ...]] = tuple(chain(
     overview.ROUTES,
     key.ROUTES,
     series.ROUTES,
+    call.ROUTES,
     openapi.ROUTES,
 ))
 MENU: Final[tuple[Item, ...]] = (
     Item("/overview", "menu.overview", HOLDER, "menu.use"),
     Item("/keys", "menu.keys", HOLDER, "menu.use"),
     Item("/usage", "menu.series", HOLDER, "menu.use"),
+    Item("/calls", "menu.calls", HOLDER, "menu.use"),
 )
 """The menu, in this order."""
 FOOTER: Final[tuple[Item, ...]] = ()

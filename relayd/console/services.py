@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from relayd.console.frame import Frame
 from relayd.console.route import Route
+from relayd.control.door import Door
 from relayd.core.fleet import NO_FLEET, Fleet
 from relayd.ops.clock import unix_ms
 from relayd.ops.config import Config
@@ -21,10 +22,11 @@ def _no_fleet() -> Fleet:
 @dataclass(slots=True)
 class Services:
     """`config` gives the present configuration, `relay` how providers and routes stand in the
-    running relay.
+    running relay, `door` is what signing in needs.
     """
 
     db: Database
+    door: Door
     config: Callable[[], Config]
     logger: Logger
     now_ms: Callable[[], int] = unix_ms

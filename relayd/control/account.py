@@ -16,7 +16,7 @@ import orjson
 from relayd.control import key as control_key
 from relayd.control import audit, limit, usage
 from relayd.core.account import (
-    NAME_CHARS_MAX, Account, AccountMove, advance, check_email, check_label,
+    NAME_CHARS_MAX, Account, advance, check_email, check_label,
 )
 from relayd.core.actor import SHELL, Actor
 from relayd.core.errors import RelayError
@@ -33,12 +33,6 @@ from relayd.store.record import CallFilter
 from relayd.store.transaction import Transaction
 
 ID_PREFIX: Final = "acct_"
-_ACTIONS: Final[dict[AccountMove, str]] = {
-    "verify": "account.verify", "suspend": "account.suspend", "resume": "account.resume",
-    "close": "account.close", "reopen": "account.keep", "terminate": "account.terminate",
-    "erase": "account.erase",
-}
-"""What the audit log calls each move."""
 
 
 async def find(db: Database, who: str) -> Account:
@@ -74,27 +68,6 @@ async def listing(db: Database) -> list[Account]:
         return await store_account.listing(transaction)
 
 
-async def move(
-    db: Database, who: str, step: AccountMove, now_ms: int, actor: Actor = SHELL,
-    reason: str | None = None,
-) -> Account:
-    """Suspend or resume. Raises `account_state` where the account cannot move so.
-
-    Erasing is control/erasure.py's: it is more than a state.
-    """
-    if step == "erase":
-        raise AssertionError("an account is erased by control/erasure.py")
-    async with db.writing() as transaction:
-        found = await store_account.get(transaction, who)
-        moved = _moved(found, step, now_ms)
-        await store_account.update(transaction, moved)
-        if moved.state != found.state:
-            await audit.append(
-                transaction, actor, _ACTIONS[step], moved.id, now_ms, reason=reason)
-        await bump_policy_version(transaction)
-    return moved
-
-
 async def empty(transaction: Transaction, account: Account, now_ms: int) -> Account:
     """Take all that is personal from an account and its keys, which are revoked: it is erased."""
     erased = replace(
@@ -105,13 +78,6 @@ async def empty(transaction: Transaction, account: Account, now_ms: int) -> Acco
             key, state=advance_key(key.state, "revoke"), name=ERASED_NAME, app=None))
     await store_account.update(transaction, erased)
     return erased
-
-
-def _moved(account: Account, step: AccountMove, now_ms: int) -> Account:
-    state = advance(account.state, step)
-    if state == account.state:
-        return account
-    return replace(account, state=state, state_since_ms=now_ms, reason=None)
 
 
 def view(account: Account) -> dict[str, object]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote
@@ -44,17 +45,22 @@ class Caller:
 
 
 class Door:
-    """`origin` is where the console is reached, as mails name it: `https://HOST`."""
+    """`origin` says where the console is reached, as mails name it: `https://HOST`."""
 
-    def __init__(self, db: Database, hashing: Hashing, origin: str, *,
+    def __init__(self, db: Database, hashing: Hashing, origin: Callable[[], str], *,
                  guard: Guard | None = None, steady_seconds: float = STEADY_SECONDS) -> None:
         self.db = db
         self.hashing = hashing
         self.guard = guard or Guard()
-        self.origin = origin.rstrip("/")
+        self._origin = origin
         self._key = derived(db.secret, GUARD_LABEL)
         self._steady_seconds = steady_seconds
         self._salt: tuple[int, bytes] = (-1, b"")
+
+    @property
+    def origin(self) -> str:
+        """Where the console is reached now."""
+        return self._origin().rstrip("/")
 
     def link(self, path: str, token: str | None = None) -> str:
         """A link of a mail into the console."""

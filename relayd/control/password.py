@@ -6,8 +6,10 @@ answers the same whoever asks.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from relayd.control import audit, mail, mail_token, session
 from relayd.control.door import Caller, Door
@@ -15,7 +17,7 @@ from relayd.control.session import Opened
 from relayd.core.account import Account
 from relayd.core.errors import RelayError
 from relayd.core.holder import Holder
-from relayd.core.password import check_length, check_score, prepared
+from relayd.core.password import check_apart, check_length, check_score, prepared
 from relayd.core.session import Session
 from relayd.core.timestamp import rfc3339
 from relayd.ops.clock import monotonic
@@ -25,11 +27,15 @@ from relayd.store import session as store_session
 from relayd.store.db import Database
 from relayd.store.transaction import Transaction
 
+_PARTS: Final = re.compile(r"[^\w]+")
+
 
 async def hashed(door: Door, text: str, words: Sequence[str | None]) -> str:
     """The hash of a new password. Raises `weak_password`, also for one made of these words."""
     text = check_length(text)
-    check_score(await door.hashing.score(text, [word for word in words if word]))
+    parts = [part for word in words if word for part in (word, *_PARTS.split(word)) if part]
+    check_apart(text, parts)
+    check_score(await door.hashing.score(text, parts))
     return await door.hashing.hash(text)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from relayd.control import account as control_account
 from relayd.control import audit, consent, mail, mail_token, session
 from relayd.control import password as control_password
 from relayd.control.account import ID_PREFIX
@@ -65,7 +66,7 @@ async def register(door: Door, wish: Registration, caller: Caller, now_ms: int) 
         known = await store_account.find(transaction, wish.email)
         if known is not None and known.state == "unverified":
             # whoever it was, they have not read this mailbox
-            await _discard(transaction, known.id)
+            await _discard(transaction, known.id, now_ms)
             known = None
         if known is not None:
             await mail.post(transaction, "email_known", known.id,
@@ -125,13 +126,11 @@ def check_username(text: str) -> str:
     return text
 
 
-async def _discard(transaction: Transaction, account_id: str) -> None:
+async def _discard(transaction: Transaction, account_id: str, now_ms: int) -> None:
     """An unverified account goes: its rows, and what it said."""
     account = await store_account.get(transaction, account_id)
     await store_holder.forget(transaction, account_id)
-    await store_account.update(transaction, replace(
-        account, state=advance(account.state, "erase"), email=None, name=None, username=None,
-        country=None))
+    await control_account.empty(transaction, account, now_ms)
 
 
 async def sweep(db: Database, now_ms: int, term_ms: int = UNVERIFIED_MS) -> int:
@@ -139,7 +138,7 @@ async def sweep(db: Database, now_ms: int, term_ms: int = UNVERIFIED_MS) -> int:
     async with db.writing() as transaction:
         found = await store_holder.unverified(transaction, now_ms - term_ms, BATCH)
         for account_id in found:
-            await _discard(transaction, account_id)
+            await _discard(transaction, account_id, now_ms)
     for account_id in found:
         await db.keyring.destroy(account_id)
     return len(found)

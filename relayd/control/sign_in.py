@@ -138,7 +138,7 @@ async def complete(
     if known is False:
         await mail.post(transaction, "new_sign_in", opened.account, {
             "at": rfc3339(now_ms), "device": caller.device,
-            "link": door.link("/account/sessions")}, now_ms)
+            "link": door.link("/settings/sessions")}, now_ms)
     roles = await store_role.of_account(transaction, opened.account)
     if roles:  # of operators every session is in the log
         await audit.append(

@@ -100,7 +100,7 @@ async def _told(
 ) -> None:
     await audit.append(transaction, caller.actor(account_id), action, account_id, now_ms)
     await mail.post(transaction, "second_factor_changed", account_id, {
-        "at": rfc3339(now_ms), "change": action, "link": door.link("/account/security")}, now_ms)
+        "at": rfc3339(now_ms), "change": action, "link": door.link("/settings/factors")}, now_ms)
 
 
 async def is_on(transaction: Transaction, account_id: str) -> bool:

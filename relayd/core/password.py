@@ -7,6 +7,7 @@ parameters, so that they can be raised. A composition rule is no measure of stre
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 from typing import Final
 
 from relayd.core.errors import RelayError
@@ -17,6 +18,8 @@ CHARS_MAX: Final = 256
 SCORED_CHARS_MAX: Final = 72
 """The score of a longer one would take long, and the rest of it can only help."""
 SCORE_MIN: Final = 3
+WORD_CHARS_MIN: Final = 4
+REST_CHARS_MIN: Final = 8
 TIME_COST: Final = 2
 MEMORY_KIB: Final = 19_456
 LANES: Final = 1
@@ -40,6 +43,16 @@ def check_length(text: str) -> str:
     if len(text) < CHARS_MIN:
         raise RelayError("weak_password", param="password")
     return text
+
+
+def check_apart(text: str, words: Iterable[str]) -> None:
+    """Raises RelayError `weak_password` where little is left without what is known of its owner."""
+    rest = text.casefold()
+    for word in sorted(words, key=len, reverse=True):
+        if len(word) >= WORD_CHARS_MIN:
+            rest = rest.replace(word.casefold(), "")
+    if len(rest) < REST_CHARS_MIN:
+        raise RelayError("weak_password", param="password")
 
 
 def check_score(score: int) -> None:

@@ -63,7 +63,7 @@ async def dormant(
         " h.dormant_steps, h.dormant_at_ms,"
         " coalesce((SELECT max(hour_ms) FROM rollups r WHERE r.account_id = h.account_id), 0)"
         " FROM holders h JOIN accounts a ON a.id = h.account_id"
-        " WHERE h.seen_at_ms < ? AND h.account_id > ? AND a.state IN ('active', 'suspended')"
+        " WHERE h.seen_at_ms <= ? AND h.account_id > ? AND a.state IN ('active', 'suspended')"
         " ORDER BY h.account_id LIMIT ?", (seen_before_ms, after_id, most))
     return [(_holder(transaction, row[:-1]), row[-1]) for row in rows]
 

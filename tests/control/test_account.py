@@ -14,6 +14,7 @@ from relayd.core.errors import RelayError
 from relayd.core.key import digest
 from relayd.store.db import Database
 from relayd.store.secret import pepper
+from tests.fakes import standing
 from tests.fakes.erased import erase
 from tests.fakes.records import START_MS, call_record
 
@@ -50,16 +51,16 @@ async def test_suspend_and_resume_reach_the_snapshot(db: Database) -> None:
     issued = await key.create(db, made.id, KeyWish("laptop"), START_MS)
     hashed = digest(pepper(db.secret), issued.text.encode())
     assert not (await load(db)).keys[hashed].suspended
-    assert (await account.move(db, EMAIL, "suspend", START_MS)).state == "suspended"
+    assert (await standing.move(db, EMAIL, "suspend", START_MS)).state == "suspended"
     assert (await load(db)).keys[hashed].suspended
-    assert (await account.move(db, made.id, "resume", START_MS)).state == "active"
+    assert (await standing.move(db, made.id, "resume", START_MS)).state == "active"
     assert not (await load(db)).keys[hashed].suspended
 
 
 @pytest.mark.parametrize("who", ["acct_nobody", "nobody@example.org", "", "'; DROP TABLE x"])
 async def test_nobody_is_not_found(db: Database, who: str) -> None:
     assert await refused(account.find(db, who)) == "account_not_found"
-    assert await refused(account.move(db, who, "suspend", START_MS)) == "account_not_found"
+    assert await refused(standing.move(db, who, "suspend", START_MS)) == "account_not_found"
 
 
 async def test_export_is_all_that_is_kept_and_no_hash(db: Database) -> None:
@@ -87,7 +88,8 @@ async def test_what_is_done_is_in_the_audit_log(db: Database) -> None:
     operator = Actor("acct_9", frozenset({"support"}))
     made = await account.create(db, EMAIL, None, START_MS)
     for step in ("suspend", "suspend", "resume"):
-        await account.move(db, made.id, step, START_MS + 1, operator, "Because of ticket 7")
+        await standing.move(
+            db, made.id, step, START_MS + 1, operator, "Because of ticket 7")
     await erase(db, made.id, START_MS + 1)
     found = [(each.event.action, each.event.actor, each.event.target, each.reason)
              async for each in audit.listing(db)]
@@ -98,5 +100,5 @@ async def test_what_is_done_is_in_the_audit_log(db: Database) -> None:
                      ("account.close", None, made.id, None),
                      ("account.erase", None, made.id, None)]
     with pytest.raises(RelayError):
-        await account.move(db, made.id, "resume", START_MS + 2, operator)
+        await standing.move(db, made.id, "resume", START_MS + 2, operator)
     assert len([each async for each in audit.listing(db)]) == 5

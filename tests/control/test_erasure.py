@@ -26,6 +26,7 @@ from relayd.store.db import Database, open_database
 from relayd.store.directory import StoreError
 from relayd.store.record import CallFilter
 from relayd.store.signing import Signer
+from tests.fakes import standing
 from tests.fakes.records import START_MS, call_record
 
 EMAIL = "Zeisig.Person@example.org"
@@ -102,7 +103,7 @@ async def test_Y2_nothing_works_from_the_moment_of_asking(db: Database) -> None:
 async def test_Y2_within_seven_days_it_can_be_called_off(db: Database, before: str) -> None:
     who = await make_person(db)
     if before == "suspended":
-        await account.move(db, who, "suspend", START_MS)
+        await standing.move(db, who, "suspend", START_MS)
     asked = await erasure.ask(db, Actor(who), who, Wish(), START_MS, link)
     text = await said(db, "erasure_asked")
     found = await erasure.by_link(db, text["link"].partition("token=")[2])

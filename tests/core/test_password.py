@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from relayd.core.errors import RelayError
-from relayd.core.password import CHARS_MAX, check_length, check_score, prepared
+from relayd.core.password import CHARS_MAX, check_apart, check_length, check_score, prepared
 
 
 def test_one_composition() -> None:
@@ -31,3 +31,12 @@ def test_the_score() -> None:
     for score in (0, 1, 2):
         with pytest.raises(RelayError):
             check_score(score)
+
+
+def test_what_is_known_of_its_owner_is_no_part_of_it() -> None:
+    words = ("Canary.Person@example.org", "Canary", "Person", "ann")
+    for text in ("Canary.Person99", "personCANARY1", "canary.person@example.org"):
+        with pytest.raises(RelayError):
+            check_apart(text, words)
+    check_apart("canary four words more", words)
+    check_apart("annannannann", words)

@@ -14,13 +14,13 @@ from websockets.sync.client import connect as connect_blocking
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, Request, TextMessage
 
-from relayd.control import account
 from relayd.core.journal import Mark
 from relayd.core.record import CallRecord
 from relayd.core.route import Deployment, Route
 from relayd.ops.config import LimitsConfig, PrivacyConfig
 from relayd.relay.meter import Meter
 from relayd.store.db import open_database
+from tests.fakes import standing
 from tests.fakes.daemon import CREDENTIAL, Lane, provider
 from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.fakes.sockets import (
@@ -510,7 +510,7 @@ async def test_a_suspended_account_ends_its_sessions(opened: Opened) -> None:
             await told(socket, "session.created")
             db = await open_database(lane.store)
             try:
-                await account.move(db, "someone@example.com", "suspend", 1)
+                await standing.move(db, "someone@example.com", "suspend", 1)
             finally:
                 await db.close()
             await lane.app.refresh()
