@@ -1,8 +1,9 @@
 """The parcel: a file that its recipient alone opens, by an X25519 key or by a passphrase.
 
 Law: what goes into one is never on a disk in clear text. The format is a head line of JSON; then
-pieces, each its length as four bytes, big-endian, and AES-256-GCM ciphertext. A piece's nonce is its number in eleven bytes and one byte that is 1 for the last; the
-head is authenticated with each. So nothing is cut off, left out, added or put elsewhere unseen.
+pieces, each its length as four bytes, big-endian, and AES-256-GCM ciphertext. A piece's nonce is
+its number in eleven bytes and one byte that is 1 for the last; the head is authenticated with
+each. So nothing is cut off, left out, added or put elsewhere unseen.
 """
 
 from __future__ import annotations
