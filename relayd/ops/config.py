@@ -16,6 +16,7 @@ from relayd.core.operator import Operator
 from relayd.core.provider import Provider
 from relayd.core.retention import CHOICES, Terms
 from relayd.core.route import Route
+from relayd.ops.config_payments import PaymentsConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +233,7 @@ class Config:
     log: LogConfig = LogConfig()
     operator: Operator = Operator()
     mail: MailConfig = MailConfig()
+    payments: PaymentsConfig = field(default_factory=PaymentsConfig)
 
 
 def adoptable(running: Config, wanted: Config) -> tuple[Config, tuple[str, ...]]:

@@ -24,6 +24,7 @@ from relayd.ops.configfile_lines import key_lines
 from relayd.ops.configfile_listener import read_private_listen, read_server
 from relayd.ops.configfile_mail import read_console, read_mail
 from relayd.ops.configfile_operator import judge_operator, read_operator
+from relayd.ops.configfile_payments import read_payments
 from relayd.ops.configfile_prices import read_price_book
 from relayd.ops.configfile_provider import read_providers
 from relayd.ops.configfile_route import read_routes
@@ -150,6 +151,7 @@ def _read(root: Section, around: Surroundings) -> Config:
         log=_log(log),
         operator=read_operator(root.table("operator")),
         mail=read_mail(root.table("mail"), around),
+        payments=read_payments(root.table("payments"), around),
     )
     log.done()
     judge_operator(root, config)
