@@ -51,7 +51,7 @@ class Key(msgspec.Struct, frozen=True):
     hint: str
     app: str | None
     models: list[str] | None
-    state: Literal["active", "expired", "revoked"]
+    state: str
     created_at: str
     expires_at: str | None
     last_used_at: str | None

@@ -68,6 +68,11 @@ def _moment(at_ms: int | None) -> str:
     return "" if at_ms is None else f"{rfc3339(at_ms)[:16].replace('T', ' ')} UTC"
 
 
+def _second(at_ms: int | None) -> str:
+    """2026-11-29 12:00:05, where the column says that it is UTC."""
+    return "" if at_ms is None else rfc3339(at_ms)[:19].replace("T", " ")
+
+
 @cache
 def environment() -> jinja2.Environment:
     """The templates of `relayd/console/templates/`, each compiled once."""
@@ -77,7 +82,7 @@ def environment() -> jinja2.Environment:
         auto_reload=False)
     made.globals.update(static=static, version=__version__)
     made.filters.update(
-        number=_number, day=_day, moment=_moment, money=money, took=took)
+        number=_number, day=_day, moment=_moment, second=_second, money=money, took=took)
     return made
 
 

@@ -17,7 +17,7 @@ from relayd.core.usage import Outcome
 OUTCOMES: Final[tuple[str, ...]] = get_args(Outcome)
 FAILED: Final = frozenset({"provider_error", "provider_truncated", "interrupted"})
 """Outcomes that are nobody's wish; `refused` is told apart, `client_left` is the client's."""
-_PLACE: Final = re.compile(r"([0-9]{1,15})-([0-9A-Z]{26})", re.ASCII)
+_PLACE: Final = re.compile(r"([0-9a-f]{1,12})_([0-9A-Z]{26})", re.ASCII)
 
 
 class Place(NamedTuple):
@@ -27,8 +27,8 @@ class Place(NamedTuple):
     id: str
 
     def text(self) -> str:
-        """As it stands in a link."""
-        return f"{self.started_at_ms}-{self.id}"
+        """As it stands in a link: never 13 digits, which might be taken for a card's number."""
+        return f"{self.started_at_ms:x}_{self.id}"
 
 
 def parse_place(text: str) -> Place:
@@ -36,7 +36,7 @@ def parse_place(text: str) -> Place:
     match = _PLACE.fullmatch(text)
     if match is None:
         raise RelayError("invalid_value", param="before")
-    return Place(int(match[1]), match[2])
+    return Place(int(match[1], 16), match[2])
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import pytest
 
 from relayd.core.call import OUTCOMES, Brief, Figures, Place, figures, parse_place
 from relayd.core.errors import RelayError
+from relayd.core.luhn import has_card_number
 
 ID = "01KDVBXH00000000000000000Z"
 
@@ -13,11 +14,12 @@ ID = "01KDVBXH00000000000000000Z"
 def test_a_place_is_read_as_it_is_written() -> None:
     place = Place(1_767_225_600_000, ID)
     assert parse_place(place.text()) == place
+    assert not has_card_number(Place(1_799_997_060_000, ID).text())
 
 
 @pytest.mark.parametrize("text", (
-    "", "-", ID, f"1{ID}", f"-1-{ID}", f"1-{ID}x", f"1-{ID[:-1]}", f"1-{ID.lower()}",
-    f"{'9' * 16}-{ID}", f"١-{ID}", f"1-{ID}\n"))
+    "", "-", ID, f"1{ID}", f"-1_{ID}", f"1_{ID}x", f"1_{ID[:-1]}", f"1_{ID.lower()}",
+    f"{'9' * 13}_{ID}", f"١_{ID}", f"1_{ID}\n", f"A_{ID}"))
 def test_other_texts_are_no_place(text: str) -> None:
     with pytest.raises(RelayError) as caught:
         parse_place(text)
