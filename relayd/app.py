@@ -23,6 +23,7 @@ from relayd.core.record import CallRecord
 from relayd.core.ulid import Ulids
 from relayd.jobs.budget import Budgets
 from relayd.jobs.flush import Flush
+from relayd.jobs.wallet import Wallets
 from relayd.jobs.watch import Watch
 from relayd.ops.accesslog import AccessLog
 from relayd.ops.certificate import ends_at_seconds
@@ -151,6 +152,7 @@ class App:
         self._watch = Watch(db, self.view.publish, snapshot.version, log=self.logger)
         self._jobs["watch"] = self._watch
         self._jobs["budgets"] = await self._begin_budgets(db, plane)
+        self._jobs["wallets"] = await self._begin_wallets(db, plane)
         self._jobs |= app_jobs.jobs(db, plane, lambda: self.config, self.logger)
         self._fill_gauges(plane, meter, journal)
         server = self.config.server
@@ -159,7 +161,8 @@ class App:
         await self._doors.open()
         await self._ops.start()
         self.console = self._jobs["console"] = app_jobs.console(
-            db, plane, lambda: self.config, self.logger)
+            db, plane, lambda: self.config, self.logger, self.metrics.gauges,
+            lambda: self.address)
         await self.console.open()
         self._collector.start()
         self._tasks.spawn("flush", self._flush.run())
@@ -213,6 +216,13 @@ class App:
         await budgets.begin()
         return budgets
 
+    async def _begin_wallets(self, db: Database, plane: Plane) -> Wallets:
+        """Balances, too, must be known before the first call."""
+        plane.wallets.rate = lambda record: self.config.prices.rated(record)
+        wallets = Wallets(db, plane.wallets.unposted, plane.wallets.install, log=self.logger)
+        await wallets.begin()
+        return wallets
+
     def _parts(self, db: Database, meter: Meter) -> Parts:
         return Parts(
             view=self.view, meter=meter, metrics=self.metrics, logger=self.logger,
@@ -249,6 +259,7 @@ class App:
             certificate_expiry=self._certificates,
         )
         fill(gauges, plane)
+        app_jobs.measure(gauges, self._jobs)
         self.metrics.gauges = gauges
 
     def _certificates(self) -> dict[str, float]:

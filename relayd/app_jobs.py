@@ -6,17 +6,22 @@ it is closed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
 from relayd.console import pages
 from relayd.console.opening import Opening
+from relayd.control import erasure
 from relayd.jobs.audit import Audit
+from relayd.jobs.dormancy import Dormancy
+from relayd.jobs.erasure import Erasures
 from relayd.jobs.mail import Postman
 from relayd.jobs.network import Network
 from relayd.jobs.retention import Retention
 from relayd.ops.config import Config
+from relayd.ops.configfile_mail import console_url
 from relayd.ops.logging import Logger
+from relayd.ops.metrics_gauges import Gauges
 from relayd.relay.fleet import fleet
 from relayd.relay.plane import Plane
 from relayd.store.db import Database
@@ -37,20 +42,40 @@ def jobs(
     db: Database, plane: Plane, config: Callable[[], Config], log: Logger,
 ) -> dict[str, Job]:
     """Everything but what the calls themselves need. `config` gives the present one."""
+    signer = open_signer(db.directory)
+
+    def link() -> erasure.Link:
+        return erasure.linked(console_url(config().console, config().console_listen))
+
     return {
         "retention": Retention(db, lambda: config().retention.terms(), log=log),
-        "audit": Audit(db, open_signer(db.directory),
+        "audit": Audit(db, signer,
                        lambda now_ms: config().retention.terms().before_ms("audit", now_ms),
                        log=log),
         "network": Network(db, plane.network, log=log),
         "mail": Postman(db, config, log=log),
+        "dormancy": Dormancy(
+            db, lambda: console_url(config().console, config().console_listen),
+            lambda who, now_ms: erasure.begin_dormant(db, who, now_ms, link()), log=log),
+        "erasures": Erasures(db, signer, lambda: config().retention.terms(), link, log=log),
     }
+
+
+def measure(gauges: Gauges, jobs: Mapping[str, Job]) -> None:
+    """Where the metrics read what the jobs have done."""
+    retention, erasures = jobs["retention"], jobs["erasures"]
+    assert isinstance(retention, Retention) and isinstance(erasures, Erasures)
+    gauges.swept_rows = retention.swept_rows
+    gauges.swept_at_seconds = retention.swept_at_seconds
+    gauges.tickets_overdue = lambda: erasures.overdue
 
 
 def console(
     db: Database, plane: Plane, config: Callable[[], Config], log: Logger,
+    gauges: Gauges, bound: Callable[[], tuple[str, int]],
 ) -> Opening:
-    """The console, which opens as soon as its address is free."""
+    """The console, which opens as soon as its address is free. `bound`: the relay's address."""
     services = pages.services(db, config, log, lambda: fleet(plane))
+    services.gauges, services.bound = gauges, bound
     return Opening(pages.console(config().console_listen, services), log=log,
                    close=services.door.hashing.close)

@@ -24,7 +24,7 @@ from relayd.core.record import CallRecord
 from relayd.core.series import Span, lines, period
 from relayd.core.timestamp import HOUR_MS, parse_past
 
-_EXAMPLE: Final = {"place": "1a3185c5000_01KDVBXH00000000000000000Z"}
+_EXAMPLE: Final = {"place": "1a3185c5000_01KDVBXH2Q7ZC4M9T8WJRS5XNY"}
 _BATCH: Final = 200
 """Records that are encoded and sent at once."""
 _DAY_MS: Final = 24 * HOUR_MS

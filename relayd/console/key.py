@@ -30,7 +30,7 @@ LIMITS: Final = (
 Grace = Literal["0h", "1h", "24h", "7d"]
 GRACES: Final[tuple[Grace, ...]] = ("0h", "1h", "24h", "7d")
 _BETWEEN: Final = re.compile(r"[\s,;]+")
-_EXAMPLE: Final = {"key": "key_01KDVBXH00000000000000000Z"}
+_EXAMPLE: Final = {"key": "key_01KDVBXH2Q7ZC4M9T8WJRS5XNY"}
 
 
 class KeyLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

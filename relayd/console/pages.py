@@ -9,7 +9,9 @@ from collections.abc import Callable
 from itertools import chain
 from typing import Final
 
-from relayd.console import call, key, openapi, overview, preference, series
+from relayd.console import (
+    call, connect, front, key, model, openapi, overview, preference, series,
+)
 from relayd.console.frame import Frame, Item
 from relayd.console.listener import ConsoleListener
 from relayd.console.route import HOLDER, Route
@@ -23,11 +25,14 @@ from relayd.ops.logging import Logger
 from relayd.store.db import Database
 
 ROUTES: Final[tuple[Route, ...]] = tuple(chain(
+    front.ROUTES,
     preference.ROUTES,
     overview.ROUTES,
     key.ROUTES,
     series.ROUTES,
     call.ROUTES,
+    model.ROUTES,
+    connect.ROUTES,
     openapi.ROUTES,
 ))
 MENU: Final[tuple[Item, ...]] = (
@@ -35,6 +40,8 @@ MENU: Final[tuple[Item, ...]] = (
     Item("/keys", "menu.keys", HOLDER, "menu.use"),
     Item("/usage", "menu.series", HOLDER, "menu.use"),
     Item("/calls", "menu.calls", HOLDER, "menu.use"),
+    Item("/models", "menu.models", HOLDER, "menu.use"),
+    Item("/connect", "menu.connect", HOLDER, "menu.use"),
 )
 """The menu, in this order."""
 FOOTER: Final[tuple[Item, ...]] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from relayd.console.frame import Frame
 from relayd.console.route import Route
@@ -12,6 +12,7 @@ from relayd.core.fleet import NO_FLEET, Fleet
 from relayd.ops.clock import unix_ms
 from relayd.ops.config import Config
 from relayd.ops.logging import Logger
+from relayd.ops.metrics_gauges import Gauges
 from relayd.store.db import Database
 
 
@@ -19,10 +20,15 @@ def _no_fleet() -> Fleet:
     return NO_FLEET
 
 
+def _unbound() -> tuple[str, int]:
+    return "127.0.0.1", 0
+
+
 @dataclass(slots=True)
 class Services:
     """`config` gives the present configuration, `relay` how providers and routes stand in the
-    running relay, `door` is what signing in needs.
+    running relay, `door` is what signing in needs. `gauges` are what the relay's metrics read;
+    `bound` is the (host, port) that the relay listens on.
     """
 
     db: Database
@@ -31,5 +37,7 @@ class Services:
     logger: Logger
     now_ms: Callable[[], int] = unix_ms
     relay: Callable[[], Fleet] = _no_fleet
+    gauges: Gauges = field(default_factory=Gauges)
+    bound: Callable[[], tuple[str, int]] = _unbound
     frame: Frame = Frame()
     routes: tuple[Route, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib import resources
 from typing import Final, Literal, NamedTuple
 
@@ -39,6 +40,7 @@ class Place(NamedTuple):
     models: Mapping[Api, str]
 
 
+@cache
 def read() -> tuple[Snippet, ...]:
     """All snippets of the package's file."""
     text = resources.files("relayd.console").joinpath(FILE).read_text("utf-8")

@@ -170,10 +170,13 @@ class RetentionConfig:
 class ConsoleConfig:
     """The pages. `url`: how people reach them, without a path; empty: at the listener's address.
 
+    `relay_url`: how clients reach the relay itself; empty: at its first address.
+
     `registration` "open": strangers may sign up, who say that they are `minimum_age` or older.
     """
 
     url: str = ""
+    relay_url: str = ""
     registration: Literal["closed", "open"] = "closed"
     minimum_age: int = 14
 
@@ -193,6 +196,19 @@ class MailConfig:
     ca_file: str | None = None
     sender: str = ""
     reply_to: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BillingConfig:
+    """How calls are paid for. `prepaid`: none is served that the account's balance does not cover.
+
+    A call that sets no bound on its output is taken for `output_tokens`, and for
+    `output_tokens_max` where the balance allows.
+    """
+
+    prepaid: bool = False
+    output_tokens: int = 1024
+    output_tokens_max: int = 32_768
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +243,7 @@ class Config:
     metering: MeteringConfig = MeteringConfig()
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     prices: PriceBook = NO_PRICES
+    billing: BillingConfig = BillingConfig()
     privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
     retention: RetentionConfig = RetentionConfig()
     log_level: Literal["debug", "info", "warning", "error"] = "info"

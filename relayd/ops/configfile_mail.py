@@ -71,19 +71,24 @@ def _address(section: Section, name: str) -> str:
 
 def read_console(section: Section) -> ConsoleConfig:
     """`[console]` besides its address."""
-    url = section.text("url") or ""
-    match = _URL.fullmatch(url.removesuffix("/"))
-    if url and match is None:
-        section.fault("url", "is not an origin", "Such as https://console.example.org, no path")
-        url = ""
-    elif match and match[1] == "http" and not is_loopback(match[2].strip("[]")):
-        section.fault("url", "is in clear text", "People reach the pages over https")
-        url = ""
     return ConsoleConfig(
-        url.removesuffix("/"),
+        _origin(section, "url", "Such as https://console.example.org, no path"),
+        _origin(section, "relay_url", "Such as https://relay.example.org, no path"),
         cast(Literal["closed", "open"],
              section.choice("registration", ("closed", "open"), _CONSOLE.registration)),
         section.integer("minimum_age", _CONSOLE.minimum_age, AGE_FLOOR, 21))
+
+
+def _origin(section: Section, name: str, advice: str) -> str:
+    url = section.text(name) or ""
+    match = _URL.fullmatch(url.removesuffix("/"))
+    if url and match is None:
+        section.fault(name, "is not an origin", advice)
+        return ""
+    if match and match[1] == "http" and not is_loopback(match[2].strip("[]")):
+        section.fault(name, "is in clear text", "Over networks it is reached over https")
+        return ""
+    return url.removesuffix("/")
 
 
 def console_url(config: ConsoleConfig, listen: str) -> str:

@@ -8,7 +8,7 @@ from relayd.core.call import OUTCOMES, Brief, Figures, Place, figures, parse_pla
 from relayd.core.errors import RelayError
 from relayd.core.luhn import has_card_number
 
-ID = "01KDVBXH00000000000000000Z"
+ID = "01KDVBXH2Q7ZC4M9T8WJRS5XNY"
 
 
 def test_a_place_is_read_as_it_is_written() -> None:

@@ -43,6 +43,9 @@ def test_all_of_it() -> None:
     ('[console]\nurl = "https://console.example.org/path"', ["console.url"]),
     ('[console]\nurl = "http://console.example.org"', ["console.url"]),
     ('[console]\nurl = "http://localhost:8081"', []),
+    ('[console]\nrelay_url = "https://relay.example.org/v1"', ["console.relay_url"]),
+    ('[console]\nrelay_url = "http://relay.example.org"', ["console.relay_url"]),
+    ('[console]\nrelay_url = "http://127.0.0.1:8080/"', []),
     ('[console]\nminimum_age = 12', ["console.minimum_age"]),
     ('[console]\nregistration = "maybe"', ["console.registration"]),
 ])

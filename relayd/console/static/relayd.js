@@ -23,7 +23,7 @@ function awaitChange(box) {
     if (document.visibilityState === "visible") {
       const answer = await fetch(box.dataset.await, { headers: { accept: "application/json" } });
       if (answer.ok && (await answer.json()).seen) {
-        location.reload();
+        location.assign(box.dataset.then);
         return;
       }
       if (answer.status === 401) return;
