@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from relayd.core.call import Brief, CallSearch, Figures, Place, figures
 from relayd.core.errors import RelayError
 from relayd.core.record import CallRecord
+from relayd.ops.clock import monotonic
 from relayd.store import call as store_call
 from relayd.store.db import Database
 
@@ -21,6 +22,9 @@ PAGE_CALLS_MAX: Final = 500
 HOURS_MAX: Final = 48
 """Hours that are read for one page; an hour is read whole, with everybody's calls in it."""
 FIGURES_CALLS_MAX: Final = 2000
+FIGURES_HOURS_MAX: Final = 24 * 90
+FIGURES_SECONDS: Final = 0.3
+"""How long figures may take: what was not read by then is not in them."""
 _FIRST_ID: Final = "0" * 26
 
 
@@ -79,11 +83,12 @@ async def get(db: Database, account: str, place: Place) -> CallRecord:
 
 async def how_they_went(db: Database, search: CallSearch) -> Figures:
     """The figures of the latest wanted calls, FIGURES_CALLS_MAX of them at most."""
+    began = monotonic()
     async with db.reading() as transaction:
-        hours = await store_call.hours(transaction, search, HOURS_MAX)
+        hours = await store_call.hours(transaction, search, FIGURES_HOURS_MAX)
     found: list[Brief] = []
     for hour_ms in hours:
-        if len(found) >= FIGURES_CALLS_MAX:
+        if len(found) >= FIGURES_CALLS_MAX or monotonic() - began > FIGURES_SECONDS:
             break
         async with db.reading() as transaction:
             found += await store_call.briefs(
