@@ -21,9 +21,10 @@ from relayd.store import rollup as store_rollup
 from relayd.store.applied import Applied
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
+from relayd.store.erasure import erased_of
 from relayd.store.record import CallFilter
 from relayd.store.rollup import Total
-from relayd.store.transaction import BATCH_ROWS
+from relayd.store.transaction import BATCH_ROWS, Transaction
 
 
 class Posted(NamedTuple):
@@ -47,11 +48,24 @@ async def post(
         return 0
     rated = [book.rated(record) for record in records] if book else records
     async with db.writing() as transaction:
+        rated = await _unlabelled(transaction, rated)
         fresh = await store_record.insert(transaction, rated)
         await store_rollup.add(transaction, rollups(fresh))
         if applied is not None:
             await store_applied.advance(transaction, applied)
     return len(fresh)
+
+
+async def _unlabelled(
+    transaction: Transaction, records: Sequence[CallRecord]
+) -> Sequence[CallRecord]:
+    """The same without the application labels of accounts that were erased since: a call that was
+    under way then, or one that the journal kept, brings none of them back."""
+    labelled = {record.account for record in records if record.app is not None}
+    erased = set(await erased_of(transaction, sorted(labelled))) if labelled else set()
+    return [
+        msgspec.structs.replace(record, app=None) if record.account in erased else record
+        for record in records] if erased else records
 
 
 async def post_each(

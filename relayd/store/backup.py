@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from relayd.ops.configfile_store import KEYS_NAME
 from relayd.store import journal_segment
 from relayd.store.directory import DIRECTORY_MODE, FILE_MODE, StoreError, give_to_owner
 from relayd.store.journal_lane import FOLDER, lane_directory, lanes
@@ -81,6 +82,32 @@ def take(store: Path, target: Path, *, with_secret: bool, created_at: str) -> Ma
             remove_tree(draft)
             _packed(draft).unlink(missing_ok=True)
     return manifest
+
+
+def take_keys(store: Path, target: Path) -> int:
+    """Copies the data keys to a file of their own, which they replace; returns how many there are.
+
+    Apart from the other files, for a shorter life: who has both, and the master key, reads what
+    was erased since. Raises StoreError `store_keys` where there are none.
+    """
+    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    if not (store / KEYS_NAME).exists():
+        raise StoreError("store_keys")
+    with mapped():
+        draft.unlink(missing_ok=True)
+        try:
+            copy_database(store / KEYS_NAME, draft)
+            with closing(sqlite3.connect(draft)) as db:
+                sound = db.execute("PRAGMA integrity_check(1)").fetchall() == [("ok",)]
+                count = db.execute(
+                    "SELECT COUNT(*) FROM data_keys WHERE wrapped IS NOT NULL").fetchone()[0]
+            if not sound:
+                raise StoreError("backup_damaged")
+            draft.replace(target)
+            sync_directory(target.parent)
+        finally:
+            draft.unlink(missing_ok=True)
+    return int(count)
 
 
 def _packed(draft: Path) -> Path:

@@ -265,6 +265,24 @@ class Keyring:
             self._wrap = new
         return len(rows)
 
+    def merge(self, other: Keyring) -> None:
+        """Takes what another file has and this one has not: keys, and who has none any more.
+
+        An owner whose key is destroyed in either stays without. Raises StoreError
+        `store_master_key` where they are not under the same master key.
+        """
+        if other._wrap.mark != self._wrap.mark:
+            raise StoreError("store_master_key")
+        with other._lock, mapped():
+            rows = other._reader.execute(
+                "SELECT owner, master, wrapped, created_at_ms, destroyed_at_ms FROM data_keys"
+            ).fetchall()
+        with self._writing():
+            self._writer.executemany(
+                "INSERT INTO data_keys (owner, master, wrapped, created_at_ms, destroyed_at_ms)"
+                " VALUES (?, ?, ?, ?, ?) ON CONFLICT (owner) DO NOTHING", rows)
+        self.destroy_now(*other.owners(destroyed=True))
+
     def _checkpoint(self) -> bool:
         """What was there before is overwritten in the file itself, not only in its WAL."""
         with mapped():

@@ -16,12 +16,13 @@ from relayd.store import backup, migration
 from relayd.store.applied import Applied
 from relayd.store.backup import (
     DATABASE_NAME, MANIFEST_NAME, SAVED_FOLDER, SAVED_MAX, Manifest, judge, mark, secret_mark,
-    take,
+    take, take_keys,
 )
 from relayd.store.db import open_database
 from relayd.store.directory import StoreError
 from relayd.store.journal_frame import CLOSE, frame
 from relayd.store.journal_lane import claim
+from relayd.store.keyring import open_keyring
 from relayd.store.migration import Migration
 from tests.fakes.records import call_record
 
@@ -141,3 +142,21 @@ async def test_a_new_store_and_a_later_one_make_none(tmp_path: Path) -> None:
         await open_database(tmp_path / "store")
     assert newer.value.code == "store_newer"
     assert not (tmp_path / "store" / SAVED_FOLDER).exists()
+
+
+async def test_data_keys_are_a_file_of_their_own_that_is_replaced(tmp_path: Path) -> None:
+    store, target = tmp_path / "store", tmp_path / "keys"
+    with pytest.raises(StoreError) as refused:
+        take_keys(tmp_path, target)
+    assert refused.value.code == "store_keys" and not target.exists()
+    await make_store(store)
+    ring = open_keyring(store)
+    ring.make_now("acct_1", "acct_2")
+    first = take_keys(store, target)
+    ring.destroy_now("acct_1")
+    assert take_keys(store, target) == first - 1
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["keys", "store"]
+    take(store, tmp_path / "b", with_secret=True, created_at=AT)
+    assert not list((tmp_path / "b").rglob("*key*"))  # neither they nor the master key
+    ring.close()

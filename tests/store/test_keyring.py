@@ -11,6 +11,7 @@ import pytest
 
 from relayd.ops.config import MasterKey
 from relayd.store import seal
+from relayd.store.backup import take_keys
 from relayd.store.directory import StoreError
 from relayd.store.keyring import FILE_NAME, Keyring, open_keyring
 from relayd.store.master import FILE_NAME as MASTER_NAME
@@ -241,3 +242,31 @@ def test_since_when_the_master_key_is_in_use(keyring: Keyring, tmp_path: Path) -
     rotated(tmp_path)
     after = keyring.since_ms()
     assert after is not None and after >= before
+
+
+def test_what_another_copy_has_besides_is_taken_and_what_it_lost_is_lost(
+    keyring: Keyring, tmp_path: Path,
+) -> None:
+    keyring.make_now("both", "lost_here", "lost_there")
+    sealed = seal.seal(keyring.cipher("both"), HERE, b"x")
+    (tmp_path / "copy").mkdir()
+    master = MasterKey(keyring.master.key.hex())
+    take_keys(tmp_path, tmp_path / "copy" / FILE_NAME)
+    copy = open_keyring(tmp_path / "copy", master)
+    copy.make_now("there_alone")
+    copy.destroy_now("lost_there")
+    keyring.make_now("here_alone")
+    keyring.destroy_now("lost_here")
+    keyring.merge(copy)
+    assert keyring.owners() == ["both", "here_alone", "there_alone"]
+    assert keyring.owners(destroyed=True) == ["lost_here", "lost_there"]
+    assert seal.unseal(keyring.cipher("both"), HERE, sealed) == b"x"
+    keyring.cipher("there_alone")
+    copy.close()
+    (tmp_path / "other").mkdir()
+    other = open_keyring(tmp_path / "other")
+    other.make_now("stranger")
+    with pytest.raises(StoreError) as caught:
+        keyring.merge(other)
+    assert caught.value.code == "store_master_key"
+    other.close()
