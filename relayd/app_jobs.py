@@ -7,7 +7,7 @@ it is closed.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from relayd.console import pages
 from relayd.console.opening import Opening
@@ -63,8 +63,8 @@ def jobs(
 
 def measure(gauges: Gauges, jobs: Mapping[str, Job]) -> None:
     """Where the metrics read what the jobs have done."""
-    retention, erasures = jobs["retention"], jobs["erasures"]
-    assert isinstance(retention, Retention) and isinstance(erasures, Erasures)
+    retention = cast(Retention, jobs["retention"])
+    erasures = cast(Erasures, jobs["erasures"])
     gauges.swept_rows = retention.swept_rows
     gauges.swept_at_seconds = retention.swept_at_seconds
     gauges.tickets_overdue = lambda: erasures.overdue

@@ -19,6 +19,7 @@ from relayd.core.errors import RelayError
 from relayd.core.timestamp import rfc3339
 from relayd.store import audit as store_audit
 from relayd.store import checkpoint as store_checkpoint
+from relayd.store import retention as store_retention
 from relayd.store.db import Database
 from relayd.store.signing import Signer, valid
 from relayd.store.transaction import Transaction
@@ -124,7 +125,9 @@ async def prune(db: Database, signer: Signer, before_ms: int, now_ms: int) -> in
         await audit.append(transaction, SYSTEM, "audit.prune", None, now_ms,
                            details={"events": found.seq - first, "until": found.seq})
         await _sign(transaction, signer, now_ms, found)
-        return await store_checkpoint.prune(transaction, found.seq)
+        pruned = await store_checkpoint.prune(transaction, found.seq)
+        await store_retention.note(transaction, "audit", pruned, now_ms)
+        return pruned
 
 
 async def verify(

@@ -156,6 +156,16 @@ def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "replace")).digest()
 
 
+async def begin_dormant(db: Database, who: str, now_ms: int, link: Link = _unlinked) -> bool:
+    """Begin to erase an account that nobody has used for long; False where something is owed."""
+    async with db.reading() as transaction:
+        if await store_erasure.owed(transaction, who):
+            return False
+    if await waiting(db, who) is None:
+        await ask(db, SYSTEM, who, Wish("dormant"), now_ms, link)
+    return True
+
+
 async def waiting(db: Database, account: str) -> Erasure | None:
     """The erasure that an account waits for."""
     async with db.reading() as transaction:

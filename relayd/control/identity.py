@@ -10,7 +10,7 @@ from typing import Final
 from relayd.control import registration
 from relayd.control.door import DAY_MS
 from relayd.core.passkey import CHALLENGE_MS
-from relayd.store import mail_token, passkey, role, session, sign_in
+from relayd.store import mail_token, passkey, retention, role, session, sign_in
 from relayd.store.db import Database
 
 BATCH: Final = 500
@@ -35,6 +35,8 @@ async def sweep(db: Database, now_ms: int, sign_in_days: int = SIGN_IN_DAYS) -> 
         if max(batch.values()) < BATCH:
             break
     async with db.writing() as transaction:
+        for category, rows in done.items():
+            await retention.note(transaction, category, rows, now_ms)
         await passkey.sweep_answers(transaction, now_ms - 2 * CHALLENGE_MS)
         await role.sweep_reveals(transaction, now_ms)
     return done

@@ -25,6 +25,7 @@ from relayd.store import retention as store_retention
 from relayd.store import rollup as store_rollup
 from relayd.store import vault as store_vault
 from relayd.store.db import Database
+from relayd.store.retention import Swept
 
 DAY_MS: Final = 86_400_000
 BATCH_RECORDS: Final = 500
@@ -69,9 +70,9 @@ async def _totals(db: Database, terms: Terms, now_ms: int, most: int) -> int:
 
 
 async def _identity(db: Database, terms: Terms, now_ms: int, most: int) -> int:
-    """Registrations, mailed links, sessions, sign-ins: each is noted where it is done."""
-    done = await identity.sweep(db, now_ms, terms.value("sign_ins"))
-    return done["sign_ins"]
+    """Registrations, mailed links, sessions, sign-ins: all of them, each noted where it is."""
+    await identity.sweep(db, now_ms, terms.value("sign_ins"))
+    return 0
 
 
 async def _network(db: Database, terms: Terms, now_ms: int, most: int) -> int:
@@ -151,15 +152,22 @@ SWEEPERS: Final[Mapping[str, Sweeper]] = {
 
 
 async def note(db: Database, category: str, rows: int, now_ms: int) -> None:
-    """Keep what a sweep of a category did."""
+    """Keep what a sweep of a category did; those of `identity` note it themselves."""
+    if SWEEPERS.get(category) is _identity:
+        return
     async with db.writing() as transaction:
         await store_retention.note(transaction, category, rows, now_ms)
 
 
+async def noted(db: Database) -> dict[str, Swept]:
+    """The last sweep of each category that was ever swept."""
+    async with db.reading() as transaction:
+        return await store_retention.swept(transaction)
+
+
 async def schedule(db: Database, terms: Terms) -> list[dict[str, object]]:
     """The whole table as it is in force, each row with its last sweep, as JSON shows it."""
-    async with db.reading() as transaction:
-        swept = await store_retention.swept(transaction)
+    swept = await noted(db)
     return [{
         "category": each.name, "term": terms.value(each.name), "unit": each.unit,
         "floor": each.floor, "since": each.since, "action": each.action,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from relayd.control import retention
-from relayd.control.retention import Sweeper
+from relayd.control.retention import Sweeper, Swept
 from relayd.core.retention import Terms
 from relayd.ops.clock import monotonic, unix_ms
 from relayd.ops.logging import Logger
@@ -26,7 +26,7 @@ EVERY_SECONDS: Final = 600.0
 
 class Retention:
     """Sweeps what is older than its term. `swept` counts rows by category, `failures` categories
-    that the store broke off; `swept_at` has the time of each category's last whole sweep."""
+    that the store broke off; `noted` is what the store knows of the last sweeps."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Retention:
         self._log = log or Logger()
         self._stopping = asyncio.Event()
         self.swept = dict.fromkeys(sweepers, 0)
-        self.swept_at: dict[str, float] = {}
+        self.noted: dict[str, Swept] = {}
         self.failures = 0
 
     async def run(self) -> None:
@@ -65,7 +65,19 @@ class Retention:
         deleted = 0
         for category, sweeper in self._sweepers.items():
             deleted += await self._sweep(category, sweeper)
+        try:
+            self.noted = await retention.noted(self._db)
+        except StoreError:
+            self.failures += 1
         return deleted
+
+    def swept_rows(self) -> dict[str, float]:
+        """Rows that all sweeps deleted, by category, for the metrics."""
+        return {category: each.all_rows for category, each in self.noted.items()}
+
+    def swept_at_seconds(self) -> dict[str, float]:
+        """When each category was last swept, Unix time, for the metrics."""
+        return {category: each.at_ms / 1000 for category, each in self.noted.items()}
 
     async def _sweep(self, category: str, sweeper: Sweeper) -> int:
         deleted = 0
@@ -83,13 +95,12 @@ class Retention:
             if deleted:
                 await self._db.checkpoint()
             await retention.note(self._db, category, deleted, now_ms)
-            self.swept_at[category] = now_ms / 1000
         except StoreError as error:  # the next sweep goes on where this one stopped
             self.failures += 1
             self._log.error("sweep_failed", code=error.code)
         self.swept[category] += deleted
         if deleted:
-            self._log.event("swept", records=deleted)
+            self._log.event("swept", part=category, records=deleted)
         return deleted
 
     async def stop(self) -> None:

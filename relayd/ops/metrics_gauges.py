@@ -52,6 +52,9 @@ class Gauges:
     limit_refusals: ByNames = dict
     overload_refusals: ByName = dict
     certificate_expiry: ByName = dict
+    swept_rows: ByName = dict
+    swept_at_seconds: ByName = dict
+    tickets_overdue: ByName = dict
 
 
 class Reading(NamedTuple):
@@ -126,6 +129,12 @@ READINGS: Final = (
             "Its longest run since the start."),
     Reading("certificate_expiry", "relayd_certificate_expiry_timestamp_seconds", "gauge",
             "When a certificate of ours ends, Unix time.", ("listener",)),
+    Reading("swept_rows", "relayd_retention_swept_rows_total", "counter",
+            "Rows that were deleted because their term was over.", ("category",)),
+    Reading("swept_at_seconds", "relayd_retention_swept_timestamp_seconds", "gauge",
+            "When a category was last looked through, Unix time.", ("category",)),
+    Reading("tickets_overdue", "relayd_tickets_overdue", "gauge",
+            "Tickets that nobody answered in time.", ("class",)),
 )
 
 

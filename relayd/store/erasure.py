@@ -182,3 +182,10 @@ async def delete_before(transaction: Transaction, ended_before_ms: int, most: in
     return await transaction.run(
         "DELETE FROM erasures WHERE id IN (SELECT id FROM erasures WHERE ended_at_ms < ?"
         " LIMIT ?)", (ended_before_ms, most))
+
+
+async def owed(transaction: Transaction, account: str) -> bool:
+    """Whether the books still have something between an account and the operator."""
+    row = await transaction.row(
+        "SELECT 1 FROM ledger_accounts WHERE owner = ? AND balance_nano <> 0 LIMIT 1", (account,))
+    return row is not None
