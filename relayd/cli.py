@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from relayd import (
-    cli_accounts, cli_audit, cli_backup, cli_check, cli_doctor, cli_inventory, cli_keyring,
+    cli_accounts, cli_audit, cli_backup, cli_balance,
+    cli_check, cli_doctor, cli_inventory, cli_keyring,
     cli_keys, cli_limits, cli_operators, cli_prices, cli_reflect, cli_serve, cli_top, cli_usage,
 )
 from relayd.cli_command import DONE, FAULT, UNUSABLE, Command, CommandError, build_parser
@@ -22,6 +23,7 @@ DESCRIPTION: Final = "An LLM relay: OpenAI, Anthropic and Gemini traffic, unseen
 GROUPS: Final = {
     "accounts": "Accounts: who pays, and owns API keys.",
     "audit": "The audit log: who did what to whose data.",
+    "balance": "Balances: what accounts may still spend.",
     "keys": "API keys: what clients send.",
     "ledger": "The books.",
     "operators": "Operators: who may do more in the console than what is their own.",
@@ -38,6 +40,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     *cli_operators.COMMANDS,
     *cli_keys.COMMANDS,
     *cli_limits.COMMANDS,
+    *cli_balance.COMMANDS,
     *cli_usage.COMMANDS,
     *cli_audit.COMMANDS,
     *cli_prices.COMMANDS,

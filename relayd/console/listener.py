@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from relayd.console import answer, form, gate
 from relayd.console.page import STATIC_PREFIX, static_files
@@ -133,7 +134,7 @@ async def _static(request: web.Request) -> web.Response:
         "Cache-Control": f"public, max-age={YEAR_SECONDS}, immutable"})
 
 
-def _lost(services: Services) -> Callable[[web.Request, _Aio], Awaitable[web.StreamResponse]]:
+def _lost(services: Services) -> Middleware:
     """Answers paths and methods that are not served, in the shape of what was asked."""
 
     @web.middleware

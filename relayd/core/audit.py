@@ -96,6 +96,7 @@ ACTIONS: Final = _actions(
     Action("refund.end", "A refund was paid out, or given up."),
     Action("dispute.open", "A payer's bank disputed a payment."),
     Action("dispute.close", "A dispute was decided."),
+    Action("credit.change", "How much an account may owe was changed."),
     Action("credit.grant", "Credit was given to an account.", needs_reason=True),
     Action("statement.check", "A partner's statement was held against the ledger."),
     # law

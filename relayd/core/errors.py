@@ -88,6 +88,8 @@ ERRORS: Final = _kinds(
     ("rate_limited", 429, "client", True, "A limit per minute is reached."),
     ("concurrency_limited", 429, "client", True, "Too many calls are under way."),
     ("budget_spent", 402, "client", False, "The budget is spent."),
+    ("balance_held", 429, "client", True,
+     "Calls under way hold what is left of the balance. Try again when they have ended."),
     # the relay itself
     ("overloaded", 503, "relay", True, "The relay is at its limit. Try again shortly."),
     ("draining", 503, "relay", True, "The relay is restarting. Try again shortly."),

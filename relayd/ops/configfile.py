@@ -15,7 +15,7 @@ from typing import Final, Literal, cast
 
 from relayd.core.retention import CHOICES, Category, problem
 from relayd.ops.config import (
-    Config, LogConfig, MeteringConfig, PrivacyConfig, RetentionConfig,
+    BillingConfig, Config, LogConfig, MeteringConfig, PrivacyConfig, RetentionConfig,
 )
 from relayd.ops.configfile_credential import Secrets, Surroundings
 from relayd.ops.configfile_fault import ConfigError, Fault, Findings, in_order
@@ -144,6 +144,7 @@ def _read(root: Section, around: Surroundings) -> Config:
         metering=_metering(root.table("metering")),
         limits=read_limits(root.table("limits")),
         prices=read_price_book(root.table("prices"), around),
+        billing=_billing(root.table("billing")),
         privacy=_privacy(root.table("privacy")),
         retention=_retention(root.table("retention")),
         log_level=cast(Literal["debug", "info", "warning", "error"],
@@ -181,6 +182,20 @@ def _metering(section: Section) -> MeteringConfig:
         flush_seconds=section.number("flush_seconds", default.flush_seconds, 0.01, 60.0),
         sync_ms=section.integer("sync_ms", default.sync_ms, 0, 10_000),
     )
+    section.done()
+    return config
+
+
+def _billing(section: Section) -> BillingConfig:
+    default = BillingConfig()
+    config = BillingConfig(
+        prepaid=section.boolean("prepaid", default.prepaid),
+        output_tokens=section.integer("output_tokens", default.output_tokens, 1, 10_000_000),
+        output_tokens_max=section.integer(
+            "output_tokens_max", default.output_tokens_max, 1, 10_000_000),
+    )
+    if config.output_tokens > config.output_tokens_max:
+        section.fault("output_tokens", "is above output_tokens_max")
     section.done()
     return config
 

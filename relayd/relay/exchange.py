@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from relayd.core.errors import RelayError
 from relayd.core.exchange import Phase, advance
 from relayd.core.gate import Permit
+from relayd.core.reservation import Hold
 from relayd.core.snapshot import KeyGrant, Snapshot
 from relayd.core.usage import ENDINGS, Ending, Outcome, Usage
 from relayd.ops.tasks import Story
@@ -65,7 +66,8 @@ class Memo:
 class Exchange:
     """State of one request. Times are monotonic seconds unless they say otherwise.
 
-    `ticket` is what it holds of its limits, None where none applies; `place` is where it was sent
+    `ticket` is what it holds of its limits, `hold` of its account's balance, None where none
+    applies; `place` is where it was sent
     last, `permit` what it holds of that deployment's gate. `last_deadline` is the end of the
     provider's total time, 0: never. `ready`: since when the relay alone has kept it waiting.
     `opened`: the journal has its opening; `marked`: when it may be told how far the call has come,
@@ -83,7 +85,8 @@ class Exchange:
         "status", "ending", "error", "attempts", "first_byte", "usage", "usage_covers", "counter",
         "prompt", "left_with",
         "attempt", "copying", "seen_chunks", "last_heard", "dropped", "idle_seconds",
-        "encoding_exact", "ready", "keep_alive", "opened", "marked", "ticket", "place", "permit",
+        "encoding_exact", "ready", "keep_alive", "opened", "marked", "ticket", "hold", "place",
+        "permit",
     )
 
     def __init__(
@@ -101,6 +104,7 @@ class Exchange:
         self.phase = Phase.RECEIVED
         self.grant: KeyGrant | None = None
         self.ticket: Ticket | None = None
+        self.hold: Hold | None = None
         self.place: Place | None = None
         self.permit: Permit | None = None
         self.ask: Ask | None = None

@@ -111,6 +111,7 @@ class Handler:
                 raise RelayError("missing_model", param="model")
             plan = plane.dispatcher.plan(exchange, upload.model)
             plane.admission.admit(exchange, None)
+            plane.wallets.admit(exchange, plan, None)
             return plan
         raw = whole(exchange, limit) if exchange.body_complete else await receive(exchange, limit)
         ask = exchange.ask = read(
@@ -126,6 +127,7 @@ class Handler:
                 raise RelayError("invalid_json") from None
             raise
         plane.admission.admit(exchange, raw)
+        plane.wallets.admit(exchange, plan, raw)
         return plan
 
     def _known(self, exchange: Exchange, endpoint: Endpoint, raw: bytes) -> Known | None:

@@ -43,6 +43,7 @@ from relayd.relay.sender import Sender
 from relayd.relay.settle import Settler
 from relayd.relay.stream import Streamer
 from relayd.relay.view import View
+from relayd.relay.wallet import Wallets
 from relayd.wire.body import NESTING_MAX
 from relayd.wire.identity import Pseudonyms
 from relayd.wire.known import Elements, hash_is_secret
@@ -125,6 +126,7 @@ class Plane:
         self.overload = Overload(START_SAMPLES)
         self.abandoned = Abandoned(self)
         self.admission = Admission(monotonic_ns, unix_ms)
+        self.wallets = Wallets()
         self.replier = Replier(config.server.cors_origins, self.date)
         self.policy = self._policy(config, None)
         self._retired: list[Pool] = []

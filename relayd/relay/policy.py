@@ -27,7 +27,8 @@ class Policy:
     """The configuration, worked out; its parts are attributes, read directly."""
 
     __slots__ = ("server", "providers", "routes", "plans", "body_policies", "model_names",
-                 "secrets", "pools", "heads", "head_limits", "limits", "health", "prices")
+                 "secrets", "pools", "heads", "head_limits", "limits", "health", "prices",
+                 "billing")
 
     def __init__(self, config: Config, heads: Heads, make_pool: MakePool,
                  old: Policy | None = None) -> None:
@@ -50,6 +51,7 @@ class Policy:
         }
         self.health.seal()
         self.prices = config.prices
+        self.billing = config.billing
         self.head_limits = HeadLimits(
             server.head_bytes_max, server.header_count_max, server.target_bytes_max)
         self.body_policies = {api: _policy(config, api) for api in APIS}
