@@ -19,7 +19,9 @@ from relayd.core.errors import RelayError
 SIGN_IN: Final = "/sign-in"
 PROOF: Final = "/prove"
 FACTORS: Final = "/settings/factors"
-_LEADS: Final = {"session_ended": SIGN_IN, "proof_needed": PROOF, "factor_needed": FACTORS}
+AGREE: Final = "/agree"
+_LEADS: Final = {"session_ended": SIGN_IN, "proof_needed": PROOF, "factor_needed": FACTORS,
+                 "consent_missing": AGREE}
 """Where somebody is led who lacks something that they can give."""
 
 
@@ -45,11 +47,12 @@ def api_error(error: RelayError) -> web.Response:
     """`{"error": {"code", "message", "param"}}`."""
     response = reply({"error": {"code": error.code, "message": error.kind.message,
                                 "param": error.param}}, error.status)
-    _wait(response, error)
+    retry_later(response, error)
     return response
 
 
-def _wait(response: web.Response, error: RelayError) -> None:
+def retry_later(response: web.Response, error: RelayError) -> None:
+    """Says when to try again, where somebody knows (RFC 9110 section 10.2.3)."""
     if error.retry_after_ms is not None:
         response.headers["Retry-After"] = str(error.retry_after_seconds)
 
@@ -57,12 +60,12 @@ def _wait(response: web.Response, error: RelayError) -> None:
 def _page(made: Visit, error: RelayError) -> web.Response:
     response = page(made, "error.html", error.status, code=error.code, param=error.param,
                     message=made.said(error))
-    _wait(response, error)
+    retry_later(response, error)
     return response
 
 
 def bare(error: RelayError) -> web.Response:
     """Text, where not even the visit could be made."""
     response = web.Response(text=f"{error.kind.message}\n", status=error.status)
-    _wait(response, error)
+    retry_later(response, error)
     return response

@@ -10,7 +10,9 @@ from itertools import chain
 from typing import Final
 
 from relayd.console import (
-    call, connect, front, key, model, openapi, overview, preference, series,
+    appeal, call, connect, consent, contact, document, email_change, front, key, mail, model,
+    notice, openapi, overview, passkey, password, preference, profile, registration, series,
+    session, sign_in, totp,
 )
 from relayd.console.frame import Frame, Item
 from relayd.console.listener import ConsoleListener
@@ -27,6 +29,15 @@ from relayd.store.db import Database
 ROUTES: Final[tuple[Route, ...]] = tuple(chain(
     front.ROUTES,
     preference.ROUTES,
+    registration.ROUTES,
+    sign_in.ROUTES,
+    password.ROUTES,
+    session.ROUTES,
+    profile.ROUTES,
+    email_change.ROUTES,
+    totp.ROUTES,
+    passkey.ROUTES,
+    appeal.ROUTES,
     overview.ROUTES,
     key.ROUTES,
     series.ROUTES,
@@ -34,6 +45,11 @@ ROUTES: Final[tuple[Route, ...]] = tuple(chain(
     model.ROUTES,
     connect.ROUTES,
     openapi.ROUTES,
+    document.ROUTES,
+    consent.ROUTES,
+    notice.ROUTES,
+    mail.ROUTES,
+    contact.ROUTES,
 ))
 MENU: Final[tuple[Item, ...]] = (
     Item("/overview", "menu.overview", HOLDER, "menu.use"),
@@ -42,9 +58,21 @@ MENU: Final[tuple[Item, ...]] = (
     Item("/calls", "menu.calls", HOLDER, "menu.use"),
     Item("/models", "menu.models", HOLDER, "menu.use"),
     Item("/connect", "menu.connect", HOLDER, "menu.use"),
+    Item("/settings", "menu.settings", HOLDER, "menu.account"),
+    Item("/privacy/consents", "menu.consents", HOLDER, "menu.account"),
+    Item("/operate/notices", "menu.notices", notice.WRITERS, "menu.operate"),
 )
 """The menu, in this order."""
-FOOTER: Final[tuple[Item, ...]] = ()
+FOOTER: Final[tuple[Item, ...]] = (
+    Item("/legal/privacy", "documents.name_privacy"),
+    Item("/legal/terms", "documents.name_terms"),
+    Item("/legal/cookies", "documents.name_cookies"),
+    Item("/legal", "documents.title"),
+    Item("/contact", "contact.title"),
+)
+FRAME: Final = Frame(
+    MENU, FOOTER, banners=notice.banners, identity=document.identity, admit=consent.admit,
+    headers=document.headers)
 
 
 def services(
@@ -55,7 +83,7 @@ def services(
         return console_url(config().console, config().console_listen)
 
     return Services(db=db, door=Door(db, Hashing(), origin), config=config, logger=logger,
-                    relay=relay, frame=Frame(MENU, FOOTER), routes=ROUTES)
+                    relay=relay, frame=FRAME, routes=ROUTES)
 
 
 def console(listen: str, services: Services) -> ConsoleListener:

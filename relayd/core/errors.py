@@ -152,6 +152,8 @@ ERRORS: Final = _kinds(
      "such as four words."),
     ("age_not_stated", 422, "client", False, "Say that you are old enough to use this service."),
     ("username_taken", 409, "client", False, "Another account has this username."),
+    ("registration_closed", 403, "client", False,
+     "Here nobody can sign up by themselves. The operator makes accounts."),
     ("wrong_credentials", 401, "client", False, "The e-mail address or the password is wrong."),
     ("email_not_verified", 403, "client", False,
      "This e-mail address is not verified yet. A new link was sent to it."),
