@@ -73,6 +73,9 @@ CREATE TABLE key_limits_5 (
 
 INSERT INTO key_limits_5 SELECT key_id, name, value FROM key_limits;
 
+-- else each row that goes is looked for in the whole table
+CREATE INDEX api_keys_by_replaced ON api_keys (replaces);
+
 DROP TABLE key_limits;
 DROP TABLE account_limits;
 DROP TABLE api_keys;
