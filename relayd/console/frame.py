@@ -5,7 +5,7 @@ Law: the menu shows what the visitor may open, and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -44,14 +44,25 @@ async def _quiet(visit: Visit) -> Sequence[Banner]:
     return ()
 
 
+async def _open(visit: Visit) -> None:
+    pass
+
+
+async def _plain(visit: Visit) -> Mapping[str, str]:
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """`banners` is asked before a page is made; `identity` gives lines for the footer."""
+    """`admit` may refuse a visit before its handler; `banners` is asked before a page is made;
+    `identity` gives lines for the footer, `headers` those of answers to programs."""
 
     items: Sequence[Item] = ()
     links: Sequence[Item] = ()
     banners: Callable[[Visit], Awaitable[Sequence[Banner]]] = _quiet
     identity: Callable[[Visit], Sequence[str]] = _nobody
+    admit: Callable[[Visit], Awaitable[None]] = _open
+    headers: Callable[[Visit], Awaitable[Mapping[str, str]]] = _plain
 
     def groups(self, visit: Visit) -> list[tuple[str, list[Item]]]:
         """The menu for this visitor, part by part; nothing for who is not signed in."""

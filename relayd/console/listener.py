@@ -6,7 +6,7 @@ an exception's type. No third party is ever contacted by a page.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final
 
 from aiohttp import web
@@ -112,9 +112,11 @@ def _served(route: Route, services: Services) -> _Aio:
         made: Visit | None = None
         try:
             made = await gate.visit(request, route, services)
+            await services.frame.admit(made)
             if not route.is_api:
                 made.banners = await services.frame.banners(made)
-            return await route.handler(made)
+                return await route.handler(made)
+            return _told(await route.handler(made), await services.frame.headers(made))
         except RelayError as error:
             return answer.refused(request, made or gate.anonymous(request, route, services), error)
         except (web.HTTPException, ConnectionResetError):
@@ -124,6 +126,12 @@ def _served(route: Route, services: Services) -> _Aio:
             return answer.refused(request, made, RelayError("internal"))
 
     return handle
+
+
+def _told(response: web.StreamResponse, headers: Mapping[str, str]) -> web.StreamResponse:
+    if not response.prepared:
+        response.headers.update(headers)
+    return response
 
 
 async def _static(request: web.Request) -> web.Response:

@@ -45,6 +45,15 @@ class Standing:
     latest: Consent | None
 
 
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """Items of a document that its holder must still agree to. `for_keys`: no key before that."""
+
+    edition: Edition
+    items: tuple[str, ...]
+    for_keys: bool
+
+
 async def record(
     transaction: Transaction, account_id: str, item: str, served: Served, now_ms: int,
     act: Act = "explicit",
@@ -150,25 +159,47 @@ async def history(db: Database, account_id: str) -> list[Consent]:
         return await store_consent.history(transaction, account_id)
 
 
-async def owed(
-    transaction: Transaction, account_id: str, now_ms: int,
-) -> list[tuple[Edition, tuple[str, ...]]]:
-    """Gated versions in force that the holder has not agreed to by themselves, with the items."""
-    found = []
+async def owed(transaction: Transaction, account_id: str, now_ms: int) -> list[Owed]:
+    """What the holder must agree to by themselves before they go on.
+
+    Gated versions in force whose items they have not agreed to, and required items that they never
+    agreed to, as where the shell made the account. Nothing before documents are published.
+    """
+    found: dict[str, Owed] = {}
     for edition in await store_document.gating(transaction, now_ms):
-        lacking = [
-            item for item in edition.items
-            if not await store_consent.agreed_to(transaction, account_id, item, edition.version)]
+        lacking = await _lacking(transaction, account_id, edition.items, edition.version)
         if lacking:
-            found.append((edition, tuple(lacking)))
-    return found
+            found[edition.name] = Owed(edition, lacking, edition.gate == "keys")
+    for item in await _lacking(transaction, account_id, REQUIRED, 1):
+        name = ITEMS[item].document
+        before = found.get(name)
+        words = before.edition if before else await store_document.current(
+            transaction, name, "en", now_ms)
+        items = before.items if before else ()
+        if words is not None and item not in items:
+            found[name] = Owed(words, (*items, item), True)
+    return list(found.values())
+
+
+async def _lacking(
+    transaction: Transaction, account_id: str, items: Iterable[str], version: int,
+) -> tuple[str, ...]:
+    return tuple([
+        item for item in items
+        if not await store_consent.agreed_to(transaction, account_id, item, version)])
+
+
+async def owing(db: Database, account_id: str, now_ms: int) -> list[Owed]:
+    """`owed`, read by itself."""
+    async with db.reading() as transaction:
+        return await owed(transaction, account_id, now_ms)
 
 
 async def check_keys(transaction: Transaction, account_id: str, now_ms: int) -> None:
     """Raises `consent_missing` where the holder must agree to something before making a key."""
-    for edition, items in await owed(transaction, account_id, now_ms):
-        if edition.gate == "keys":
-            raise RelayError("consent_missing", param=items[0])
+    for each in await owed(transaction, account_id, now_ms):
+        if each.for_keys:
+            raise RelayError("consent_missing", param=each.items[0])
 
 
 async def note_use(db: Database, account_id: str, now_ms: int) -> int:

@@ -109,8 +109,8 @@ async def test_G2_a_gate_stands_until_its_holder_agrees(db: Database, holder: Ac
     await publish(db, version=2, gate="keys", items=("privacy",), effective_at_ms=later)
     async with db.reading() as transaction:
         assert await consent.owed(transaction, account_id, later - 1) == []
-        [(edition, items)] = await consent.owed(transaction, account_id, later)
-        assert (edition.version, items) == (2, ("privacy",))
+        [found] = await consent.owed(transaction, account_id, later)
+        assert (found.edition.version, found.items, found.for_keys) == (2, ("privacy",), True)
         with pytest.raises(RelayError) as caught:
             await consent.check_keys(transaction, account_id, later)
     assert caught.value.code == "consent_missing"
@@ -139,6 +139,28 @@ async def test_a_console_gate_lets_keys_be_made(db: Database, holder: Actor) -> 
     async with db.reading() as transaction:
         assert len(await consent.owed(transaction, account_id, START_MS)) == 1
         await consent.check_keys(transaction, account_id, START_MS)
+
+
+async def test_O3_who_never_agreed_owes_every_required_item(
+        db: Database, holder: Actor) -> None:
+    who = holder.account or ""
+    owed = await consent.owing(db, who, START_MS)
+    assert {each.edition.name: each.items for each in owed} == {
+        "terms": ("terms",), "privacy": ("privacy", "processing_in_china")}
+    async with db.reading() as transaction:
+        with pytest.raises(RelayError):
+            await consent.check_keys(transaction, who, START_MS)
+    await publish(db, version=2, gate="console", items=("marketing",))
+    [privacy] = [o for o in await consent.owing(db, who, START_MS) if o.edition.name == "privacy"]
+    assert privacy.edition.version == 2
+    assert privacy.items == ("marketing", "privacy", "processing_in_china")
+    await consent.agree(db, holder, who, ITEMS, EN, START_MS)
+    assert await consent.owing(db, who, START_MS) == []
+
+
+async def test_before_anything_is_published_nothing_is_owed(db: Database) -> None:
+    made = await account.create(db, "ann@example.org", None, START_MS)
+    assert await consent.owing(db, made.id, START_MS) == []
 
 
 async def test_an_item_that_is_not_in_the_table_is_the_caller_s_fault(

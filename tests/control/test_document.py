@@ -67,9 +67,8 @@ async def test_G2_a_material_version_is_announced_and_takes_effect_in_its_time(
     assert (before.version, after.version) == (1, 2)
     # "Last updated" is the record's, and no one's to edit
     assert document.view(after)["effective_at"] == "2026-01-02T00:00:00.000Z"
-    async with db.reading() as transaction:
-        [(gated, items)] = await consent.owed(transaction, who, START_MS + DAY_MS)
-    assert gated.version == 2 and items == ("privacy",)
+    [found] = await consent.owing(db, who, START_MS + DAY_MS)
+    assert found.edition.version == 2 and found.items == ("privacy",)
 
 
 async def test_G1_an_editorial_version_is_published_and_no_more(db: Database) -> None:
