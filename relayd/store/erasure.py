@@ -58,13 +58,17 @@ TABLES: Final[tuple[Rule, ...]] = (
     Rule("orders", "account_id", "orders", "vault",
          ("session", "page", "trade", "client_key", "asked")),
     Rule("ledger_accounts", "owner", "orders", "keep"),
+    Rule("account_use", "account_id", "orders", "keep"),
+    Rule("money_changes", "account_id", "orders", "keep"),
+    Rule("credit_lines", "account_id", "limits", "delete"),
     Rule("legal_vault", "account_id", "orders", "keep"),
     Rule("legal_requests", "account_id", "legal_requests", "keep"),
     Rule("erasures", "account_id", "erasures", "keep"),
 )
 """Every column that leads to an account."""
 UNCOUNTED: Final = frozenset({
-    "rollups", "call_records", "ledger_accounts", "legal_vault", "reveals"})
+    "rollups", "call_records", "ledger_accounts", "account_use", "money_changes", "legal_vault",
+    "reveals"})
 """Tables whose rows are not counted one by one: sums, copies, or too many."""
 
 

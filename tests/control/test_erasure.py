@@ -10,13 +10,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from relayd.control import account, audit, consent, erasure, key, ticket, usage, vault
+from relayd.control import account, audit, erasure, key, usage, vault
 from relayd.control.erasure import Means, Wish
 from relayd.control.key import KeyWish
 from relayd.control.publish import load
-from relayd.control.ticket import Writing
 from relayd.core.actor import SHELL, SYSTEM, Actor
-from relayd.core.consent import Served
 from relayd.core.erasure import COOLING_MS
 from relayd.core.errors import RelayError
 from relayd.core.retention import Terms
@@ -27,12 +25,11 @@ from relayd.store.directory import StoreError
 from relayd.store.record import CallFilter
 from relayd.store.signing import Signer
 from tests.fakes import standing
-from tests.fakes.records import START_MS, call_record
+from tests.fakes.person import EMAIL, MARKS, files_with, make_person
+from tests.fakes.records import START_MS
 
-EMAIL = "Zeisig.Person@example.org"
 SIGNER = Signer(bytes(32))
 TERMS = Terms()
-MARKS = ("zeisig", "Kanarienvogel")
 
 
 def link(path: str, token: str) -> str:
@@ -46,44 +43,6 @@ async def refused(work: object) -> str:
     with pytest.raises(RelayError) as caught:
         await work  # type: ignore[misc]
     return caught.value.code
-
-
-async def make_person(db: Database) -> str:
-    """An account with something in every table that this step knows."""
-    made = await account.create(db, EMAIL, "Zeisig Name", START_MS)
-    issued = await key.create(db, made.id, KeyWish("zeisig-laptop", app="zeisig-app"), START_MS)
-    await usage.post(db, [
-        call_record(account=made.id, key=issued.key.id, app="zeisig-app") for _ in range(3)])
-    await ticket.open_ticket(db, Writing(
-        "question", "Zeisig subject", "Kanarienvogel", account=made.id), START_MS)
-    async with db.writing() as transaction:
-        for item in ("terms", "privacy"):
-            await consent.record(transaction, made.id, item, Served(
-                item, 1, "ab" * 32, "en", "console"), START_MS)
-        await _orders(transaction, made.id)
-    return made.id
-
-
-async def _orders(transaction: object, account_id: str) -> None:
-    for number, state in enumerate(("credited", "pending", "disputed")):
-        await transaction.run(  # type: ignore[attr-defined]
-            "INSERT INTO orders (id, account_id, partner, currency, amount_minor, state,"
-            " created_at_ms, expires_at_ms, session, trade, paid_at_ms) VALUES"
-            " (?, ?, 'stripe', 'USD', 500, ?, ?, ?, ?, ?, ?)",
-            (f"ord_{number}", account_id, state, START_MS, START_MS + 1, f"cs_zeisig_{number}",
-             f"pi_zeisig_{number}", START_MS))
-
-
-def files_with(directory: Path, *texts: str) -> dict[str, str]:
-    """The files below a directory that hold one of these texts, in any case or encoding."""
-    found = {}
-    for file in directory.rglob("*"):
-        content = file.read_bytes().lower() if file.is_file() else b""
-        for text in texts:
-            for form in ("utf-8", "utf-16-le", "utf-16-be"):
-                if text.lower().encode(form) in content:
-                    found[str(file.relative_to(directory))] = text
-    return found
 
 
 async def test_Y2_nothing_works_from_the_moment_of_asking(db: Database) -> None:
