@@ -119,6 +119,8 @@ class NetworkLog:
         peer: Any = transport.get_extra_info("peername")
         if not isinstance(peer, tuple):
             return Seen(None, None, tls, True, proxies)
+        if not proxies and ":" not in peer[0]:
+            return Seen(peer[0], peer[1], tls, False, proxies)
         found = address_of(peer[0])
         if found is None:
             return Seen(None, None, tls, False, proxies)
