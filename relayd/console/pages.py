@@ -11,7 +11,8 @@ from typing import Final
 
 from relayd.console import (
     appeal, call, connect, consent, contact, document, email_change, front, key, mail, model,
-    notice, openapi, overview, passkey, password, preference, profile, registration, series,
+    notice, openapi, operate_account, operate_audit, operate_fleet, operate_price, operate_system,
+    overview, passkey, password, preference, profile, registration, series,
     session, sign_in, totp,
 )
 from relayd.console.frame import Frame, Item
@@ -44,6 +45,11 @@ ROUTES: Final[tuple[Route, ...]] = tuple(chain(
     call.ROUTES,
     model.ROUTES,
     connect.ROUTES,
+    operate_account.ROUTES,
+    operate_fleet.ROUTES,
+    operate_price.ROUTES,
+    operate_audit.ROUTES,
+    operate_system.ROUTES,
     openapi.ROUTES,
     document.ROUTES,
     consent.ROUTES,
@@ -60,6 +66,11 @@ MENU: Final[tuple[Item, ...]] = (
     Item("/connect", "menu.connect", HOLDER, "menu.use"),
     Item("/settings", "menu.settings", HOLDER, "menu.account"),
     Item("/privacy/consents", "menu.consents", HOLDER, "menu.account"),
+    Item("/operate/accounts", "menu.accounts", operate_account.SEE, "menu.operate"),
+    Item("/operate/providers", "menu.fleet", operate_fleet.RUN, "menu.operate"),
+    Item("/operate/prices", "menu.prices", operate_price.MONEY, "menu.operate"),
+    Item("/operate/audit", "menu.audit", operate_audit.LOGS, "menu.operate"),
+    Item("/operate/system", "menu.system", operate_fleet.RUN, "menu.operate"),
     Item("/operate/notices", "menu.notices", notice.WRITERS, "menu.operate"),
 )
 """The menu, in this order."""

@@ -16,7 +16,7 @@ import orjson
 from relayd.control import key as control_key
 from relayd.control import audit, limit, usage
 from relayd.core.account import (
-    NAME_CHARS_MAX, Account, advance, check_email, check_label,
+    ACCOUNT_STATES, NAME_CHARS_MAX, Account, AccountState, advance, check_email, check_label,
 )
 from relayd.core.actor import SHELL, Actor
 from relayd.core.errors import RelayError
@@ -78,6 +78,13 @@ async def empty(transaction: Transaction, account: Account, now_ms: int) -> Acco
             key, state=advance_key(key.state, "revoke"), name=ERASED_NAME, app=None))
     await store_account.update(transaction, erased)
     return erased
+
+
+async def counts(db: Database) -> dict[AccountState, int]:
+    """How many accounts are in each state."""
+    async with db.reading() as transaction:
+        found = await store_account.counts(transaction)
+    return {state: found.get(state, 0) for state in ACCOUNT_STATES}
 
 
 def view(account: Account) -> dict[str, object]:

@@ -99,6 +99,18 @@ async def listing(
             yield Entry(event, hashed, reason_of(transaction, event))
 
 
+async def latest(
+    db: Database, before_seq: int | None, target: str | None, most: int
+) -> list[Entry]:
+    """At most `most` events before a number, the newest first: all, or those about one account.
+
+    Without their reasons, which may name somebody: `listing` has those.
+    """
+    async with db.reading() as transaction:
+        found = await store_audit.latest(transaction, before_seq, target, most)
+    return [Entry(event, hashed, None) for event, hashed in found]
+
+
 def view(entry: Entry) -> dict[str, object]:
     """The event as JSON shows it."""
     event = entry.event

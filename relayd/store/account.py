@@ -91,3 +91,8 @@ async def listing(transaction: Transaction) -> list[Account]:
     """All accounts, oldest first."""
     return [_account(transaction, row)
             for row in await transaction.rows(f"{_SELECT} ORDER BY id")]
+
+
+async def counts(transaction: Transaction) -> dict[str, int]:
+    """How many accounts are in each state that any is in."""
+    return dict(await transaction.rows("SELECT state, COUNT(*) FROM accounts GROUP BY state"))

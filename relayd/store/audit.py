@@ -54,3 +54,16 @@ async def events(
     async for batch in transaction.batches(f"{sql} ORDER BY seq", query):
         for row in batch:
             yield _event(row)
+
+
+async def latest(
+    transaction: Transaction, before_seq: int | None, target: str | None, most: int
+) -> list[tuple[AuditEvent, bytes]]:
+    """At most `most` events before a number (None: up to the last), the newest first."""
+    sql = f"SELECT {_COLUMNS} FROM audit_log WHERE seq < ?"
+    values: list[object] = [(1 << 62) if before_seq is None else before_seq]
+    if target is not None:
+        sql += " AND target = ?"
+        values.append(target)
+    rows = await transaction.rows(f"{sql} ORDER BY seq DESC LIMIT ?", [*values, most])
+    return [_event(row) for row in rows]

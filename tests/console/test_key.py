@@ -18,7 +18,7 @@ CSRF = re.compile(r'name="csrf" value="([0-9a-f]{32})"')
 TEXT = re.compile(r"sk-relayd-[0-9A-Za-z]{49}")
 
 
-async def send(console: Console, who: Person, path: str, **fields: str) -> ClientResponse:
+async def send(console: Console, who: Person, path: str, /, **fields: str) -> ClientResponse:
     """Sends a form as the page has it, with its token."""
     page = await console.get("/keys/new", cookies=who.cookies)
     token = CSRF.search(await page.text())

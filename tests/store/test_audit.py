@@ -57,3 +57,13 @@ async def test_rows_neither_change_nor_go(db: Database, sql: str) -> None:
     assert caught.value.code == "store_refused"
     async with db.reading() as transaction:
         assert [each async for each in audit.events(transaction)] == made
+
+
+async def test_the_latest_come_first_page_by_page(db: Database) -> None:
+    made = await fill(db, 7)
+    async with db.reading() as transaction:
+        page = await audit.latest(transaction, None, None, 4)
+        assert page == made[:2:-1]
+        assert await audit.latest(transaction, page[-1][0].seq, None, 9) == made[2::-1]
+        mine = await audit.latest(transaction, None, "acct_0", 2)
+        assert [event.seq for event, _ in mine] == [6, 4]
