@@ -102,6 +102,10 @@ class Adapter(Protocol):
                       ) -> Generator[PartnerRequest, PartnerReply, PartnerEvent]:
         """Asks how a refund stands."""
 
+    def order_of(self, trade: str, moment: Moment
+                 ) -> Generator[PartnerRequest, PartnerReply, str]:
+        """The id of the order that a payment is for; empty where the partner does not say."""
+
     def statement(self, day: str, moment: Moment
                   ) -> Generator[PartnerRequest, PartnerReply, list[StatementLine]]:
         """Fetches the statement of a day, such as 2026-01-31, as the partner counts days."""

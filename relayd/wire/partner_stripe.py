@@ -125,6 +125,16 @@ class Stripe:
                 return said
         return PartnerEvent(self._name, "", "ignored", order.id, reference=reference)
 
+    def order_of(self, trade: str, moment: Moment
+                 ) -> Generator[PartnerRequest, PartnerReply, str]:
+        """Refunds and disputes name the payment alone, whose session names the order."""
+        reply = yield self._get("/v1/checkout/sessions", {"payment_intent": trade, "limit": "1"})
+        try:
+            found = read_json(reply)["data"]
+            return str(found[0].get("client_reference_id") or "") if found else ""
+        except (*OTHER_SHAPE, AttributeError):
+            raise RelayError("partner_failed") from None
+
     def statement(self, day: str, moment: Moment
                   ) -> Generator[PartnerRequest, PartnerReply, list[StatementLine]]:
         """The balance transactions of a day of UTC."""

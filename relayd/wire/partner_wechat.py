@@ -106,6 +106,12 @@ class WeChatPay:
             return PartnerEvent(self._name, "", "ignored", order.id, reference=reference)
         return self._refund(self._read(reply, moment), "", "status")
 
+    def order_of(self, trade: str, moment: Moment
+                 ) -> Generator[PartnerRequest, PartnerReply, str]:
+        """Every message names its order."""
+        yield from ()
+        return ""
+
     def statement(self, day: str, moment: Moment
                   ) -> Generator[PartnerRequest, PartnerReply, list[StatementLine]]:
         """The bill of a day of Beijing; a day without trades has none."""

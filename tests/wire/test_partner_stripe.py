@@ -266,6 +266,17 @@ def test_a_statement() -> None:
         StatementLine("payout", "txn_6", "CNY", 9000)]
 
 
+def test_whose_a_payment_is() -> None:
+    for data, order in (([SESSION], ORDER.id), ([], ""), ([{"id": "cs_2"}], "")):
+        [request], found = talk(partners.stripe().order_of("pi_1", MOMENT),
+                                json_reply({"data": data}))
+        assert request.target == "/v1/checkout/sessions?payment_intent=pi_1&limit=1"
+        assert found == order
+    for reply in (json_reply({}), json_reply({"data": [1]})):
+        with pytest.raises(RelayError):
+            talk(partners.stripe().order_of("pi_1", MOMENT), reply)
+
+
 def test_no_secret_in_a_repr() -> None:
     conversation = partners.stripe().checkout(ORDER, ADDRESSES, MOMENT)
     assert partners.STRIPE_KEY not in repr(next(conversation)) + repr(partners.stripe())
