@@ -13,7 +13,7 @@ from aiohttp import web
 
 from relayd.console.page import page, redirect, reply
 from relayd.console.route import PUBLIC, Route
-from relayd.console.signed import BUSY, FIRST_PAGE, Secret, Token, again, entered, told
+from relayd.console.signed import BUSY, FIRST_STEPS, Secret, Token, again, entered, told
 from relayd.console.visit import Visit
 from relayd.control import consent, registration
 from relayd.control.consent import Offer
@@ -127,7 +127,7 @@ async def verify(visit: Visit) -> web.Response:
             visit.services.door, token, visit.caller, visit.now_ms)
     except RelayError as error:
         return again(visit, "auth/token.html", error, about="verify", path="/verify", token="")
-    return entered(visit, opened, FIRST_PAGE)
+    return entered(visit, opened, FIRST_STEPS)
 
 
 async def give_sign_up(visit: Visit) -> web.Response:

@@ -21,6 +21,8 @@ from relayd.core.session import Stage, ends_at_ms
 from relayd.core.timestamp import rfc3339
 
 FIRST_PAGE: Final = "/overview"
+FIRST_STEPS: Final = "/start"
+"""Where a new account begins: a key, what to paste, the first call."""
 BUSY: Final = ("sign_in_slowed", "sign_in_busy")
 """Errors of whatever asks for a password."""
 
