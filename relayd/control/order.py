@@ -83,11 +83,9 @@ async def _made(
         client_key, asked = _hashes(db, account_id, wish, payments.config.currency)
     async with db.writing() as transaction:
         if client_key is not None and asked is not None:
-            known = await store_order.by_client_key(transaction, account_id, client_key)
+            known = await _known(transaction, account_id, client_key, asked)
             if known is not None:
-                if not hmac.compare_digest(known[1], asked):
-                    raise RelayError("idempotency_mismatch", param="idempotency_key")
-                return known[0]
+                return known
         await _judge(transaction, account_id)
         order = Order(
             ORDER_PREFIX + ulid(now_ms, secrets.token_bytes(RANDOM_BYTES)), account_id,
@@ -99,6 +97,16 @@ async def _made(
             details={"order": order.id, "partner": order.partner,
                      "amount_minor": order.amount_minor, "currency": order.currency})
     return order
+
+
+async def _known(
+    transaction: Transaction, account_id: str, client_key: bytes, asked: bytes
+) -> Order | None:
+    """The order that was made with this key, where the same was asked."""
+    known = await store_order.by_client_key(transaction, account_id, client_key)
+    if known is not None and not hmac.compare_digest(known[1], asked):
+        raise RelayError("idempotency_mismatch", param="idempotency_key")
+    return None if known is None else known[0]
 
 
 async def _judge(transaction: Transaction, account_id: str) -> None:

@@ -43,7 +43,7 @@ class AlipayFace:
             return None
         content = orjson.loads(fields["biz_content"])
         expires = datetime.strptime(content["time_expire"], _TIME).replace(tzinfo=BEIJING)
-        return self._book.open("alipay", Told(
+        return self._book.begin("alipay", Told(
             content["out_trade_no"], CURRENCY,
             parse_minor(content["total_amount"], CURRENCY) or 0, fields["notify_url"],
             fields["return_url"], int(expires.timestamp()) * 1000))

@@ -53,7 +53,7 @@ class StripeFace:
                 int(form["expires_at"]) * 1000)
         except (KeyError, ValueError):
             return _error(400, "parameter_missing")
-        trade = self._book.open("stripe", told)
+        trade = self._book.begin("stripe", told)
         return 200, {**session(trade), "url": f"{origin}/page/{trade.session}"}
 
     def _refund(self, form: Mapping[str, str]) -> Answer:

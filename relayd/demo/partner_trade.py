@@ -91,7 +91,7 @@ class Book:
         self.now_ms = now_ms
         self.trades: dict[str, Trade] = {}
 
-    def open(self, kind: PartnerKind, told: Told) -> Trade:
+    def begin(self, kind: PartnerKind, told: Told) -> Trade:
         """The trade of an order: a new one, or the one that there is."""
         known = self.of_order(kind, told.order)
         if known is not None:

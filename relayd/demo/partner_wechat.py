@@ -50,7 +50,7 @@ class WeChatFace:
         try:
             if path == "/v3/pay/transactions/native":
                 expires = datetime.fromisoformat(said["time_expire"])
-                trade = self._book.open("wechat", Told(
+                trade = self._book.begin("wechat", Told(
                     said["out_trade_no"], said["amount"]["currency"], said["amount"]["total"],
                     said["notify_url"], "", int(expires.timestamp()) * 1000))
                 # a phone would read weixin://...; here it is the page itself
@@ -76,11 +76,9 @@ class WeChatFace:
             return _missing() if trade is None else (200, _trade(trade))
         if path.startswith("/v3/refund/domestic/refunds/"):
             asked = path.rpartition("/")[2]
-            for trade in self._book.trades.values():
-                for made in trade.refunds:
-                    if asked in (made.asked, made.id):
-                        return 200, {**_returned(trade, made), "status": "SUCCESS"}
-            return _missing()
+            answers = [_returned(trade, made) for trade in self._book.trades.values()
+                       for made in trade.refunds if asked in (made.asked, made.id)]
+            return (200, {**answers[0], "status": "SUCCESS"}) if answers else _missing()
         if path == "/v3/bill/tradebill":
             day = query["bill_date"]
             value = hashlib.sha1(self.bill(day), usedforsecurity=False).hexdigest()

@@ -11,7 +11,7 @@ TOLD = Told(BAD, "<b>", 1000, "http://x.test", BAD, 10)
 
 def test_pages() -> None:
     book = Book(lambda: 1)
-    trade = book.open("stripe", TOLD._replace(currency="CNY", order=BAD))
+    trade = book.begin("stripe", TOLD._replace(currency="CNY", order=BAD))
     shown = checkout(trade, "http://p.test")
     assert "<script" not in shown and "10.00" in shown
     assert 'value="pay"' in shown and "<input" not in shown

@@ -14,8 +14,8 @@ def book(now_ms: int = 1_000) -> tuple[Book, list[int]]:
 
 def test_an_order_is_one_trade() -> None:
     made, _ = book()
-    trade = made.open("stripe", TOLD)
-    assert made.open("stripe", TOLD) is trade and made.open("wechat", TOLD) is not trade
+    trade = made.begin("stripe", TOLD)
+    assert made.begin("stripe", TOLD) is trade and made.begin("wechat", TOLD) is not trade
     assert made.get(trade.session) is trade and made.get("other") is None
     assert made.of_order("stripe", "ord_1") is trade
     assert made.of_number(trade.number) is trade and made.of_number("pi_0") is None
@@ -23,9 +23,9 @@ def test_an_order_is_one_trade() -> None:
 
 def test_paying_in_time() -> None:
     made, clock = book()
-    trade = made.open("stripe", TOLD)
+    trade = made.begin("stripe", TOLD)
     assert made.pay(trade) and not made.pay(trade)
-    late = made.open("alipay", TOLD)
+    late = made.begin("alipay", TOLD)
     clock[0] = 2_000
     assert made.get(late.session) is late and late.state == "expired"
     assert not made.pay(late)
@@ -34,7 +34,7 @@ def test_paying_in_time() -> None:
 
 def test_returning() -> None:
     made, _ = book()
-    trade = made.open("wechat", TOLD)
+    trade = made.begin("wechat", TOLD)
     assert made.refund(trade, "r", 1) is None
     made.pay(trade)
     first = made.refund(trade, "r", 400)
@@ -46,7 +46,7 @@ def test_returning() -> None:
 
 def test_disputes_and_days() -> None:
     made, clock = book()
-    trade = made.open("stripe", TOLD)
+    trade = made.begin("stripe", TOLD)
     assert made.dispute(trade) is None
     made.pay(trade)
     dispute = made.dispute(trade)
