@@ -36,12 +36,11 @@ class Master:
 
     def again(self) -> Iterator[Master]:
         """The key as its file has it now, and the one that is about to take its place."""
-        if self.path is not None:
-            for path in (self.path, draft_of(self.path)):
-                with suppress(StoreError):
-                    found = _from_file(path, self.text)
-                    if found is not None:
-                        yield Master(found, self.path, self.text)
+        paths = () if self.path is None else (self.path, draft_of(self.path))
+        for path in paths:
+            with suppress(StoreError):
+                if found := _from_file(path, self.text):
+                    yield Master(found, self.path, self.text)
 
     def draft(self, key: bytes) -> Path:
         """Writes the next key beside the present one's file, for `settle`; replaces a draft."""
