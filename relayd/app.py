@@ -19,6 +19,8 @@ from relayd.app_jobs import Job
 from relayd.console.opening import Opening
 from relayd.control import publish
 from relayd.control.recovery import Recovered, recover
+from relayd.control.subscription import plans_of
+from relayd.core.plan import Tariff
 from relayd.core.record import CallRecord
 from relayd.core.ulid import Ulids
 from relayd.jobs.budget import Budgets
@@ -88,6 +90,7 @@ class App:
         self._watch: Watch | None = None
         self._jobs: dict[str, Job] = {}
         self.console: Opening | None = None
+        self._made_tariff: Tariff | None = None
         self._plane: Plane | None = None
         self._doors: Doors | None = None
         self._ops = OpsListener(config.ops_listen, self.metrics, self._readiness)
@@ -147,7 +150,7 @@ class App:
         plane = self._plane = Plane(self.config, self._parts(db, meter))
         self._flush = Flush(db, meter, journal, self._lanes[0].number,
                             flush_seconds=self.config.metering.flush_seconds,
-                            prices=lambda: self.config.prices,
+                            prices=self._tariff,
                             tell=self._stored, log=self.logger)
         self._watch = Watch(db, self.view.publish, snapshot.version, log=self.logger)
         self._jobs["watch"] = self._watch
@@ -163,6 +166,7 @@ class App:
         self.console = self._jobs["console"] = app_jobs.console(
             db, plane, lambda: self.config, self.logger, self.metrics.gauges,
             lambda: self.address)
+        await app_jobs.publish(self._jobs)
         await self.console.open()
         self._collector.start()
         self._tasks.spawn("flush", self._flush.run())
@@ -186,7 +190,7 @@ class App:
     async def _begin_journal(self, db: Database, began: float) -> JournalWriter:
         """Takes a lane, and brings what daemons that are gone left in theirs to the store."""
         self._lanes = claim(db.directory)
-        found, numbers = await recover(db, self._lanes, self.config.prices)
+        found, numbers = await recover(db, self._lanes, await self._first_tariff(db))
         self._recovered = found
         for call_id in found.refused:
             self.logger.error("record_refused", request_id=call_id)
@@ -208,7 +212,7 @@ class App:
     async def _begin_budgets(self, db: Database, plane: Plane) -> Budgets:
         """What was spent must be known before the first call, and after the journal's replay."""
         admission = plane.admission
-        admission.rate = lambda record: self.config.prices.rated(record).amount_nano
+        admission.rate = lambda record: self._tariff().rated(record).amount_nano
         budgets = Budgets(
             db, lambda: plane.policy.limits is not None and plane.policy.limits.has_budgets,
             lambda most: admission.due(most, self.view.current, plane.policy.limits),
@@ -218,10 +222,23 @@ class App:
 
     async def _begin_wallets(self, db: Database, plane: Plane) -> Wallets:
         """Balances, too, must be known before the first call."""
-        plane.wallets.rate = lambda record: self.config.prices.rated(record)
+        plane.wallets.tariff = self._tariff
         wallets = Wallets(db, plane.wallets.unposted, plane.wallets.install, log=self.logger)
         await wallets.begin()
         return wallets
+
+    async def _first_tariff(self, db: Database) -> Tariff:
+        """Before the policy is there: what an earlier daemon's calls cost."""
+        return Tariff(self.config.prices, self.config.plans, await plans_of(db))
+
+    def _tariff(self) -> Tariff:
+        """What calls cost whom, by the present configuration and policy."""
+        config, of_account = self.config, self.view.current.plans
+        made = self._made_tariff
+        if (made is None or made.book is not config.prices or made.plans is not config.plans
+                or made.of_account is not of_account):
+            made = self._made_tariff = Tariff(config.prices, config.plans, of_account)
+        return made
 
     def _parts(self, db: Database, meter: Meter) -> Parts:
         return Parts(

@@ -10,9 +10,13 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol, cast
 
 from relayd.console import pages
+from relayd.console.document import cookie_words
 from relayd.console.opening import Opening
 from relayd.control import erasure
+from relayd.control.document_text import drafts
 from relayd.jobs.audit import Audit
+from relayd.jobs.billing import Billing
+from relayd.jobs.document import Documents
 from relayd.jobs.dormancy import Dormancy
 from relayd.jobs.erasure import Erasures
 from relayd.jobs.mail import Postman
@@ -53,12 +57,21 @@ def jobs(
                        lambda now_ms: config().retention.terms().before_ms("audit", now_ms),
                        log=log),
         "network": Network(db, plane.network, log=log),
+        "billing": Billing(
+            db, lambda: config().plans,
+            lambda path: console_url(config().console, config().console_listen) + path, log=log),
         "mail": Postman(db, config, log=log),
+        "documents": Documents(db, lambda: drafts(config(), cookie_words()), log=log),
         "dormancy": Dormancy(
             db, lambda: console_url(config().console, config().console_listen),
             lambda who, now_ms: erasure.begin_dormant(db, who, now_ms, link()), log=log),
         "erasures": Erasures(db, signer, lambda: config().retention.terms(), link, log=log),
     }
+
+
+async def publish(jobs: Mapping[str, Job]) -> None:
+    """What people agree to when they sign up must be there before they can."""
+    await cast(Documents, jobs["documents"]).look()
 
 
 def measure(gauges: Gauges, jobs: Mapping[str, Job]) -> None:

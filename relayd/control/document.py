@@ -55,16 +55,23 @@ async def publish(
         raise RelayError("document_not_found", param="document")
     release = _checked(name, release)
     async with db.writing() as transaction:
-        newest = await store_document.newest(transaction, name, "en")
-        if newest is not None and not await _differs(transaction, name, drafts):
+        if not await _differs(transaction, name, drafts):
             raise RelayError("document_state", param="document")
-        editions = _editions(name, newest, drafts, release, now_ms)
-        await store_document.insert(transaction, editions)
-        await audit.append(transaction, actor, "document.publish", None, now_ms, details={
-            "document": name, "version": editions[0].version, "kind": editions[0].kind,
-            "gate": editions[0].gate})
-        if editions[0].kind == "material":
-            await _announce(transaction, actor, editions, now_ms)
+        return await _put(transaction, actor, name, drafts, release, now_ms)
+
+
+async def _put(
+    transaction: Transaction, actor: Actor, name: str, drafts: Drafts, release: Release,
+    now_ms: int,
+) -> Edition:
+    newest = await store_document.newest(transaction, name, "en")
+    editions = _editions(name, newest, drafts, release, now_ms)
+    await store_document.insert(transaction, editions)
+    await audit.append(transaction, actor, "document.publish", None, now_ms, details={
+        "document": name, "version": editions[0].version, "kind": editions[0].kind,
+        "gate": editions[0].gate})
+    if editions[0].kind == "material":
+        await _announce(transaction, actor, editions, now_ms)
     return editions[0]
 
 
@@ -126,24 +133,28 @@ async def settle(db: Database, drafts: Drafts, now_ms: int) -> list[str]:
 
     Returns the names of documents that differ from their draft and need one.
     """
+    async with db.reading() as transaction:
+        ready, waiting = await _differing(transaction, drafts)
+    if ready:
+        async with db.writing() as transaction:
+            # once more: another process of this store may have been first
+            ready, waiting = await _differing(transaction, drafts)
+            for name in ready:
+                newest = await store_document.newest(transaction, name, "en")
+                release = Release("editorial", {} if newest is None else FACTS_CHANGED, now_ms)
+                await _put(transaction, SYSTEM, name, drafts, release, now_ms)
+    return waiting
+
+
+async def _differing(transaction: Transaction, drafts: Drafts) -> tuple[list[str], list[str]]:
+    """Documents whose draft is new: those to publish as they are, those that wait for somebody."""
+    ready: list[str] = []
+    waiting: list[str] = []
     for name in DOCUMENT_NAMES:
-        async with db.reading() as transaction:
-            newest = await store_document.newest(transaction, name, "en")
-            differs = await _differs(transaction, name, drafts)
-        if newest is None or (differs and name not in AGREED_NAMES):
-            release = Release("editorial", {} if newest is None else FACTS_CHANGED, now_ms)
-            await _settle_one(db, name, drafts, release, now_ms)
-    return [name for name in AGREED_NAMES if await differing(db, name, drafts)]
-
-
-async def _settle_one(
-    db: Database, name: str, drafts: Drafts, release: Release, now_ms: int,
-) -> None:
-    try:
-        await publish(db, SYSTEM, name, drafts, release, now_ms)
-    except RelayError as error:
-        if error.code != "document_state":  # another process of this store was first
-            raise
+        if await _differs(transaction, name, drafts):
+            first = await store_document.newest(transaction, name, "en") is None
+            (ready if first or name not in AGREED_NAMES else waiting).append(name)
+    return ready, waiting
 
 
 async def differing(db: Database, name: str, drafts: Drafts) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 import jinja2
@@ -18,6 +18,8 @@ from relayd.control import inventory
 from relayd.control.inventory import Told
 from relayd.core.account import LANGUAGES, Language
 from relayd.core.document import DOCUMENT_NAMES, tidied
+from relayd.core.operator import Operator, Processor
+from relayd.core.retention import Terms
 from relayd.ops.config import Config
 
 _COMMA: Final[Mapping[str, str]] = {"en": ", ", "zh": "、"}
@@ -57,32 +59,52 @@ def _plain(value: object) -> object:
     return value
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that texts are made of: equal facts, equal texts."""
+
+    operator: Operator
+    terms: tuple[tuple[str, int], ...]
+    age: int
+    end_user: bool
+    cache_key: bool
+    cookies: tuple[tuple[Language, tuple[CookieWords, ...]], ...]
+
+
 def drafts(config: Config, cookies: Cookies) -> Drafts:
     """Every document as it would be published now."""
+    return _drafts(Facts(
+        operator=config.operator, terms=tuple(sorted(config.retention.terms().chosen.items())),
+        age=config.console.minimum_age, end_user=config.privacy.end_user != "absent",
+        cache_key=config.privacy.cache_key == "hashed",
+        cookies=tuple((language, tuple(rows)) for language, rows in sorted(cookies.items()))))
+
+
+@lru_cache(maxsize=4)
+def _drafts(facts: Facts) -> Drafts:
     found: dict[str, dict[Language, str]] = {name: {} for name in DOCUMENT_NAMES}
     for language in LANGUAGES:
-        facts = _facts(config, cookies, language)
+        values = _values(facts, language)
         for name in DOCUMENT_NAMES:
-            text = _templates().get_template(f"{name}.{language}.md").render(facts)
+            text = _templates().get_template(f"{name}.{language}.md").render(values)
             found[name][language] = tidied(text)
     return found
 
 
-def _facts(config: Config, cookies: Cookies, language: Language) -> dict[str, Any]:
-    operator = config.operator
+def _values(facts: Facts, language: Language) -> dict[str, Any]:
+    operator = facts.operator
     kept = inventory.read()
-    told = inventory.told(kept, config.retention.terms(), language)
+    told = inventory.told(kept, Terms(dict(facts.terms)), language)
     plain = frozenset(kept.forms[name][language] for name in _PLAIN_FORMS)
     return {
         "service": operator.service, "uscc": operator.uscc, "icp": operator.icp,
         **{name: operator.said(name, language) for name in ("name", "address", "law", "court")},
         "contact": operator.contact, "privacy": operator.contact_for("privacy"),
-        "age": config.console.minimum_age, "rows": [_row(each, plain, language) for each in told],
-        "cookies": cookies[language],
+        "age": facts.age, "rows": [_row(each, plain, language) for each in told],
+        "cookies": dict(facts.cookies)[language],
         "processors": [_processor(each, language) for each in operator.processors],
         "hosting": operator.hosting if operator.hosting.provider else None,
-        "end_user": config.privacy.end_user != "absent",
-        "cache_key": config.privacy.cache_key == "hashed",
+        "end_user": facts.end_user, "cache_key": facts.cache_key,
     }
 
 
@@ -99,6 +121,6 @@ def _row(told: Told, plain: frozenset[str], language: Language) -> dict[str, str
     }
 
 
-def _processor(processor: Any, language: Language) -> dict[str, str]:
+def _processor(processor: Processor, language: Language) -> dict[str, str]:
     return {"name": processor.name, "purpose": processor.purpose, "region": processor.region,
             "fields": _COMMA[language].join(processor.fields), "since": processor.since}

@@ -11,7 +11,7 @@ import secrets
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from relayd.control import audit
+from relayd.control import audit, consent
 from relayd.core.account import check_label
 from relayd.core.actor import SHELL, Actor
 from relayd.core.errors import RelayError
@@ -82,12 +82,14 @@ async def create(
     db: Database, who: str, wish: KeyWish, now_ms: int, actor: Actor = SHELL,
 ) -> Issued:
     """A new key of an account. Raises `account_not_found`, `account_state`, `invalid_value` or
-    `too_many_keys`."""
+    `too_many_keys`; for a holder who has not agreed to what is in force `consent_missing`."""
     wish = wish.checked()
     async with db.writing() as transaction:
         account = await store_account.get(transaction, who)
         if account.state == "erased":
             raise RelayError("account_state", param="account")
+        if actor.via in ("console", "api") and not actor.roles:
+            await consent.check_keys(transaction, account.id, now_ms)
         if await store_key.count(transaction, account.id) >= KEYS_MAX:
             raise RelayError("too_many_keys")
         issued = await _issue(db, transaction, account.id, wish, now_ms)
