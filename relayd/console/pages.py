@@ -11,7 +11,8 @@ from typing import Final
 
 from relayd.console import (
     appeal, call, connect, consent, contact, document, email_change, front, key, mail, model,
-    notice, openapi, operate_account, operate_audit, operate_fleet, operate_price, operate_system,
+    notice, openapi, operate_account, operate_audit, operate_fleet, operate_network, operate_price,
+    operate_system,
     overview, passkey, password, preference, profile, registration, series,
     session, sign_in, totp,
 )
@@ -49,6 +50,7 @@ ROUTES: Final[tuple[Route, ...]] = tuple(chain(
     operate_fleet.ROUTES,
     operate_price.ROUTES,
     operate_audit.ROUTES,
+    operate_network.ROUTES,
     operate_system.ROUTES,
     openapi.ROUTES,
     document.ROUTES,
@@ -70,6 +72,7 @@ MENU: Final[tuple[Item, ...]] = (
     Item("/operate/providers", "menu.fleet", operate_fleet.RUN, "menu.operate"),
     Item("/operate/prices", "menu.prices", operate_price.MONEY, "menu.operate"),
     Item("/operate/audit", "menu.audit", operate_audit.LOGS, "menu.operate"),
+    Item("/operate/network", "network.title", operate_network.SEE, "menu.operate"),
     Item("/operate/system", "menu.system", operate_fleet.RUN, "menu.operate"),
     Item("/operate/notices", "menu.notices", notice.WRITERS, "menu.operate"),
 )

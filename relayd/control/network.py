@@ -15,7 +15,7 @@ from relayd.control import audit
 from relayd.core.actor import Actor
 from relayd.core.errors import RelayError
 from relayd.core.network import NetworkRecord, month_ended_ms
-from relayd.core.timestamp import UNIX_MS_END, rfc3339
+from relayd.core.timestamp import rfc3339
 from relayd.core.ulid import RANDOM_BYTES, ulid
 from relayd.store import account as store_account
 from relayd.store import network as store_network
@@ -24,8 +24,7 @@ from relayd.store.db import Database
 BATCH_RECORDS: Final = 100
 """Records per transaction: about 1 ms of the loop, where they are sealed."""
 SWEEP_RECORDS: Final = 500
-LOOK_DAYS_MAX: Final = 400
-_DAY_MS: Final = 86_400_000
+LOOK_MAX: Final = 10_000
 
 
 async def post(db: Database, records: Sequence[NetworkRecord]) -> int:
@@ -38,9 +37,9 @@ async def post(db: Database, records: Sequence[NetworkRecord]) -> int:
 
 
 async def look(
-    db: Database, actor: Actor, who: str, reason: str, now_ms: int, *, since_ms: int = 0,
+    db: Database, actor: Actor, who: str, reason: str, now_ms: int, *, most: int = LOOK_MAX,
 ) -> list[NetworkRecord]:
-    """An account's records, newest first, for an operator of the role `security`.
+    """An account's newest records, newest first, for an operator of the role `security`.
 
     Raises `role_needed`, `reason_missing`, `account_not_found`. The account's owner sees that
     somebody looked, and why.
@@ -50,22 +49,20 @@ async def look(
     async with db.writing() as transaction:
         account = await store_account.get(transaction, who)
         await audit.append(transaction, actor, "network.look", account.id, now_ms, reason=reason)
-    return await _of(db, account.id, since_ms, now_ms)
+    return await _of(db, account.id, most)
 
 
-async def own(db: Database, account_id: str, now_ms: int) -> list[NetworkRecord]:
+async def own(db: Database, account_id: str, most: int = LOOK_MAX) -> list[NetworkRecord]:
     """An account's records for its owner, newest first."""
-    return await _of(db, account_id, 0, now_ms)
+    return await _of(db, account_id, most)
 
 
-async def _of(db: Database, account_id: str, since_ms: int, now_ms: int) -> list[NetworkRecord]:
-    since_ms = max(since_ms, now_ms - LOOK_DAYS_MAX * _DAY_MS)
+async def _of(db: Database, account_id: str, most: int) -> list[NetworkRecord]:
     found: list[NetworkRecord] = []
     async with db.reading() as transaction:
-        async for batch in store_network.of_account(
-                transaction, account_id, since_ms, UNIX_MS_END):
+        async for batch in store_network.latest(transaction, account_id, most):
             found += batch
-    return found[::-1]
+    return found
 
 
 async def sweep_batch(db: Database, before_ms: int, most: int = SWEEP_RECORDS) -> int:
@@ -77,12 +74,11 @@ async def sweep_batch(db: Database, before_ms: int, most: int = SWEEP_RECORDS) -
 async def destroy_months(db: Database, before_ms: int) -> list[str]:
     """Destroy the keys of months that were over before a moment; returns the months."""
     done = []
-    for owner in db.keyring.owners():
-        if owner.startswith(store_network.MONTH):
-            month = owner.removeprefix(store_network.MONTH)
-            if month_ended_ms(month) <= before_ms:
-                await db.keyring.destroy(owner)
-                done.append(month)
+    for owner in db.keyring.owners(prefix=store_network.MONTH):
+        month = owner.removeprefix(store_network.MONTH)
+        if month_ended_ms(month) <= before_ms:
+            await db.keyring.destroy(owner)
+            done.append(month)
     return done
 
 

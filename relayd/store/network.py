@@ -51,11 +51,17 @@ async def of_account(
     sql = ("SELECT id, at_ms, account_id, sealed FROM network_records"
            " WHERE account_id = ? AND at_ms >= ? AND at_ms < ? ORDER BY at_ms, id")
     async for rows in transaction.batches(sql, (account_id, since_ms, until_ms)):
-        found = []
-        for row in rows:
-            with _gone():
-                found.append(_record(transaction, row))
-        yield found
+        yield _opened(transaction, rows)
+
+
+async def latest(
+    transaction: Transaction, account_id: str, most: int,
+) -> AsyncIterator[list[NetworkRecord]]:
+    """An account's newest records, newest first, in batches; those that can be opened."""
+    sql = ("SELECT id, at_ms, account_id, sealed FROM network_records WHERE account_id = ?"
+           " ORDER BY at_ms DESC, id DESC LIMIT ?")
+    async for rows in transaction.batches(sql, (account_id, most)):
+        yield _opened(transaction, rows)
 
 
 async def delete_before(transaction: Transaction, before_ms: int, most: int) -> int:
@@ -64,6 +70,14 @@ async def delete_before(transaction: Transaction, before_ms: int, most: int) -> 
         "DELETE FROM network_records WHERE id IN"
         " (SELECT id FROM network_records WHERE id < ? ORDER BY id LIMIT ?)",
         (ulid(max(0, before_ms), bytes(RANDOM_BYTES)), most))
+
+
+def _opened(transaction: Transaction, rows: list[Row]) -> list[NetworkRecord]:
+    found = []
+    for row in rows:
+        with _gone():
+            found.append(_record(transaction, row))
+    return found
 
 
 @contextmanager

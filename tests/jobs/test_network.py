@@ -30,7 +30,7 @@ async def test_all_is_stored_and_told(db: Database) -> None:
     memory.give_back(list(made))
     assert await job.flush() and len(memory) == 0
     assert job.posted == len(made) and told == made
-    assert await control_network.own(db, "acct_1", NOW) == made[::-1]
+    assert await control_network.own(db, "acct_1") == made[::-1]
 
 
 async def test_it_runs_until_it_is_stopped(db: Database) -> None:
@@ -68,7 +68,7 @@ async def test_what_the_store_does_not_take_is_kept(
     assert '"event":"network_records_failed"' in out.getvalue()
     assert "192.0.2.7" not in out.getvalue()
     assert await job.flush()
-    assert await control_network.own(db, "acct_1", NOW) == made[::-1]
+    assert await control_network.own(db, "acct_1") == made[::-1]
 
 
 async def test_what_finds_no_room_is_counted(db: Database) -> None:

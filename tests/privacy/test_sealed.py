@@ -60,14 +60,18 @@ async def test_D2_sealed_columns_hold_nothing_else(db: Database) -> None:
     "UPDATE accounts SET name = x'01'",
 ])
 async def test_D2_two_ciphertexts_that_change_places_do_not_open(db: Database, swap: str) -> None:
-    one, _ = await people(db)
+    both = await people(db)
     async with db.writing() as transaction:
         await transaction.run(swap)
-    with pytest.raises(RelayError) as caught:
-        await account.find(db, one)
-        await key.listing(db, one)
-        await network.own(db, one, NOW)
-    assert caught.value.code == "seal_broken"
+    codes = []
+    for one in both:  # the second of a statement may have its own value again
+        try:
+            await account.find(db, one)
+            await key.listing(db, one)
+            await network.own(db, one)
+        except RelayError as error:
+            codes.append(error.code)
+    assert codes and set(codes) == {"seal_broken"}
 
 
 async def test_D2_another_account_s_key_opens_nothing(db: Database) -> None:

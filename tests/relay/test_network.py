@@ -13,7 +13,6 @@ import trustme
 from relayd.control import account
 from relayd.control import network as control_network
 from relayd.core.network import NetworkRecord
-from relayd.ops.clock import unix_ms
 from relayd.ops.config import TlsFiles
 from relayd.relay import network
 from relayd.relay.network import NetworkLog
@@ -183,7 +182,7 @@ async def test_what_is_noted_is_in_the_store_when_the_relay_has_stopped(
     db = await open_database(lane.store)
     try:
         owner = await account.find(db, "someone@example.com")
-        [record] = await control_network.own(db, owner.id, unix_ms())
+        [record] = await control_network.own(db, owner.id)
     finally:
         await db.close()
     assert (record.address, record.client) == ("127.0.0.1", "openai-python/3")
