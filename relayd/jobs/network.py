@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from secrets import token_bytes
 from typing import Final, Protocol
 
 from relayd.control import network
-from relayd.core.network import NetworkRecord
+from relayd.core.network import NetworkRecord, Prefixes
 from relayd.ops.logging import Logger
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
@@ -32,16 +33,17 @@ class Memory(Protocol):
 
 
 class Network:
-    """Stores what is noted; `tell` is given what was stored. `posted` and `failures` count."""
+    """Stores what is noted. `prefixes` says from how many networks each key was used today;
+    `posted` and `failures` count. `dice(n)` gives n random bytes."""
 
     def __init__(
         self, db: Database, memory: Memory, *, every_seconds: float = EVERY_SECONDS,
-        tell: Callable[[NetworkRecord], None] = lambda record: None, log: Logger | None = None,
+        dice: Callable[[int], bytes] = token_bytes, log: Logger | None = None,
     ) -> None:
         self._db = db
         self._memory = memory
         self._every_seconds = every_seconds
-        self._tell = tell
+        self.prefixes = Prefixes(dice)
         self._log = log or Logger()
         self._stopping = asyncio.Event()
         self._told_lost = 0
@@ -66,7 +68,7 @@ class Network:
                 self.posted += await network.post(self._db, batch)
                 del records[:len(batch)]
                 for record in batch:
-                    self._tell(record)
+                    self.prefixes.note(record)
         except StoreError as error:
             self.failures += 1
             self._log.error("network_records_failed", code=error.code, records=len(records))

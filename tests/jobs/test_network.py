@@ -23,13 +23,13 @@ def records(count: int) -> list[NetworkRecord]:
             for n in range(count)]
 
 
-async def test_all_is_stored_and_told(db: Database) -> None:
-    memory, told = NetworkLog(), list[NetworkRecord]()
-    job = Network(db, memory, tell=told.append)
+async def test_all_is_stored_and_prefixes_are_counted(db: Database) -> None:
+    memory = NetworkLog()
+    job = Network(db, memory)
     made = records(control_network.BATCH_RECORDS * 2 + 1)
     memory.give_back(list(made))
     assert await job.flush() and len(memory) == 0
-    assert job.posted == len(made) and told == made
+    assert job.posted == len(made) and job.prefixes.counts(NOW) == {"key_1": 1}
     assert await control_network.own(db, "acct_1") == made[::-1]
 
 
