@@ -11,7 +11,7 @@ import secrets
 from dataclasses import dataclass, replace
 from typing import Final
 
-from relayd.control import audit, webhook
+from relayd.control import audit, wallet, webhook
 from relayd.control.partner import Partner, Payments, moment
 from relayd.core.actor import Actor
 from relayd.core.currency import minor_text, to_nano
@@ -165,12 +165,14 @@ async def listing(db: Database, wanted: OrderFilter, most: int = LISTED_MAX) -> 
 
 
 async def refresh(db: Database, payments: Payments, order: Order, now_ms: int) -> Order:
-    """Asks the partner how an open order stands; the order afterwards. An order of a partner that
-    is set up no more stays as it is."""
-    partner = payments.partners.get(order.partner)
-    if partner is None or order.state not in ("created", "pending", "expired"):
+    """Asks the partner how an open order stands; the order afterwards. One of a partner that is
+    set up no more ends with its time."""
+    if order.state not in ("created", "pending", "expired"):
         return order
-    said = await webhook.ask(partner, order, now_ms)
+    partner = payments.partners.get(order.partner)
+    said = PartnerEvent(order.partner, "", "ignored", order.id)
+    if partner is not None:
+        said = await webhook.ask(partner, order, now_ms)
     if said.kind == "ignored" and order.expires_at_ms <= now_ms:
         said = PartnerEvent(order.partner, "", "expired", order.id)
     if said.kind != "ignored":
@@ -193,6 +195,8 @@ async def refund(
         asked = Refund(REFUND_PREFIX + ulid(now_ms, secrets.token_bytes(RANDOM_BYTES)), order.id,
                        amount_minor, "pending", now_ms)
         decision = hold(order, asked)
+        # calls that are stored and not yet charged are used up as well
+        await wallet.charge_account(transaction, order.account, now_ms)
         party = LedgerAccount("balance", order.account, order.currency)
         if await store_posting.balance(transaction, party) < to_nano(amount_minor,
                                                                      order.currency):
@@ -222,6 +226,18 @@ async def _asked(
         await webhook.apply(db, payments, replace(said, order=order.id), now_ms)
     async with db.reading() as transaction:
         return await store_order.find_refund(transaction, asked.id, order.id) or asked
+
+
+async def waiting(db: Database, until_ms: int, most: int) -> list[Order]:
+    """Orders that wait for their payment and were made before this moment, oldest first."""
+    async with db.reading() as transaction:
+        return await store_order.open_ones(transaction, until_ms, most)
+
+
+async def pending_refunds(db: Database, most: int) -> list[Refund]:
+    """Refunds that their partners have not ended, oldest first."""
+    async with db.reading() as transaction:
+        return await store_order.pending_refunds(transaction, most)
 
 
 async def refunds(db: Database, order_id: str) -> list[Refund]:

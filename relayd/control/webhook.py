@@ -93,6 +93,8 @@ async def _pay(
     now_ms: int,
 ) -> None:
     """Asks for the payment that a message takes for granted, and credits it."""
+    # the partner's answer to the order may have been lost, and its message not
+    order = replace(order, session=order.session or event.session)
     said = await ask(partner, order, now_ms)
     if said.kind != "paid":
         # the partner contradicts itself: it shall say it again when it has made up its mind

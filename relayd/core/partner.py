@@ -49,6 +49,7 @@ class PartnerEvent:
 
     `event` is the partner's id of the message and comes with every repetition of it. `reference`
     is a refund's or a dispute's own name: ours where we asked for it, else the partner's.
+    `session` is the attempt to pay, where a message names it.
     """
 
     partner: str
@@ -59,6 +60,7 @@ class PartnerEvent:
     amount_minor: int = 0
     trade: str | None = None
     reference: str = ""
+    session: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

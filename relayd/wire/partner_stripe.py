@@ -204,7 +204,7 @@ class Stripe:
             return PartnerEvent(
                 self._name, event, kind, order or session.get("client_reference_id") or "",
                 str(session.get("currency") or "").upper(), int(session.get("amount_total") or 0),
-                session.get("payment_intent"))
+                session.get("payment_intent"), session=session.get("id"))
         except OTHER_SHAPE:
             raise RelayError("partner_failed") from None
 

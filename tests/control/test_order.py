@@ -114,6 +114,14 @@ async def test_an_order_is_asked_about(till: Till, partner: str) -> None:
     assert await order.refresh(till.db, till.payments, first, till.now_ms) == first
 
 
+async def test_an_order_of_a_partner_that_is_gone_ends_with_its_time(till: Till) -> None:
+    made = await till.order()
+    till.payments.partners.pop("card")  # type: ignore[attr-defined]
+    assert await order.refresh(till.db, till.payments, made, till.now_ms) == made
+    till.now_ms = made.expires_at_ms
+    assert (await order.refresh(till.db, till.payments, made, till.now_ms)).state == "expired"
+
+
 @pytest.mark.parametrize("partner", ["card", "alipay", "wechat"])
 async def test_a_refund(till: Till, partner: str) -> None:
     made, trade = await till.credited(partner)

@@ -215,6 +215,17 @@ async def test_a_late_payment_is_credited(till: Till, partner: str) -> None:
     assert await till.balance() == FULL
 
 
+@each_partner
+async def test_a_payment_of_an_order_whose_answer_was_lost(till: Till, partner: str) -> None:
+    made = await till.order(partner)
+    _, message = await till.paid(made)
+    async with till.db.writing() as transaction:
+        await transaction.run(
+            "UPDATE orders SET state = 'created', page = NULL, session = NULL")
+    assert (await till.hear(partner, message)).outcome == "credited"
+    assert await till.balance() == FULL
+
+
 async def test_one_payment_does_not_pay_two_orders(till: Till) -> None:
     first, trade = await till.credited()
     second = await till.order()
