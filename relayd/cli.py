@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from relayd import (
-    cli_accounts, cli_audit, cli_backup, cli_balance,
-    cli_check, cli_doctor, cli_inventory, cli_keyring,
-    cli_keys, cli_limits, cli_operators, cli_prices, cli_reflect, cli_serve, cli_top, cli_usage,
+    cli_accounts, cli_audit, cli_backup, cli_balance, cli_check, cli_doctor, cli_documents,
+    cli_handover, cli_inventory, cli_keyring, cli_keys, cli_limits, cli_mail, cli_notices,
+    cli_operators, cli_plans, cli_prices, cli_reflect, cli_requests, cli_retention, cli_serve,
+    cli_tickets, cli_top, cli_usage,
 )
 from relayd.cli_command import DONE, FAULT, UNUSABLE, Command, CommandError, build_parser
 from relayd.core.errors import RelayError
@@ -24,11 +25,19 @@ GROUPS: Final = {
     "accounts": "Accounts: who pays, and owns API keys.",
     "audit": "The audit log: who did what to whose data.",
     "balance": "Balances: what accounts may still spend.",
+    "handover": "Handovers: somebody takes the business over, and its data.",
+    "documents": "The privacy policy, the terms and the others, in versions.",
     "keys": "API keys: what clients send.",
     "ledger": "The books.",
+    "mail": "Mail to account holders.",
+    "notices": "What stands on every page, and is mailed to everybody.",
     "operators": "Operators: who may do more in the console than what is their own.",
+    "codes": "Codes that give credit.",
+    "plans": "Plans: what accounts pay.",
     "prices": "Prices: what calls cost.",
+    "requests": "Lawful requests: what authorities ask for, and what they get.",
     "store": "The store's files.",
+    "tickets": "Tickets: what people ask and report.",
 }
 COMMANDS: Final[tuple[Command, ...]] = (
     *cli_serve.COMMANDS,
@@ -41,7 +50,15 @@ COMMANDS: Final[tuple[Command, ...]] = (
     *cli_keys.COMMANDS,
     *cli_limits.COMMANDS,
     *cli_balance.COMMANDS,
+    *cli_plans.COMMANDS,
     *cli_usage.COMMANDS,
+    *cli_retention.COMMANDS,
+    *cli_tickets.COMMANDS,
+    *cli_requests.COMMANDS,
+    *cli_handover.COMMANDS,
+    *cli_documents.COMMANDS,
+    *cli_notices.COMMANDS,
+    *cli_mail.COMMANDS,
     *cli_audit.COMMANDS,
     *cli_prices.COMMANDS,
     *cli_backup.COMMANDS,

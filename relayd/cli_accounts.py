@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import Final
 
@@ -11,7 +12,7 @@ import msgspec
 from relayd import cli_output as output
 from relayd.cli_command import DONE, Command, CommandError, option
 from relayd.cli_store import ConfiguredWork, in_configured_store, in_store
-from relayd.control import account, erasure, mail_token, sign_in, standing
+from relayd.control import account, erasure, export, mail_token, sign_in, standing
 from relayd.control.standing import Move
 from relayd.core.actor import SHELL
 from relayd.core.erasure import Cause
@@ -147,6 +148,15 @@ async def _keep(db: Database, arguments: argparse.Namespace, config: Config) -> 
 
 
 async def _export(db: Database, arguments: argparse.Namespace) -> int:
+    if arguments.zip is not None:
+        pieces = export.export(db, SHELL, who(arguments), clock.unix_ms())
+        first = await anext(pieces)
+        handle = os.open(arguments.zip, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with open(handle, "wb") as file:
+            file.write(first)
+            async for piece in pieces:
+                file.write(piece)
+        return DONE
     async for piece in account.export(db, who(arguments), clock.unix_ms()):
         output.raw(piece)
     return DONE
@@ -182,5 +192,8 @@ COMMANDS: Final = (
     Command("accounts keep", "Call off an erasure that is not carried out yet.",
             in_configured_store(_keep), WHO, prints_data=True),
     Command("accounts export", "Print everything that is kept about an account, as JSON.",
-            in_store(_export), WHO, prints_data=True),
+            in_store(_export), prints_data=True, options=(
+                *WHO, option("--zip", metavar="FILE",
+                             help="instead: everything, as documents in a new zip file"),
+            )),
 )

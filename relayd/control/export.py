@@ -29,7 +29,7 @@ _DATED: Final = (1980, 1, 1, 0, 0, 0)
 """Entries carry no time of their own: the manifest says when."""
 
 
-class _Sink:
+class Sink:
     """What the zip is written to; `take` gives what has come since."""
 
     def __init__(self) -> None:
@@ -54,16 +54,21 @@ class _Sink:
         return taken
 
 
+def dated(name: str) -> zipfile.ZipInfo:
+    """An entry of this name."""
+    return zipfile.ZipInfo(name, _DATED)
+
+
 async def export(db: Database, actor: Actor, who: str, now_ms: int) -> AsyncIterator[bytes]:
     """The zip of an account, piece by piece. Raises `account_not_found` before the first."""
     async with db.writing() as transaction:
         account = await store_account.get(transaction, who)
         await audit.append(transaction, actor, "account.export", account.id, now_ms)
-    sink = _Sink()
+    sink = Sink()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in (("manifest.json", manifest(account.id, now_ms)),
                               (SCHEMA_NAME, schema())):
-            archive.writestr(zipfile.ZipInfo(name, _DATED), content, zipfile.ZIP_DEFLATED)
+            archive.writestr(dated(name), content, zipfile.ZIP_DEFLATED)
         async for piece in entries(db, archive, account.id, "", Span(0, now_ms + 1)):
             if piece and (taken := sink.take(PIECE_BYTES)):
                 yield taken
@@ -75,7 +80,7 @@ async def entries(
 ) -> AsyncIterator[int]:
     """Writes every document of an account into a zip; yields the rows as they come."""
     for name, source in DOCUMENTS.items():
-        info = zipfile.ZipInfo(f"{folder}{name}.json", _DATED)
+        info = dated(f"{folder}{name}.json")
         info.compress_type = zipfile.ZIP_DEFLATED
         with archive.open(info, "w", force_zip64=True) as entry:
             rows, separator = 0, b"[\n"

@@ -6,13 +6,15 @@ asked for content of calls, and says so where it is written.
 
 from __future__ import annotations
 
+import hmac
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from relayd.control import audit, mail
 from relayd.core.account import Language, check_email, check_label
-from relayd.core.actor import Actor
+from relayd.core.actor import Actor, Role
 from relayd.core.errors import RelayError
 from relayd.core.ticket import (
     BODY_CHARS_MAX, CLASSES, MESSAGES_MAX, OPEN_MAX, SUBJECT_CHARS_MAX, WITHOUT_ACCOUNT, Author,
@@ -22,10 +24,17 @@ from relayd.core.timestamp import rfc3339
 from relayd.core.ulid import RANDOM_BYTES, ulid
 from relayd.store import ticket as store_ticket
 from relayd.store.db import Database
+from relayd.store.secret import derived
 from relayd.store.transaction import Transaction
 
-READERS: Final = ("support", "legal", "owner")
+READERS: Final[tuple[Role, ...]] = ("support", "legal", "owner")
 """The roles that read and answer tickets."""
+PATH: Final = "/privacy/tickets"
+CONTACT_PATH: Final = "/contact/ticket"
+TOKEN_LABEL: Final = "ticket links"
+TOKEN_BYTES: Final = 16
+Link = Callable[[str, str], str]
+"""A link into the console, of a path and a token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +125,13 @@ async def of_account(db: Database, account: str) -> list[Ticket]:
         return await store_ticket.listing(transaction, account=account)
 
 
-async def ask(db: Database, account: str, ticket_id: str, body: str, now_ms: int) -> Story:
-    """The holder writes more. Raises `ticket_state` once it is closed."""
+async def ask(
+    db: Database, account: str | None, ticket_id: str, body: str, now_ms: int,
+) -> Story:
+    """Whoever wrote it writes more; `account` None: the caller has seen their token.
+
+    Raises `ticket_state` once it is closed.
+    """
     async with db.writing() as transaction:
         ticket = await store_ticket.get(transaction, ticket_id, account)
         ticket = replace(ticket, state=advance(ticket.state, "ask"))
@@ -133,7 +147,7 @@ async def _add(transaction: Transaction, ticket: Ticket, message: Message) -> No
 
 
 def _judge(actor: Actor) -> None:
-    if not actor.has("support", "legal", "owner"):
+    if not actor.has(*READERS):
         raise RelayError("role_needed")
 
 
@@ -158,11 +172,38 @@ async def look(db: Database, actor: Actor, ticket_id: str, now_ms: int) -> Story
         return Story(ticket, await store_ticket.messages(transaction, ticket))
 
 
+def token(db: Database, ticket_id: str) -> str:
+    """What opens a ticket for whoever wrote it without an account: its id, and a keyed hash."""
+    mac = hmac.digest(derived(db.secret, TOKEN_LABEL), ticket_id.encode(), "sha256")
+    return f"{ticket_id}.{mac[:TOKEN_BYTES].hex()}"
+
+
+async def by_token(db: Database, text: str) -> Story:
+    """The ticket of such a token. Raises `ticket_not_found`."""
+    ticket_id, _, _ = text.partition(".")
+    if not hmac.compare_digest(token(db, ticket_id).encode(), text.encode("utf-8", "replace")):
+        raise RelayError("ticket_not_found", param="ticket")
+    async with db.reading() as transaction:
+        ticket = await store_ticket.get(transaction, ticket_id)
+        if ticket.account is not None:
+            raise RelayError("ticket_not_found", param="ticket")
+        return Story(ticket, await store_ticket.messages(transaction, ticket))
+
+
+def _place(db: Database, ticket: Ticket, link: Link) -> str:
+    """Where a ticket is read by whoever wrote it."""
+    if ticket.account is not None:
+        return link(f"{PATH}/{ticket.id}", "")
+    return link(CONTACT_PATH, token(db, ticket.id))
+
+
 async def answer(
-    db: Database, actor: Actor, ticket_id: str, body: str, now_ms: int, *, link: str = "-",
+    db: Database, actor: Actor, ticket_id: str, body: str, now_ms: int, link: Link,
 ) -> Ticket:
-    """An operator answers. Who has no account gets no text by mail either: the mail says that
-    there is an answer, and where. Raises `role_needed`, `ticket_state`."""
+    """An operator answers. The mail says that there is an answer, and where; not which.
+
+    Raises `role_needed`, `ticket_state`.
+    """
     _judge(actor)
     async with db.writing() as transaction:
         ticket = await store_ticket.get(transaction, ticket_id)
@@ -173,7 +214,7 @@ async def answer(
         await audit.append(transaction, actor, "ticket.answer", ticket.account, now_ms,
                            details={"ticket": ticket.id})
         await _mail(transaction, ticket, "ticket_answered",
-                    {"ticket": ticket.id, "link": link}, now_ms)
+                    {"ticket": ticket.id, "link": _place(db, ticket, link)}, now_ms)
     return ticket
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from relayd.control import erasure, lawful, ticket
 from relayd.control.erasure import Link, Means
+from relayd.core.erasure import Erasure
 from relayd.core.retention import Terms
 from relayd.ops.clock import unix_ms
 from relayd.ops.logging import Logger
@@ -68,7 +69,7 @@ class Erasures:
             self._log.event("erased", account_count=erased)
         return erased
 
-    async def _erase(self, due: erasure.Erasure, now_ms: int) -> int:
+    async def _erase(self, due: Erasure, now_ms: int) -> int:
         means = Means(self._signer, self._terms(), self._link())
         try:
             await erasure.erase(self._db, means, due, now_ms)

@@ -12,12 +12,13 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from relayd.control import retention
-from relayd.control.retention import Sweeper, Swept
+from relayd.control.retention import Sweeper
 from relayd.core.retention import Terms
 from relayd.ops.clock import monotonic, unix_ms
 from relayd.ops.logging import Logger
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
+from relayd.store.retention import Swept
 
 FIRST_SECONDS: Final = 60.0
 """After the start: a daemon that comes up has better to do."""

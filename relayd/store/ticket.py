@@ -95,7 +95,7 @@ async def messages(transaction: Transaction, ticket: Ticket) -> list[Message]:
     """A ticket's messages, oldest first."""
     rows = await transaction.rows(
         "SELECT id, author, written_at_ms, body FROM ticket_messages WHERE ticket_id = ?"
-        " ORDER BY id", (ticket.id,))
+        " ORDER BY rowid", (ticket.id,))
     found = []
     for message_id, author, written_at_ms, sealed in rows:
         body = transaction.unseal(ticket.owner, _MESSAGES, "body", message_id, sealed)
