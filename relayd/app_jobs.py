@@ -14,6 +14,7 @@ from relayd.console.document import cookie_words
 from relayd.console.opening import Opening
 from relayd.control import erasure
 from relayd.control.document_text import drafts
+from relayd.control.partner import Desk
 from relayd.jobs.audit import Audit
 from relayd.jobs.billing import Billing
 from relayd.jobs.document import Documents
@@ -21,6 +22,7 @@ from relayd.jobs.dormancy import Dormancy
 from relayd.jobs.erasure import Erasures
 from relayd.jobs.mail import Postman
 from relayd.jobs.network import Network
+from relayd.jobs.payment import PaymentJob
 from relayd.jobs.retention import Retention
 from relayd.ops.config import Config
 from relayd.ops.configfile_mail import console_url
@@ -65,6 +67,9 @@ def jobs(
         "dormancy": Dormancy(
             db, lambda: console_url(config().console, config().console_listen),
             lambda who, now_ms: erasure.begin_dormant(db, who, now_ms, link()), log=log),
+        "payments": PaymentJob(
+            db, Desk(lambda: (config().payments,
+                              console_url(config().console, config().console_listen))), log=log),
         "erasures": Erasures(db, signer, lambda: config().retention.terms(), link, log=log),
     }
 

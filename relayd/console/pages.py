@@ -21,6 +21,7 @@ from relayd.console.listener import ConsoleListener
 from relayd.console.route import HOLDER, Route
 from relayd.console.services import Services
 from relayd.control.door import Door
+from relayd.control.partner import Desk
 from relayd.core.fleet import Fleet
 from relayd.ops.config import Config
 from relayd.ops.configfile_mail import console_url
@@ -97,7 +98,8 @@ def services(
         return console_url(config().console, config().console_listen)
 
     return Services(db=db, door=Door(db, Hashing(), origin), config=config, logger=logger,
-                    relay=relay, frame=FRAME, routes=ROUTES)
+                    relay=relay, frame=FRAME, routes=ROUTES,
+                    payments=Desk(lambda: (config().payments, origin())))
 
 
 def console(listen: str, services: Services) -> ConsoleListener:
