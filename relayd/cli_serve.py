@@ -18,12 +18,12 @@ from relayd import daemon
 from relayd.app import App
 from relayd.cli_command import FAULT, Command, CommandError, option
 from relayd.cli_output import raw, text
-from relayd.control import account, key
+from relayd.control import account, key, sign_in
 from relayd.control.key import KeyWish
 from relayd.core.errors import RelayError
 from relayd.demo.app import DemoUpstream
 from relayd.demo.quickstart import Demo, quickstart
-from relayd.demo.setup import demo_config, prepare_directory, write_config
+from relayd.demo.setup import CONSOLE_PORT, demo_config, prepare_directory, write_config
 from relayd.ops import configfile
 from relayd.ops.clock import unix_ms
 from relayd.ops.logging import Logger
@@ -69,7 +69,8 @@ def _demo(arguments: argparse.Namespace) -> int:
         upstream = DemoUpstream()
         await upstream.start()
         prepare_directory(folder)
-        config = demo_config(folder, arguments.port, ops_port, upstream.port)
+        config = demo_config(folder, arguments.port, ops_port, upstream.port,
+                             CONSOLE_PORT if arguments.port else 0)
         app = App(config, logger=logger)
         try:
             try:
@@ -94,14 +95,23 @@ async def _tell(app: App, folder: Path, upstream_port: int, as_json: bool) -> No
     secret = await _demo_key(app.db)
     await app.refresh()
     port, ops_port = app.address[1], app.ops_address[1]
-    path = write_config(folder, port, ops_port, upstream_port)
+    console_port = _console_port(app)
+    path = write_config(folder, port, ops_port, upstream_port, console_port)
+    console = f"http://127.0.0.1:{console_port}"
+    token = await sign_in.link(app.db, DEMO_EMAIL, unix_ms())
     demo = Demo(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{ops_port}", str(path), secret,
-                _program())
+                _program(), console, f"{console}/sign-in/link?token={token}")
     if as_json:
         raw(orjson.dumps(demo.view(os.getpid()), option=orjson.OPT_APPEND_NEWLINE))
     else:
         text(quickstart(demo))
     sys.stdout.flush()
+
+
+def _console_port(app: App) -> int:
+    """Where the console is, or will be once another program has left its port."""
+    assert app.console is not None
+    return app.console.listener.address[1] if app.console.opened.is_set() else CONSOLE_PORT
 
 
 def _program() -> str:

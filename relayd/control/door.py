@@ -87,6 +87,10 @@ class Door:
             raise RelayError("sign_in_slowed", retry_after_ms=verdict.wait_ms)
         return verdict.locks
 
+    def favours(self, who: str, caller: Caller, now_ms: int) -> bool:
+        """Whether they were right from there before, today."""
+        return self.guard.favours(self.mark(who), self.prefix(caller, now_ms))
+
     def unheard(self, who: str, caller: Caller, now_ms: int) -> None:
         """The attempt is not to be counted after all."""
         self.guard.undo(self.mark(who), self.prefix(caller, now_ms))

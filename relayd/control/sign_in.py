@@ -45,7 +45,9 @@ async def sign_in(door: Door, login: str, text: str, caller: Caller, now_ms: int
     locks = door.ask(who, caller, now_ms)
     try:
         password = prepared(text)
-        right = await door.hashing.right(None if holder is None else holder.password, password)
+        right = await door.hashing.right(
+            None if holder is None else holder.password, password,
+            favoured=door.favours(who, caller, now_ms))
     except RelayError as error:
         if error.code != "weak_password":
             door.unheard(who, caller, now_ms)

@@ -48,6 +48,7 @@ class Guard:
     def __init__(self, known_max: int = KNOWN_MAX) -> None:
         self._known_max = known_max
         self._tries: OrderedDict[bytes, Tries] = OrderedDict()
+        self._good: OrderedDict[bytes, None] = OrderedDict()
         self.refused = 0
 
     def __len__(self) -> int:
@@ -69,10 +70,17 @@ class Guard:
     def right(self, account: bytes, prefix: bytes) -> None:
         """The attempt was right: the account's count is forgiven, and one of the prefix's."""
         self._tries.pop(b"a" + account, None)
+        self._good[account + prefix] = None
+        if len(self._good) > self._known_max:
+            self._good.popitem(last=False)
         tries = self._tries.get(b"p" + prefix)
         if tries is not None and not tries.locked:
             tries.count = max(0, tries.count - 1)
             tries.closed_until_ms = 0
+
+    def favours(self, account: bytes, prefix: bytes) -> bool:
+        """Whether the account was right from there before: in a flood it goes first."""
+        return account + prefix in self._good
 
     def undo(self, account: bytes, prefix: bytes) -> None:
         """The attempt was not heard after all: there was no room to judge it."""

@@ -26,6 +26,8 @@ from relayd.core.password import (
 THREADS: Final = 2
 QUEUE_MAX: Final = 16
 """Passwords that wait for a thread: half a second's work."""
+FAVOURED_MAX: Final = 16
+"""Places besides for those who have been right before: a flood of others does not take them."""
 NICE: Final = 15
 RETRY_MS: Final = 2000
 _NOBODY: Final = "nobody has this password"
@@ -50,9 +52,11 @@ class Hashing:
         """Argon2id's text of a password (`core.password.prepared`). Raises `sign_in_busy`."""
         return await self._run(lambda: self._hasher.hash(password))
 
-    async def right(self, hashed: str | None, password: str) -> bool:
+    async def right(
+        self, hashed: str | None, password: str, *, favoured: bool = False
+    ) -> bool:
         """Whether this is the password. Without a hash it takes as long, and is wrong."""
-        return await self._run(lambda: self._right(hashed, password))
+        return await self._run(lambda: self._right(hashed, password), favoured)
 
     async def score(self, password: str, words: Sequence[str]) -> int:
         """0 to 4: how soon a guesser who knows these words would have the password."""
@@ -78,8 +82,8 @@ class Hashing:
         except (Argon2Error, InvalidHashError):
             return False
 
-    async def _run(self, work: Callable[[], _Result]) -> _Result:
-        if self.waiting >= self._most:
+    async def _run(self, work: Callable[[], _Result], favoured: bool = False) -> _Result:
+        if self.waiting >= self._most + (FAVOURED_MAX if favoured else 0):
             self.refused += 1
             raise RelayError("sign_in_busy", retry_after_ms=RETRY_MS)
         self.waiting += 1

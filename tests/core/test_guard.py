@@ -75,3 +75,13 @@ def test_it_never_remembers_more_than_it_may(attempts: list[tuple[bytes, bytes, 
     for account, prefix, now in attempts:
         assert guard.begin(account, prefix, now).wait_ms >= 0
         assert len(guard) <= 6
+
+
+def test_who_was_right_from_there_is_favoured() -> None:
+    guard = Guard(known_max=2)
+    assert not guard.favours(b"ann", b"net")
+    guard.right(b"ann", b"net")
+    assert guard.favours(b"ann", b"net") and not guard.favours(b"ann", b"elsewhere")
+    guard.right(b"bob", b"net")
+    guard.right(b"eve", b"net")
+    assert not guard.favours(b"ann", b"net") and guard.favours(b"eve", b"net")

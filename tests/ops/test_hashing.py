@@ -11,7 +11,7 @@ import pytest
 
 from relayd.core.errors import RelayError
 from relayd.ops.clock import monotonic
-from relayd.ops.hashing import NICE, Hashing
+from relayd.ops.hashing import FAVOURED_MAX, NICE, Hashing
 
 PASSWORD = "four words of canary 7"
 
@@ -64,6 +64,18 @@ async def test_beyond_the_queue_it_is_refused_at_once() -> None:
     refused = [each for each in done if isinstance(each, RelayError)]
     assert len(refused) == 7 == hashing.refused and hashing.waiting == 0
     assert {each.code for each in refused} == {"sign_in_busy"}
+
+
+async def test_a_flood_leaves_places_for_who_was_right_before() -> None:
+    hashing = Hashing(threads=1, queue_max=1, memory_kib=64, time_cost=1)
+    try:
+        flood = [hashing.right(None, PASSWORD) for _ in range(10)]
+        own = [hashing.right(None, PASSWORD, favoured=True) for _ in range(FAVOURED_MAX + 3)]
+        done = await asyncio.gather(*flood, *own, return_exceptions=True)
+    finally:
+        hashing.close()
+    refused = [isinstance(each, RelayError) for each in done]
+    assert sum(refused[:10]) == 8 and sum(refused[10:]) == 3
 
 
 async def test_the_threads_step_back(hashing: Hashing) -> None:
