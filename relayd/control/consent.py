@@ -20,6 +20,7 @@ from relayd.core.timestamp import rfc3339
 from relayd.store import consent as store_consent
 from relayd.store import document as store_document
 from relayd.store.db import Database
+from relayd.store.meta import bump_policy_version
 from relayd.store.transaction import Transaction
 
 
@@ -121,6 +122,13 @@ async def _agree(
             raise RelayError("invalid_value", param="consent")
         offer = await _offer(transaction, ITEMS[name], language, now_ms)
         await record(transaction, account_id, name, offer.served(channel), now_ms)
+        await _reach_relay(transaction, name)
+
+
+async def _reach_relay(transaction: Transaction, item: str) -> None:
+    """The relay goes by this item: it learns of a change within a second."""
+    if item == "overseas_routes":
+        await bump_policy_version(transaction)
 
 
 async def withdraw(
@@ -142,6 +150,7 @@ async def withdraw(
             await _offer(transaction, ITEMS[item], "en", now_ms)).served(channel)
         said = Served(served.document, served.version, served.digest, served.lang, channel)
         await record(transaction, account_id, item, said, now_ms, "withdrawn")
+        await _reach_relay(transaction, item)
         await audit.append(transaction, actor, "consent.withdraw", account_id, now_ms,
                            details={"item": item})
 

@@ -82,6 +82,8 @@ ERRORS: Final = _kinds(
     ("account_suspended", 403, "client", False,
      "This account is suspended. Ask the operator of this relay."),
     ("model_not_allowed", 403, "client", False, "This API key may not use this model."),
+    ("cross_border_consent_required", 403, "client", False,
+     "This model's provider is outside China. The account's holder has to agree to that first."),
     ("unknown_model", 404, "client", False,
      "No route serves this model over this API. GET /v1/models lists those that are served."),
     # how much: the limits of an account, a key, a model (core/limit.py says which, in `detail`)
@@ -131,6 +133,11 @@ ERRORS: Final = _kinds(
     ("amount_range", 409, "relay", False, "This sum is larger than the ledger holds."),
     ("idempotency_mismatch", 422, "client", False,
      "This idempotency key stands for another request."),
+    ("plan_not_found", 404, "client", False, "There is no such plan, or not for this."),
+    ("subscription_state", 409, "client", False, "The subscription's state does not allow this."),
+    ("code_not_usable", 404, "client", False,
+     "There is no such code, or it cannot be redeemed any more, or was redeemed by this account."),
+    ("code_not_found", 404, "client", False, "There is no such code."),
     ("card_number", 422, "client", False,
      "A field holds what may be a payment card's number. None is asked for here, and none "
      "is taken."),

@@ -28,7 +28,7 @@ class Policy:
 
     __slots__ = ("server", "providers", "routes", "plans", "body_policies", "model_names",
                  "secrets", "pools", "heads", "head_limits", "limits", "health", "prices",
-                 "billing")
+                 "billing", "home_plans")
 
     def __init__(self, config: Config, heads: Heads, make_pool: MakePool,
                  old: Policy | None = None) -> None:
@@ -49,6 +49,7 @@ class Policy:
             (api, route.pattern): self._plan(api, route)
             for api in APIS for route in config.routes
         }
+        self.home_plans = {key: plan.home() for key, plan in self.plans.items() if plan.crosses}
         self.health.seal()
         self.prices = config.prices
         self.billing = config.billing

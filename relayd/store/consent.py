@@ -35,6 +35,15 @@ async def history(transaction: Transaction, account_id: str) -> list[Consent]:
         f"{_SELECT} WHERE account_id = ? ORDER BY number", (account_id,))]
 
 
+async def overseas(transaction: Transaction) -> frozenset[str]:
+    """The accounts that agreed to models outside China, and did not withdraw it."""
+    rows = await transaction.rows(
+        "SELECT account_id FROM consents c WHERE item = 'overseas_routes' AND act <> 'withdrawn'"
+        " AND number = (SELECT max(number) FROM consents d WHERE d.item = 'overseas_routes'"
+        " AND d.account_id = c.account_id)")
+    return frozenset(row[0] for row in rows)
+
+
 async def agreed_to(
     transaction: Transaction, account_id: str, item: str, version: int,
 ) -> bool:

@@ -9,6 +9,7 @@ import orjson
 
 from relayd.core.key import ERASED_NAME, ApiKey
 from relayd.core.snapshot import KeyGrant
+from relayd.store import consent as store_consent
 from relayd.store.transaction import Row, Transaction
 
 _SELECT: Final = (
@@ -89,12 +90,14 @@ async def listing(transaction: Transaction, account_id: str | None = None) -> li
 
 async def grants(transaction: Transaction) -> AsyncIterator[dict[bytes, KeyGrant]]:
     """What the relay must know of every key that is not revoked, by digest, in batches."""
+    overseas = await store_consent.overseas(transaction)
     async for rows in transaction.batches(_GRANTS):
         yield {
             digest: KeyGrant(
                 key=key_id, account=account, app=app,
                 models=None if models is None else frozenset(orjson.loads(models)),
                 expires_at_ms=expires_at_ms, suspended=state != "active",
+                overseas=account in overseas,
             )
             for digest, key_id, account, app, models, expires_at_ms, state in rows
         }

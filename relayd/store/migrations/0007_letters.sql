@@ -65,6 +65,8 @@ CREATE TABLE consents (
 ) STRICT;
 
 CREATE INDEX consents_by_account ON consents (account_id, item, number);
+-- what the relay asks of all accounts at once
+CREATE INDEX consents_overseas ON consents (account_id, number) WHERE item = 'overseas_routes';
 
 CREATE TRIGGER consents_stay BEFORE UPDATE ON consents
 BEGIN SELECT RAISE(ABORT, 'a consent does not change'); END;
