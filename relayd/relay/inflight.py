@@ -99,6 +99,9 @@ class Sweep:
 
     def _look(self, exchange: Exchange, now: float) -> None:
         attempt = exchange.attempt
+        if not exchange.body_complete and exchange.connection.broken():
+            exchange.connection.transport.abort()
+            return
         if attempt is not None and exchange.copying is not None:
             if attempt.octets > exchange.policy.server.reply_bytes_max:
                 exchange.interrupt(RelayError("upstream_endless", close=True))

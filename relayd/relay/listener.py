@@ -346,6 +346,16 @@ class ClientConnection(asyncio.Protocol):
         poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
         return bool(poll.poll(0))
 
+    def broken(self) -> bool:
+        """Whether the socket has an error that nobody was told of.
+
+        libuv stops watching a socket at its first error, and says so once: where the client reset
+        the connection behind bytes that were not read yet, one read takes those alone.
+        """
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), 0)
+        return bool(poll.poll(0))
+
     def cut(self) -> None:
         """Ends the connection after what was written, for which a slow reader has some time."""
         if not self.lost:
