@@ -28,7 +28,7 @@ FAULTS: Final = ("demo-400", "demo-401", "demo-429", "demo-500", "demo-html", "d
                  "demo-error")
 """Models of the demo provider that fail."""
 ECHO: Final = "demo-echo"
-SOCKET_KEY: Final = "cmVsYXlkIGNhbmFyeSBrZXk="
+SOCKET_KEY: Final = "cmVsYXlkIGNhbmFyeWtleQ=="
 _CHAT, _MESSAGES = "/v1/chat/completions", "/v1/messages"
 _AUDIO: Final = "/v1/audio/transcriptions"
 

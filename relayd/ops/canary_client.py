@@ -18,6 +18,7 @@ from relayd.ops.configfile_address import parse_listen
 from relayd.wire.websocket import close_payload, frame
 
 PLAY_SECONDS: Final = 60.0
+LEAVE_SECONDS: Final = 2.0
 OPEN_MAX: Final = 64
 REPLY_BYTES_MAX: Final = 64 * 1024 * 1024
 _RESET: Final = struct.pack("ii", 1, 0)
@@ -62,9 +63,9 @@ class CanaryClient:
             head = await reader.readuntil(b"\r\n\r\n")
             status = int(head[9:12])
             if play.manner == "leave":
-                await reader.readuntil(self._needle if status == 200 else b"\n")
+                echoed = await self._begun(reader)
                 _reset(writer)
-                return Outcome(status, status == 200)
+                return Outcome(status, echoed)
             if play.manner == "socket":
                 return Outcome(status, await self._converse(play, status, reader, writer))
             echoed, keep = await self._read(head, reader)
@@ -96,6 +97,15 @@ class CanaryClient:
             writer.write(frame(_CLOSE, close_payload(1000), _MASK))
             await writer.drain()
         writer.close()
+        return self._needle in found
+
+    async def _begun(self, reader: asyncio.StreamReader) -> bool:
+        """Reads until content has come back, for a moment at most."""
+        found = b""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_SECONDS):
+                while self._needle not in found and (piece := await reader.read(4096)):
+                    found += piece
         return self._needle in found
 
     async def _read(self, head: bytes, reader: asyncio.StreamReader) -> tuple[bool, bool]:

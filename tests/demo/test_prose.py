@@ -59,4 +59,6 @@ def test_models_that_think(model: str, expected: bool) -> None:
 
 def test_an_echo_says_what_it_was_asked() -> None:
     assert prose.answer("demo-echo", "安 hello") == "安 hello"
+    assert prose.pieces(" 安全 internationalization\n", "demo-echo") == (
+        " 安全", " internationalization", "\n")
     assert prose.answer("demo-echo", "") in prose.PARAGRAPHS
