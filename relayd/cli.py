@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from relayd import (
-    cli_accounts, cli_audit, cli_backup, cli_balance, cli_check, cli_doctor, cli_documents,
-    cli_handover, cli_inventory, cli_keyring, cli_keys, cli_limits, cli_mail, cli_notices,
-    cli_operators, cli_plans, cli_prices, cli_reflect, cli_requests, cli_retention, cli_serve,
-    cli_tickets, cli_top, cli_usage,
+    cli_accounts, cli_audit, cli_backup, cli_balance, cli_check, cli_consents, cli_doctor,
+    cli_documents, cli_handover, cli_inventory, cli_keyring, cli_keys, cli_limits, cli_mail,
+    cli_notices, cli_operators, cli_plans, cli_prices, cli_reflect, cli_requests, cli_retention,
+    cli_serve, cli_tickets, cli_top, cli_usage,
 )
 from relayd.cli_command import DONE, FAULT, UNUSABLE, Command, CommandError, build_parser
 from relayd.core.errors import RelayError
@@ -26,6 +26,7 @@ GROUPS: Final = {
     "audit": "The audit log: who did what to whose data.",
     "balance": "Balances: what accounts may still spend.",
     "handover": "Handovers: somebody takes the business over, and its data.",
+    "consents": "What account holders agreed to.",
     "documents": "The privacy policy, the terms and the others, in versions.",
     "keys": "API keys: what clients send.",
     "ledger": "The books.",
@@ -57,6 +58,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     *cli_requests.COMMANDS,
     *cli_handover.COMMANDS,
     *cli_documents.COMMANDS,
+    *cli_consents.COMMANDS,
     *cli_notices.COMMANDS,
     *cli_mail.COMMANDS,
     *cli_audit.COMMANDS,
