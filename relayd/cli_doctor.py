@@ -80,8 +80,8 @@ async def store_findings(directory: Path, master: MasterKey | None = None) -> li
                         "The first start makes it; its parent must be writable then.")]
     findings = [doctor.private_finding("store", directory), doctor.writable_finding(directory),
                 doctor.space_finding(directory)]
-    files = [directory / FILE_NAME, directory / SECRET_NAME, directory / KEYS_NAME]
-    files += [directory / MASTER_NAME] if master is None else []
+    files = [directory / FILE_NAME, directory / SECRET_NAME]
+    files += [path for path in (directory / KEYS_NAME, directory / MASTER_NAME) if path.exists()]
     if not files[0].exists():
         return [*findings, Finding("ok", "database", "There is no database yet.")]
     findings += [doctor.private_finding("store", file) for file in files]

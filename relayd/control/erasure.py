@@ -29,6 +29,7 @@ from relayd.core.timestamp import rfc3339
 from relayd.core.ulid import RANDOM_BYTES, ulid
 from relayd.core.vault import Item, VaultKind
 from relayd.store import account as store_account
+from relayd.store import backup
 from relayd.store import erasure as store_erasure
 from relayd.store import session as store_session
 from relayd.store.db import Database
@@ -239,6 +240,7 @@ async def erase(db: Database, means: Means, erasure: Erasure, now_ms: int) -> Si
                            details={"cause": found.cause, "erasure": found.id})
         await bump_policy_version(transaction)
     await db.keyring.destroy(found.account)
+    backup.remove_unsealed(db.directory)
     if not await db.checkpoint():
         raise StoreError("store_busy")
     return signed

@@ -34,6 +34,8 @@ MANIFEST_NAME: Final = "manifest.json"
 TAR_SUFFIX: Final = ".tar"
 FORMAT: Final = 1
 SAVED_FOLDER: Final = "backups"
+ASIDE_NAME: Final = "replaced-"
+"""Begins the names of folders with stores that a restore replaced."""
 SAVED_MAX: Final = 3
 """Copies from before a migration that are kept."""
 SEALED_VERSION: Final = 5
@@ -268,9 +270,14 @@ def remove_tree(path: Path) -> None:
 
 
 def expire_saved(directory: Path, before_ms: int) -> int:
-    """Deletes copies from before a migration that were made before a moment; returns how many."""
+    """Deletes copies from before a migration, and stores that a restore replaced, that were made
+    before a moment; returns how many."""
     folder, found = directory / SAVED_FOLDER, 0
     with mapped():
+        for replaced in directory.glob(f"{ASIDE_NAME}*"):
+            if replaced.is_dir() and replaced.stat().st_mtime_ns < before_ms * 1_000_000:
+                remove_tree(replaced)
+                found += 1
         for old in folder.glob("before-*.db") if folder.is_dir() else ():
             if old.stat().st_mtime_ns < before_ms * 1_000_000:
                 old.unlink(missing_ok=True)

@@ -94,10 +94,10 @@ class Database:
     ) -> AsyncIterator[Transaction]:
         if self._closed:
             raise StoreError("store_failed")
-        self.keyring.notice()
         with mapped():
             try:
                 await connection.execute(begin)
+                self.keyring.notice()
                 yield Transaction(connection, self._sealer)
                 await connection.execute("COMMIT")
             except BaseException:

@@ -21,8 +21,8 @@ from relayd.store import journal_segment
 from relayd.store import master as master_file
 from relayd.store import secret as secrets_file
 from relayd.store.backup import (
-    DATABASE_NAME, FORMAT, MANIFEST_NAME, NAME, PIECE_BYTES, Manifest, copy_database, copy_file,
-    judge, make_directory, remove_tree, secret_mark, write_file,
+    ASIDE_NAME, DATABASE_NAME, FORMAT, MANIFEST_NAME, NAME, PIECE_BYTES, Manifest, copy_database,
+    copy_file, judge, make_directory, remove_tree, secret_mark, write_file,
 )
 from relayd.store.directory import StoreError
 from relayd.store.journal_lane import FOLDER, lane_directory, lanes
@@ -34,7 +34,6 @@ from relayd.store.tombstone import blank_unsealed, living_in
 from relayd.store.transaction import mapped
 
 DRAFT_NAME: Final = ".restore"
-ASIDE_NAME: Final = "replaced-"
 MANIFEST_BYTES_MAX: Final = 16 * 1024 * 1024
 _MOVED: Final = (DATABASE_NAME, f"{DATABASE_NAME}-wal", f"{DATABASE_NAME}-shm", FOLDER)
 

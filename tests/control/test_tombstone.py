@@ -145,3 +145,13 @@ async def test_the_journal_brings_no_label_back(tmp_path: Path) -> None:
     await db.checkpoint()
     await db.close()
     assert hits(tmp_path) == set()
+
+
+async def test_R2_copies_from_before_sealing_go_with_the_first_erasure(tmp_path: Path) -> None:
+    db = await open_database(tmp_path)
+    person = await make_person(db)
+    (tmp_path / "backups").mkdir()
+    (tmp_path / "backups" / "before-0005-20260101T000000Z.db").write_text(EMAIL)
+    await erasure.at_once(db, MEANS, SHELL, person, START_MS)
+    await db.close()
+    assert hits(tmp_path) == set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import stat
 import tarfile
@@ -15,8 +16,8 @@ from relayd.control import usage
 from relayd.store import backup, migration
 from relayd.store.applied import Applied
 from relayd.store.backup import (
-    DATABASE_NAME, MANIFEST_NAME, SAVED_FOLDER, SAVED_MAX, Manifest, judge, mark, secret_mark,
-    take, take_keys,
+    DATABASE_NAME, MANIFEST_NAME, SAVED_FOLDER, SAVED_MAX, Manifest, expire_saved, judge, mark,
+    remove_unsealed, secret_mark, take, take_keys,
 )
 from relayd.store.db import open_database
 from relayd.store.directory import StoreError
@@ -160,3 +161,22 @@ async def test_data_keys_are_a_file_of_their_own_that_is_replaced(tmp_path: Path
     take(store, tmp_path / "b", with_secret=True, created_at=AT)
     assert not list((tmp_path / "b").rglob("*key*"))  # neither they nor the master key
     ring.close()
+
+
+async def test_old_copies_go(tmp_path: Path) -> None:
+    now_ms = 1_763_000_000_000
+    (tmp_path / SAVED_FOLDER).mkdir()
+    names = [tmp_path / SAVED_FOLDER / f"before-{n:04d}-x.db" for n in (4, 5, 6)]
+    for path in names:
+        path.touch()
+    replaced = [tmp_path / f"replaced-{n}" for n in (1, 2)]
+    for path in replaced:
+        (path / "journal" / "0").mkdir(parents=True)
+        (path / DATABASE_NAME).touch()
+    for path, age_ms in ((names[2], -1), (names[1], 1), (replaced[0], -1), (replaced[1], 1)):
+        os.utime(path, ns=((now_ms + age_ms) * 1_000_000,) * 2)
+    os.utime(names[0], ns=((now_ms + 1) * 1_000_000,) * 2)
+    assert expire_saved(tmp_path, now_ms) == 2
+    assert [path.exists() for path in (*names, *replaced)] == [True, True, False, False, True]
+    assert remove_unsealed(tmp_path) == 2
+    assert not any(path.exists() for path in names) and expire_saved(tmp_path / "none", 0) == 0
