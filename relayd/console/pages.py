@@ -11,10 +11,9 @@ from typing import Final
 
 from relayd.console import (
     appeal, call, connect, consent, contact, document, email_change, front, key, mail, model,
-    notice, openapi, operate_account, operate_audit, operate_fleet, operate_network, operate_price,
-    operate_system,
-    overview, passkey, password, preference, profile, registration, series,
-    session, sign_in, totp,
+    notice, openapi, operate_account, operate_audit, operate_fleet, operate_network,
+    operate_price, operate_system, order, overview, passkey, password, preference, profile,
+    registration, series, session, sign_in, totp, webhook,
 )
 from relayd.console.frame import Frame, Item
 from relayd.console.listener import ConsoleListener
@@ -53,6 +52,8 @@ ROUTES: Final[tuple[Route, ...]] = tuple(chain(
     operate_audit.ROUTES,
     operate_network.ROUTES,
     operate_system.ROUTES,
+    order.ROUTES,
+    webhook.ROUTES,
     openapi.ROUTES,
     document.ROUTES,
     consent.ROUTES,
@@ -67,6 +68,7 @@ MENU: Final[tuple[Item, ...]] = (
     Item("/calls", "menu.calls", HOLDER, "menu.use"),
     Item("/models", "menu.models", HOLDER, "menu.use"),
     Item("/connect", "menu.connect", HOLDER, "menu.use"),
+    Item("/balance", "money.balance", HOLDER, "menu.account"),
     Item("/settings", "menu.settings", HOLDER, "menu.account"),
     Item("/privacy/consents", "menu.consents", HOLDER, "menu.account"),
     Item("/operate/accounts", "menu.accounts", operate_account.SEE, "menu.operate"),

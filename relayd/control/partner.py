@@ -25,7 +25,7 @@ from relayd.wire.partner_stripe import Stripe
 from relayd.wire.partner_wechat import WeChatPay
 
 WEBHOOK_PATH: Final = "/pay/webhook/"
-RETURN_PATH: Final = "/pay/return"
+RETURN_PATH: Final = "/pay/return/"
 ORDER_PATH: Final = "/orders/"
 NONCE_BYTES: Final = 16
 
@@ -56,7 +56,7 @@ class Payments:
 
     def addresses(self, partner: str, order_id: str) -> Addresses:
         """Where a partner sends people and messages."""
-        back = f"{self.url}{RETURN_PATH}?order={quote(order_id, safe='')}"
+        back = f"{self.url}{RETURN_PATH}{quote(order_id, safe='')}"
         return Addresses(back, back, f"{self.url}{WEBHOOK_PATH}{partner}")
 
     def order_link(self, order_id: str) -> str:

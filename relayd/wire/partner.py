@@ -25,7 +25,6 @@ from relayd.core.partner import Checkout, PartnerEvent, PartnerKind
 from relayd.core.refund import Refund
 from relayd.core.statement import StatementLine
 
-WEBHOOK_BYTES_MAX: Final = 256 * 1024
 SUBJECT: Final = "API credit"
 """What is bought, as the payer's bank shows it."""
 

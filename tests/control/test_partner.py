@@ -20,7 +20,7 @@ async def test_kinds_and_addresses(till: Till) -> None:
         "card": "stripe", "alipay": "alipay", "wechat": "wechat"}
     addresses = made.addresses("card", "ord_1")
     assert addresses.webhook == f"{URL}/pay/webhook/card"
-    assert addresses.returned == f"{URL}/pay/return?order=ord_1"
+    assert addresses.returned == f"{URL}/pay/return/ord_1"
     with pytest.raises(RelayError) as caught:
         made.partner("nobody")
     assert caught.value.code == "partner_not_found"

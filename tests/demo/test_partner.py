@@ -20,7 +20,7 @@ async def test_somebody_pays_on_the_page(till: Till) -> None:
             assert "script-src" not in text and "'self'" in shown.headers[
                 "Content-Security-Policy"]
         async with browser.post(made.page, data={"step": "pay"}, allow_redirects=False) as after:
-            assert after.headers["Location"] == f"http://relay.test/pay/return?order={made.id}"
+            assert after.headers["Location"] == f"http://relay.test/pay/return/{made.id}"
         # once more: nothing happens
         async with browser.post(made.page, data={"step": "pay"}, allow_redirects=False) as again:
             assert again.status == 303
