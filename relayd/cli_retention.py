@@ -11,13 +11,14 @@ from relayd.cli_store import in_configured_store
 from relayd.control import retention
 from relayd.jobs.retention import Retention
 from relayd.ops.config import Config
+from relayd.ops.logging import Logger
 from relayd.store.db import Database
 
 
 async def _retention(db: Database, arguments: argparse.Namespace, config: Config) -> int:
     terms = config.retention.terms()
     if arguments.sweep:
-        await Retention(db, lambda: terms).sweep()
+        await Retention(db, lambda: terms, log=Logger("error")).sweep()
     found: list[dict[str, Any]] = await retention.schedule(db, terms)
     if arguments.json:
         output.document(found)

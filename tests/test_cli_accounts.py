@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -110,3 +112,14 @@ def test_a_link_that_signs_in(shell: Shell) -> None:
     shown = shell("accounts", "sign-in-link", EMAIL)
     assert shown.code == 0 and "15 minutes" in shown.out
     assert shell("accounts", "sign-in-link", "nobody@example.org").code == 2
+
+
+def test_export_as_a_zip(shell: Shell, tmp_path: Path) -> None:
+    shell.json("accounts", "create", "--email", EMAIL)
+    path = tmp_path / "ann.zip"
+    result = shell("accounts", "export", EMAIL, "--zip", str(path))
+    assert (result.code, result.out) == (0, "")
+    with zipfile.ZipFile(path) as archive:
+        [found] = json.loads(archive.read("account.json"))
+    assert found["email"] == EMAIL and path.stat().st_mode & 0o777 == 0o600
+    assert shell("accounts", "export", "nobody@example.org", "--zip", str(path)).code == 2

@@ -1,0 +1,88 @@
+"""The commands on lawful requests: two users of the system, and a file for its recipient."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from relayd import cli_requests
+from tests.fakes.shell import Shell, shell
+
+__all__ = ["shell"]
+EMAIL = "ann@example.org"
+OWN = X25519PrivateKey.from_private_bytes(bytes(range(32)))
+PUBLIC = OWN.public_key().public_bytes_raw().hex()
+ENTER = ("requests", "enter", "--account", EMAIL, "--basis", "court_order", "--authority", "Court",
+         "--reference", "12/26", "--document-sha256", "ab" * 32, "--since", "2020-01-01",
+         "--reason", "their letter", "--scope")
+
+
+@pytest.fixture
+def person(monkeypatch: pytest.MonkeyPatch) -> object:
+    """Sets who is at the shell."""
+    return lambda name: monkeypatch.setattr(cli_requests, "user", lambda: name)
+
+
+def test_S3_two_people_and_a_file(
+    shell: Shell, person: object, tmp_path: Path,
+) -> None:
+    shell.json("accounts", "create", "--email", EMAIL)
+    person("ann")  # type: ignore[operator]
+    made = shell.json(*ENTER, "profile,keys")
+    out = str(tmp_path / "parcel")
+    produce = ("requests", "produce", made["id"], "--reason", "x", "--out", out)
+    assert shell("requests", "approve", made["id"], "--reason", "x").code == 2
+    assert shell(*produce, "--to", PUBLIC).code == 2
+    person("bob")  # type: ignore[operator]
+    approved = shell.json("requests", "approve", made["id"], "--reason", "the court is real")
+    assert (approved["state"], approved["approver"]) == ("approved", "shell:bob")
+    assert shell(*produce).code == 2 and shell(*produce, "--to", "zz").code == 2
+    assert "is produced" in shell(*produce, "--to", PUBLIC).out
+    assert stat.S_IMODE(Path(out).stat().st_mode) == 0o600
+    assert EMAIL.encode() not in Path(out).read_bytes()
+    key = tmp_path / "key"
+    key.write_text(OWN.private_bytes_raw().hex() + "\n")
+    found = json.loads(shell("requests", "open", out, "--key", str(key)).out)
+    assert found["profile"][0]["email"] == EMAIL and found["keys"] == []
+    assert shell(*produce, "--to", PUBLIC).code == 2  # the file is there
+    assert json.loads(shell("requests", "show", made["id"]).out)["produced"] == {
+        "profile": 1, "keys": 0}
+
+
+def test_a_passphrase_and_a_refusal(
+    shell: Shell, person: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell.json("accounts", "create", "--email", EMAIL)
+    person("ann")  # type: ignore[operator]
+    one, two = (shell.json(*ENTER, "profile")["id"] for _ in range(2))
+    person("bob")  # type: ignore[operator]
+    assert "is refused" in shell("requests", "refuse", one, "--reason", "no seal").out
+    assert shell("requests", "approve", two, "--reason", "x").code == 0
+    out = str(tmp_path / "parcel")
+    monkeypatch.setenv("RELAYD_PASSPHRASE", "a long passphrase")
+    assert shell("requests", "produce", two, "--reason", "x", "--passphrase",
+                 "--out", out).code == 0
+    assert EMAIL in shell("requests", "open", out).out
+    monkeypatch.setenv("RELAYD_PASSPHRASE", "another passphrase")
+    assert shell("requests", "open", out).code == 2
+    assert {each["state"] for each in shell.json("requests", "list")} == {"refused", "produced"}
+    assert "court_order" in shell("requests", "list").out
+
+
+def test_S3_content_is_not_held(shell: Shell, person: object) -> None:
+    shell.json("accounts", "create", "--email", EMAIL)
+    person("ann")  # type: ignore[operator]
+    assert "is not held" in shell(*ENTER, "content").out
+    assert shell(*ENTER, "prompts").code == 2
+
+
+def test_who_is_at_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.getuid", lambda: 0)
+    monkeypatch.setenv("SUDO_USER", "ann")
+    assert cli_requests.user() == "ann"
+    monkeypatch.delenv("SUDO_USER")
+    assert cli_requests.user() == "root"
