@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 from pathlib import Path
 
 import pytest
 
+from relayd.control import account, network
+from relayd.store.db import open_database
 from relayd.store.journal_lane import lock_store
+from tests.fakes.daemon import plain_answer
+from tests.fakes.process import DaemonProcess
+from tests.fakes.rawclient import ask, request_bytes
+from tests.fakes.rawupstream import RawUpstream
 from tests.fakes.shell import Shell
+from tests.http.play import BODY, TARGET
+from tests.test_cli_backup import relayd
 
 
 @pytest.fixture
@@ -67,3 +77,41 @@ def test_a_variable_of_the_environment(
     monkeypatch.delenv("KEY")
     result = shell("accounts", "list")
     assert result.code == 1 and "master key" in result.err
+
+
+async def test_D2_beside_a_running_daemon(tmp_path: Path) -> None:
+    upstream = RawUpstream(plain_answer)
+    await upstream.start()
+    try:
+        async with DaemonProcess(tmp_path / "daemon", upstream.port) as daemon:
+            raw = request_bytes(TARGET, daemon.key, BODY)
+            assert (await ask(daemon.address, raw)).status == 200
+            await stored(daemon, 1)
+            before = (daemon.store / "master.key").read_bytes()
+            config = daemon.directory / "relayd.toml"
+            code, out, err = await relayd("store", "rotate-key", config=config)
+            assert code == 0 and "data keys are wrapped anew" in out, err
+            assert (daemon.store / "master.key").read_bytes() != before
+            assert (await ask(daemon.address, raw)).status == 200
+            await stored(daemon, 2)
+            assert daemon.event("network_records_failed") is None
+            code, out, err = await relayd("accounts", "list", config=config)
+            assert code == 0 and "@" in out, err
+            assert await daemon.end(signal.SIGTERM) == 0
+    finally:
+        await upstream.stop()
+
+
+async def stored(daemon: DaemonProcess, count: int) -> None:
+    """Waits until the store has so many network records, each of which opens."""
+    async with asyncio.timeout(10):
+        while True:
+            db = await open_database(daemon.store)
+            try:
+                [owner] = await account.listing(db)
+                found = await network.own(db, owner.id)
+            finally:
+                await db.close()
+            if len(found) == count:
+                return
+            await asyncio.sleep(0.2)
