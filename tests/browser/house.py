@@ -19,6 +19,7 @@ from relayd.app import App
 from relayd.console import cookie
 from relayd.control import key, usage
 from relayd.control.mail import UNSUBSCRIBE_LABEL
+from relayd.core.actor import ROLES
 from relayd.core.call import Place
 from relayd.core.key import ApiKey
 from relayd.core.mail import unsubscribe_token
@@ -38,7 +39,6 @@ from tests.fakes.mailserver import MailServer
 from tests.fakes.records import call_record
 
 Result = TypeVar("Result")
-ROLES = ("owner", "support", "finance", "security", "legal")
 OPERATOR = Operator(
     name="Example Relay Ltd.", name_zh="示例中继有限公司", address="1 Example Road, Example City",
     contact="contact@example.org", court="Example City")
@@ -91,7 +91,8 @@ class House:
     @property
     def origin(self) -> str:
         """Where the console is."""
-        return f"http://127.0.0.1:{self.app.console.listener.address[1]}"  # type: ignore[union-attr]
+        assert self.app.console is not None
+        return f"http://127.0.0.1:{self.app.console.listener.address[1]}"
 
     async def _open(self) -> None:
         await self._upstream.start()
@@ -119,7 +120,7 @@ class House:
         now_ms = unix_ms()
         self.holder = await person(self.app.db, now_ms, name="holder")
         self.operator = await person(
-            self.app.db, now_ms, *ROLES, name="operator", two_factors=True)  # type: ignore[arg-type]
+            self.app.db, now_ms, *ROLES, name="operator", two_factors=True)
         keys = [await self._key(now_ms, name, app)
                 for name, app in (("laptop", "editor"), ("server", "shop"))]
         records = used_for_a_month(self.holder.account, keys, now_ms)

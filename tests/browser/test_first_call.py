@@ -93,7 +93,7 @@ def test_from_signing_up_to_the_first_streamed_answer(
     if name == "plain":
         house.wait(1.0)
         visitor.press("Look again")
-    visitor.expect(page.get_by_role("heading", name="Your first call has arrived.")).to_be_visible()
+    visitor.expect(page.locator("main")).to_contain_text("Your first call has arrived.")
     visitor.shoot(f"flow-4-seen-{name}")
     visitor.press("To the overview")
     visitor.expect(page.locator("main")).to_contain_text("Spent")

@@ -70,6 +70,7 @@ def test_signing_in_and_making_a_key(chromium: Browser, house: House, signed_up:
         page.keyboard.type("typed")
         tab_to(page, "Make the key")
         page.keyboard.press("Enter")
+        visitor.expect(page.locator("h1")).to_have_text("Your new key")
         tab_to(page, "Copy")
         page.keyboard.press("Enter")
         visitor.expect(page.locator("#said")).to_have_text("Copied")
