@@ -69,8 +69,9 @@ class App:
     """One relay process. `start()`, then `stop()`; a stopped app is not started again."""
 
     def __init__(self, config: Config, *, logger: Logger | None = None,
-                 systemd_sockets: int = 0) -> None:
+                 systemd_sockets: int = 0, memory_wiped: bool = False) -> None:
         self.config = config
+        self._memory_wiped = memory_wiped
         self.logger = logger or Logger(config.log_level)
         self._access = AccessLog(self.logger)
         self.view = View()
@@ -269,6 +270,7 @@ class App:
             journal_sync_failures=lambda: journal.sync_failures,
             journal_torn_bytes=lambda: self._recovered.torn_bytes,
             journal_wait_seconds=journal.waited_seconds,
+            memory_wiped=lambda: self._memory_wiped,
             loop_lag_seconds=lag.worst_seconds,
             gc_collections=collector.runs,
             gc_pause_seconds=collector.seconds,

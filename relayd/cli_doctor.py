@@ -22,7 +22,9 @@ from relayd.ops.config import Config, MasterKey
 from relayd.ops.configfile import default_path, examine
 from relayd.ops.doctor import Finding, Level
 from relayd.ops.doctor_config import config_findings
-from relayd.ops.doctor_reach import REACH_SECONDS, daemon_finding, provider_finding
+from relayd.ops.doctor_reach import (
+    REACH_SECONDS, daemon_finding, memory_finding, provider_finding,
+)
 from relayd.relay.tokenizer import Encodings
 from relayd.store.db import FILE_NAME, open_database
 from relayd.store.integrity import is_sound
@@ -67,6 +69,9 @@ async def _installed(config: Config, offline: bool, seconds: float) -> list[Find
         findings.append(doctor.certificate_finding(
             config.server.tls.certificate, clock.unix_ms()))
     findings.append(await daemon_finding(config.ops_listen, seconds))
+    memory = await memory_finding(config.ops_listen, config.privacy.wipe_memory, seconds)
+    if memory is not None:
+        findings.append(memory)
     if not offline:
         findings += await asyncio.gather(
             *(provider_finding(provider, seconds) for provider in config.providers.values()))

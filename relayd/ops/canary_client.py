@@ -68,7 +68,10 @@ class CanaryClient:
                 return Outcome(status, echoed)
             if play.manner == "socket":
                 return Outcome(status, await self._converse(play, status, reader, writer))
-            echoed, keep = await self._read(head, reader)
+            try:
+                echoed, keep = await self._read(head, reader)
+            except asyncio.IncompleteReadError:  # the reply was cut, as it was asked to be
+                echoed, keep = False, False
         except BaseException:
             writer.transport.abort()
             raise

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 from relayd.core.price import NO_PRICES, PriceBook
 from relayd.core.limit import LimitBook, Limits
 from relayd.core.operator import Operator
+from relayd.core.plan import Plan
 from relayd.core.provider import Provider
 from relayd.core.retention import CHOICES, Terms
 from relayd.core.route import Route
@@ -134,7 +135,10 @@ class LimitsConfig:
 
 @dataclass(frozen=True, slots=True)
 class PrivacyConfig:
-    """What may stand for the client upstream (CONTRACT section 4)."""
+    """What may stand for the client upstream (CONTRACT section 4), and what stays in memory.
+
+    `wipe_memory`: freed memory is overwritten (ops/wipe.py); read when the daemon starts.
+    """
 
     end_user: Literal["absent", "account", "enduser"] = "absent"
     cache_key: Literal["absent", "hashed"] = "hashed"
@@ -142,6 +146,7 @@ class PrivacyConfig:
     pass_fields: Mapping[str, frozenset[str]] = field(default_factory=dict)
     remote_mcp: Literal["off", "on"] = "off"
     product_betas: Literal["pass", "drop"] = "pass"
+    wipe_memory: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +190,8 @@ class ConsoleConfig:
 class MailConfig:
     """The mail server. Without `host` mail stays in the outbox, for the operator to read.
 
-    `user` empty: the address of `sender`, where there is a credential.
+    `user` empty: the address of `sender`, where there is a credential. `processor` names the row
+    of the register (`Operator.processors`) that the server is, where it is somebody else's.
     """
 
     host: str = ""
@@ -196,6 +202,7 @@ class MailConfig:
     ca_file: str | None = None
     sender: str = ""
     reply_to: str = ""
+    processor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +251,7 @@ class Config:
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     prices: PriceBook = NO_PRICES
     billing: BillingConfig = BillingConfig()
+    plans: Mapping[str, Plan] = field(default_factory=dict)
     privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
     retention: RetentionConfig = RetentionConfig()
     log_level: Literal["debug", "info", "warning", "error"] = "info"

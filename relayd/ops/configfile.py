@@ -25,6 +25,7 @@ from relayd.ops.configfile_listener import read_private_listen, read_server
 from relayd.ops.configfile_mail import read_console, read_mail
 from relayd.ops.configfile_operator import judge_operator, read_operator
 from relayd.ops.configfile_payments import read_payments
+from relayd.ops.configfile_plan import read_plans
 from relayd.ops.configfile_prices import read_price_book
 from relayd.ops.configfile_provider import read_providers
 from relayd.ops.configfile_route import read_routes
@@ -145,6 +146,7 @@ def _read(root: Section, around: Surroundings) -> Config:
         limits=read_limits(root.table("limits")),
         prices=read_price_book(root.table("prices"), around),
         billing=_billing(root.table("billing")),
+        plans=read_plans(root.table("plans")),
         privacy=_privacy(root.table("privacy")),
         retention=_retention(root.table("retention")),
         log_level=cast(Literal["debug", "info", "warning", "error"],
@@ -215,6 +217,7 @@ def _privacy(section: Section) -> PrivacyConfig:
         pass_fields=_pass_fields(section.table("pass_fields")),
         remote_mcp=cast(Literal["off", "on"], choice("remote_mcp", "off", "on")),
         product_betas=cast(Literal["pass", "drop"], choice("product_betas", "pass", "drop")),
+        wipe_memory=section.boolean("wipe_memory", default.wipe_memory),
     )
     section.done()
     return config

@@ -95,6 +95,7 @@ class ClientConnection(asyncio.Protocol):
         """The connection is gone, whoever ended it."""
         self.lost = True
         self._buffer = b""
+        self._repeated = None
         self.plane.connections.discard(self)
         if self._origin:
             self.plane.addresses.leave(self._origin)
