@@ -20,7 +20,7 @@ from relayd.ops.tomlfile import parsed
 ROOT: Final = Path(__file__).resolve().parents[1]
 EXAMPLE: Final = ROOT / "config" / "relayd.example.toml"
 PAGE: Final = ROOT / "docs" / "configuration.md"
-NAMED: Final = {"providers": "providers.NAME", "routes": 'routes."MODEL"'}
+NAMED: Final = {"plans": "plans.NAME", "providers": "providers.NAME", "routes": 'routes."MODEL"'}
 """Tables whose keys are the operator's names."""
 SPECIAL: Final = {
     "tls": ("table or text", "none"),
@@ -34,9 +34,21 @@ SPECIAL: Final = {
     "timeouts": ("table", "{}"),
     "pass_fields": ("table", "{}"),
     "since": ("date", "none"),
+    "markup": ("factor", "1"),
+    "fee": ("amount", "0"),
+    "allowance": ("amount", "0"),
 }
 """Keys that are read as they are: type and default in words."""
 OTHERS: Final = {
+    ("plans.NAME", "markup"): "Times the prices of the price file.",
+    ("plans.NAME", "models"): "Markups by name or pattern of a model, instead.",
+    ("plans.NAME", "title"): "What people read; without it the name.",
+    ("plans.NAME", "title_zh"): "The same in Chinese.",
+    ("plans.NAME", "period"): "Makes it a subscription.",
+    ("plans.NAME", "fee"): "Paid from the balance at the start of each period.",
+    ("plans.NAME", "allowance"): "Use that is included in a period.",
+    ("plans.NAME", "currency"): "Of fee and allowance.",
+    ("plans.NAME", "offered"): "Holders may choose it themselves, in the console.",
     ("console", "tls"): '"terminated" where something before it ends TLS; it has none of its own.',
     ("ops", "tls"): '"terminated" where something before it ends TLS; it has none of its own.',
     ("server.tls", "certificate"): "PEM file: the listener's own certificate, then its chain.",
@@ -196,6 +208,7 @@ def keys() -> list[Key]:
     operator = values["operator"]
     assert isinstance(operator, dict)
     operator["processors"] = [{}]
+    values["plans"] = {"team": {"period": "month"}}
     findings, found = Findings({}), dict[tuple[str, str], Key]()
     configfile._read(Recorder(Section(values, (), findings), found),
                      Surroundings({}, EXAMPLE.parent, "skip"))

@@ -12,6 +12,7 @@ from relayd.core.snapshot import KeyGrant, Snapshot
 from relayd.store import key as store_key
 from relayd.store import limit as store_limit
 from relayd.store import meta
+from relayd.store import subscription as store_subscription
 from relayd.store.db import Database
 from relayd.store.limit import Own
 
@@ -27,8 +28,10 @@ async def load(db: Database) -> Snapshot:
             if of_accounts or of_keys:
                 batch = {d: _limited(grant, of_accounts, of_keys) for d, grant in batch.items()}
             keys.update(batch)
+        plans = await store_subscription.plans(transaction)
     limited = (grant for grant in keys.values() if grant.limits is not None)
-    return Snapshot(version, keys, tuple(g for g in limited if g.limits and g.limits.has_budgets))
+    return Snapshot(version, keys, tuple(g for g in limited if g.limits and g.limits.has_budgets),
+                    plans)
 
 
 def _limited(grant: KeyGrant, of_accounts: Own, of_keys: Own) -> KeyGrant:

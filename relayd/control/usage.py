@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from relayd.core.price import NO_PRICES, PriceBook
+from relayd.core.price import NO_PRICES, Rates
 from relayd.core.record import PRICED_ONLY, CallRecord
 from relayd.core.rollup import rollups
 from relayd.core.timestamp import rfc3339
@@ -35,7 +35,7 @@ class Posted(NamedTuple):
 
 
 async def post(
-    db: Database, records: Sequence[CallRecord], book: PriceBook = NO_PRICES,
+    db: Database, records: Sequence[CallRecord], book: Rates = NO_PRICES,
     applied: Applied | None = None,
 ) -> int:
     """Store these records, rated, durably, in one transaction; returns how many were new.
@@ -69,7 +69,7 @@ async def _unlabelled(
 
 
 async def post_each(
-    db: Database, records: Sequence[CallRecord], book: PriceBook = NO_PRICES,
+    db: Database, records: Sequence[CallRecord], book: Rates = NO_PRICES,
     applied: Applied | None = None,
 ) -> Posted:
     """As `post`, but a record that the store never takes does not hold up the others."""

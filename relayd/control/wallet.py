@@ -13,9 +13,11 @@ from typing import Final
 from relayd.control import audit
 from relayd.core.actor import Actor
 from relayd.core.errors import RelayError
+from relayd.core.grant import spent
 from relayd.core.money import CURRENCY, decimal, parse_nano
 from relayd.core.posting import TRANSFER_NANO_MAX, LedgerAccount, charge
 from relayd.store import account as store_account
+from relayd.store import grant as store_grant
 from relayd.store import limit as store_limit
 from relayd.store import posting as store_posting
 from relayd.store import wallet as store_wallet
@@ -75,6 +77,10 @@ async def _charge(transaction: Transaction, due: Due, now_ms: int) -> None:
         promo = await store_posting.balance(
             transaction, LedgerAccount("promo", due.account, due.currency))
         charged += amount
+        for grant, part in spent(
+                await store_grant.left(transaction, due.account, due.currency),
+                min(promo, amount)):
+            await store_grant.take(transaction, grant.id, part)
         cause = f"use:{due.account}:{due.currency}:{charged}"
         await store_posting.post(
             transaction, charge(cause, amount, due.currency, due.account, promo), now_ms)

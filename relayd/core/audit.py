@@ -97,6 +97,13 @@ ACTIONS: Final = _actions(
     Action("dispute.open", "A payer's bank disputed a payment."),
     Action("dispute.close", "A dispute was decided."),
     Action("credit.change", "How much an account may owe was changed."),
+    Action("plan.change", "An account was given another plan."),
+    Action("subscription.cancel", "A subscription was cancelled."),
+    Action("subscription.keep", "A cancelled subscription was taken up again."),
+    Action("subscription.end", "A subscription ended."),
+    Action("code.create", "A code to redeem was made."),
+    Action("code.end", "A code can be redeemed no more."),
+    Action("code.redeem", "A code was redeemed."),
     Action("credit.grant", "Credit was given to an account.", needs_reason=True),
     Action("statement.check", "A partner's statement was held against the ledger."),
     # law

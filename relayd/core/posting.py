@@ -42,7 +42,8 @@ NEVER_BELOW: Final = frozenset({"promo", "refunds", "disputes"})
 
 TransferKind = Literal[
     "top_up", "charge", "grant", "grant_expiry", "refund_hold", "refund_void", "refund",
-    "refund_by_partner", "dispute", "dispute_won", "dispute_lost", "fee", "payout"]
+    "refund_by_partner", "dispute", "dispute_won", "dispute_lost", "fee", "payout",
+    "subscription", "proration"]
 SIDES: Final[dict[TransferKind, tuple[LedgerKind, LedgerKind]]] = {
     # what it is: (who gives, who gets)
     "top_up": ("clearing", "balance"),
@@ -58,6 +59,8 @@ SIDES: Final[dict[TransferKind, tuple[LedgerKind, LedgerKind]]] = {
     "dispute_lost": ("disputes", "clearing"),
     "fee": ("fees", "clearing"),
     "payout": ("bank", "clearing"),
+    "subscription": ("balance", "revenue"),
+    "proration": ("revenue", "balance"),
 }
 """The kinds of transfers. A `charge` may take from `promo` as well (`charge`)."""
 

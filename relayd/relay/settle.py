@@ -84,7 +84,7 @@ class Settler:
         if exchange.ticket is not None:
             exchange.ticket.correct(record)
         if exchange.hold is not None:
-            self._plane.wallets.settle(exchange, record)
+            record = self._plane.wallets.settle(exchange, record)
         self._plane.meter.append(record)
         self._plane.metrics.settled(record)
         endpoint = exchange.target.endpoint

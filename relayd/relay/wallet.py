@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from relayd.core.errors import RelayError
-from relayd.core.price import Price
+from relayd.core.plan import Tariff, marked_up
+from relayd.core.price import NO_PRICES, Price
 from relayd.core.record import CallRecord
 from relayd.core.reservation import FREE, Demand, Hold, Quantity, Wallet, cost
 from relayd.core.usage import Usage
@@ -41,10 +42,10 @@ class Posted:
 
 
 class Wallets:
-    """All wallets. `rate` gives the amount of a record that is not rated yet, and its currency."""
+    """All wallets. `tariff` gives what calls cost whom now."""
 
-    def __init__(self, rate: Callable[[CallRecord], CallRecord] | None = None) -> None:
-        self.rate = rate or (lambda record: record)
+    def __init__(self, tariff: Callable[[], Tariff] | None = None) -> None:
+        self.tariff = tariff or (lambda: Tariff(NO_PRICES))
         self.refused = 0
         """Calls that no balance covered."""
         self._posted: dict[Place, Posted] = {}
@@ -73,9 +74,12 @@ class Wallets:
     def _demands(self, exchange: Exchange, plan: Plan, raw: bytes | None) -> dict[str, Demand]:
         """What the call may cost, by currency; nothing where no deployment has a price."""
         about, most = self._quantities(exchange, raw)
+        assert exchange.grant is not None
+        markup = self.tariff().markup(exchange.grant.account, exchange.model)
         found: dict[str, Demand] = {}
         for price in _prices(exchange, plan):
-            wanted = Demand(cost(about, price), cost(most, price))
+            wanted = Demand(marked_up(cost(about, price), markup),
+                            marked_up(cost(most, price), markup))
             found[price.currency] = max(found.get(price.currency, FREE), wanted)
         return found
 
@@ -121,7 +125,10 @@ class Wallets:
         price = exchange.policy.prices.find(
             exchange.provider or "", exchange.provider_model or "", exchange.started_at_ms)
         if price is not None:
-            exchange.hold.grow(cost(Quantity(usage.input_tokens, usage.output_tokens), price))
+            used = cost(Quantity(usage.input_tokens, usage.output_tokens), price)
+            account = exchange.grant.account if exchange.grant else ""
+            exchange.hold.grow(
+                marked_up(used, self.tariff().markup(account, exchange.model)))
 
     def go_on(self, exchange: Exchange) -> None:
         """Raises balance_short where a session may not ask for more now."""
@@ -129,18 +136,22 @@ class Wallets:
             self.refused += 1
             raise RelayError("balance_short")
 
-    def settle(self, exchange: Exchange, record: CallRecord) -> None:
-        """The call's record is known: its amount takes the place of what was set aside."""
+    def settle(self, exchange: Exchange, record: CallRecord) -> CallRecord:
+        """The call's record is known: its amount takes the place of what was set aside.
+
+        Returns it with that amount: what is stored is what was taken, whatever plan comes next.
+        """
         hold: Hold | None = exchange.hold
         if hold is None:
-            return
-        rated = record if record.amount_nano else self.rate(record)
+            return record
+        rated = record if record.amount_nano else self.tariff().rated(record)
         if rated.amount_nano and rated.currency != hold.wallet.currency:
             hold.void()
             self._wallet(record.account, rated.currency).settled(
                 record.id, record.started_at_ms, rated.amount_nano)
         else:
             hold.settle(record.id, record.started_at_ms, rated.amount_nano)
+        return rated
 
     # -- what the store says --------------------------------------------------------------
 

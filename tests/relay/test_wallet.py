@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from relayd.control import account, wallet
+from relayd.control import account, subscription, wallet
 from relayd.core.actor import SHELL
 from relayd.core.money import NANO
+from relayd.core.plan import MARKUP_ONE, Plan
 from relayd.core.posting import move
 from relayd.core.price import Price, PriceBook, unit_prices
 from relayd.ops.clock import unix_ms
@@ -197,3 +198,22 @@ async def test_without_prepaid_nobody_is_refused_and_the_account_owes(tmp_path: 
 async def test_what_has_no_price_is_served(tmp_path: Path) -> None:
     async with lane(tmp_path / "store", PriceBook([])) as opened:
         assert await call(opened, body()) == 200
+
+
+async def test_a_plans_markup_counts_for_the_bound_and_the_amount(tmp_path: Path) -> None:
+    plans = {"default": Plan("default", 3 * MARKUP_ONE), "cheap": Plan("cheap", MARKUP_ONE // 2)}
+    async with Lane(tmp_path / "store", lambda _: made(5), prices=PRICES, plans=plans,
+                    billing=BillingConfig(prepaid=True)) as opened:
+        await pay(opened.app.db, 3 * NANO // 100)
+        await seen(opened, 3 * NANO // 100)
+        assert [await call(opened, body()) for _ in range(2)] == [200, 402]
+        # what was taken stays, also if it is stored only now
+        await subscription.assign(opened.app.db, EMAIL, "cheap", plans, unix_ms(), SHELL)
+        await opened.app.refresh()
+        await pay(opened.app.db, NANO // 100, "second")
+        await opened.settled(2)
+        await seen(opened, NANO // 100)
+        assert [await call(opened, body()) for _ in range(3)] == [200, 200, 402]
+        found = await opened.settled(5)
+        amounts = [record.amount_nano for record in found]
+        assert amounts == [3 * NANO // 100, 0, NANO // 200, NANO // 200, 0]
