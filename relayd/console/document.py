@@ -18,7 +18,7 @@ from relayd.console.visit import Visit
 from relayd.control import document
 from relayd.control.document_text import Cookies, CookieWords
 from relayd.core.account import LANGUAGES, Language
-from relayd.core.document import AGREED_NAMES, DOCUMENT_NAMES, Edition, blocks
+from relayd.core.document import AGREED_NAMES, DOCUMENT_NAMES, Edition, blocks, spans
 from relayd.core.errors import RelayError
 from relayd.core.timestamp import rfc3339
 
@@ -135,7 +135,8 @@ async def show_changes(visit: Visit) -> web.Response:
         raise RelayError("document_not_found", param="document")
     after = asked.after or versions[0].version
     before = asked.before or max(1, after - 1)
-    lines = await document.compared(visit.db, name, (before, after), visit.language)
+    found = await document.compared(visit.db, name, (before, after), visit.language)
+    lines = [each and (each[0], spans(each[1].lstrip("#- "))) for each in found]
     summary = next((each.summary for each in versions if each.version == after), "")
     return page(visit, "legal/changes.html", name=name, before=before, after=after, lines=lines,
                 summary=summary, versions=versions)

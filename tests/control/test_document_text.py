@@ -35,6 +35,11 @@ def test_every_text_is_whole(config: Config, language: str, name: str) -> None:
     text = made(config)[name][language]  # type: ignore[index]
     assert "{" not in text and "None," not in text and text.startswith("# ")
     found = list(blocks(text))
+    # every heading and list of the text is one: no blank line was lost around it
+    heads = [line for line in text.splitlines() if line.startswith("#")]
+    assert [block.kind for block in found].count("heading") == len(heads)
+    assert not any("- " == span.text[:2] or "## " in span.text for block in found
+                   if block.kind == "paragraph" for line in block.lines for span in line)
     assert not any(block.kind == "paragraph" and str(block).count("|") for block in found)
     for block in found:
         if block.kind == "table":
