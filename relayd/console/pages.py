@@ -13,7 +13,7 @@ from relayd.console import (
     appeal, call, connect, consent, contact, document, email_change, front, key, mail, model,
     notice, openapi, operate_account, operate_audit, operate_fleet, operate_network,
     operate_price, operate_system, order, overview, passkey, password, preference, profile,
-    registration, series, session, sign_in, totp, webhook,
+    registration, role, series, session, sign_in, totp, webhook,
 )
 from relayd.console.frame import Frame, Item
 from relayd.console.listener import ConsoleListener
@@ -40,6 +40,7 @@ ROUTES: Final[tuple[Route, ...]] = tuple(chain(
     totp.ROUTES,
     passkey.ROUTES,
     appeal.ROUTES,
+    role.ROUTES,
     overview.ROUTES,
     key.ROUTES,
     series.ROUTES,
@@ -78,6 +79,7 @@ MENU: Final[tuple[Item, ...]] = (
     Item("/operate/network", "network.title", operate_network.SEE, "menu.operate"),
     Item("/operate/system", "menu.system", operate_fleet.RUN, "menu.operate"),
     Item("/operate/notices", "menu.notices", notice.WRITERS, "menu.operate"),
+    Item("/operate/operators", "menu.operators", role.OWNERS, "menu.operate"),
 )
 """The menu, in this order."""
 FOOTER: Final[tuple[Item, ...]] = (

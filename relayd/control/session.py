@@ -92,7 +92,7 @@ async def recognise(db: Database, token: str, now_ms: int) -> Signed | None:
         return None
     if now_ms - session.used_at_ms >= TOUCH_MS:
         async with db.writing() as transaction:
-            await store_session.touch(transaction, session.id, now_ms)
+            await store_session.used(transaction, session.id, now_ms)
             await store_holder.seen(transaction, account.id, now_ms)
     return Signed(session, account, roles)
 

@@ -46,7 +46,7 @@ def check_length(text: str) -> str:
 
 
 def check_apart(text: str, words: Iterable[str]) -> None:
-    """Raises RelayError `weak_password` where little is left without what is known of its owner."""
+    """Raises RelayError `weak_password` where what is known of its owner is nearly all of it."""
     rest = text.casefold()
     for word in sorted(words, key=len, reverse=True):
         if len(word) >= WORD_CHARS_MIN:

@@ -50,7 +50,7 @@ async def find(transaction: Transaction, digest: bytes) -> Session | None:
     return None if row is None else _session(transaction, row)
 
 
-async def touch(transaction: Transaction, session_id: str, now_ms: int) -> None:
+async def used(transaction: Transaction, session_id: str, now_ms: int) -> None:
     """The session was used."""
     await transaction.run(
         "UPDATE sessions SET used_at_ms = ? WHERE id = ?", (now_ms, session_id))

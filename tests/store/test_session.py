@@ -26,7 +26,7 @@ async def test_kept_found_replaced_and_ended(db: Database) -> None:
         await session.replace(transaction, renewed, OTHER)
         assert await session.find(transaction, DIGEST) is None
         assert await session.find(transaction, OTHER) == renewed
-        await session.touch(transaction, "sess_1", 30)
+        await session.used(transaction, "sess_1", 30)
         assert [each.used_at_ms for each in await session.listing(transaction, mine)] == [30]
         assert await session.delete(transaction, other, "sess_1") == 0
         assert await session.delete(transaction, mine, "sess_1") == 1
