@@ -11,7 +11,8 @@ from tests.console.conftest import Console
 
 
 async def test_K2_a_choice_is_kept_without_signing_in(console: Console) -> None:
-    response = await console.post("/preferences", {"language": "zh", "theme": "dark", "next": "/x"})
+    response = await console.post(
+        "/preferences", {"language": "zh", "theme": "dark", "next": "/x"})
     assert (response.status, response.headers["Location"]) == (303, "/x")
     page = await (await console.get("/nowhere")).text()
     assert 'lang="zh-Hans"' in page and 'data-theme="dark"' in page

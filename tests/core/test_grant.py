@@ -22,7 +22,9 @@ def test_what_expires_first_is_spent_first() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 100), st.none() | st.integers(0, 9))), st.data())
-def test_parts_are_of_what_is_left(rows: list[tuple[int, int | None]], data: st.DataObject) -> None:
+def test_parts_are_of_what_is_left(
+    rows: list[tuple[int, int | None]], data: st.DataObject,
+) -> None:
     grants = [grant(number, *row) for number, row in enumerate(rows)]
     nano = data.draw(st.integers(0, sum(g.left_nano for g in grants)))
     parts = spent(grants, nano)
