@@ -12,6 +12,8 @@ from typing import Final
 from relayd.core.errors import RelayError
 
 SERVICE: Final = "relayd"
+MAIL_FIELDS: Final = ("email", "text")
+"""What a mail server is sent: the address, and what the mail says."""
 NEEDED: Final = ("name", "address", "contact", "court")
 """What must be declared before strangers are offered an account."""
 

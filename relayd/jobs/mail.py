@@ -16,6 +16,7 @@ from relayd.control import mail, notice
 from relayd.control.mail import Outgoing
 from relayd.control.mail_text import render
 from relayd.core.errors import RelayError
+from relayd.core.operator import MAIL_FIELDS
 from relayd.ops.clock import monotonic, unix_ms
 from relayd.ops.config import Config
 from relayd.ops.configfile_mail import console_url
@@ -123,6 +124,9 @@ class Postman:
 
     def _message(self, outgoing: Outgoing) -> Message:
         config = self._config()
+        processor = config.operator.processor(config.mail.processor)
+        if processor is not None:
+            processor.permit(MAIL_FIELDS)
         row = outgoing.mail
         link = None
         if outgoing.unsubscribe is not None:

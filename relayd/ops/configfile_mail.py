@@ -36,7 +36,8 @@ def read_mail(section: Section, around: Surroundings) -> MailConfig:
                  section.choice("tls", ("starttls", "tls", "none"), _MAIL.tls)),
         user=section.text("user") or "", credential=found[0] if found else "",
         ca_file=read_ca_file(section, "ca_file", around),
-        sender=_address(section, "from"), reply_to=_address(section, "reply_to"))
+        sender=_address(section, "from"), reply_to=_address(section, "reply_to"),
+        processor=section.text("processor") or "")
     _judge(section, config)
     section.done({"server": "host", "password": "credential", "username": "user",
                   "sender": "from"})

@@ -11,9 +11,10 @@ from typing import Final
 
 from relayd.core.account import check_email
 from relayd.core.errors import RelayError
-from relayd.core.operator import Hosting, Operator, Processor
+from relayd.core.operator import MAIL_FIELDS, Hosting, Operator, Processor
 from relayd.core.uscc import is_uscc, normalised
 from relayd.ops.config import Config
+from relayd.ops.configfile_address import is_near
 from relayd.ops.configfile_section import Section
 
 CONTACTS: Final = ("contact", "privacy", "security", "billing")
@@ -36,6 +37,7 @@ def read_operator(section: Section) -> Operator:
 
 def judge_operator(root: Section, config: Config) -> None:
     """Whoever offers accounts to strangers says who they are."""
+    _judge_mail(root, config)
     lacking = config.operator.lacking()
     if not lacking:
         return
@@ -45,6 +47,21 @@ def judge_operator(root: Section, config: Config) -> None:
         root.fault("operator", f"{says}, and [console] registration is open", remedy)
     elif config.console.url or config.mail.host:
         root.warning("operator", says, remedy)
+
+
+def _judge_mail(root: Section, config: Config) -> None:
+    """Somebody else's mail server is a processor, and may be sent what the register says (S2)."""
+    mail = config.mail
+    where = (*root.path, "mail", "processor")
+    row = config.operator.processor(mail.processor)
+    if mail.processor and row is None:
+        root.findings.fault(where, "is not in [[operator.processors]]", "Name one of them")
+    elif row is not None and not set(MAIL_FIELDS) <= set(row.fields):
+        root.findings.fault(where, "may not be sent mail, as the register has it",
+                            f"It needs the fields {' and '.join(MAIL_FIELDS)}")
+    elif mail.host and row is None and not is_near(mail.host):
+        root.findings.warning(where, "is missing: the mail server is somebody else's",
+                              "Add it to [[operator.processors]] and name it here")
 
 
 def _contact(section: Section, name: str) -> str:

@@ -16,8 +16,9 @@ from relayd.control import account, consent, mail, notice
 from relayd.control.mail import To
 from relayd.core.actor import SHELL, Actor
 from relayd.core.consent import REQUIRED
+from relayd.core.errors import RelayError
 from relayd.core.mail import MINUTE_MS
-from relayd.core.operator import Operator
+from relayd.core.operator import Operator, Processor
 from relayd.jobs.mail import Postman
 from relayd.ops.config import Config, ConsoleConfig, MailConfig
 from relayd.ops.logging import Logger
@@ -149,6 +150,19 @@ async def test_U7_marketing_has_its_one_click_link(db: Database, office: Office)
     assert found["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     token = link.partition("?t=")[2]
     assert await mail.unsubscribe(db, Actor(None), token, START_MS) == "marketing"
+
+
+async def test_S2_a_processor_that_may_not_have_it_is_sent_nothing(
+        db: Database, office: Office) -> None:
+    await posted(db, await holder(db))
+    row = Processor("Mail Co", "mail", ("email",), "Germany", "2026-01-31")
+    office.config = replace(
+        office.config, operator=replace(OPERATOR, processors=(row,)),
+        mail=replace(office.config.mail, processor="Mail Co"))
+    with pytest.raises(RelayError) as caught:
+        await office.postman.round()
+    assert (caught.value.code, caught.value.param) == ("undeclared_field", "text")
+    assert office.server.tried == [] and (await states(db))[0][0] == "queued"
 
 
 async def test_notices_are_mailed_to_everybody(db: Database, office: Office) -> None:

@@ -80,6 +80,20 @@ def test_C1_relayd_check_fails_without_one(tmp_path: object) -> None:
     assert code == 2 and "operator: lacks name" in said
 
 
+MAIL = '[mail]\nhost = "smtp.example.org"\nfrom = "a@b.c"\nprocessor = "Mail Co"\n'
+
+
+def test_S2_a_mail_server_of_others_is_in_the_register() -> None:
+    assert faults(MAIL + WHOLE) == []
+    assert faults(MAIL) == ["mail.processor"]
+    assert faults(MAIL + WHOLE.replace('["email", "text"]', '["email"]')) == ["mail.processor"]
+    unnamed = examine_text(MAIL.replace('processor = "Mail Co"', ""), environ={})
+    assert "mail.processor" in [warning.key for warning in unnamed.warnings]
+    near = examine_text(MAIL.replace("smtp.example.org", "127.0.0.1")
+                        .replace('processor = "Mail Co"', ""), environ={})
+    assert "mail.processor" not in [warning.key for warning in near.warnings]
+
+
 def test_a_public_address_without_an_operator_is_a_warning() -> None:
     reading = examine_text('[console]\nurl = "https://console.example.org"', environ={})
     assert "operator" in [warning.key for warning in reading.warnings]
