@@ -19,7 +19,7 @@ GEMINI_MODEL: Final = "gemini-3.8-flash"
 class Demo:
     """A running demo: its origin (`http://HOST:PORT`), key, ops origin and configuration file.
 
-    `link` signs in to the console as the demo's account, once.
+    `link` signs in to the console as the demo's account, once; `desk` is the payment partners'.
     """
 
     origin: str
@@ -29,13 +29,14 @@ class Demo:
     program: str = "relayd"
     console: str = "http://127.0.0.1:8081"
     link: str = field(repr=False, default="")
+    desk: str = ""
 
     def view(self, pid: int) -> Mapping[str, object]:
         """What `relayd demo --json` prints, in one line."""
         return {
             "openai": f"{self.origin}/v1", "anthropic": self.origin, "gemini": self.origin,
             "console": self.console, "sign_in": self.link, "ops": self.ops, "key": self.key,
-            "config": self.config_file, "pid": pid,
+            "desk": self.desk, "config": self.config_file, "pid": pid,
         }
 
 
@@ -55,6 +56,8 @@ relayd demo is running. A provider is built in: no network, no provider key, not
   API key     {demo.key}
   Console     {demo.link}
               (signs in once, within 15 minutes; later: relayd accounts sign-in-link)
+  Payments    {demo.desk}
+              (card, Alipay and WeChat Pay without money: top up under Balance in the console)
 
   export OPENAI_BASE_URL={demo.origin}/v1 OPENAI_API_KEY={demo.key}
   export ANTHROPIC_BASE_URL={demo.origin} ANTHROPIC_API_KEY={demo.key}

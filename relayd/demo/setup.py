@@ -15,7 +15,9 @@ from relayd.core.route import Deployment, Route
 from relayd.demo.app import CREDENTIAL
 from relayd.demo.models import ANTHROPIC, DEMO, GEMINI, OPENAI, PATTERNS
 from relayd.demo.prices import PRICES, demo_prices
+from relayd.demo.setup_payments import payments_files, payments_lines
 from relayd.ops.config import Config, ConsoleConfig, ServerConfig, StoreConfig
+from relayd.ops.config_payments import PaymentsConfig
 from relayd.ops.configfile_prices import DEFAULT_FILE
 
 HOST: Final = "127.0.0.1"
@@ -34,13 +36,14 @@ OPERATOR: Final = Operator(
     name="Whoever runs this demo", address="This machine", contact="demo@example.com",
     court="none: this is a demo")
 CONSOLE_PORT: Final = 8081
+NO_PAYMENTS: Final = PaymentsConfig()
 DRAIN_SECONDS: Final = 5
 LEAVE_SECONDS: Final = 0.2
 
 
 def demo_config(
     data_dir: Path, port: int, ops_port: int, upstream_port: int,
-    console_port: int = CONSOLE_PORT,
+    console_port: int = CONSOLE_PORT, payments: PaymentsConfig = NO_PAYMENTS,
 ) -> Config:
     """The configuration of `relayd demo`; a port may be 0, but not the upstream's."""
     providers = {
@@ -57,6 +60,7 @@ def demo_config(
         console=ConsoleConfig(registration="open"), operator=OPERATOR,
         store=StoreConfig(str(data_dir.absolute())),
         prices=demo_prices(),
+        payments=payments,
         log_level="warning",
     )
 
@@ -75,9 +79,9 @@ def prepare_directory(data_dir: Path) -> None:
 
 def write_config(
     data_dir: Path, port: int, ops_port: int, upstream_port: int,
-    console_port: int = CONSOLE_PORT,
+    console_port: int = CONSOLE_PORT, payments: PaymentsConfig = NO_PAYMENTS,
 ) -> Path:
-    """Writes `relayd.toml`, prices and the credential into the directory; returns the file's path.
+    """Writes `relayd.toml`, prices and credentials into the directory; returns the file's path.
 
     `relayd serve -c` on it would run the same relay, with the demo provider missing.
     """
@@ -85,12 +89,15 @@ def write_config(
     _write(data_dir / CREDENTIAL_FILE, CREDENTIAL + "\n")
     path = data_dir / CONFIG_FILE
     _write(data_dir / DEFAULT_FILE, PRICES)
-    _write(path, config_text(port, ops_port, upstream_port, console_port))
+    for name, secret in payments_files(payments).items():
+        _write(data_dir / name, secret if secret.endswith("\n") else secret + "\n")
+    _write(path, config_text(port, ops_port, upstream_port, console_port, payments))
     return path
 
 
 def config_text(
-    port: int, ops_port: int, upstream_port: int, console_port: int = CONSOLE_PORT
+    port: int, ops_port: int, upstream_port: int, console_port: int = CONSOLE_PORT,
+    payments: PaymentsConfig = NO_PAYMENTS,
 ) -> str:
     """The file's text. Paths in it are relative to its own folder."""
     lines = [
@@ -112,6 +119,7 @@ def config_text(
     for route in _routes():
         places = ", ".join(f'{{ provider = "{d.provider}" }}' for d in route.deployments)
         lines += ["", f'[routes."{route.pattern}"]', f"deployments = [ {places} ]"]
+    lines += payments_lines(payments)
     return "\n".join(lines) + "\n"
 
 
