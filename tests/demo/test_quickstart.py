@@ -48,7 +48,7 @@ def test_for_programs() -> None:
         "console": "http://127.0.0.1:8081",
         "sign_in": "http://127.0.0.1:8081/sign-in/link?token=" + "T" * 43,
         "key": "sk-relayd-KEY", "desk": "http://127.0.0.1:4322/desk",
-            "config": "my data/relayd.toml", "pid": 7}
+        "config": "my data/relayd.toml", "pid": 7}
 
 
 def test_the_models_shown_are_served(tmp_path: Path) -> None:
