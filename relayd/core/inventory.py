@@ -85,13 +85,19 @@ class Inventory:
         """How long a category is kept, by the terms in force, in words."""
         if category.term in self.terms:
             return self.terms[category.term][language]
-        return _span(terms.value(category.term), BY_NAME[category.term].unit, language)
+        value = terms.value(category.term)
+        if value == 0 and category.data_class != "content":
+            return _SUMS[language]
+        return _span(value, BY_NAME[category.term].unit, language)
 
 
 _UNITS: Final = {
     "en": {"days": ("day", "days"), "hours": ("hour", "hours"), "minutes": ("minute", "minutes")},
     "zh": {"days": ("天", "天"), "hours": ("小时", "小时"), "minutes": ("分钟", "分钟")},
 }
+_SUMS: Final = {"en": "as long as the account exists; after that without what leads to it",
+                "zh": "账户存续期间；此后去除可指向该账户的部分"}
+"""What has no term of its own: sums stay when what they add up is gone."""
 
 
 def _span(value: int, unit: str, language: Language) -> str:
