@@ -122,6 +122,8 @@ def _judge_access(made: Visit) -> None:
     if who.account.state not in _BROUGHT and not made.route.closing:
         raise RelayError("account_state")
     if access.kind == "operator":
+        if who.account.state != "active":
+            raise RelayError("account_state")
         if who.roles.isdisjoint(access.roles):
             raise RelayError("role_needed")
         if not who.session.two_factors:

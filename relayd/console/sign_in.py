@@ -24,7 +24,7 @@ from relayd.control import passkey, sign_in
 from relayd.core.errors import RelayError
 from relayd.core.session import Session
 
-CLOSING_PAGE: Final = "/privacy/erasure"
+CLOSING_PAGE: Final = "/privacy/erase"
 """Where the holder of an account that waits for its erasure is led."""
 
 

@@ -29,7 +29,9 @@ async def ask(door: Door, account: Account, email: str, caller: Caller, now_ms: 
     """Mail both addresses a link. Raises `invalid_email` or `sign_in_slowed`."""
     began = monotonic()
     email = check_email(email)
-    door.ask(f"email {account.id}", caller, now_ms)
+    # neither the holder nor the owner of the new address is flooded
+    for who in (account.id, folded(email)):
+        door.ask(f"email {who}", caller, now_ms)
     async with door.db.writing() as transaction:
         taken = await store_account.find(transaction, email)
         if taken is None or taken.id == account.id:

@@ -14,7 +14,7 @@ from typing import Final
 from relayd.control import audit, mail, mail_token, session
 from relayd.control.door import Caller, Door
 from relayd.control.session import Opened
-from relayd.core.account import Account
+from relayd.core.account import Account, folded
 from relayd.core.errors import RelayError
 from relayd.core.holder import Holder
 from relayd.core.password import check_apart, check_length, check_score, prepared
@@ -102,7 +102,7 @@ async def forgot(door: Door, email: str, caller: Caller, now_ms: int) -> None:
     Raises `sign_in_slowed`.
     """
     began = monotonic()
-    door.ask(f"forgot {email.strip()}", caller, now_ms)
+    door.ask(f"forgot {folded(email.strip())}", caller, now_ms)
     async with door.db.writing() as transaction:
         account = await store_account.find(transaction, email) if "@" in email else None
         if account is not None and account.state not in ("unverified", "erased"):

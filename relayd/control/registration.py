@@ -15,7 +15,9 @@ from relayd.control import password as control_password
 from relayd.control.account import ID_PREFIX
 from relayd.control.door import Caller, Door, new_id
 from relayd.control.session import Opened
-from relayd.core.account import Account, Language, advance, check_email, check_label
+from relayd.core.account import (
+    Account, Language, advance, check_email, check_label, folded,
+)
 from relayd.core.consent import REQUIRED, Channel
 from relayd.core.errors import RelayError
 from relayd.core.holder import USERNAME_CHARS_MAX, Holder
@@ -57,22 +59,25 @@ async def register(door: Door, wish: Registration, caller: Caller, now_ms: int) 
     for item in REQUIRED:
         if item not in wish.agreed:
             raise RelayError("consent_required", param=item)
-    door.ask(f"register {wish.email}", caller, now_ms)
+    door.ask(f"register {folded(wish.email)}", caller, now_ms)
     hashed = await control_password.hashed(
         door, wish.password, (wish.email, wish.username))
     async with door.db.writing() as transaction:
+        known = await store_account.find(transaction, wish.email)
+        stale = known if known is not None and known.state == "unverified" else None
+        if stale is not None:
+            # whoever it was, they have not read this mailbox
+            await _discard(transaction, stale.id, now_ms)
+            known = None
         if await store_account.named(transaction, wish.username):
             raise RelayError("username_taken", param="username")
-        known = await store_account.find(transaction, wish.email)
-        if known is not None and known.state == "unverified":
-            # whoever it was, they have not read this mailbox
-            await _discard(transaction, known.id, now_ms)
-            known = None
         if known is not None:
             await mail.post(transaction, "email_known", known.id,
                             {"link": door.link("/sign-in")}, now_ms)
         else:
             await _make(door, transaction, wish, (hashed, caller), now_ms)
+    if stale is not None:
+        await door.db.keyring.destroy(stale.id)
     await door.steady(began)
 
 

@@ -60,6 +60,8 @@ async def sign_in(door: Door, login: str, text: str, caller: Caller, now_ms: int
         raise RelayError("wrong_credentials")
     door.right(who, caller, now_ms)
     if account.state == "unverified":
+        # the password may be another's than the mailbox
+        door.ask(f"verify {account.id}", caller, now_ms)
         async with door.db.writing() as transaction:
             await registration.ask_to_verify(door, transaction, account.id, now_ms)
         raise RelayError("email_not_verified", param="email")
@@ -185,9 +187,12 @@ async def prove(
         account = await store_account.get(transaction, current.account)
         holder = await store_holder.find(transaction, account.id)
     if holder is None or holder.password is None:
-        door.ask(f"factor {account.id}", caller, now_ms)
+        who = f"factor {account.id}"
+        door.ask(who, caller, now_ms)
         async with door.db.writing() as transaction:
             right = await control_totp.check(transaction, account.id, secret, now_ms) is not None
+        if right:
+            door.right(who, caller, now_ms)
     else:
         right = await control_password.is_right(door, account, secret, caller, now_ms)
     if not right:

@@ -18,7 +18,7 @@ FREE: Final = 4
 FIRST_WAIT_MS: Final = 500
 WAIT_MS_MAX: Final = 30_000
 ACCOUNT_MAX: Final = 10
-PREFIX_MAX: Final = 40
+PREFIX_MAX: Final = 100
 KNOWN_MAX: Final = 100_000
 """Accounts and prefixes that are remembered; the one longest unseen makes room."""
 

@@ -12,6 +12,7 @@ from relayd.console.route import Route
 from relayd.core.actor import ROLES
 from tests.console.conftest import Console
 from tests.console.people import Person, person
+from tests.fakes import standing
 
 API = [route for route in pages.ROUTES if route.is_api and route.access.kind == "operator"]
 EXAMPLES = re.compile(r"\{[a-z_]+\}")
@@ -81,3 +82,11 @@ async def test_D3_without_a_second_factor_no_operator_s_page_opens(
     for route in API:
         path = EXAMPLES.sub("x", route.path)
         assert await call(console, who, route.method, path, {}) == 403
+
+
+async def test_a_suspended_operator_opens_nothing(console: Console) -> None:
+    who = await person(console.db, console.now_ms, *ROLES, name="op", two_factors=True)
+    assert await call(console, who, "GET", "/api/v1/operators") == 200
+    await standing.move(console.db, who.account, "suspend", console.now_ms)
+    assert await call(console, who, "GET", "/api/v1/operators") == 409
+    assert await call(console, who, "GET", "/api/v1/account") == 200

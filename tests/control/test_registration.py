@@ -13,8 +13,10 @@ from relayd.control.publish import load
 from relayd.control.registration import UNVERIFIED_MS
 from relayd.core.consent import REQUIRED
 from relayd.core.errors import RelayError
+from relayd.ops.clock import monotonic
+from relayd.ops.hashing import Hashing
 from tests.fakes.door import (
-    CALLER, EMAIL, PASSWORD, USERNAME, WISH, mailed_token, mails, registered,
+    CALLER, EMAIL, ORIGIN, PASSWORD, USERNAME, WISH, mailed_token, mails, registered,
 )
 from tests.fakes.records import START_MS
 
@@ -115,7 +117,11 @@ async def test_an_unverified_registration_holds_no_address(door: Door) -> None:
     await registration.register(door, replace(WISH, username="owner"), CALLER, START_MS + 1)
     assert await refused(
         registration.verify(door, stale, CALLER, START_MS + 2)) == "token_not_usable"
-    assert (await account.find(door.db, EMAIL)).username == "owner"
+    made = await account.find(door.db, EMAIL)
+    assert made.username == "owner" and made.state == "unverified"
+    # the same person once more, whose mail was lost
+    await registration.register(door, replace(WISH, username="owner"), CALLER, START_MS + 3)
+    assert made.id in door.db.keyring.owners(destroyed=True)
 
 
 async def test_what_is_not_verified_in_a_day_is_gone(door: Door) -> None:
@@ -144,3 +150,30 @@ async def test_I1_nothing_personal_is_in_the_files_as_it_is(door: Door) -> None:
         content = file.read_bytes().lower() if file.is_file() else b""
         for text in (EMAIL, USERNAME, PASSWORD, "192.0.2.7", "$argon2"):
             assert text.lower().encode() not in content, (file.name, text)
+
+
+async def test_a_known_and_an_unknown_address_take_as_long(door: Door) -> None:
+    hashing = Hashing()
+    slow = Door(door.db, hashing, lambda: ORIGIN)
+    try:
+        await registered(door)
+        took = []
+        for at, email in enumerate((EMAIL, "new@example.org")):
+            began = monotonic()
+            wish = replace(WISH, email=email, username=f"someone-{at}")
+            await registration.register(slow, wish, CALLER, START_MS)
+            took.append(monotonic() - began)
+    finally:
+        hashing.close()
+    assert abs(took[0] - took[1]) < 0.05 and min(took) > 0.2
+
+
+async def test_nobody_s_mailbox_is_flooded(door: Door) -> None:
+    codes = []
+    for at in range(20):
+        email = EMAIL.upper() if at % 2 else EMAIL
+        try:
+            await registration.register(door, replace(WISH, email=email), CALLER, START_MS)
+        except RelayError as error:
+            codes.append(error.code)
+    assert len(codes) >= 15 and set(codes) == {"sign_in_slowed"}

@@ -119,6 +119,10 @@ async def test_who_is_not_verified_gets_another_link(door: Door) -> None:
     assert await refused(
         sign_in.sign_in(door, EMAIL, PASSWORD, CALLER, START_MS)) == "email_not_verified"
     assert [kind for kind, _, _ in await mails(door.db)] == ["verify_email"]
+    # whoever signed up with another's address cannot flood their mailbox
+    codes = [await refused(sign_in.sign_in(door, EMAIL, PASSWORD, CALLER, START_MS))
+             for _ in range(20)]
+    assert codes.count("email_not_verified") <= FREE and "sign_in_slowed" in codes
 
 
 async def test_a_hash_is_made_anew_when_parameters_change(door: Door) -> None:
