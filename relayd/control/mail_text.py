@@ -39,10 +39,10 @@ def texts() -> Mapping[str, Mapping[str, Any]]:
     found: dict[str, Mapping[str, Any]] = {}
     for file in sorted((resources.files("relayd.control") / "mail_texts").iterdir(), key=str):
         if file.name.endswith(".toml"):
-            for name, table in tomllib.loads(file.read_text("utf-8")).items():
-                if name in found or not (name in MAIL_KINDS or name in (FRAME, WORDS)):
-                    raise AssertionError(f"{name} is no kind of mail, or is there twice")
-                found[name] = table
+            tables = tomllib.loads(file.read_text("utf-8"))
+            if not tables.keys() <= {*MAIL_KINDS, FRAME, WORDS} - found.keys():
+                raise AssertionError(f"{file.name} has what is no kind of mail, or is there twice")
+            found |= tables
     return found
 
 

@@ -91,20 +91,22 @@ class Postman:
 
     async def _deliver(self, batch: list[Outgoing]) -> Counter[str]:
         """Send a batch in one session; what could not be sent is for another time."""
-        came_to: Counter[str] = Counter()
-        began, waiting = monotonic(), list(batch)
         try:
             async with SmtpSession(self._config().mail, self._step_seconds) as session:
-                while waiting and monotonic() - began < SESSION_SECONDS:
-                    outcome = await self._send(session, waiting[0])
-                    came_to[outcome] += 1
-                    waiting.pop(0)
-                    if outcome == "unreachable":
-                        break
+                return await self._send_all(session, batch)
         except SmtpError as error:
-            for each in waiting:
+            for each in batch:
                 await self._failed(each, error)
-                came_to[error.outcome] += 1
+            return Counter({error.outcome: len(batch)})
+
+    async def _send_all(self, session: SmtpSession, batch: list[Outgoing]) -> Counter[str]:
+        came_to: Counter[str] = Counter()
+        began = monotonic()
+        for each in batch:
+            outcome = await self._send(session, each)
+            came_to[outcome] += 1
+            if outcome == "unreachable" or monotonic() - began > SESSION_SECONDS:
+                break
         return came_to
 
     async def _send(self, session: SmtpSession, outgoing: Outgoing) -> str:
