@@ -95,5 +95,6 @@ def console(
     """The console, which opens as soon as its address is free. `bound`: the relay's address."""
     services = pages.services(db, config, log, lambda: fleet(plane))
     services.gauges, services.bound = gauges, bound
+    gauges.sign_in_refusals = services.door.refusals
     return Opening(pages.console(config().console_listen, services), log=log,
                    close=services.door.hashing.close)

@@ -87,6 +87,10 @@ class Door:
             raise RelayError("sign_in_slowed", retry_after_ms=verdict.wait_ms)
         return verdict.locks
 
+    def refusals(self) -> dict[str, float]:
+        """How many attempts were refused unheard: by the guard, for want of a place."""
+        return {"guard": self.guard.refused, "queue": self.hashing.refused}
+
     def favours(self, who: str, caller: Caller, now_ms: int) -> bool:
         """Whether they were right from there before, today."""
         return self.guard.favours(self.mark(who), self.prefix(caller, now_ms))

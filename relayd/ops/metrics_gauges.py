@@ -56,6 +56,7 @@ class Gauges:
     swept_rows: ByName = dict
     swept_at_seconds: ByName = dict
     tickets_overdue: ByName = dict
+    sign_in_refusals: ByName = dict
 
 
 class Reading(NamedTuple):
@@ -138,6 +139,8 @@ READINGS: Final = (
             "When a category was last looked through, Unix time.", ("category",)),
     Reading("tickets_overdue", "relayd_tickets_overdue", "gauge",
             "Tickets that nobody answered in time.", ("class",)),
+    Reading("sign_in_refusals", "relayd_sign_in_refusals_total", "counter",
+            "Attempts to sign in that were refused unheard, by why.", ("reason",)),
 )
 
 

@@ -33,7 +33,10 @@ def test_attempts_are_slowed_and_right_ones_forgiven(door: Door) -> None:
     with pytest.raises(RelayError) as caught:
         door.ask("ann", CALLER, START_MS)
     assert caught.value.code == "sign_in_slowed" and caught.value.retry_after_ms == 500
+    assert door.refusals() == {"guard": 1, "queue": 0}
     door.right("ann", CALLER, START_MS)
+    assert door.favours("ann", CALLER, START_MS)
+    assert not door.favours("ann", CALLER, START_MS + DAY_MS)
     door.ask("ann", CALLER, START_MS)
     for _ in range(50):
         door.unheard("ann", CALLER, START_MS)
