@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from relayd import (
-    cli_accounts, cli_audit, cli_backup, cli_balance, cli_check, cli_consents, cli_doctor,
-    cli_documents, cli_handover, cli_inventory, cli_keyring, cli_keys, cli_limits, cli_mail,
-    cli_notices, cli_operators, cli_plans, cli_prices, cli_reflect, cli_requests, cli_retention,
-    cli_serve, cli_tickets, cli_top, cli_usage,
+    cli_accounts, cli_audit, cli_backup, cli_balance, cli_canary, cli_check, cli_consents,
+    cli_doctor, cli_documents, cli_handover, cli_inventory, cli_keyring, cli_keys, cli_limits,
+    cli_mail, cli_notices, cli_operators, cli_plans, cli_prices, cli_reflect, cli_requests,
+    cli_retention, cli_serve, cli_tickets, cli_top, cli_usage,
 )
 from relayd.cli_command import DONE, FAULT, UNUSABLE, Command, CommandError, build_parser
 from relayd.core.errors import RelayError
@@ -62,6 +62,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     *cli_notices.COMMANDS,
     *cli_mail.COMMANDS,
     *cli_audit.COMMANDS,
+    *cli_canary.COMMANDS,
     *cli_prices.COMMANDS,
     *cli_backup.COMMANDS,
     *cli_keyring.COMMANDS,

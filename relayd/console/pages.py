@@ -13,7 +13,7 @@ from relayd.console import (
     appeal, call, connect, consent, contact, document, email_change, front, key, mail, model,
     notice, openapi, operate_account, operate_audit, operate_fleet, operate_network,
     operate_price, operate_system, order, overview, passkey, password, preference, profile,
-    registration, role, series, session, sign_in, totp, webhook,
+    registration, role, series, session, sign_in, totp, webhook, well_known,
 )
 from relayd.console.frame import Frame, Item
 from relayd.console.listener import ConsoleListener
@@ -55,6 +55,7 @@ ROUTES: Final[tuple[Route, ...]] = tuple(chain(
     operate_system.ROUTES,
     order.ROUTES,
     webhook.ROUTES,
+    well_known.ROUTES,
     openapi.ROUTES,
     document.ROUTES,
     consent.ROUTES,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from typing import Final, NamedTuple
-from urllib.parse import quote
 
 LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
 LATIN_CHARS: Final = 18
@@ -77,8 +76,8 @@ def _forms(text: str) -> Iterator[tuple[str, bytes]]:
         yield form, text.encode(form)
     for escaped in {_escaped(text), _escaped(text).upper().replace(b"\\U", b"\\u")} - {plain}:
         yield "json", escaped
-    if quote(text).encode() != plain:
-        yield "percent", quote(text).encode()
+    if not text.isascii():
+        yield "percent", b"".join(b"%%%02X" % octet for octet in plain)
     for aligned in _aligned(plain):
         for data in {aligned, aligned.translate(_URL_SAFE)}:
             yield "base64", data

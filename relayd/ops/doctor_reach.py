@@ -115,7 +115,7 @@ async def _readyz(listen: str) -> tuple[int, str]:
 async def memory_finding(
     listen: str, wanted: bool, seconds: float = REACH_SECONDS,
 ) -> Finding | None:
-    """Whether a running daemon overwrites freed memory, as it has seen itself; None without one."""
+    """Whether a running daemon overwrites freed memory, as it has seen; None without a daemon."""
     try:
         _, page = await fetch(listen, "/metrics", seconds)
     except (OSError, ValueError):  # `daemon_finding` tells
