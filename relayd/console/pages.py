@@ -10,10 +10,12 @@ from itertools import chain
 from typing import Final
 
 from relayd.console import (
-    appeal, call, connect, consent, contact, document, email_change, front, key, mail, model,
-    notice, openapi, operate_account, operate_audit, operate_fleet, operate_network,
-    operate_price, operate_system, order, overview, passkey, password, preference, profile,
-    registration, role, series, session, sign_in, totp, webhook, well_known,
+    appeal, call, connect, consent, contact, document, email_change, erasure, front, key, mail,
+    model, notice, openapi, operate_account, operate_audit, operate_fleet, operate_lawful,
+    operate_network, operate_order, operate_price, operate_retention, operate_system,
+    operate_ticket, order, overview, passkey, password, preference, privacy, profile,
+    registration, role, series, session, sign_in, ticket, totp, transparency, webhook,
+    well_known,
 )
 from relayd.console.frame import Frame, Item
 from relayd.console.listener import ConsoleListener
@@ -54,14 +56,23 @@ ROUTES: Final[tuple[Route, ...]] = tuple(chain(
     operate_network.ROUTES,
     operate_system.ROUTES,
     order.ROUTES,
+    operate_order.ROUTES,
     webhook.ROUTES,
     well_known.ROUTES,
     openapi.ROUTES,
+    # before the documents, whose path takes any name
+    transparency.ROUTES,
     document.ROUTES,
     consent.ROUTES,
     notice.ROUTES,
     mail.ROUTES,
     contact.ROUTES,
+    privacy.ROUTES,
+    erasure.ROUTES,
+    ticket.ROUTES,
+    operate_ticket.ROUTES,
+    operate_lawful.ROUTES,
+    operate_retention.ROUTES,
 ))
 MENU: Final[tuple[Item, ...]] = (
     Item("/overview", "menu.overview", HOLDER, "menu.use"),
@@ -72,12 +83,16 @@ MENU: Final[tuple[Item, ...]] = (
     Item("/connect", "menu.connect", HOLDER, "menu.use"),
     Item("/balance", "money.balance", HOLDER, "menu.account"),
     Item("/settings", "menu.settings", HOLDER, "menu.account"),
-    Item("/privacy/consents", "menu.consents", HOLDER, "menu.account"),
+    Item("/privacy", "privacy.title", HOLDER, "menu.account"),
     Item("/operate/accounts", "menu.accounts", operate_account.SEE, "menu.operate"),
     Item("/operate/providers", "menu.fleet", operate_fleet.RUN, "menu.operate"),
+    Item("/operate/orders", "money.operate", operate_order.MONEY, "menu.operate"),
     Item("/operate/prices", "menu.prices", operate_price.MONEY, "menu.operate"),
     Item("/operate/audit", "menu.audit", operate_audit.LOGS, "menu.operate"),
     Item("/operate/network", "network.title", operate_network.SEE, "menu.operate"),
+    Item("/operate/tickets", "tickets.queue", operate_ticket.SEE, "menu.operate"),
+    Item("/operate/requests", "requests.title", operate_lawful.SEE, "menu.operate"),
+    Item("/operate/retention", "retention.title", operate_retention.SEE, "menu.operate"),
     Item("/operate/system", "menu.system", operate_fleet.RUN, "menu.operate"),
     Item("/operate/notices", "menu.notices", notice.WRITERS, "menu.operate"),
     Item("/operate/operators", "menu.operators", role.OWNERS, "menu.operate"),
@@ -88,6 +103,7 @@ FOOTER: Final[tuple[Item, ...]] = (
     Item("/legal/terms", "documents.name_terms"),
     Item("/legal/cookies", "documents.name_cookies"),
     Item("/legal", "documents.title"),
+    Item("/legal/transparency", "transparency.title"),
     Item("/contact", "contact.title"),
 )
 FRAME: Final = Frame(

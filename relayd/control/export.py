@@ -16,6 +16,7 @@ from relayd import __version__
 from relayd.control import audit
 from relayd.control.portable import DOCUMENTS, Span
 from relayd.core import portable as core_portable
+from relayd.core.account import Account
 from relayd.core.actor import Actor
 from relayd.core.timestamp import rfc3339
 from relayd.store import account as store_account
@@ -54,6 +55,14 @@ class Sink:
         return taken
 
 
+async def note(db: Database, actor: Actor, who: str, now_ms: int) -> Account:
+    """Say that everything about an account is taken now. Raises `account_not_found`."""
+    async with db.writing() as transaction:
+        account = await store_account.get(transaction, who)
+        await audit.append(transaction, actor, "account.export", account.id, now_ms)
+    return account
+
+
 def dated(name: str) -> zipfile.ZipInfo:
     """An entry of this name."""
     return zipfile.ZipInfo(name, _DATED)
@@ -61,9 +70,7 @@ def dated(name: str) -> zipfile.ZipInfo:
 
 async def export(db: Database, actor: Actor, who: str, now_ms: int) -> AsyncIterator[bytes]:
     """The zip of an account, piece by piece. Raises `account_not_found` before the first."""
-    async with db.writing() as transaction:
-        account = await store_account.get(transaction, who)
-        await audit.append(transaction, actor, "account.export", account.id, now_ms)
+    account = await note(db, actor, who, now_ms)
     sink = Sink()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in (("manifest.json", manifest(account.id, now_ms)),
