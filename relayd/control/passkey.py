@@ -29,6 +29,7 @@ from relayd.control.door import Caller, Door, new_id
 from relayd.control.session import Opened
 from relayd.core.account import Account, check_label
 from relayd.core.errors import RelayError
+from relayd.core.network import address_of
 from relayd.core.passkey import (
     CHALLENGE_MS, NAME_CHARS_MAX, PASSKEYS_MAX, RANDOM_BYTES, Passkey, challenge, fresh,
 )
@@ -43,6 +44,7 @@ from relayd.store.transaction import Transaction
 ID_PREFIX: Final = "pk_"
 CHALLENGE_LABEL: Final = "passkey challenges"
 RELAY_NAME: Final = "relayd"
+LOCAL: Final = "localhost"
 _SIGN_IN: Final = "sign in"
 _UNFIT: Final = (WebAuthnException, ValueError, KeyError, TypeError, AttributeError)
 """What the library raises for an answer that is not well-formed, or not right."""
@@ -58,9 +60,17 @@ def _challenge(door: Door, purpose: str, now_ms: int) -> bytes:
     return challenge(key, purpose, secrets.token_bytes(RANDOM_BYTES), now_ms)
 
 
-def _host(door: Door) -> str:
-    """The relying party's id: the console's host."""
-    return urlsplit(door.origin).hostname or "localhost"
+def _site(door: Door) -> tuple[str, list[str]]:
+    """The relying party's id, which is the console's host, and the origins that may ask.
+
+    A site is known by a name, never by an address: a console of this machine is `localhost`.
+    """
+    parts = urlsplit(door.origin)
+    host = parts.hostname or LOCAL
+    if address_of(host) is None:
+        return host, [door.origin]
+    port = f":{parts.port}" if parts.port else ""
+    return LOCAL, [door.origin, f"{parts.scheme}://{LOCAL}{port}"]
 
 
 async def options_to_add(door: Door, account: Account, now_ms: int) -> dict[str, Any]:
@@ -69,7 +79,7 @@ async def options_to_add(door: Door, account: Account, now_ms: int) -> dict[str,
     if len(known) >= PASSKEYS_MAX:
         raise RelayError("account_state", param="passkey")
     options = generate_registration_options(
-        rp_id=_host(door), rp_name=RELAY_NAME, user_id=account.id.encode("ascii"),
+        rp_id=_site(door)[0], rp_name=RELAY_NAME, user_id=account.id.encode("ascii"),
         user_name=account.username or account.email or account.id,
         challenge=_challenge(door, _adding(account.id), now_ms), timeout=CHALLENGE_MS,
         authenticator_selection=AuthenticatorSelectionCriteria(
@@ -85,11 +95,12 @@ async def add(
     """Keep the passkey that a browser made. Raises `passkey_refused` or `invalid_value`."""
     caller, now_ms = by
     name = check_label(name, "name", NAME_CHARS_MAX)
+    host, origins = _site(door)
     try:
         given = _answered(door, _adding(account_id), answer, now_ms)
         found = verify_registration_response(
-            credential=dict(answer), expected_challenge=given, expected_rp_id=_host(door),
-            expected_origin=door.origin, require_user_verification=True)
+            credential=dict(answer), expected_challenge=given, expected_rp_id=host,
+            expected_origin=origins, require_user_verification=True)
     except _UNFIT:
         raise RelayError("passkey_refused") from None
     passkey = Passkey(new_id(ID_PREFIX, now_ms), account_id, found.credential_id,
@@ -106,7 +117,7 @@ async def add(
 async def options_to_sign_in(door: Door, now_ms: int) -> dict[str, Any]:
     """What the browser needs to sign in with any passkey of this site."""
     options = generate_authentication_options(
-        rp_id=_host(door), challenge=_challenge(door, _SIGN_IN, now_ms), timeout=CHALLENGE_MS,
+        rp_id=_site(door)[0], challenge=_challenge(door, _SIGN_IN, now_ms), timeout=CHALLENGE_MS,
         user_verification=UserVerificationRequirement.REQUIRED)
     return dict(orjson.loads(options_to_json(options)))
 
@@ -151,10 +162,11 @@ async def _verified(
         passkey = await store_passkey.find(transaction, credential)
     if passkey is None:
         raise RelayError("passkey_refused")
+    host, origins = _site(door)
     try:
         found = verify_authentication_response(
-            credential=dict(answer), expected_challenge=given, expected_rp_id=_host(door),
-            expected_origin=door.origin, credential_public_key=passkey.public_key,
+            credential=dict(answer), expected_challenge=given, expected_rp_id=host,
+            expected_origin=origins, credential_public_key=passkey.public_key,
             credential_current_sign_count=passkey.sign_count, require_user_verification=True)
     except _UNFIT:
         raise RelayError("passkey_refused") from None

@@ -15,7 +15,7 @@ async def test_added_by_the_page_and_removed(opened: OpenConsole) -> None:
     await opened.form("/sign-in", {"login": EMAIL, "password": PASSWORD})
     shown = await (await opened.get("/settings/passkeys/new")).text()
     assert 'data-passkey="create"' in shown and "hidden" in shown and "passkey." in shown
-    device = Authenticator(opened.origin, "127.0.0.1")
+    device = Authenticator(opened.origin, "localhost")
     answer = await opened.http.post(
         opened.origin + "/api/v1/passkeys/options", headers={"Origin": opened.origin})
     options = (await answer.json())["options"]
@@ -33,7 +33,7 @@ async def test_added_by_the_page_and_removed(opened: OpenConsole) -> None:
 
 async def test_programs_list_and_remove(opened: OpenConsole) -> None:
     token = await opened.signed_up()
-    device = Authenticator(opened.origin, "127.0.0.1")
+    device = Authenticator(opened.origin, "localhost")
     _, said = await opened.api("POST", "/passkeys/options", token=token)
     for answer in ({}, {"response": {}}, {"rawId": None, "response": {"clientDataJSON": "!"}}):
         status, refused = await opened.api(

@@ -117,7 +117,7 @@ async def test_the_same_for_programs(opened: OpenConsole) -> None:
 
 async def test_a_passkey_signs_in_and_proves(opened: OpenConsole) -> None:
     token = await opened.signed_up()
-    device = Authenticator(opened.origin, "127.0.0.1")
+    device = Authenticator(opened.origin, "localhost")
     status, said = await opened.api("POST", "/passkeys/options", token=token)
     assert status == 200 and said["options"]["authenticatorSelection"]["userVerification"]
     status, made = await opened.api("POST", "/passkeys", {

@@ -152,3 +152,18 @@ async def test_there_are_never_too_many(door: Door) -> None:
     with pytest.raises(RelayError) as caught:
         await added(door, authenticator())
     assert caught.value.code == "account_state"
+
+
+@pytest.mark.parametrize(("origin", "host", "asks"), [
+    ("https://relay.test", "relay.test", "https://relay.test"),
+    ("http://127.0.0.1:8081", "localhost", "http://localhost:8081"),
+    ("http://127.0.0.1:8081", "localhost", "http://127.0.0.1:8081"),
+    ("http://[::1]", "localhost", "http://localhost"),
+])
+async def test_a_site_is_known_by_a_name(
+        door: Door, origin: str, host: str, asks: str) -> None:
+    await registered(door)
+    here = Door(door.db, door.hashing, lambda: origin, steady_seconds=0.0)
+    device = authenticator(origin=asks, host=host)
+    await added(here, device)
+    assert (await signed(here, device)).session.two_factors
