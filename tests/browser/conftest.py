@@ -17,7 +17,7 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Browser as Chromium
 
-    from tests.browser.house import House
+    from tests.fakes.house import House
 
 HERE = Path(__file__).parent
 AXE = HERE / "node_modules" / "axe-core" / "axe.min.js"
@@ -39,7 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """The relay, its console, and people."""
-    house = importlib.import_module("tests.browser.house")
+    house = importlib.import_module("tests.fakes.house")
     with house.House(tmp_path_factory.mktemp("house")) as made:
         yield made
 

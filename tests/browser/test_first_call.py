@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from relayd.console.cookie import COOKIES
-from tests.browser.house import House
+from tests.fakes.house import House
 from tests.browser.visitor import Visitor
 from tests.fakes.mailserver import links_in
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.house import House
+from tests.fakes.house import House
 from tests.browser.test_first_call import PASSWORD, fill_in, mailed_link
 from tests.browser.visitor import Visitor
 

@@ -9,7 +9,7 @@ import pytest
 
 from relayd.console import pages
 from relayd.console.route import Route
-from tests.browser.house import House
+from tests.fakes.house import House
 from tests.browser.visitor import Visitor
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tests.browser.conftest import AXE
-from tests.browser.house import House
+from tests.fakes.house import House
 from tests.console.people import Person
 
 if TYPE_CHECKING:

@@ -17,10 +17,11 @@ from typing import Any, TypeVar
 
 from relayd.app import App
 from relayd.console import cookie
-from relayd.control import key, usage
+from relayd.control import consent, key, usage
 from relayd.control.mail import UNSUBSCRIBE_LABEL
-from relayd.core.actor import ROLES
+from relayd.core.actor import ROLES, SHELL
 from relayd.core.call import Place
+from relayd.core.consent import REQUIRED
 from relayd.core.key import ApiKey
 from relayd.core.mail import unsubscribe_token
 from relayd.core.operator import Operator
@@ -118,7 +119,7 @@ class House:
 
     async def _people(self) -> None:
         now_ms = unix_ms()
-        self.holder = await person(self.app.db, now_ms, name="holder")
+        self.holder = await self.newcomer("holder")
         self.operator = await person(
             self.app.db, now_ms, *ROLES, name="operator", two_factors=True)
         keys = [await self._key(now_ms, name, app)
@@ -131,6 +132,13 @@ class House:
         key_of_links = derived(self.app.db.secret, UNSUBSCRIBE_LABEL)
         self.queries = {"/unsubscribe": "?token=" + unsubscribe_token(
             key_of_links, self.holder.account, "marketing")}
+
+    async def newcomer(self, name: str) -> Person:
+        """Somebody without a role, who has agreed to what there is to agree to."""
+        now_ms = unix_ms()
+        made = await person(self.app.db, now_ms, name=name, two_factors=True)
+        await consent.agree(self.app.db, SHELL, made.account, REQUIRED, ("en", "console"), now_ms)
+        return made
 
     async def _key(self, now_ms: int, name: str, app: str) -> ApiKey:
         wish = key.KeyWish(name, app, ("gpt-*", "claude-*") if app == "shop" else None)
