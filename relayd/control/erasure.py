@@ -110,7 +110,7 @@ def _stays(
         assert part.until is not None
         copied = [item for kind in _VAULT_PARTS.get(part.name, ()) for item in items.get(kind, ())]
         # the erasure's own row is there at the end, with its certificate
-        rows = len(copied) or max(counts.get(part.name, 0), part.name == "erasures")
+        rows = len(copied) or max(counts.get(part.name, 0), int(part.name == "erasures"))
         ends = [item.until_ms for item in copied] or [now_ms + terms.ms(part.until)]
         if rows:
             found.append(Kept(part.name, rows, rfc3339(max(ends)), BY_NAME[part.until].basis))
