@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from relayd.control import audit, wallet, webhook
@@ -16,6 +16,7 @@ from relayd.control.partner import Partner, Payments, moment
 from relayd.core.actor import Actor
 from relayd.core.currency import minor_text, to_nano
 from relayd.core.decision import hold
+from relayd.core.dispute import Dispute
 from relayd.core.errors import RelayError
 from relayd.core.order import Order, moved
 from relayd.core.partner import Checkout, PartnerEvent
@@ -48,6 +49,15 @@ class OrderWish:
     partner: str
     amount_minor: int
     client_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefundWish:
+    """What shall go back, and why: words for the audit log."""
+
+    order: str
+    amount_minor: int
+    reason: str = field(repr=False)
 
 
 async def create(
@@ -181,16 +191,16 @@ async def refresh(db: Database, payments: Payments, order: Order, now_ms: int) -
 
 
 async def refund(
-    db: Database, payments: Payments, actor: Actor, order_id: str, amount_minor: int,
-    now_ms: int,
+    db: Database, payments: Payments, actor: Actor, wish: RefundWish, now_ms: int,
 ) -> Refund:
     """Holds the amount and asks the partner to return it.
 
-    Raises `order_state`, `payment_amount`, `balance_short`, and what the partner's way raises:
-    then the refund stays `pending`, and is asked for again (`ask_again`).
+    Raises `order_state`, `payment_amount`, `balance_short`, `reason_missing`, and what the
+    partner's way raises: then the refund stays `pending`, and is asked for again (`ask_again`).
     """
+    amount_minor = wish.amount_minor
     async with db.writing() as transaction:
-        order = await store_order.get(transaction, order_id)
+        order = await store_order.get(transaction, wish.order)
         partner = payments.partner(order.partner)
         asked = Refund(REFUND_PREFIX + ulid(now_ms, secrets.token_bytes(RANDOM_BYTES)), order.id,
                        amount_minor, "pending", now_ms)
@@ -203,7 +213,7 @@ async def refund(
             raise RelayError("balance_short")
         await webhook.keep(transaction, decision, now_ms)
         await audit.append(
-            transaction, actor, "refund.ask", order.account, now_ms,
+            transaction, actor, "refund.ask", order.account, now_ms, reason=wish.reason,
             details={"order": order.id, "refund": asked.id, "amount_minor": amount_minor,
                      "currency": order.currency})
     return await _asked(db, payments, partner, order, asked, now_ms)
@@ -238,6 +248,12 @@ async def pending_refunds(db: Database, most: int) -> list[Refund]:
     """Refunds that their partners have not ended, oldest first."""
     async with db.reading() as transaction:
         return await store_order.pending_refunds(transaction, most)
+
+
+async def disputes(db: Database) -> list[Dispute]:
+    """The newest disputes."""
+    async with db.reading() as transaction:
+        return await store_order.disputes(transaction, LISTED_MAX)
 
 
 async def refunds(db: Database, order_id: str) -> list[Refund]:

@@ -13,7 +13,7 @@ from typing import Final
 
 from relayd.control import audit, mail
 from relayd.control.partner import Partner, Payments, moment
-from relayd.core.actor import SYSTEM
+from relayd.core.actor import SYSTEM, Actor
 from relayd.core.currency import minor_text
 from relayd.core.decision import Decision, Known, decide
 from relayd.core.errors import RelayError
@@ -24,6 +24,7 @@ from relayd.store import order as store_order
 from relayd.store import partner as store_partner
 from relayd.store import posting as store_posting
 from relayd.store.db import Database
+from relayd.store.partner import Heard as Said
 from relayd.store.transaction import Transaction
 from relayd.wire.partner import Acknowledgement
 
@@ -32,6 +33,7 @@ _ACTIONS: Final[dict[Outcome, str]] = {
     "disputed": "dispute.open", "won": "dispute.close", "lost": "dispute.close"}
 _MAILS: Final[dict[Outcome, str]] = {
     "credited": "receipt", "returned": "refunded", "failed": "payment_failed"}
+LISTED_MAX: Final = 200
 _UNASKED: Final = ("failed", "expired", "ignored")
 
 
@@ -212,3 +214,19 @@ async def _tell(
         await mail.post(transaction, _MAILS[outcome], order.account, {
             "order": order.id, "link": payments.order_link(order.id),
             "amount": f"{minor_text(amount, order.currency)} {order.currency}"}, now_ms)
+
+
+async def alarms(db: Database) -> list[Said]:
+    """The newest messages that fit nothing here and that nobody has looked at."""
+    async with db.reading() as transaction:
+        return await store_partner.unseen(transaction, ALARMS, LISTED_MAX)
+
+
+async def see(db: Database, actor: Actor, partner: str, event: str, now_ms: int) -> bool:
+    """Notes that a person has looked at a message; False where there is nothing to look at."""
+    async with db.writing() as transaction:
+        if not await store_partner.see(transaction, partner, event, now_ms):
+            return False
+        await audit.append(transaction, actor, "alarm.see", None, now_ms,
+                           details={"partner": partner})
+    return True

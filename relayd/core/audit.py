@@ -92,7 +92,7 @@ ACTIONS: Final = _actions(
     # money
     Action("order.create", "A top-up was ordered."),
     Action("order.credit", "A paid order was credited to the balance."),
-    Action("refund.ask", "A refund was asked for at the payment partner."),
+    Action("refund.ask", "A refund was asked for at the payment partner.", needs_reason=True),
     Action("refund.end", "A refund was paid out, or given up."),
     Action("dispute.open", "A payer's bank disputed a payment."),
     Action("dispute.close", "A dispute was decided."),
@@ -105,6 +105,7 @@ ACTIONS: Final = _actions(
     Action("code.end", "A code can be redeemed no more."),
     Action("code.redeem", "A code was redeemed."),
     Action("credit.grant", "Credit was given to an account.", needs_reason=True),
+    Action("alarm.see", "A partner's message that fits nothing was looked at."),
     Action("statement.check", "A partner's statement was held against the ledger."),
     # law
     Action("request.open", "A lawful request was entered.", needs_reason=True),

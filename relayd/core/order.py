@@ -66,11 +66,10 @@ REFUNDABLE: Final[frozenset[OrderState]] = frozenset({"credited", "part_refunded
 
 Outcome = Literal["credited", "failed", "expired", "held", "returned", "released", "disputed",
                   "won", "lost", "already", "ignored", "unknown_order", "other_partner",
-                  "other_currency", "other_amount", "paid_twice", "trade_taken", "too_late",
-                  "unconfirmed"]
+                  "other_currency", "other_amount", "paid_twice", "trade_taken", "too_late"]
 ALARMS: Final[frozenset[Outcome]] = frozenset({
     "unknown_order", "other_partner", "other_currency", "other_amount", "paid_twice",
-    "trade_taken", "too_late", "unconfirmed"})
+    "trade_taken", "too_late"})
 """Outcomes that a person has to look at: a partner's message does not fit what is known here."""
 
 

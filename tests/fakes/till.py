@@ -11,7 +11,7 @@ import pytest
 from aiohttp import ClientSession
 
 from relayd.control import account, order, webhook
-from relayd.control.order import OrderWish
+from relayd.control.order import OrderWish, RefundWish
 from relayd.control.partner import Payments, payments
 from relayd.control.webhook import Heard
 from relayd.core.actor import SHELL, Actor
@@ -108,7 +108,8 @@ class Till:
             return await store_posting.wrong(transaction)
 
     async def refund(self, made: Order, amount: int):  # type: ignore[no-untyped-def]
-        return await order.refund(self.db, self.payments, SHELL, made.id, amount, self.now_ms)
+        return await order.refund(self.db, self.payments, SHELL,
+                                  RefundWish(made.id, amount, "as asked"), self.now_ms)
 
 
 @pytest.fixture
