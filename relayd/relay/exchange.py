@@ -115,9 +115,8 @@ class Exchange:
         self.deadline = self.last_deadline = 0.0
         self.expire_code = "request_timeout"
         self.client_gone = False
-        self.opened = False
+        self.opened = self.replied = False
         self.marked: tuple[float, object] | None = None
-        self.replied = False
         self.model: str | None = None
         self.provider: str | None = None
         self.provider_model: str | None = None
