@@ -33,7 +33,7 @@ async def _list(db: Database, arguments: argparse.Namespace) -> int:
 async def _show(db: Database, arguments: argparse.Namespace, config: Config) -> int:
     found = await mail.show(db, SHELL, arguments.mail, clock.unix_ms())
     origin = console_url(config.console, config.console_listen)
-    link = None if found.unsubscribe is None else f"{origin}/unsubscribe?t={found.unsubscribe}"
+    link = None if found.unsubscribe is None else f"{origin}/unsubscribe?token={found.unsubscribe}"
     row = found.mail
     said = render(row.kind, row.language, found.letter.fields, config.operator, link)
     if arguments.json:

@@ -23,19 +23,19 @@ _NOBODY: Final = Actor(None, frozenset(), "console")
 class WhichMail(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The link's token."""
 
-    t: str = ""
+    token: str = ""
 
 
 async def ask(visit: Visit) -> web.Response:
     """Says what the link would stop, with a button."""
-    token = visit.ask(WhichMail).t
+    token = visit.ask(WhichMail).token
     _, mail_class = mail.read_token(visit.db, token)
     return page(visit, "legal/unsubscribe.html", token=token, mail_class=mail_class, done=False)
 
 
 async def unsubscribe(visit: Visit) -> web.Response:
     """Stops it, from the page's button or from a mail program's one click."""
-    token = visit.ask(WhichMail).t
+    token = visit.ask(WhichMail).token
     mail_class = await mail.unsubscribe(visit.db, _NOBODY, token, visit.now_ms)
     return page(visit, "legal/unsubscribe.html", token=token, mail_class=mail_class, done=True)
 

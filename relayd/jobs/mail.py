@@ -133,7 +133,7 @@ class Postman:
         link = None
         if outgoing.unsubscribe is not None:
             origin = console_url(config.console, config.console_listen)
-            link = f"{origin}{UNSUBSCRIBE_PATH}?t={outgoing.unsubscribe}"
+            link = f"{origin}{UNSUBSCRIBE_PATH}?token={outgoing.unsubscribe}"
         said = render(row.kind, row.language, outgoing.letter.fields, config.operator, link)
         return Message(row.id, row.queued_at_ms, outgoing.letter.recipient, said.subject,
                        said.text, said.html, link)

@@ -16,7 +16,7 @@ async def test_U7_one_click_works_without_a_sign_in_and_asking_changes_nothing(
     who = await holder(console, "marketing", "product")
     token = unsubscribe_token(
         derived(console.db.secret, UNSUBSCRIBE_LABEL), who.account, "marketing")
-    path = f"/unsubscribe?t={token}"
+    path = f"/unsubscribe?token={token}"
     text = await text_of(console, path)
     assert "Shall marketing mail stop?" in text
 
@@ -38,6 +38,6 @@ async def test_U7_one_click_works_without_a_sign_in_and_asking_changes_nothing(
 
 
 async def test_a_forged_link_does_nothing(console: Console) -> None:
-    for path in ("/unsubscribe", "/unsubscribe?t=x.y"):
+    for path in ("/unsubscribe", "/unsubscribe?token=x.y"):
         assert (await console.get(path)).status == 410
         assert (await console.post(path)).status == 410

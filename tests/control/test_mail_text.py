@@ -13,7 +13,7 @@ from relayd.core.operator import Operator
 
 OPERATOR = Operator(service="Relay", name="Example Ltd", name_zh="示例公司", address="1 Street",
                     contact="hello@example.org", icp="粤ICP备1号", court="c")
-UNSUBSCRIBE = "https://relay.example/unsubscribe?t=x"
+UNSUBSCRIBE = "https://relay.example/unsubscribe?token=x"
 
 
 def named(text: str) -> set[str]:

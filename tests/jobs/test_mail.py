@@ -146,9 +146,9 @@ async def test_U7_marketing_has_its_one_click_link(db: Database, office: Office)
     assert await office.postman.round() == 1
     [found] = office.server.mails
     link = found["List-Unsubscribe"].strip("<>")
-    assert link.startswith("https://relay.example/unsubscribe?t=") and link in text_of(found)
+    assert link.startswith("https://relay.example/unsubscribe?token=") and link in text_of(found)
     assert found["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
-    token = link.partition("?t=")[2]
+    token = link.partition("?token=")[2]
     assert await mail.unsubscribe(db, Actor(None), token, START_MS) == "marketing"
 
 

@@ -108,9 +108,9 @@ async def test_a_server_that_is_down(tmp_path: Path) -> None:
 
 def test_headers_of_mail_that_can_be_unsubscribed() -> None:
     config = MailConfig(sender="no-reply@relay.example", reply_to="Help <help@relay.example>")
-    made = compose(replace(MESSAGE, unsubscribe="https://r.example/unsubscribe?t=x"), config)
+    made = compose(replace(MESSAGE, unsubscribe="https://r.example/unsubscribe?token=x"), config)
     # RFC 8058 section 3.1
-    assert made["List-Unsubscribe"] == "<https://r.example/unsubscribe?t=x>"
+    assert made["List-Unsubscribe"] == "<https://r.example/unsubscribe?token=x>"
     assert made["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     assert made["Reply-To"] == "Help <help@relay.example>"
     assert made["Date"] == "Thu, 01 Jan 2026 00:00:00 +0000"
