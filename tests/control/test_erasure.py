@@ -25,7 +25,7 @@ from relayd.store.directory import StoreError
 from relayd.store.record import CallFilter
 from relayd.store.signing import Signer
 from tests.fakes import standing
-from tests.fakes.person import EMAIL, MARKS, files_with, make_person
+from tests.fakes.person import EMAIL, MARKS, files_with, make_person, said
 from tests.fakes.records import START_MS
 
 SIGNER = Signer(bytes(32))
@@ -75,16 +75,6 @@ async def test_Y2_within_seven_days_it_can_be_called_off(db: Database, before: s
         db, text["link"].partition("token=")[2])) == "erasure_not_found"
     assert await refused(erasure.erase(
         db, MEANS, found, START_MS + COOLING_MS)) == "erasure_state"
-
-
-async def said(db: Database, kind: str) -> dict[str, str]:
-    """What the newest mail of a kind says."""
-    async with db.reading() as transaction:
-        [row] = await transaction.rows(
-            "SELECT id, owner, fields FROM outbox WHERE kind = ? ORDER BY id DESC LIMIT 1",
-            (kind,))
-        text = transaction.unseal(row[1], "outbox", "fields", row[0], row[2])
-    return json.loads(text or "{}")  # type: ignore[no-any-return]
 
 
 async def test_Y2_the_summary_says_what_goes_and_what_stays_why_until_when(db: Database) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from relayd.control import account, consent, key, ticket, usage
@@ -52,3 +53,13 @@ def files_with(directory: Path, *texts: str) -> dict[str, str]:
                 if text.lower().encode(form) in content:
                     found[str(file.relative_to(directory))] = text
     return found
+
+
+async def said(db: Database, kind: str) -> dict[str, str]:
+    """What the newest mail of a kind says."""
+    async with db.reading() as transaction:
+        [row] = await transaction.rows(
+            "SELECT id, owner, fields FROM outbox WHERE kind = ? ORDER BY id DESC LIMIT 1",
+            (kind,))
+        text = transaction.unseal(row[1], "outbox", "fields", row[0], row[2])
+    return json.loads(text or "{}")  # type: ignore[no-any-return]
