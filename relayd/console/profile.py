@@ -13,7 +13,7 @@ from relayd.console.page import page, redirect, reply
 from relayd.console.route import HOLDER, Route
 from relayd.console.signed import Secret, again
 from relayd.console.visit import Visit
-from relayd.control import profile, totp
+from relayd.control import passkey, profile, totp
 from relayd.control.profile import Profile
 from relayd.core.account import Account, Language
 from relayd.core.errors import RelayError
@@ -63,7 +63,9 @@ def _me(visit: Visit, account: Account) -> Me:
 
 async def _values(visit: Visit, form: ProfileForm) -> dict[str, object]:
     on, codes = await totp.standing(visit.db, visit.account)
-    return {"form": form, "me": _me(visit, visit.me.account), "totp": on, "codes": codes}
+    passkeys = await passkey.listing(visit.db, visit.account)
+    return {"form": form, "me": _me(visit, visit.me.account), "totp": on, "codes": codes,
+            "passkeys": len(passkeys)}
 
 
 async def show(visit: Visit) -> web.Response:
