@@ -86,6 +86,9 @@ def measure(gauges: Gauges, jobs: Mapping[str, Job]) -> None:
     gauges.swept_rows = retention.swept_rows
     gauges.swept_at_seconds = retention.swept_at_seconds
     gauges.tickets_overdue = lambda: erasures.overdue
+    postman = cast(Postman, jobs["mail"])
+    gauges.mails = lambda: postman.outcomes
+    gauges.mails_waiting = lambda: postman.waiting
 
 
 def console(

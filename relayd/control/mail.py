@@ -192,6 +192,12 @@ async def counts(db: Database) -> dict[MailState, int]:
         return await store_mail.counts(transaction)
 
 
+async def waiting(db: Database) -> int:
+    """How many mails are still to be sent."""
+    async with db.reading() as transaction:
+        return await store_mail.count_queued(transaction)
+
+
 async def unsubscribe(db: Database, actor: Actor, token: str, now_ms: int) -> str:
     """Withdraw the consent that a mail's link is about; returns the class.
 

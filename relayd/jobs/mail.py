@@ -35,7 +35,7 @@ UNSUBSCRIBE_PATH: Final = "/unsubscribe"
 
 
 class Postman:
-    """Sends until `stop()`. `outcomes` counts what became of attempts."""
+    """Sends until `stop()`. `outcomes` counts what became of attempts, `waiting` what is left."""
 
     def __init__(
         self, db: Database, config: Callable[[], Config], *, every_seconds: float = EVERY_SECONDS,
@@ -50,12 +50,14 @@ class Postman:
         self._log = log or Logger()
         self._stopping = asyncio.Event()
         self.outcomes: Counter[str] = Counter()
+        self.waiting = 0
 
     async def run(self) -> None:
         """Look into the outbox every `every_seconds`."""
         while not self._stopping.is_set():
             try:
                 await self.round()
+                self.waiting = await mail.waiting(self._db)
             except (StoreError, RelayError) as error:
                 self._log.error("mail_failed", code=error.code)
             try:

@@ -57,6 +57,8 @@ class Gauges:
     swept_at_seconds: ByName = dict
     tickets_overdue: ByName = dict
     sign_in_refusals: ByName = dict
+    mails: ByName = dict
+    mails_waiting: Count = int
 
 
 class Reading(NamedTuple):
@@ -141,6 +143,10 @@ READINGS: Final = (
             "Tickets that nobody answered in time.", ("class",)),
     Reading("sign_in_refusals", "relayd_sign_in_refusals_total", "counter",
             "Attempts to sign in that were refused unheard, by why.", ("reason",)),
+    Reading("mails", "relayd_mails_total", "counter",
+            "Attempts to send a mail, by what they came to.", ("result",)),
+    Reading("mails_waiting", "relayd_mails_waiting", "gauge",
+            "Mails in the outbox that are still to be sent."),
 )
 
 

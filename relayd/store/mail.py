@@ -138,6 +138,12 @@ async def counts(transaction: Transaction) -> dict[MailState, int]:
     return {row[0]: row[1] for row in rows}
 
 
+async def count_queued(transaction: Transaction) -> int:
+    """How many mails wait to be sent."""
+    row = await transaction.row("SELECT count(*) FROM outbox WHERE state = 'queued'")
+    return 0 if row is None else int(row[0])
+
+
 async def forget(transaction: Transaction, account_id: str) -> int:
     """Delete all mails of an account, sent or not; returns how many."""
     return await transaction.run("DELETE FROM outbox WHERE account_id = ?", (account_id,))

@@ -180,8 +180,11 @@ async def test_it_runs_until_it_is_stopped(db: Database, office: Office) -> None
     async with asyncio.timeout(5):
         while not office.server.mails:
             await asyncio.sleep(0.01)
+        while office.postman.waiting:
+            await asyncio.sleep(0.01)
         await office.postman.stop()
         await running
+    assert office.postman.outcomes == {"taken": 1}
 
 
 async def test_a_mail_to_somebody_without_an_account(db: Database, office: Office) -> None:
