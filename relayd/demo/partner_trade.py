@@ -15,6 +15,8 @@ from relayd.core.partner import PartnerKind
 TradeState = Literal["open", "paid", "failed", "expired"]
 DisputeState = Literal["needs_response", "won", "lost"]
 DAY_MS: Final = 86_400_000
+NUMBER_DIGITS: Final = 28
+"""As Alipay's and WeChat Pay's own numbers have: more than any card's."""
 _FEE_SHARE: Final = {"stripe": (29, 1000), "alipay": (6, 1000), "wechat": (6, 1000)}
 _PREFIX: Final = {"stripe": "cs_demo_", "alipay": "ali_demo_", "wechat": "wx_demo_"}
 
@@ -97,8 +99,8 @@ class Book:
         if known is not None:
             return known
         session = _PREFIX[kind] + secrets.token_hex(12)
-        number = ("pi_" if kind == "stripe" else "42") + str(
-            secrets.randbelow(10 ** 17)).rjust(17, "0") + "x"
+        number = "pi_demo_" + secrets.token_hex(12) if kind == "stripe" else "".join(
+            secrets.choice("0123456789") for _ in range(NUMBER_DIGITS))
         trade = self.trades[session] = Trade(kind, session, number, told)
         return trade
 

@@ -17,9 +17,11 @@ from typing import Any, TypeVar
 
 from relayd.app import App
 from relayd.console import cookie
-from relayd.control import consent, key, usage
+from relayd.control import consent, key, order, usage
 from relayd.control.mail import UNSUBSCRIBE_LABEL
-from relayd.core.actor import ROLES, SHELL
+from relayd.control.order import OrderWish
+from relayd.control.partner import WEBHOOK_PATH, payments
+from relayd.core.actor import ROLES, SHELL, Actor
 from relayd.core.call import Place
 from relayd.core.consent import REQUIRED
 from relayd.core.key import ApiKey
@@ -29,6 +31,7 @@ from relayd.core.record import CallRecord
 from relayd.core.timestamp import HOUR_MS
 from relayd.core.ulid import RANDOM_BYTES, ulid
 from relayd.demo.app import DemoUpstream
+from relayd.demo.partner import DemoPartner
 from relayd.demo.setup import demo_config
 from relayd.ops.clock import unix_ms
 from relayd.ops.config import Config, ConsoleConfig, MailConfig, MeteringConfig
@@ -38,6 +41,7 @@ from tests.console.people import Person, person
 from tests.fakes.daemon import encodings
 from tests.fakes.mailserver import MailServer
 from tests.fakes.records import call_record
+from tests.fakes.till import keys as partner_keys
 
 Result = TypeVar("Result")
 OPERATOR = Operator(
@@ -62,6 +66,9 @@ class House:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._upstream = DemoUpstream(pace_ms=1)
+        self._console_port = free_port()
+        self.partners = DemoPartner(
+            partner_keys(), f"http://127.0.0.1:{self._console_port}{WEBHOOK_PATH}card")
         self.mail = MailServer(folder, "none")
         self.app: App = None  # type: ignore[assignment]
         self.holder: Person = None  # type: ignore[assignment]
@@ -97,6 +104,7 @@ class House:
 
     async def _open(self) -> None:
         await self._upstream.start()
+        await self.partners.start()
         await self.mail.__aenter__()
         self.app = App(self._config(), logger=Logger("error"))
         self.app._encodings = encodings()
@@ -106,12 +114,13 @@ class House:
     async def _close(self) -> None:
         await self.app.stop(drain_seconds=0.1)
         await self.mail.__aexit__()
+        await self.partners.stop()
         await self._upstream.stop()
 
     def _config(self) -> Config:
         return replace(
             demo_config(self._folder / "store", 0, 0, self._upstream.port),
-            console_listen=f"127.0.0.1:{free_port()}",
+            console_listen=f"127.0.0.1:{self._console_port}", payments=self.partners.config(),
             console=ConsoleConfig(registration="open"), operator=OPERATOR,
             mail=MailConfig(host="127.0.0.1", port=self.mail.port, tls="none",
                             sender="Relay <no-reply@example.org>"),
@@ -127,7 +136,7 @@ class House:
         records = used_for_a_month(self.holder.account, keys, now_ms)
         await usage.post(self.app.db, records)
         self.examples = {
-            "key": keys[0].id, "account": self.holder.account,
+            "key": keys[0].id, "account": self.holder.account, "order": await self._paid(now_ms),
             "place": Place(records[-1].started_at_ms, records[-1].id).text()}
         key_of_links = derived(self.app.db.secret, UNSUBSCRIBE_LABEL)
         self.queries = {"/unsubscribe": "?token=" + unsubscribe_token(
@@ -139,6 +148,15 @@ class House:
         made = await person(self.app.db, now_ms, name=name, two_factors=True)
         await consent.agree(self.app.db, SHELL, made.account, REQUIRED, ("en", "console"), now_ms)
         return made
+
+    async def _paid(self, now_ms: int) -> str:
+        """An order of the holder that is paid and credited."""
+        ways = payments(self.partners.config(), self.origin)
+        made = await order.create(self.app.db, ways, Actor(self.holder.account),
+                                  self.holder.account, OrderWish("wechat", 50_00), now_ms)
+        trade = self.partners.book.of_order("wechat", made.id)
+        assert trade is not None and self.partners.book.pay(trade)
+        return (await order.refresh(self.app.db, ways, made, now_ms)).id
 
     async def _key(self, now_ms: int, name: str, app: str) -> ApiKey:
         wish = key.KeyWish(name, app, ("gpt-*", "claude-*") if app == "shop" else None)
