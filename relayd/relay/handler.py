@@ -62,7 +62,7 @@ class Handler:
             exchange.keep_alive = False  # what comes behind an upgrade may be frames
         self._authenticate(exchange)
         if exchange.head.memo.noted_until <= exchange.started:
-            plane.network.note(exchange)
+            plane.network.note(exchange, exchange.started, exchange.started_at_ms)
         if socket:
             await plane.realtime.serve(exchange)
             return

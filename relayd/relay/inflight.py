@@ -78,6 +78,8 @@ class Sweep:
         if exchange.phase is Phase.SETTLED:  # since the pass began
             return
         self._look(exchange, now)
+        if exchange.grant is not None and exchange.head.memo.noted_until <= now:
+            self._plane.network.note(exchange, now, self._plane.unix_ms())
         if exchange.opened and now - exchange.started > MARK_AFTER_SECONDS:
             self._mark(exchange, now)
 

@@ -28,6 +28,8 @@ again."""
 KEYS_MAX: Final = 256
 """Keys that are remembered for one connection; the same."""
 
+Client = tuple[str | None, int | None]
+"""Address and port."""
 Key = TypeVar("Key")
 
 
@@ -77,8 +79,9 @@ class NetworkLog:
         self.lost += max(0, len(records) - room)
         self._records[:0] = records[:room]
 
-    def note(self, exchange: Exchange) -> None:
-        """Called where a key was accepted and `head.memo.noted_until` has passed."""
+    def note(self, exchange: Exchange, now: float, at_ms: int) -> None:
+        """Called where a key was accepted and `head.memo.noted_until` has passed `now`: as a call
+        begins, and again while it goes on."""
         grant = exchange.grant
         assert grant is not None
         connection = exchange.connection
@@ -86,16 +89,17 @@ class NetworkLog:
         seen = connection.seen
         if seen is None or seen.proxies is not proxies:
             seen = connection.seen = self._look(connection, proxies)
-        now = exchange.started
         if seen.is_proxy:
-            until = self._client_until(exchange, seen, now)
+            until = self._client_until(exchange, seen, now, at_ms)
         else:
             until = _remembered(seen.until, grant.key, now, KEYS_MAX)
             if until is None:
-                self._add(exchange, seen.address, seen.port, seen.tls)
+                self._add(exchange, at_ms, (seen.address, seen.port), seen.tls)
         exchange.head.memo.noted_until = until or now + AGAIN_SECONDS
 
-    def _client_until(self, exchange: Exchange, seen: Seen, now: float) -> float | None:
+    def _client_until(
+        self, exchange: Exchange, seen: Seen, now: float, at_ms: int
+    ) -> float | None:
         """The same for a client behind a proxy: whichever connection its proxy takes."""
         grant = exchange.grant
         assert grant is not None
@@ -103,13 +107,13 @@ class NetworkLog:
         # apart from the address below: a text and its bytes have the same hash
         until = _remembered(self._clients, hash((grant.key, "field", field)), now, CLIENTS_MAX)
         if until is None:
-            address, port = seen.address, None
+            client: Client = seen.address, None
             if field is not None:
-                address, port = forwarded(field, self._near(seen.proxies))
+                client = forwarded(field, self._near(seen.proxies))
             # what stands before the client's own entry is its own word, and may change each time
-            until = _remembered(self._clients, hash((grant.key, address)), now, CLIENTS_MAX)
+            until = _remembered(self._clients, hash((grant.key, client[0])), now, CLIENTS_MAX)
             if until is None:
-                self._add(exchange, address, port, seen.tls)
+                self._add(exchange, at_ms, client, seen.tls)
         return until
 
     def _look(self, connection: ClientConnection, proxies: Sequence[str]) -> Seen:
@@ -126,15 +130,14 @@ class NetworkLog:
             return Seen(None, None, tls, False, proxies)
         return Seen(str(found), peer[1], tls, self._trusted.has(found, proxies), proxies)
 
-    def _add(self, exchange: Exchange, address: str | None, port: int | None,
-             tls: TlsVersion) -> None:
+    def _add(self, exchange: Exchange, at_ms: int, client: Client, tls: TlsVersion) -> None:
         if len(self._records) >= self._max:
             self.lost += 1
             return
         grant = exchange.grant
         assert grant is not None
         self._records.append(NetworkRecord(
-            exchange.started_at_ms, grant.account, grant.key, address, port, tls,
+            at_ms, grant.account, grant.key, *client, tls,
             client_name(exchange.head.fields.get(b"user-agent"))))
 
     def _near(self, proxies: Sequence[str]) -> Callable[[Ip], bool]:

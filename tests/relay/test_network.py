@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from dataclasses import replace
 from pathlib import Path
@@ -95,6 +96,23 @@ async def test_a_connection_that_goes_on_is_written_down_again(
         for _ in range(3):
             await send(client, direct.key)
     assert len(log_of(direct)) == 3
+
+
+async def test_a_call_that_goes_on_is_written_down_again(
+    relay: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lane = await relay(server={"body_seconds": 10.0})
+    monkeypatch.setattr(network, "AGAIN_SECONDS", 0.3)
+    async with RawClient(lane.address) as client:
+        await client.send(request_bytes(TARGET, lane.key, BODY)[:-5])
+        async with asyncio.timeout(8):
+            while len(log_of(lane)) < 3:
+                await asyncio.sleep(0.05)
+        await client.send(BODY[-5:])
+        assert (await client.final_reply()).status == 200
+    first, second, third = log_of(lane).take()[:3]
+    assert first.at_ms < second.at_ms < third.at_ms
+    assert first.port == second.port == third.port and first.key == third.key
 
 
 async def test_the_client_behind_a_proxy(relay: Opened) -> None:
