@@ -39,7 +39,8 @@ ENCODINGS: Final = ("o200k_base", "cl100k_base")
 REMEDIES: Final = {
     "store_master_key": "Put master.key back into the store's directory (mode 0600), or correct"
     " [store] master_key. If it is lost for good, so is everything personal.",
-    "store_keys": "Put keys.db back from its own backup: relayd restore --keys FILE.",
+    "store_keys": "Copy the file that relayd backup --keys made to keys.db in the"
+    " store's directory (mode 0600).",
 }
 """What to do where the store cannot be opened."""
 

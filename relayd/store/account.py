@@ -6,6 +6,7 @@ from typing import Final
 
 from relayd.core.account import Account, folded
 from relayd.core.errors import RelayError
+from relayd.store.directory import StoreError
 from relayd.store.transaction import Row, Transaction
 
 _TABLE: Final = "accounts"
@@ -88,9 +89,18 @@ async def get(transaction: Transaction, who: str) -> Account:
 
 
 async def listing(transaction: Transaction) -> list[Account]:
-    """All accounts, oldest first."""
-    return [_account(transaction, row)
+    """All accounts, oldest first. One whose data key is lost is there without what is sealed."""
+    return [_listed(transaction, row)
             for row in await transaction.rows(f"{_SELECT} ORDER BY id")]
+
+
+def _listed(transaction: Transaction, row: Row) -> Account:
+    try:
+        return _account(transaction, row)
+    except StoreError as error:
+        if error.code != "data_key_gone":
+            raise
+        return _account(transaction, (*row[:1], None, None, *row[3:5], None, *row[6:]))
 
 
 async def counts(transaction: Transaction) -> dict[str, int]:
