@@ -97,7 +97,7 @@ async def admit(visit: Visit) -> None:
 
 async def _shown(visit: Visit) -> Consents:
     async with visit.db.reading() as transaction:
-        found = await consent.standings(transaction, visit.account)
+        found = await consent.standings(transaction, visit.account, visit.now_ms)
     rows = await consent.history(visit.db, visit.account)
     return Consents(
         [ConsentState(

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from relayd.control import audit
+from relayd.control.publish import OVERSEAS
 from relayd.core.actor import Actor
 from relayd.core.consent import (
     ITEMS, REQUIRED, Act, Channel, Consent, Item, Served, in_force, missing,
@@ -65,9 +66,21 @@ async def record(
     await store_consent.insert(transaction, Consent(account_id, item, act, served, now_ms))
 
 
-async def consented(transaction: Transaction, account_id: str, item: str) -> bool:
-    """Whether the item is in force for the account."""
-    return in_force(item, await store_consent.latest(transaction, account_id, item))
+async def consented(
+    transaction: Transaction, account_id: str, item: str, now_ms: int,
+) -> bool:
+    """Whether the item is in force for the account.
+
+    What a gated version asks for anew is off until its holder agrees to that version.
+    """
+    latest = await store_consent.latest(transaction, account_id, item)
+    return in_force(item, latest) and _fresh(
+        item, latest, await store_document.gating(transaction, now_ms))
+
+
+def _fresh(item: str, latest: Consent | None, gating: Iterable[Edition]) -> bool:
+    agreed = latest.served.version if latest is not None and latest.act == "explicit" else 0
+    return all(agreed >= edition.version for edition in gating if item in edition.items)
 
 
 async def offers(transaction: Transaction, language: str, now_ms: int) -> list[Offer]:
@@ -127,7 +140,7 @@ async def _agree(
 
 async def _reach_relay(transaction: Transaction, item: str) -> None:
     """The relay goes by this item: it learns of a change within a second."""
-    if item == "overseas_routes":
+    if item == OVERSEAS:
         await bump_policy_version(transaction)
 
 
@@ -155,11 +168,15 @@ async def withdraw(
                            details={"item": item})
 
 
-async def standings(transaction: Transaction, account_id: str) -> list[Standing]:
+async def standings(
+    transaction: Transaction, account_id: str, now_ms: int,
+) -> list[Standing]:
     """Every item as the account has it, in the table's order."""
     latest = {row.item: row for row in await store_consent.history(transaction, account_id)}
-    return [Standing(item, in_force(name, latest.get(name)), latest.get(name))
-            for name, item in ITEMS.items()]
+    gating = await store_document.gating(transaction, now_ms)
+    return [
+        Standing(item, in_force(name, row) and _fresh(name, row, gating), row)
+        for name, item in ITEMS.items() for row in (latest.get(name),)]
 
 
 async def history(db: Database, account_id: str) -> list[Consent]:

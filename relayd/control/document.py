@@ -7,7 +7,7 @@ announced on every page and by mail, and gates what it says until its items are 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from relayd.control import audit, notice
@@ -22,6 +22,7 @@ from relayd.core.errors import RelayError
 from relayd.core.timestamp import rfc3339
 from relayd.store import document as store_document
 from relayd.store.db import Database
+from relayd.store.meta import bump_policy_version
 from relayd.store.transaction import Transaction
 
 NOTICE_DAYS = 30
@@ -155,6 +156,18 @@ async def _differing(transaction: Transaction, drafts: Drafts) -> tuple[list[str
             first = await store_document.newest(transaction, name, "en") is None
             (ready if first or name not in AGREED_NAMES else waiting).append(name)
     return ready, waiting
+
+
+async def take_effect(db: Database, known: Mapping[str, int], now_ms: int) -> dict[str, int]:
+    """The gated versions in force by document; where they are others than those known before,
+    the relay is told, because it goes by a consent that may be asked for anew."""
+    async with db.reading() as transaction:
+        found = {each.name: each.version
+                 for each in await store_document.gating(transaction, now_ms)}
+    if found != known:
+        async with db.writing() as transaction:
+            await bump_policy_version(transaction)
+    return found
 
 
 async def differing(db: Database, name: str, drafts: Drafts) -> bool:

@@ -65,7 +65,8 @@ async def post(
     row = kind_of(kind, fields)
     if needs_consent(row.mail_class) and (
             account_id is None
-            or not await consent.consented(transaction, account_id, row.mail_class)):
+            or not await consent.consented(
+                transaction, account_id, row.mail_class, now_ms)):
         raise RelayError("consent_missing", param=row.mail_class)
     owner, recipient, language = await _addressed(transaction, account_id, to, now_ms)
     mail = Mail(
@@ -102,7 +103,7 @@ async def due(db: Database, now_ms: int, most: int) -> list[Outgoing]:
     found: list[Outgoing] = []
     async with db.writing() as transaction:
         for mail, sealed in await store_mail.claim(transaction, now_ms, now_ms + LEASE_MS, most):
-            letter = await _sendable(transaction, mail, sealed)
+            letter = await _sendable(transaction, mail, sealed, now_ms)
             if letter is None:
                 await store_mail.end(transaction, mail.id, "withdrawn", None, now_ms)
             else:
@@ -110,10 +111,13 @@ async def due(db: Database, now_ms: int, most: int) -> list[Outgoing]:
     return found
 
 
-async def _sendable(transaction: Transaction, mail: Mail, sealed: Row) -> Letter | None:
+async def _sendable(
+    transaction: Transaction, mail: Mail, sealed: Row, now_ms: int,
+) -> Letter | None:
     if needs_consent(mail.mail_class) and (
             mail.account_id is None
-            or not await consent.consented(transaction, mail.account_id, mail.mail_class)):
+            or not await consent.consented(
+                transaction, mail.account_id, mail.mail_class, now_ms)):
         return None
     try:
         return store_mail.letter(transaction, mail, sealed)

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from relayd.core.anonymity import K, Published, publishable
 from relayd.core.lawful import BASES, STATES
 from relayd.core.timestamp import rfc3339
+from relayd.store import document as store_document
 from relayd.store import lawful as store_lawful
 from relayd.store import transparency as store_transparency
 from relayd.store.db import Database
@@ -41,7 +42,8 @@ async def report(db: Database, now_ms: int) -> Report:
     since_ms = max(0, until_ms - DAYS * DAY_MS)
     async with db.reading() as transaction:
         rows = await store_lawful.counts(transaction)
-        cells = await store_transparency.use_by_model(transaction, since_ms, until_ms)
+        asked = await store_document.asked_anew(transaction, "improve", now_ms)
+        cells = await store_transparency.use_by_model(transaction, since_ms, until_ms, asked)
         erased = await store_transparency.erasures(transaction)
     requests: dict[str, dict[str, int]] = {
         basis: {state: 0 for state in STATES} for basis in BASES}

@@ -22,7 +22,10 @@ EVERY_SECONDS: Final = 5.0
 
 
 class Documents:
-    """`drafts()` makes the texts of now; `waiting` are documents that differ from theirs."""
+    """`drafts()` makes the texts of now; `waiting` are documents that differ from theirs.
+
+    It also notices when a version takes effect that asks for a consent anew.
+    """
 
     def __init__(
         self, db: Database, drafts: Callable[[], Drafts], *,
@@ -36,14 +39,16 @@ class Documents:
         self._log = log or Logger()
         self._stopping = asyncio.Event()
         self._seen: Drafts | None = None
+        self._gating: dict[str, int] = {}
         self.waiting: list[str] = []
 
     async def look(self) -> None:
         """Publish what needs nobody, where the texts are others than before."""
         drafts = await asyncio.to_thread(self._drafts)
-        if drafts is self._seen:
-            return
         try:
+            self._gating = await document.take_effect(self._db, self._gating, self._now_ms())
+            if drafts is self._seen:
+                return
             waiting = await document.settle(self._db, drafts, self._now_ms())
         except (StoreError, RelayError) as error:
             self._log.error("documents_failed", code=error.code)

@@ -35,12 +35,12 @@ async def history(transaction: Transaction, account_id: str) -> list[Consent]:
         f"{_SELECT} WHERE account_id = ? ORDER BY number", (account_id,))]
 
 
-async def overseas(transaction: Transaction) -> frozenset[str]:
-    """The accounts that agreed to models outside China, and did not withdraw it."""
+async def overseas(transaction: Transaction, version: int) -> frozenset[str]:
+    """The accounts that agreed to models outside China, in this version or a later one."""
     rows = await transaction.rows(
         "SELECT account_id FROM consents c WHERE item = 'overseas_routes' AND act <> 'withdrawn'"
-        " AND number = (SELECT max(number) FROM consents d WHERE d.item = 'overseas_routes'"
-        " AND d.account_id = c.account_id)")
+        " AND version >= ? AND number = (SELECT max(number) FROM consents d"
+        " WHERE d.item = 'overseas_routes' AND d.account_id = c.account_id)", (version,))
     return frozenset(row[0] for row in rows)
 
 

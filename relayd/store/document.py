@@ -69,6 +69,14 @@ async def gating(transaction: Transaction, now_ms: int) -> list[Edition]:
     return [_edition(row) for row in rows]
 
 
+async def asked_anew(transaction: Transaction, item: str, now_ms: int) -> int:
+    """The newest version in force that asks for this consent anew; 0 where none does."""
+    row = await transaction.row(
+        "SELECT max(version) FROM documents, json_each(items) WHERE language = 'en'"
+        " AND gate <> 'none' AND effective_at_ms <= ? AND json_each.value = ?", (now_ms, item))
+    return int(row[0]) if row and row[0] is not None else 0
+
+
 def _edition(row: Row) -> Edition:
     name, version, language, body, digest, kind, gate, summary, items, published, effective = row
     return Edition(name, version, language, body, digest, kind, gate, summary,

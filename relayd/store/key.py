@@ -9,7 +9,6 @@ import orjson
 
 from relayd.core.key import ERASED_NAME, ApiKey
 from relayd.core.snapshot import KeyGrant
-from relayd.store import consent as store_consent
 from relayd.store.transaction import Row, Transaction
 
 _SELECT: Final = (
@@ -88,9 +87,13 @@ async def listing(transaction: Transaction, account_id: str | None = None) -> li
     return [_key(transaction, row) for row in rows]
 
 
-async def grants(transaction: Transaction) -> AsyncIterator[dict[bytes, KeyGrant]]:
-    """What the relay must know of every key that is not revoked, by digest, in batches."""
-    overseas = await store_consent.overseas(transaction)
+async def grants(
+    transaction: Transaction, overseas: frozenset[str] = frozenset(),
+) -> AsyncIterator[dict[bytes, KeyGrant]]:
+    """What the relay must know of every key that is not revoked, by digest, in batches.
+
+    `overseas`: the accounts that agreed to providers outside China.
+    """
     async for rows in transaction.batches(_GRANTS):
         yield {
             digest: KeyGrant(

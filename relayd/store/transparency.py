@@ -12,9 +12,12 @@ from relayd.store.transaction import Transaction
 
 
 async def use_by_model(
-    transaction: Transaction, since_ms: int, until_ms: int,
+    transaction: Transaction, since_ms: int, until_ms: int, asked: int = 0,
 ) -> dict[str, Cell]:
-    """Accounts, calls and tokens by model, of those who take part in figures (`improve`)."""
+    """Accounts, calls and tokens by model, of those who take part in figures (`improve`).
+
+    `asked`: the version of the policy that asked for it anew; then only who agreed since.
+    """
     assert ITEMS["improve"].assumed
     rows = await transaction.rows(
         "SELECT model, COUNT(DISTINCT account_id), SUM(calls), SUM(input_tokens + output_tokens)"
@@ -22,7 +25,9 @@ async def use_by_model(
         " AND account_id NOT IN (SELECT account_id FROM consents AS c WHERE item = 'improve'"
         " AND act = 'withdrawn' AND number = (SELECT MAX(number) FROM consents"
         " WHERE account_id = c.account_id AND item = 'improve'))"
-        " GROUP BY model", (since_ms, until_ms))
+        " AND (? = 0 OR account_id IN (SELECT account_id FROM consents WHERE item = 'improve'"
+        " AND act = 'explicit' AND version >= ?)) GROUP BY model",
+        (since_ms, until_ms, asked, asked))
     return {row[0]: Cell(*row[1:]) for row in rows}
 
 

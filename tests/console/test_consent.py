@@ -22,7 +22,8 @@ async def published(console: Console) -> None:
 
 async def held(console: Console, who: Person) -> set[str]:
     async with console.db.reading() as transaction:
-        return {each.item.name for each in await consent.standings(transaction, who.account)
+        found = await consent.standings(transaction, who.account, NOW_MS)
+        return {each.item.name for each in found
                 if each.holds}
 
 

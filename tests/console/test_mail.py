@@ -6,7 +6,7 @@ from relayd.control import consent
 from relayd.control.mail import UNSUBSCRIBE_LABEL
 from relayd.core.mail import unsubscribe_token
 from relayd.store.secret import derived
-from tests.console.conftest import Console
+from tests.console.conftest import NOW_MS, Console
 from tests.console.letters import holder, settled, text_of
 
 
@@ -22,7 +22,7 @@ async def test_U7_one_click_works_without_a_sign_in_and_asking_changes_nothing(
 
     async def holds(item: str) -> bool:
         async with console.db.reading() as transaction:
-            return await consent.consented(transaction, who.account, item)
+            return await consent.consented(transaction, who.account, item, NOW_MS)
 
     assert await holds("marketing")
     # as a mail program does it: no cookie, no Origin, the body that RFC 8058 names

@@ -77,8 +77,9 @@ async def test_each_item_is_withdrawn_by_itself(db: Database, holder: Actor) -> 
     await consent.withdraw(db, holder, account_id, "marketing", "console", START_MS + 2)
     await consent.withdraw(db, holder, account_id, "improve", "console", START_MS + 3)
     async with db.reading() as transaction:
-        held = {s.item.name: s.holds for s in await consent.standings(transaction, account_id)}
-        assert await consent.consented(transaction, account_id, "product")
+        held = {s.item.name: s.holds
+                for s in await consent.standings(transaction, account_id, START_MS)}
+        assert await consent.consented(transaction, account_id, "product", START_MS)
         events = await transaction.rows("SELECT action, target FROM audit_log")
     assert held == {"terms": True, "privacy": True, "processing_in_china": True,
                     "overseas_routes": False, "product": True, "marketing": False,
@@ -120,6 +121,27 @@ async def test_G2_a_gate_stands_until_its_holder_agrees(db: Database, holder: Ac
     async with db.reading() as transaction:
         assert await consent.owed(transaction, account_id, later) == []
         await consent.check_keys(transaction, account_id, later)
+
+
+async def test_G2_what_is_asked_for_anew_is_off_until_it_is_given(
+        db: Database, holder: Actor) -> None:
+    who = await registered(db, holder, "marketing")
+    later = START_MS + 1000
+    await publish(db, version=2, gate="console", items=("marketing", "improve"),
+                  effective_at_ms=later)
+
+    async def held(now_ms: int) -> set[str]:
+        async with db.reading() as transaction:
+            found = {s.item.name for s in await consent.standings(transaction, who, now_ms)
+                     if s.holds}
+            for item in ("marketing", "improve"):
+                assert await consent.consented(transaction, who, item, now_ms) == (item in found)
+        return found
+
+    assert await held(later - 1) == {*REQUIRED, "marketing", "improve"}
+    assert await held(later) == set(REQUIRED)
+    await consent.agree(db, holder, who, ["improve"], EN, later)
+    assert await held(later) == {*REQUIRED, "improve"}
 
 
 async def test_G3_acceptance_by_use_is_recorded_apart(db: Database, holder: Actor) -> None:

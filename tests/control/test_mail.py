@@ -103,8 +103,8 @@ async def test_U7_the_link_unsubscribes_without_a_sign_in(db: Database, holder: 
         assert await mail.unsubscribe(
             db, Actor(None), out.unsubscribe, START_MS + at) == "marketing"
     async with db.reading() as transaction:
-        assert not await consent.consented(transaction, who, "marketing")
-        assert await consent.consented(transaction, who, "product")
+        assert not await consent.consented(transaction, who, "marketing", START_MS)
+        assert await consent.consented(transaction, who, "product", START_MS)
     last = (await consent.history(db, who))[-1]
     assert (last.act, last.served.channel) == ("withdrawn", "mail")
     with pytest.raises(RelayError):

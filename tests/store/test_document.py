@@ -26,6 +26,15 @@ async def test_G1_published_versions_stay_retrievable(db: Database) -> None:
         assert [e.version for e in await document.gating(transaction, 50)] == [2]
 
 
+async def test_which_version_asks_anew(db: Database) -> None:
+    await publish(db, version=2, gate="console", items=("improve", "privacy"), effective_at_ms=9)
+    await publish(db, version=3, gate="none", items=())
+    async with db.reading() as transaction:
+        assert await document.asked_anew(transaction, "improve", 8) == 0
+        assert await document.asked_anew(transaction, "improve", 9) == 2
+        assert await document.asked_anew(transaction, "terms", 9) == 0
+
+
 @pytest.mark.parametrize("sql", [
     "UPDATE documents SET published_at_ms = 1", "DELETE FROM documents"])
 async def test_G2_no_version_and_no_date_changes(db: Database, sql: str) -> None:
