@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from relayd.control import account, consent, transparency, usage
 from relayd.control.transparency import DAY_MS
 from relayd.core.consent import Served
 from relayd.store.db import Database
+from tests.fakes.editions import publish
 from tests.fakes.erased import erase
 from tests.fakes.records import START_MS, call_record
 
@@ -58,3 +61,15 @@ async def test_erasures_are_counted_by_cause(db: Database) -> None:
     [one, *_] = await accounts(db, 2, "two")
     await erase(db, one, START_MS)
     assert (await transparency.report(db, NOW_MS)).erasures == {"operator": 1}
+
+
+async def test_G2_figures_that_were_asked_for_anew_are_of_who_agreed(db: Database) -> None:
+    found = await accounts(db, 11, "eleven")
+    await publish(db, version=2, gate="console", items=("improve",), effective_at_ms=NOW_MS)
+    assert (await transparency.report(db, NOW_MS - 1)).use.cells["eleven"].accounts == 11
+    assert (await transparency.report(db, NOW_MS)).use.cells == {}
+    async with db.writing() as transaction:
+        for each in found[:10]:
+            await consent.record(
+                transaction, each, "improve", replace(SERVED, version=2), NOW_MS)
+    assert (await transparency.report(db, NOW_MS)).use.cells["eleven"].accounts == 10
