@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -21,6 +21,7 @@ from relayd.core.standing import REASONS, check_reason
 from relayd.ops import clock
 from relayd.ops.config import Config
 from relayd.ops.configfile_mail import console_url
+from relayd.store import parcel
 from relayd.store.db import Database
 from relayd.store.signing import open_signer
 
@@ -149,13 +150,11 @@ async def _keep(db: Database, arguments: argparse.Namespace, config: Config) -> 
 
 async def _export(db: Database, arguments: argparse.Namespace) -> int:
     if arguments.zip is not None:
-        pieces = export.export(db, SHELL, who(arguments), clock.unix_ms())
-        first = await anext(pieces)
-        handle = os.open(arguments.zip, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with open(handle, "wb") as file:
-            file.write(first)
-            async for piece in pieces:
-                file.write(piece)
+        try:
+            await parcel.write_new(Path(arguments.zip), export.export(
+                db, SHELL, who(arguments), clock.unix_ms()))
+        except OSError as error:
+            raise CommandError(f"{arguments.zip} cannot be written: {error.strerror}.") from None
         return DONE
     async for piece in account.export(db, who(arguments), clock.unix_ms()):
         output.raw(piece)

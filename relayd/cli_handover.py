@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 from typing import Final
 
 from relayd import cli_output as output
 from relayd.cli_command import DONE, Command, option
-from relayd.cli_requests import TO, hand, new_file, recipient
+from relayd.cli_requests import TO, hand, recipient, write
 from relayd.cli_store import in_store
 from relayd.control import handover
 from relayd.control.handover import Announcement
@@ -58,18 +57,10 @@ async def _cancel(db: Database, arguments: argparse.Namespace) -> int:
 
 
 async def _bundle(db: Database, arguments: argparse.Namespace) -> int:
-    path, to = new_file(arguments.out), recipient(arguments)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with open(handle, "wb") as file:
-            async for piece in handover.bundle(
-                    db, hand(arguments), arguments.handover, to, clock.unix_ms()):
-                file.write(piece)
-        draft.rename(path)
-    finally:
-        draft.unlink(missing_ok=True)
-    output.text(f"{path} is written, for its recipient alone.")
+    pieces = handover.bundle(
+        db, hand(arguments), arguments.handover, recipient(arguments), clock.unix_ms())
+    await write(arguments.out, pieces)
+    output.text(f"{arguments.out} is written, for its recipient alone.")
     return DONE
 
 

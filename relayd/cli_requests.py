@@ -10,6 +10,7 @@ import argparse
 import os
 import pwd
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
@@ -26,21 +27,27 @@ from relayd.ops.config import Config
 from relayd.store import parcel
 from relayd.store.db import Database
 
-PASSPHRASE_VARIABLE: Final = "RELAYD_PASSPHRASE"
+LOGIN_UID: Final = Path("/proc/self/loginuid")
+NO_LOGIN: Final = 0xFFFFFFFF
 _REQUEST: Final = option("request", metavar="REQUEST", help="the request's id")
 _REASON: Final = option("--reason", metavar="TEXT", required=True, help="why, for the audit log")
 TO: Final = (
     option("--to", metavar="HEX", help="the recipient's X25519 public key, 64 hex digits"),
-    option("--passphrase", action="store_true",
-           help=f"instead: a passphrase, from ${PASSPHRASE_VARIABLE}"),
+    option("--passphrase", metavar="FILE", help="instead: a file with a passphrase"),
     option("--out", metavar="FILE", required=True, help="a new file"),
 )
 
 
 def user() -> str:
-    """Who is at the shell; where root is, the one who typed sudo."""
-    own = pwd.getpwuid(os.getuid()).pw_name
-    return os.environ.get("SUDO_USER", own) if os.getuid() == 0 else own
+    """Who is at the shell: who signed in to the machine, also where sudo made them another.
+
+    The kernel keeps that apart (loginuid), and only root could change it.
+    """
+    try:
+        number = int(LOGIN_UID.read_text("ascii"))
+    except (OSError, ValueError):
+        number = NO_LOGIN
+    return pwd.getpwuid(os.getuid() if number == NO_LOGIN else number).pw_name
 
 
 def hand(arguments: argparse.Namespace) -> Hand:
@@ -50,23 +57,27 @@ def hand(arguments: argparse.Namespace) -> Hand:
 
 def recipient(arguments: argparse.Namespace) -> parcel.Recipient:
     """Whom a file is packed for."""
-    phrase = os.environ.get(PASSPHRASE_VARIABLE, "") if arguments.passphrase else None
-    return parcel.recipient(arguments.to, phrase)
+    return parcel.recipient(arguments.to, _said(arguments.passphrase))
 
 
-def new_file(name: str) -> Path:
-    """A file that is not there yet."""
-    path = Path(name)
-    if path.exists():
-        raise CommandError(f"{name} is there already.")
-    return path
+def _said(name: str | None) -> str | None:
+    """What a small file says."""
+    if name is None:
+        return None
+    try:
+        return Path(name).read_text("utf-8").strip()
+    except (OSError, ValueError):
+        raise CommandError(f"{name} cannot be read.") from None
 
 
-def write_private(path: Path, content: bytes) -> None:
-    """Writes a new file that its user alone reads."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with open(handle, "wb") as file:
-        file.write(content)
+async def write(name: str, pieces: AsyncIterator[bytes]) -> None:
+    """Writes a new file that its user alone reads; it has its name once it is whole."""
+    try:
+        await parcel.write_new(Path(name), pieces)
+    except FileExistsError:
+        raise CommandError(f"{name} is there already.") from None
+    except OSError as error:
+        raise CommandError(f"{name} cannot be written: {error.strerror}.") from None
 
 
 async def _enter(db: Database, arguments: argparse.Namespace, config: Config) -> int:
@@ -119,20 +130,27 @@ async def _refuse(db: Database, arguments: argparse.Namespace) -> int:
 
 
 async def _produce(db: Database, arguments: argparse.Namespace) -> int:
-    path, to = new_file(arguments.out), recipient(arguments)
-    done, content = await lawful.produce(
-        db, hand(arguments), arguments.request, to, clock.unix_ms())
-    write_private(path, content)
-    return _shown(arguments, done)
+    to = recipient(arguments)
+    done: list[LawfulRequest] = []
+
+    async def content() -> AsyncIterator[bytes]:
+        request, whole = await lawful.produce(
+            db, hand(arguments), arguments.request, to, clock.unix_ms())
+        done.append(request)
+        yield whole
+
+    await write(arguments.out, content())
+    return _shown(arguments, done[0])
 
 
 def _open(arguments: argparse.Namespace) -> int:
-    private = None
-    if arguments.key is not None:
-        private = bytes.fromhex(Path(arguments.key).read_text("ascii").strip())
-    content = parcel.unpack(
-        Path(arguments.file).read_bytes(), private, os.environ.get(PASSPHRASE_VARIABLE))
-    for piece in content:
+    private = _said(arguments.key)
+    try:
+        key = None if private is None else bytes.fromhex(private)
+        whole = Path(arguments.file).read_bytes()
+    except (OSError, ValueError):
+        raise CommandError("The file, or the key, cannot be read.") from None
+    for piece in parcel.unpack(whole, key, _said(arguments.passphrase)):
         sys.stdout.buffer.write(piece)
     return DONE
 
@@ -164,8 +182,7 @@ COMMANDS: Final = (
             in_store(_produce), (_REQUEST, _REASON, *TO), prints_data=True),
     Command("requests open", "Open such a file, as its recipient does.", _open, (
         option("file", metavar="FILE", help="the file"),
-        option("--key", metavar="FILE",
-               help="a file with the X25519 private key in hex digits; else the passphrase in"
-                    f" ${PASSPHRASE_VARIABLE}"),
+        option("--key", metavar="FILE", help="a file with the X25519 private key, in hex digits"),
+        option("--passphrase", metavar="FILE", help="instead: a file with the passphrase"),
     )),
 )

@@ -6,8 +6,6 @@ import asyncio
 import json
 from pathlib import Path
 
-import pytest
-
 from relayd.store.db import open_database
 from tests.fakes.shell import Shell, shell
 
@@ -28,15 +26,14 @@ def over(shell: Shell) -> None:
     asyncio.run(work())
 
 
-def test_S5_announce_and_bundle(
-    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_S5_announce_and_bundle(shell: Shell, tmp_path: Path) -> None:
     shell.json("accounts", "create", "--email", "ann@example.org")
     made = shell.json(*ANNOUNCE)
     out = tmp_path / "bundle"
-    monkeypatch.setenv("RELAYD_PASSPHRASE", "a long passphrase")
-    bundle = ("handover", "bundle", made["id"], "--reason", "the sale", "--passphrase",
-              "--out", str(out))
+    phrase = tmp_path / "phrase"
+    phrase.write_text("a long passphrase")
+    bundle = ("handover", "bundle", made["id"], "--reason", "the sale",
+              "--passphrase", str(phrase), "--out", str(out))
     assert shell(*bundle).code == 2 and not out.exists()
     shown = json.loads(shell("handover", "show", made["id"]).out)
     assert (shown["going"], shown["mails_waiting"]) == (1, 1)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 import stat
 from pathlib import Path
 
@@ -27,9 +29,7 @@ def person(monkeypatch: pytest.MonkeyPatch) -> object:
     return lambda name: monkeypatch.setattr(cli_requests, "user", lambda: name)
 
 
-def test_S3_two_people_and_a_file(
-    shell: Shell, person: object, tmp_path: Path,
-) -> None:
+def test_S3_two_people_and_a_file(shell: Shell, person: object, tmp_path: Path) -> None:
     shell.json("accounts", "create", "--email", EMAIL)
     person("ann")  # type: ignore[operator]
     made = shell.json(*ENTER, "profile,keys")
@@ -53,9 +53,7 @@ def test_S3_two_people_and_a_file(
         "profile": 1, "keys": 0}
 
 
-def test_a_passphrase_and_a_refusal(
-    shell: Shell, person: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_passphrase_and_a_refusal(shell: Shell, person: object, tmp_path: Path) -> None:
     shell.json("accounts", "create", "--email", EMAIL)
     person("ann")  # type: ignore[operator]
     one, two = (shell.json(*ENTER, "profile")["id"] for _ in range(2))
@@ -63,12 +61,15 @@ def test_a_passphrase_and_a_refusal(
     assert "is refused" in shell("requests", "refuse", one, "--reason", "no seal").out
     assert shell("requests", "approve", two, "--reason", "x").code == 0
     out = str(tmp_path / "parcel")
-    monkeypatch.setenv("RELAYD_PASSPHRASE", "a long passphrase")
-    assert shell("requests", "produce", two, "--reason", "x", "--passphrase",
-                 "--out", out).code == 0
-    assert EMAIL in shell("requests", "open", out).out
-    monkeypatch.setenv("RELAYD_PASSPHRASE", "another passphrase")
-    assert shell("requests", "open", out).code == 2
+    right, wrong = tmp_path / "right", tmp_path / "wrong"
+    right.write_text("a long passphrase\n")
+    wrong.write_text("another passphrase\n")
+    produce = ("requests", "produce", two, "--reason", "x", "--out", out, "--passphrase")
+    assert shell(*produce, str(tmp_path / "none")).code == 2
+    assert shell(*produce, str(right)).code == 0
+    assert EMAIL in shell("requests", "open", out, "--passphrase", str(right)).out
+    assert shell("requests", "open", out, "--passphrase", str(wrong)).code == 2
+    assert shell("requests", "open", str(tmp_path / "none"), "--passphrase", str(right)).code == 2
     assert {each["state"] for each in shell.json("requests", "list")} == {"refused", "produced"}
     assert "court_order" in shell("requests", "list").out
 
@@ -80,9 +81,13 @@ def test_S3_content_is_not_held(shell: Shell, person: object) -> None:
     assert shell(*ENTER, "prompts").code == 2
 
 
-def test_who_is_at_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.getuid", lambda: 0)
-    monkeypatch.setenv("SUDO_USER", "ann")
-    assert cli_requests.user() == "ann"
-    monkeypatch.delenv("SUDO_USER")
-    assert cli_requests.user() == "root"
+def test_who_is_at_the_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = pwd.getpwuid(os.getuid()).pw_name
+    login = tmp_path / "loginuid"
+    monkeypatch.setattr(cli_requests, "LOGIN_UID", login)
+    assert cli_requests.user() == own
+    login.write_text("4294967295")
+    assert cli_requests.user() == own
+    # who signed in as another and became this one by sudo
+    login.write_text(str(pwd.getpwnam("daemon").pw_uid))
+    assert cli_requests.user() == "daemon"

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import IO, Final
 
 import orjson
 
 from relayd import __version__
 from relayd.control import audit
-from relayd.control.portable import DOCUMENTS, Span
+from relayd.control.portable import DOCUMENTS, Rows, Span
 from relayd.core import portable as core_portable
 from relayd.core.account import Account
 from relayd.core.actor import Actor
@@ -76,8 +76,8 @@ async def export(db: Database, actor: Actor, who: str, now_ms: int) -> AsyncIter
         for name, content in (("manifest.json", manifest(account.id, now_ms)),
                               (SCHEMA_NAME, schema())):
             archive.writestr(dated(name), content, zipfile.ZIP_DEFLATED)
-        async for piece in entries(db, archive, account.id, "", Span(0, now_ms + 1)):
-            if piece and (taken := sink.take(PIECE_BYTES)):
+        async for _ in entries(db, archive, account.id, "", Span(0, now_ms + 1)):
+            if taken := sink.take(PIECE_BYTES):
                 yield taken
     yield sink.take()
 
@@ -85,19 +85,26 @@ async def export(db: Database, actor: Actor, who: str, now_ms: int) -> AsyncIter
 async def entries(
     db: Database, archive: zipfile.ZipFile, account_id: str, folder: str, span: Span,
 ) -> AsyncIterator[int]:
-    """Writes every document of an account into a zip; yields the rows as they come."""
+    """Writes every document of an account into a zip; yields now and then, so that what there is
+    can be taken."""
     for name, source in DOCUMENTS.items():
         info = dated(f"{folder}{name}.json")
         info.compress_type = zipfile.ZIP_DEFLATED
         with archive.open(info, "w", force_zip64=True) as entry:
-            rows, separator = 0, b"[\n"
-            async for row in source(db, account_id, span):
-                entry.write(separator + orjson.dumps(row))
-                rows, separator = rows + 1, b",\n"
-                if rows % ROWS_AT_ONCE == 0:
-                    yield rows
-            entry.write(b"\n]\n" if rows else b"[]\n")
-        yield rows
+            async for rows in _document(source(db, account_id, span), entry):
+                yield rows
+        yield 0
+
+
+async def _document(rows: Rows, entry: IO[bytes]) -> AsyncIterator[int]:
+    """Writes a list of rows; yields their number now and then."""
+    count, separator = 0, b"[\n"
+    async for row in rows:
+        entry.write(separator + orjson.dumps(row))
+        count, separator = count + 1, b",\n"
+        if count % ROWS_AT_ONCE == 0:
+            yield count
+    entry.write(b"\n]\n" if count else b"[]\n")
 
 
 def manifest(account_id: str, now_ms: int) -> bytes:

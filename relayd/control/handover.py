@@ -140,12 +140,19 @@ async def _zip(
                 ("manifest.json", orjson.dumps(head, option=orjson.OPT_INDENT_2)),
                 (export.SCHEMA_NAME, export.schema())):
             archive.writestr(export.dated(name), content, zipfile.ZIP_DEFLATED)
-        for account_id in accounts:
-            async for _ in export.entries(
-                    db, archive, account_id, f"{account_id}/", Span(0, now_ms + 1)):
-                if taken := sink.take(export.PIECE_BYTES):
-                    yield taken
+        async for _ in _each(db, archive, accounts, now_ms):
+            if taken := sink.take(export.PIECE_BYTES):
+                yield taken
     yield sink.take()
+
+
+async def _each(
+    db: Database, archive: zipfile.ZipFile, accounts: list[str], now_ms: int,
+) -> AsyncIterator[int]:
+    span = Span(0, now_ms + 1)
+    for account_id in accounts:
+        async for rows in export.entries(db, archive, account_id, f"{account_id}/", span):
+            yield rows
 
 
 def view(handover: Handover) -> dict[str, object]:

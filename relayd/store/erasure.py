@@ -61,14 +61,21 @@ TABLES: Final[tuple[Rule, ...]] = (
     Rule("account_use", "account_id", "orders", "keep"),
     Rule("money_changes", "account_id", "orders", "keep"),
     Rule("credit_lines", "account_id", "limits", "delete"),
+    Rule("account_plans", "account_id", "limits", "delete"),
+    Rule("subscriptions", "account_id", "orders", "keep"),
+    Rule("grants", "account_id", "orders", "keep"),
+    Rule("code_uses", "account_id", "orders", "keep"),
+    Rule("balance_alerts", "account_id", "limits", "delete"),
+    Rule("abuse_findings", "account_id", "limits", "delete"),
     Rule("legal_vault", "account_id", "orders", "keep"),
     Rule("legal_requests", "account_id", "legal_requests", "keep"),
+    Rule("abuse_findings", "account_id", "audit", "keep"),
     Rule("erasures", "account_id", "erasures", "keep"),
 )
 """Every column that leads to an account."""
 UNCOUNTED: Final = frozenset({
-    "rollups", "call_records", "ledger_accounts", "account_use", "money_changes", "legal_vault",
-    "reveals"})
+    "rollups", "call_records", "ledger_accounts", "account_use", "money_changes", "grants",
+    "code_uses", "legal_vault", "reveals"})
 """Tables whose rows are not counted one by one: sums, copies, or too many."""
 
 

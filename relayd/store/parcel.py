@@ -8,9 +8,11 @@ each. So nothing is cut off, left out, added or put elsewhere unseen.
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 import orjson
@@ -22,6 +24,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from relayd.core.errors import RelayError
+from relayd.store.directory import FILE_MODE
 
 FORMAT: Final = "relayd parcel 1"
 KEY_BYTES: Final = 32
@@ -103,6 +106,26 @@ async def pack(to: Recipient, content: AsyncIterator[bytes]) -> AsyncIterator[by
 def _piece(cipher: AESGCM, head: bytes, text: bytes, nonce: bytes) -> bytes:
     sealed = cipher.encrypt(nonce, text, head)
     return len(sealed).to_bytes(4, "big") + sealed
+
+
+async def write_new(path: Path, pieces: AsyncIterator[bytes]) -> None:
+    """Writes a new file, mode 0600, that has its name once it is whole.
+
+    Raises FileExistsError where the name is taken; what the pieces raise leaves no file.
+    """
+    if path.exists():
+        raise FileExistsError
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+    try:
+        with open(handle, "wb") as file:
+            async for piece in pieces:
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.rename(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def unpack(parcel: bytes, private_key: bytes | None, passphrase: str | None) -> Iterator[bytes]:
