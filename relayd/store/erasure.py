@@ -157,6 +157,9 @@ async def remove(transaction: Transaction, account: str) -> None:
     await transaction.run(
         "DELETE FROM key_limits WHERE key_id IN (SELECT id FROM api_keys WHERE account_id = ?)",
         (account,))
+    # nothing is renewed any more
+    await transaction.run(
+        "UPDATE subscriptions SET state = 'ended' WHERE account_id = ?", (account,))
 
 
 async def empty_labels(transaction: Transaction, account: str, hour_ms: int) -> int:
