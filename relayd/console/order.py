@@ -6,9 +6,11 @@ nothing, so the partner is asked. Orders are looked up under the account that is
 
 from __future__ import annotations
 
+import io
 from typing import Final
 
 import msgspec
+import segno
 from aiohttp import web
 
 from relayd.console.page import page, redirect, reply
@@ -26,6 +28,8 @@ from relayd.core.timestamp import rfc3339
 from relayd.store.order import OrderFilter
 
 SHOWN: Final = 50
+CODE_SCALE: Final = 5
+CODE_BORDER: Final = 4
 PAGE: Final = 100
 _EXAMPLE: Final = {"order": "ord_01KDVBXH00000000000000000Z"}
 _OPEN: Final = ("created", "pending", "expired")
@@ -111,6 +115,12 @@ def shown(found: CoreOrder) -> Order:
     return msgspec.convert(order.view(found), Order)
 
 
+def way(visit: Visit, name: str) -> str:
+    """How people know a partner; its own name where it is set up no more."""
+    config = visit.services.payments().config.partners.get(name)
+    return name if config is None else visit.t(f"money.kind_{config.kind}")
+
+
 def signed_decimal(nano: int) -> str:
     """A decimal text that may be below nothing."""
     return ("-" if nano < 0 else "") + decimal(abs(nano), 2)
@@ -164,11 +174,10 @@ async def _balance_page(
     visit: Visit, form: TopUp, error: RelayError | None = None
 ) -> web.Response:
     orders = await order.listing(visit.db, OrderFilter(visit.account), SHOWN)
-    partners = visit.services.payments().config.partners
-    ways = [(name, visit.t(f"money.kind_{each.kind}")) for name, each in partners.items()]
+    ways = [(name, way(visit, name)) for name in visit.services.payments().partners]
     return page(visit, "money/balance.html", 200 if error is None else error.status,
                 money=await _balances(visit), orders=[shown(each) for each in orders],
-                ways=ways, form=form, error=error, fault=error and error.param)
+                ways=ways, names=dict(ways), form=form, error=error, fault=error and error.param)
 
 
 async def top_up(visit: Visit) -> web.Response:
@@ -187,7 +196,21 @@ async def show_order(visit: Visit) -> web.Response:
     refunds = [{"id": each.id, "state": each.state, "at": rfc3339(each.asked_at_ms),
                 "amount": minor_text(each.amount_minor, found.currency)}
                for each in await order.refunds(visit.db, found.id)]
-    return page(visit, "money/order.html", order=shown(found), refunds=refunds)
+    config = visit.services.payments().config.partners.get(found.partner)
+    scans = config is not None and config.kind == "wechat"
+    return page(visit, "money/order.html", order=shown(found), refunds=refunds, scans=scans,
+                way=way(visit, found.partner))
+
+
+async def show_code(visit: Visit) -> web.Response:
+    """The payment's address as a QR code, while the order waits for it."""
+    found = await _mine(visit)
+    if found.page is None:
+        raise RelayError("order_state")
+    drawn = io.BytesIO()
+    segno.make(found.page, error="m").save(
+        drawn, kind="svg", scale=CODE_SCALE, border=CODE_BORDER, dark="#000", light="#fff")
+    return web.Response(body=drawn.getvalue(), content_type="image/svg+xml")
 
 
 async def come_back(visit: Visit) -> web.Response:
@@ -240,6 +263,8 @@ ROUTES: Final = (
     Route("GET", "/balance", show_balance, HOLDER, "The balance"),
     Route("POST", "/balance", top_up, HOLDER, "Top up the balance", takes=TopUp),
     Route("GET", "/orders/{order}", show_order, HOLDER, "An order", example=_EXAMPLE),
+    Route("GET", "/orders/{order}/code.svg", show_code, HOLDER, "A payment's QR code",
+          example=_EXAMPLE),
     Route("POST", "/orders/{order}/look", look_again, HOLDER, "Ask how an order stands",
           example=_EXAMPLE),
     Route("GET", RETURN_PATH + "{order}", come_back, HOLDER, "Back from a payment partner",

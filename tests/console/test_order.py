@@ -121,3 +121,18 @@ async def test_without_partners_there_is_nothing_to_fill_in(console: Console) ->
     who = await person(console.db, NOW_MS)
     text = await (await console.get("/balance", cookies=who.cookies)).text()
     assert "<form class=\"card form\"" not in text and "Nothing can be paid here" in text
+
+
+async def test_a_code_to_scan(shop: Shop) -> None:
+    _, made = await api(shop, "POST", "/api/v1/orders", {"partner": "wechat", "amount": "5"})
+    where = f"/orders/{made['id']}"
+    page = await (await shop.console.get(where, cookies=shop.who.cookies)).text()
+    assert f'src="{where}/code.svg"' in page and "WeChat Pay" in page
+    answer = await shop.console.get(f"{where}/code.svg", cookies=shop.who.cookies)
+    assert answer.content_type == "image/svg+xml" and b"<path" in await answer.read()
+    await shop.pay()
+    await api(shop, "GET", f"/api/v1/orders/{made['id']}")
+    answer = await shop.console.get(f"{where}/code.svg", cookies=shop.who.cookies)
+    assert answer.status == 409
+    other = await person(shop.console.db, NOW_MS, name="other")
+    assert (await shop.console.get(f"{where}/code.svg", cookies=other.cookies)).status == 404
