@@ -25,6 +25,7 @@ from relayd.store import lawful as store_lawful
 from relayd.store import limit as store_limit
 from relayd.store import network as store_network
 from relayd.store import order as store_order
+from relayd.store import portable as store_portable
 from relayd.store import rollup as store_rollup
 from relayd.store import sign_in as store_sign_in
 from relayd.store import vault as store_vault
@@ -179,6 +180,16 @@ async def _erasures(db: Database, who: str, span: Span) -> Rows:
         yield erasure.view(found)
 
 
+def _plain(name: str) -> Source:
+    """Rows that are handed out as they are."""
+    async def read(db: Database, who: str, span: Span) -> Rows:
+        async with db.reading() as transaction:
+            async for row in store_portable.rows(transaction, name, who):
+                yield row
+
+    return read
+
+
 DOCUMENTS: Final[Mapping[str, Source]] = {
     "account": _profile,
     "keys": _keys,
@@ -193,6 +204,7 @@ DOCUMENTS: Final[Mapping[str, Source]] = {
     "network_records": _network,
     "orders": _orders,
     "access": _looks,
+    **{name: _plain(name) for name in store_portable.PLAIN},
     "erasures": _erasures,
 }
 """Everything about oneself, by the name of its document."""

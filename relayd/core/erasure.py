@@ -62,6 +62,7 @@ PARTS: Final[tuple[Part, ...]] = (
     Part("tickets", "shred"),
     Part("letters", "shred"),
     Part("objections", "delete"),
+    Part("findings", "delete"),
     Part("call_records", "keep", "call_records"),
     Part("network_records", "keep", "network_records"),
     Part("sign_ins", "keep", "sign_ins"),

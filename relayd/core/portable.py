@@ -82,6 +82,36 @@ DOCUMENTS: Final[Mapping[str, Document]] = {
     "access": _document(
         "Who did what with your account, and who looked at your data, why.",
         text="at action meaning by", text_or_null="reason", flag="look"),
+    "roles": _document("Roles that the account has.", text="role", whole="given_at_ms"),
+    "objections": _document(
+        "What you answered to notices.", text="notice_id answer", whole="at_ms"),
+    "findings": _document(
+        "What rules against abuse found, and what a person decided.",
+        text="rule state", whole="at_ms figure bound suspended", whole_or_null="decided_at_ms"),
+    "refunds": _document(
+        "Refunds of your orders.", text="id order_id state", whole="amount_minor asked_at_ms",
+        whole_or_null="ended_at_ms"),
+    "disputes": _document(
+        "Disputes about your orders, as the payment partner tells them.",
+        text="id order_id state", whole="amount_minor opened_at_ms",
+        whole_or_null="closed_at_ms"),
+    "books": _document(
+        "Every entry of your balance in the books; amounts are 10^-9 of the currency.",
+        text="kind account_kind currency", whole="transfer at_ms amount_nano"),
+    "spending": _document(
+        "What you have used, and what of it was charged.",
+        text="currency", whole="used_nano charged_nano"),
+    "credit": _document("What you may owe.", text="currency", whole="credit_nano"),
+    "plans": _document("The plan of your account.", text="plan"),
+    "subscriptions": _document(
+        "Your subscription.", text="plan version state",
+        whole="anchor_day start_ms end_ms due_at_ms", text_or_null="next_plan"),
+    "grants": _document(
+        "Credit that you were given.", text="id currency source",
+        whole="amount_nano left_nano created_at_ms", whole_or_null="expires_at_ms"),
+    "codes": _document("Codes that you redeemed.", text="code_id", whole="at_ms"),
+    "alerts": _document(
+        "When you want to be told of a low balance.", text="currency", whole="below_nano"),
     "erasures": _document(
         "An erasure that was asked for.",
         text="id account cause state asked_at due_at", text_or_null="ended_at"),

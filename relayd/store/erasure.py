@@ -66,10 +66,9 @@ TABLES: Final[tuple[Rule, ...]] = (
     Rule("grants", "account_id", "orders", "keep"),
     Rule("code_uses", "account_id", "orders", "keep"),
     Rule("balance_alerts", "account_id", "limits", "delete"),
-    Rule("abuse_findings", "account_id", "limits", "delete"),
     Rule("legal_vault", "account_id", "orders", "keep"),
     Rule("legal_requests", "account_id", "legal_requests", "keep"),
-    Rule("abuse_findings", "account_id", "audit", "keep"),
+    Rule("abuse_findings", "account_id", "findings", "delete"),
     Rule("erasures", "account_id", "erasures", "keep"),
 )
 """Every column that leads to an account."""

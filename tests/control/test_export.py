@@ -23,7 +23,7 @@ from tests.fakes.records import START_MS, call_record
 
 
 async def exported(db: Database, who: str) -> dict[str, Any]:
-    data = b"".join([piece async for piece in export.export(db, SHELL, who, START_MS + 9)])
+    data = b"".join([piece async for piece in export.export(db, SHELL, who, START_MS + 999_999)])
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         assert archive.testzip() is None
         return {name.removesuffix(".json"): json.loads(archive.read(name))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from relayd.control import portable
+from relayd.control import inventory, portable
 from relayd.control.portable import DOCUMENTS, SCOPES, Span
 from relayd.core import portable as core_portable
 from relayd.core.lawful import CONTENT
@@ -17,6 +17,28 @@ from tests.fakes.records import START_MS
 def test_documents_and_their_schema_are_one_list() -> None:
     assert list(DOCUMENTS) == list(core_portable.DOCUMENTS)
     assert {*SCOPES, CONTENT} == set(WORDS)
+
+
+OF_TABLES = {
+    "accounts": "account", "holders": "account", "totp": "second_factors",
+    "passkeys": "second_factors", "account_roles": "roles", "sessions": "sessions",
+    "sign_ins": "sign_ins", "api_keys": "keys", "account_limits": "account", "key_limits": "keys",
+    "call_records": "calls", "rollups": "totals", "network_records": "network_records",
+    "outbox": "letters", "consents": "consents", "notice_answers": "objections",
+    "tickets": "tickets", "ticket_messages": "tickets", "erasures": "erasures",
+    "audit_log": "access", "abuse_findings": "findings", "orders": "orders",
+    "refunds": "refunds", "disputes": "disputes", "ledger_accounts": "books",
+    "transfers": "books", "entries": "books", "account_use": "spending",
+    "credit_lines": "credit", "account_plans": "plans", "subscriptions": "subscriptions",
+    "grants": "grants", "code_uses": "codes", "balance_alerts": "alerts", "legal_vault": "orders",
+}
+
+
+def test_Y2_every_table_that_the_inventory_exports_has_its_document() -> None:
+    exported = {each.table for each in inventory.read().fields
+                if each.export and each.place == "relayd.db"}
+    assert exported - set(OF_TABLES) == set()
+    assert set(OF_TABLES.values()) == set(DOCUMENTS)
 
 
 @pytest.mark.parametrize("name", list(DOCUMENTS))
