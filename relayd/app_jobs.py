@@ -13,8 +13,10 @@ from relayd.console import pages
 from relayd.console.document import cookie_words
 from relayd.console.opening import Opening
 from relayd.control import erasure
+from relayd.control.abuse import Lookout
 from relayd.control.document_text import drafts
 from relayd.control.partner import Desk
+from relayd.jobs.abuse import Abuse
 from relayd.jobs.audit import Audit
 from relayd.jobs.billing import Billing
 from relayd.jobs.document import Documents
@@ -26,6 +28,7 @@ from relayd.jobs.payment import PaymentJob
 from relayd.jobs.retention import Retention
 from relayd.ops.config import Config
 from relayd.ops.configfile_mail import console_url
+from relayd.ops.disposable import is_disposable
 from relayd.ops.logging import Logger
 from relayd.ops.metrics_gauges import Gauges
 from relayd.relay.fleet import fleet
@@ -49,6 +52,7 @@ def jobs(
 ) -> dict[str, Job]:
     """Everything but what the calls themselves need. `config` gives the present one."""
     signer = open_signer(db.directory)
+    network = Network(db, plane.network, log=log)
 
     def link() -> erasure.Link:
         return erasure.linked(console_url(config().console, config().console_listen))
@@ -58,7 +62,10 @@ def jobs(
         "audit": Audit(db, signer,
                        lambda now_ms: config().retention.terms().before_ms("audit", now_ms),
                        log=log),
-        "network": Network(db, plane.network, log=log),
+        "network": network,
+        "abuse": Abuse(db, lambda now_ms: Lookout(
+            config().abuse, network.prefixes.counts(now_ms), is_disposable,
+            console_url(config().console, config().console_listen)), log=log),
         "billing": Billing(
             db, lambda: config().plans,
             lambda path: console_url(config().console, config().console_listen) + path, log=log),

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from relayd import (
-    cli_accounts, cli_audit, cli_backup, cli_balance, cli_canary, cli_check, cli_consents,
-    cli_doctor, cli_documents, cli_handover, cli_inventory, cli_keyring, cli_keys, cli_limits,
-    cli_mail, cli_notices, cli_operators, cli_plans, cli_prices, cli_reflect, cli_requests,
-    cli_retention, cli_serve, cli_tickets, cli_top, cli_usage,
+    cli_abuse, cli_accounts, cli_audit, cli_backup, cli_balance, cli_canary, cli_check,
+    cli_consents, cli_doctor, cli_documents, cli_handover, cli_inventory, cli_keyring, cli_keys,
+    cli_limits, cli_mail, cli_notices, cli_operators, cli_plans, cli_prices, cli_reflect,
+    cli_requests, cli_retention, cli_serve, cli_tickets, cli_top, cli_usage,
 )
 from relayd.cli_command import DONE, FAULT, UNUSABLE, Command, CommandError, build_parser
 from relayd.core.errors import RelayError
@@ -22,6 +22,7 @@ from relayd.ops.configfile import ConfigError
 
 DESCRIPTION: Final = "An LLM relay: OpenAI, Anthropic and Gemini traffic, unseen and counted."
 GROUPS: Final = {
+    "abuse": "What rules against abuse found.",
     "accounts": "Accounts: who pays, and owns API keys.",
     "audit": "The audit log: who did what to whose data.",
     "balance": "Balances: what accounts may still spend.",
@@ -62,6 +63,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     *cli_notices.COMMANDS,
     *cli_mail.COMMANDS,
     *cli_audit.COMMANDS,
+    *cli_abuse.COMMANDS,
     *cli_canary.COMMANDS,
     *cli_prices.COMMANDS,
     *cli_backup.COMMANDS,

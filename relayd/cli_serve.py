@@ -49,7 +49,8 @@ def _serve(arguments: argparse.Namespace) -> int:
     for warning in reading.warnings:
         Logger(config.log_level).warning("config_warning", finding=warning)
     wanted = config.privacy.wipe_memory
-    wipe.start_anew_if_due(wanted)
+    if wipe.due(wanted, configfile.environment()):
+        wipe.start_anew(configfile.environment())
     wiped = wipe.wipes()
     if wanted and not wiped:
         Logger(config.log_level).warning("memory_not_wiped")

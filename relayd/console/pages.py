@@ -26,6 +26,7 @@ from relayd.control.partner import Desk
 from relayd.core.fleet import Fleet
 from relayd.ops.config import Config
 from relayd.ops.configfile_mail import console_url
+from relayd.ops.disposable import is_disposable
 from relayd.ops.hashing import Hashing
 from relayd.ops.logging import Logger
 from relayd.store.db import Database
@@ -118,8 +119,12 @@ def services(
     def origin() -> str:
         return console_url(config().console, config().console_listen)
 
-    return Services(db=db, door=Door(db, Hashing(), origin), config=config, logger=logger,
-                    relay=relay, frame=FRAME, routes=ROUTES,
+    def unwelcome(email: str) -> bool:
+        return config().abuse.disposable_mail == "block" and is_disposable(email)
+
+    door = Door(db, Hashing(), origin, unwelcome=unwelcome)
+    return Services(db=db, door=door, config=config, logger=logger, relay=relay, frame=FRAME,
+                    routes=ROUTES,
                     payments=Desk(lambda: (config().payments, origin())))
 
 

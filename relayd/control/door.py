@@ -44,12 +44,20 @@ class Caller:
         return Actor(account_id, frozenset(), self.via)
 
 
+def _nobody(_: str) -> bool:
+    """Every address is welcome."""
+    return False
+
+
 class Door:
     """`origin` says where the console is reached, as mails name it: `https://HOST`."""
 
     def __init__(self, db: Database, hashing: Hashing, origin: Callable[[], str], *,
-                 guard: Guard | None = None, steady_seconds: float = STEADY_SECONDS) -> None:
+                 guard: Guard | None = None, steady_seconds: float = STEADY_SECONDS,
+                 unwelcome: Callable[[str], bool] = _nobody) -> None:
+        """`unwelcome` tells addresses that no account is made for."""
         self.db = db
+        self.unwelcome = unwelcome
         self.hashing = hashing
         self.guard = guard or Guard()
         self._origin = origin

@@ -49,7 +49,8 @@ async def register(door: Door, wish: Registration, caller: Caller, now_ms: int) 
     """Make an account that is to be verified, and mail a link to its address.
 
     Where the address has an account already its owner gets a mail instead. Raises
-    `invalid_email`, `invalid_value`, `weak_password`, `age_not_stated`, `consent_required`,
+    `invalid_email`, `mail_disposable`, `invalid_value`,
+    `weak_password`, `age_not_stated`, `consent_required`,
     `username_taken`, `sign_in_slowed` or `sign_in_busy`.
     """
     began = monotonic()
@@ -59,6 +60,8 @@ async def register(door: Door, wish: Registration, caller: Caller, now_ms: int) 
     for item in REQUIRED:
         if item not in wish.agreed:
             raise RelayError("consent_required", param=item)
+    if door.unwelcome(wish.email):
+        raise RelayError("mail_disposable", param="email")
     door.ask(f"register {folded(wish.email)}", caller, now_ms)
     hashed = await control_password.hashed(
         door, wish.password, (wish.email, wish.username))

@@ -90,17 +90,14 @@ class CanaryClient:
         writer: asyncio.StreamWriter,
     ) -> bool:
         """Says the text, reads for a moment what is answered, closes."""
-        found = b""
+        echoed = False
         if status == 101:
             writer.write(frame(_TEXT, play.after.encode(), _MASK))
-            with suppress(TimeoutError):
-                async with asyncio.timeout(1.0):
-                    while piece := await reader.read(65536):
-                        found += piece
+            echoed = await self._begun(reader)
             writer.write(frame(_CLOSE, close_payload(1000), _MASK))
             await writer.drain()
         writer.close()
-        return self._needle in found
+        return echoed
 
     async def _begun(self, reader: asyncio.StreamReader) -> bool:
         """Reads until content has come back, for a moment at most."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
+from relayd.core.abuse import AbuseRules
 from relayd.core.price import NO_PRICES, PriceBook
 from relayd.core.limit import LimitBook, Limits
 from relayd.core.operator import Operator
@@ -253,6 +254,7 @@ class Config:
     billing: BillingConfig = BillingConfig()
     plans: Mapping[str, Plan] = field(default_factory=dict)
     privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
+    abuse: AbuseRules = AbuseRules()
     retention: RetentionConfig = RetentionConfig()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log: LogConfig = LogConfig()

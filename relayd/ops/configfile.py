@@ -17,6 +17,7 @@ from relayd.core.retention import CHOICES, Category, problem
 from relayd.ops.config import (
     BillingConfig, Config, LogConfig, MeteringConfig, PrivacyConfig, RetentionConfig,
 )
+from relayd.ops.configfile_abuse import read_abuse
 from relayd.ops.configfile_credential import Secrets, Surroundings
 from relayd.ops.configfile_fault import ConfigError, Fault, Findings, in_order
 from relayd.ops.configfile_limit import read_limits
@@ -72,6 +73,11 @@ def activated_sockets(environ: Mapping[str, str] | None = None) -> int:
     if given.get("LISTEN_PID") != str(os.getpid()) or not count.isascii() or not count.isdigit():
         return 0
     return int(count)
+
+
+def environment() -> Mapping[str, str]:
+    """The whole of it, for a program that starts itself anew."""
+    return os.environ
 
 
 def notify_socket(environ: Mapping[str, str] | None = None) -> tuple[str | None, float]:
@@ -148,6 +154,7 @@ def _read(root: Section, around: Surroundings) -> Config:
         billing=_billing(root.table("billing")),
         plans=read_plans(root.table("plans")),
         privacy=_privacy(root.table("privacy")),
+        abuse=read_abuse(root.table("abuse")),
         retention=_retention(root.table("retention")),
         log_level=cast(Literal["debug", "info", "warning", "error"],
                        log.choice("level", LOG_LEVELS, "info")),

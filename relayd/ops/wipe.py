@@ -42,16 +42,8 @@ def due(wanted: bool, environment: Mapping[str, str]) -> bool:
     return environment.get(MALLOC) != _MALLOC or not set(_SETTINGS) <= set(tunables)
 
 
-def start_anew_if_due(wanted: bool) -> None:
-    """Starts this program anew where wiping is wanted and it was started without."""
-    if due(wanted, os.environ):
-        start_anew(os.environ)
-
-
 def start_anew(environment: Mapping[str, str]) -> NoReturn:
     """Replaces this program by itself, with memory that is wiped; its process stays the same."""
-    sys.stdout.flush()
-    sys.stderr.flush()
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], wiping(environment))
 
 

@@ -177,3 +177,11 @@ async def test_nobody_s_mailbox_is_flooded(door: Door) -> None:
         except RelayError as error:
             codes.append(error.code)
     assert len(codes) >= 15 and set(codes) == {"sign_in_slowed"}
+
+
+async def test_addresses_of_minutes_are_refused_where_the_operator_says_so(door: Door) -> None:
+    door.unwelcome = lambda email: email == EMAIL
+    with pytest.raises(RelayError) as caught:
+        await registration.register(door, WISH, CALLER, START_MS)
+    assert caught.value.code == "mail_disposable"
+    assert await account.listing(door.db) == []

@@ -15,7 +15,7 @@ ON = {"PYTHONMALLOC": "malloc",
 SEEN = "from relayd.ops.wipe import wipes; print(wipes())"
 ANEW = ("import os, sys\n"
         "from relayd.ops import wipe\n"
-        "wipe.start_anew_if_due(True)\n"
+        "if wipe.due(True, os.environ): wipe.start_anew(os.environ)\n"
         "print(os.getpid(), wipe.wipes(), *sys.argv[1:])")
 
 
