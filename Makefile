@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-long test-node test-packages test-systemd check bench bench-peers cover lock deb clean
+.PHONY: run test test-long test-browser test-node test-packages test-systemd check bench bench-peers cover lock deb clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/relayd demo
@@ -14,6 +14,11 @@ test: $(VENV)/dev.stamp
 # 100 kills, 20 restarts under load, power cuts, 10,000 failing calls, 100,000 cuttings of texts.
 test-long: $(VENV)/dev.stamp
 	RELAYD_LONG=1 RELAYD_CUTTINGS=100000 $(BIN)/python -m pytest -s tests/long tests/relay/test_count.py
+
+# The console in Debian's Chromium, which it installs where it may (root); axe-core comes from npm.
+test-browser: $(VENV)/browser.stamp
+	command -v chromium > /dev/null || apt-get install -y --no-install-recommends chromium fonts-wqy-microhei
+	$(BIN)/python -m pytest tests/browser
 
 test-node: $(VENV)/dev.stamp
 	cd tests/node && npm ci --no-audit --no-fund && PATH="$(CURDIR)/$(BIN):$$PATH" node --test --test-concurrency=1
@@ -60,6 +65,11 @@ $(VENV)/dev.stamp: setup.cfg pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q --disable-pip-version-check -e '.[test,check]'
 	touch $@ $(VENV)/run.stamp
+
+$(VENV)/browser.stamp: $(VENV)/dev.stamp setup.cfg tests/browser/package-lock.json
+	$(BIN)/pip install -q --disable-pip-version-check -e '.[test,browser]'
+	cd tests/browser && npm ci --no-audit --no-fund
+	touch $@
 
 $(VENV)/bench.stamp: setup.cfg pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

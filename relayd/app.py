@@ -14,14 +14,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from relayd import __version__
+from relayd import __version__, app_jobs
+from relayd.app_jobs import Job
+from relayd.console.opening import Opening
 from relayd.control import publish
 from relayd.control.recovery import Recovered, recover
+from relayd.control.subscription import plans_of
+from relayd.core.plan import Tariff
 from relayd.core.record import CallRecord
 from relayd.core.ulid import Ulids
 from relayd.jobs.budget import Budgets
 from relayd.jobs.flush import Flush
-from relayd.jobs.retention import Retention
+from relayd.jobs.wallet import Wallets
 from relayd.jobs.watch import Watch
 from relayd.ops.accesslog import AccessLog
 from relayd.ops.certificate import ends_at_seconds
@@ -65,8 +69,9 @@ class App:
     """One relay process. `start()`, then `stop()`; a stopped app is not started again."""
 
     def __init__(self, config: Config, *, logger: Logger | None = None,
-                 systemd_sockets: int = 0) -> None:
+                 systemd_sockets: int = 0, memory_wiped: bool = False) -> None:
         self.config = config
+        self._memory_wiped = memory_wiped
         self.logger = logger or Logger(config.log_level)
         self._access = AccessLog(self.logger)
         self.view = View()
@@ -84,8 +89,9 @@ class App:
         self._journal: JournalWriter | None = None
         self._flush: Flush | None = None
         self._watch: Watch | None = None
-        self._retention: Retention | None = None
-        self._budgets: Budgets | None = None
+        self._jobs: dict[str, Job] = {}
+        self.console: Opening | None = None
+        self._made_tariff: Tariff | None = None
         self._plane: Plane | None = None
         self._doors: Doors | None = None
         self._ops = OpsListener(config.ops_listen, self.metrics, self._readiness)
@@ -137,7 +143,7 @@ class App:
         self._set_log(self.config.log)
         store = self.config.store
         self._lock = lock_store(Path(store.path), shared=store.shared)
-        db = self._db = await open_database(Path(store.path))
+        db = self._db = await open_database(Path(store.path), master=store.master_key)
         journal = await self._begin_journal(db, began)
         meter = Meter(journal)
         snapshot = await publish.load(db)
@@ -145,23 +151,28 @@ class App:
         plane = self._plane = Plane(self.config, self._parts(db, meter))
         self._flush = Flush(db, meter, journal, self._lanes[0].number,
                             flush_seconds=self.config.metering.flush_seconds,
-                            prices=lambda: self.config.prices,
+                            prices=self._tariff,
                             tell=self._stored, log=self.logger)
         self._watch = Watch(db, self.view.publish, snapshot.version, log=self.logger)
-        self._budgets = await self._begin_budgets(db, plane)
-        self._retention = Retention(
-            db, lambda: self.config.retention.call_records_days, log=self.logger)
+        self._jobs["watch"] = self._watch
+        self._jobs["budgets"] = await self._begin_budgets(db, plane)
+        self._jobs["wallets"] = await self._begin_wallets(db, plane)
+        self._jobs |= app_jobs.jobs(db, plane, lambda: self.config, self.logger)
         self._fill_gauges(plane, meter, journal)
         server = self.config.server
         await self._load_encodings()
         self._doors = Doors(plane, server, self._systemd_sockets)
         await self._doors.open()
         await self._ops.start()
+        self.console = self._jobs["console"] = app_jobs.console(
+            db, plane, lambda: self.config, self.logger, self.metrics.gauges,
+            lambda: self.address)
+        await app_jobs.publish(self._jobs)
+        await self.console.open()
         self._collector.start()
         self._tasks.spawn("flush", self._flush.run())
-        self._tasks.spawn("watch", self._watch.run())
-        self._tasks.spawn("budgets", self._budgets.run())
-        self._tasks.spawn("retention", self._retention.run())
+        for name, job in self._jobs.items():
+            self._tasks.spawn(name, job.run())
         self._tasks.spawn("sweep", Sweep(plane).run())
         self._tasks.spawn("probes", Prober(plane).run())
         self._tasks.spawn("loop lag", self._lag.run())
@@ -180,7 +191,7 @@ class App:
     async def _begin_journal(self, db: Database, began: float) -> JournalWriter:
         """Takes a lane, and brings what daemons that are gone left in theirs to the store."""
         self._lanes = claim(db.directory)
-        found, numbers = await recover(db, self._lanes, self.config.prices)
+        found, numbers = await recover(db, self._lanes, await self._first_tariff(db))
         self._recovered = found
         for call_id in found.refused:
             self.logger.error("record_refused", request_id=call_id)
@@ -202,13 +213,33 @@ class App:
     async def _begin_budgets(self, db: Database, plane: Plane) -> Budgets:
         """What was spent must be known before the first call, and after the journal's replay."""
         admission = plane.admission
-        admission.rate = lambda record: self.config.prices.rated(record).amount_nano
+        admission.rate = lambda record: self._tariff().rated(record).amount_nano
         budgets = Budgets(
             db, lambda: plane.policy.limits is not None and plane.policy.limits.has_budgets,
             lambda most: admission.due(most, self.view.current, plane.policy.limits),
             admission.unposted, admission.install, log=self.logger)
         await budgets.begin()
         return budgets
+
+    async def _begin_wallets(self, db: Database, plane: Plane) -> Wallets:
+        """Balances, too, must be known before the first call."""
+        plane.wallets.tariff = self._tariff
+        wallets = Wallets(db, plane.wallets.unposted, plane.wallets.install, log=self.logger)
+        await wallets.begin()
+        return wallets
+
+    async def _first_tariff(self, db: Database) -> Tariff:
+        """Before the policy is there: what an earlier daemon's calls cost."""
+        return Tariff(self.config.prices, self.config.plans, await plans_of(db))
+
+    def _tariff(self) -> Tariff:
+        """What calls cost whom, by the present configuration and policy."""
+        config, of_account = self.config, self.view.current.plans
+        made = self._made_tariff
+        if (made is None or made.book is not config.prices or made.plans is not config.plans
+                or made.of_account is not of_account):
+            made = self._made_tariff = Tariff(config.prices, config.plans, of_account)
+        return made
 
     def _parts(self, db: Database, meter: Meter) -> Parts:
         return Parts(
@@ -239,6 +270,7 @@ class App:
             journal_sync_failures=lambda: journal.sync_failures,
             journal_torn_bytes=lambda: self._recovered.torn_bytes,
             journal_wait_seconds=journal.waited_seconds,
+            memory_wiped=lambda: self._memory_wiped,
             loop_lag_seconds=lag.worst_seconds,
             gc_collections=collector.runs,
             gc_pause_seconds=collector.seconds,
@@ -246,6 +278,7 @@ class App:
             certificate_expiry=self._certificates,
         )
         fill(gauges, plane)
+        app_jobs.measure(gauges, self._jobs)
         self.metrics.gauges = gauges
 
     def _certificates(self) -> dict[str, float]:
@@ -324,12 +357,8 @@ class App:
             await asyncio.sleep(DRAIN_POLL_SECONDS)
 
     async def _close_store(self) -> None:
-        if self._watch is not None:
-            await self._watch.stop()
-        if self._budgets is not None:
-            await self._budgets.stop()
-        if self._retention is not None:
-            await self._retention.stop()
+        for job in self._jobs.values():
+            await job.stop()
         stored = self._flush is None or await self._flush.stop()
         if self._journal is not None and not await self._journal.stop(stored=stored):
             self.logger.error("records_lost", lost=len(self._journal.pending))

@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from relayd import (
-    cli_accounts, cli_backup, cli_check, cli_doctor, cli_keys, cli_limits, cli_prices,
-    cli_reflect, cli_serve, cli_top, cli_usage,
+    cli_abuse, cli_accounts, cli_audit, cli_backup, cli_balance, cli_canary, cli_check,
+    cli_consents, cli_doctor, cli_documents, cli_handover, cli_inventory, cli_keyring, cli_keys,
+    cli_limits, cli_mail, cli_notices, cli_operators, cli_plans, cli_prices, cli_reflect,
+    cli_requests, cli_retention, cli_serve, cli_tickets, cli_top, cli_usage,
 )
 from relayd.cli_command import DONE, FAULT, UNUSABLE, Command, CommandError, build_parser
 from relayd.core.errors import RelayError
@@ -20,10 +22,24 @@ from relayd.ops.configfile import ConfigError
 
 DESCRIPTION: Final = "An LLM relay: OpenAI, Anthropic and Gemini traffic, unseen and counted."
 GROUPS: Final = {
+    "abuse": "What rules against abuse found.",
     "accounts": "Accounts: who pays, and owns API keys.",
+    "audit": "The audit log: who did what to whose data.",
+    "balance": "Balances: what accounts may still spend.",
+    "handover": "Handovers: somebody takes the business over, and its data.",
+    "consents": "What account holders agreed to.",
+    "documents": "The privacy policy, the terms and the others, in versions.",
     "keys": "API keys: what clients send.",
     "ledger": "The books.",
+    "mail": "Mail to account holders.",
+    "notices": "What stands on every page, and is mailed to everybody.",
+    "operators": "Operators: who may do more in the console than what is their own.",
+    "codes": "Codes that give credit.",
+    "plans": "Plans: what accounts pay.",
     "prices": "Prices: what calls cost.",
+    "requests": "Lawful requests: what authorities ask for, and what they get.",
+    "store": "The store's files.",
+    "tickets": "Tickets: what people ask and report.",
 }
 COMMANDS: Final[tuple[Command, ...]] = (
     *cli_serve.COMMANDS,
@@ -32,11 +48,27 @@ COMMANDS: Final[tuple[Command, ...]] = (
     *cli_doctor.COMMANDS,
     *cli_top.COMMANDS,
     *cli_accounts.COMMANDS,
+    *cli_operators.COMMANDS,
     *cli_keys.COMMANDS,
     *cli_limits.COMMANDS,
+    *cli_balance.COMMANDS,
+    *cli_plans.COMMANDS,
     *cli_usage.COMMANDS,
+    *cli_retention.COMMANDS,
+    *cli_tickets.COMMANDS,
+    *cli_requests.COMMANDS,
+    *cli_handover.COMMANDS,
+    *cli_documents.COMMANDS,
+    *cli_consents.COMMANDS,
+    *cli_notices.COMMANDS,
+    *cli_mail.COMMANDS,
+    *cli_audit.COMMANDS,
+    *cli_abuse.COMMANDS,
+    *cli_canary.COMMANDS,
     *cli_prices.COMMANDS,
     *cli_backup.COMMANDS,
+    *cli_keyring.COMMANDS,
+    *cli_inventory.COMMANDS,
 )
 _INTERRUPTED: Final = 130
 """What a shell reports for a program that SIGINT ended."""

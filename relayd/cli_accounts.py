@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from relayd import cli_output as output
 from relayd.cli_command import DONE, Command, CommandError, option
-from relayd.cli_store import in_store
-from relayd.control import account
-from relayd.core.account import Account, AccountMove
+from relayd.cli_store import ConfiguredWork, in_configured_store, in_store
+from relayd.control import account, erasure, export, mail_token, sign_in, standing
+from relayd.control.standing import Move
+from relayd.core.actor import SHELL
+from relayd.core.erasure import Cause
+from relayd.core.errors import RelayError
+from relayd.core.standing import REASONS, check_reason
 from relayd.ops import clock
+from relayd.ops.config import Config
+from relayd.ops.configfile_mail import console_url
+from relayd.store import parcel
 from relayd.store.db import Database
+from relayd.store.signing import open_signer
 
 WHO: Final = (
     option("account", metavar="ACCOUNT", nargs="?", default=argparse.SUPPRESS,
@@ -21,7 +31,13 @@ WHO: Final = (
     option("--account", "--email", "--id", metavar="E", dest="account", default=None,
            help="the same, by name"),
 )
-_DID: Final = {"suspend": "suspended", "resume": "active again", "erase": "erased"}
+WHY: Final = (
+    option("--reason", choices=REASONS, default="other",
+           help="what its holder is told: one of a closed list (default: other)"),
+    option("--note", metavar="TEXT", help="more about it, for the audit log alone"),
+)
+_DID: Final[dict[Move, str]] = {
+    "suspend": "suspended", "resume": "active again", "terminate": "terminated"}
 
 
 def who(arguments: argparse.Namespace) -> str:
@@ -53,9 +69,14 @@ async def _list(db: Database, arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def _move(step: AccountMove) -> Callable[[Database, argparse.Namespace], Awaitable[int]]:
-    async def run(db: Database, arguments: argparse.Namespace) -> int:
-        moved: Account = await account.move(db, who(arguments), step)
+def _move(step: Move) -> ConfiguredWork:
+    async def run(db: Database, arguments: argparse.Namespace, config: Config) -> int:
+        reason = check_reason(getattr(arguments, "reason", "other"))
+        grounds = standing.Grounds(
+            reason, console_url(config.console, config.console_listen),
+            getattr(arguments, "note", None))
+        moved = await standing.move(
+            db, SHELL, who(arguments), step, grounds, clock.unix_ms())
         if arguments.json:
             output.document(account.view(moved))
         else:
@@ -65,15 +86,76 @@ def _move(step: AccountMove) -> Callable[[Database, argparse.Namespace], Awaitab
     return run
 
 
-async def _erase(db: Database, arguments: argparse.Namespace) -> int:
+async def _link_to_sign_in(db: Database, arguments: argparse.Namespace, config: Config) -> int:
+    token = await sign_in.link(db, who(arguments), clock.unix_ms())
+    link = f"{console_url(config.console, config.console_listen)}/sign-in/link?token={token}"
+    if arguments.json:
+        output.document({"link": link, "minutes": int(mail_token.minutes("sign_in"))})
+    else:
+        output.text(link)
+        output.text(f"It signs in once, within {mail_token.minutes('sign_in')} minutes.")
+    return DONE
+
+
+async def _erase(db: Database, arguments: argparse.Namespace, config: Config) -> int:
     found = await account.find(db, who(arguments))
     asks = sys.stdin is not None and sys.stdin.isatty() and not arguments.yes
     if asks and input(f"Erase {found.email or found.id} for good? Type yes: ") != "yes":
         raise CommandError("Nothing was erased.")
-    return await _move("erase")(db, arguments)
+    if arguments.now or arguments.minor:
+        return await _erase_now(db, arguments, config, found.id)
+    asked = await erasure.ask(
+        db, SHELL, found.id, erasure.Wish("operator", reason=arguments.reason), clock.unix_ms(),
+        _link(config))
+    if arguments.json:
+        shown = account.view(await account.find(db, found.id))
+        output.document({**shown, "erasure": erasure.view(asked)})
+    else:
+        output.text(f"Account {asked.account} is closed, and will be erased at"
+                    f" {output.moment(asked.due_at_ms)}.")
+        output.text("Its owner can call that off until then, by a mailed link or by signing in.")
+    return DONE
+
+
+async def _erase_now(
+    db: Database, arguments: argparse.Namespace, config: Config, account_id: str,
+) -> int:
+    means = erasure.Means(open_signer(db.directory), config.retention.terms(), _link(config))
+    cause: Cause = "minor" if arguments.minor else "operator"
+    signed = await erasure.at_once(db, means, SHELL, account_id, clock.unix_ms(), cause)
+    if arguments.json:
+        shown = account.view(await account.find(db, account_id))
+        output.document({**shown, "certificate": msgspec.to_builtins(signed)})
+    else:
+        output.text(f"Account {account_id} is erased.")
+    return DONE
+
+
+def _link(config: Config) -> erasure.Link:
+    return erasure.linked(console_url(config.console, config.console_listen))
+
+
+async def _keep(db: Database, arguments: argparse.Namespace, config: Config) -> int:
+    found = await account.find(db, who(arguments))
+    waiting = await erasure.waiting(db, found.id)
+    if waiting is None:
+        raise RelayError("erasure_not_found", param="account")
+    kept = await erasure.cancel(db, SHELL, waiting, clock.unix_ms(), _link(config))
+    if arguments.json:
+        output.document(account.view(kept))
+    else:
+        output.text(f"Account {kept.id} stays: it is {kept.state} again.")
+    return DONE
 
 
 async def _export(db: Database, arguments: argparse.Namespace) -> int:
+    if arguments.zip is not None:
+        try:
+            await parcel.write_new(Path(arguments.zip), export.export(
+                db, SHELL, who(arguments), clock.unix_ms()))
+        except OSError as error:
+            raise CommandError(f"{arguments.zip} cannot be written: {error.strerror}.") from None
+        return DONE
     async for piece in account.export(db, who(arguments), clock.unix_ms()):
         output.raw(piece)
     return DONE
@@ -87,13 +169,30 @@ COMMANDS: Final = (
             )),
     Command("accounts list", "List all accounts.", in_store(_list), prints_data=True),
     Command("accounts suspend", "Refuse an account's calls until it is resumed.",
-            in_store(_move("suspend")), WHO, prints_data=True),
+            in_configured_store(_move("suspend")), (*WHO, *WHY), prints_data=True,
+            epilog="Its holder gets a mail with the reason, and a link to answer."),
     Command("accounts resume", "Serve a suspended account again.",
-            in_store(_move("resume")), WHO, prints_data=True),
-    Command("accounts erase", "Erase who an account belongs to, for good, and revoke its keys.",
-            in_store(_erase), prints_data=True, options=(
+            in_configured_store(_move("resume")), WHO, prints_data=True),
+    Command("accounts terminate", "End an account for good: its keys and sessions work no more.",
+            in_configured_store(_move("terminate")), (*WHO, *WHY), prints_data=True,
+            epilog="Its holder gets a mail with the reason, and a link to answer."),
+    Command("accounts sign-in-link", "Print a link that signs in to an account, once.",
+            in_configured_store(_link_to_sign_in), WHO, prints_data=True),
+    Command("accounts erase", "Close an account and erase who it belongs to, for good.",
+            in_configured_store(_erase), prints_data=True, options=(
                 *WHO, option("--yes", "-y", action="store_true", help="do not ask"),
-            ), epilog="Its call records stay, under the bare id, so that totals still add up."),
+                option("--now", action="store_true",
+                       help="at once: without the seven days in which it can be called off"),
+                option("--minor", action="store_true",
+                       help="because its holder is a child: erased at once"),
+                option("--reason", metavar="TEXT", help="why, for the audit log"),
+            ), epilog="No key and no session of it works from then on. Its call records stay, "
+                      "under the bare id, so that totals still add up."),
+    Command("accounts keep", "Call off an erasure that is not carried out yet.",
+            in_configured_store(_keep), WHO, prints_data=True),
     Command("accounts export", "Print everything that is kept about an account, as JSON.",
-            in_store(_export), WHO, prints_data=True),
+            in_store(_export), prints_data=True, options=(
+                *WHO, option("--zip", metavar="FILE",
+                             help="instead: everything, as documents in a new zip file"),
+            )),
 )

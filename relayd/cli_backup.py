@@ -7,42 +7,68 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from relayd import cli_output as output
 from relayd.cli_command import DONE, FAULT, Command, CommandError, option
-from relayd.control import ledger
+from relayd.control import ledger, tombstone
 from relayd.control.recovery import Recovered, recover
-from relayd.core.price import PriceBook
 from relayd.core.timestamp import compact, rfc3339
 from relayd.ops import clock, configfile
-from relayd.store.backup import DATABASE_NAME, Manifest, take
+from relayd.ops.config import Config
+from relayd.ops.configfile_store import MASTER_KEY_BYTES, MASTER_NAME, master_key_bytes
+from relayd.store.backup import DATABASE_NAME, Manifest, take, take_keys
 from relayd.store.db import open_database
 from relayd.store.directory import StoreError
 from relayd.store.journal_lane import claim, lock_store
-from relayd.store.restore import Restored, restore
+from relayd.store.master import write
+from relayd.store.restore import Apart, Restored, restore
 from relayd.store.secret import FILE_NAME as SECRET_NAME
 
 
 def _backup(arguments: argparse.Namespace) -> int:
-    store = _store(arguments)[0]
-    target = Path(arguments.to).absolute()
+    store = Path(_config(arguments).store.path).absolute()
+    if arguments.to is None and arguments.keys is None:
+        raise CommandError("Say --to PATH, --keys FILE, or both.")
     if not (store / DATABASE_NAME).exists():
         raise CommandError(f"There is no store in {store}.", FAULT)
-    if store == target or store in target.parents:
-        raise CommandError("The backup would be inside the store. Give another place.")
-    if not target.parent.is_dir():
-        raise CommandError(f"{target.parent} is no directory. Make it first.")
+    target, keys = _places(store, arguments)
+    manifest, count = None, None
     try:
-        manifest = take(store, target, with_secret=arguments.with_secret,
-                        created_at=rfc3339(clock.unix_ms()))
+        if target is not None:
+            manifest = take(store, target, with_secret=arguments.with_secret,
+                            created_at=rfc3339(clock.unix_ms()))
+        if keys is not None:  # last, so that it has all that the backup needs
+            count = take_keys(store, keys)
     except FileExistsError:
         raise CommandError(f"{target} is there already. Give a new name.") from None
     except StoreError as error:
         raise CommandError(_backup_fault(store, error), FAULT) from None
-    _tell_backup(arguments, target, manifest)
+    _tell_backup(arguments, (target, manifest), (keys, count))
     return DONE
+
+
+def _places(store: Path, arguments: argparse.Namespace) -> tuple[Path | None, Path | None]:
+    """Where the backup and the data keys go."""
+    target, keys = (None if name is None else Path(name).absolute()
+                    for name in (arguments.to, arguments.keys))
+    for path in (target, keys):
+        if path is not None:
+            _check_place(store, path)
+    if target is not None and keys is not None and target in (keys, *keys.parents):
+        raise CommandError("The data keys would be in the backup: then nothing in it could be"
+                           " erased. Give another place for --keys.")
+    return target, keys
+
+
+def _check_place(store: Path, path: Path) -> None:
+    if store == path or store in path.parents:
+        raise CommandError("The backup would be inside the store. Give another place.")
+    if not path.parent.is_dir():
+        raise CommandError(f"{path.parent} is no directory. Make it first.")
 
 
 def _backup_fault(store: Path, error: StoreError) -> str:
@@ -51,88 +77,141 @@ def _backup_fault(store: Path, error: StoreError) -> str:
     return f"store {store}, or the place of the backup: {error.kind.message}"
 
 
-def _tell_backup(arguments: argparse.Namespace, target: Path, manifest: Manifest) -> None:
-    size = sum(file.bytes for file in manifest.files.values())
-    journal = [name for name in manifest.files if name.startswith("journal/")]
-    has_secret = SECRET_NAME in manifest.files
+def _tell_backup(
+    arguments: argparse.Namespace, made: tuple[Path | None, Manifest | None],
+    keys: tuple[Path | None, int | None],
+) -> None:
+    target, manifest = made
+    size = sum(file.bytes for file in manifest.files.values()) if manifest else 0
+    journal = [name for name in manifest.files if name.startswith("journal/")] if manifest else []
+    has_secret = manifest is not None and SECRET_NAME in manifest.files
     if arguments.json:
         output.document({
-            "path": str(target), "created_at": manifest.created_at, "bytes": size,
-            "schema": manifest.schema, "journal_files": len(journal), "secret": has_secret})
+            "path": None if target is None else str(target),
+            "created_at": None if manifest is None else manifest.created_at, "bytes": size,
+            "schema": None if manifest is None else manifest.schema,
+            "journal_files": len(journal), "secret": has_secret,
+            "keys_path": None if keys[0] is None else str(keys[0]), "keys": keys[1]})
         return
-    output.text(f"{target}: the database and {len(journal)} files of the journal, {size} bytes,"
-                " checked.")
-    output.text("It has the store's secret: keep it closed." if has_secret else
-                "It has not the store's secret, without which no API key works: keep that apart"
-                " (--with-secret).")
+    if manifest is not None:
+        output.text(f"{target}: the database and {len(journal)} files of the journal, {size}"
+                    " bytes, checked.")
+        output.text("It has the store's secret: keep it closed." if has_secret else
+                    "It has not the store's secret, without which no API key works: keep that"
+                    " apart (--with-secret).")
+    if keys[0] is not None:
+        output.text(f"{keys[0]}: {keys[1]} data keys. Keep one such file and no older ones: what"
+                    " is erased today opens with yesterday's.")
+    elif manifest is not None:
+        output.text("The data keys are not in it: relayd backup --keys FILE.")
 
 
 def _restore(arguments: argparse.Namespace) -> int:
-    store, book = _store(arguments)
+    config = _config(arguments)
+    store = Path(config.store.path).absolute()
     source = Path(arguments.source)
     if not source.exists():
         raise CommandError(f"There is no {source}.")
-    secret = None if arguments.secret is None else Path(arguments.secret)
-    if secret is not None and not secret.is_file():
-        raise CommandError(f"There is no file {secret}.")
+    apart = Apart(_given(arguments.secret), _given(arguments.keys), config.store.master_key)
     try:
         lock = lock_store(store, shared=False)
         try:
-            done = restore(source, store, replace=arguments.replace, secret=secret,
-                           stamp=compact(clock.unix_ms()))
-            found, wrong = asyncio.run(_replay(store, book))
+            with _master_key(store, _given(arguments.master_key)):
+                done = restore(source, store, replace=arguments.replace, apart=apart,
+                               stamp=compact(clock.unix_ms()))
+            outcome = asyncio.run(_bring_up(store, config))
         finally:
             lock.release()
     except StoreError as error:
         raise CommandError(f"store {store}: {error.kind.message}", FAULT) from None
-    _tell_restore(arguments, done, found, wrong)
-    return FAULT if wrong or found.refused else DONE
+    _tell_restore(arguments, done, outcome)
+    return FAULT if outcome.wrong or outcome.recovered.refused else DONE
 
 
-async def _replay(store: Path, book: PriceBook) -> tuple[Recovered, int]:
-    """Brings the journal to the database as a start would; the number of totals that are wrong."""
-    db = await open_database(store)
+def _given(name: str | None) -> Path | None:
+    path = None if name is None else Path(name)
+    if path is not None and not path.is_file():
+        raise CommandError(f"There is no file {path}.")
+    return path
+
+
+@contextmanager
+def _master_key(store: Path, given: Path | None) -> Iterator[None]:
+    """Lets the store have the master key in `given` where it has none, if the block succeeds."""
+    place = store / MASTER_NAME
+    if given is None or place.exists():
+        yield
+        return
+    raw = given.read_bytes()
+    key = raw if len(raw) == MASTER_KEY_BYTES else master_key_bytes(
+        raw.decode("latin-1").strip())
+    if key is None:
+        raise CommandError(f"{given} is no master key: it takes 32 bytes, or those in hex.")
+    write(place, key, False)
     try:
+        yield
+    except BaseException:
+        place.unlink(missing_ok=True)
+        raise
+
+
+class Outcome(NamedTuple):
+    """What came of the restored store: erasures that it did not know, its journal, its totals."""
+
+    erased: int
+    recovered: Recovered
+    wrong: int
+
+
+async def _bring_up(store: Path, config: Config) -> Outcome:
+    """Erases again who was erased since, and brings the journal to the database as a start would.
+    """
+    db = await open_database(store, master=config.store.master_key)
+    try:
+        erased = await tombstone.reapply(db, config.retention.terms(), clock.unix_ms())
         lanes = claim(store)
         try:
-            found, _ = await recover(db, lanes, book)
+            found, _ = await recover(db, lanes, config.prices)
         finally:
             for lane in lanes:
                 lane.release()
-        return found, len(await ledger.verify(db))
+        return Outcome(erased, found, len(await ledger.verify(db)))
     finally:
         await db.close()
 
 
-def _tell_restore(arguments: argparse.Namespace, done: Restored, found: Recovered,
-                  wrong: int) -> None:
+def _tell_restore(arguments: argparse.Namespace, done: Restored, outcome: Outcome) -> None:
     created_at = None if done.manifest is None else done.manifest.created_at
     aside = None if done.aside is None else str(done.aside)
+    found, wrong = outcome.recovered, outcome.wrong
     if arguments.json:
         output.document({
             "created_at": created_at, "replaced": aside, "replayed": found.replayed,
             "interrupted": found.interrupted, "refused": len(found.refused),
-            "torn_bytes": found.torn_bytes, "wrong_totals": wrong})
+            "torn_bytes": found.torn_bytes, "wrong_totals": wrong, "erased": outcome.erased})
         return
     output.text(f"Restored the backup of {created_at or 'a database alone'}.")
     output.text(f"{found.replayed} calls came from its journal, {found.interrupted} were under way"
                 " and are recorded as interrupted.")
+    if outcome.erased:
+        output.text(f"{outcome.erased} accounts had been erased since, and are erased again.")
     if aside is not None:
         output.text(f"The store before is in {aside}.")
     output.text("All totals are right." if not wrong else
                 f"{wrong} totals are wrong: relayd ledger verify lists them.")
 
 
-def _store(arguments: argparse.Namespace) -> tuple[Path, PriceBook]:
-    config = configfile.load(arguments.config or configfile.default_path(), secrets="skip")
-    return Path(config.store.path).absolute(), config.prices
+def _config(arguments: argparse.Namespace) -> Config:
+    return configfile.load(arguments.config or configfile.default_path(), secrets="skip")
 
 
 COMMANDS: Final = (
     Command("backup", "Copy the store, also beside a running daemon, and check the copy.",
             _backup, prints_data=True, options=(
-                option("--to", metavar="PATH", required=True,
+                option("--to", metavar="PATH",
                        help="a new directory, or a new file NAME.tar"),
+                option("--keys", metavar="FILE",
+                       help="the data keys in a file of their own, which is replaced"),
                 option("--with-secret", action="store_true",
                        help="with the store's secret, which API keys are checked with"),
             )),
@@ -143,5 +222,8 @@ COMMANDS: Final = (
                 option("--replace", action="store_true",
                        help="over a store that is not empty, which is kept beside it"),
                 option("--secret", metavar="FILE", help="the store's secret, if kept apart"),
+                option("--keys", metavar="FILE", help="the data keys, where the store has none"),
+                option("--master-key", metavar="FILE",
+                       help="the master key, where the store has none"),
             )),
 )

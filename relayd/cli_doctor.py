@@ -18,19 +18,31 @@ from relayd.cli_command import Command, option
 from relayd.control import journal
 from relayd.core.errors import RelayError
 from relayd.ops import clock, doctor
-from relayd.ops.config import Config
+from relayd.ops.config import Config, MasterKey
 from relayd.ops.configfile import default_path, examine
 from relayd.ops.doctor import Finding, Level
 from relayd.ops.doctor_config import config_findings
-from relayd.ops.doctor_reach import REACH_SECONDS, daemon_finding, provider_finding
+from relayd.ops.doctor_reach import (
+    REACH_SECONDS, daemon_finding, memory_finding, provider_finding,
+)
 from relayd.relay.tokenizer import Encodings
 from relayd.store.db import FILE_NAME, open_database
 from relayd.store.integrity import is_sound
 from relayd.store.journal_lane import lanes, owned
+from relayd.store.keyring import FILE_NAME as KEYS_NAME
+from relayd.store.master import FILE_NAME as MASTER_NAME
 from relayd.store.secret import FILE_NAME as SECRET_NAME
 
 ENCODINGS: Final = ("o200k_base", "cl100k_base")
 """Those that the daemon counts with."""
+
+REMEDIES: Final = {
+    "store_master_key": "Put master.key back into the store's directory (mode 0600), or correct"
+    " [store] master_key. If it is lost for good, so is everything personal.",
+    "store_keys": "Copy the file that relayd backup --keys made to keys.db in the"
+    " store's directory (mode 0600).",
+}
+"""What to do where the store cannot be opened."""
 
 _MARKS: Final = {"ok": "ok  ", "warn": "WARN", "fail": "FAIL"}
 
@@ -53,18 +65,21 @@ async def examine_installation(
 
 async def _installed(config: Config, offline: bool, seconds: float) -> list[Finding]:
     findings = [*config_findings(config, clock.unix_ms()),
-                *await store_findings(Path(config.store.path))]
+                *await store_findings(Path(config.store.path), config.store.master_key)]
     if config.server.tls is not None:
         findings.append(doctor.certificate_finding(
             config.server.tls.certificate, clock.unix_ms()))
     findings.append(await daemon_finding(config.ops_listen, seconds))
+    memory = await memory_finding(config.ops_listen, config.privacy.wipe_memory, seconds)
+    if memory is not None:
+        findings.append(memory)
     if not offline:
         findings += await asyncio.gather(
             *(provider_finding(provider, seconds) for provider in config.providers.values()))
     return findings
 
 
-async def store_findings(directory: Path) -> list[Finding]:
+async def store_findings(directory: Path, master: MasterKey | None = None) -> list[Finding]:
     """The store's directory, its files, and what SQLite says of the database."""
     if not directory.exists():
         return [Finding("warn", "store", f"{directory} does not exist yet.",
@@ -72,25 +87,28 @@ async def store_findings(directory: Path) -> list[Finding]:
     findings = [doctor.private_finding("store", directory), doctor.writable_finding(directory),
                 doctor.space_finding(directory)]
     files = [directory / FILE_NAME, directory / SECRET_NAME]
+    files += [path for path in (directory / KEYS_NAME, directory / MASTER_NAME) if path.exists()]
     if not files[0].exists():
         return [*findings, Finding("ok", "database", "There is no database yet.")]
     findings += [doctor.private_finding("store", file) for file in files]
-    return [*findings, *await _database_findings(directory)]
+    return [*findings, *await _database_findings(directory, master)]
 
 
-async def _database_findings(directory: Path) -> list[Finding]:
+async def _database_findings(directory: Path, master: MasterKey | None) -> list[Finding]:
     try:
-        db = await open_database(directory)
+        db = await open_database(directory, master=master)
         try:
+            wrapped_since_ms = db.keyring.since_ms()
             async with db.reading() as transaction:
                 sound = await is_sound(transaction)
             logged = await journal.verify(db) if sound else journal.Finding()
         finally:
             await db.close()
     except RelayError as error:
-        return [Finding("fail", "database", error.kind.message, "")]
+        return [Finding("fail", "database", error.kind.message, REMEDIES.get(error.code, ""))]
     if sound:
         return [Finding("ok", "database", "The database is sound."),
+                doctor.master_key_finding(wrapped_since_ms, clock.unix_ms()),
                 _journal_finding(directory, logged)]
     return [Finding("fail", "database", "The database is damaged.",
                     "Stop the daemon, keep a copy of the directory, and restore a backup.")]

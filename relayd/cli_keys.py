@@ -96,7 +96,7 @@ async def _rotate(db: Database, arguments: argparse.Namespace) -> int:
 
 
 async def _revoke(db: Database, arguments: argparse.Namespace) -> int:
-    revoked = await key.revoke(db, _ref(arguments))
+    revoked = await key.revoke(db, _ref(arguments), clock.unix_ms())
     if arguments.json:
         output.document(key.view(revoked, clock.unix_ms()))
     else:

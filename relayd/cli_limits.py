@@ -11,6 +11,7 @@ from relayd.cli_command import DONE, Command, CommandError, Option, option
 from relayd.cli_store import in_store
 from relayd.control import limit
 from relayd.core.limit import BUDGETS, Limits
+from relayd.ops import clock
 from relayd.store.db import Database
 from relayd.store.limit import Owner
 
@@ -51,7 +52,7 @@ def _limit(owner: Owner) -> Callable[[Database, argparse.Namespace], Awaitable[i
         changes = {name: value for name in Limits._fields
                    if (value := getattr(arguments, name)) is not None}
         if changes:
-            owner_id, limits = await limit.change(db, owner, ref, changes)
+            owner_id, limits = await limit.change(db, owner, ref, changes, clock.unix_ms())
         else:
             owner_id, limits = await limit.show(db, owner, ref)
         shown = limit.view(limits)

@@ -18,13 +18,16 @@ from relayd import daemon
 from relayd.app import App
 from relayd.cli_command import FAULT, Command, CommandError, option
 from relayd.cli_output import raw, text
-from relayd.control import account, key
+from relayd.control import account, key, sign_in
 from relayd.control.key import KeyWish
+from relayd.control.partner import WEBHOOK_PATH
 from relayd.core.errors import RelayError
 from relayd.demo.app import DemoUpstream
+from relayd.demo.partner import DemoPartner
+from relayd.demo.partner_keys import make_keys
 from relayd.demo.quickstart import Demo, quickstart
-from relayd.demo.setup import demo_config, prepare_directory, write_config
-from relayd.ops import configfile
+from relayd.demo.setup import CONSOLE_PORT, demo_config, prepare_directory, write_config
+from relayd.ops import configfile, wipe
 from relayd.ops.clock import unix_ms
 from relayd.ops.logging import Logger
 from relayd.store.db import Database
@@ -45,7 +48,13 @@ def _serve(arguments: argparse.Namespace) -> int:
         raise configfile.ConfigError(reading.faults)
     for warning in reading.warnings:
         Logger(config.log_level).warning("config_warning", finding=warning)
-    running = daemon.configured(config, configfile.activated_sockets())
+    wanted = config.privacy.wipe_memory
+    if wipe.due(wanted, configfile.environment()):
+        wipe.start_anew(configfile.environment())
+    wiped = wipe.wipes()
+    if wanted and not wiped:
+        Logger(config.log_level).warning("memory_not_wiped")
+    running = daemon.configured(config, configfile.activated_sockets(), memory_wiped=wiped)
     return _run(running, config.log_level, config.store.path, lambda: configfile.examine(path))
 
 
@@ -66,10 +75,12 @@ def _demo(arguments: argparse.Namespace) -> int:
 
     @asynccontextmanager
     async def running(logger: Logger) -> AsyncIterator[App]:
-        upstream = DemoUpstream()
+        upstream, partner = DemoUpstream(), DemoPartner(make_keys(), _console_webhook(arguments))
         await upstream.start()
+        await partner.start()
         prepare_directory(folder)
-        config = demo_config(folder, arguments.port, ops_port, upstream.port)
+        config = demo_config(folder, arguments.port, ops_port, upstream.port,
+                             CONSOLE_PORT if arguments.port else 0, partner.config())
         app = App(config, logger=logger)
         try:
             try:
@@ -80,28 +91,46 @@ def _demo(arguments: argparse.Namespace) -> int:
                 await app.stop()
                 app = App(replace(config, ops_listen="127.0.0.1:0"), logger=logger)
                 await app.start()
-            await _tell(app, folder, upstream.port, arguments.json)
+            await _tell(app, folder, upstream.port, partner, arguments.json)
             yield app
         finally:
             await app.stop()
+            await partner.stop()
             await upstream.stop()
 
     return _run(running, "warning", str(folder))
 
 
-async def _tell(app: App, folder: Path, upstream_port: int, as_json: bool) -> None:
+def _console_webhook(arguments: argparse.Namespace) -> str:
+    """Where the card partner sends its messages; with port 0 it asks nobody to listen."""
+    return f"http://127.0.0.1:{CONSOLE_PORT if arguments.port else 0}{WEBHOOK_PATH}card"
+
+
+async def _tell(app: App, folder: Path, upstream_port: int, partner: DemoPartner, as_json: bool
+                ) -> None:
     """Makes the demo's account and a fresh key, and prints how to use them."""
     secret = await _demo_key(app.db)
     await app.refresh()
     port, ops_port = app.address[1], app.ops_address[1]
-    path = write_config(folder, port, ops_port, upstream_port)
+    console_port = _console_port(app)
+    path = write_config(
+        folder, port, ops_port, upstream_port, console_port, partner.config())
+    console = f"http://127.0.0.1:{console_port}"
+    token = await sign_in.link(app.db, DEMO_EMAIL, unix_ms())
     demo = Demo(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{ops_port}", str(path), secret,
-                _program())
+                _program(), console, f"{console}/sign-in/link?token={token}",
+                f"{partner.origin}/desk")
     if as_json:
         raw(orjson.dumps(demo.view(os.getpid()), option=orjson.OPT_APPEND_NEWLINE))
     else:
         text(quickstart(demo))
     sys.stdout.flush()
+
+
+def _console_port(app: App) -> int:
+    """Where the console is, or will be once another program has left its port."""
+    assert app.console is not None
+    return app.console.listener.address[1] if app.console.opened.is_set() else CONSOLE_PORT
 
 
 def _program() -> str:
@@ -120,7 +149,7 @@ async def _demo_key(db: Database) -> str:
         await account.find(db, DEMO_EMAIL)
     for old in await key.listing(db, DEMO_EMAIL):
         if old.name == DEMO_KEY:
-            await key.revoke(db, old.id)
+            await key.revoke(db, old.id, unix_ms())
     return (await key.create(db, DEMO_EMAIL, KeyWish(name=DEMO_KEY), unix_ms())).text
 
 

@@ -13,11 +13,13 @@ from pathlib import Path
 from relayd.cli_command import FAULT, CommandError, Run
 from relayd.core.price import PriceBook
 from relayd.ops import configfile
+from relayd.ops.config import Config, StoreConfig
 from relayd.store.db import Database, open_database
 from relayd.store.directory import StoreError
 
 Work = Callable[[Database, argparse.Namespace], Awaitable[int]]
 PricedWork = Callable[[Database, argparse.Namespace, PriceBook], Awaitable[int]]
+ConfiguredWork = Callable[[Database, argparse.Namespace, Config], Awaitable[int]]
 
 
 def in_store(work: Work) -> Run:
@@ -36,20 +38,29 @@ def in_store(work: Work) -> Run:
 def in_priced_store(work: PricedWork) -> Run:
     """The same for one that needs the configuration's prices too."""
 
+    async def priced(db: Database, arguments: argparse.Namespace, config: Config) -> int:
+        return await work(db, arguments, config.prices)
+
+    return in_configured_store(priced)
+
+
+def in_configured_store(work: ConfiguredWork) -> Run:
+    """The same for one that needs the configuration, without any credential."""
+
     def run(arguments: argparse.Namespace) -> int:
         config = configfile.load(arguments.config or configfile.default_path(), secrets="skip")
-        store = config.store.path
         try:
             return asyncio.run(_with_store(
-                Path(store), lambda db: work(db, arguments, config.prices)))
+                config.store, lambda db: work(db, arguments, config)))
         except StoreError as error:
-            raise CommandError(f"store {store}: {error.kind.message}", FAULT) from None
+            raise CommandError(
+                f"store {config.store.path}: {error.kind.message}", FAULT) from None
 
     return run
 
 
-async def _with_store(directory: Path, work: Callable[[Database], Awaitable[int]]) -> int:
-    db = await open_database(directory)
+async def _with_store(store: StoreConfig, work: Callable[[Database], Awaitable[int]]) -> int:
+    db = await open_database(Path(store.path), master=store.master_key)
     try:
         return await work(db)
     finally:

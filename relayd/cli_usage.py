@@ -11,16 +11,19 @@ import orjson
 from relayd import cli_output as output
 from relayd.cli_command import DONE, FAULT, Command, option
 from relayd.cli_reconcile import print_comparison, print_drift
-from relayd.cli_store import in_priced_store, in_store
-from relayd.control import account, journal, key, ledger, rating, retention, usage
+from relayd.cli_store import in_configured_store, in_store
+from relayd.control import account, journal, key, ledger, posting, rating, retention, usage
 from relayd.control.reconcile import TOLERANCE
+from relayd.control.subscription import plans_of
 from relayd.core.errors import RelayError
-from relayd.core.price import PriceBook
+from relayd.core.plan import Tariff
 from relayd.core.record import CallRecord
 from relayd.core.rollup import Sums
 from relayd.core.timestamp import parse_past, rfc3339
 from relayd.ops import clock
+from relayd.ops.config import Config
 from relayd.store.db import Database
+from relayd.store.posting import Wrong
 from relayd.store.record import CallFilter
 from relayd.store.rollup import Difference, Total
 
@@ -137,26 +140,38 @@ def _shown(sums: Sums) -> tuple[int, ...]:
             sums.cache_creation_input_tokens, sums.reasoning_output_tokens)
 
 
-async def _verify(db: Database, arguments: argparse.Namespace, book: PriceBook) -> int:
+async def _verify(db: Database, arguments: argparse.Namespace, config: Config) -> int:
     found = await ledger.verify(db)
     logged = await journal.verify(db)
-    rated = await rating.verify(db, book)
+    tariff = Tariff(config.prices, config.plans, await plans_of(db))
+    rated = await rating.verify(db, tariff)
+    books = await posting.verify(db)
     if arguments.json:
         output.document([*(ledger.view(each) for each in found),
+                         *(posting.view_wrong(each) for each in books),
                          *(journal.view(each) for each in logged.mismatches),
                          *(rating.view(each) for each in rated.unlike)])
     else:
         _print_verdict(found, logged)
         _print_kept(await retention.kept_from_ms(db))
+        _print_books(books)
         _print_rating(rated)
     # amounts are no fault: who edits the price file does not change what was rated by it
-    return FAULT if found or logged.mismatches else DONE
+    return FAULT if found or logged.mismatches or books else DONE
 
 
 def _print_kept(from_ms: int) -> None:
     if from_ms:
         output.text(f"Of calls before {output.moment(from_ms)} only the totals are kept; those can"
                     " be held against nothing.")
+
+
+def _print_books(books: list[Wrong]) -> None:
+    if not books:
+        output.text("The books of money are right: every transfer sums to zero, and every balance"
+                    " is what its entries make.")
+        return
+    output.table(("BOOKS", "WHERE", "STORED", "ENTRIES"), books)
 
 
 def _print_rating(rated: rating.Finding) -> None:
@@ -217,8 +232,9 @@ COMMANDS: Final = (
                 option("--tolerance", metavar="X", type=_share, default=TOLERANCE,
                        help=f"with --compare: the share that may differ (default: {TOLERANCE})"),
             ), epilog="With --drift or --compare: exit code 1 where figures differ too much."),
-    Command("ledger verify", "Add up all call records again, and hold the journal against them.",
-            in_priced_store(_verify), prints_data=True,
+    Command("ledger verify", "Add up all call records and all money again, and hold the journal"
+            " against them.",
+            in_configured_store(_verify), prints_data=True,
             epilog="Exit code 1 and a list where a total is wrong, or a call of the journal is not"
                    " recorded as it says. Amounts that today's prices would not give are listed"
                    " too, but are no fault."),

@@ -103,12 +103,15 @@ def reload(app: App, reread: Reread, logger: Logger) -> bool:
     return False
 
 
-def configured(config: Config, systemd_sockets: int = 0) -> Running:
+def configured(
+    config: Config, systemd_sockets: int = 0, *, memory_wiped: bool = False,
+) -> Running:
     """An app of this configuration and nothing else."""
 
     @asynccontextmanager
     async def running(logger: Logger) -> AsyncIterator[App]:
-        app = App(config, logger=logger, systemd_sockets=systemd_sockets)
+        app = App(config, logger=logger, systemd_sockets=systemd_sockets,
+                  memory_wiped=memory_wiped)
         try:
             await app.start()
             yield app

@@ -16,6 +16,7 @@ import pytest
 import trustme
 
 from relayd import app as app_module
+from relayd import app_jobs
 from relayd.app import App
 from relayd.control import usage
 from relayd.core.route import Deployment, Route
@@ -70,7 +71,7 @@ async def test_records_go_when_their_days_are_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without waiting for the minute after which a daemon begins."""
-    monkeypatch.setattr(app_module, "Retention", partial(Retention, first_seconds=0.1))
+    monkeypatch.setattr(app_jobs, "Retention", partial(Retention, first_seconds=0.1))
     async with Lane(tmp_path / "store") as lane:
         now_ms, day_ms = unix_ms(), 86_400_000
         kept = [call_record(started_at_ms=now_ms - days * day_ms) for days in (1, 189)]

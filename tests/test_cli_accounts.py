@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -37,11 +39,32 @@ def test_an_account_may_be_named_in_several_ways(shell: Shell, naming: tuple[str
     assert shell.json("accounts", "resume", "--id", made["id"])["state"] == "active"
 
 
-def test_erase(shell: Shell) -> None:
+def test_erase_begins_with_days_to_think_again(shell: Shell) -> None:
     made = shell.json("accounts", "create", "--email", EMAIL)
-    assert shell.json("accounts", "erase", EMAIL, "--yes") == {
-        **made, "email": None, "name": None, "state": "erased"}
+    asked = shell.json("accounts", "erase", EMAIL, "--yes", "--reason", "by letter")
+    erasure = asked.pop("erasure")
+    assert asked == {**made, "state": "closing"}
+    assert (erasure["cause"], erasure["state"]) == ("operator", "cooling")
+    assert shell("accounts", "erase", EMAIL, "--yes").code == 2
+    assert shell.json("accounts", "keep", EMAIL)["state"] == "active"
+    assert shell("accounts", "keep", EMAIL).code == 2
+    assert "called off" not in shell("accounts", "keep", EMAIL).out
+    assert "will be erased at" in shell("accounts", "erase", EMAIL, "--yes").out
+    assert "it is active again" in shell("accounts", "keep", EMAIL).out
+
+
+@pytest.mark.parametrize("how", ["--now", "--minor"])
+def test_erase_at_once(shell: Shell, how: str) -> None:
+    made = shell.json("accounts", "create", "--email", EMAIL)
+    shown = shell.json("accounts", "erase", EMAIL, "--yes", how)
+    certificate = shown.pop("certificate")["certificate"]
+    assert shown == {**made, "email": None, "name": None, "state": "erased"}
+    assert certificate["account"] == made["id"]
+    assert certificate["cause"] == {"--now": "operator", "--minor": "minor"}[how]
     assert shell("accounts", "resume", made["id"]).code == 2
+    # once more wipes what may be left, and has no second certificate
+    assert shell.json("accounts", "erase", made["id"], "-y", "--now")["certificate"] is None
+    assert "is erased" in shell("accounts", "erase", made["id"], "-y", "--now").out
 
 
 def test_erase_asks_a_person_first(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,3 +93,33 @@ def test_unusable_input_is_exit_code_2_with_words(shell: Shell, words: tuple[str
     result = shell("accounts", *words)
     assert result.code == 2 and result.err and not result.out
     assert "nobody" not in result.err and "Traceback" not in result.err
+
+
+def test_suspending_takes_a_reason_of_the_list_and_posts_a_notice(shell: Shell) -> None:
+    made = shell.json("accounts", "create", "--email", EMAIL)
+    shell.json("accounts", "suspend", EMAIL, "--reason", "abuse", "--note", "ticket 7")
+    assert shell("accounts", "suspend", EMAIL, "--reason", "because").code == 2
+    assert shell.json("accounts", "terminate", EMAIL, "--reason", "terms")["state"] == "terminated"
+    assert shell("accounts", "resume", made["id"]).code == 2
+    kinds = [each["kind"] for each in shell.json("mail", "list")]
+    assert sorted(kinds) == ["account_suspended", "account_terminated"]
+
+
+def test_a_link_that_signs_in(shell: Shell) -> None:
+    shell.json("accounts", "create", "--email", EMAIL)
+    link = shell.json("accounts", "sign-in-link", EMAIL)
+    assert "/sign-in/link?token=" in link["link"] and link["minutes"] == 15
+    shown = shell("accounts", "sign-in-link", EMAIL)
+    assert shown.code == 0 and "15 minutes" in shown.out
+    assert shell("accounts", "sign-in-link", "nobody@example.org").code == 2
+
+
+def test_export_as_a_zip(shell: Shell, tmp_path: Path) -> None:
+    shell.json("accounts", "create", "--email", EMAIL)
+    path = tmp_path / "ann.zip"
+    result = shell("accounts", "export", EMAIL, "--zip", str(path))
+    assert (result.code, result.out) == (0, "")
+    with zipfile.ZipFile(path) as archive:
+        [found] = json.loads(archive.read("account.json"))
+    assert found["email"] == EMAIL and path.stat().st_mode & 0o777 == 0o600
+    assert shell("accounts", "export", "nobody@example.org", "--zip", str(path)).code == 2

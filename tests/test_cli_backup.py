@@ -75,13 +75,17 @@ async def backup_and_restore(tmp_path: Path, daemon: DaemonProcess,
                                               "--with-secret", "--json", config=config)
                 assert code == 0, err
                 ended.append(set(done))
+            code, out_keys, err = await relayd(
+                "backup", "--keys", str(tmp_path / "keys"), "--json", config=config)
+            assert code == 0 and json.loads(out_keys)["keys"] >= 1, err
             stop.set()
+    apart = ("--keys", str(tmp_path / "keys"), "--master-key", str(daemon.store / "master.key"))
     told: dict[str, Any] = json.loads(out)
     assert told["secret"] and told["bytes"] > 0 and told["path"] == str(tmp_path / "b3")
     new = new_config(tmp_path, daemon)
     for number, name in enumerate(("b1", "b2.tar", "b3")):
         code, out, err = await relayd("restore", "--from", str(tmp_path / name), "--replace",
-                                      "--json", config=new)
+                                      "--json", *apart, config=new)
         assert code == 0, err
         assert json.loads(out)["wrong_totals"] == 0
         found = await records(tmp_path / "new")
@@ -108,6 +112,12 @@ async def test_what_is_refused(tmp_path: Path) -> None:
                 (("backup", "--to", str(target)), 2, "there already"),
                 (("backup", "--to", str(daemon.store / "b")), 2, "inside the store"),
                 (("backup", "--to", str(tmp_path / "no" / "b")), 2, "Make it first"),
+                (("backup",), 2, "--keys"),
+                (("backup", "--keys", str(daemon.store / "b")), 2, "inside the store"),
+                (("backup", "--to", str(tmp_path / "d"), "--keys", str(tmp_path / "d" / "k")), 2,
+                 "Make it first"),
+                (("restore", "--from", str(target), "--keys", str(tmp_path / "none")), 2,
+                 "There is no file"),
                 (("restore", "--from", str(target), "--replace"), 1, "Another relayd serves"),
                 (("restore", "--from", str(tmp_path / "none")), 2, "There is no"),
             ):
@@ -121,9 +131,17 @@ async def test_what_is_refused(tmp_path: Path) -> None:
             (target / DATABASE_NAME).write_bytes(b"SQLite format 3\0" + b"\0" * 4096)
             code, _, err = await relayd("restore", "--from", str(target), config=new)
             assert code == 1 and "damaged" in err and not list((tmp_path / "new").glob("*.db"))
+            alone = ("restore", "--from", str(daemon.store / DATABASE_NAME), "--secret",
+                     str(daemon.store / "secret"))
+            for words, said in (
+                ((), "'keys.db' is missing"),
+                (("--keys", str(daemon.store / "keys.db")), "master key"),
+            ):
+                code, _, err = await relayd(*alone, *words, config=new)
+                assert code == 1 and said in err and not list((tmp_path / "new").glob("*.db"))
             code, out, err = await relayd(
-                "restore", "--from", str(daemon.store / DATABASE_NAME), "--secret",
-                str(daemon.store / "secret"), config=new)
+                *alone, "--keys", str(daemon.store / "keys.db"), "--master-key",
+                str(daemon.store / "master.key"), config=new)
             assert code == 0 and "All totals are right." in out, err
     finally:
         await upstream.stop()

@@ -20,21 +20,35 @@ from relayd.ops.tomlfile import parsed
 ROOT: Final = Path(__file__).resolve().parents[1]
 EXAMPLE: Final = ROOT / "config" / "relayd.example.toml"
 PAGE: Final = ROOT / "docs" / "configuration.md"
-NAMED: Final = {"providers": "providers.NAME", "routes": 'routes."MODEL"'}
+NAMED: Final = {"plans": "plans.NAME", "providers": "providers.NAME", "routes": 'routes."MODEL"'}
 """Tables whose keys are the operator's names."""
 SPECIAL: Final = {
     "tls": ("table or text", "none"),
     "credential": ("reference, or a list of them", "none"),
     "proxy_credential": ("reference", "none"),
+    "master_key": ("reference", "none"),
     "daily_budget": ("amount", "0"),
     "monthly_budget": ("amount", "0"),
     "models": ("table of tables", "{}"),
     "headers": ("table of texts", "{}"),
     "timeouts": ("table", "{}"),
     "pass_fields": ("table", "{}"),
+    "since": ("date", "none"),
+    "markup": ("factor", "1"),
+    "fee": ("amount", "0"),
+    "allowance": ("amount", "0"),
 }
 """Keys that are read as they are: type and default in words."""
 OTHERS: Final = {
+    ("plans.NAME", "markup"): "Times the prices of the price file.",
+    ("plans.NAME", "models"): "Markups by name or pattern of a model, instead.",
+    ("plans.NAME", "title"): "What people read; without it the name.",
+    ("plans.NAME", "title_zh"): "The same in Chinese.",
+    ("plans.NAME", "period"): "Makes it a subscription.",
+    ("plans.NAME", "fee"): "Paid from the balance at the start of each period.",
+    ("plans.NAME", "allowance"): "Use that is included in a period.",
+    ("plans.NAME", "currency"): "Of fee and allowance.",
+    ("plans.NAME", "offered"): "Holders may choose it themselves, in the console.",
     ("console", "tls"): '"terminated" where something before it ends TLS; it has none of its own.',
     ("ops", "tls"): '"terminated" where something before it ends TLS; it has none of its own.',
     ("server.tls", "certificate"): "PEM file: the listener's own certificate, then its chain.",
@@ -53,17 +67,32 @@ OTHERS: Final = {
     "\"2024-10-21\"; base_url is then without a path.",
     ("providers.NAME", "timeouts"): "Each ends an attempt with its own error; below.",
     ("console", "listen"): "Pages and account/admin API.",
+    ("operator.hosting", "provider"): "Whose machines they are.",
+    ("operator.hosting", "region"): "Where they stand.",
+    ("operator.processors", "name"): "What the company is called.",
+    ("operator.processors", "purpose"): "What it does.",
+    ("operator.processors", "fields"): "What it is sent; nothing else goes there.",
+    ("operator.processors", "region"): "Where it works.",
+    ("operator.processors", "since"): "From when on; a date.",
+    ("mail", "host"): "The mail server; without it mail stays in the outbox.",
+    ("mail", "port"): "Its port: 587 for starttls, 465 for tls.",
+    ("mail", "credential"): "Its password; without it nobody signs in.",
+    ("mail", "from"): "Whom mail comes from: an address, or a name with one.",
+    ("mail", "reply_to"): "Where answers go; without it to `from`.",
+    ("operator", "processors"): "Third parties that help to run the service; below.",
     ("ops", "listen"): "/metrics /livez /readyz /healthz; never on the public listener.",
     ("limits", "requests_per_minute"): "Calls of an account; 0: no limit, here and below.",
     ("limits", "concurrent"): "Calls of an account at a time.",
+    ("store", "master_key"): "What wraps the keys that personal data is sealed with: 32 bytes in "
+    "hex or base64 (`openssl rand -hex 32`). Without it the file master.key in the store's "
+    "directory, made at first use. Keep a copy of it apart from the store.",
     ("prices", "file"): "A file of dated prices. Without the key it is prices.toml beside this "
     "file where there is one; else every amount is 0.",
-    ("retention", "call_records_days"): "Days that call records are kept.",
-    ("retention", "network_records_days"): "Days that clients' addresses are kept, apart.",
     ("privacy", "pass_fields"): "Fields that pass all the same; below.",
 }
 """Meanings of keys that have no line of their own in the example."""
 REQUIRED: Final = frozenset({"api", "base_url", "provider", "deployments", "certificate", "key"})
+REGISTER: Final = "operator.processors"
 HEAD: Final = """\
 # Configuration
 
@@ -114,8 +143,9 @@ class Recorder(Section):
 
     def _note(self, name: str, kind: str, default: object) -> None:
         table = _table(self.path)
-        kind, shown = SPECIAL.get(name, (kind, _shown(default)))
-        shown = "required" if name in REQUIRED else shown
+        kind, shown = (kind, _shown(default)) if kind else SPECIAL[name]
+        needed = name in REQUIRED and table != "operator.hosting" or table == REGISTER
+        shown = "required" if needed else shown
         self.keys.setdefault((table, name), Key(table, name, kind, shown))
 
     def text(self, key: str, default: str | None = None) -> str | None:
@@ -175,6 +205,10 @@ def keys() -> list[Key]:
     server = values["server"]
     assert isinstance(server, dict)
     server["tls"] = {}
+    operator = values["operator"]
+    assert isinstance(operator, dict)
+    operator["processors"] = [{}]
+    values["plans"] = {"team": {"period": "month"}}
     findings, found = Findings({}), dict[tuple[str, str], Key]()
     configfile._read(Recorder(Section(values, (), findings), found),
                      Surroundings({}, EXAMPLE.parent, "skip"))
@@ -253,7 +287,9 @@ def needs_restart(key: Key) -> bool:
         return key.name in ("flush_seconds", "sync_ms")
     if key.table == "log":
         return key.name != "level" and "log" in FIXED
-    return key.table in FIXED or f"{key.table}_listen" in FIXED
+    if key.name in ("listen", "tls"):
+        return f"{key.table}_listen" in FIXED
+    return key.table in FIXED
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Accounts: create, list, suspend, resume, erase, export.
+"""Accounts: create, list, suspend, resume, export; emptied where one is erased.
 
 Law: every change bumps the policy version in its own transaction. `who` is an account's id or its
 e-mail address, in any case; what finds nothing is RelayError `account_not_found`.
@@ -14,11 +14,13 @@ from typing import Final
 import orjson
 
 from relayd.control import key as control_key
-from relayd.control import limit, usage
+from relayd.control import audit, limit, usage
 from relayd.core.account import (
-    NAME_CHARS_MAX, Account, AccountMove, advance, check_email, check_label,
+    ACCOUNT_STATES, NAME_CHARS_MAX, Account, AccountState, advance, check_email, check_label,
 )
+from relayd.core.actor import SHELL, Actor
 from relayd.core.errors import RelayError
+from relayd.core.key import ERASED_NAME
 from relayd.core.key import advance as advance_key
 from relayd.core.timestamp import rfc3339
 from relayd.core.ulid import RANDOM_BYTES, ulid
@@ -26,14 +28,11 @@ from relayd.store import account as store_account
 from relayd.store import key as store_key
 from relayd.store import limit as store_limit
 from relayd.store.db import Database
-from relayd.store.directory import StoreError
 from relayd.store.meta import bump_policy_version
 from relayd.store.record import CallFilter
 from relayd.store.transaction import Transaction
 
 ID_PREFIX: Final = "acct_"
-ERASED_NAME: Final = "erased"
-"""Stands for the names of an erased account's keys."""
 
 
 async def find(db: Database, who: str) -> Account:
@@ -42,7 +41,9 @@ async def find(db: Database, who: str) -> Account:
         return await store_account.get(transaction, who)
 
 
-async def create(db: Database, email: str, name: str | None, now_ms: int) -> Account:
+async def create(
+    db: Database, email: str, name: str | None, now_ms: int, actor: Actor = SHELL,
+) -> Account:
     """A new, active account. Raises `invalid_email`, `invalid_value` or `email_taken`."""
     account = Account(
         id=ID_PREFIX + ulid(now_ms, secrets.token_bytes(RANDOM_BYTES)),
@@ -50,11 +51,13 @@ async def create(db: Database, email: str, name: str | None, now_ms: int) -> Acc
         name=None if name is None else check_label(name, "name", NAME_CHARS_MAX),
         state="active",
         created_at_ms=now_ms,
+        state_since_ms=now_ms,
     )
     async with db.writing() as transaction:
         if await store_account.find(transaction, account.email or ""):
             raise RelayError("email_taken", param="email")
         await store_account.insert(transaction, account)
+        await audit.append(transaction, actor, "account.create", account.id, now_ms)
         await bump_policy_version(transaction)
     return account
 
@@ -65,31 +68,23 @@ async def listing(db: Database) -> list[Account]:
         return await store_account.listing(transaction)
 
 
-async def move(db: Database, who: str, step: AccountMove) -> Account:
-    """Suspend, resume or erase. Raises `account_state` where the account cannot move so.
-
-    Erasing overwrites what is personal, revokes every key and wipes the old text from the files;
-    the call records stay, under the id. If the wiping is held up the error is `store_busy`: the
-    account is erased, and erasing it once more wipes what was left.
-    """
-    async with db.writing() as transaction:
-        found = await store_account.get(transaction, who)
-        moved = replace(found, state=advance(found.state, step))
-        if step == "erase":
-            moved = replace(moved, email=None, name=None)
-            await _erase_keys(transaction, moved)
-        await store_account.update(transaction, moved)
-        await bump_policy_version(transaction)
-    if step == "erase" and not await db.checkpoint():
-        raise StoreError("store_busy")
-    return moved
-
-
-async def _erase_keys(transaction: Transaction, account: Account) -> None:
+async def empty(transaction: Transaction, account: Account, now_ms: int) -> Account:
+    """Take all that is personal from an account and its keys, which are revoked: it is erased."""
+    erased = replace(
+        account, state=advance(account.state, "erase"), state_since_ms=now_ms, email=None,
+        name=None, username=None, country=None, reason=None)
     for key in await store_key.listing(transaction, account.id):
-        revoked = advance_key(key.state, "revoke")
-        await store_key.update(
-            transaction, replace(key, state=revoked, name=ERASED_NAME, app=None))
+        await store_key.update(transaction, replace(
+            key, state=advance_key(key.state, "revoke"), name=ERASED_NAME, app=None))
+    await store_account.update(transaction, erased)
+    return erased
+
+
+async def counts(db: Database) -> dict[AccountState, int]:
+    """How many accounts are in each state."""
+    async with db.reading() as transaction:
+        found = await store_account.counts(transaction)
+    return {state: found.get(state, 0) for state in ACCOUNT_STATES}
 
 
 def view(account: Account) -> dict[str, object]:

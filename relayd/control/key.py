@@ -1,4 +1,4 @@
-"""API keys: create, list, rotate, revoke.
+"""API keys: create, list, change, rotate, revoke.
 
 Law: a key's text leaves here once, in `Issued`, and is nowhere else. Every change bumps the
 policy version in its own transaction. `who` is an account's id or e-mail address; `ref` is a key's
@@ -11,7 +11,9 @@ import secrets
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from relayd.control import audit, consent
 from relayd.core.account import check_label
+from relayd.core.actor import SHELL, Actor
 from relayd.core.errors import RelayError
 from relayd.core.key import (
     APP_CHARS_MAX, MODEL_CHARS_MAX, MODELS_MAX, NAME_CHARS_MAX, RANDOM_BYTES, ApiKey, advance,
@@ -29,6 +31,8 @@ from relayd.store.secret import pepper
 from relayd.store.transaction import Transaction
 
 ID_PREFIX: Final = "key_"
+KEYS_MAX: Final = 1000
+"""Keys of one account that are not revoked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +78,23 @@ async def _issue(
     return Issued(key, text)
 
 
-async def create(db: Database, who: str, wish: KeyWish, now_ms: int) -> Issued:
-    """A new key of an account. Raises `account_not_found`, `account_state` or `invalid_value`."""
+async def create(
+    db: Database, who: str, wish: KeyWish, now_ms: int, actor: Actor = SHELL,
+) -> Issued:
+    """A new key of an account. Raises `account_not_found`, `account_state`, `invalid_value` or
+    `too_many_keys`; for a holder who has not agreed to what is in force `consent_missing`."""
     wish = wish.checked()
     async with db.writing() as transaction:
         account = await store_account.get(transaction, who)
         if account.state == "erased":
             raise RelayError("account_state", param="account")
+        if actor.via in ("console", "api") and not actor.roles:
+            await consent.check_keys(transaction, account.id, now_ms)
+        if await store_key.count(transaction, account.id) >= KEYS_MAX:
+            raise RelayError("too_many_keys")
         issued = await _issue(db, transaction, account.id, wish, now_ms)
+        await audit.append(transaction, actor, "key.create", account.id, now_ms,
+                           details={"key": issued.key.id})
         await bump_policy_version(transaction)
     return issued
 
@@ -93,6 +106,36 @@ async def listing(db: Database, who: str | None = None) -> list[ApiKey]:
             return await store_key.listing(transaction)
         account = await store_account.get(transaction, who)
         return await store_key.listing(transaction, account.id)
+
+
+async def owned(db: Database, account_id: str, key_id: str) -> ApiKey:
+    """The account's key with this id; another's is `key_not_found` as well."""
+    async with db.reading() as transaction:
+        found = await store_key.find(transaction, key_id)
+    if found is None or found.account != account_id:
+        raise RelayError("key_not_found", param="key")
+    return found
+
+
+async def change(
+    db: Database, ref: str, wish: KeyWish, now_ms: int, actor: Actor = SHELL,
+) -> ApiKey:
+    """Give a key another name, label, models or expiry.
+
+    Raises `key_not_found`, `key_state` for a revoked key, `invalid_value`.
+    """
+    wish = wish.checked()
+    async with db.writing() as transaction:
+        old = await find(db, transaction, ref)
+        if old.state != "active":
+            raise RelayError("key_state", param="key")
+        changed = replace(old, name=wish.name, app=wish.app, models=wish.models,
+                          expires_at_ms=wish.expires_at_ms)
+        await store_key.update(transaction, changed)
+        await audit.append(transaction, actor, "key.change", old.account, now_ms,
+                           details={"key": old.id})
+        await bump_policy_version(transaction)
+    return changed
 
 
 async def find(db: Database, transaction: Transaction, ref: str) -> ApiKey:
@@ -108,7 +151,9 @@ async def find(db: Database, transaction: Transaction, ref: str) -> ApiKey:
     return found
 
 
-async def rotate(db: Database, ref: str, grace_ms: int, now_ms: int) -> Issued:
+async def rotate(
+    db: Database, ref: str, grace_ms: int, now_ms: int, actor: Actor = SHELL,
+) -> Issued:
     """A new key with the same rights and limits; the old one works for `grace_ms`, then expires.
 
     Without grace the old key is revoked at once. Raises `key_not_found`, or `key_state` where the
@@ -123,6 +168,8 @@ async def rotate(db: Database, ref: str, grace_ms: int, now_ms: int) -> Issued:
         limits = await store_limit.get(transaction, "key", old.id)
         await store_limit.put(transaction, "key", issued.key.id, limits)
         await store_key.update(transaction, _ended(old, grace_ms, now_ms))
+        await audit.append(transaction, actor, "key.rotate", old.account, now_ms,
+                           details={"key": issued.key.id, "old": old.id, "grace_ms": grace_ms})
         await bump_policy_version(transaction)
     return issued
 
@@ -137,12 +184,15 @@ def _ended(old: ApiKey, grace_ms: int, now_ms: int) -> ApiKey:
     return replace(old, expires_at_ms=end_ms)
 
 
-async def revoke(db: Database, ref: str) -> ApiKey:
+async def revoke(db: Database, ref: str, now_ms: int, actor: Actor = SHELL) -> ApiKey:
     """End a key. Revoking it again changes nothing."""
     async with db.writing() as transaction:
         old = await find(db, transaction, ref)
         revoked = replace(old, state=advance(old.state, "revoke"))
         await store_key.update(transaction, revoked)
+        if revoked.state != old.state:
+            await audit.append(transaction, actor, "key.revoke", old.account, now_ms,
+                               details={"key": old.id})
         await bump_policy_version(transaction)
     return revoked
 

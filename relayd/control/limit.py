@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
+from relayd.control import audit
 from relayd.control.key import find as find_key
+from relayd.core.actor import SHELL, Actor
 from relayd.core.budget import SpentReading, day_of, month_of
 from relayd.core.errors import RelayError
 from relayd.core.limit import BUDGET_MAX, BUDGETS, LIMIT_MAX, Limits
@@ -41,18 +43,19 @@ def parse(name: str, text: str) -> int:
 async def show(db: Database, owner: Owner, ref: str) -> tuple[str, dict[str, int]]:
     """(id, own limits by name) of an account or a key."""
     async with db.reading() as transaction:
-        owner_id = await _id(db, transaction, owner, ref)
+        _, owner_id = await _ids(db, transaction, owner, ref)
         return owner_id, await store_limit.get(transaction, owner, owner_id)
 
 
 async def change(
-    db: Database, owner: Owner, ref: str, changes: Mapping[str, str]
+    db: Database, owner: Owner, ref: str, changes: Mapping[str, str], now_ms: int,
+    actor: Actor = SHELL,
 ) -> tuple[str, dict[str, int]]:
     """Sets the named limits, from texts; `default` takes one away. Returns what `show` does."""
     values = {name: None if text == DEFAULT else parse(name, text)
               for name, text in changes.items()}
     async with db.writing() as transaction:
-        owner_id = await _id(db, transaction, owner, ref)
+        account_id, owner_id = await _ids(db, transaction, owner, ref)
         limits = await store_limit.get(transaction, owner, owner_id)
         for name, value in values.items():
             if value is None:
@@ -60,14 +63,21 @@ async def change(
             else:
                 limits[name] = value
         await store_limit.put(transaction, owner, owner_id, limits)
+        await audit.append(transaction, actor, "limit.change", account_id, now_ms, details={
+            **values, **({"key": owner_id} if owner == "key" else {})})
         await bump_policy_version(transaction)
     return owner_id, limits
 
 
-async def _id(db: Database, transaction: Transaction, owner: Owner, ref: str) -> str:
+async def _ids(
+    db: Database, transaction: Transaction, owner: Owner, ref: str
+) -> tuple[str, str]:
+    """(id of the account, id of whose limits they are)."""
     if owner == "account":
-        return (await store_account.get(transaction, ref)).id
-    return (await find_key(db, transaction, ref)).id
+        found = (await store_account.get(transaction, ref)).id
+        return found, found
+    key = await find_key(db, transaction, ref)
+    return key.account, key.id
 
 
 def view(limits: Mapping[str, int]) -> dict[str, object]:
@@ -97,3 +107,9 @@ async def spent(
         rows = await store_limit.spent(transaction, accounts, month_of(now_ms), day_of(now_ms))
         known = await store_limit.known(transaction, unposted())
     return SpentReading(now_ms, rows, known)
+
+
+async def of_keys(db: Database, account_id: str) -> dict[str, dict[str, int]]:
+    """The limits of an account's keys of their own, by key; keys without any are left out."""
+    async with db.reading() as transaction:
+        return await store_limit.of_keys(transaction, account_id)

@@ -6,29 +6,45 @@ Law: this is the only road from accounts and keys to the relay.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from relayd.core.limit import OwnLimits
 from relayd.core.snapshot import KeyGrant, Snapshot
+from relayd.ops.clock import unix_ms
+from relayd.store import consent as store_consent
+from relayd.store import document as store_document
 from relayd.store import key as store_key
 from relayd.store import limit as store_limit
 from relayd.store import meta
+from relayd.store import subscription as store_subscription
 from relayd.store.db import Database
 from relayd.store.limit import Own
 
+OVERSEAS: Final = "overseas_routes"
+"""The consent that the relay goes by."""
 
-async def load(db: Database) -> Snapshot:
-    """The present policy. Keys that are revoked, or of an erased account, are not in it."""
+
+async def load(db: Database, now_ms: int | None = None) -> Snapshot:
+    """The policy of a moment, of now where none is given.
+
+    Keys that are revoked, or of an erased account, are not in it.
+    """
     keys: dict[bytes, KeyGrant] = {}
     async with db.reading() as transaction:
         version = await meta.policy_version(transaction)
         of_accounts = await store_limit.everybody(transaction, "account")
         of_keys = await store_limit.everybody(transaction, "key")
-        async for batch in store_key.grants(transaction):
+        asked = await store_document.asked_anew(
+            transaction, OVERSEAS, unix_ms() if now_ms is None else now_ms)
+        overseas = await store_consent.overseas(transaction, asked)
+        async for batch in store_key.grants(transaction, overseas):
             if of_accounts or of_keys:
                 batch = {d: _limited(grant, of_accounts, of_keys) for d, grant in batch.items()}
             keys.update(batch)
+        plans = await store_subscription.plans(transaction)
     limited = (grant for grant in keys.values() if grant.limits is not None)
-    return Snapshot(version, keys, tuple(g for g in limited if g.limits and g.limits.has_budgets))
+    return Snapshot(version, keys, tuple(g for g in limited if g.limits and g.limits.has_budgets),
+                    plans)
 
 
 def _limited(grant: KeyGrant, of_accounts: Own, of_keys: Own) -> KeyGrant:

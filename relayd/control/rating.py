@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from relayd.control import usage
-from relayd.core.price import PriceBook
+from relayd.core.plan import Tariff
 from relayd.core.record import CallRecord
 from relayd.store.db import Database
 from relayd.store.record import CallFilter
@@ -38,16 +38,16 @@ class Finding:
     unlike: list[Unlike] = field(default_factory=list)
 
 
-async def verify(db: Database, book: PriceBook) -> Finding:
-    """Rates every record again, by the entries of its own time."""
+async def verify(db: Database, tariff: Tariff) -> Finding:
+    """Rates every record again, by the entries of its own time and its account's plan of now."""
     found = Finding()
-    if not book:
+    if not tariff:
         return found
     async for record in usage.calls(db, CallFilter()):
-        if book.price_of(record) is None:
+        if tariff.book.price_of(record) is None:
             continue
         found.compared += 1
-        rated = book.rated(msgspec.structs.replace(record, amount_nano=0))
+        rated = tariff.rated(msgspec.structs.replace(record, amount_nano=0))
         # an amount of nothing is the same in every currency
         if (rated.amount_nano != record.amount_nano
                 or record.amount_nano and rated.currency != record.currency):

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from relayd.control import usage
-from relayd.core.price import NO_PRICES, PriceBook
+from relayd.core.price import NO_PRICES, Rates
 from relayd.store import applied as store_applied
 from relayd.store import journal_segment
 from relayd.store.applied import Applied
@@ -37,7 +37,7 @@ class Recovered:
 
 
 async def recover(
-    db: Database, lanes: Iterable[Lane], book: PriceBook = NO_PRICES
+    db: Database, lanes: Iterable[Lane], book: Rates = NO_PRICES
 ) -> tuple[Recovered, dict[int, int]]:
     """Replay these lanes, which the caller owns; also gives the last line's number of each.
 
@@ -50,7 +50,7 @@ async def recover(
     return found, numbers
 
 
-async def _replay(db: Database, lane: Lane, book: PriceBook, found: Recovered) -> int:
+async def _replay(db: Database, lane: Lane, book: Rates, found: Recovered) -> int:
     async with db.reading() as transaction:
         after = await store_applied.position(transaction, lane.number)
     with mapped():

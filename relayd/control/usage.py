@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from relayd.core.price import NO_PRICES, PriceBook
+from relayd.core.price import NO_PRICES, Rates
 from relayd.core.record import PRICED_ONLY, CallRecord
 from relayd.core.rollup import rollups
 from relayd.core.timestamp import rfc3339
@@ -21,9 +21,10 @@ from relayd.store import rollup as store_rollup
 from relayd.store.applied import Applied
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
+from relayd.store.erasure import erased_of
 from relayd.store.record import CallFilter
 from relayd.store.rollup import Total
-from relayd.store.transaction import BATCH_ROWS
+from relayd.store.transaction import BATCH_ROWS, Transaction
 
 
 class Posted(NamedTuple):
@@ -34,7 +35,7 @@ class Posted(NamedTuple):
 
 
 async def post(
-    db: Database, records: Sequence[CallRecord], book: PriceBook = NO_PRICES,
+    db: Database, records: Sequence[CallRecord], book: Rates = NO_PRICES,
     applied: Applied | None = None,
 ) -> int:
     """Store these records, rated, durably, in one transaction; returns how many were new.
@@ -47,6 +48,7 @@ async def post(
         return 0
     rated = [book.rated(record) for record in records] if book else records
     async with db.writing() as transaction:
+        rated = await _unlabelled(transaction, rated)
         fresh = await store_record.insert(transaction, rated)
         await store_rollup.add(transaction, rollups(fresh))
         if applied is not None:
@@ -54,8 +56,20 @@ async def post(
     return len(fresh)
 
 
+async def _unlabelled(
+    transaction: Transaction, records: Sequence[CallRecord]
+) -> Sequence[CallRecord]:
+    """The same without the application labels of accounts that were erased since: a call that was
+    under way then, or one that the journal kept, brings none of them back."""
+    labelled = {record.account for record in records if record.app is not None}
+    erased = set(await erased_of(transaction, sorted(labelled))) if labelled else set()
+    return [
+        msgspec.structs.replace(record, app=None) if record.account in erased else record
+        for record in records] if erased else records
+
+
 async def post_each(
-    db: Database, records: Sequence[CallRecord], book: PriceBook = NO_PRICES,
+    db: Database, records: Sequence[CallRecord], book: Rates = NO_PRICES,
     applied: Applied | None = None,
 ) -> Posted:
     """As `post`, but a record that the store never takes does not hold up the others."""

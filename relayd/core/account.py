@@ -16,30 +16,56 @@ EMAIL_CHARS_MAX: Final = 254
 """RFC 5321 section 4.5.3.1.3: a path is at most 256 octets with its angle brackets."""
 NAME_CHARS_MAX: Final = 200
 
-AccountState = Literal["active", "suspended", "erased"]
-AccountMove = Literal["suspend", "resume", "erase"]
-ACCOUNT_STATES: Final[tuple[AccountState, ...]] = ("active", "suspended", "erased")
+AccountState = Literal["unverified", "active", "suspended", "closing", "terminated", "erased"]
+AccountMove = Literal["verify", "suspend", "resume", "close", "reopen", "terminate", "erase"]
+ACCOUNT_STATES: Final[tuple[AccountState, ...]] = (
+    "unverified", "active", "suspended", "closing", "terminated", "erased")
 ACCOUNT_MOVES: Final[dict[tuple[AccountState, AccountMove], AccountState]] = {
+    ("unverified", "verify"): "active",
     ("active", "suspend"): "suspended",
     ("suspended", "resume"): "active",
+    # its owner wants it erased, and may think again for some days
+    ("active", "close"): "closing",
+    ("suspended", "close"): "closing",
+    ("closing", "reopen"): "active",
+    ("active", "terminate"): "terminated",
+    ("suspended", "terminate"): "terminated",
+    ("closing", "terminate"): "terminated",
+    ("unverified", "erase"): "erased",
     ("active", "erase"): "erased",
     ("suspended", "erase"): "erased",
+    ("closing", "erase"): "erased",
+    ("terminated", "erase"): "erased",
     # asking twice is harmless
+    ("active", "verify"): "active",
     ("suspended", "suspend"): "suspended",
     ("active", "resume"): "active",
+    ("closing", "close"): "closing",
+    ("terminated", "terminate"): "terminated",
     ("erased", "erase"): "erased",
 }
+Language = Literal["en", "zh"]
+LANGUAGES: Final[tuple[Language, ...]] = ("en", "zh")
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account. `email` and `name` are None once it is erased, and are never in a repr."""
+    """An account. What is personal is None once it is erased, and is never in a repr.
+
+    Its keys work while it is `active`. `reason` is a code: why it was suspended or terminated.
+    `country` is what its owner says (ISO 3166-1, two letters).
+    """
 
     id: str
     email: str | None = field(repr=False)
     name: str | None = field(repr=False)
     state: AccountState
     created_at_ms: int
+    username: str | None = field(repr=False, default=None)
+    state_since_ms: int = 0
+    reason: str | None = None
+    language: Language = "en"
+    country: str | None = field(repr=False, default=None)
 
 
 def advance(state: AccountState, move: AccountMove) -> AccountState:

@@ -25,6 +25,8 @@ KEY_CHARS: Final = len(PREFIX) + BODY_CHARS + CHECK_CHARS
 NAME_CHARS_MAX: Final = 100
 APP_CHARS_MAX: Final = 64
 MODELS_MAX: Final = 200
+ERASED_NAME: Final = "erased"
+"""Stands for the names of an erased account's keys."""
 MODEL_CHARS_MAX: Final = 200
 
 _SHAPE: Final = re.compile(rf"{PREFIX}[0-9A-Za-z]{{{BODY_CHARS + CHECK_CHARS}}}", re.ASCII)

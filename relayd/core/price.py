@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import accumulate, chain
 from operator import mul
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -140,13 +140,16 @@ def _scaled(record: CallRecord, price: Price) -> Iterable[int]:
     return map(mul, map(mul, used, price.of(record.input_tokens)), _FACTORS)
 
 
-def amount(record: CallRecord, price: Price) -> int:
+def amount(record: CallRecord, price: Price, markup: int = _MILLION) -> int:
     """What the call costs, in nano-units of the price's currency: 0 to AMOUNT_MAX.
 
+    `markup` is in millionths of the price; the amount is rounded once, after it.
     Above that it is AMOUNT_MAX: a record that the store refuses would be lost, and no call costs
     that much where the price is right.
     """
-    return min(rounded(sum(_scaled(record, price)), _SCALE), AMOUNT_MAX)
+    if markup == _MILLION:
+        return min(rounded(sum(_scaled(record, price)), _SCALE), AMOUNT_MAX)
+    return min(rounded(sum(_scaled(record, price)) * markup, _SCALE * _MILLION), AMOUNT_MAX)
 
 
 def amounts(record: CallRecord, price: Price) -> dict[str, int]:
@@ -158,6 +161,13 @@ def amounts(record: CallRecord, price: Price) -> dict[str, int]:
         if mark > before:
             found[name] = mark - before
     return found
+
+
+class Rates(Protocol):
+    """What gives records their amounts: a book, or a tariff made of one (core/plan.py)."""
+
+    def rated(self, record: CallRecord) -> CallRecord:
+        """The record with its amount and currency; the same one where it has an amount already."""
 
 
 class _Line(NamedTuple):

@@ -63,6 +63,8 @@ class Provider:
     connections_max: int = 1024
     probe_seconds: float = 0.0
     """How often a connection is tried without a call; 0: never."""
+    overseas: bool = False
+    """Outside China: calls go there for accounts that agreed to it alone."""
 
     @property
     def keeps_unless_told(self) -> bool:

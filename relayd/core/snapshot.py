@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from relayd.core.limit import OwnLimits
 
@@ -12,7 +12,8 @@ from relayd.core.limit import OwnLimits
 class KeyGrant:
     """What an API key may do. `models` None allows every route; times are Unix milliseconds.
 
-    `limits` None: neither the key nor its account has any of its own.
+    `limits` None: neither the key nor its account has any of its own. `overseas`: the account
+    agreed to providers outside China.
     """
 
     key: str
@@ -22,15 +23,18 @@ class KeyGrant:
     expires_at_ms: int | None
     suspended: bool
     limits: OwnLimits | None = None
+    overseas: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """Keys by their keyed hash (`core.key.digest`). Revoked keys are not in it.
 
-    `budgeted` are those of the grants that come with a budget of their own.
+    `budgeted` are those of the grants that come with a budget of their own; `plans` are accounts'
+    plans by name, of those that have another than the default one.
     """
 
     version: int
     keys: Mapping[bytes, KeyGrant]
     budgeted: Sequence[KeyGrant] = ()
+    plans: Mapping[str, str] = field(default_factory=dict)

@@ -92,7 +92,7 @@ def answer(wish: Wish, turn: int = 0) -> Answer:
         value = value_for(tool.schema)
         value = value if isinstance(value, dict) else {}
         return Answer(reasoning, (), Call(tool.name, value, orjson.dumps(value).decode()), False)
-    text = prose.pieces(_text(wish, turn))
+    text = prose.pieces(_text(wish, turn), wish.model)
     most = wish.output_tokens_max
     if most is None or len(reasoning) + len(text) <= most:
         return Answer(reasoning, text, None, False)

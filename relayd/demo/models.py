@@ -22,10 +22,10 @@ GEMINI: Final = (
     "gemini-3.8-flash", "gemini-3.1-pro-preview", "gemini-2.5-flash", "gemini-embedding-001",
 )
 DEMO: Final = (
-    "demo", "demo-think", "demo-long", "demo-slow", "demo-cut", "demo-error", "demo-stall",
-    "demo-noend", "demo-html", "demo-400", "demo-401", "demo-402", "demo-403", "demo-404",
-    "demo-408", "demo-409", "demo-413", "demo-422", "demo-429", "demo-500", "demo-502", "demo-503",
-    "demo-504", "demo-529",
+    "demo", "demo-think", "demo-long", "demo-echo", "demo-slow", "demo-cut", "demo-error",
+    "demo-stall", "demo-noend", "demo-html", "demo-400", "demo-401", "demo-402", "demo-403",
+    "demo-404", "demo-408", "demo-409", "demo-413", "demo-422", "demo-429", "demo-500", "demo-502",
+    "demo-503", "demo-504", "demo-529",
 )
 PATTERNS: Final = (
     "gpt-*", "chatgpt-*", "codex-*", "o*", "text-embedding-*", "text-moderation-*",

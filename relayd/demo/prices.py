@@ -13,6 +13,7 @@ from relayd.ops.pricefile import read_prices
 PRICES: Final = """\
 # Written by relayd demo, at every start: invented prices, in units for 1,000,000 tokens.
 # Real list prices are in config/prices.toml of the source.
+currency = "CNY"
 
 [[price]]
 models = ["gpt-*", "chatgpt-*", "codex-*", "o*"]

@@ -36,9 +36,12 @@ REASONING: Final = (
 )
 LONG_PIECES: Final = 2_000
 LONG_NAME: Final = "demo-long"
+ECHO_NAME: Final = "demo-echo"
+"""Says what it was asked: `relayd audit-canary` wants its text to come back."""
 THINKING_NAMES: Final = ("think", "reason")
 
 _PIECE: Final = re.compile(r"\s*(?:[A-Za-z]{1,12}|[0-9]{1,3}|\S)|\s+")
+_WORD: Final = re.compile(r"\s*\S+|\s+")
 _NOT_TEXT: Final = frozenset({
     "id", "type", "role", "model", "data", "url", "signature", "encrypted_content", "call_id",
     "tool_call_id", "tool_use_id", "thoughtSignature", "mimeType", "media_type",
@@ -46,9 +49,9 @@ _NOT_TEXT: Final = frozenset({
 _DEPTH_MAX: Final = 64
 
 
-def pieces(text: str) -> tuple[str, ...]:
-    """The tokens of a text; joined they give the text again."""
-    return tuple(_PIECE.findall(text))
+def pieces(text: str, model: str = "") -> tuple[str, ...]:
+    """The tokens of a text; joined they give the text again. An echo's words stay whole."""
+    return tuple((_WORD if ECHO_NAME in model else _PIECE).findall(text))
 
 
 def count(text: str) -> int:
@@ -76,6 +79,8 @@ def count_all(*nodes: Any) -> int:
 
 def answer(model: str, question: str, turn: int = 0) -> str:
     """The answer to a question; `turn` counts the choices of one request."""
+    if ECHO_NAME in model and question:
+        return question
     first = zlib.crc32(question.encode("utf-8", "surrogatepass")) + turn
     if LONG_NAME not in model:
         return PARAGRAPHS[first % len(PARAGRAPHS)]

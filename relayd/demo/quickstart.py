@@ -17,19 +17,26 @@ GEMINI_MODEL: Final = "gemini-3.8-flash"
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """A running demo: its origin (`http://HOST:PORT`), key, ops origin and configuration file."""
+    """A running demo: its origin (`http://HOST:PORT`), key, ops origin and configuration file.
+
+    `link` signs in to the console as the demo's account, once; `desk` is the payment partners'.
+    """
 
     origin: str
     ops: str
     config_file: str
     key: str = field(repr=False)
     program: str = "relayd"
+    console: str = "http://127.0.0.1:8081"
+    link: str = field(repr=False, default="")
+    desk: str = ""
 
     def view(self, pid: int) -> Mapping[str, object]:
         """What `relayd demo --json` prints, in one line."""
         return {
             "openai": f"{self.origin}/v1", "anthropic": self.origin, "gemini": self.origin,
-            "ops": self.ops, "key": self.key, "config": self.config_file, "pid": pid,
+            "console": self.console, "sign_in": self.link, "ops": self.ops, "key": self.key,
+            "desk": self.desk, "config": self.config_file, "pid": pid,
         }
 
 
@@ -47,6 +54,10 @@ relayd demo is running. A provider is built in: no network, no provider key, not
   Anthropic   {demo.origin}
   Gemini      {demo.origin}
   API key     {demo.key}
+  Console     {demo.link}
+              (signs in once, within 15 minutes; later: relayd accounts sign-in-link)
+  Payments    {demo.desk}
+              (card, Alipay and WeChat Pay without money: top up under Balance in the console)
 
   export OPENAI_BASE_URL={demo.origin}/v1 OPENAI_API_KEY={demo.key}
   export ANTHROPIC_BASE_URL={demo.origin} ANTHROPIC_API_KEY={demo.key}
@@ -108,7 +119,7 @@ def _look(demo: Demo) -> str:
     config = shlex.quote(demo.config_file)
     return f"""\
 Models that fail on purpose: demo-429 (and 400 to 529), demo-cut, demo-error, demo-slow,
-demo-stall, demo-html, demo-noend. Others: demo-long, demo-think.
+demo-stall, demo-html, demo-noend. Others: demo-long, demo-think, demo-echo.
 
   {demo.program} usage --calls -c {config}      what was called, in how many tokens
   curl {demo.ops}/metrics      and /readyz /healthz

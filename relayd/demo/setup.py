@@ -9,12 +9,15 @@ import os
 from pathlib import Path
 from typing import Final
 
+from relayd.core.operator import Operator
 from relayd.core.provider import Address, Provider, ProviderApi
 from relayd.core.route import Deployment, Route
 from relayd.demo.app import CREDENTIAL
 from relayd.demo.models import ANTHROPIC, DEMO, GEMINI, OPENAI, PATTERNS
 from relayd.demo.prices import PRICES, demo_prices
-from relayd.ops.config import Config, ServerConfig, StoreConfig
+from relayd.demo.setup_payments import payments_files, payments_lines
+from relayd.ops.config import Config, ConsoleConfig, ServerConfig, StoreConfig
+from relayd.ops.config_payments import PaymentsConfig
 from relayd.ops.configfile_prices import DEFAULT_FILE
 
 HOST: Final = "127.0.0.1"
@@ -29,11 +32,19 @@ PROVIDERS: Final[tuple[tuple[str, ProviderApi, str], ...]] = (
     ("demo-anthropic", "anthropic", ""),
     ("demo-gemini", "gemini", ""),
 )
+OPERATOR: Final = Operator(
+    name="Whoever runs this demo", address="This machine", contact="demo@example.com",
+    court="none: this is a demo")
+CONSOLE_PORT: Final = 8081
+NO_PAYMENTS: Final = PaymentsConfig()
 DRAIN_SECONDS: Final = 5
 LEAVE_SECONDS: Final = 0.2
 
 
-def demo_config(data_dir: Path, port: int, ops_port: int, upstream_port: int) -> Config:
+def demo_config(
+    data_dir: Path, port: int, ops_port: int, upstream_port: int,
+    console_port: int = CONSOLE_PORT, payments: PaymentsConfig = NO_PAYMENTS,
+) -> Config:
     """The configuration of `relayd demo`; a port may be 0, but not the upstream's."""
     providers = {
         name: Provider(name=name, api=api, address=Address("http", HOST, upstream_port, path),
@@ -45,8 +56,11 @@ def demo_config(data_dir: Path, port: int, ops_port: int, upstream_port: int) ->
         server=ServerConfig(listen=(f"{HOST}:{port}",), drain_seconds=float(DRAIN_SECONDS),
                             leave_seconds=LEAVE_SECONDS),
         ops_listen=f"{HOST}:{ops_port}",
+        console_listen=f"{HOST}:{console_port}",
+        console=ConsoleConfig(registration="open"), operator=OPERATOR,
         store=StoreConfig(str(data_dir.absolute())),
         prices=demo_prices(),
+        payments=payments,
         log_level="warning",
     )
 
@@ -63,8 +77,11 @@ def prepare_directory(data_dir: Path) -> None:
     data_dir.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
 
 
-def write_config(data_dir: Path, port: int, ops_port: int, upstream_port: int) -> Path:
-    """Writes `relayd.toml`, prices and the credential into the directory; returns the file's path.
+def write_config(
+    data_dir: Path, port: int, ops_port: int, upstream_port: int,
+    console_port: int = CONSOLE_PORT, payments: PaymentsConfig = NO_PAYMENTS,
+) -> Path:
+    """Writes `relayd.toml`, prices and credentials into the directory; returns the file's path.
 
     `relayd serve -c` on it would run the same relay, with the demo provider missing.
     """
@@ -72,11 +89,16 @@ def write_config(data_dir: Path, port: int, ops_port: int, upstream_port: int) -
     _write(data_dir / CREDENTIAL_FILE, CREDENTIAL + "\n")
     path = data_dir / CONFIG_FILE
     _write(data_dir / DEFAULT_FILE, PRICES)
-    _write(path, config_text(port, ops_port, upstream_port))
+    for name, secret in payments_files(payments).items():
+        _write(data_dir / name, secret if secret.endswith("\n") else secret + "\n")
+    _write(path, config_text(port, ops_port, upstream_port, console_port, payments))
     return path
 
 
-def config_text(port: int, ops_port: int, upstream_port: int) -> str:
+def config_text(
+    port: int, ops_port: int, upstream_port: int, console_port: int = CONSOLE_PORT,
+    payments: PaymentsConfig = NO_PAYMENTS,
+) -> str:
     """The file's text. Paths in it are relative to its own folder."""
     lines = [
         "# Written by relayd demo, at every start. For relayd usage, keys and accounts:",
@@ -84,6 +106,9 @@ def config_text(port: int, ops_port: int, upstream_port: int) -> str:
         "", "[server]", f'listen = ["{HOST}:{port}"]', f"drain_seconds = {DRAIN_SECONDS}",
         f"leave_seconds = {LEAVE_SECONDS}",
         "", "[ops]", f'listen = "{HOST}:{ops_port}"',
+        "", "[console]", f'listen = "{HOST}:{console_port}"', 'registration = "open"',
+        "", "[operator]", f'name = "{OPERATOR.name}"', f'address = "{OPERATOR.address}"',
+        f'contact = "{OPERATOR.contact}"', f'court = "{OPERATOR.court}"',
         "", "[store]", 'path = "."',
         "", "[log]", 'level = "warning"',
     ]
@@ -94,6 +119,7 @@ def config_text(port: int, ops_port: int, upstream_port: int) -> str:
     for route in _routes():
         places = ", ".join(f'{{ provider = "{d.provider}" }}' for d in route.deployments)
         lines += ["", f'[routes."{route.pattern}"]', f"deployments = [ {places} ]"]
+    lines += payments_lines(payments)
     return "\n".join(lines) + "\n"
 
 

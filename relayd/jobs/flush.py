@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from relayd.control import usage
-from relayd.core.price import NO_PRICES, PriceBook
+from relayd.core.price import NO_PRICES, Rates
 from relayd.core.record import CallRecord
 from relayd.ops.clock import monotonic
 from relayd.ops.logging import Logger
@@ -65,7 +65,7 @@ class Flush:
         lane: int = 0,
         *,
         flush_seconds: float = FLUSH_SECONDS,
-        prices: Callable[[], PriceBook] = lambda: NO_PRICES,
+        prices: Callable[[], Rates] = lambda: NO_PRICES,
         tell: Callable[[Sequence[CallRecord]], None] = lambda records: None,
         log: Logger | None = None,
     ) -> None:

@@ -1,21 +1,24 @@
-"""Retention: deletes call records whose time is over, an hour at a time as the hours pass.
+"""Retention: deletes what is kept no longer, category by category, as time passes.
 
 Law: between two transactions the store is free for as long as the last one took it, so that calls
 are stored as ever. What is deleted leaves the disk: the WAL is emptied into the database, which
-overwrites what it deletes.
+overwrites what it deletes. A category that fails does not keep the others.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from relayd.control import retention
+from relayd.control.retention import Sweeper
+from relayd.core.retention import Terms
 from relayd.ops.clock import monotonic, unix_ms
 from relayd.ops.logging import Logger
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
+from relayd.store.retention import Swept
 
 FIRST_SECONDS: Final = 60.0
 """After the start: a daemon that comes up has better to do."""
@@ -23,28 +26,32 @@ EVERY_SECONDS: Final = 600.0
 
 
 class Retention:
-    """Sweeps what is older than `days()` days. `deleted` counts records, `failures` sweeps."""
+    """Sweeps what is older than its term. `swept` counts rows by category, `failures` categories
+    that the store broke off; `noted` is what the store knows of the last sweeps."""
 
     def __init__(
         self,
         db: Database,
-        days: Callable[[], int],
+        terms: Callable[[], Terms],
         *,
         first_seconds: float = FIRST_SECONDS,
         every_seconds: float = EVERY_SECONDS,
         batch_records: int = retention.BATCH_RECORDS,
+        sweepers: Mapping[str, Sweeper] = retention.SWEEPERS,
         now_ms: Callable[[], int] = unix_ms,
         log: Logger | None = None,
     ) -> None:
         self._db = db
-        self._days = days
+        self._terms = terms
         self._first_seconds = first_seconds
         self._every_seconds = every_seconds
         self._batch_records = batch_records
+        self._sweepers = sweepers
         self._now_ms = now_ms
         self._log = log or Logger()
         self._stopping = asyncio.Event()
-        self.deleted = 0
+        self.swept = dict.fromkeys(sweepers, 0)
+        self.noted: dict[str, Swept] = {}
         self.failures = 0
 
     async def run(self) -> None:
@@ -55,13 +62,31 @@ class Retention:
             await self._pause(self._every_seconds)
 
     async def sweep(self) -> int:
-        """Delete all whose time is over; returns how many, also where the store then failed."""
-        until_ms = retention.ends_ms(self._now_ms(), self._days())
+        """Delete all whose time is over; returns how many rows, also where the store failed."""
         deleted = 0
+        for category, sweeper in self._sweepers.items():
+            deleted += await self._sweep(category, sweeper)
+        try:
+            self.noted = await retention.noted(self._db)
+        except StoreError:
+            self.failures += 1
+        return deleted
+
+    def swept_rows(self) -> dict[str, float]:
+        """Rows that all sweeps deleted, by category, for the metrics."""
+        return {category: each.all_rows for category, each in self.noted.items()}
+
+    def swept_at_seconds(self) -> dict[str, float]:
+        """When each category was last swept, Unix time, for the metrics."""
+        return {category: each.at_ms / 1000 for category, each in self.noted.items()}
+
+    async def _sweep(self, category: str, sweeper: Sweeper) -> int:
+        deleted = 0
+        now_ms = self._now_ms()
         try:
             while not self._stopping.is_set():
                 began = monotonic()
-                batch = await retention.sweep_batch(self._db, until_ms, self._batch_records)
+                batch = await sweeper(self._db, self._terms(), now_ms, self._batch_records)
                 took = monotonic() - began
                 deleted += batch
                 if batch < self._batch_records:
@@ -70,12 +95,13 @@ class Retention:
                 await self._pause(took)
             if deleted:
                 await self._db.checkpoint()
+            await retention.note(self._db, category, deleted, now_ms)
         except StoreError as error:  # the next sweep goes on where this one stopped
             self.failures += 1
             self._log.error("sweep_failed", code=error.code)
+        self.swept[category] += deleted
         if deleted:
-            self.deleted += deleted
-            self._log.event("swept", records=deleted)
+            self._log.event("swept", part=category, records=deleted)
         return deleted
 
     async def stop(self) -> None:

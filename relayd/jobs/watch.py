@@ -54,6 +54,8 @@ class Watch:
             if await publish.policy_version(self._db) == self._version:
                 self.healthy = True
                 return
+            # another process may have erased an account
+            self._db.keyring.forget()
             snapshot = await publish.load(self._db)
         except StoreError as error:
             if self.healthy:

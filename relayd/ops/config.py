@@ -10,10 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
+from relayd.core.abuse import AbuseRules
 from relayd.core.price import NO_PRICES, PriceBook
 from relayd.core.limit import LimitBook, Limits
+from relayd.core.operator import Operator
+from relayd.core.plan import Plan
 from relayd.core.provider import Provider
+from relayd.core.retention import CHOICES, Terms
 from relayd.core.route import Route
+from relayd.ops.config_payments import PaymentsConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +41,8 @@ class ServerConfig:
     request on a connection that is idle, so that none is closed just as it is used.
 
     `connections_per_address_max` (0: no limit) does not count connections from networks in
-    `trusted_proxies`; nothing else looks at a client's address. `reply_bytes_max` ends a reply
-    that does not end by itself.
+    `trusted_proxies`, whose X-Forwarded-For names the client in network records. `reply_bytes_max`
+    ends a reply that does not end by itself.
 
     Where a provider has `on_client_close = "drain"`, a reply is read on for `client_drain_seconds`
     after its client has left, and `client_drains_max` of them at a time; others are cancelled.
@@ -75,16 +80,29 @@ class ServerConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class MasterKey:
+    """A master key that is not in the store's directory: 32 bytes in hex or base64.
+
+    `file`: where it can be read again. `text` is empty where the reference cannot be followed.
+    """
+
+    text: str = field(repr=False, compare=False)
+    file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StoreConfig:
-    """The directory that holds relayd.db and journal/.
+    """The directory that holds relayd.db, keys.db and journal/.
 
     `shared`: other processes may serve the same store, if they say so too. `journal_bytes_max`:
     what the journal may grow to while the store takes no records; then calls are refused.
+    `master_key` None: the file `master.key` in the directory.
     """
 
     path: str = "/var/lib/relayd"
     shared: bool = False
     journal_bytes_max: int = 4 * 1024 * 1024 * 1024
+    master_key: MasterKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +136,10 @@ class LimitsConfig:
 
 @dataclass(frozen=True, slots=True)
 class PrivacyConfig:
-    """What may stand for the client upstream (CONTRACT section 4)."""
+    """What may stand for the client upstream (CONTRACT section 4), and what stays in memory.
+
+    `wipe_memory`: freed memory is overwritten (ops/wipe.py); read when the daemon starts.
+    """
 
     end_user: Literal["absent", "account", "enduser"] = "absent"
     cache_key: Literal["absent", "hashed"] = "hashed"
@@ -126,14 +147,76 @@ class PrivacyConfig:
     pass_fields: Mapping[str, frozenset[str]] = field(default_factory=dict)
     remote_mcp: Literal["off", "on"] = "off"
     product_betas: Literal["pass", "drop"] = "pass"
+    wipe_memory: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RetentionConfig:
-    """Days that records are kept."""
+    """How long each kind of data is kept: the options of core/retention.py, by their names."""
 
-    call_records_days: int = 190
+    sign_in_days: int = 190
     network_records_days: int = 190
+    call_records_days: int = 190
+    letter_days: int = 190
+    ticket_days: int = 180
+    order_days: int = 1096
+    invoice_days: int = 10_958
+    consent_days: int = 1096
+    erasure_days: int = 1096
+    legal_request_days: int = 1827
+    audit_days: int = 1096
+    backup_days: int = 35
+
+    def terms(self) -> Terms:
+        """The same by category."""
+        return Terms({each.name: getattr(self, each.option) for each in CHOICES if each.option})
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleConfig:
+    """The pages. `url`: how people reach them, without a path; empty: at the listener's address.
+
+    `relay_url`: how clients reach the relay itself; empty: at its first address.
+
+    `registration` "open": strangers may sign up, who say that they are `minimum_age` or older.
+    """
+
+    url: str = ""
+    relay_url: str = ""
+    registration: Literal["closed", "open"] = "closed"
+    minimum_age: int = 14
+
+
+@dataclass(frozen=True, slots=True)
+class MailConfig:
+    """The mail server. Without `host` mail stays in the outbox, for the operator to read.
+
+    `user` empty: the address of `sender`, where there is a credential. `processor` names the row
+    of the register (`Operator.processors`) that the server is, where it is somebody else's.
+    """
+
+    host: str = ""
+    port: int = 587
+    tls: Literal["starttls", "tls", "none"] = "starttls"
+    user: str = ""
+    credential: str = field(default="", repr=False)
+    ca_file: str | None = None
+    sender: str = ""
+    reply_to: str = ""
+    processor: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BillingConfig:
+    """How calls are paid for. `prepaid`: none is served that the account's balance does not cover.
+
+    A call that sets no bound on its output is taken for `output_tokens`, and for
+    `output_tokens_max` where the balance allows.
+    """
+
+    prepaid: bool = False
+    output_tokens: int = 1024
+    output_tokens_max: int = 32_768
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,15 +245,22 @@ class Config:
     routes: tuple[Route, ...]
     server: ServerConfig = ServerConfig()
     console_listen: str = "127.0.0.1:8081"
+    console: ConsoleConfig = ConsoleConfig()
     ops_listen: str = "127.0.0.1:9464"
     store: StoreConfig = StoreConfig()
     metering: MeteringConfig = MeteringConfig()
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     prices: PriceBook = NO_PRICES
+    billing: BillingConfig = BillingConfig()
+    plans: Mapping[str, Plan] = field(default_factory=dict)
     privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
+    abuse: AbuseRules = AbuseRules()
     retention: RetentionConfig = RetentionConfig()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log: LogConfig = LogConfig()
+    operator: Operator = Operator()
+    mail: MailConfig = MailConfig()
+    payments: PaymentsConfig = field(default_factory=PaymentsConfig)
 
 
 def adoptable(running: Config, wanted: Config) -> tuple[Config, tuple[str, ...]]:

@@ -13,18 +13,25 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path as FilePath
 from typing import Final, Literal, cast
 
+from relayd.core.retention import CHOICES, Category, problem
 from relayd.ops.config import (
-    Config, LogConfig, MeteringConfig, PrivacyConfig, RetentionConfig, StoreConfig,
+    BillingConfig, Config, LogConfig, MeteringConfig, PrivacyConfig, RetentionConfig,
 )
+from relayd.ops.configfile_abuse import read_abuse
 from relayd.ops.configfile_credential import Secrets, Surroundings
 from relayd.ops.configfile_fault import ConfigError, Fault, Findings, in_order
 from relayd.ops.configfile_limit import read_limits
 from relayd.ops.configfile_lines import key_lines
 from relayd.ops.configfile_listener import read_private_listen, read_server
+from relayd.ops.configfile_mail import read_console, read_mail
+from relayd.ops.configfile_operator import judge_operator, read_operator
+from relayd.ops.configfile_payments import read_payments
+from relayd.ops.configfile_plan import read_plans
 from relayd.ops.configfile_prices import read_price_book
 from relayd.ops.configfile_provider import read_providers
 from relayd.ops.configfile_route import read_routes
 from relayd.ops.configfile_section import Section
+from relayd.ops.configfile_store import read_store
 from relayd.ops.tomlfile import file_text, parsed
 
 __all__ = ["ConfigError", "Fault", "Reading", "default_path", "examine", "load", "loads"]
@@ -32,7 +39,6 @@ __all__ = ["ConfigError", "Fault", "Reading", "default_path", "examine", "load",
 PATH_VARIABLE: Final = "RELAYD_CONFIG"
 PATH_DEFAULT: Final = "/etc/relayd/relayd.toml"
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
-_DAYS_MAX: Final = 36_500
 _DEFAULTS: Final = {item.name: str(item.default) for item in fields(Config)}
 _TABLE_NAMES: Final = {"provider": "providers", "route": "routes", "models": "routes",
                        "listen": "server", "limit": "limits", "logging": "log",
@@ -67,6 +73,11 @@ def activated_sockets(environ: Mapping[str, str] | None = None) -> int:
     if given.get("LISTEN_PID") != str(os.getpid()) or not count.isascii() or not count.isdigit():
         return 0
     return int(count)
+
+
+def environment() -> Mapping[str, str]:
+    """The whole of it, for a program that starts itself anew."""
+    return os.environ
 
 
 def notify_socket(environ: Mapping[str, str] | None = None) -> tuple[str | None, float]:
@@ -128,24 +139,32 @@ def _config(reading: Reading) -> Config:
 
 def _read(root: Section, around: Surroundings) -> Config:
     providers = read_providers(root.table("providers"), around)
-    log = root.table("log")
+    log, console = root.table("log"), root.table("console")
     config = Config(
         providers=providers,
         routes=read_routes(root.table("routes"), providers),
         server=read_server(root.table("server"), around),
-        console_listen=read_private_listen(root.table("console"), _DEFAULTS["console_listen"]),
+        console=read_console(console),
+        console_listen=read_private_listen(console, _DEFAULTS["console_listen"]),
         ops_listen=read_private_listen(root.table("ops"), _DEFAULTS["ops_listen"]),
-        store=_store(root.table("store"), around),
+        store=read_store(root.table("store"), around),
         metering=_metering(root.table("metering")),
         limits=read_limits(root.table("limits")),
         prices=read_price_book(root.table("prices"), around),
+        billing=_billing(root.table("billing")),
+        plans=read_plans(root.table("plans")),
         privacy=_privacy(root.table("privacy")),
+        abuse=read_abuse(root.table("abuse")),
         retention=_retention(root.table("retention")),
         log_level=cast(Literal["debug", "info", "warning", "error"],
                        log.choice("level", LOG_LEVELS, "info")),
         log=_log(log),
+        operator=read_operator(root.table("operator")),
+        mail=read_mail(root.table("mail"), around),
+        payments=read_payments(root.table("payments"), around),
     )
     log.done()
+    judge_operator(root, config)
     root.done(_TABLE_NAMES)
     for name in ("providers", "routes"):
         if not root.values.get(name):
@@ -163,16 +182,6 @@ def _log(section: Section) -> LogConfig:
              section.choice("format", ("json", "journald"), default.format)))
 
 
-def _store(section: Section, around: Surroundings) -> StoreConfig:
-    default = StoreConfig()
-    text = section.text("path", default.path) or default.path
-    config = StoreConfig(
-        str(around.file(text)), section.boolean("shared", default.shared),
-        section.integer("journal_bytes_max", default.journal_bytes_max, 1024 * 1024, 10 ** 15))
-    section.done({"directory": "path", "dir": "path", "file": "path"})
-    return config
-
-
 def _metering(section: Section) -> MeteringConfig:
     default = MeteringConfig()
     config = MeteringConfig(
@@ -182,6 +191,20 @@ def _metering(section: Section) -> MeteringConfig:
         flush_seconds=section.number("flush_seconds", default.flush_seconds, 0.01, 60.0),
         sync_ms=section.integer("sync_ms", default.sync_ms, 0, 10_000),
     )
+    section.done()
+    return config
+
+
+def _billing(section: Section) -> BillingConfig:
+    default = BillingConfig()
+    config = BillingConfig(
+        prepaid=section.boolean("prepaid", default.prepaid),
+        output_tokens=section.integer("output_tokens", default.output_tokens, 1, 10_000_000),
+        output_tokens_max=section.integer(
+            "output_tokens_max", default.output_tokens_max, 1, 10_000_000),
+    )
+    if config.output_tokens > config.output_tokens_max:
+        section.fault("output_tokens", "is above output_tokens_max")
     section.done()
     return config
 
@@ -201,6 +224,7 @@ def _privacy(section: Section) -> PrivacyConfig:
         pass_fields=_pass_fields(section.table("pass_fields")),
         remote_mcp=cast(Literal["off", "on"], choice("remote_mcp", "off", "on")),
         product_betas=cast(Literal["pass", "drop"], choice("product_betas", "pass", "drop")),
+        wipe_memory=section.boolean("wipe_memory", default.wipe_memory),
     )
     section.done()
     return config
@@ -217,12 +241,16 @@ def _pass_fields(section: Section) -> dict[str, frozenset[str]]:
 
 
 def _retention(section: Section) -> RetentionConfig:
-    default = RetentionConfig()
-    config = RetentionConfig(
-        call_records_days=section.integer(
-            "call_records_days", default.call_records_days, 1, _DAYS_MAX),
-        network_records_days=section.integer(
-            "network_records_days", default.network_records_days, 1, _DAYS_MAX),
-    )
+    chosen = {each.option: _term(section, each, each.option) for each in CHOICES if each.option}
     section.done({"days": "call_records_days"})
-    return config
+    return RetentionConfig(**chosen)
+
+
+def _term(section: Section, category: Category, option: str) -> int:
+    value = section.values.get(option)
+    if type(value) is int and value < category.floor:
+        section.raw(option)
+        section.fault(option, problem(category, value),
+                      f"It takes a whole number from {category.floor} to {category.most}")
+        return category.default
+    return section.integer(option, category.default, category.floor, category.most)

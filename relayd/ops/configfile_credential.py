@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Final, Literal
@@ -67,22 +67,33 @@ def read_credentials(
     return tuple(found)
 
 
-def _one(value: object, path: Path, around: Surroundings, findings: Findings) -> str | None:
+def read_pem(value: object, path: Path, around: Surroundings, findings: Findings) -> str:
+    """The PEM text that a reference to a file or a systemd credential leads to; empty with "skip".
+    """
+    return _one(value, path, around, findings, _PEM_READERS) or ""
+
+
+def _one(
+    value: object, path: Path, around: Surroundings, findings: Findings,
+    readers: Mapping[str, Callable[[str, Surroundings], str | None]] | None = None,
+) -> str | None:
+    readers = _READERS if readers is None else readers
     if isinstance(value, str):
         findings.fault(path, "is a literal, and secrets are never literals in this file", WAYS)
         return None
     if not isinstance(value, dict):
         findings.fault(path, f"is {kind_of(value)}", WAYS)
         return None
-    if len(value) != 1 or not value.keys() <= _READERS.keys():
-        findings.fault(path, "is not a reference with exactly one of env, file and systemd", WAYS)
+    if len(value) != 1 or not value.keys() <= readers.keys():
+        words = "env, file and systemd" if "env" in readers else "file and systemd"
+        findings.fault(path, f"is not a reference with exactly one of {words}", WAYS)
         return None
     [(way, name)] = value.items()
     if not isinstance(name, str) or not name:
         findings.fault((*path, way), "is not a name", WAYS)
         return None
     try:
-        return _READERS[way](name, around)
+        return readers[way](name, around)
     except _Missing as missing:
         problem, remedy = missing.args
         outside = way == "systemd" and around.secrets == "examine" \
@@ -110,7 +121,21 @@ def _from_file(name: str, around: Surroundings) -> str | None:
     return _usable(_file_text(around.file(name)), "the file")
 
 
+def _pem_file(name: str, around: Surroundings) -> str | None:
+    return None if around.secrets == "skip" else _pem(_file_text(around.file(name)))
+
+
 def _from_systemd(name: str, around: Surroundings) -> str | None:
+    text = _systemd_text(name, around)
+    return None if text is None else _usable(text, "the file")
+
+
+def _pem_systemd(name: str, around: Surroundings) -> str | None:
+    text = _systemd_text(name, around)
+    return None if text is None else _pem(text)
+
+
+def _systemd_text(name: str, around: Surroundings) -> str | None:
     if not _SYSTEMD_NAME.fullmatch(name):
         raise _Missing("is not the name of a systemd credential",
                        "Give the name that LoadCredential= has before the colon")
@@ -120,10 +145,11 @@ def _from_systemd(name: str, around: Surroundings) -> str | None:
     if not folder:
         raise _Missing("can be read inside the service only: $CREDENTIALS_DIRECTORY is not set",
                        "Start relayd from a unit that has LoadCredential= for it")
-    return _usable(_file_text(FilePath(folder) / name), "the file")
+    return _file_text(FilePath(folder) / name)
 
 
 _READERS: Final = {"env": _from_env, "file": _from_file, "systemd": _from_systemd}
+_PEM_READERS: Final = {"file": _pem_file, "systemd": _pem_systemd}
 
 
 def _file_text(path: FilePath) -> str:
@@ -138,6 +164,12 @@ def _file_text(path: FilePath) -> str:
         raise _Missing("names a file that every user of this machine may read or write",
                        "chmod 0600 it, and replace the credential if others could have read it")
     return data.decode("latin-1")
+
+
+def _pem(text: str) -> str:
+    if not text.lstrip().startswith("-----BEGIN ") or len(text) > CREDENTIAL_BYTES_MAX:
+        raise _Missing("names a file that is not in PEM", "It begins with -----BEGIN")
+    return text
 
 
 def _usable(value: str, where: str) -> str:

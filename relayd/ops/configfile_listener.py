@@ -77,9 +77,6 @@ def read_server(section: Section, around: Surroundings) -> ServerConfig:
         cors_origins=section.texts("cors_origins", _DEFAULT.cors_origins, origin_problem),
         **limits,
     )
-    if config.trusted_proxies and not config.connections_per_address_max:
-        section.warning("trusted_proxies", "has no effect without connections_per_address_max",
-                        "Nothing else looks at a client's address, or reads x-forwarded-for")
     section.done(_ALIASES)
     return config
 

@@ -80,6 +80,7 @@ def _provider(name: str, table: Section, around: Surroundings) -> Provider:
         ca_file=_ca_file(table, address, around),
         connections_max=table.integer("connections_max", 1024, 1, 1_000_000),
         probe_seconds=_probe_seconds(table),
+        overseas=table.boolean("overseas", False),
     )
     table.done(_ALIASES)
     return provider

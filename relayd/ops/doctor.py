@@ -26,6 +26,7 @@ YEAR_2026_MS: Final = 1_767_225_600_000
 YEAR_2100_MS: Final = 4_102_444_800_000
 DAY_MS: Final = 86_400_000
 EXPIRY_WARN_DAYS: Final = 21
+MASTER_KEY_WARN_DAYS: Final = 730
 FREE_WARN_BYTES: Final = 1024 ** 3
 FREE_FAIL_BYTES: Final = 64 * 1024 ** 2
 _PROC: Final = Path("/proc")
@@ -118,6 +119,16 @@ def writable_finding(path: Path) -> Finding:
         return Finding("ok", "store", f"{path} can be written.")
     return Finding("fail", "store", f"{path} cannot be written by this user.",
                    "Give it to the user that runs relayd, or run the doctor as that user.")
+
+
+def master_key_finding(since_ms: int | None, now_ms: int) -> Finding:
+    """How long the data keys have been wrapped by the same master key."""
+    if since_ms is None:
+        return Finding("ok", "master key", "The master key has wrapped nothing yet.")
+    sentence = f"The master key is in use since {rfc3339(since_ms)[:10]}."
+    if now_ms - since_ms > MASTER_KEY_WARN_DAYS * DAY_MS:
+        return Finding("warn", "master key", sentence, "Rotate it: relayd store rotate-key")
+    return Finding("ok", "master key", sentence)
 
 
 def certificate_finding(path: str, now_ms: int) -> Finding:

@@ -14,6 +14,7 @@ from typing import Final
 from relayd.core.provider import Provider
 from relayd.ops.configfile_address import parse_listen
 from relayd.ops.doctor import Finding
+from relayd.ops.scrape import fetch, samples
 
 REACH_SECONDS: Final = 5.0
 _ANSWER_BYTES_MAX: Final = 4096
@@ -109,3 +110,23 @@ async def _readyz(listen: str) -> tuple[int, str]:
     if not gap or not head.startswith(b"HTTP/1.1 ") or not reason.replace("_", "").isalpha():
         raise ValueError("not an ops listener")
     return int(head[9:12]), reason
+
+
+async def memory_finding(
+    listen: str, wanted: bool, seconds: float = REACH_SECONDS,
+) -> Finding | None:
+    """Whether a running daemon overwrites freed memory, as it has seen; None without a daemon."""
+    try:
+        _, page = await fetch(listen, "/metrics", seconds)
+    except (OSError, ValueError):  # `daemon_finding` tells
+        return None
+    wiped = any(sample.name == "relayd_memory_wiped" and sample.value == 1
+                for sample in samples(page))
+    if wiped:
+        return Finding("ok", "memory", "The daemon overwrites freed memory.")
+    if wanted:
+        return Finding("fail", "memory", "The daemon does not overwrite freed memory, though "
+                                         "[privacy] wipe_memory is on.",
+                       "Restart it; if that changes nothing, its C library is not glibc.")
+    return Finding("warn", "memory", "Freed memory keeps what was in it until it is reused.",
+                   "Set [privacy] wipe_memory = true, for 1.2 to 2 times the CPU.")

@@ -39,6 +39,7 @@ class Gauges:
     journal_sync_failures: Count = int
     journal_torn_bytes: Count = int
     journal_wait_seconds: Count = float
+    memory_wiped: Count = int
     loop_lag_seconds: Count = float
     gc_collections: ByName = dict
     gc_pause_seconds: Count = float
@@ -52,6 +53,12 @@ class Gauges:
     limit_refusals: ByNames = dict
     overload_refusals: ByName = dict
     certificate_expiry: ByName = dict
+    swept_rows: ByName = dict
+    swept_at_seconds: ByName = dict
+    tickets_overdue: ByName = dict
+    sign_in_refusals: ByName = dict
+    mails: ByName = dict
+    mails_waiting: Count = int
 
 
 class Reading(NamedTuple):
@@ -116,6 +123,8 @@ READINGS: Final = (
             "How long the disk has been at the journal's last sync; 0 while it is idle."),
     Reading("journal_torn_bytes", "relayd_journal_torn_bytes_total", "counter",
             "Bytes of an earlier journal that could not be read at the start."),
+    Reading("memory_wiped", "relayd_memory_wiped", "gauge",
+            "1 where freed memory is overwritten, as the start has seen."),
     Reading("loop_lag_seconds", "relayd_event_loop_lag_seconds", "gauge",
             "The worst lag of the event loop in the last 30 seconds."),
     Reading("gc_collections", "relayd_gc_collections_total", "counter",
@@ -126,6 +135,18 @@ READINGS: Final = (
             "Its longest run since the start."),
     Reading("certificate_expiry", "relayd_certificate_expiry_timestamp_seconds", "gauge",
             "When a certificate of ours ends, Unix time.", ("listener",)),
+    Reading("swept_rows", "relayd_retention_swept_rows_total", "counter",
+            "Rows that were deleted because their term was over.", ("category",)),
+    Reading("swept_at_seconds", "relayd_retention_swept_timestamp_seconds", "gauge",
+            "When a category was last looked through, Unix time.", ("category",)),
+    Reading("tickets_overdue", "relayd_tickets_overdue", "gauge",
+            "Tickets that nobody answered in time.", ("class",)),
+    Reading("sign_in_refusals", "relayd_sign_in_refusals_total", "counter",
+            "Attempts to sign in that were refused unheard, by why.", ("reason",)),
+    Reading("mails", "relayd_mails_total", "counter",
+            "Attempts to send a mail, by what they came to.", ("result",)),
+    Reading("mails_waiting", "relayd_mails_waiting", "gauge",
+            "Mails in the outbox that are still to be sent."),
 )
 
 

@@ -1,7 +1,8 @@
-"""How many connections each client address has: the only use that is made of an address.
+"""How many connections each client address has, and which addresses are the operator's proxies.
 
-Law: addresses are kept while they have a connection and no longer, in this one table; nothing is
-read of what a proxy says in a header field.
+Law: addresses are kept while they have a connection and no longer, in this one table; a limit by
+address never goes by what a proxy says in a header field. (What is kept of addresses for longer,
+sealed, is relay/network.py's.)
 """
 
 from __future__ import annotations
@@ -10,10 +11,29 @@ import ipaddress
 from collections.abc import Sequence
 from typing import Any, Final
 
+from relayd.core.network import Ip, address_of
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 UNCOUNTED: Final = b""
 _V6_PREFIX_BYTES: Final = 8
 """One customer has a whole /64 at least."""
+
+
+class Trusted:
+    """The networks of proxies before the relay, worked out again when the setting is another."""
+
+    __slots__ = ("_texts", "_networks")
+
+    def __init__(self) -> None:
+        self._texts: Sequence[str] = ()
+        self._networks: tuple[Network, ...] = ()
+
+    def has(self, address: Ip, texts: Sequence[str]) -> bool:
+        """Whether an address is in one of the networks that the setting names."""
+        if texts is not self._texts:
+            self._texts = texts
+            self._networks = tuple(ipaddress.ip_network(text) for text in texts)
+        return any(address in network for network in self._networks)
 
 
 class Addresses:
@@ -21,8 +41,7 @@ class Addresses:
 
     def __init__(self) -> None:
         self._counts: dict[bytes, int] = {}
-        self._texts: Sequence[str] = ()
-        self._trusted: tuple[Network, ...] = ()
+        self._trusted = Trusted()
 
     def __len__(self) -> int:
         return len(self._counts)
@@ -35,13 +54,8 @@ class Addresses:
         """
         if not most or not isinstance(address, tuple):
             return UNCOUNTED
-        found = ipaddress.ip_address(address[0].partition("%")[0])
-        if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
-            found = found.ipv4_mapped
-        if trusted is not self._texts:
-            self._texts = trusted
-            self._trusted = tuple(ipaddress.ip_network(text) for text in trusted)
-        if any(found in network for network in self._trusted):
+        found = address_of(address[0])
+        if found is None or self._trusted.has(found, trusted):
             return UNCOUNTED
         origin = found.packed[:_V6_PREFIX_BYTES]
         count = self._counts.get(origin, 0)

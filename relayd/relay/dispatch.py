@@ -49,7 +49,11 @@ class Dispatcher:
         self._sticky = Sticky()
 
     def plan(self, exchange: Exchange, model: str) -> Plan:
-        """The deployments that serve a model; raises unknown_model or model_not_allowed."""
+        """The deployments that serve a model.
+
+        Raises unknown_model, model_not_allowed, or cross_border_consent_required where all that
+        serve it are outside China and the account has not agreed to that.
+        """
         policy = exchange.policy
         route = policy.routes.find(model)
         if route is None:
@@ -62,6 +66,10 @@ class Dispatcher:
         plan = policy.plans[exchange.target.api, route.pattern]
         if not plan.places:
             raise RelayError("unknown_model", param="model")
+        if plan.crosses and not exchange.grant.overseas:
+            plan = policy.home_plans[exchange.target.api, route.pattern]
+            if not plan.places:
+                raise RelayError("cross_border_consent_required", param="model")
         return plan
 
     async def send(self, exchange: Exchange, plan: Plan) -> Attempt:
@@ -100,8 +108,12 @@ class Dispatcher:
     def fallback(self, exchange: Exchange, model: str) -> list[tuple[Place, str]]:
         """The same for a model that is asked instead; the route that names it allows it."""
         route = exchange.policy.routes.find(model)
-        plan = None if route is None else exchange.policy.plans.get(
-            (exchange.target.api, route.pattern))
+        if route is None:
+            return []
+        key = exchange.target.api, route.pattern
+        plan = exchange.policy.plans.get(key)
+        if plan is not None and plan.crosses and not (exchange.grant and exchange.grant.overseas):
+            plan = exchange.policy.home_plans[key]
         return [] if plan is None else self._named(exchange, plan, model)
 
     def _named(self, exchange: Exchange, plan: Plan, model: str) -> list[tuple[Place, str]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from relayd.core.errors import RelayError
 from relayd.core.exchange import Phase, advance
 from relayd.core.gate import Permit
+from relayd.core.reservation import Hold
 from relayd.core.snapshot import KeyGrant, Snapshot
 from relayd.core.usage import ENDINGS, Ending, Outcome, Usage
 from relayd.ops.tasks import Story
@@ -47,10 +48,11 @@ class ClientLeft(Exception):
 class Memo:
     """What a head means, worked out once for all requests of a connection that repeat it.
 
-    `grant` holds under `snapshot` alone, `client` under `heads`.
+    `grant` holds under `snapshot` alone, `client` under `heads`; `noted_until`: the network record
+    that it would make is there already (relay/network.py).
     """
 
-    __slots__ = ("target", "snapshot", "grant", "heads", "client")
+    __slots__ = ("target", "snapshot", "grant", "heads", "client", "noted_until")
 
     def __init__(self, target: Target) -> None:
         self.target = target
@@ -58,12 +60,14 @@ class Memo:
         self.grant: KeyGrant | None = None
         self.heads: Heads | None = None
         self.client: ClientFields | None = None
+        self.noted_until = 0.0
 
 
 class Exchange:
     """State of one request. Times are monotonic seconds unless they say otherwise.
 
-    `ticket` is what it holds of its limits, None where none applies; `place` is where it was sent
+    `ticket` is what it holds of its limits, `hold` of its account's balance, None where none
+    applies; `place` is where it was sent
     last, `permit` what it holds of that deployment's gate. `last_deadline` is the end of the
     provider's total time, 0: never. `ready`: since when the relay alone has kept it waiting.
     `opened`: the journal has its opening; `marked`: when it may be told how far the call has come,
@@ -81,7 +85,8 @@ class Exchange:
         "status", "ending", "error", "attempts", "first_byte", "usage", "usage_covers", "counter",
         "prompt", "left_with",
         "attempt", "copying", "seen_chunks", "last_heard", "dropped", "idle_seconds",
-        "encoding_exact", "ready", "keep_alive", "opened", "marked", "ticket", "place", "permit",
+        "encoding_exact", "ready", "keep_alive", "opened", "marked", "ticket", "hold", "place",
+        "permit",
     )
 
     def __init__(
@@ -99,6 +104,7 @@ class Exchange:
         self.phase = Phase.RECEIVED
         self.grant: KeyGrant | None = None
         self.ticket: Ticket | None = None
+        self.hold: Hold | None = None
         self.place: Place | None = None
         self.permit: Permit | None = None
         self.ask: Ask | None = None
@@ -109,9 +115,8 @@ class Exchange:
         self.deadline = self.last_deadline = 0.0
         self.expire_code = "request_timeout"
         self.client_gone = False
-        self.opened = False
+        self.opened = self.replied = False
         self.marked: tuple[float, object] | None = None
-        self.replied = False
         self.model: str | None = None
         self.provider: str | None = None
         self.provider_model: str | None = None

@@ -61,6 +61,8 @@ class Handler:
         if socket:
             exchange.keep_alive = False  # what comes behind an upgrade may be frames
         self._authenticate(exchange)
+        if exchange.head.memo.noted_until <= exchange.started:
+            plane.network.note(exchange, exchange.started, exchange.started_at_ms)
         if socket:
             await plane.realtime.serve(exchange)
             return
@@ -109,6 +111,7 @@ class Handler:
                 raise RelayError("missing_model", param="model")
             plan = plane.dispatcher.plan(exchange, upload.model)
             plane.admission.admit(exchange, None)
+            plane.wallets.admit(exchange, plan, None)
             return plan
         raw = whole(exchange, limit) if exchange.body_complete else await receive(exchange, limit)
         ask = exchange.ask = read(
@@ -124,6 +127,7 @@ class Handler:
                 raise RelayError("invalid_json") from None
             raise
         plane.admission.admit(exchange, raw)
+        plane.wallets.admit(exchange, plan, raw)
         return plan
 
     def _known(self, exchange: Exchange, endpoint: Endpoint, raw: bytes) -> Known | None:

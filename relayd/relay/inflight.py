@@ -78,6 +78,8 @@ class Sweep:
         if exchange.phase is Phase.SETTLED:  # since the pass began
             return
         self._look(exchange, now)
+        if exchange.grant is not None and exchange.head.memo.noted_until <= now:
+            self._plane.network.note(exchange, now, self._plane.unix_ms())
         if exchange.opened and now - exchange.started > MARK_AFTER_SECONDS:
             self._mark(exchange, now)
 
@@ -99,6 +101,9 @@ class Sweep:
 
     def _look(self, exchange: Exchange, now: float) -> None:
         attempt = exchange.attempt
+        if not exchange.body_complete and exchange.connection.broken():
+            exchange.connection.transport.abort()
+            return
         if attempt is not None and exchange.copying is not None:
             if attempt.octets > exchange.policy.server.reply_bytes_max:
                 exchange.interrupt(RelayError("upstream_endless", close=True))

@@ -18,6 +18,7 @@ from relayd.wire.dialect import suggested_api, target_of
 from relayd.wire.http import PartialHead, RepeatedHead, RequestHead, read_head
 
 if TYPE_CHECKING:
+    from relayd.relay.network import Seen
     from relayd.relay.plane import Plane
 
 PIPELINED_BYTES_MAX: Final = 64 * 1024
@@ -26,13 +27,14 @@ CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class ClientConnection(asyncio.Protocol):
-    """One connection of a client. `idle_since`: when it was last free for a request."""
+    """One connection of a client. `idle_since`: when it was last free for a request; `seen`: what
+    is known of it (relay/network.py)."""
 
     __slots__ = ("plane", "transport", "exchange", "deadline", "lost", "write_paused",
                  "idle_since",
                  "_buffer", "_partial", "_left", "_chunked", "_consuming",
                  "_read_paused", "_lingering", "_half_closed", "_continue_due", "_tls", "_origin",
-                 "_repeated")
+                 "_repeated", "seen")
 
     def __init__(self, plane: Plane, tls: bool, origin: bytes) -> None:
         self.plane = plane
@@ -54,6 +56,7 @@ class ClientConnection(asyncio.Protocol):
         self._tls = tls
         self._origin = origin
         self._repeated: RepeatedHead | None = None
+        self.seen: Seen | None = None
 
     # -- the transport's side -------------------------------------------------------------
 
@@ -92,6 +95,7 @@ class ClientConnection(asyncio.Protocol):
         """The connection is gone, whoever ended it."""
         self.lost = True
         self._buffer = b""
+        self._repeated = None
         self.plane.connections.discard(self)
         if self._origin:
             self.plane.addresses.leave(self._origin)
@@ -289,6 +293,7 @@ class ClientConnection(asyncio.Protocol):
         heir.write_paused = self.write_paused
         heir._tls = self._tls
         heir._origin = self._origin
+        heir.seen = self.seen
         self.plane.connections.discard(self)
         self.plane.connections.add(heir)
         self.lost = True
@@ -340,6 +345,16 @@ class ClientConnection(asyncio.Protocol):
     def _has_input(self) -> bool:
         poll = select.poll()
         poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+
+    def broken(self) -> bool:
+        """Whether the socket has an error that nobody was told of.
+
+        libuv stops watching a socket at its first error, and says so once: where the client reset
+        the connection behind bytes that were not read yet, one read takes those alone.
+        """
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), 0)
         return bool(poll.poll(0))
 
     def cut(self) -> None:

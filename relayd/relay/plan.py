@@ -58,18 +58,26 @@ class Place:
 
 
 class Plan:
-    """A route's places for one API. `simple`: one place, with nothing to choose."""
+    """A route's places for one API. `simple`: one place, with nothing to choose.
 
-    __slots__ = ("route", "places", "budget", "simple", "deployments")
+    `crosses`: some are outside China, and only for accounts that agreed to it.
+    """
+
+    __slots__ = ("route", "places", "budget", "simple", "deployments", "crosses")
 
     def __init__(self, route: Route, places: tuple[Place, ...]) -> None:
         self.route = route
         self.places = places
         self.deployments = tuple(place.deployment for place in places)
+        self.crosses = any(place.provider.overseas for place in places)
         self.budget = Budget(route.retry_share)
         self.simple = (
             len(places) == 1 and places[0].gate is None and not places[0].deployment.drain
             and len(places[0].health.credentials) < 2 and not route.hedge_ms)
+
+    def home(self) -> Plan:
+        """The same without the places outside China."""
+        return Plan(self.route, tuple(p for p in self.places if not p.provider.overseas))
 
     def order(
         self, now: float, dice: float, key: bytes | None, cost: Cost | None

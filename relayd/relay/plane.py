@@ -33,6 +33,7 @@ from relayd.relay.heads import Heads
 from relayd.relay.listener import ClientConnection
 from relayd.relay.local import Local
 from relayd.relay.meter import Meter
+from relayd.relay.network import NetworkLog
 from relayd.relay.overload import START_SAMPLES, Overload
 from relayd.relay.policy import Policy
 from relayd.relay.pool import Pool
@@ -42,6 +43,7 @@ from relayd.relay.sender import Sender
 from relayd.relay.settle import Settler
 from relayd.relay.stream import Streamer
 from relayd.relay.view import View
+from relayd.relay.wallet import Wallets
 from relayd.wire.body import NESTING_MAX
 from relayd.wire.identity import Pseudonyms
 from relayd.wire.known import Elements, hash_is_secret
@@ -116,6 +118,7 @@ class Plane:
         self.handshakes = 0
         """Connections that are accepted and not among `connections` yet."""
         self.addresses = Addresses()
+        self.network = NetworkLog()
         self.inflight: set[Exchange] = set()
         self._date_second = 0
         self._date = b""
@@ -123,6 +126,7 @@ class Plane:
         self.overload = Overload(START_SAMPLES)
         self.abandoned = Abandoned(self)
         self.admission = Admission(monotonic_ns, unix_ms)
+        self.wallets = Wallets()
         self.replier = Replier(config.server.cors_origins, self.date)
         self.policy = self._policy(config, None)
         self._retired: list[Pool] = []

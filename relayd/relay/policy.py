@@ -27,7 +27,8 @@ class Policy:
     """The configuration, worked out; its parts are attributes, read directly."""
 
     __slots__ = ("server", "providers", "routes", "plans", "body_policies", "model_names",
-                 "secrets", "pools", "heads", "head_limits", "limits", "health", "prices")
+                 "secrets", "pools", "heads", "head_limits", "limits", "health", "prices",
+                 "billing", "home_plans")
 
     def __init__(self, config: Config, heads: Heads, make_pool: MakePool,
                  old: Policy | None = None) -> None:
@@ -48,8 +49,10 @@ class Policy:
             (api, route.pattern): self._plan(api, route)
             for api in APIS for route in config.routes
         }
+        self.home_plans = {key: plan.home() for key, plan in self.plans.items() if plan.crosses}
         self.health.seal()
         self.prices = config.prices
+        self.billing = config.billing
         self.head_limits = HeadLimits(
             server.head_bytes_max, server.header_count_max, server.target_bytes_max)
         self.body_policies = {api: _policy(config, api) for api in APIS}

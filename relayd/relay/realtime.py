@@ -99,6 +99,7 @@ class Realtime:
         exchange.dropped = asked.dropped
         plan = plane.dispatcher.plan(exchange, asked.model)
         plane.admission.admit(exchange, b"")  # its tokens are taken as they are used
+        plane.wallets.admit(exchange, plan, b"")
         exchange.move(Phase.ADMITTED)
         places = plane.dispatcher.places(exchange, plan)
         connection, link = await self._connect(exchange, asked, places)

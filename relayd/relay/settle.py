@@ -74,12 +74,17 @@ class Settler:
     def _settle_late(self, exchange: Exchange, duration_ms: float) -> None:
         """A count came after the reply's end; there may be another one."""
         self._plane.unsettled -= 1
+        for count in (exchange.prompt, exchange.counter):
+            if count is not None:  # it leads back to the exchange, whose texts would stay
+                count.when_done = None
         self._settle_when_counted(exchange, duration_ms)
 
     def _record(self, exchange: Exchange, duration_ms: float) -> None:
         record = self._build(exchange, duration_ms)
         if exchange.ticket is not None:
             exchange.ticket.correct(record)
+        if exchange.hold is not None:
+            record = self._plane.wallets.settle(exchange, record)
         self._plane.meter.append(record)
         self._plane.metrics.settled(record)
         endpoint = exchange.target.endpoint

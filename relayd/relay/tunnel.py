@@ -187,6 +187,7 @@ class Tunnel:
         try:
             if ticket is not None:
                 ticket.go_on()
+            self._plane.wallets.go_on(self._exchange)
         except RelayError as error:
             return event._replace(error=error)
         return event
@@ -249,6 +250,7 @@ class Tunnel:
             self._plane.meter.mark(mark(exchange))
             if exchange.ticket is not None:
                 exchange.ticket.spend(usage.input_tokens + usage.output_tokens)
+            self._plane.wallets.spend(exchange, usage)
 
     def _provider_closes(self, payload: bytes) -> None:
         self.provider_code = code = close_code(payload)

@@ -1,4 +1,4 @@
-"""Accounts as rows."""
+"""Accounts as rows: who it is sealed under its own data key, found by keyed hashes."""
 
 from __future__ import annotations
 
@@ -6,44 +6,78 @@ from typing import Final
 
 from relayd.core.account import Account, folded
 from relayd.core.errors import RelayError
+from relayd.store.directory import StoreError
 from relayd.store.transaction import Row, Transaction
 
-_SELECT: Final = "SELECT id, email, name, state, created_at_ms FROM accounts"
+_TABLE: Final = "accounts"
+_SELECT: Final = (
+    "SELECT id, email, name, state, created_at_ms, username, state_since_ms, reason, language,"
+    " country FROM accounts"
+)
 
 
-def _account(row: Row) -> Account:
-    return Account(*row)
+def _account(transaction: Transaction, row: Row) -> Account:
+    values = list(row)
+    for place, column in ((1, "email"), (2, "name"), (5, "username")):
+        values[place] = transaction.unseal(row[0], _TABLE, column, row[0], row[place])
+    return Account(*values)
 
 
-def _folded(account: Account) -> str | None:
-    return None if account.email is None else folded(account.email)
+def _personal(transaction: Transaction, account: Account) -> Row:
+    """The columns that are sealed, each after the keyed hash that it is found by."""
+    email, username = account.email, account.username
+
+    def sealed(column: str, text: str | None) -> bytes | None:
+        return transaction.seal(account.id, _TABLE, column, account.id, text)
+
+    return (
+        None if email is None else transaction.blind("email", folded(email)),
+        sealed("email", email),
+        None if username is None else transaction.blind("username", folded(username)),
+        sealed("username", username),
+        sealed("name", account.name),
+    )
 
 
 async def insert(transaction: Transaction, account: Account) -> None:
     """Add an account. The caller has looked for another with the same e-mail address."""
+    await transaction.sealer.keyring.make(account.id)
     await transaction.run(
-        "INSERT INTO accounts (id, email, email_folded, name, state, created_at_ms)"
-        " VALUES (?, ?, ?, ?, ?, ?)",
-        (account.id, account.email, _folded(account), account.name, account.state,
-         account.created_at_ms),
+        "INSERT INTO accounts (email_index, email, username_index, username, name, id, state,"
+        " state_since_ms, reason, language, country, created_at_ms)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (*_personal(transaction, account), account.id, account.state, account.state_since_ms,
+         account.reason, account.language, account.country, account.created_at_ms),
     )
 
 
 async def update(transaction: Transaction, account: Account) -> None:
     """Write every column of the account with this id."""
     await transaction.run(
-        "UPDATE accounts SET email = ?, email_folded = ?, name = ?, state = ? WHERE id = ?",
-        (account.email, _folded(account), account.name, account.state, account.id),
+        "UPDATE accounts SET email_index = ?, email = ?, username_index = ?, username = ?,"
+        " name = ?, state = ?, state_since_ms = ?, reason = ?, language = ?, country = ?"
+        " WHERE id = ?",
+        (*_personal(transaction, account), account.state, account.state_since_ms, account.reason,
+         account.language, account.country, account.id),
     )
 
 
 async def find(transaction: Transaction, who: str) -> Account | None:
     """The account with this id or, where `who` holds an @, this e-mail address in any case."""
     if "@" in who:
-        row = await transaction.row(f"{_SELECT} WHERE email_folded = ?", (folded(who.strip()),))
+        row = await transaction.row(
+            f"{_SELECT} WHERE email_index = ?", (transaction.blind("email", folded(who.strip())),))
     else:
         row = await transaction.row(f"{_SELECT} WHERE id = ?", (who.strip(),))
-    return None if row is None else _account(row)
+    return None if row is None else _account(transaction, row)
+
+
+async def named(transaction: Transaction, username: str) -> Account | None:
+    """The account with this username, in any case."""
+    row = await transaction.row(
+        f"{_SELECT} WHERE username_index = ?",
+        (transaction.blind("username", folded(username.strip())),))
+    return None if row is None else _account(transaction, row)
 
 
 async def get(transaction: Transaction, who: str) -> Account:
@@ -55,5 +89,20 @@ async def get(transaction: Transaction, who: str) -> Account:
 
 
 async def listing(transaction: Transaction) -> list[Account]:
-    """All accounts, oldest first."""
-    return [_account(row) for row in await transaction.rows(f"{_SELECT} ORDER BY id")]
+    """All accounts, oldest first. One whose data key is lost is there without what is sealed."""
+    return [_listed(transaction, row)
+            for row in await transaction.rows(f"{_SELECT} ORDER BY id")]
+
+
+def _listed(transaction: Transaction, row: Row) -> Account:
+    try:
+        return _account(transaction, row)
+    except StoreError as error:
+        if error.code != "data_key_gone":
+            raise
+        return _account(transaction, (*row[:1], None, None, *row[3:5], None, *row[6:]))
+
+
+async def counts(transaction: Transaction) -> dict[str, int]:
+    """How many accounts are in each state that any is in."""
+    return dict(await transaction.rows("SELECT state, COUNT(*) FROM accounts GROUP BY state"))

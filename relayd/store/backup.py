@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from relayd.ops.configfile_store import KEYS_NAME
 from relayd.store import journal_segment
 from relayd.store.directory import DIRECTORY_MODE, FILE_MODE, StoreError, give_to_owner
 from relayd.store.journal_lane import FOLDER, lane_directory, lanes
@@ -33,8 +34,12 @@ MANIFEST_NAME: Final = "manifest.json"
 TAR_SUFFIX: Final = ".tar"
 FORMAT: Final = 1
 SAVED_FOLDER: Final = "backups"
+ASIDE_NAME: Final = "replaced-"
+"""Begins the names of folders with stores that a restore replaced."""
 SAVED_MAX: Final = 3
 """Copies from before a migration that are kept."""
+SEALED_VERSION: Final = 5
+"""The migration that sealed what is personal: copies from before it are in clear text."""
 PIECE_BYTES: Final = 1024 * 1024
 BUSY_SECONDS: Final = 5.0
 NAME: Final = re.compile(r"relayd\.db|secret|journal/[0-9]{1,6}/[0-9]{12}\.journal")
@@ -79,6 +84,32 @@ def take(store: Path, target: Path, *, with_secret: bool, created_at: str) -> Ma
             remove_tree(draft)
             _packed(draft).unlink(missing_ok=True)
     return manifest
+
+
+def take_keys(store: Path, target: Path) -> int:
+    """Copies the data keys to a file of their own, which they replace; returns how many there are.
+
+    Apart from the other files, for a shorter life: who has both, and the master key, reads what
+    was erased since. Raises StoreError `store_keys` where there are none.
+    """
+    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    if not (store / KEYS_NAME).exists():
+        raise StoreError("store_keys")
+    with mapped():
+        draft.unlink(missing_ok=True)
+        try:
+            copy_database(store / KEYS_NAME, draft)
+            with closing(sqlite3.connect(draft)) as db:
+                sound = db.execute("PRAGMA integrity_check(1)").fetchall() == [("ok",)]
+                count = db.execute(
+                    "SELECT COUNT(*) FROM data_keys WHERE wrapped IS NOT NULL").fetchone()[0]
+            if not sound:
+                raise StoreError("backup_damaged")
+            draft.replace(target)
+            sync_directory(target.parent)
+        finally:
+            draft.unlink(missing_ok=True)
+    return int(count)
 
 
 def _packed(draft: Path) -> Path:
@@ -236,3 +267,30 @@ def remove_tree(path: Path) -> None:
         else:
             child.unlink()
     path.rmdir()
+
+
+def expire_saved(directory: Path, before_ms: int) -> int:
+    """Deletes copies from before a migration, and stores that a restore replaced, that were made
+    before a moment; returns how many."""
+    folder, found = directory / SAVED_FOLDER, 0
+    with mapped():
+        for replaced in directory.glob(f"{ASIDE_NAME}*"):
+            if replaced.is_dir() and replaced.stat().st_mtime_ns < before_ms * 1_000_000:
+                remove_tree(replaced)
+                found += 1
+        for old in folder.glob("before-*.db") if folder.is_dir() else ():
+            if old.stat().st_mtime_ns < before_ms * 1_000_000:
+                old.unlink(missing_ok=True)
+                found += 1
+    return found
+
+
+def remove_unsealed(directory: Path) -> int:
+    """Deletes copies from before personal columns were sealed: they know who is erased."""
+    folder, found = directory / SAVED_FOLDER, 0
+    with mapped():
+        for old in folder.glob("before-*.db") if folder.is_dir() else ():
+            if int(old.name.split("-")[1]) <= SEALED_VERSION:
+                old.unlink(missing_ok=True)
+                found += 1
+    return found

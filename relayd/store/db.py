@@ -21,10 +21,14 @@ import aiosqlite
 
 from relayd.core.timestamp import compact
 from relayd.ops.clock import unix_ms
+from relayd.ops.config import MasterKey
 from relayd.store import secret as secrets_file
 from relayd.store.backup import DATABASE_NAME, save_before_migration
 from relayd.store.directory import StoreError, prepare, private_file
-from relayd.store.migration import migrate, pending
+from relayd.store.keyring import FILE_NAME as KEYS_NAME
+from relayd.store.keyring import Keyring, open_keyring
+from relayd.store.migration import is_sealed, migrate, pending
+from relayd.store.sealer import Sealer, sealer
 from relayd.store.transaction import Transaction, bind_quickly, mapped
 
 FILE_NAME: Final = DATABASE_NAME
@@ -51,14 +55,20 @@ class Database:
     """An open store. Made by `open_database`; `close()` it, or its threads outlive the loop."""
 
     def __init__(self, directory: Path, secret: bytes, writer: aiosqlite.Connection,
-                 reader: aiosqlite.Connection) -> None:
+                 reader: aiosqlite.Connection, sealer: Sealer) -> None:
         self.directory = directory
         self.secret = secret
+        self._sealer = sealer
         self._writer = writer
         self._reader = reader
         self._write_lock = asyncio.Lock()
         self._read_lock = asyncio.Lock()
         self._closed = False
+
+    @property
+    def keyring(self) -> Keyring:
+        """The data keys of accounts, months and years."""
+        return self._sealer.keyring
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Transaction]:
@@ -87,7 +97,8 @@ class Database:
         with mapped():
             try:
                 await connection.execute(begin)
-                yield Transaction(connection)
+                self.keyring.notice()
+                yield Transaction(connection, self._sealer)
                 await connection.execute("COMMIT")
             except BaseException:
                 # Queued behind whatever is still running, so a cancelled BEGIN is undone as well;
@@ -128,6 +139,7 @@ class Database:
                     await self._reader.close()
                 finally:
                     await self._writer.close()
+                    self.keyring.close()
 
 
 async def _connect(path: Path, busy_ms: int) -> aiosqlite.Connection:
@@ -141,13 +153,17 @@ async def _connect(path: Path, busy_ms: int) -> aiosqlite.Connection:
     return connection
 
 
-async def open_database(directory: Path, *, busy_ms: int = BUSY_MS) -> Database:
+async def open_database(
+    directory: Path, *, busy_ms: int = BUSY_MS, master: MasterKey | None = None,
+) -> Database:
     """Open the store in this directory, making or upgrading it as needed.
 
-    Before a migration the database is copied to `backups/` there.
+    Before a migration the database is copied to `backups/` there. `master` says where the master
+    key is, if not in the directory.
 
     Raises StoreError: `store_newer` where a later relayd wrote it, `store_secret` where its secret
-    is missing or another's, `store_open_to_others` where file modes are unsafe.
+    is missing or another's, `store_master_key` the same for the master key, `store_keys` where
+    its data keys are missing, `store_open_to_others` where file modes are unsafe.
     """
     # aiosqlite logs statements with their values at debug level: those must reach no log
     logging.getLogger("aiosqlite").setLevel(logging.WARNING)
@@ -160,19 +176,39 @@ async def open_database(directory: Path, *, busy_ms: int = BUSY_MS) -> Database:
         if secret is None:
             raise StoreError("store_secret")
         private_file(directory / FILE_NAME)
-        writer = await _connect(directory / FILE_NAME, busy_ms)
-        try:
-            missing = await pending(writer)
-            if missing:
-                save_before_migration(directory, missing[0], compact(unix_ms()))
-            await migrate(writer, secrets_file.mark(secret))
-            reader = await _connect(directory / FILE_NAME, busy_ms)
-            try:
-                await reader.execute_fetchall("PRAGMA query_only=ON")
-            except BaseException:
-                await reader.close()
-                raise
-        except BaseException:
-            await writer.close()
-            raise
-    return Database(directory, secret, writer, reader)
+    with mapped():
+        writer, reader, seals = await _open(directory, secret, master, busy_ms)
+    return Database(directory, secret, writer, reader, seals)
+
+
+async def _open(
+    directory: Path, secret: bytes, master: MasterKey | None, busy_ms: int,
+) -> tuple[aiosqlite.Connection, aiosqlite.Connection, Sealer]:
+    """The writing and the reading connection, the schema up to date, and what seals."""
+    writer = await _connect(directory / FILE_NAME, busy_ms)
+    keyring = None
+    try:
+        if await is_sealed(writer) and not (directory / KEYS_NAME).exists():
+            raise StoreError("store_keys")
+        keyring = open_keyring(directory, master)
+        seals = sealer(keyring, secret)
+        missing = await pending(writer)
+        if missing:
+            save_before_migration(directory, missing[0], compact(unix_ms()))
+        await migrate(writer, secrets_file.mark(secret), seals)
+        return writer, await _reader(directory, busy_ms), seals
+    except BaseException:
+        if keyring is not None:
+            keyring.close()
+        await writer.close()
+        raise
+
+
+async def _reader(directory: Path, busy_ms: int) -> aiosqlite.Connection:
+    reader = await _connect(directory / FILE_NAME, busy_ms)
+    try:
+        await reader.execute_fetchall("PRAGMA query_only=ON")
+    except BaseException:
+        await reader.close()
+        raise
+    return reader

@@ -7,7 +7,7 @@ from typing import Final
 
 import orjson
 
-from relayd.core.key import ApiKey
+from relayd.core.key import ERASED_NAME, ApiKey
 from relayd.core.snapshot import KeyGrant
 from relayd.store.transaction import Row, Transaction
 
@@ -26,8 +26,14 @@ def _models_text(models: tuple[str, ...] | None) -> str | None:
     return None if models is None else orjson.dumps(models).decode("utf-8")
 
 
-def _key(row: Row) -> ApiKey:
+def _sealed_name(transaction: Transaction, key: ApiKey) -> bytes | None:
+    name = None if key.name == ERASED_NAME else key.name
+    return transaction.seal(key.account, "api_keys", "name", key.id, name)
+
+
+def _key(transaction: Transaction, row: Row) -> ApiKey:
     values = list(row)
+    values[2] = transaction.unseal(row[1], "api_keys", "name", row[0], row[2]) or ERASED_NAME
     values[5] = None if row[5] is None else tuple(orjson.loads(row[5]))
     return ApiKey(*values)
 
@@ -37,29 +43,39 @@ async def insert(transaction: Transaction, key: ApiKey, digest: bytes) -> None:
     await transaction.run(
         "INSERT INTO api_keys (id, account_id, digest, hint, name, app, models, state,"
         " created_at_ms, expires_at_ms, replaces) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (key.id, key.account, digest, key.hint, key.name, key.app, _models_text(key.models),
+        (key.id, key.account, digest, key.hint, _sealed_name(transaction, key),
+         key.app, _models_text(key.models),
          key.state, key.created_at_ms, key.expires_at_ms, key.replaces),
     )
 
 
 async def update(transaction: Transaction, key: ApiKey) -> None:
-    """Write what may change of a key: its name, app label, state and expiry."""
+    """Write what may change of a key: its name, app label, models, state and expiry."""
     await transaction.run(
-        "UPDATE api_keys SET name = ?, app = ?, state = ?, expires_at_ms = ? WHERE id = ?",
-        (key.name, key.app, key.state, key.expires_at_ms, key.id),
+        "UPDATE api_keys SET name = ?, app = ?, models = ?, state = ?, expires_at_ms = ?"
+        " WHERE id = ?",
+        (_sealed_name(transaction, key), key.app, _models_text(key.models), key.state,
+         key.expires_at_ms, key.id),
     )
+
+
+async def count(transaction: Transaction, account_id: str) -> int:
+    """How many of an account's keys are not revoked."""
+    row = await transaction.row(
+        "SELECT COUNT(*) FROM api_keys WHERE account_id = ? AND state = 'active'", (account_id,))
+    return int(row[0]) if row else 0
 
 
 async def find(transaction: Transaction, key_id: str) -> ApiKey | None:
     """The key with this id."""
     row = await transaction.row(f"{_SELECT} WHERE id = ?", (key_id,))
-    return None if row is None else _key(row)
+    return None if row is None else _key(transaction, row)
 
 
 async def find_by_digest(transaction: Transaction, digest: bytes) -> ApiKey | None:
     """The key with this keyed hash."""
     row = await transaction.row(f"{_SELECT} WHERE digest = ?", (digest,))
-    return None if row is None else _key(row)
+    return None if row is None else _key(transaction, row)
 
 
 async def listing(transaction: Transaction, account_id: str | None = None) -> list[ApiKey]:
@@ -68,17 +84,23 @@ async def listing(transaction: Transaction, account_id: str | None = None) -> li
         rows = await transaction.rows(f"{_SELECT} ORDER BY id")
     else:
         rows = await transaction.rows(f"{_SELECT} WHERE account_id = ? ORDER BY id", (account_id,))
-    return [_key(row) for row in rows]
+    return [_key(transaction, row) for row in rows]
 
 
-async def grants(transaction: Transaction) -> AsyncIterator[dict[bytes, KeyGrant]]:
-    """What the relay must know of every key that is not revoked, by digest, in batches."""
+async def grants(
+    transaction: Transaction, overseas: frozenset[str] = frozenset(),
+) -> AsyncIterator[dict[bytes, KeyGrant]]:
+    """What the relay must know of every key that is not revoked, by digest, in batches.
+
+    `overseas`: the accounts that agreed to providers outside China.
+    """
     async for rows in transaction.batches(_GRANTS):
         yield {
             digest: KeyGrant(
                 key=key_id, account=account, app=app,
                 models=None if models is None else frozenset(orjson.loads(models)),
-                expires_at_ms=expires_at_ms, suspended=state == "suspended",
+                expires_at_ms=expires_at_ms, suspended=state != "active",
+                overseas=account in overseas,
             )
             for digest, key_id, account, app, models, expires_at_ms, state in rows
         }

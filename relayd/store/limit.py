@@ -39,6 +39,16 @@ async def put(
         [(owner_id, name, value) for name, value in limits.items()])
 
 
+async def of_keys(transaction: Transaction, account_id: str) -> Own:
+    """The own limits of those of an account's keys that have any."""
+    found: Own = defaultdict(dict)
+    for key_id, name, value in await transaction.rows(
+            "SELECT key_id, name, value FROM key_limits WHERE key_id IN"
+            " (SELECT id FROM api_keys WHERE account_id = ?)", (account_id,)):
+        found[key_id][name] = value
+    return dict(found)
+
+
 async def everybody(transaction: Transaction, owner: Owner) -> Own:
     """The own limits of all who have any."""
     found: Own = defaultdict(dict)

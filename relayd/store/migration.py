@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 import aiosqlite
 
 from relayd.store.directory import StoreError
+from relayd.store.sealer import Sealer
 
 _TABLE: Final = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -22,6 +23,8 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
 ) STRICT
 """
 _MARK: Final = "secret_mark"
+SEALED_SINCE: Final = 5
+"""The migration after which personal columns are sealed."""
 
 
 class Migration(NamedTuple):
@@ -53,13 +56,16 @@ def statements(sql: str) -> Iterator[str]:
             lines = []
 
 
-async def migrate(connection: aiosqlite.Connection, mark: str) -> None:
+async def migrate(connection: aiosqlite.Connection, mark: str, sealer: Sealer) -> None:
     """Bring the schema up to date and check that the secret is the store's own.
 
-    `mark` is `secret.mark()`; a new store keeps it. Holds the write lock throughout, so that two
-    processes that start together apply each file once. Raises StoreError `store_newer` or
+    `mark` is `secret.mark()`; a new store keeps it. `sealer` seals what an older schema had in
+    clear text. Holds the write lock throughout, so that two processes that start together apply
+    each file once. Raises StoreError `store_newer` or
     `store_secret`; then nothing was changed.
     """
+    await _lend(connection, sealer)
+    await _make_keys(connection, sealer)
     await connection.execute("BEGIN IMMEDIATE")
     try:
         await _upgrade(connection)
@@ -70,13 +76,45 @@ async def migrate(connection: aiosqlite.Connection, mark: str) -> None:
         raise
 
 
-async def pending(connection: aiosqlite.Connection) -> list[int]:
-    """The migrations that would change a store; none where it is new, or a later relayd's."""
+async def _lend(connection: aiosqlite.Connection, sealer: Sealer) -> None:
+    """The functions that a migration may call: seal(owner, table, column, row, text), blind()."""
+
+    def seal(owner: str, table: str, column: str, row: str, text: str | None) -> bytes | None:
+        if text is not None:
+            sealer.keyring.make_now(owner)
+        return sealer.seal(owner, table, column, row, text)
+
+    def blind(kind: str, text: str | None) -> bytes | None:
+        return None if text is None else sealer.blind(kind, text)
+
+    await connection.create_function("seal", 5, seal)
+    await connection.create_function("blind", 2, blind, deterministic=True)
+
+
+async def _make_keys(connection: aiosqlite.Connection, sealer: Sealer) -> None:
+    """Keys for the accounts of an older schema, all at once: each with its own sync takes long."""
+    applied = await _applied(connection)
+    if applied and SEALED_SINCE not in applied:
+        rows = await connection.execute_fetchall("SELECT id FROM accounts")
+        sealer.keyring.make_now(*(row[0] for row in rows))
+
+
+async def is_sealed(connection: aiosqlite.Connection) -> bool:
+    """Whether the store has columns that only `keys.db` opens."""
+    return SEALED_SINCE in await _applied(connection)
+
+
+async def _applied(connection: aiosqlite.Connection) -> set[int]:
     there = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'schema_migrations'"
     if not list(await connection.execute_fetchall(there)):
-        return []
+        return set()
     rows = await connection.execute_fetchall("SELECT version FROM schema_migrations")
-    applied = {int(row[0]) for row in rows}
+    return {int(row[0]) for row in rows}
+
+
+async def pending(connection: aiosqlite.Connection) -> list[int]:
+    """The migrations that would change a store; none where it is new, or a later relayd's."""
+    applied = await _applied(connection)
     wanted = {migration.version for migration in known()}
     return sorted(wanted - applied) if applied and applied <= wanted else []
 

@@ -23,7 +23,8 @@ from relayd.store.transaction import BATCH_ROWS, Row, Transaction
 # columns whose names differ from the record's fields, and why: `account` and `key` are references
 _RENAMED: Final = {"account": "account_id", "key": "key_id"}
 _COLUMNS: Final = tuple(_RENAMED.get(name, name) for name in CallRecord.__struct_fields__)
-_NAMES: Final = ", ".join(_COLUMNS)
+NAMES: Final = ", ".join(_COLUMNS)
+"""Every column of a record, in the order that `record_of` takes."""
 _PLACES: Final = {name: place for place, name in enumerate(CallRecord.__struct_fields__)}
 # Fields of which neighbours often have the same values, by what they depend on.
 _KINDS: Final = tuple(tuple(_PLACES[name] for name in names) for names in (
@@ -65,7 +66,8 @@ class CallFilter:
         return f"account_id = ? AND {sql}", [self.account, *values]
 
 
-def _record(row: Row) -> CallRecord:
+def record_of(row: Row) -> CallRecord:
+    """The record of a row of all `NAMES`."""
     fields = dict(zip(CallRecord.__struct_fields__, row, strict=True))
     fields["stream"] = bool(fields["stream"])
     return CallRecord(**fields)
@@ -161,10 +163,10 @@ async def find(
         part = identities[start:start + _IDS_AT_ONCE]
         marks = ", ".join(["(?, ?)"] * len(part))
         for row in await transaction.rows(
-            f"SELECT {_NAMES} FROM call_records WHERE (started_at_ms, id) IN (VALUES {marks})",
+            f"SELECT {NAMES} FROM call_records WHERE (started_at_ms, id) IN (VALUES {marks})",
             list(chain.from_iterable(part)),
         ):
-            record = _record(row)
+            record = record_of(row)
             found[_identity(record)] = record
     return found
 
@@ -181,10 +183,10 @@ async def page(
         sql += " AND (started_at_ms, id) > (?, ?)"
         values += [after.started_at_ms, after.id]
     rows = await transaction.rows(
-        f"SELECT {_NAMES} FROM call_records WHERE {sql} ORDER BY started_at_ms, id"
+        f"SELECT {NAMES} FROM call_records WHERE {sql} ORDER BY started_at_ms, id"
         f" LIMIT {BATCH_ROWS}", values,
     )
-    return [_record(row) for row in rows]
+    return [record_of(row) for row in rows]
 
 
 async def delete_before(transaction: Transaction, until_ms: int, most: int) -> int:

@@ -9,27 +9,42 @@ from __future__ import annotations
 import os
 import tarfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
 
+from relayd.ops.config import MasterKey
+from relayd.ops.configfile_store import KEYS_NAME
 from relayd.store import journal_segment
+from relayd.store import master as master_file
 from relayd.store import secret as secrets_file
 from relayd.store.backup import (
-    DATABASE_NAME, FORMAT, MANIFEST_NAME, NAME, PIECE_BYTES, Manifest, copy_database, copy_file,
-    judge, make_directory, remove_tree, secret_mark, write_file,
+    ASIDE_NAME, DATABASE_NAME, FORMAT, MANIFEST_NAME, NAME, PIECE_BYTES, Manifest, copy_database,
+    copy_file, judge, make_directory, remove_tree, secret_mark, write_file,
 )
 from relayd.store.directory import StoreError
 from relayd.store.journal_lane import FOLDER, lane_directory, lanes
 from relayd.store.journal_segment import sync_directory
+from relayd.store.keyring import Keyring
+from relayd.store.migration import SEALED_SINCE
 from relayd.store.secret import FILE_NAME as SECRET_NAME
+from relayd.store.tombstone import blank_unsealed, living_in
 from relayd.store.transaction import mapped
 
 DRAFT_NAME: Final = ".restore"
-ASIDE_NAME: Final = "replaced-"
 MANIFEST_BYTES_MAX: Final = 16 * 1024 * 1024
 _MOVED: Final = (DATABASE_NAME, f"{DATABASE_NAME}-wal", f"{DATABASE_NAME}-shm", FOLDER)
+
+
+class Apart(NamedTuple):
+    """What is not in a backup, if it is to be taken from elsewhere than the store's directory: the
+    files with the secret and with the data keys, and where the master key is."""
+
+    secret: Path | None = None
+    keys: Path | None = None
+    master: MasterKey | None = None
 
 
 class Restored(NamedTuple):
@@ -46,11 +61,13 @@ def is_empty(store: Path) -> bool:
 
 
 def restore(source: Path, store: Path, *, replace: bool, stamp: str,
-            secret: Path | None = None) -> Restored:
-    """Puts a backup in place. The secret is the backup's, else that in `secret`, else the store's.
+            apart: Apart = Apart()) -> Restored:
+    """Puts a backup in place. The secret is the backup's, else that of `apart`, else the store's;
+    the data keys are the store's, and what those of `apart` have besides.
 
     Raises StoreError: `store_not_empty` without `replace`, `backup_damaged`, `store_newer`,
-    `store_secret` where no secret is the backup's own; then the store is as it was.
+    `store_secret` where no secret is the backup's own, `store_keys` where data keys of its
+    accounts are missing, `store_master_key`; then the store is as it was.
     """
     if not replace and not is_empty(store):
         raise StoreError("store_not_empty")
@@ -60,8 +77,9 @@ def restore(source: Path, store: Path, *, replace: bool, stamp: str,
         make_directory(draft)
         try:
             manifest = _unpack(source, draft)
-            judge(draft / DATABASE_NAME)
-            _find_secret(draft, store, secret)
+            schema = judge(draft / DATABASE_NAME)
+            _find_secret(draft, store, apart.secret)
+            _find_keys(draft, store, apart, schema)
             aside = None if is_empty(store) else store / f"{ASIDE_NAME}{stamp}"
             if aside is not None:
                 _move_aside(store, aside)
@@ -148,6 +166,28 @@ def _find_secret(draft: Path, store: Path, given: Path | None) -> None:
     raise StoreError("store_secret")
 
 
+def _find_keys(draft: Path, store: Path, apart: Apart, schema: int) -> None:
+    """Sees to it that what is sealed in the backup will open, but for what was erased since."""
+    if apart.keys is not None:
+        copy_database(apart.keys, draft / KEYS_NAME)
+    with ExitStack() as opened:
+        rings = []
+        for path in (store / KEYS_NAME, draft / KEYS_NAME):
+            if path.exists():
+                ring = Keyring(path, master_file.find(store, apart.master, make=False))
+                opened.callback(ring.close)
+                ring.judge()
+                rings.append(ring)
+        known = {owner for ring in rings for owner in ring.owners()}
+        gone = {owner for ring in rings for owner in ring.owners(destroyed=True)}
+        if schema < SEALED_SINCE:
+            blank_unsealed(draft / DATABASE_NAME, schema, gone)
+        elif not rings or living_in(draft / DATABASE_NAME) - known - gone:
+            raise StoreError("store_keys")
+        for ring in rings[1:]:  # what is in use gets what it has not, and is not replaced
+            rings[0].merge(ring)
+
+
 def _move_aside(store: Path, aside: Path) -> None:
     make_directory(aside)
     if (store / SECRET_NAME).exists():
@@ -164,6 +204,8 @@ def _place(draft: Path, store: Path) -> None:
     found = secrets_file.read(draft)
     if found is not None and secrets_file.mark(found) == secret_mark(draft / DATABASE_NAME):
         os.replace(draft / SECRET_NAME, store / SECRET_NAME)
+    if (draft / KEYS_NAME).exists() and not (store / KEYS_NAME).exists():
+        os.replace(draft / KEYS_NAME, store / KEYS_NAME)
     for name in (FOLDER, f"{FOLDER}/0"):
         if not (draft / name).is_dir():
             make_directory(draft / name)

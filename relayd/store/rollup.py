@@ -42,6 +42,10 @@ _FROM_RECORDS: Final = (
 _FROM_ROLLUPS: Final = f"SELECT {', '.join((*_TOTAL_NAMES, *_SUMS))} FROM rollups"
 
 
+NOBODY: Final = ""
+"""Stands for the account and the key of calls whose account is erased."""
+
+
 class Total(NamedTuple):
     """What one account used of one model in one currency. `model` None: calls without a model."""
 
@@ -125,3 +129,24 @@ async def differences(transaction: Transaction, since_ms: int = 0) -> list[Diffe
     has = {RollupKey(*row[:width]): Sums(*row[width:]) for row in stored}
     should = {RollupKey(*row[:width]): Sums(*row[width:]) for row in computed}
     return [Difference(key, has.get(key), should.get(key)) for key in sorted(has | should)]
+
+
+async def anonymise(transaction: Transaction, until_ms: int, most: int) -> int:
+    """Take the account and the key from sums of erased accounts' hours before a moment.
+
+    They are added to those of nobody, so that totals stay; returns how many rows that were.
+    """
+    rows = await transaction.rows(
+        f"SELECT {_ALL} FROM rollups WHERE hour_ms < ? AND account_id IN"
+        " (SELECT id FROM accounts WHERE state = 'erased') LIMIT ?", (until_ms, most))
+    sums: dict[RollupKey, Sums] = {}
+    for row in rows:
+        key = RollupKey(*row[:len(_KEYS)])._replace(account=NOBODY, key=NOBODY)
+        value, before = Sums(*row[len(_KEYS):]), sums.get(key)
+        sums[key] = value if before is None else Sums(
+            *(one + other for one, other in zip(before, value, strict=True)))
+    marks = " AND ".join(f"{name} = ?" for name in _KEYS)
+    await transaction.many(
+        f"DELETE FROM rollups WHERE {marks}", [row[:len(_KEYS)] for row in rows])
+    await add(transaction, sums)
+    return len(rows)

@@ -1,4 +1,4 @@
-"""The master secret: 32 random bytes in the file `secret` beside the database.
+"""The secret: 32 random bytes in the file `secret` beside the database.
 
 Law: the secret is never used itself, only what is derived from it under a label; it is in no
 repr, no log and no backup of the database. A stolen database alone verifies no key.
@@ -18,6 +18,7 @@ from relayd.store.directory import FILE_MODE, StoreError, give_to_owner
 FILE_NAME: Final = "secret"
 SECRET_BYTES: Final = 32
 PEPPER_LABEL: Final = "api key digest"
+INDEX_LABEL: Final = "blind index"
 MARK_LABEL: Final = "store mark"
 
 
@@ -36,13 +37,13 @@ def mark(secret: bytes) -> str:
     return derived(secret, MARK_LABEL)[:8].hex()
 
 
-def read(directory: Path) -> bytes | None:
+def read(directory: Path, name: str = FILE_NAME) -> bytes | None:
     """The secret, or None where there is no file.
 
     Raises StoreError `store_open_to_others` where others may read it, `store_secret` where it is
     not a file of 32 bytes.
     """
-    path = directory / FILE_NAME
+    path = directory / name
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -61,31 +62,32 @@ def read(directory: Path) -> bytes | None:
     return content
 
 
-def read_or_make(directory: Path) -> bytes:
+def read_or_make(directory: Path, name: str = FILE_NAME) -> bytes:
     """The secret, made at first use.
 
     The file appears whole or not at all: it is written and synced under another name, then linked
     into place, which fails if another process was first; then that process's secret is taken.
     """
-    found = read(directory)
+    found = read(directory, name)
     if found is not None:
         return found
-    draft = directory / f".{FILE_NAME}.{secrets.token_hex(8)}"
-    _write(draft, secrets.token_bytes(SECRET_BYTES))
+    draft = directory / f".{name}.{secrets.token_hex(8)}"
+    write(draft, secrets.token_bytes(SECRET_BYTES))
     try:
-        os.link(draft, directory / FILE_NAME)
+        os.link(draft, directory / name)
     except FileExistsError:
         pass
     finally:
         os.unlink(draft)
-    _sync_directory(directory)
-    made = read(directory)
+    sync_directory(directory)
+    made = read(directory, name)
     if made is None:
         raise StoreError("store_secret")
     return made
 
 
-def _write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes) -> None:
+    """A new file, mode 0600, of its directory's owner, on disk when this returns."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
     try:
         # the mode that open() takes is cut by the umask
@@ -98,7 +100,8 @@ def _write(path: Path, content: bytes) -> None:
         os.close(handle)
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Names that were given in a directory are on disk when this returns."""
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(handle)

@@ -8,11 +8,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import aiosqlite
 
 from relayd.store.directory import StoreError
+
+if TYPE_CHECKING:
+    from relayd.store.sealer import Sealer
 
 BATCH_ROWS: Final = 1000
 """Rows that are fetched at once; the event loop runs between batches."""
@@ -66,10 +69,27 @@ def mapped() -> Iterator[None]:
 class Transaction:
     """Valid inside the `async with` of `Database.writing()` or `reading()` alone."""
 
-    __slots__ = ("_connection",)
+    __slots__ = ("_connection", "sealer")
 
-    def __init__(self, connection: aiosqlite.Connection) -> None:
+    def __init__(self, connection: aiosqlite.Connection, sealer: Sealer) -> None:
         self._connection = connection
+        self.sealer = sealer
+
+    def seal(
+        self, owner: str, table: str, column: str, row: str, text: str | None,
+    ) -> bytes | None:
+        """`Sealer.seal`: a personal text for its column. `owner` needs a key (`Keyring.make`)."""
+        return self.sealer.seal(owner, table, column, row, text)
+
+    def unseal(
+        self, owner: str, table: str, column: str, row: str, sealed: bytes | None,
+    ) -> str | None:
+        """`Sealer.unseal`."""
+        return self.sealer.unseal(owner, table, column, row, sealed)
+
+    def blind(self, kind: str, value: str) -> bytes:
+        """`Sealer.blind`: what a sealed text is found by."""
+        return self.sealer.blind(kind, value)
 
     async def run(self, sql: str, values: Values = ()) -> int:
         """Run one statement; returns the number of rows it changed."""

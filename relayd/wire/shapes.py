@@ -34,6 +34,8 @@ OPENAI_CODES: Final[Mapping[str, str]] = {
     "rate_limited": "rate_limit_exceeded",
     "concurrency_limited": "rate_limit_exceeded",
     "budget_spent": "insufficient_quota",
+    "balance_short": "insufficient_quota",
+    "balance_held": "rate_limit_exceeded",
     "provider_rate_limited": "rate_limit_exceeded",
     "provider_quota": "insufficient_quota",
 }

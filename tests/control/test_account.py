@@ -6,14 +6,16 @@ import json
 
 import pytest
 
-from relayd.control import account, key, usage
+from relayd.control import account, audit, key, usage
 from relayd.control.key import KeyWish
 from relayd.control.publish import load, policy_version
+from relayd.core.actor import Actor
 from relayd.core.errors import RelayError
 from relayd.core.key import digest
 from relayd.store.db import Database
-from relayd.store.record import CallFilter
 from relayd.store.secret import pepper
+from tests.fakes import standing
+from tests.fakes.erased import erase
 from tests.fakes.records import START_MS, call_record
 
 EMAIL = "Canary.Person@example.org"
@@ -49,49 +51,16 @@ async def test_suspend_and_resume_reach_the_snapshot(db: Database) -> None:
     issued = await key.create(db, made.id, KeyWish("laptop"), START_MS)
     hashed = digest(pepper(db.secret), issued.text.encode())
     assert not (await load(db)).keys[hashed].suspended
-    assert (await account.move(db, EMAIL, "suspend")).state == "suspended"
+    assert (await standing.move(db, EMAIL, "suspend", START_MS)).state == "suspended"
     assert (await load(db)).keys[hashed].suspended
-    assert (await account.move(db, made.id, "resume")).state == "active"
+    assert (await standing.move(db, made.id, "resume", START_MS)).state == "active"
     assert not (await load(db)).keys[hashed].suspended
-
-
-async def test_erasing_leaves_nothing_of_the_person_on_disk(db: Database) -> None:
-    made = await account.create(db, EMAIL, "Canary Name", START_MS)
-    wish = KeyWish("canary-laptop", app="canary-app")
-    issued = await key.create(db, made.id, wish, START_MS)
-    await account.create(db, "other@example.org", "Other Name", START_MS)
-    await usage.post(db, [call_record(account=made.id, key=issued.key.id)])
-
-    def on_disk(text: str) -> bool:
-        files = [file.read_bytes() for file in db.directory.iterdir()]
-        return any(text.lower().encode() in content.lower() for content in files)
-
-    assert on_disk(EMAIL) and on_disk("Canary Name") and on_disk("other@example.org")
-    erased = await account.move(db, EMAIL, "erase")
-    assert (erased.id, erased.email, erased.name, erased.state) == (made.id, None, None, "erased")
-    assert not on_disk("canary") and on_disk("other@example.org")
-    assert (await load(db)).keys == {}
-    assert [each.state for each in await key.listing(db, made.id)] == ["revoked"]
-    records = [record async for record in usage.calls(db, CallFilter(account=made.id))]
-    assert len(records) == 1
-    assert await refused(account.move(db, made.id, "resume")) == "account_state"
-    assert await refused(account.find(db, EMAIL)) == "account_not_found"
-    # the address is free again
-    await account.create(db, EMAIL, None, START_MS)
-
-
-async def test_erasing_says_when_old_text_could_not_be_wiped(db: Database) -> None:
-    made = await account.create(db, EMAIL, None, START_MS)
-    async with db.reading() as transaction:
-        await transaction.rows("SELECT * FROM accounts")
-        assert await refused(account.move(db, made.id, "erase")) == "store_busy"
-    assert (await account.move(db, made.id, "erase")).state == "erased"
 
 
 @pytest.mark.parametrize("who", ["acct_nobody", "nobody@example.org", "", "'; DROP TABLE x"])
 async def test_nobody_is_not_found(db: Database, who: str) -> None:
     assert await refused(account.find(db, who)) == "account_not_found"
-    assert await refused(account.move(db, who, "suspend")) == "account_not_found"
+    assert await refused(standing.move(db, who, "suspend", START_MS)) == "account_not_found"
 
 
 async def test_export_is_all_that_is_kept_and_no_hash(db: Database) -> None:
@@ -113,3 +82,23 @@ async def test_export_without_calls_is_still_json(db: Database) -> None:
     made = await account.create(db, EMAIL, None, START_MS)
     text = b"".join([piece async for piece in account.export(db, made.id, START_MS)])
     assert json.loads(text)["call_records"] == []
+
+
+async def test_what_is_done_is_in_the_audit_log(db: Database) -> None:
+    operator = Actor("acct_9", frozenset({"support"}))
+    made = await account.create(db, EMAIL, None, START_MS)
+    for step in ("suspend", "suspend", "resume"):
+        await standing.move(
+            db, made.id, step, START_MS + 1, operator, "Because of ticket 7")
+    await erase(db, made.id, START_MS + 1)
+    found = [(each.event.action, each.event.actor, each.event.target, each.reason)
+             async for each in audit.listing(db)]
+    # the reasons went with the account's key
+    assert found == [("account.create", None, made.id, None),
+                     ("account.suspend", "acct_9", made.id, None),
+                     ("account.resume", "acct_9", made.id, None),
+                     ("account.close", None, made.id, None),
+                     ("account.erase", None, made.id, None)]
+    with pytest.raises(RelayError):
+        await standing.move(db, made.id, "resume", START_MS + 2, operator)
+    assert len([each async for each in audit.listing(db)]) == 5

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 
-from relayd.control import account, key
+from relayd.control import account, audit, key
 from relayd.control.key import KeyWish
 from relayd.control.publish import load, policy_version
+from relayd.core.actor import Actor
 from relayd.core.errors import RelayError
 from relayd.core.key import digest, looks_valid
 from relayd.store.db import Database
 from relayd.store.secret import pepper
+from tests.fakes.erased import erase
 from tests.fakes.records import START_MS
 
 EMAIL = "ann@example.org"
@@ -72,7 +76,7 @@ async def test_who_can_have_a_key(db: Database) -> None:
     made = await account.create(db, EMAIL, None, START_MS)
     nobody = key.create(db, "nobody@example.org", KeyWish("a"), START_MS)
     assert await refused(nobody) == "account_not_found"
-    await account.move(db, made.id, "erase")
+    await erase(db, made.id, START_MS)
     assert await refused(key.create(db, made.id, KeyWish("a"), START_MS)) == "account_state"
 
 
@@ -80,12 +84,12 @@ async def test_revoking_by_id_or_by_the_key_itself(db: Database) -> None:
     await account.create(db, EMAIL, None, START_MS)
     one = await key.create(db, EMAIL, KeyWish("one"), START_MS)
     two = await key.create(db, EMAIL, KeyWish("two"), START_MS)
-    assert (await key.revoke(db, one.key.id)).state == "revoked"
+    assert (await key.revoke(db, one.key.id, START_MS)).state == "revoked"
     assert set((await load(db)).keys) == {hashed(db, two.text)}
-    assert (await key.revoke(db, two.text)).id == two.key.id
+    assert (await key.revoke(db, two.text, START_MS)).id == two.key.id
     assert (await load(db)).keys == {}
-    assert (await key.revoke(db, two.text)).state == "revoked"
-    assert await refused(key.revoke(db, "key_nobody")) == "key_not_found"
+    assert (await key.revoke(db, two.text, START_MS)).state == "revoked"
+    assert await refused(key.revoke(db, "key_nobody", START_MS)) == "key_not_found"
 
 
 @pytest.mark.parametrize("grace_ms, expires_at_ms, end_ms", [
@@ -123,3 +127,52 @@ async def test_a_list_shows_state_and_no_hash(db: Database) -> None:
     shown = key.view(listed, START_MS + 1)
     assert shown["state"] == "expired" and shown["hint"] == f"sk-relayd-...{issued.text[-4:]}"
     assert shown["expires_at"] == "2026-01-01T00:00:00.001Z"
+
+
+async def test_what_is_done_is_in_the_audit_log(db: Database) -> None:
+    made = await account.create(db, EMAIL, None, START_MS)
+    holder = Actor(made.id)
+    old = (await key.create(db, EMAIL, KeyWish("a"), START_MS, holder)).key.id
+    new = (await key.rotate(db, old, 5, START_MS, holder)).key.id
+    await key.revoke(db, new, START_MS, holder)
+    await key.revoke(db, new, START_MS, holder)
+    found = [(each.event.action, each.event.actor, each.event.target,
+              orjson.loads(each.event.details)) async for each in audit.listing(db)][1:]
+    assert found == [
+        ("key.create", made.id, made.id, {"key": old}),
+        ("key.rotate", made.id, made.id, {"key": new, "old": old, "grace_ms": 5}),
+        ("key.revoke", made.id, made.id, {"key": new})]
+
+
+async def test_a_key_may_change_all_but_its_text(db: Database) -> None:
+    owner = await account.create(db, "changes@example.com", None, START_MS)
+    issued = await key.create(db, owner.id, KeyWish("old", "a", ("m",), START_MS + 10), START_MS)
+    changed = await key.change(db, issued.key.id, KeyWish(" new ", None, ("x", "y-*")), START_MS)
+    assert changed == replace(
+        issued.key, name="new", app=None, models=("x", "y-*"), expires_at_ms=None)
+    assert await key.owned(db, owner.id, issued.key.id) == changed
+    await key.revoke(db, issued.key.id, START_MS)
+    for ref, wish, code in (
+        (issued.key.id, KeyWish("x"), "key_state"), ("key_none", KeyWish("x"), "key_not_found"),
+        (issued.key.id, KeyWish(""), "invalid_value"),
+    ):
+        assert await refused(key.change(db, ref, wish, START_MS)) == code
+
+
+async def test_a_key_is_its_owners_alone(db: Database) -> None:
+    owner = await account.create(db, "owner@example.com", None, START_MS)
+    issued = await key.create(db, owner.id, KeyWish("k"), START_MS)
+    for who, ref in (("acct_other", issued.key.id), (owner.id, issued.text), (owner.id, "")):
+        assert await refused(key.owned(db, who, ref)) == "key_not_found"
+
+
+async def test_an_account_has_so_many_keys_and_no_more(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relayd.control.key.KEYS_MAX", 2)
+    owner = await account.create(db, "many@example.com", None, START_MS)
+    first = await key.create(db, owner.id, KeyWish("k"), START_MS)
+    await key.create(db, owner.id, KeyWish("k"), START_MS)
+    assert await refused(key.create(db, owner.id, KeyWish("k"), START_MS)) == "too_many_keys"
+    await key.revoke(db, first.key.id, START_MS)
+    await key.create(db, owner.id, KeyWish("k"), START_MS)

@@ -27,7 +27,7 @@ def test_names_are_names() -> None:
 
 def test_faults_that_are_listed_are_faults() -> None:
     sound = {name for name in models.DEMO if failures.fault_of(name) == failures.SOUND}
-    assert sound == {"demo", "demo-think", "demo-long"}
+    assert sound == {"demo", "demo-think", "demo-long", "demo-echo"}
     listed = {failures.fault_of(name).status for name in models.DEMO}
     assert listed - {0} == set(failures.STATUSES)
 

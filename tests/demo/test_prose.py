@@ -55,3 +55,10 @@ def test_nesting_without_end_is_cut() -> None:
     ("demo-think", True), ("my-reasoner", True), ("gpt-5.5", False)])
 def test_models_that_think(model: str, expected: bool) -> None:
     assert prose.thinks(model) is expected
+
+
+def test_an_echo_says_what_it_was_asked() -> None:
+    assert prose.answer("demo-echo", "安 hello") == "安 hello"
+    assert prose.pieces(" 安全 internationalization\n", "demo-echo") == (
+        " 安全", " internationalization", "\n")
+    assert prose.answer("demo-echo", "") in prose.PARAGRAPHS

@@ -17,7 +17,8 @@ from relayd.demo.quickstart import Demo
 from relayd.demo.setup import demo_config
 
 DEMO = Demo("http://127.0.0.1:8080", "http://127.0.0.1:9464", "my data/relayd.toml",
-            "sk-relayd-KEY")
+            "sk-relayd-KEY", link="http://127.0.0.1:8081/sign-in/link?token=" + "T" * 43,
+            desk="http://127.0.0.1:4322/desk")
 
 
 def _commands(text: str, program: str) -> list[str]:
@@ -31,20 +32,23 @@ def test_everything_is_there() -> None:
     for part in ("http://127.0.0.1:8080/v1\n", "sk-relayd-KEY", "OPENAI_BASE_URL=",
                  "ANTHROPIC_BASE_URL=", "GOOGLE_GEMINI_BASE_URL=", "claude -p", "codex exec",
                  "gemini --skip-trust", "relayd usage --calls -c 'my data/relayd.toml'",
-                 "http://127.0.0.1:9464/metrics"):
+                 "http://127.0.0.1:9464/metrics", "/sign-in/link?token=", "4322/desk"):
         assert part in text
     assert all(len(line) < 100 for line in text.splitlines())
 
 
 def test_the_key_is_not_in_a_repr() -> None:
-    assert "KEY" not in repr(DEMO)
+    assert "KEY" not in repr(DEMO) and "TTT" not in repr(DEMO)
 
 
 def test_for_programs() -> None:
     assert DEMO.view(7) == {
         "openai": "http://127.0.0.1:8080/v1", "anthropic": "http://127.0.0.1:8080",
         "gemini": "http://127.0.0.1:8080", "ops": "http://127.0.0.1:9464",
-        "key": "sk-relayd-KEY", "config": "my data/relayd.toml", "pid": 7}
+        "console": "http://127.0.0.1:8081",
+        "sign_in": "http://127.0.0.1:8081/sign-in/link?token=" + "T" * 43,
+        "key": "sk-relayd-KEY", "desk": "http://127.0.0.1:4322/desk",
+        "config": "my data/relayd.toml", "pid": 7}
 
 
 def test_the_models_shown_are_served(tmp_path: Path) -> None:

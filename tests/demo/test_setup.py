@@ -10,8 +10,10 @@ import pytest
 
 from relayd.core.route import Routes
 from relayd.demo import models
+from relayd.demo.partner_keys import payments_config
 from relayd.demo.setup import CREDENTIAL_FILE, demo_config, write_config
 from relayd.ops import configfile
+from tests.fakes.till import keys
 
 
 def test_the_file_says_what_the_values_say(tmp_path: Path) -> None:
@@ -20,6 +22,16 @@ def test_the_file_says_what_the_values_say(tmp_path: Path) -> None:
     reading = configfile.examine(path)
     assert reading.faults == [] and reading.warnings == []
     assert reading.config == demo_config(folder, 8080, 9464, 4321)
+
+
+def test_ways_to_pay_are_said_as_well(tmp_path: Path) -> None:
+    payments = payments_config(keys(), "http://127.0.0.1:4322")
+    path = write_config(tmp_path, 8080, 9464, 4321, 8081, payments)
+    config = configfile.load(path)
+    assert config.payments == payments
+    assert config == demo_config(tmp_path, 8080, 9464, 4321, 8081, payments)
+    assert keys().stripe_key not in path.read_text()
+    assert {stat.S_IMODE(p.stat().st_mode) for p in tmp_path.iterdir()} == {0o600}
 
 
 def test_any_free_port(tmp_path: Path) -> None:

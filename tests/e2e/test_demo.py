@@ -103,7 +103,7 @@ def test_records_are_shown_while_it_runs_and_kept_when_it_ends(
     assert call["input_tokens"] == usage["prompt_tokens"]
     assert call["output_tokens"] == usage["completion_tokens"]
     assert call["outcome"] == "completed" and call["usage_source"] == "reported"
-    assert call["amount_nano"] > 0 and call["currency"] == "USD"
+    assert call["amount_nano"] > 0 and call["currency"] == "CNY"
     _ask(said)
     demo.send_signal(signal.SIGTERM)
     assert demo.wait(STOP_SECONDS) == 0

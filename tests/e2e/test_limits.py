@@ -22,6 +22,7 @@ from relayd.app import App
 from relayd.control import limit
 from relayd.core.limit import Limits
 from relayd.core.price import Price, PriceBook, unit_prices
+from relayd.ops.clock import unix_ms
 from relayd.ops.config import LimitsConfig
 from relayd.ops.logging import Logger
 from tests.fakes.daemon import ANSWER, Lane
@@ -186,12 +187,12 @@ async def test_without_limits_no_figures(opened: Opened) -> None:
 
 async def test_a_command_s_limit_takes_effect_within_a_second(opened: Opened) -> None:
     lane = await opened()
-    await limit.change(lane.app.db, "account", "someone@example.com", {"concurrent": "1",
-                                                                       "requests_per_minute": "1"})
+    await limit.change(lane.app.db, "account", "someone@example.com", {
+        "concurrent": "1", "requests_per_minute": "1"}, unix_ms())
     await asyncio.sleep(0.9)
     assert [(await ask(lane.address, chat(lane))).status for _ in range(2)] == [200, 429]
     await limit.change(lane.app.db, "account", "someone@example.com", {
-        "requests_per_minute": "default"})
+        "requests_per_minute": "default"}, unix_ms())
     await asyncio.sleep(0.9)
     assert (await ask(lane.address, chat(lane))).status == 200
 
@@ -226,7 +227,7 @@ async def test_a_new_budget_counts_what_was_spent_before_it(opened: Opened) -> N
     assert (await ask(lane.address, chat(lane))).status == 200
     await lane.settled(1)
     [key] = (lane.app.view.current.keys.values())
-    await limit.change(lane.app.db, "key", key.key, {"monthly_budget": "1"})
+    await limit.change(lane.app.db, "key", key.key, {"monthly_budget": "1"}, unix_ms())
     await asyncio.sleep(0.95)
     assert (await ask(lane.address, chat(lane))).status == 402
 

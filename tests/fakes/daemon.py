@@ -73,7 +73,7 @@ def config(
         server=ServerConfig(**{"listen": ("127.0.0.1:0",), "header_seconds": 1.0,
                                "body_seconds": 2.0, "drain_seconds": 1.0, "leave_seconds": 0.05,
                                **(server or {})}),
-        ops_listen="127.0.0.1:0",
+        ops_listen="127.0.0.1:0", console_listen="127.0.0.1:0",
         store=StoreConfig(str(directory)),
         metering=MeteringConfig(flush_seconds=0.05),
         privacy=privacy or PrivacyConfig(),

@@ -60,7 +60,7 @@ async def test_everybody_s_spending_is_read_at_start(
     db: Database, who: str, by_default: bool
 ) -> None:
     if not by_default:
-        await limit.change(db, "account", who, {"daily_budget": "1"})
+        await limit.change(db, "account", who, {"daily_budget": "1"}, unix_ms())
     relay = Relay(db, by_default)
     await relay.job.begin()
     [(accounts, reading)] = relay.given

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from relayd.control import retention, usage
+from relayd.core.retention import Terms
 from relayd.core.timestamp import HOUR_MS
 from relayd.jobs.retention import Retention
 from relayd.ops.logging import Logger
@@ -30,6 +31,11 @@ class Clock:
         return self.ms
 
 
+def calls(days: int) -> Terms:
+    """Terms in which calls are kept for so many days."""
+    return Terms({"call_records": days})
+
+
 async def left(db: Database) -> int:
     return len([each async for each in usage.calls(db, CallFilter())])
 
@@ -37,7 +43,7 @@ async def left(db: Database) -> int:
 async def test_each_hour_goes_when_its_days_are_over(db: Database) -> None:
     clock, days = Clock(), [2]
     await usage.post(db, [call_record(started_at_ms=START_MS + n * HOUR_MS) for n in range(4)])
-    job = Retention(db, lambda: days[0], now_ms=clock)
+    job = Retention(db, lambda: calls(days[0]), now_ms=clock)
     found = []
     for later_ms in (0, 2 * DAY_MS + HOUR_MS - 1, 2 * DAY_MS + HOUR_MS,
                      2 * DAY_MS + 2 * HOUR_MS + 77):
@@ -47,13 +53,13 @@ async def test_each_hour_goes_when_its_days_are_over(db: Database) -> None:
     assert found == [4, 4, 3, 2]
     days[0] = 1  # as a reload says
     assert await job.sweep() == 2
-    assert job.deleted == 4
+    assert job.swept["call_records"] == 4
 
 
 async def test_it_runs_until_it_is_stopped(db: Database) -> None:
     clock = Clock()
     clock.ms += 2 * DAY_MS
-    job = Retention(db, lambda: 1, first_seconds=0.01, every_seconds=0.01, now_ms=clock)
+    job = Retention(db, lambda: calls(1), first_seconds=0.01, every_seconds=0.01, now_ms=clock)
     running = asyncio.get_running_loop().create_task(job.run())
     for _ in range(2):
         await usage.post(db, [call_record()])
@@ -62,7 +68,7 @@ async def test_it_runs_until_it_is_stopped(db: Database) -> None:
                 await asyncio.sleep(0.01)
     await job.stop()
     await running
-    assert job.deleted == 2
+    assert job.swept["call_records"] == 2
 
 
 async def test_what_is_deleted_is_not_on_the_disk_any_more(db: Database) -> None:
@@ -73,7 +79,7 @@ async def test_what_is_deleted_is_not_on_the_disk_any_more(db: Database) -> None
     files = [db.directory / FILE_NAME, db.directory / f"{FILE_NAME}-wal"]
     assert any(b"needle-of-this-test" in file.read_bytes() for file in files)
     clock.ms += 2 * DAY_MS
-    assert await Retention(db, lambda: 1, now_ms=clock).sweep() == 51
+    assert await Retention(db, lambda: calls(1), now_ms=clock).sweep() == 51
     assert not any(b"needle-of-this-test" in file.read_bytes() for file in files)
 
 
@@ -82,7 +88,7 @@ async def test_many_records_go_while_others_are_posted(db: Database) -> None:
     clock.ms += 2 * DAY_MS
     for _ in range(10):
         await usage.post(db, [call_record(started_at_ms=START_MS) for _ in range(1000)])
-    job = Retention(db, lambda: 1, now_ms=clock)
+    job = Retention(db, lambda: calls(1), now_ms=clock)
     sweeping = asyncio.get_running_loop().create_task(job.sweep())
     waits = []
     while not sweeping.done():
@@ -102,7 +108,7 @@ async def test_a_store_that_fails_is_told_and_tried_again(
     clock.ms += 2 * DAY_MS
     await usage.post(db, [call_record() for _ in range(3)])
     lines = io.StringIO()
-    job = Retention(db, lambda: 1, now_ms=clock, batch_records=1, log=Logger(stream=lines))
+    job = Retention(db, lambda: calls(1), now_ms=clock, batch_records=1, log=Logger(stream=lines))
     with monkeypatch.context() as patch:
         patch.setattr(db, "checkpoint_if_large", fails)
         assert await job.sweep() == 1

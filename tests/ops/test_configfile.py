@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relayd.core.operator import Operator
 from relayd.core.provider import Provider, Timeouts
+from relayd.core.retention import CHOICES, Category
 from relayd.core.route import Deployment
 from relayd.ops import config as values
 from relayd.ops.config import Config, MeteringConfig, PrivacyConfig, StoreConfig
@@ -35,6 +37,7 @@ deployments = [{ provider = "openai" }]
 SECTIONS = {
     "server": values.ServerConfig, "store": StoreConfig, "metering": MeteringConfig,
     "limits": values.LimitsConfig, "privacy": PrivacyConfig, "retention": values.RetentionConfig,
+    "console": values.ConsoleConfig, "operator": Operator,
 }
 
 
@@ -81,7 +84,7 @@ def example_keys(section: str) -> set[str]:
 @pytest.mark.parametrize("section", sorted(SECTIONS))
 def test_example_has_every_option(section: str) -> None:
     names = {field.name for field in fields(SECTIONS[section])} - {"tls_terminated"}
-    assert names <= example_keys(section)
+    assert names - {"hosting", "processors"} <= example_keys(section)
 
 
 def test_example_has_every_option_of_providers_and_routes() -> None:
@@ -158,7 +161,10 @@ def test_nested_too_deeply() -> None:
     ("[privacy]\npass_fields = { openai = 'top_k' }", "privacy.pass_fields.openai"),
     ("[privacy]\npass_fields = { openai = ['a b'] }", "privacy.pass_fields.openai[0]"),
     ("[privacy]\npass_fields = { azure = ['a'] }", "privacy.pass_fields.azure"),
-    ("[retention]\ncall_records_days = 0", "retention.call_records_days"),
+    ("[retention]\ncall_records_days = 183", "retention.call_records_days"),
+    ("[retention]\ncall_records_days = 190.0", "retention.call_records_days"),
+    ("[retention]\nmail_link_minutes = 40", "retention.mail_link_minutes"),
+    ("[retention]\ncontent_days = 1", "retention.content_days"),
     ("[retention]\nnetwork_records_days = 36501", "retention.network_records_days"),
     ("[console]\nlisten = '0.0.0.0:1'", "console.listen"),
 ])
@@ -192,8 +198,9 @@ pass_fields = { openai = ["top_k"], gemini = [] }
 remote_mcp = "on"
 product_betas = "drop"
 [retention]
-call_records_days = 1
-network_records_days = 2
+call_records_days = 184
+network_records_days = 200
+ticket_days = 9
 ''', environ=ENVIRON, folder="/etc/relayd")
     assert (config.console_listen, config.ops_listen) == ("[::1]:1", "127.0.0.1:2")
     assert config.store == StoreConfig("/etc/relayd/data") and config.log_level == "debug"
@@ -201,7 +208,19 @@ network_records_days = 2
     assert config.metering == MeteringConfig("audit", 7, 2.0, 0)
     assert config.privacy == PrivacyConfig(
         "account", "absent", "refuse", {"openai": frozenset({"top_k"})}, "on", "drop")
-    assert config.retention == values.RetentionConfig(1, 2)
+    assert config.retention == values.RetentionConfig(
+        call_records_days=184, network_records_days=200, ticket_days=9)
+    assert config.retention.terms().value("tickets") == 9
+
+
+@pytest.mark.parametrize("category", CHOICES, ids=lambda each: each.name)
+def test_R1_a_term_below_its_floor_is_a_fault_with_words(category: Category) -> None:
+    text = f"[retention]\n{category.option} = {category.floor - 1}"
+    [fault] = examine_text(text, environ={}).faults
+    assert fault.key == f"retention.{category.option}"
+    assert category.basis in fault.problem and str(category.floor) in fault.remedy
+    text = f"[retention]\n{category.option} = {category.floor}"
+    assert examine_text(text, environ={}).faults == []
 
 
 def test_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

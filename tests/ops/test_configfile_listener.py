@@ -127,13 +127,6 @@ def test_lists() -> None:
         "server.trusted_proxies[0]", "server.cors_origins[0]"]
 
 
-def test_trusted_proxies_that_nothing_asks_for() -> None:
-    _, findings = read(trusted_proxies=["10.0.0.0/8"])
-    [warning] = findings.warnings
-    assert warning.key == "server.trusted_proxies"
-    assert "connections_per_address_max" in warning.problem
-
-
 def test_unknown_key() -> None:
     assert read(bind="127.0.0.1:1")[1].faults[0].remedy == "Did you mean 'listen'?"
 

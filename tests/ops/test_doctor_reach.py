@@ -13,9 +13,9 @@ import pytest
 import trustme
 
 from relayd.core.provider import Address, Provider
-from relayd.ops.doctor_reach import daemon_finding, provider_finding
+from relayd.ops.doctor_reach import daemon_finding, memory_finding, provider_finding
 from relayd.ops.listener import OpsListener
-from relayd.ops.metrics import Metrics
+from relayd.ops.metrics import Gauges, Metrics
 
 Served = tuple[int, list[bytes]]
 
@@ -137,3 +137,19 @@ async def test_something_else_at_the_address(answer: bytes) -> None:
     async with server:
         finding = await daemon_finding(f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
     assert finding.level == "fail"
+
+
+@pytest.mark.parametrize(("wiped", "wanted", "level"), [
+    (True, True, "ok"), (True, False, "ok"), (False, True, "fail"), (False, False, "warn")])
+async def test_what_a_daemon_says_of_its_memory(wiped: bool, wanted: bool, level: str) -> None:
+    metrics = Metrics([], [], version="1")
+    metrics.gauges = Gauges(memory_wiped=lambda: wiped)
+    ops = OpsListener("127.0.0.1:0", metrics, lambda: (True, "ok"))
+    await ops.start()
+    try:
+        finding = await memory_finding(f"127.0.0.1:{ops.address[1]}", wanted)
+    finally:
+        await ops.stop()
+    assert finding is not None and finding.level == level
+    assert bool(finding.remedy) == (level != "ok")
+    assert await memory_finding(f"127.0.0.1:{free_port()}", wanted) is None

@@ -14,6 +14,7 @@ from relayd.ops.clock import unix_ms
 from relayd.relay.pool import Pool
 from relayd.relay.stream import Streamer
 from relayd.relay.upstream import UpstreamConnection
+from tests.fakes import standing
 from tests.fakes.daemon import Lane
 from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.fakes.rawupstream import Answer, message
@@ -90,7 +91,7 @@ async def test_a_key_that_expires_or_is_revoked(opened: Opened) -> None:
     async with RawClient(lane.address) as client:
         assert (await client.ask(chat(lane))).status == 200
         [mine] = [k for k in await key.listing(lane.app.db) if k.name == "tests"]
-        await key.revoke(lane.app.db, mine.id)
+        await key.revoke(lane.app.db, mine.id, unix_ms())
         await asyncio.sleep(0.9)  # within a second
         assert (await client.ask(chat(lane))).status == 401
     assert len(await lane.settled(2)) == 2
@@ -98,10 +99,10 @@ async def test_a_key_that_expires_or_is_revoked(opened: Opened) -> None:
 
 async def test_an_account_that_is_suspended(opened: Opened) -> None:
     lane = await opened()
-    await account.move(lane.app.db, "someone@example.com", "suspend")
+    await standing.move(lane.app.db, "someone@example.com", "suspend", 1)
     await lane.app.refresh()
     assert (await ask(lane.address, chat(lane))).status == 403
-    await account.move(lane.app.db, "someone@example.com", "resume")
+    await standing.move(lane.app.db, "someone@example.com", "resume", 2)
     await lane.app.refresh()
     assert (await ask(lane.address, chat(lane))).status == 200
 

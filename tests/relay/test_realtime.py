@@ -14,13 +14,14 @@ from websockets.sync.client import connect as connect_blocking
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, Request, TextMessage
 
-from relayd.control import account
 from relayd.core.journal import Mark
+from relayd.core.price import Price, PriceBook, unit_prices
 from relayd.core.record import CallRecord
 from relayd.core.route import Deployment, Route
-from relayd.ops.config import LimitsConfig, PrivacyConfig
+from relayd.ops.config import BillingConfig, LimitsConfig, PrivacyConfig
 from relayd.relay.meter import Meter
 from relayd.store.db import open_database
+from tests.fakes import standing
 from tests.fakes.daemon import CREDENTIAL, Lane, provider
 from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.fakes.sockets import (
@@ -510,7 +511,7 @@ async def test_a_suspended_account_ends_its_sessions(opened: Opened) -> None:
             await told(socket, "session.created")
             db = await open_database(lane.store)
             try:
-                await account.move(db, "someone@example.com", "suspend")
+                await standing.move(db, "someone@example.com", "suspend", 1)
             finally:
                 await db.close()
             await lane.app.refresh()
@@ -625,3 +626,29 @@ async def test_nothing_of_a_session_is_logged_or_kept(opened: Opened) -> None:
         for file in lane.store.rglob("*"):
             assert not file.is_file() or canary.encode() not in file.read_bytes()
         assert canary in str(upstream.heard)
+
+
+async def test_a_session_spends_the_balance_as_it_goes(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("relayd.relay.wallet.SESSION_TOKENS", 1)
+    price = Price("*", unit_prices({"output": 1_000_000}))
+    async with realtime_provider() as upstream:
+        lane = await opened(
+            provider_changes={"address": upstream.address}, prices=PriceBook([price]),
+            billing=BillingConfig(prepaid=True))
+        with pytest.raises(InvalidStatus) as refused:
+            await session(lane)
+        assert refused.value.response.status_code == 402
+        plane = lane.app._plane
+        assert plane is not None
+        [grant] = plane.view.current.keys.values()
+        plane.wallets.install([(grant.account, "USD", 7, 0)], frozenset())
+        async with session(lane) as socket:
+            for _ in range(2):
+                await socket.send(CREATE)
+                await told(socket, "response.done")
+            await socket.send(CREATE)
+            assert (await told(socket, "error"))["error"]["code"] == "insufficient_quota"
+        found = await lane.settled(2)
+        assert [r.amount_nano for r in found] == [0, 10]

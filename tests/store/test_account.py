@@ -58,3 +58,17 @@ async def test_states_that_contradict_the_row_are_refused(
     with pytest.raises(StoreError):
         async with db.writing() as transaction:
             await account.insert(transaction, account_row)
+
+
+async def test_one_without_its_key_does_not_hide_the_others(db: Database) -> None:
+    async with db.writing() as transaction:
+        await account.insert(transaction, ANN)
+        await account.insert(transaction, BOB)
+    await db.keyring.destroy(ANN.id)
+    async with db.reading() as transaction:
+        shown = {each.id: each for each in await account.listing(transaction)}
+        with pytest.raises(StoreError) as caught:
+            await account.find(transaction, ANN.id)
+    assert caught.value.code == "data_key_gone"
+    assert shown[BOB.id] == BOB
+    assert shown[ANN.id] == replace(ANN, email=None, name=None, username=None)

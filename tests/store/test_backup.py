@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import stat
 import tarfile
@@ -16,14 +17,15 @@ from relayd.control.recovery import recover
 from relayd.store import backup, migration
 from relayd.store.applied import Applied
 from relayd.store.backup import (
-    DATABASE_NAME, MANIFEST_NAME, SAVED_FOLDER, SAVED_MAX, Manifest, judge, mark, secret_mark,
-    take,
+    DATABASE_NAME, MANIFEST_NAME, SAVED_FOLDER, SAVED_MAX, Manifest, expire_saved, judge, mark,
+    remove_unsealed, secret_mark, take, take_keys,
 )
 from relayd.store.db import open_database
 from relayd.store.directory import StoreError
 from relayd.store.journal import JournalWriter
 from relayd.store.journal_frame import CLOSE, frame
 from relayd.store.journal_lane import claim
+from relayd.store.keyring import open_keyring
 from relayd.store.migration import Migration
 from tests.fakes.records import call_record
 
@@ -166,3 +168,40 @@ async def test_a_new_store_and_a_later_one_make_none(tmp_path: Path) -> None:
         await open_database(tmp_path / "store")
     assert newer.value.code == "store_newer"
     assert not (tmp_path / "store" / SAVED_FOLDER).exists()
+
+
+async def test_data_keys_are_a_file_of_their_own_that_is_replaced(tmp_path: Path) -> None:
+    store, target = tmp_path / "store", tmp_path / "keys"
+    with pytest.raises(StoreError) as refused:
+        take_keys(tmp_path, target)
+    assert refused.value.code == "store_keys" and not target.exists()
+    await make_store(store)
+    ring = open_keyring(store)
+    ring.make_now("acct_1", "acct_2")
+    first = take_keys(store, target)
+    ring.destroy_now("acct_1")
+    assert take_keys(store, target) == first - 1
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["keys", "store"]
+    take(store, tmp_path / "b", with_secret=True, created_at=AT)
+    assert not list((tmp_path / "b").rglob("*key*"))  # neither they nor the master key
+    ring.close()
+
+
+async def test_old_copies_go(tmp_path: Path) -> None:
+    now_ms = 1_763_000_000_000
+    (tmp_path / SAVED_FOLDER).mkdir()
+    names = [tmp_path / SAVED_FOLDER / f"before-{n:04d}-x.db" for n in (4, 5, 6)]
+    for path in names:
+        path.touch()
+    replaced = [tmp_path / f"replaced-{n}" for n in (1, 2)]
+    for path in replaced:
+        (path / "journal" / "0").mkdir(parents=True)
+        (path / DATABASE_NAME).touch()
+    for path, age_ms in ((names[2], -1), (names[1], 1), (replaced[0], -1), (replaced[1], 1)):
+        os.utime(path, ns=((now_ms + age_ms) * 1_000_000,) * 2)
+    os.utime(names[0], ns=((now_ms + 1) * 1_000_000,) * 2)
+    assert expire_saved(tmp_path, now_ms) == 2
+    assert [path.exists() for path in (*names, *replaced)] == [True, True, False, False, True]
+    assert remove_unsealed(tmp_path) == 2
+    assert not any(path.exists() for path in names) and expire_saved(tmp_path / "none", 0) == 0

@@ -29,7 +29,8 @@ async def test_the_store_is_private(db: Database) -> None:
         await transaction.run(NOTE, ("n1",))
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in db.directory.iterdir()}
     assert modes == {name: 0o600 for name in
-                     (FILE_NAME, f"{FILE_NAME}-wal", f"{FILE_NAME}-shm", "secret")}
+                     (FILE_NAME, f"{FILE_NAME}-wal", f"{FILE_NAME}-shm", "secret", "master.key",
+                      "keys.db", "keys.db-wal", "keys.db-shm")}
     assert stat.S_IMODE(db.directory.stat().st_mode) == 0o700
 
 
@@ -188,7 +189,8 @@ async def test_a_closed_store_says_so(tmp_path: Path) -> None:
     with pytest.raises(StoreError):
         async with db.writing():
             pass
-    assert sorted(file.name for file in db.directory.iterdir()) == [FILE_NAME, "secret"]
+    assert sorted(file.name for file in db.directory.iterdir()) == [
+        "keys.db", "master.key", FILE_NAME, "secret"]
 
 
 async def test_values_do_not_reach_a_log_at_any_level(

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from relayd.ops.config import MasterKey
 from relayd.store.backup import DATABASE_NAME, MANIFEST_NAME, take
 from relayd.store.db import open_database
 from relayd.store.directory import StoreError
-from relayd.store.restore import DRAFT_NAME, is_empty, restore
+from relayd.store.restore import DRAFT_NAME, Apart, is_empty, restore
 from tests.store.test_backup import AT, count, make_store
 
 STAMP = "20261124T230000Z"
@@ -22,6 +23,11 @@ STAMP = "20261124T230000Z"
 async def store(tmp_path: Path) -> Path:
     await make_store(tmp_path / "store")
     return tmp_path / "store"
+
+
+def apart(store: Path, secret: Path | None = None) -> Apart:
+    """What a new place needs besides a backup of `store`."""
+    return Apart(secret, store / "keys.db", MasterKey((store / "master.key").read_bytes().hex()))
 
 
 def new_store(tmp_path: Path) -> Path:
@@ -34,7 +40,7 @@ def test_into_an_empty_place(tmp_path: Path, store: Path, name: str) -> None:
     take(store, tmp_path / name, with_secret=True, created_at=AT)
     new = new_store(tmp_path)
     assert is_empty(new)
-    done = restore(tmp_path / name, new, replace=False, stamp=STAMP)
+    done = restore(tmp_path / name, new, replace=False, stamp=STAMP, apart=apart(store))
     assert done.aside is None and done.manifest is not None
     assert (new / "secret").read_bytes() == (store / "secret").read_bytes()
     assert count(new / DATABASE_NAME) == 3
@@ -67,7 +73,8 @@ async def test_a_database_alone_that_is_in_use(tmp_path: Path, store: Path) -> N
     async with db.writing() as transaction:
         await transaction.run("DELETE FROM call_records")
     new = new_store(tmp_path)
-    restore(store / DATABASE_NAME, new, replace=False, stamp=STAMP, secret=store / "secret")
+    restore(store / DATABASE_NAME, new, replace=False, stamp=STAMP,
+            apart=apart(store, store / "secret"))
     await db.close()
     assert count(new / DATABASE_NAME) == 0  # that was in the WAL
 
@@ -79,10 +86,10 @@ def test_the_secret_must_be_the_database_s_own(tmp_path: Path, store: Path) -> N
     other.write_bytes(b"x" * 32)
     for secret in (None, other):
         with pytest.raises(StoreError) as refused:
-            restore(tmp_path / "b", new, replace=False, stamp=STAMP, secret=secret)
+            restore(tmp_path / "b", new, replace=False, stamp=STAMP, apart=apart(store, secret))
         assert refused.value.code == "store_secret"
         assert list(new.iterdir()) == []
-    restore(tmp_path / "b", new, replace=False, stamp=STAMP, secret=store / "secret")
+    restore(tmp_path / "b", new, replace=False, stamp=STAMP, apart=apart(store, store / "secret"))
     assert (new / "secret").read_bytes() == (store / "secret").read_bytes()
 
 

@@ -1,0 +1,110 @@
+"""The work beside the calls: every job of the process and the console, built in one place.
+
+Law: a job is here or it does not run; all of them start after the store is open and stop before
+it is closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Protocol, cast
+
+from relayd.console import pages
+from relayd.console.document import cookie_words
+from relayd.console.opening import Opening
+from relayd.control import erasure
+from relayd.control.abuse import Lookout
+from relayd.control.document_text import drafts
+from relayd.control.partner import Desk
+from relayd.jobs.abuse import Abuse
+from relayd.jobs.audit import Audit
+from relayd.jobs.billing import Billing
+from relayd.jobs.document import Documents
+from relayd.jobs.dormancy import Dormancy
+from relayd.jobs.erasure import Erasures
+from relayd.jobs.mail import Postman
+from relayd.jobs.network import Network
+from relayd.jobs.payment import PaymentJob
+from relayd.jobs.retention import Retention
+from relayd.ops.config import Config
+from relayd.ops.configfile_mail import console_url
+from relayd.ops.disposable import is_disposable
+from relayd.ops.logging import Logger
+from relayd.ops.metrics_gauges import Gauges
+from relayd.relay.fleet import fleet
+from relayd.relay.plane import Plane
+from relayd.store.db import Database
+from relayd.store.signing import open_signer
+
+
+class Job(Protocol):
+    """What goes on beside the calls, until the store is about to close."""
+
+    def run(self) -> Coroutine[Any, Any, None]:
+        """Goes on until `stop`."""
+
+    async def stop(self) -> object:
+        """Ends what is under way."""
+
+
+def jobs(
+    db: Database, plane: Plane, config: Callable[[], Config], log: Logger,
+) -> dict[str, Job]:
+    """Everything but what the calls themselves need. `config` gives the present one."""
+    signer = open_signer(db.directory)
+    network = Network(db, plane.network, log=log)
+
+    def link() -> erasure.Link:
+        return erasure.linked(console_url(config().console, config().console_listen))
+
+    return {
+        "retention": Retention(db, lambda: config().retention.terms(), log=log),
+        "audit": Audit(db, signer,
+                       lambda now_ms: config().retention.terms().before_ms("audit", now_ms),
+                       log=log),
+        "network": network,
+        "abuse": Abuse(db, lambda now_ms: Lookout(
+            config().abuse, network.prefixes.counts(now_ms), is_disposable,
+            console_url(config().console, config().console_listen)), log=log),
+        "billing": Billing(
+            db, lambda: config().plans,
+            lambda path: console_url(config().console, config().console_listen) + path, log=log),
+        "mail": Postman(db, config, log=log),
+        "documents": Documents(db, lambda: drafts(config(), cookie_words()), log=log),
+        "dormancy": Dormancy(
+            db, lambda: console_url(config().console, config().console_listen),
+            lambda who, now_ms: erasure.begin_dormant(db, who, now_ms, link()), log=log),
+        "payments": PaymentJob(
+            db, Desk(lambda: (config().payments,
+                              console_url(config().console, config().console_listen))), log=log),
+        "erasures": Erasures(db, signer, lambda: config().retention.terms(), link, log=log),
+    }
+
+
+async def publish(jobs: Mapping[str, Job]) -> None:
+    """What people agree to when they sign up must be there before they can."""
+    await cast(Documents, jobs["documents"]).look()
+
+
+def measure(gauges: Gauges, jobs: Mapping[str, Job]) -> None:
+    """Where the metrics read what the jobs have done."""
+    retention = cast(Retention, jobs["retention"])
+    erasures = cast(Erasures, jobs["erasures"])
+    gauges.swept_rows = retention.swept_rows
+    gauges.swept_at_seconds = retention.swept_at_seconds
+    gauges.tickets_overdue = lambda: erasures.overdue
+    postman = cast(Postman, jobs["mail"])
+    gauges.mails = lambda: postman.outcomes
+    gauges.mails_waiting = lambda: postman.waiting
+
+
+def console(
+    db: Database, plane: Plane, config: Callable[[], Config], log: Logger,
+    gauges: Gauges, bound: Callable[[], tuple[str, int]],
+) -> Opening:
+    """The console, which opens as soon as its address is free. `bound`: the relay's address."""
+    services = pages.services(db, config, log, lambda: fleet(plane))
+    services.gauges, services.bound = gauges, bound
+    gauges.sign_in_refusals = services.door.refusals
+    return Opening(pages.console(config().console_listen, services), log=log,
+                   close=services.door.hashing.close)

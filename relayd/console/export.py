@@ -1,0 +1,55 @@
+"""Files to take away: CSV for tables, JSON for programs.
+
+Law: a cell that a spreadsheet would take for a formula is made text; a file's name is the
+console's own.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from typing import Any, Final, Literal
+
+import msgspec
+from aiohttp import web
+
+Format = Literal["csv", "json"]
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+
+
+def cell(value: object) -> str:
+    """A value as a cell: nothing for None, and never a formula."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    text = str(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def csv_lines(rows: Iterable[Iterable[object]]) -> bytes:
+    """Rows as RFC 4180 has them."""
+    buffer = io.StringIO()
+    csv.writer(buffer).writerows([cell(value) for value in row] for row in rows)
+    return buffer.getvalue().encode("utf-8")
+
+
+def csv_bytes(kind: type[msgspec.Struct], rows: Iterable[Any]) -> bytes:
+    """Structs of one kind as a table, their fields' names first."""
+    names = kind.__struct_fields__
+    return csv_lines([names]) + csv_lines(
+        [getattr(row, name) for name in names] for row in rows)
+
+
+def attachment(name: str) -> dict[str, str]:
+    """The header that makes a browser keep the answer as a file."""
+    return {"Content-Disposition": f'attachment; filename="{name}"'}
+
+
+def download(name: str, content: bytes, kind: str) -> web.Response:
+    """An answer that is kept as a file."""
+    return web.Response(body=content, content_type=kind, charset="utf-8",
+                        headers=attachment(name))

@@ -1,0 +1,83 @@
+"""Input: forms, JSON bodies and queries become the Struct that their route declares.
+
+Law: a field that the Struct does not have is refused, and so is whatever looks like a payment
+card's number, wherever it stands: neither is needed here. Errors name a field, never its value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from relayd.console.visit import CSRF_FIELD
+from relayd.core.errors import RelayError
+from relayd.core.luhn import card_field
+
+BODY_BYTES_MAX: Final = 64 * 1024
+COMPANY: Final = frozenset({"bank_account"})
+"""Fields that hold a company's own account, which may look like a card's number."""
+_PATH: Final = re.compile(r"at `\$\.([a-zA-Z0-9_]{1,40})")
+_FIELD: Final = re.compile(r"(?:field|unknown field) `([a-zA-Z0-9_]{1,40})`")
+
+
+def from_form(kind: type, fields: Iterable[tuple[str, str]]) -> Any:
+    """A form's fields as `kind`: empty ones count as absent, a checked box as true."""
+    hints = get_type_hints(kind)
+    values: dict[str, Any] = {}
+    for name, value in fields:
+        if name == CSRF_FIELD:
+            continue
+        wanted = hints.get(name)
+        if _is_list(wanted):
+            values.setdefault(name, []).append(value)
+        elif name in values:
+            raise RelayError("invalid_form", param=name if wanted else None)
+        elif value != "" or wanted is None:
+            values[name] = True if wanted is bool and value == "on" else value
+    return _convert(kind, values)
+
+
+def from_json(kind: type, body: bytes) -> Any:
+    """A JSON body as `kind`."""
+    try:
+        found = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise RelayError("invalid_json") from None
+    if not isinstance(found, dict):
+        raise RelayError("invalid_json")
+    return _convert(kind, found, strict=True)
+
+
+def _is_list(wanted: object) -> bool:
+    options = (wanted, *get_args(wanted))
+    return any(get_origin(option) in (list, tuple) for option in options)
+
+
+def _convert(kind: type, values: Mapping[str, Any], *, strict: bool = False) -> Any:
+    for name, value in values.items():
+        if _card_field(name, value):
+            raise RelayError("card_number", param=name if name in get_type_hints(kind) else None)
+    try:
+        return msgspec.convert(values, kind, strict=strict)
+    except msgspec.ValidationError as error:
+        raise RelayError("invalid_form", param=_culprit(str(error), kind)) from None
+
+
+def _culprit(message: str, kind: type) -> str | None:
+    """The field at fault, if it is one of ours: a name that the client made up is not told."""
+    found = _PATH.search(message) or _FIELD.search(message)
+    return found[1] if found and found[1] in get_type_hints(kind) else None
+
+
+def _card_field(name: str, value: object) -> bool:
+    """Whether a number of a payment card stands in a field, however deep."""
+    if isinstance(value, Mapping):
+        return any(_card_field(str(key), inner) for key, inner in value.items())
+    if isinstance(value, list):
+        return any(_card_field(name, inner) for inner in value)
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return False
+    return card_field({name: str(value)}, COMPANY) is not None

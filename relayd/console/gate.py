@@ -1,0 +1,177 @@
+"""The gate: makes a visit of a request, and lets nobody in whom the route does not want.
+
+Law: what changes something comes from this console's own pages or from a program that sends its
+session's token itself (RFC 6750); a cookie alone is not enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Final
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from relayd.console import cookie, form, texts
+from relayd.console.route import Route
+from relayd.console.services import Services
+from relayd.console.visit import CSRF_FIELD, THEMES, Theme, Visit
+from relayd.control import session
+from relayd.core.account import LANGUAGES, Language
+from relayd.core.errors import RelayError
+from relayd.core.network import Ip, forwarded
+from relayd.core.network import address_of as address_of_text
+
+BEARER: Final = "bearer "
+_SAFE: Final = frozenset({"GET", "HEAD"})
+_OWN_SITE: Final = frozenset({"", "same-origin", "none"})
+_BROUGHT: Final = frozenset({"active", "suspended", "unverified"})
+
+
+async def visit(request: web.Request, route: Route, services: Services) -> Visit:
+    """The request as its handler sees it. Raises RelayError for whoever must not come in."""
+    made = anonymous(request, route, services)
+    token = _token(made)
+    if token:
+        made.who = await session.recognise(services.db, token, made.now_ms)
+    _judge_origin(made)
+    _judge_access(made)
+    await _take(made)
+    return made
+
+
+def anonymous(request: web.Request, route: Route, services: Services) -> Visit:
+    """The visit before it is known who is there."""
+    secure = is_secure(request, services)
+    return Visit(
+        request=request, route=route, services=services,
+        language=_language(request, secure), theme=_theme(request, secure), secure=secure,
+        address=address_of(request, services), now_ms=services.now_ms())
+
+
+def is_secure(request: web.Request, services: Services) -> bool:
+    """Whether the browser speaks TLS to whoever is in front of this listener."""
+    return services.config().console.url.startswith("https:")
+
+
+def address_of(request: web.Request, services: Services) -> str:
+    """The client's address: the peer's, or what a trusted proxy says of it."""
+    peer = request.remote or ""
+    trusted = _networks(services.config().server.trusted_proxies)
+
+    def is_trusted(address: Ip) -> bool:
+        return any(address in network for network in trusted)
+
+    found = address_of_text(peer)
+    if found is None or not is_trusted(found):
+        return peer
+    header = request.headers.get("X-Forwarded-For")
+    told, _ = forwarded(header.encode("latin-1", "replace") if header else None, is_trusted)
+    return told or peer
+
+
+@cache
+def _networks(texts: tuple[str, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
+    return tuple(ip_network(text) for text in texts)
+
+
+def _language(request: web.Request, secure: bool) -> Language:
+    chosen = request.query.get("lang") or cookie.read(request, cookie.LANGUAGE, secure)
+    for language in LANGUAGES:
+        if chosen == language:
+            return language
+    return texts.preferred(request.headers.get("Accept-Language", ""))
+
+
+def _theme(request: web.Request, secure: bool) -> Theme:
+    chosen = cookie.read(request, cookie.THEME, secure)
+    return next((theme for theme in THEMES if theme == chosen), "auto")
+
+
+def _token(made: Visit) -> str:
+    header = made.request.headers.get("Authorization", "")
+    if made.route.is_api and header[:len(BEARER)].lower() == BEARER:
+        made.bearer = True
+        return header[len(BEARER):].strip()
+    return cookie.read(made.request, cookie.SESSION, made.secure) or ""
+
+
+def _judge_origin(made: Visit) -> None:
+    """Refuses what another site makes a browser send (Fetch: Sec-Fetch-Site and Origin)."""
+    if made.request.method in _SAFE or made.bearer or made.route.from_anywhere:
+        return
+    headers = made.request.headers
+    if headers.get("Sec-Fetch-Site", "") not in _OWN_SITE:
+        raise RelayError("foreign_origin")
+    origin = headers.get("Origin")
+    if origin is None and (made.route.is_api and made.who is None):
+        return  # a program, before it has a session
+    if origin is None or urlsplit(origin).netloc != made.request.host:
+        raise RelayError("foreign_origin")
+
+
+def _judge_access(made: Visit) -> None:
+    access = made.route.access
+    if access.kind == "public":
+        return
+    who = made.who
+    if who is None or who.session.stage != "open":
+        raise RelayError("session_ended")
+    if who.account.state not in _BROUGHT and not made.route.closing:
+        raise RelayError("account_state")
+    if access.kind == "operator":
+        if who.account.state != "active":
+            raise RelayError("account_state")
+        if who.roles.isdisjoint(access.roles):
+            raise RelayError("role_needed")
+        if not who.session.two_factors:
+            raise RelayError("factor_needed")
+    if made.route.proof and not made.is_proved:
+        raise RelayError("proof_needed")
+
+
+async def _take(made: Visit) -> None:
+    """Reads what the route takes and asks; a form of a session carries its token."""
+    route, request = made.route, made.request
+    if route.asks is not None:
+        made.asked = form.from_form(route.asks, _query(request))
+    if request.method in _SAFE:
+        return
+    if route.is_api:
+        body = await _body(request)
+        if route.takes is not None:
+            made.taken = form.from_json(route.takes, body)
+        elif body.strip() not in (b"", b"{}"):
+            raise RelayError("invalid_form")
+        return
+    if route.from_anywhere:
+        return
+    fields = [(name, str(value)) for name, value in (await _fields(request)).items()]
+    token = next((value for name, value in fields if name == CSRF_FIELD), "")
+    if made.who is not None and not made.is_own_form(token):
+        raise RelayError("form_stale")
+    if route.takes is not None:
+        made.taken = form.from_form(route.takes, fields)
+
+
+def _query(request: web.Request) -> list[tuple[str, str]]:
+    return [(name, value) for name, value in request.query.items() if name != "lang"]
+
+
+async def _body(request: web.Request) -> bytes:
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise RelayError("body_too_large") from None
+
+
+async def _fields(request: web.Request) -> Mapping[str, object]:
+    if request.content_type not in ("application/x-www-form-urlencoded",
+                                    "application/octet-stream"):
+        raise RelayError("invalid_form")
+    try:
+        return await request.post()
+    except (web.HTTPRequestEntityTooLarge, ValueError, LookupError):
+        raise RelayError("invalid_form") from None

@@ -1,0 +1,163 @@
+"""The console's listener: an aiohttp application made of the route table.
+
+Law: every answer carries the headers below; nothing is logged of a request but an error's code and
+an exception's type. No third party is ever contacted by a page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Final
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from relayd.console import answer, form, gate
+from relayd.console.page import STATIC_PREFIX, static_files
+from relayd.console.route import PUBLIC, Route
+from relayd.console.services import Services
+from relayd.console.visit import Visit
+from relayd.core.errors import RelayError
+from relayd.ops.configfile_address import parse_listen
+
+SHUTDOWN_SECONDS: Final = 5.0
+YEAR_SECONDS: Final = 31_536_000
+HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'"),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    # no-referrer would take the Origin from our own forms
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
+    "Server": "relayd",
+}
+_Aio = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+async def _nothing(visit: Visit) -> web.StreamResponse:
+    raise RelayError("page_not_found")
+
+
+NOWHERE: Final = Route("GET", "/", _nothing, PUBLIC, "No page")
+"""The route of what has none."""
+
+
+class ConsoleListener:
+    """Takes an address as `[console] listen` has it; `address` says the port that was given."""
+
+    def __init__(self, listen: str, services: Services, routes: Iterable[Route]) -> None:
+        self._listen = parse_listen(listen)
+        self._services = services
+        self._routes = tuple(routes)
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """(host, port) while started; (path, 0) of a Unix socket."""
+        assert self._runner is not None
+        bound = self._runner.addresses[0]
+        return (bound, 0) if isinstance(bound, str) else (bound[0], bound[1])
+
+    async def start(self) -> None:
+        """Binds; OSError where that fails."""
+        runner = web.AppRunner(application(self._routes, self._services), access_log=None,
+                               shutdown_timeout=SHUTDOWN_SECONDS, handler_cancellation=True)
+        await runner.setup()
+        self._runner = runner
+        try:
+            await self._site(runner).start()
+        except OSError:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Closes the listener and its connections; may be called twice."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
+
+    def _site(self, runner: web.AppRunner) -> web.BaseSite:
+        if self._listen.kind == "unix":
+            return web.UnixSite(runner, self._listen.path)
+        return web.TCPSite(runner, self._listen.host, self._listen.port)
+
+
+def application(routes: Iterable[Route], services: Services) -> web.Application:
+    """The aiohttp application of these routes."""
+    app = web.Application(client_max_size=form.BODY_BYTES_MAX, middlewares=[_lost(services)])
+    for route in routes:
+        app.router.add_route(route.method, route.path, _served(route, services))
+    app.router.add_get(STATIC_PREFIX + "{name}", _static)
+
+    async def prepare(request: web.Request, response: web.StreamResponse) -> None:
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        # set by aiohttp before
+        response.headers["Server"] = HEADERS["Server"]
+        response.headers.setdefault("Cache-Control", "no-store")
+        if gate.is_secure(request, services):
+            response.headers["Strict-Transport-Security"] = f"max-age={YEAR_SECONDS}"
+
+    app.on_response_prepare.append(prepare)
+    return app
+
+
+def _served(route: Route, services: Services) -> _Aio:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        made: Visit | None = None
+        try:
+            made = await gate.visit(request, route, services)
+            await services.frame.admit(made)
+            if not route.is_api:
+                made.banners = await services.frame.banners(made)
+                return await route.handler(made)
+            return _told(await route.handler(made), await services.frame.headers(made))
+        except RelayError as error:
+            return answer.refused(request, made or gate.anonymous(request, route, services), error)
+        except (web.HTTPException, ConnectionResetError):
+            raise
+        except Exception as error:
+            services.logger.fault("console", error)
+            return answer.refused(request, made, RelayError("internal"))
+
+    return handle
+
+
+def _told(response: web.StreamResponse, headers: Mapping[str, str]) -> web.StreamResponse:
+    if not response.prepared:
+        response.headers.update(headers)
+    return response
+
+
+async def _static(request: web.Request) -> web.Response:
+    found = static_files().get(request.match_info["name"])
+    if found is None:
+        return answer.bare(RelayError("not_found"))
+    return web.Response(body=found[0], content_type=found[1], headers={
+        "Cache-Control": f"public, max-age={YEAR_SECONDS}, immutable"})
+
+
+def _lost(services: Services) -> Middleware:
+    """Answers paths and methods that are not served, in the shape of what was asked."""
+
+    @web.middleware
+    async def answered(request: web.Request, handler: _Aio) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPNotFound:
+            return refused(request, "page_not_found")
+        except web.HTTPMethodNotAllowed as error:
+            response = refused(request, "method_not_allowed")
+            response.headers["Allow"] = error.headers.get("Allow", "")
+            return response
+
+    def refused(request: web.Request, code: str) -> web.Response:
+        made = gate.anonymous(request, NOWHERE, services)
+        return answer.refused(request, made, RelayError(code))
+
+    return answered

@@ -1,0 +1,117 @@
+"""Models and prices: what is served over which API, and what it costs; from the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from relayd.console.page import page, reply
+from relayd.console.route import HOLDER, Route
+from relayd.console.visit import Visit
+from relayd.core.money import decimal
+from relayd.core.price import KINDS, Price, UnitPrices
+from relayd.core.provider import Api
+from relayd.core.route import Route as ModelRoute
+from relayd.core.timestamp import rfc3339
+from relayd.ops.config import Config
+
+COLUMNS: Final = ("input", "cache_read", "cache_creation", "output")
+"""Kinds with a column of their own; others stand below the model's name."""
+_IMPLIED: Final = {
+    "cache_read": "input", "cache_creation": "input", "cache_creation_1h": "cache_creation",
+    "reasoning": "output", "audio_input": "input", "audio_output": "output",
+    "image_input": "input", "image_output": "output",
+}
+"""A kind that costs what another one does is not worth a line."""
+
+
+class TierShown(msgspec.Struct, frozen=True):
+    """Other prices for a whole call with more input than `above`."""
+
+    above: int
+    units: dict[str, str]
+
+
+class PriceShown(msgspec.Struct, frozen=True):
+    """What calls at one provider cost: decimal texts by kind, for 1,000,000 tokens of it."""
+
+    provider: str
+    currency: str
+    since: str | None
+    units: dict[str, str]
+    tiers: list[TierShown]
+
+
+class Model(msgspec.Struct, frozen=True):
+    """A name that clients may send; `pattern`: it stands for many. No prices: it is not priced."""
+
+    name: str
+    pattern: bool
+    aliases: list[str]
+    apis: list[Api]
+    prices: list[PriceShown]
+
+
+def units(prices: UnitPrices) -> dict[str, str]:
+    """Prices by kind, without those that are nothing."""
+    return {name: decimal(value, 2) for name, value in zip(KINDS, prices, strict=True) if value}
+
+
+def price_shown(price: Price, provider: str) -> PriceShown:
+    """A price of the book, at a provider."""
+    return PriceShown(
+        provider, price.currency, rfc3339(price.since_ms) if price.since_ms else None,
+        units(price.prices), [TierShown(tier.above, units(tier.prices)) for tier in price.tiers])
+
+
+def special(shown: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Kinds without a column that cost something else than what they are a part of."""
+    return [(name, value) for name, value in shown.items()
+            if name not in COLUMNS and shown.get(_IMPLIED.get(name, "")) != value]
+
+
+def _model(config: Config, route: ModelRoute, now_ms: int) -> Model:
+    found: dict[tuple[str, Price], PriceShown] = {}
+    for place in route.deployments:
+        for name in (place.model, route.pattern):
+            price = None if name is None or "*" in name else config.prices.find(
+                place.provider, name, now_ms)
+            if price is not None:
+                found.setdefault((place.provider, price), price_shown(price, place.provider))
+                break
+    apis = dict.fromkeys(config.providers[place.provider].dialect for place in route.deployments)
+    return Model(route.pattern, route.is_pattern, list(route.aliases), sorted(apis),
+                 _same(list(found.values())))
+
+
+def _same(prices: list[PriceShown]) -> list[PriceShown]:
+    """One price where all providers have the same one."""
+    bare = [msgspec.structs.replace(price, provider="") for price in prices]
+    return bare[:1] if len(bare) > 1 and all(price == bare[0] for price in bare) else prices
+
+
+def models(config: Config, now_ms: int) -> list[Model]:
+    """All models: names in order, then patterns."""
+    found = [_model(config, route, now_ms) for route in config.routes]
+    return sorted(found, key=lambda model: (model.pattern, model.name))
+
+
+async def show(visit: Visit) -> web.Response:
+    """The page."""
+    found = models(visit.services.config(), visit.now_ms)
+    return page(visit, "use/models.html", models=found, columns=COLUMNS, special=special)
+
+
+async def give(visit: Visit) -> web.Response:
+    """The same for programs."""
+    return reply(models(visit.services.config(), visit.now_ms))
+
+
+ROUTES: Final = (
+    Route("GET", "/models", show, HOLDER, "Models and prices."),
+    Route("GET", "/api/v1/models", give, HOLDER, "Models that are served, and their prices.",
+          gives=list[Model]),
+)

@@ -1,0 +1,64 @@
+"""Opens the console as soon as its address is free.
+
+Law: calls are relayed whether the console can be opened or not. A daemon that takes over from
+another gets the address when the other one leaves it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from relayd.console.listener import ConsoleListener
+from relayd.ops.logging import Logger
+
+RETRY_SECONDS: Final = 1.0
+
+
+class Opening:
+    """A job: `run` until `stop`. `opened` is set while the console answers.
+
+    `close` is called once it answers no more.
+    """
+
+    def __init__(self, listener: ConsoleListener, *, retry_seconds: float = RETRY_SECONDS,
+                 log: Logger | None = None, close: Callable[[], None] | None = None) -> None:
+        self.listener = listener
+        self.opened = asyncio.Event()
+        self._retry_seconds = retry_seconds
+        self._log = log or Logger()
+        self._stopping = asyncio.Event()
+        self._told = False
+        self._close = close
+
+    async def run(self) -> None:
+        """Opens it, trying again while its address is taken."""
+        while not await self.open() and not self._stopping.is_set():
+            try:
+                async with asyncio.timeout(self._retry_seconds):
+                    await self._stopping.wait()
+            except TimeoutError:
+                pass
+
+    async def open(self) -> bool:
+        """Opens it now; False where its address is taken. Told the first time only."""
+        if self.opened.is_set() or self._stopping.is_set():
+            return True
+        try:
+            await self.listener.start()
+        except OSError:
+            if not self._told:
+                self._told = True
+                self._log.warning("console_waits")
+            return False
+        self.opened.set()
+        return True
+
+    async def stop(self) -> None:
+        """Closes it."""
+        self._stopping.set()
+        self.opened.clear()
+        await self.listener.stop()
+        if self._close is not None:
+            self._close()

@@ -1,0 +1,63 @@
+"""A plot with its legend and its table, from the points of a series."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from relayd.console.plot import Band, Show, columns, folded
+from relayd.core.rollup import Sums
+from relayd.core.series import Period, Point, filled, lines
+from relayd.core.timestamp import HOUR_MS, rfc3339
+
+
+class Plotted(NamedTuple):
+    """What the template shows: `rows` are a step's label and the value of each name."""
+
+    title: str
+    svg: Markup
+    names: list[str]
+    rows: list[tuple[str, list[str]]]
+
+
+class Measure(NamedTuple):
+    """What is drawn of the sums, and how it is written beside the axis and in the table."""
+
+    of: Callable[[Sums], int]
+    axis: Show
+    cell: Show
+
+
+def step_label(at_ms: int, step_ms: int) -> str:
+    """`14:00` of an hour, `11-29` of a day."""
+    text = rfc3339(at_ms)
+    return text[11:16] if step_ms == HOUR_MS else text[5:10]
+
+
+def by_name(
+    points: Sequence[Point], wanted: Period, measure: Measure, names: Mapping[str, str],
+    others: str,
+) -> list[Band]:
+    """A band for each name, the largest first; `names` are the names as people know them."""
+    order = dict.fromkeys(line.name for line in lines(points))
+    bands = [
+        Band(names.get(name, name),
+             [measure.of(sums) for _, sums in filled(
+                 [point for point in points if point.name == name], wanted)])
+        for name in order]
+    shown = [band for band in bands if any(band.values)]
+    return folded(sorted(shown, key=lambda band: -sum(band.values)), others)
+
+
+def plotted(title: str, wanted: Period, bands: Sequence[Band], measure: Measure) -> Plotted:
+    """The plot of these bands over the period."""
+    labels = [step_label(at_ms, wanted.step_ms) for at_ms in wanted.steps]
+    long_labels = [rfc3339(at_ms)[:16].replace("T", " ") if wanted.step_ms == HOUR_MS
+                   else rfc3339(at_ms)[:10] for at_ms in wanted.steps]
+    rows = [
+        (label, [measure.cell(band.values[n]) for band in bands])
+        for n, label in enumerate(long_labels)]
+    return Plotted(title, columns(title, labels, bands, measure.axis),
+                   [band.name for band in bands], rows[::-1])

@@ -1,0 +1,50 @@
+"""What the console works with: `app` builds it once, handlers reach it through their visit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from relayd.console.frame import Frame
+from relayd.console.route import Route
+from relayd.control.door import Door
+from relayd.control.partner import Payments, payments
+from relayd.core.fleet import NO_FLEET, Fleet
+from relayd.ops.clock import unix_ms
+from relayd.ops.config import Config
+from relayd.ops.config_payments import PaymentsConfig
+from relayd.ops.logging import Logger
+from relayd.ops.metrics_gauges import Gauges
+from relayd.store.db import Database
+
+
+def _no_fleet() -> Fleet:
+    return NO_FLEET
+
+
+def _unbound() -> tuple[str, int]:
+    return "127.0.0.1", 0
+
+
+def _no_payments() -> Payments:
+    return payments(PaymentsConfig(), "")
+
+
+@dataclass(slots=True)
+class Services:
+    """`config` gives the present configuration, `relay` how providers and routes stand in the
+    running relay, `door` is what signing in needs. `gauges` are what the relay's metrics read;
+    `bound` is the (host, port) that the relay listens on; `payments` are the ways to pay.
+    """
+
+    db: Database
+    door: Door
+    config: Callable[[], Config]
+    logger: Logger
+    now_ms: Callable[[], int] = unix_ms
+    relay: Callable[[], Fleet] = _no_fleet
+    gauges: Gauges = field(default_factory=Gauges)
+    bound: Callable[[], tuple[str, int]] = _unbound
+    payments: Callable[[], Payments] = _no_payments
+    frame: Frame = Frame()
+    routes: tuple[Route, ...] = ()

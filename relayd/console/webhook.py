@@ -1,0 +1,52 @@
+"""Where payment partners' messages come in.
+
+Law: the body is read whole and bounded, goes to the partner's adapter as it came, and is neither
+kept nor logged. What was refused is answered with an error, what was dealt with as the partner
+wants it; both are counted in the log without a word of theirs.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+from relayd.console.route import PUBLIC, Route
+from relayd.console.visit import Visit
+from relayd.control import webhook
+from relayd.control.partner import WEBHOOK_PATH
+from relayd.core.errors import RelayError
+
+_FOREIGN: Final = frozenset({"webhook_forged", "webhook_stale", "webhook_unreadable"})
+
+
+async def hear(visit: Visit) -> web.Response:
+    """One message."""
+    request = visit.request
+    try:
+        body = await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise RelayError("body_too_large") from None
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    logger = visit.services.logger
+    try:
+        heard = await webhook.hear(visit.db, visit.services.payments(), visit.name("partner"),
+                                   (headers, body), visit.now_ms)
+    except RelayError as error:
+        if error.code in _FOREIGN:
+            logger.warning("webhook_refused", code=error.code)
+        raise
+    if heard.is_alarm:
+        logger.error("payment_alarm", reason=heard.outcome)
+    told = heard.acknowledgement
+    if told.status == 204:
+        return web.Response(status=204)
+    return web.Response(status=told.status, body=told.body, content_type=told.content_type)
+
+
+ROUTES: Final = (
+    Route("POST", WEBHOOK_PATH + "{partner}", hear, PUBLIC, "A payment partner's message",
+          from_anywhere=True, example={"partner": "card"},
+          errors=("partner_not_found", "webhook_forged", "webhook_stale", "webhook_unreadable",
+                  "partner_failed", "partner_refused")),
+)

@@ -1,0 +1,69 @@
+"""Dormancy: remind whoever has not been here for long, then begin to erase.
+
+Law: a sign-in or a call starts the months anew. Erasure begins as if its holder had asked for it,
+with its days to think again; who has the rest of a balance is reminded and not erased.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Final
+
+from relayd.control import mail
+from relayd.control.door import DAY_MS
+from relayd.core.dormancy import NOTICE_DAYS, STEPS, Step, due
+from relayd.core.holder import Holder
+from relayd.core.timestamp import rfc3339
+from relayd.store import holder as store_holder
+from relayd.store.db import Database
+
+BATCH: Final = 100
+MONTHS: Final[dict[Step, str]] = {"first_reminder": "12", "last_reminder": "23", "erase": "24"}
+Erase = Callable[[str, int], Awaitable[bool]]
+"""Begins the erasure of an account at a time; False where the account must stay."""
+
+
+async def look(db: Database, origin: str, erase: Erase, now_ms: int) -> dict[Step, int]:
+    """Takes each step that is due; returns how many of each."""
+    taken: dict[Step, int] = {step: 0 for step, _ in STEPS}
+    after = ""
+    while True:
+        async with db.reading() as transaction:
+            batch = await store_holder.dormant(
+                transaction, now_ms - STEPS[0][1] * DAY_MS, after, BATCH)
+        for holder, call_ms in batch:
+            step = await _judge(db, (holder, call_ms), origin, erase, now_ms)
+            if step is not None:
+                taken[step] += 1
+        if len(batch) < BATCH:
+            return taken
+        after = batch[-1][0].account
+
+
+async def _judge(
+    db: Database, idle: tuple[Holder, int], origin: str, erase: Erase, now_ms: int
+) -> Step | None:
+    holder, call_ms = idle
+    if call_ms > holder.seen_at_ms:
+        # calls are use too: what was reminded of before the last one counts no more
+        async with db.writing() as transaction:
+            await store_holder.seen(transaction, holder.account, call_ms)
+        holder = replace(holder, seen_at_ms=call_ms, dormant_steps=0, dormant_at_ms=0)
+    step = due(holder.seen_at_ms, holder.dormant_steps, holder.dormant_at_ms, now_ms)
+    if step is None or step == "erase" and not await erase(holder.account, now_ms):
+        return None
+    async with db.writing() as transaction:
+        if step != "erase":
+            await mail.post(transaction, "dormancy_reminder", holder.account, {
+                "months": MONTHS[step], "ends": _ends(holder, now_ms),
+                "link": f"{origin.rstrip('/')}/sign-in"}, now_ms)
+        await store_holder.put(transaction, replace(
+            holder, dormant_steps=holder.dormant_steps + 1, dormant_at_ms=now_ms))
+    return step
+
+
+def _ends(holder: Holder, now_ms: int) -> str:
+    """The day on which the erasure will begin."""
+    at_ms = max(holder.seen_at_ms + STEPS[-1][1] * DAY_MS, now_ms + NOTICE_DAYS * DAY_MS)
+    return rfc3339(at_ms)[:10]

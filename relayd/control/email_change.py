@@ -1,0 +1,92 @@
+"""Changing an account's e-mail address: both mailboxes must say yes.
+
+Law: the old address is asked, the new one is checked; either may come first. Until both have, the
+old one stays. That the new address has an account is told to nobody.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final, Literal
+
+from relayd.control import audit, mail, mail_token
+from relayd.control.door import Caller, Door
+from relayd.control.mail import To
+from relayd.core.account import Account, check_email, folded
+from relayd.core.mail_token import MailToken, Purpose
+from relayd.core.timestamp import rfc3339
+from relayd.ops.clock import monotonic
+from relayd.store import account as store_account
+from relayd.store import mail_token as store_mail_token
+from relayd.store.transaction import Transaction
+
+End = Literal["old", "new"]
+PURPOSES: Final[dict[End, Purpose]] = {"old": "email_old", "new": "email_new"}
+KINDS: Final[dict[End, str]] = {"old": "email_change_asked", "new": "email_change_confirm"}
+
+
+async def ask(door: Door, account: Account, email: str, caller: Caller, now_ms: int) -> None:
+    """Mail both addresses a link. Raises `invalid_email` or `sign_in_slowed`."""
+    began = monotonic()
+    email = check_email(email)
+    # neither the holder nor the owner of the new address is flooded
+    for who in (account.id, folded(email)):
+        door.ask(f"email {who}", caller, now_ms)
+    async with door.db.writing() as transaction:
+        taken = await store_account.find(transaction, email)
+        if taken is None or taken.id == account.id:
+            await _ask(door, transaction, account, email, now_ms)
+        else:
+            await store_mail_token.delete(transaction, account.id, *PURPOSES.values())
+            await mail.post(transaction, "email_known", taken.id,
+                            {"link": door.link("/sign-in")}, now_ms)
+    await door.steady(began)
+
+
+async def _ask(
+    door: Door, transaction: Transaction, account: Account, email: str, now_ms: int
+) -> None:
+    for end, purpose in PURPOSES.items():
+        token = await mail_token.issue(transaction, account.id, purpose, now_ms, email)
+        to = None if end == "old" else To(email, account.language)
+        await mail.post(transaction, KINDS[end], account.id, {
+            "link": door.link(f"/email/{end}", token),
+            "minutes": mail_token.minutes(purpose)}, now_ms, to=to)
+
+
+async def confirm(door: Door, token: str, end: End, caller: Caller, now_ms: int) -> bool:
+    """One of the two says yes; True where the address is changed now.
+
+    Raises `token_not_usable`.
+    """
+    async with door.db.writing() as transaction:
+        used = await mail_token.use(transaction, token, PURPOSES[end], now_ms)
+        other = await store_mail_token.of_account(
+            transaction, used.account, PURPOSES["new" if end == "old" else "old"])
+        if not _agree(used, other):
+            return False
+        await _change(door, transaction, used, caller, now_ms)
+    return True
+
+
+def _agree(used: MailToken, other: MailToken | None) -> bool:
+    """Whether the other mailbox has said yes to the same address."""
+    return other is not None and other.used_at_ms is not None and other.value == used.value
+
+
+async def _change(
+    door: Door, transaction: Transaction, used: MailToken, caller: Caller, now_ms: int
+) -> None:
+    account = await store_account.get(transaction, used.account)
+    email = check_email(used.value or "")
+    await store_mail_token.delete(transaction, account.id, *PURPOSES.values())
+    taken = await store_account.find(transaction, email)
+    if account.email is None or taken is not None and taken.id != account.id:
+        return  # somebody else proved first that it is theirs
+    await store_account.update(transaction, replace(account, email=email))
+    await audit.append(transaction, caller.actor(account.id), "account.change", account.id,
+                       now_ms, details={"field": "email"})
+    if folded(email) != folded(account.email):
+        await mail.post(transaction, "email_changed", account.id, {
+            "at": rfc3339(now_ms), "link": door.link("/forgot")}, now_ms,
+            to=To(account.email, account.language))

@@ -1,0 +1,275 @@
+"""Orders: top up a balance, look at orders, ask for refunds.
+
+Law: the order is in the store before the partner hears of it, and what goes back is held before
+the partner is asked to return it. Asking twice with the same key is asking once.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from relayd.control import audit, wallet, webhook
+from relayd.control.partner import Partner, Payments, moment
+from relayd.core.actor import Actor
+from relayd.core.currency import minor_text, to_nano
+from relayd.core.decision import hold
+from relayd.core.dispute import Dispute
+from relayd.core.errors import RelayError
+from relayd.core.order import Order, moved
+from relayd.core.partner import Checkout, PartnerEvent
+from relayd.core.posting import LedgerAccount
+from relayd.core.refund import Refund
+from relayd.core.timestamp import rfc3339
+from relayd.core.ulid import RANDOM_BYTES, ulid
+from relayd.store import account as store_account
+from relayd.store import order as store_order
+from relayd.store import posting as store_posting
+from relayd.store.db import Database
+from relayd.store.order import OrderFilter
+from relayd.store.secret import derived
+from relayd.store.transaction import Transaction
+
+ORDER_PREFIX: Final = "ord_"
+REFUND_PREFIX: Final = "rfd_"
+OPEN_MAX: Final = 20
+"""Orders of one account that wait for their payment at a time."""
+CLIENT_KEY_CHARS_MAX: Final = 200
+KEY_LABEL: Final = "idempotency keys of orders"
+LISTED_MAX: Final = 200
+_PAYING: Final = ("active", "suspended")
+
+
+@dataclass(frozen=True, slots=True)
+class OrderWish:
+    """What is asked for. `client_key`: asking again with the same one gives the same order."""
+
+    partner: str
+    amount_minor: int
+    client_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefundWish:
+    """What shall go back, and why: words for the audit log."""
+
+    order: str
+    amount_minor: int
+    reason: str = field(repr=False)
+
+
+async def create(
+    db: Database, payments: Payments, actor: Actor, account_id: str, wish: OrderWish, now_ms: int,
+) -> Order:
+    """A new order and its page at the partner; or the one that was made with this key.
+
+    Raises `partner_not_found`, `payment_amount`, `idempotency_mismatch`, `account_state`,
+    `rate_limited`; `partner_failed` where the partner cannot be reached: ask again with the key.
+    """
+    partner = payments.partner(wish.partner)
+    config = payments.config
+    if not config.top_up_min <= wish.amount_minor <= config.top_up_max:
+        raise RelayError("payment_amount", param="amount")
+    order = await _made(db, payments, actor, account_id, wish, now_ms)
+    if order.state != "created" or order.expires_at_ms <= now_ms:
+        return order
+    try:
+        opened = await partner.client.run(partner.adapter.checkout(
+            order, payments.addresses(partner.name, order.id), moment(now_ms)))
+    except RelayError as error:
+        if error.code != "partner_failed":
+            await _failed(db, order.id)
+        raise
+    return await _submitted(db, order.id, opened)
+
+
+async def _made(
+    db: Database, payments: Payments, actor: Actor, account_id: str, wish: OrderWish, now_ms: int,
+) -> Order:
+    client_key = asked = None
+    if wish.client_key is not None:
+        client_key, asked = _hashes(db, account_id, wish, payments.config.currency)
+    async with db.writing() as transaction:
+        if client_key is not None and asked is not None:
+            known = await _known(transaction, account_id, client_key, asked)
+            if known is not None:
+                return known
+        await _judge(transaction, account_id)
+        order = Order(
+            ORDER_PREFIX + ulid(now_ms, secrets.token_bytes(RANDOM_BYTES)), account_id,
+            wish.partner, payments.config.currency, wish.amount_minor, "created", now_ms,
+            now_ms + payments.config.order_minutes * 60_000)
+        await store_order.insert(transaction, order, client_key, asked)
+        await audit.append(
+            transaction, actor, "order.create", account_id, now_ms,
+            details={"order": order.id, "partner": order.partner,
+                     "amount_minor": order.amount_minor, "currency": order.currency})
+    return order
+
+
+async def _known(
+    transaction: Transaction, account_id: str, client_key: bytes, asked: bytes
+) -> Order | None:
+    """The order that was made with this key, where the same was asked."""
+    known = await store_order.by_client_key(transaction, account_id, client_key)
+    if known is not None and not hmac.compare_digest(known[1], asked):
+        raise RelayError("idempotency_mismatch", param="idempotency_key")
+    return None if known is None else known[0]
+
+
+async def _judge(transaction: Transaction, account_id: str) -> None:
+    account = await store_account.get(transaction, account_id)
+    if account.state not in _PAYING:
+        raise RelayError("account_state")
+    waiting = await store_order.listing(
+        transaction, OrderFilter(account_id, ("created", "pending")), OPEN_MAX)
+    if len(waiting) >= OPEN_MAX:
+        raise RelayError("rate_limited")
+
+
+def _hashes(
+    db: Database, account_id: str, wish: OrderWish, currency: str
+) -> tuple[bytes, bytes]:
+    """Keyed hashes of the client's key and of what is asked: neither is kept itself."""
+    text = wish.client_key or ""
+    if not 0 < len(text) <= CLIENT_KEY_CHARS_MAX or not text.isprintable():
+        raise RelayError("invalid_value", param="idempotency_key")
+    key = derived(db.secret, KEY_LABEL)
+    asked = f"{account_id}\n{wish.partner}\n{wish.amount_minor}\n{currency}"
+    return (hmac.digest(key, b"key\n" + text.encode(), "sha256"),
+            hmac.digest(key, b"asked\n" + asked.encode(), "sha256"))
+
+
+async def _submitted(db: Database, order_id: str, opened: Checkout) -> Order:
+    async with db.writing() as transaction:
+        order = await store_order.get(transaction, order_id)
+        if order.state != "created":
+            return order  # the partner's message was here first
+        order = replace(moved(order, "submit"), session=opened.session, page=opened.page)
+        await store_order.update(transaction, order)
+    return order
+
+
+async def _failed(db: Database, order_id: str) -> None:
+    async with db.writing() as transaction:
+        order = await store_order.get(transaction, order_id)
+        if order.state == "created":
+            await store_order.update(transaction, moved(order, "fail"))
+
+
+async def get(db: Database, order_id: str, account_id: str | None = None) -> Order:
+    """The order with this id; of this account alone, where one is named."""
+    async with db.reading() as transaction:
+        order = await store_order.get(transaction, order_id)
+    if account_id is not None and order.account != account_id:
+        raise RelayError("order_not_found", param="order")
+    return order
+
+
+async def listing(db: Database, wanted: OrderFilter, most: int = LISTED_MAX) -> list[Order]:
+    """The newest of the wanted orders."""
+    async with db.reading() as transaction:
+        return await store_order.listing(transaction, wanted, min(most, LISTED_MAX))
+
+
+async def refresh(db: Database, payments: Payments, order: Order, now_ms: int) -> Order:
+    """Asks the partner how an open order stands; the order afterwards. One of a partner that is
+    set up no more ends with its time."""
+    if order.state not in ("created", "pending", "expired"):
+        return order
+    partner = payments.partners.get(order.partner)
+    said = PartnerEvent(order.partner, "", "ignored", order.id)
+    if partner is not None:
+        said = await webhook.ask(partner, order, now_ms)
+    if said.kind == "ignored" and order.expires_at_ms <= now_ms:
+        said = PartnerEvent(order.partner, "", "expired", order.id)
+    if said.kind != "ignored":
+        await webhook.apply(db, payments, said, now_ms)
+    return await get(db, order.id)
+
+
+async def refund(
+    db: Database, payments: Payments, actor: Actor, wish: RefundWish, now_ms: int,
+) -> Refund:
+    """Holds the amount and asks the partner to return it.
+
+    Raises `order_state`, `payment_amount`, `balance_short`, `reason_missing`, and what the
+    partner's way raises: then the refund stays `pending`, and is asked for again (`ask_again`).
+    """
+    amount_minor = wish.amount_minor
+    async with db.writing() as transaction:
+        order = await store_order.get(transaction, wish.order)
+        partner = payments.partner(order.partner)
+        asked = Refund(REFUND_PREFIX + ulid(now_ms, secrets.token_bytes(RANDOM_BYTES)), order.id,
+                       amount_minor, "pending", now_ms)
+        decision = hold(order, asked)
+        # calls that are stored and not yet charged are used up as well
+        await wallet.charge_account(transaction, order.account, now_ms)
+        party = LedgerAccount("balance", order.account, order.currency)
+        if await store_posting.balance(transaction, party) < to_nano(amount_minor,
+                                                                     order.currency):
+            raise RelayError("balance_short")
+        await webhook.keep(transaction, decision, now_ms)
+        await audit.append(
+            transaction, actor, "refund.ask", order.account, now_ms, reason=wish.reason,
+            details={"order": order.id, "refund": asked.id, "amount_minor": amount_minor,
+                     "currency": order.currency})
+    return await _asked(db, payments, partner, order, asked, now_ms)
+
+
+async def ask_again(
+    db: Database, payments: Payments, pending: Refund, now_ms: int
+) -> Refund:
+    """Asks for a refund once more that the partner has not ended; it is the same one there."""
+    order = await get(db, pending.order)
+    return await _asked(db, payments, payments.partner(order.partner), order, pending, now_ms)
+
+
+async def _asked(
+    db: Database, payments: Payments, partner: Partner, order: Order, asked: Refund, now_ms: int,
+) -> Refund:
+    said = await partner.client.run(partner.adapter.refund(
+        order, asked, payments.addresses(partner.name, order.id), moment(now_ms)))
+    if said.kind != "ignored":
+        await webhook.apply(db, payments, replace(said, order=order.id), now_ms)
+    async with db.reading() as transaction:
+        return await store_order.find_refund(transaction, asked.id, order.id) or asked
+
+
+async def waiting(db: Database, until_ms: int, most: int) -> list[Order]:
+    """Orders that wait for their payment and were made before this moment, oldest first."""
+    async with db.reading() as transaction:
+        return await store_order.open_ones(transaction, until_ms, most)
+
+
+async def pending_refunds(db: Database, most: int) -> list[Refund]:
+    """Refunds that their partners have not ended, oldest first."""
+    async with db.reading() as transaction:
+        return await store_order.pending_refunds(transaction, most)
+
+
+async def disputes(db: Database) -> list[Dispute]:
+    """The newest disputes."""
+    async with db.reading() as transaction:
+        return await store_order.disputes(transaction, LISTED_MAX)
+
+
+async def refunds(db: Database, order_id: str) -> list[Refund]:
+    """All refunds of an order."""
+    async with db.reading() as transaction:
+        return await store_order.refunds(transaction, order_id)
+
+
+def view(order: Order) -> dict[str, object]:
+    """The order as JSON shows it."""
+    return {
+        "id": order.id, "partner": order.partner, "state": order.state,
+        "currency": order.currency,
+        "amount": minor_text(order.amount_minor, order.currency),
+        "refunded": minor_text(order.refunded_minor, order.currency),
+        "created_at": rfc3339(order.created_at_ms), "expires_at": rfc3339(order.expires_at_ms),
+        "paid_at": None if order.paid_at_ms is None else rfc3339(order.paid_at_ms),
+        "page": order.page,
+    }

@@ -1,0 +1,215 @@
+"""What can be handed out of an account, document by document: to its owner, to a successor, to an
+authority.
+
+Law: nothing secret (no hash, no secret of a second factor) and nothing of anybody else is in a
+document; one owner's documents are all that is kept about them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from relayd.control import (
+    account, audit, consent, erasure, key, limit, mail, network, passkey, session, sign_in, ticket,
+    totp, usage, vault,
+)
+from relayd.core.audit import ACTIONS
+from relayd.core.timestamp import UNIX_MS_END, rfc3339
+from relayd.store import account as store_account
+from relayd.store import holder as store_holder
+from relayd.store import key as store_key
+from relayd.store import lawful as store_lawful
+from relayd.store import limit as store_limit
+from relayd.store import network as store_network
+from relayd.store import order as store_order
+from relayd.store import portable as store_portable
+from relayd.store import rollup as store_rollup
+from relayd.store import sign_in as store_sign_in
+from relayd.store import vault as store_vault
+from relayd.store.db import Database
+from relayd.store.order import OrderFilter
+from relayd.store.record import CallFilter
+
+ROWS_MAX: Final = 100_000
+"""Rows of a kind that is never so many; calls, sums and network records have no bound."""
+
+
+class Span(NamedTuple):
+    """[since_ms, until_ms): the time of what is wanted; `until_ms` is also the moment of now."""
+
+    since_ms: int = 0
+    until_ms: int = UNIX_MS_END
+
+    def holds(self, at_ms: int) -> bool:
+        """Whether a moment is in it."""
+        return self.since_ms <= at_ms < self.until_ms
+
+
+Rows = AsyncIterator[Mapping[str, Any]]
+Source = Callable[[Database, str, Span], Rows]
+
+
+async def _profile(db: Database, who: str, span: Span) -> Rows:
+    async with db.reading() as transaction:
+        found = await store_account.get(transaction, who)
+        holder = await store_holder.find(transaction, who)
+        limits = await store_limit.get(transaction, "account", who)
+    yield {
+        **account.view(found), "username": found.username, "language": found.language,
+        "country": found.country, "state_since": rfc3339(found.state_since_ms),
+        "reason": found.reason, "limits": limit.view(limits),
+        "age_stated_at": _moment(holder.age_stated_at_ms if holder else None),
+        "password_set_at": _moment(holder.password_at_ms if holder else None),
+        "seen_at": _moment(holder.seen_at_ms if holder else None),
+    }
+
+
+def _moment(at_ms: int | None) -> str | None:
+    return None if at_ms is None else rfc3339(at_ms)
+
+
+async def _keys(db: Database, who: str, span: Span) -> Rows:
+    async with db.reading() as transaction:
+        found = await store_key.listing(transaction, who)
+        limits = [await store_limit.get(transaction, "key", each.id) for each in found]
+    for each, own in zip(found, limits, strict=True):
+        yield {**key.view(each, min(span.until_ms, UNIX_MS_END - 1)), "limits": limit.view(own)}
+
+
+async def _calls(db: Database, who: str, span: Span) -> Rows:
+    async for record in usage.calls(db, CallFilter(who, span.since_ms, span.until_ms)):
+        yield usage.view(record)
+
+
+async def _totals(db: Database, who: str, span: Span) -> Rows:
+    async with db.reading() as transaction:
+        found = await store_rollup.totals(
+            transaction, CallFilter(who, span.since_ms, span.until_ms))
+    for total in found:
+        yield {"model": total.model, "currency": total.currency, **total.sums._asdict()}
+
+
+async def _sessions(db: Database, who: str, span: Span) -> Rows:
+    for each in await session.listing(db, who, min(span.until_ms, UNIX_MS_END - 1)):
+        yield session.view(each)
+
+
+async def _sign_ins(db: Database, who: str, span: Span) -> Rows:
+    async with db.reading() as transaction:
+        found = await store_sign_in.latest(transaction, who, ROWS_MAX)
+    for each in found:
+        if span.holds(each.at_ms):
+            yield sign_in.view(each)
+
+
+async def _second_factors(db: Database, who: str, span: Span) -> Rows:
+    on, codes = await totp.standing(db, who)
+    if on:
+        yield {"kind": "totp", "codes_left": codes}
+    for each in await passkey.listing(db, who):
+        yield {"kind": "passkey", **passkey.view(each)}
+
+
+async def _consents(db: Database, who: str, span: Span) -> Rows:
+    for each in await consent.history(db, who):
+        yield consent.view(each)
+
+
+async def _tickets(db: Database, who: str, span: Span) -> Rows:
+    for each in await ticket.of_account(db, who):
+        story = await ticket.own(db, who, each.id)
+        yield {**ticket.view(each, min(span.until_ms, UNIX_MS_END - 1)),
+               "messages": [ticket.view_message(message) for message in story.messages]}
+
+
+async def _letters(db: Database, who: str, span: Span) -> Rows:
+    for each in await mail.listing(db, account_id=who):
+        yield mail.view(each)
+
+
+async def _network(db: Database, who: str, span: Span) -> Rows:
+    async with db.reading() as transaction:
+        async for batch in store_network.of_account(
+                transaction, who, span.since_ms, span.until_ms):
+            for record in batch:
+                yield network.view(record)
+
+
+async def _orders(db: Database, who: str, span: Span) -> Rows:
+    async with db.reading() as transaction:
+        orders = await store_order.listing(transaction, OrderFilter(account=who), ROWS_MAX)
+        copies = await store_vault.listing(transaction, who)
+    for order in orders:
+        if span.holds(order.created_at_ms):
+            yield {
+                "id": order.id, "partner": order.partner, "state": order.state,
+                "amount_minor": order.amount_minor, "refunded_minor": order.refunded_minor,
+                "currency": order.currency, "trade": order.trade,
+                "created_at": rfc3339(order.created_at_ms), "paid_at": _moment(order.paid_at_ms)}
+    for copy in copies:
+        if copy.kind in ("order", "dispute", "invoice"):
+            yield {"copy": vault.view(copy)}
+
+
+async def _looks(db: Database, who: str, span: Span) -> Rows:
+    """What others did with the account, and each look at what is personal.
+
+    What concerns a lawful request comes once its owner may be told of it.
+    """
+    async with db.reading() as transaction:
+        told = await store_lawful.told(transaction, who)
+    async for entry in audit.listing(db, target=who):
+        event = entry.event
+        action = ACTIONS.get(event.action)
+        request = orjson.loads(event.details).get("request")
+        if request is not None and request not in told:
+            continue
+        yield {
+            "at": rfc3339(event.at_ms), "action": event.action,
+            "meaning": "" if action is None else action.meaning,
+            "by": "you" if event.actor == who else event.roles or event.via,
+            "look": action is not None and action.look, "reason": entry.reason}
+
+
+async def _erasures(db: Database, who: str, span: Span) -> Rows:
+    found = await erasure.last(db, who)
+    if found is not None:
+        yield erasure.view(found)
+
+
+def _plain(name: str) -> Source:
+    """Rows that are handed out as they are."""
+    async def read(db: Database, who: str, span: Span) -> Rows:
+        async with db.reading() as transaction:
+            async for row in store_portable.rows(transaction, name, who):
+                yield row
+
+    return read
+
+
+DOCUMENTS: Final[Mapping[str, Source]] = {
+    "account": _profile,
+    "keys": _keys,
+    "calls": _calls,
+    "totals": _totals,
+    "sessions": _sessions,
+    "sign_ins": _sign_ins,
+    "second_factors": _second_factors,
+    "consents": _consents,
+    "tickets": _tickets,
+    "letters": _letters,
+    "network_records": _network,
+    "orders": _orders,
+    "access": _looks,
+    **{name: _plain(name) for name in store_portable.PLAIN},
+    "erasures": _erasures,
+}
+"""Everything about oneself, by the name of its document."""
+SCOPES: Final[Mapping[str, Source]] = {
+    "profile": _profile, "keys": _keys, "calls": _calls, "network": _network,
+    "sign_ins": _sign_ins, "orders": _orders,
+}
+"""What a lawful request may ask for (core/lawful.py)."""

@@ -1,0 +1,48 @@
+"""Series: an account's use over time, in all or by model, key, application or provider."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from relayd.core.money import decimal
+from relayd.core.rollup import Sums
+from relayd.core.series import Dimension, Line, Period, Point, renamed
+from relayd.core.timestamp import rfc3339
+from relayd.store import key as store_key
+from relayd.store import series as store_series
+from relayd.store.db import Database
+from relayd.store.series import Column
+
+_COLUMNS: Final[dict[Dimension, Column]] = {
+    "model": "model", "key": "key_id", "app": "key_id", "provider": "provider"}
+
+
+async def points(
+    db: Database, account: str, wanted: Period, by: Dimension | None = None
+) -> list[Point]:
+    """The account's points. An application is the label that its key has now."""
+    column = None if by is None else _COLUMNS[by]
+    async with db.reading() as transaction:
+        found = await store_series.points(transaction, account, wanted, column)
+        if by != "app":
+            return found
+        keys = await store_key.listing(transaction, account)
+    return renamed(found, {key.id: key.app or "" for key in keys})
+
+
+def sums_view(sums: Sums, currency: str) -> dict[str, object]:
+    """Sums as JSON shows them: the amount as a decimal text."""
+    shown: dict[str, object] = dict(sums._asdict())
+    del shown["amount_nano"]
+    return {**shown, "amount": decimal(sums.amount_nano, 2), "currency": currency}
+
+
+def point_view(point: Point) -> dict[str, object]:
+    """A point as JSON and CSV show it."""
+    return {"at": rfc3339(point.at_ms), "name": point.name,
+            **sums_view(point.sums, point.currency)}
+
+
+def line_view(line: Line) -> dict[str, object]:
+    """A line as JSON and CSV show it."""
+    return {"name": line.name, **sums_view(line.sums, line.currency)}

@@ -1,0 +1,105 @@
+"""Partners' daily statements, held against the ledger; fees and payouts are booked from them.
+
+Law: what differs is told and changes nothing; a person sets it right. A day may be looked at as
+often as one likes: it is booked once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+from relayd.control import audit
+from relayd.control.partner import Partner, moment
+from relayd.core.actor import Actor
+from relayd.core.currency import PLACES, to_nano
+from relayd.core.posting import Entry, LedgerAccount, Transfer, move
+from relayd.core.statement import Booked, Difference, Key, StatementLine, differences
+from relayd.store import posting as store_posting
+from relayd.store import statement as store_statement
+from relayd.store.db import Database
+from relayd.store.statement import Checked
+from relayd.store.transaction import Transaction
+
+READY_MS: Final = 10 * 3_600_000
+"""Partners have the statement of a day ten hours after its end."""
+BACK_DAYS: Final = 7
+"""How far back a day is looked for that was missed."""
+LISTED_MAX: Final = 500
+
+
+async def check(
+    db: Database, partner: Partner, day: str, actor: Actor, now_ms: int
+) -> list[Difference]:
+    """Fetches a day's statement, books its fees and payouts, and says what differs.
+
+    What the ledger has of the day before, if that was looked at, must be in one of the two
+    statements. Raises what the way to the partner raises.
+    """
+    lines = await partner.client.run(partner.adapter.statement(day, moment(now_ms)))
+    before = (date.fromisoformat(day) - timedelta(days=1)).isoformat()
+    start_ms, end_ms = (partner.adapter.day_start_ms(each) for each in (before, day))
+    async with db.writing() as transaction:
+        await store_statement.save(
+            transaction, Checked(partner.name, day, now_ms, len(lines)), lines)
+        due: dict[Key, Booked] = {}
+        if before in await store_statement.days(transaction, partner.name, before):
+            due = await store_statement.due(transaction, partner.name, start_ms, end_ms)
+        found = differences(
+            lines, await store_statement.booked(transaction, partner.name, lines), due)
+        await store_statement.set_differences(transaction, partner.name, day, lines, found)
+        await _book(transaction, partner.name, lines, now_ms)
+        await audit.append(
+            transaction, actor, "statement.check", None, now_ms,
+            details={"partner": partner.name, "day": day, "lines": len(lines),
+                     "differences": len(found)})
+    return found
+
+
+async def _book(
+    transaction: Transaction, partner: str, lines: Iterable[StatementLine], now_ms: int
+) -> None:
+    for line in lines:
+        if line.currency not in PLACES:
+            continue
+        for transfer in _transfers(partner, line):
+            await store_posting.post(transaction, transfer, now_ms)
+
+
+def _transfers(partner: str, line: StatementLine) -> list[Transfer]:
+    where = f"{partner}:{line.kind}:{line.reference}"
+    fee = line.fee_minor + (line.amount_minor if line.kind == "fee" else 0)
+    found = []
+    if fee:
+        # a partner that returns money may return its fee as well
+        nano = to_nano(fee, line.currency)
+        found.append(Transfer("fee", f"fee:{where}", (
+            Entry(LedgerAccount("fees", partner, line.currency), -nano),
+            Entry(LedgerAccount("clearing", partner, line.currency), nano))))
+    if line.kind == "payout" and line.amount_minor:
+        found.append(move("payout", f"payout:{where}", to_nano(line.amount_minor, line.currency),
+                          line.currency, partner=partner))
+    return found
+
+
+async def missing(db: Database, partner: Partner, now_ms: int) -> list[str]:
+    """The latest days whose statement is there by now and was not looked at, oldest first."""
+    today = datetime.fromtimestamp(now_ms // 1000, UTC).date()
+    wanted = [(today - timedelta(days=back)).isoformat() for back in range(BACK_DAYS, 0, -1)]
+    async with db.reading() as transaction:
+        seen = await store_statement.days(transaction, partner.name, wanted[0])
+    return [day for day in wanted
+            if day not in seen and _end_ms(partner, day) + READY_MS <= now_ms]
+
+
+def _end_ms(partner: Partner, day: str) -> int:
+    after = (date.fromisoformat(day) + timedelta(days=1)).isoformat()
+    return partner.adapter.day_start_ms(after)
+
+
+async def listing(db: Database) -> tuple[list[Checked], list[tuple[str, str, Difference]]]:
+    """(the statements that were looked at, what differs)."""
+    async with db.reading() as transaction:
+        return (await store_statement.listing(transaction, LISTED_MAX),
+                await store_statement.differences(transaction, LISTED_MAX))

@@ -1,0 +1,313 @@
+"""Plans and subscriptions: choose, change, cancel, renew, and what becomes of a fee that cannot be
+paid.
+
+Law: a fee is paid from the balance or not at all, in the transaction that starts its period. A
+change within a period gives back the unused part of the old fee first (core/plan.py `unused`), and
+ends what is left of the old allowance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Final
+
+from relayd.control import audit, grant, mail, wallet
+from relayd.control.grant import Credit
+from relayd.core.actor import SYSTEM, Actor
+from relayd.core.errors import RelayError
+from relayd.core.money import decimal
+from relayd.core.plan import DEFAULT, Plan, period_end, unused
+from relayd.core.posting import LedgerAccount, move
+from relayd.core.subscription import (
+    REMINDER_MS, Subscription, SubscriptionMove, advance, next_try_ms,
+)
+from relayd.core.timestamp import rfc3339
+from relayd.store import account as store_account
+from relayd.store import grant as store_grant
+from relayd.store import posting as store_posting
+from relayd.store import subscription as store_subscription
+from relayd.store.db import Database
+from relayd.store.meta import bump_policy_version
+from relayd.store.transaction import Transaction
+
+DUE_AT_ONCE: Final = 100
+_GONE: Final = frozenset({"closing", "terminated", "erased"})
+"""States of accounts whose subscriptions end without a word."""
+Plans = Mapping[str, Plan]
+
+
+async def plans_of(db: Database) -> dict[str, str]:
+    """The plan of every account that has another than the default one."""
+    async with db.reading() as transaction:
+        return await store_subscription.plans(transaction)
+
+
+async def assign(db: Database, who: str, plan: str | None, plans: Plans, now_ms: int,
+                 actor: Actor) -> None:
+    """An operator gives an account a plan without a fee; None: the default one.
+
+    Raises `plan_not_found`, or `subscription_state` where a subscription is under way.
+    """
+    async with db.writing() as transaction:
+        account = await store_account.get(transaction, who)
+        if plan is not None and (plan not in plans or plans[plan].period):
+            raise RelayError("plan_not_found", param="plan")
+        present = await store_subscription.find(transaction, account.id)
+        if present is not None and present.state != "ended":
+            raise RelayError("subscription_state", param="plan")
+        await _set_plan(transaction, account.id, plan)
+        await audit.append(transaction, actor, "plan.change", account.id, now_ms,
+                           details={"plan": plan or DEFAULT})
+
+
+async def _set_plan(transaction: Transaction, account_id: str, plan: str | None) -> None:
+    await store_subscription.set_plan(transaction, account_id, plan)
+    await bump_policy_version(transaction)
+
+
+async def find(db: Database, account_id: str) -> Subscription | None:
+    """An account's subscription, also one that has ended."""
+    async with db.reading() as transaction:
+        return await store_subscription.find(transaction, account_id)
+
+
+async def subscribe(
+    db: Database, account_id: str, name: str, plans: Plans, now_ms: int, actor: Actor,
+) -> Subscription:
+    """Start a subscription, or change to this one now. Pays the fee from the balance.
+
+    Raises `plan_not_found`, `balance_short`; `subscription_state` for the plan that one has.
+    """
+    plan = plans.get(name)
+    if plan is None or plan.period is None:
+        raise RelayError("plan_not_found", param="plan")
+    async with db.writing() as transaction:
+        present = await store_subscription.find(transaction, account_id)
+        if present is not None and present.state != "ended":
+            if present.plan == name and present.version == plan.version:
+                raise RelayError("subscription_state", param="plan")
+            await _leave(transaction, present, now_ms)
+        anchor = datetime.fromtimestamp(now_ms // 1000, UTC).day
+        made = await _begin(transaction, account_id, plan, now_ms, anchor)
+        await _set_plan(transaction, account_id, name)
+        await audit.append(transaction, actor, "plan.change", account_id, now_ms,
+                           details={"plan": name, "version": plan.version})
+    return made
+
+
+async def _leave(transaction: Transaction, old: Subscription, now_ms: int) -> None:
+    """Give back what of the old fee is unused, and end what is left of its allowance."""
+    await wallet.charge_account(transaction, old.account, now_ms)
+    if old.state != "past_due":
+        plan = await store_subscription.terms(transaction, old.plan, old.version)
+        back = unused(plan.fee_nano, old.start_ms, old.end_ms, now_ms)
+        if back:
+            await store_posting.post(transaction, move(
+                "proration", f"subscription:{old.account}:{old.start_ms}:back", back,
+                plan.currency, account=old.account), now_ms)
+    for each in await store_grant.of_source(transaction, old.account, "subscription"):
+        await grant.end(transaction, each, now_ms)
+
+
+async def _begin(
+    transaction: Transaction, account_id: str, plan: Plan, start_ms: int, anchor_day: int,
+) -> Subscription:
+    """A period: its fee paid, its allowance given. Raises `balance_short`."""
+    assert plan.period is not None
+    await store_subscription.keep_version(transaction, plan, start_ms)
+    end_ms = period_end(start_ms, anchor_day, plan.period)
+    await _pay(transaction, account_id, plan, start_ms, start_ms)
+    await _allow(transaction, account_id, plan, end_ms, start_ms)
+    made = Subscription(
+        account=account_id, plan=plan.name, version=plan.version, state="active",
+        anchor_day=anchor_day, start_ms=start_ms, end_ms=end_ms, due_at_ms=end_ms - REMINDER_MS)
+    await store_subscription.put(transaction, made)
+    return made
+
+
+async def _pay(
+    transaction: Transaction, account_id: str, plan: Plan, start_ms: int, now_ms: int,
+) -> None:
+    """The fee of the period that starts then, from money alone: credit that was given, or that an
+    account may owe, pays for no fee."""
+    if not plan.fee_nano:
+        return
+    await wallet.charge_account(transaction, account_id, now_ms)
+    has = await store_posting.balance(
+        transaction, LedgerAccount("balance", account_id, plan.currency))
+    if has < plan.fee_nano:
+        raise RelayError("balance_short", param="plan")
+    await store_posting.post(transaction, move(
+        "subscription", f"subscription:{account_id}:{start_ms}:{plan.name}", plan.fee_nano,
+        plan.currency, account=account_id), now_ms)
+
+
+async def _allow(
+    transaction: Transaction, account_id: str, plan: Plan, end_ms: int, now_ms: int,
+) -> None:
+    if plan.allowance_nano:
+        await grant.give(transaction, account_id, Credit(
+            plan.allowance_nano, plan.currency, end_ms), "subscription", now_ms)
+
+
+async def _step(
+    db: Database, account_id: str, step: SubscriptionMove, now_ms: int, actor: Actor,
+) -> Subscription:
+    async with db.writing() as transaction:
+        found = await store_subscription.find(transaction, account_id)
+        if found is None:
+            raise RelayError("subscription_state")
+        moved = replace(found, state=advance(found.state, step))
+        if moved.state == "ended":
+            await _end(transaction, moved, now_ms)
+        else:
+            await store_subscription.put(transaction, moved)
+        await audit.append(transaction, actor, f"subscription.{step}", account_id, now_ms)
+    return moved
+
+
+async def cancel(db: Database, account_id: str, now_ms: int, actor: Actor) -> Subscription:
+    """End it with its period; a fee that is due is not asked for again."""
+    return await _step(db, account_id, "cancel", now_ms, actor)
+
+
+async def keep(db: Database, account_id: str, now_ms: int, actor: Actor) -> Subscription:
+    """Let it go on after all."""
+    return await _step(db, account_id, "keep", now_ms, actor)
+
+
+async def _end(transaction: Transaction, ended: Subscription, now_ms: int) -> None:
+    await store_subscription.put(transaction, replace(ended, state="ended", due_at_ms=now_ms))
+    await _set_plan(transaction, ended.account, None)
+
+
+async def run_due(db: Database, plans: Plans, link: str, now_ms: int) -> int:
+    """Remind, renew, ask again, end: all for which it is time. Returns how many there were.
+
+    `link` is the console's page of plans. A subscription that fails is left to the next run alone.
+    """
+    async with db.reading() as transaction:
+        found = await store_subscription.due(transaction, now_ms, DUE_AT_ONCE)
+    for subscription in found:
+        async with db.writing() as transaction:
+            present = await store_subscription.find(transaction, subscription.account)
+            if present is None or present.state == "ended" or present.due_at_ms > now_ms:
+                continue
+            account = await store_account.get(transaction, present.account)
+            if account.state in _GONE:
+                await _end(transaction, present, now_ms)
+            else:
+                await _run(transaction, present, plans, link, now_ms)
+    return len(found)
+
+
+async def _run(
+    transaction: Transaction, found: Subscription, plans: Plans, link: str, now_ms: int,
+) -> None:
+    if found.state == "past_due":
+        await _ask_again(transaction, found, link, now_ms)
+    elif now_ms < found.end_ms:
+        await _remind(transaction, found, plans, link, now_ms)
+    elif found.state == "ending":
+        await _over(transaction, found, link, now_ms)
+    else:
+        await _renew(transaction, found, plans, link, now_ms)
+
+
+def _following(found: Subscription, plans: Plans) -> Plan | None:
+    plan = plans.get(found.next_plan or found.plan)
+    return plan if plan is not None and plan.period is not None else None
+
+
+async def _remind(
+    transaction: Transaction, found: Subscription, plans: Plans, link: str, now_ms: int,
+) -> None:
+    plan = _following(found, plans)
+    if found.state == "active" and plan is not None:
+        await mail.post(transaction, "subscription_renews", found.account, {
+            "plan": plan.title or plan.name, "at": rfc3339(found.end_ms)[:10], "link": link,
+            "amount": f"{decimal(plan.fee_nano, 2)} {plan.currency}"}, now_ms)
+    await store_subscription.put(transaction, replace(
+        found, reminded=True, due_at_ms=found.end_ms))
+
+
+async def _over(
+    transaction: Transaction, found: Subscription, link: str, now_ms: int,
+) -> None:
+    await _end(transaction, replace(found, state=advance(found.state, "end")), now_ms)
+    await mail.post(transaction, "subscription_ended", found.account, {
+        "plan": found.plan, "at": rfc3339(now_ms)[:10], "link": link}, now_ms)
+    await audit.append(transaction, SYSTEM, "subscription.end", found.account, now_ms)
+
+
+async def _renew(
+    transaction: Transaction, found: Subscription, plans: Plans, link: str, now_ms: int,
+) -> None:
+    """The next period, under the plan's terms of today. Where the fee cannot be paid it has begun
+    all the same, without its allowance."""
+    plan = _following(found, plans)
+    if plan is None:  # it is offered no more
+        await _over(transaction, found, link, now_ms)
+        return
+    start_ms = found.end_ms
+    assert plan.period is not None
+    await store_subscription.keep_version(transaction, plan, now_ms)
+    begun = Subscription(
+        account=found.account, plan=plan.name, version=plan.version,
+        state=advance(found.state, "renew"), anchor_day=found.anchor_day, start_ms=start_ms,
+        end_ms=period_end(start_ms, found.anchor_day, plan.period),
+        due_at_ms=start_ms)
+    if plan.name != found.plan:
+        await _set_plan(transaction, found.account, plan.name)
+    await _settle(transaction, begun, plan, link, now_ms)
+
+
+async def _settle(
+    transaction: Transaction, begun: Subscription, plan: Plan, link: str, now_ms: int,
+) -> None:
+    """Pays the fee of a period that has begun, or notes that it could not be paid."""
+    try:
+        await _pay(transaction, begun.account, plan, begun.start_ms, now_ms)
+    except RelayError as error:
+        if error.code != "balance_short":
+            raise
+        await _failed(transaction, begun, plan, link, now_ms)
+        return
+    await _allow(transaction, begun.account, plan, begun.end_ms, now_ms)
+    state = "active" if begun.state == "active" else advance(begun.state, "pay")
+    await store_subscription.put(transaction, replace(
+        begun, state=state, tries=0,
+        due_at_ms=max(begun.end_ms - REMINDER_MS, begun.start_ms + 1)))
+
+
+async def _failed(
+    transaction: Transaction, begun: Subscription, plan: Plan, link: str, now_ms: int,
+) -> None:
+    tries = begun.tries + 1
+    again_ms = next_try_ms(begun.start_ms, tries)
+    if again_ms is None:
+        await _over(transaction, begun, link, now_ms)
+        return
+    await mail.post(transaction, "payment_failed", begun.account, {
+        "order": plan.title or plan.name, "link": link,
+        "amount": f"{decimal(plan.fee_nano, 2)} {plan.currency}"}, now_ms)
+    await store_subscription.put(transaction, replace(
+        begun, state=advance(begun.state, "fail"), tries=tries, due_at_ms=again_ms))
+
+
+async def _ask_again(
+    transaction: Transaction, found: Subscription, link: str, now_ms: int,
+) -> None:
+    plan = await store_subscription.terms(transaction, found.plan, found.version)
+    await _settle(transaction, found, plan, link, now_ms)
+
+
+def view(found: Subscription) -> dict[str, object]:
+    """A subscription as JSON shows it."""
+    return {
+        "plan": found.plan, "version": found.version, "state": found.state,
+        "started_at": rfc3339(found.start_ms), "ends_at": rfc3339(found.end_ms),
+        "next_plan": found.next_plan,
+    }

@@ -1,0 +1,73 @@
+"""Numbers that may be payment cards' (ISO/IEC 7812): they are asked for nowhere and taken nowhere.
+
+Law: whoever reads a form gives its fields to `card_field` before anything else looks at them; a
+form with such a number is refused, and what it held is neither kept nor logged.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from relayd.core.errors import RelayError
+from relayd.core.uscc import is_uscc, normalised
+
+DIGITS_MIN, DIGITS_MAX = 13, 19
+_BETWEEN: Final = r"[\s.\-\u2010-\u2015\u2212]?"
+_RUN: Final = re.compile(
+    rf"(?<![0-9])[0-9](?:{_BETWEEN}[0-9]){{{DIGITS_MIN - 1},}}(?![0-9])")
+_DIGIT: Final = re.compile(r"[0-9]")
+
+
+def is_luhn(digits: str) -> bool:
+    """Whether the last of these digits is their check digit."""
+    total = 0
+    for place, digit in enumerate(reversed(digits)):
+        value = int(digit) << (place & 1)
+        total += value - 9 if value > 9 else value
+    return total % 10 == 0
+
+
+def has_card_number(text: str) -> bool:
+    """Whether 13 to 19 digits that stand together or in groups pass the check.
+
+    Digits of other scripts and full-width ones count. A longer number is none: a fapiao's has 20.
+    """
+    plain = "".join(_plain(character) for character in unicodedata.normalize("NFKC", text))
+    for run in _RUN.finditer(plain):
+        digits = "".join(_DIGIT.findall(run[0]))
+        if len(digits) <= DIGITS_MAX and is_luhn(digits):
+            return True
+    return False
+
+
+def _plain(character: str) -> str:
+    value = unicodedata.decimal(character, None)
+    return character if value is None else str(value)
+
+
+def card_field(fields: Mapping[str, str] | Iterable[tuple[str, str]],
+               company: frozenset[str] = frozenset()) -> str | None:
+    """The first field whose name or value may hold a card's number, or None.
+
+    A value that is a Unified Social Credit Code is none: one of ten of those that are all digits
+    passes Luhn's check by chance. `company` names fields of a form that ask for a company's bank
+    account, which may pass it too.
+    """
+    pairs = fields.items() if isinstance(fields, Mapping) else fields
+    for name, value in pairs:
+        if has_card_number(name):
+            return "name"
+        if name not in company and not is_uscc(normalised(value)) and has_card_number(value):
+            return name
+    return None
+
+
+def check_form(fields: Mapping[str, str] | Iterable[tuple[str, str]],
+               company: frozenset[str] = frozenset()) -> None:
+    """Raises RelayError `card_number` where `card_field` finds one."""
+    name = card_field(fields, company)
+    if name is not None:
+        raise RelayError("card_number", param=name)

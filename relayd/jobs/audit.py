@@ -1,0 +1,72 @@
+"""Audit: signs checkpoints as events come, and prunes what is older than its term.
+
+Law: the log of the process tells each checkpoint's number and hash, so that whoever collects logs
+has what `relayd audit verify --seen` takes: it finds a log cut off together with its checkpoints.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from relayd.control import checkpoint
+from relayd.core.checkpoint import Checkpoint
+from relayd.ops.clock import unix_ms
+from relayd.ops.logging import Logger
+from relayd.store.db import Database
+from relayd.store.directory import StoreError
+from relayd.store.signing import Signer
+
+EVERY_SECONDS: Final = 60.0
+
+
+class Audit:
+    """Signs what is due. `before_ms(now)` is the moment from which on events are kept."""
+
+    def __init__(
+        self, db: Database, signer: Signer, before_ms: Callable[[int], int], *,
+        every_seconds: float = EVERY_SECONDS, now_ms: Callable[[], int] = unix_ms,
+        log: Logger | None = None,
+    ) -> None:
+        self._db = db
+        self._signer = signer
+        self._before_ms = before_ms
+        self._every_seconds = every_seconds
+        self._now_ms = now_ms
+        self._log = log or Logger()
+        self._stopping = asyncio.Event()
+        self.failures = 0
+
+    async def run(self) -> None:
+        """Look every `every_seconds` until `stop()`."""
+        while not self._stopping.is_set():
+            await self.look()
+            try:
+                async with asyncio.timeout(self._every_seconds):
+                    await self._stopping.wait()
+            except TimeoutError:
+                pass
+
+    async def look(self) -> None:
+        """Sign what is due and prune what is over."""
+        now_ms = self._now_ms()
+        try:
+            if await checkpoint.due(self._db, now_ms):
+                self._tell(await checkpoint.sign(self._db, self._signer, now_ms))
+            pruned = await checkpoint.prune(
+                self._db, self._signer, self._before_ms(now_ms), now_ms)
+        except StoreError as error:  # the next look does it
+            self.failures += 1
+            self._log.error("audit_failed", code=error.code)
+            return
+        if pruned:
+            self._log.event("audit_pruned", records=pruned)
+
+    def _tell(self, made: Checkpoint | None) -> None:
+        if made is not None:
+            self._log.event("audit_checkpoint", count=made.seq, sha256=made.hash.hex())
+
+    async def stop(self) -> None:
+        """Look no more; a transaction that is under way ends."""
+        self._stopping.set()

@@ -1,0 +1,62 @@
+"""Billing: subscriptions that are due, credit whose time is over, alerts of low balances.
+
+Law: each step is a transaction of its own, and is done once: a run that failed is taken up where
+it stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from relayd.control import alert, grant, subscription
+from relayd.core.plan import Plan
+from relayd.ops.clock import unix_ms
+from relayd.ops.logging import Logger
+from relayd.store.db import Database
+from relayd.store.directory import StoreError
+
+EVERY_SECONDS: Final = 60.0
+
+
+class Billing:
+    """Looks every `every_seconds`. `link(path)` is an address in the console."""
+
+    def __init__(
+        self, db: Database, plans: Callable[[], Mapping[str, Plan]],
+        link: Callable[[str], str], *, every_seconds: float = EVERY_SECONDS,
+        now_ms: Callable[[], int] = unix_ms, log: Logger | None = None,
+    ) -> None:
+        self._db = db
+        self._plans = plans
+        self._link = link
+        self._every_seconds = every_seconds
+        self._now_ms = now_ms
+        self._log = log or Logger()
+        self._stopping = asyncio.Event()
+        self.failures = 0
+
+    async def run(self) -> None:
+        """Look until `stop()`."""
+        while not self._stopping.is_set():
+            try:
+                async with asyncio.timeout(self._every_seconds):
+                    await self._stopping.wait()
+            except TimeoutError:
+                await self.look()
+
+    async def look(self) -> None:
+        """Do all for which it is time now. What is left is done the next time."""
+        now_ms = self._now_ms()
+        try:
+            await subscription.run_due(self._db, self._plans(), self._link("/plans"), now_ms)
+            await grant.expire(self._db, now_ms)
+            await alert.tell(self._db, self._link("/balance"), now_ms)
+        except StoreError as error:
+            self.failures += 1
+            self._log.error("billing_failed", code=error.code)
+
+    async def stop(self) -> None:
+        """Look no more."""
+        self._stopping.set()

@@ -1,0 +1,72 @@
+"""Documents: publishes first versions and changed facts, and says what waits for a person.
+
+Law: nothing that somebody agrees to is published by itself, save the first version of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from relayd.control import document
+from relayd.control.document_text import Drafts
+from relayd.core.errors import RelayError
+from relayd.ops.clock import unix_ms
+from relayd.ops.logging import Logger
+from relayd.store.db import Database
+from relayd.store.directory import StoreError
+
+EVERY_SECONDS: Final = 5.0
+"""How soon a configuration that was read anew is in the documents."""
+
+
+class Documents:
+    """`drafts()` makes the texts of now; `waiting` are documents that differ from theirs.
+
+    It also notices when a version takes effect that asks for a consent anew.
+    """
+
+    def __init__(
+        self, db: Database, drafts: Callable[[], Drafts], *,
+        every_seconds: float = EVERY_SECONDS, now_ms: Callable[[], int] = unix_ms,
+        log: Logger | None = None,
+    ) -> None:
+        self._db = db
+        self._drafts = drafts
+        self._every_seconds = every_seconds
+        self._now_ms = now_ms
+        self._log = log or Logger()
+        self._stopping = asyncio.Event()
+        self._seen: Drafts | None = None
+        self._gating: dict[str, int] = {}
+        self.waiting: list[str] = []
+
+    async def look(self) -> None:
+        """Publish what needs nobody, where the texts are others than before."""
+        drafts = await asyncio.to_thread(self._drafts)
+        try:
+            self._gating = await document.take_effect(self._db, self._gating, self._now_ms())
+            if drafts is self._seen:
+                return
+            waiting = await document.settle(self._db, drafts, self._now_ms())
+        except (StoreError, RelayError) as error:
+            self._log.error("documents_failed", code=error.code)
+            return
+        self._seen, self.waiting = drafts, waiting
+        for name in waiting:
+            self._log.warning("document_differs", part=name)
+
+    async def run(self) -> None:
+        """Look every `every_seconds` until `stop()`."""
+        while not self._stopping.is_set():
+            await self.look()
+            try:
+                async with asyncio.timeout(self._every_seconds):
+                    await self._stopping.wait()
+            except TimeoutError:
+                pass
+
+    async def stop(self) -> None:
+        """Look no more."""
+        self._stopping.set()

@@ -1,0 +1,67 @@
+"""Dormancy: once an hour, who has not been here for long is reminded, and then erased.
+
+Law: what fails is tried again at the next turn; the steps that were taken are in the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from relayd.control import dormancy
+from relayd.control.dormancy import Erase
+from relayd.core.dormancy import Step
+from relayd.core.errors import RelayError
+from relayd.ops.clock import unix_ms
+from relayd.ops.logging import Logger
+from relayd.store.db import Database
+
+FIRST_SECONDS: Final = 300.0
+EVERY_SECONDS: Final = 3600.0
+
+
+class Dormancy:
+    """Looks every `every_seconds`. `failures` counts turns that were broken off."""
+
+    def __init__(
+        self, db: Database, origin: Callable[[], str], erase: Erase, *,
+        first_seconds: float = FIRST_SECONDS, every_seconds: float = EVERY_SECONDS,
+        now_ms: Callable[[], int] = unix_ms, log: Logger | None = None,
+    ) -> None:
+        self._db = db
+        self._origin = origin
+        self._erase = erase
+        self._first_seconds = first_seconds
+        self._every_seconds = every_seconds
+        self._now_ms = now_ms
+        self._log = log or Logger()
+        self._stopping = asyncio.Event()
+        self.failures = 0
+
+    async def run(self) -> None:
+        """Look until `stop()`."""
+        await self._pause(self._first_seconds)
+        while not self._stopping.is_set():
+            await self.look()
+            await self._pause(self._every_seconds)
+
+    async def look(self) -> Mapping[Step, int]:
+        """One turn; returns how many accounts took each step."""
+        try:
+            return await dormancy.look(self._db, self._origin(), self._erase, self._now_ms())
+        except RelayError as error:
+            self.failures += 1
+            self._log.error("dormancy_failed", code=error.code)
+            return {}
+
+    async def stop(self) -> None:
+        """Look no more; a step that is under way ends."""
+        self._stopping.set()
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            pass

@@ -1,0 +1,94 @@
+"""Erasures: carries out those whose days to think again are over, and tells owners of requests.
+
+Law: one that fails keeps no other; it is tried again at the next turn. Tickets that nobody
+answered in time are counted here, for the metrics.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from relayd.control import erasure, lawful, ticket
+from relayd.control.erasure import Link, Means
+from relayd.core.erasure import Erasure
+from relayd.core.retention import Terms
+from relayd.ops.clock import unix_ms
+from relayd.ops.logging import Logger
+from relayd.store.db import Database
+from relayd.store.directory import StoreError
+from relayd.store.signing import Signer
+
+FIRST_SECONDS: Final = 30.0
+EVERY_SECONDS: Final = 60.0
+BATCH: Final = 20
+
+
+class Erasures:
+    """Looks every `every_seconds`. `done` counts accounts, `failures` what the store broke off;
+    `overdue` has the late tickets by class."""
+
+    def __init__(
+        self, db: Database, signer: Signer, terms: Callable[[], Terms], link: Callable[[], Link],
+        *, first_seconds: float = FIRST_SECONDS, every_seconds: float = EVERY_SECONDS,
+        now_ms: Callable[[], int] = unix_ms, log: Logger | None = None,
+    ) -> None:
+        self._db = db
+        self._signer = signer
+        self._terms = terms
+        self._link = link
+        self._first_seconds = first_seconds
+        self._every_seconds = every_seconds
+        self._now_ms = now_ms
+        self._log = log or Logger()
+        self._stopping = asyncio.Event()
+        self.done = 0
+        self.failures = 0
+        self.overdue: dict[str, int] = {}
+
+    async def run(self) -> None:
+        """Look until `stop()`."""
+        await self._pause(self._first_seconds)
+        while not self._stopping.is_set():
+            await self.turn()
+            await self._pause(self._every_seconds)
+
+    async def turn(self) -> int:
+        """Erase what is due, tell who may be told; returns how many accounts were erased."""
+        now_ms, erased = self._now_ms(), 0
+        try:
+            for due in await erasure.due(self._db, now_ms, BATCH):
+                erased += await self._erase(due, now_ms)
+            await lawful.tell(self._db, now_ms, self._link())
+            self.overdue = await ticket.overdue(self._db, now_ms)
+        except StoreError as error:
+            self._failed(error)
+        self.done += erased
+        if erased:
+            self._log.event("erased", account_count=erased)
+        return erased
+
+    async def _erase(self, due: Erasure, now_ms: int) -> int:
+        means = Means(self._signer, self._terms(), self._link())
+        try:
+            await erasure.erase(self._db, means, due, now_ms)
+        except StoreError as error:
+            self._failed(error)
+            return 0
+        return 1
+
+    def _failed(self, error: StoreError) -> None:
+        self.failures += 1
+        self._log.error("erasure_failed", code=error.code)
+
+    async def stop(self) -> None:
+        """Look no more; an erasure that is under way ends."""
+        self._stopping.set()
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            pass

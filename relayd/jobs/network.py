@@ -1,0 +1,91 @@
+"""Network records: what the relay has noted goes to the store, sealed, every few seconds.
+
+Law: what the store does not take waits in the relay's buffer, which is bounded; what finds no room
+there is counted and told, a number and no more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from secrets import token_bytes
+from typing import Final, Protocol
+
+from relayd.control import network
+from relayd.core.network import NetworkRecord, Prefixes
+from relayd.ops.logging import Logger
+from relayd.store.db import Database
+from relayd.store.directory import StoreError
+
+EVERY_SECONDS: Final = 2.0
+
+
+class Memory(Protocol):
+    """The relay's buffer, as this job sees it (relay/network.py)."""
+
+    lost: int
+
+    def take(self) -> list[NetworkRecord]:
+        """The records there are."""
+
+    def give_back(self, records: list[NetworkRecord]) -> None:
+        """Takes records that could not be stored."""
+
+
+class Network:
+    """Stores what is noted. `prefixes` says from how many networks each key was used today;
+    `posted` and `failures` count. `dice(n)` gives n random bytes."""
+
+    def __init__(
+        self, db: Database, memory: Memory, *, every_seconds: float = EVERY_SECONDS,
+        dice: Callable[[int], bytes] = token_bytes, log: Logger | None = None,
+    ) -> None:
+        self._db = db
+        self._memory = memory
+        self._every_seconds = every_seconds
+        self.prefixes = Prefixes(dice)
+        self._log = log or Logger()
+        self._stopping = asyncio.Event()
+        self._told_lost = 0
+        self.posted = 0
+        self.failures = 0
+
+    async def run(self) -> None:
+        """Store every `every_seconds` until `stop()`."""
+        while not self._stopping.is_set():
+            try:
+                async with asyncio.timeout(self._every_seconds):
+                    await self._stopping.wait()
+            except TimeoutError:
+                await self.flush()
+
+    async def flush(self) -> bool:
+        """Store what there is now; False where the store failed, which keeps it for later."""
+        records = self._memory.take()
+        try:
+            while records:
+                batch = records[:network.BATCH_RECORDS]
+                self.posted += await network.post(self._db, batch)
+                del records[:len(batch)]
+                for record in batch:
+                    self.prefixes.note(record)
+        except StoreError as error:
+            self.failures += 1
+            self._log.error("network_records_failed", code=error.code, records=len(records))
+            return False
+        finally:
+            if records:
+                self._memory.give_back(records)
+            self._tell_lost()
+        return True
+
+    def _tell_lost(self) -> None:
+        lost = self._memory.lost - self._told_lost
+        if lost:
+            self._told_lost += lost
+            self._log.warning("network_records_lost", lost=lost)
+
+    async def stop(self) -> None:
+        """Store what is left, then no more. Called when no more calls begin."""
+        self._stopping.set()
+        await self.flush()

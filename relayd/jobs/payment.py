@@ -1,0 +1,128 @@
+"""Payments beside their messages: open orders are asked about, refunds asked for again, statements
+held against the ledger.
+
+Law: no message is needed for money to arrive: what was paid is found here within the hour. A
+partner that cannot be reached holds up nothing but its own orders.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from relayd.control import order, statement
+from relayd.control.partner import Partner, Payments
+from relayd.core.actor import SYSTEM
+from relayd.core.errors import RelayError
+from relayd.core.order import Order
+from relayd.core.refund import Refund
+from relayd.ops.clock import unix_ms
+from relayd.ops.logging import Logger
+from relayd.store.db import Database
+
+EVERY_SECONDS: Final = 30.0
+PATIENCE_MS: Final = 60_000
+"""An order is left alone so long: its message comes within seconds."""
+SHARE: Final = 4
+"""An order is asked about when a quarter of its age has passed since it was last."""
+STATEMENT_EVERY_MS: Final = 3_600_000
+BATCH: Final = 200
+
+
+class PaymentJob:
+    """Goes round every `every_seconds`. `failures` counts partners that could not be reached."""
+
+    def __init__(
+        self, db: Database, payments: Callable[[], Payments], *,
+        every_seconds: float = EVERY_SECONDS, now_ms: Callable[[], int] = unix_ms,
+        log: Logger | None = None,
+    ) -> None:
+        self._db = db
+        self._payments = payments
+        self._every_seconds = every_seconds
+        self._now_ms = now_ms
+        self._log = log or Logger()
+        self._stopping = asyncio.Event()
+        self._asked_ms: dict[str, int] = {}
+        self._statements_ms = 0
+        self.failures = 0
+
+    async def run(self) -> None:
+        """Go round until `stop()`."""
+        while not self._stopping.is_set():
+            try:
+                async with asyncio.timeout(self._every_seconds):
+                    await self._stopping.wait()
+            except TimeoutError:
+                await self.round()
+
+    async def stop(self) -> None:
+        """Begin no more rounds."""
+        self._stopping.set()
+
+    async def round(self) -> None:
+        """Orders, refunds and, once an hour, statements. Raises nothing of a partner or store."""
+        payments, now_ms = self._payments(), self._now_ms()
+        away: set[str] = set()
+        try:
+            orders = await order.waiting(self._db, now_ms - PATIENCE_MS, BATCH)
+            refunds = await order.pending_refunds(self._db, BATCH)
+            known = {each.id for each in orders} | {each.id for each in refunds}
+            self._asked_ms = {name: at for name, at in self._asked_ms.items() if name in known}
+            await self._ask_orders(payments, orders, away)
+            await self._ask_refunds(payments, refunds, away)
+        except RelayError as error:
+            self._failed(error)
+            return
+        if now_ms - self._statements_ms >= STATEMENT_EVERY_MS:
+            self._statements_ms = now_ms
+            for partner in payments.partners.values():
+                await self._try(away, partner.name, self._check(partner, now_ms))
+
+    async def _ask_orders(self, payments: Payments, orders: list[Order], away: set[str]) -> None:
+        for waiting in orders:
+            if waiting.partner not in away and self._is_due(
+                    waiting.id, waiting.created_at_ms, waiting.expires_at_ms):
+                await self._try(away, waiting.partner, self._refresh(payments, waiting))
+
+    async def _ask_refunds(
+        self, payments: Payments, refunds: list[Refund], away: set[str]
+    ) -> None:
+        for pending in refunds:
+            partner = (await order.get(self._db, pending.order)).partner
+            if partner not in away and self._is_due(pending.id, pending.asked_at_ms, None):
+                await self._try(away, partner, self._ask_again(payments, pending))
+
+    def _is_due(self, name: str, since_ms: int, until_ms: int | None) -> bool:
+        """Whether enough of its life has passed since it was last asked about."""
+        now_ms = self._now_ms()
+        last_ms = self._asked_ms.get(name, since_ms)
+        ends = until_ms is not None and last_ms < until_ms <= now_ms
+        if not ends and (now_ms - last_ms) * SHARE < now_ms - since_ms:
+            return False
+        self._asked_ms[name] = now_ms
+        return True
+
+    async def _try(self, away: set[str], partner: str, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except RelayError as error:
+            away.add(partner)
+            self._failed(error)
+
+    def _failed(self, error: RelayError) -> None:
+        self.failures += 1
+        self._log.error("payment_round_failed", code=error.code)
+
+    async def _refresh(self, payments: Payments, waiting: Order) -> None:
+        await order.refresh(self._db, payments, waiting, self._now_ms())
+
+    async def _ask_again(self, payments: Payments, pending: Refund) -> None:
+        await order.ask_again(self._db, payments, pending, self._now_ms())
+
+    async def _check(self, partner: Partner, now_ms: int) -> None:
+        for day in await statement.missing(self._db, partner, now_ms):
+            found = await statement.check(self._db, partner, day, SYSTEM, now_ms)
+            if found:
+                self._log.error("statement_differs", part=partner.adapter.kind, count=len(found))

@@ -1,0 +1,83 @@
+"""Wallets: brings what the store says of balances to the relay, and charges the ledger for calls.
+
+Law: the relay never asks the store. While the store fails, what was read last stays, and what was
+settled since counts against it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable
+from typing import Final
+
+from relayd.control import wallet
+from relayd.ops.clock import monotonic, unix_ms
+from relayd.ops.logging import Logger
+from relayd.store.db import Database
+from relayd.store.directory import StoreError
+
+WALLET_SECONDS: Final = 0.25
+CHARGE_SECONDS: Final = 3600.0
+"""What an account may spend does not wait for it; a charge an hour keeps the book short."""
+
+Unposted = Callable[[], Collection[tuple[int, str]]]
+Install = Callable[[Iterable[tuple[str, str, int, int]], frozenset[str]], None]
+
+
+class Wallets:
+    """`unposted()` and `install(rows, known)` are the relay's (relay/wallet.py)."""
+
+    def __init__(
+        self, db: Database, unposted: Unposted, install: Install, *,
+        wallet_seconds: float = WALLET_SECONDS, charge_seconds: float = CHARGE_SECONDS,
+        now_ms: Callable[[], int] = unix_ms, log: Logger | None = None,
+    ) -> None:
+        self._db = db
+        self._unposted = unposted
+        self._install = install
+        self._wallet_seconds = wallet_seconds
+        self._charge_seconds = charge_seconds
+        self._now_ms = now_ms
+        self._log = log or Logger()
+        self._stopping = asyncio.Event()
+        self._version = -1
+        self._charged_at = monotonic()
+        self.healthy = True
+
+    async def begin(self) -> None:
+        """Reads everybody's money, before any call. Raises StoreError."""
+        await self._read()
+
+    async def run(self) -> None:
+        """Look every `wallet_seconds` until `stop()`."""
+        while not self._stopping.is_set():
+            try:
+                async with asyncio.timeout(self._wallet_seconds):
+                    await self._stopping.wait()
+            except TimeoutError:
+                await self.look()
+
+    async def look(self) -> None:
+        """Read what changed, charge what is due. A store that fails is asked again next time."""
+        try:
+            if monotonic() - self._charged_at >= self._charge_seconds:
+                while await wallet.charge_all(self._db, self._now_ms()):
+                    await asyncio.sleep(0)
+                self._charged_at = monotonic()
+            await self._read()
+        except StoreError as error:
+            if self.healthy:
+                self._log.error("wallets_unreadable", code=error.code)
+            self.healthy = False
+        else:
+            self.healthy = True
+
+    async def _read(self) -> None:
+        reading = await wallet.read(self._db, self._version, self._unposted)
+        if reading.version != self._version:
+            self._install(reading.money, reading.known)
+            self._version = reading.version
+
+    async def stop(self) -> None:
+        """Look no more."""
+        self._stopping.set()

@@ -1,0 +1,94 @@
+"""The way to payment partners: drives a conversation over HTTP.
+
+Law: nothing leaves that is not declared for the partner's kind (core/partner.py), and nothing goes
+anywhere but to the partner's own hosts: no proxy of the environment, no redirect, no cookie. What
+was said is in no log and no exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Final, TypeVar
+
+import aiohttp
+from yarl import URL
+
+from relayd.core.errors import RelayError
+from relayd.core.partner import PartnerKind, declared
+from relayd.wire.partner import PartnerReply, PartnerRequest
+
+TIMEOUT_SECONDS: Final = 20.0
+REPLY_BYTES_MAX: Final = 64 * 1024 * 1024
+REQUESTS_MAX: Final = 2000
+"""Of one conversation: a day's statement comes in pages."""
+HOSTS: Final[dict[PartnerKind, tuple[str, ...]]] = {
+    "stripe": (), "alipay": (".alipay.com", ".alipaydev.com"), "wechat": (".weixin.qq.com",)}
+"""Hosts beside that of `base_url` from which a partner hands out its bills."""
+_SKIPPED: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+T = TypeVar("T")
+
+
+class PartnerClient:
+    """One partner's address. `run` may be called by many at a time."""
+
+    def __init__(self, kind: PartnerKind, base_url: str, *,
+                 timeout_seconds: float = TIMEOUT_SECONDS,
+                 reply_bytes_max: int = REPLY_BYTES_MAX) -> None:
+        self._kind = kind
+        self._base = URL(base_url, encoded=True)
+        self._text = base_url.rstrip("/")
+        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        self._reply_bytes_max = reply_bytes_max
+
+    async def run(self, conversation: Generator[PartnerRequest, PartnerReply, T]) -> T:
+        """What the conversation comes to. Raises `partner_failed` where the partner cannot be
+        reached, `undeclared_field`, and whatever the conversation raises."""
+        try:
+            request = next(conversation)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        async with aiohttp.ClientSession(
+                trust_env=False, cookie_jar=aiohttp.DummyCookieJar(), timeout=self._timeout,
+                skip_auto_headers=_SKIPPED) as session:
+            for _ in range(REQUESTS_MAX):
+                reply = await self._exchange(session, request)
+                try:
+                    request = conversation.send(reply)
+                except StopIteration as end:
+                    return end.value  # type: ignore[no-any-return]
+        raise RelayError("partner_failed")
+
+    def address(self, target: str) -> URL:
+        """Where a request goes. Raises `partner_failed` for a host that is not the partner's."""
+        if not target.startswith(("http://", "https://")):
+            return URL(self._text + target, encoded=True)
+        given = URL(target, encoded=True)
+        host = given.host or ""
+        known = given.host == self._base.host and given.port == self._base.port
+        if given.scheme != self._base.scheme or not (
+                known or host.endswith(HOSTS[self._kind])):
+            raise RelayError("partner_failed")
+        return given
+
+    async def _exchange(
+        self, session: aiohttp.ClientSession, request: PartnerRequest
+    ) -> PartnerReply:
+        declared(self._kind, request.fields)
+        address = self.address(request.target)
+        try:
+            async with session.request(
+                    request.method, address, headers=request.headers, data=request.body or None,
+                    allow_redirects=False) as answer:
+                headers = {name.lower(): value for name, value in answer.headers.items()}
+                return PartnerReply(answer.status, headers, await self._body(answer))
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            raise RelayError("partner_failed") from None
+
+    async def _body(self, answer: aiohttp.ClientResponse) -> bytes:
+        pieces, size = [], 0
+        async for piece in answer.content.iter_any():
+            size += len(piece)
+            if size > self._reply_bytes_max:
+                raise RelayError("partner_failed")
+            pieces.append(piece)
+        return b"".join(pieces)

@@ -1,0 +1,178 @@
+"""Sending mail: one SMTP session for a few messages (RFC 5321), over TLS (RFC 3207, RFC 8314).
+
+Law: what goes wrong is one of a few words; no address, no answer of a server and no credential is
+in an error. A certificate that cannot be verified is never let through.
+"""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP as SMTP_POLICY
+from email.utils import format_datetime, parseaddr
+from types import TracebackType
+from typing import Final, Literal, Self
+
+import aiosmtplib
+
+from relayd.ops.config import MailConfig
+
+STEP_SECONDS: Final = 30.0
+"""How long any one answer of the server may take."""
+Outcome = Literal["refused", "delayed", "sender", "unreachable", "tls", "auth", "protocol"]
+OUTCOMES: Final[tuple[Outcome, ...]] = (
+    "refused", "delayed", "sender", "unreachable", "tls", "auth", "protocol")
+"""refused: this mail, for good. delayed: the server says later, as greylisting does. The others
+are about the server or this configuration, and no fault of the mail."""
+
+
+class SmtpError(Exception):
+    """A mail was not taken; `args` is its outcome."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome)
+        self.outcome = outcome
+
+    @property
+    def is_final(self) -> bool:
+        """Whether trying again is of no use."""
+        return self.outcome == "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is sent. `unsubscribe`: the link of one click (RFC 8058); None for service mail."""
+
+    id: str
+    at_ms: int
+    recipient: str
+    subject: str
+    text: str
+    html: str
+    unsubscribe: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Message({self.id!r})"
+
+
+def compose(message: Message, config: MailConfig) -> EmailMessage:
+    """The message with its headers; its text as it is and as HTML."""
+    sender = parseaddr(config.sender)
+    made = EmailMessage(policy=SMTP_POLICY)
+    made["From"] = _address(*sender)
+    made["To"] = _address("", message.recipient)
+    if config.reply_to:
+        made["Reply-To"] = _address(*parseaddr(config.reply_to))
+    made["Subject"] = message.subject
+    made["Date"] = format_datetime(datetime.fromtimestamp(message.at_ms / 1000, UTC))
+    made["Message-ID"] = f"<{message.id}@{_domain(config)}>"
+    # RFC 3834: no vacation answers to this
+    made["Auto-Submitted"] = "auto-generated"
+    if message.unsubscribe is not None:
+        made["List-Unsubscribe"] = f"<{message.unsubscribe}>"
+        made["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    made.set_content(message.text)
+    made.add_alternative(message.html, subtype="html")
+    return made
+
+
+def _address(name: str, address: str) -> Address:
+    """Raises SmtpError `refused` for what no header can hold."""
+    try:
+        return Address(name, addr_spec=address)
+    except (ValueError, IndexError):
+        raise SmtpError("refused") from None
+
+
+def _domain(config: MailConfig) -> str:
+    return parseaddr(config.sender)[1].rpartition("@")[2] or "localhost"
+
+
+class SmtpSession:
+    """A connection to the mail server: `async with SmtpSession(config) as session`."""
+
+    def __init__(self, config: MailConfig, step_seconds: float = STEP_SECONDS) -> None:
+        self._config = config
+        self._client = aiosmtplib.SMTP(
+            hostname=config.host, port=config.port, timeout=step_seconds,
+            use_tls=config.tls == "tls", start_tls=False,
+            tls_context=None if config.tls == "none" else context(config.ca_file),
+            # not this machine's own name, which is nobody's business
+            local_hostname=_domain(config))
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._open()
+        except SmtpError:
+            self._client.close()
+            raise
+        except Exception as error:
+            self._client.close()
+            raise SmtpError(_outcome(error)) from None
+        return self
+
+    async def _open(self) -> None:
+        config, client = self._config, self._client
+        await client.connect()
+        if config.tls == "starttls":
+            await client.ehlo()
+            if not client.supports_extension("starttls"):
+                raise SmtpError("tls")
+            await client.starttls()
+        if config.credential:
+            await client.login(config.user or parseaddr(config.sender)[1], config.credential)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if self._client.is_connected:
+                await self._client.quit()
+        except (aiosmtplib.SMTPException, OSError):
+            pass
+        finally:
+            self._client.close()
+
+    async def send(self, message: Message) -> None:
+        """Returns once the server has taken the message. Raises SmtpError."""
+        made = compose(message, self._config)
+        try:
+            await self._client.send_message(
+                made, sender=parseaddr(self._config.sender)[1], recipients=[message.recipient])
+        except Exception as error:
+            raise SmtpError(_outcome(error)) from None
+
+
+def context(ca_file: str | None) -> ssl.SSLContext:
+    """What the server's certificate is verified by: the system's authorities, or a file's."""
+    made = ssl.create_default_context(cafile=ca_file)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    return made
+
+
+def _outcome(error: BaseException) -> Outcome:
+    """The word for an error, by its type and number."""
+    behind = error.__cause__ or error.__context__
+    if isinstance(error, ssl.SSLError) or isinstance(behind, ssl.SSLError):
+        return "tls"
+    if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
+        return _refusal(error.recipients[0].code) if error.recipients else "protocol"
+    if isinstance(error, aiosmtplib.SMTPAuthenticationError):
+        return "auth"
+    if isinstance(error, aiosmtplib.SMTPSenderRefused):
+        return "sender"
+    if isinstance(error, (aiosmtplib.SMTPDataError, aiosmtplib.SMTPRecipientRefused)):
+        return _refusal(error.code)
+    if isinstance(error, aiosmtplib.SMTPNotSupported):
+        return "refused"
+    unreachable = (aiosmtplib.SMTPConnectError, aiosmtplib.SMTPTimeoutError,
+                   aiosmtplib.SMTPServerDisconnected, OSError)
+    return "unreachable" if isinstance(error, unreachable) else "protocol"
+
+
+def _refusal(code: int) -> Outcome:
+    return "refused" if code >= 500 else "delayed"

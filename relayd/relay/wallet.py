@@ -1,0 +1,191 @@
+"""Wallets: prepaid balances, from which calls set money aside before they are sent.
+
+Law: nothing is awaited: what the store says of balances is brought here by a job. An account
+that the store was not asked about yet has nothing. Without `[billing] prepaid` a call pays for one
+look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from relayd.core.errors import RelayError
+from relayd.core.plan import Tariff, marked_up
+from relayd.core.price import NO_PRICES, Price
+from relayd.core.record import CallRecord
+from relayd.core.reservation import FREE, Demand, Hold, Quantity, Wallet, cost
+from relayd.core.usage import Usage
+from relayd.relay.admit import UPLOAD_TOKENS, estimated_tokens
+from relayd.relay.counting import UNCOUNTED
+from relayd.relay.exchange import Exchange
+from relayd.relay.plan import Plan
+from relayd.wire.demand import Bound, bound
+
+Account = str
+Currency = str
+Place = tuple[Account, Currency]
+AUDIO_BYTES_PER_SECOND: Final = 4_000
+"""Of speech that is compressed hard: an upload is no longer than its bytes by this."""
+SESSION_TOKENS: Final = 4_096
+"""What a realtime session holds from its start; it takes more as it uses more."""
+
+
+class Posted:
+    """What the store says of one account and currency: its money, and what it may go below it."""
+
+    __slots__ = ("nano", "credit")
+
+    def __init__(self, nano: int, credit: int = 0) -> None:
+        self.nano = nano
+        self.credit = credit
+
+
+class Wallets:
+    """All wallets. `tariff` gives what calls cost whom now."""
+
+    def __init__(self, tariff: Callable[[], Tariff] | None = None) -> None:
+        self.tariff = tariff or (lambda: Tariff(NO_PRICES))
+        self.refused = 0
+        """Calls that no balance covered."""
+        self._posted: dict[Place, Posted] = {}
+        self._wallets: dict[Place, Wallet] = {}
+
+    def admit(self, exchange: Exchange, plan: Plan, raw: bytes | None) -> None:
+        """Sets aside what the call may cost at the dearest of its deployments.
+
+        Raises `balance_short` or `balance_held`. `raw` is the JSON body; None: an upload.
+        """
+        billing = exchange.policy.billing
+        if not billing.prepaid:
+            return
+        assert exchange.grant is not None
+        demands = self._demands(exchange, plan, raw)
+        if not demands:
+            return
+        currency, demand = max(demands.items(), key=lambda item: item[1].most)
+        wallet = self._wallet(exchange.grant.account, currency)
+        try:
+            exchange.hold = wallet.reserve(demand)
+        except RelayError:
+            self.refused += 1
+            raise
+
+    def _demands(self, exchange: Exchange, plan: Plan, raw: bytes | None) -> dict[str, Demand]:
+        """What the call may cost, by currency; nothing where no deployment has a price."""
+        about, most = self._quantities(exchange, raw)
+        assert exchange.grant is not None
+        markup = self.tariff().markup(exchange.grant.account, exchange.model)
+        found: dict[str, Demand] = {}
+        for price in _prices(exchange, plan):
+            wanted = Demand(marked_up(cost(about, price), markup),
+                            marked_up(cost(most, price), markup))
+            found[price.currency] = max(found.get(price.currency, FREE), wanted)
+        return found
+
+    def _quantities(self, exchange: Exchange, raw: bytes | None) -> tuple[Quantity, Quantity]:
+        """What the call uses about, and at most."""
+        billing = exchange.policy.billing
+        endpoint = exchange.target.endpoint
+        if endpoint is None or endpoint.body == "none":  # a session
+            given = Quantity(SESSION_TOKENS, SESSION_TOKENS)
+            return given, given
+        if endpoint.operation in UNCOUNTED:
+            return Quantity(), Quantity()
+        seconds = 0
+        fields: Mapping[str, object] = {}
+        if raw is None:
+            tokens = UPLOAD_TOKENS
+            seconds = exchange.body_bytes // AUDIO_BYTES_PER_SECOND + 1
+        else:
+            assert exchange.ask is not None
+            tokens = estimated_tokens(endpoint.api, raw)
+            fields = exchange.ask.fields
+        limit: Bound = bound(endpoint.operation, fields)
+        if limit.tokens is not None:
+            given = Quantity(tokens, limit.tokens, limit.images, seconds)
+            return given, given
+        return (Quantity(tokens, billing.output_tokens, limit.images, seconds),
+                Quantity(tokens, billing.output_tokens_max, limit.images, seconds))
+
+    def _wallet(self, account: str, currency: str) -> Wallet:
+        place = account, currency
+        wallet = self._wallets.get(place)
+        if wallet is None:
+            wallet = self._wallets[place] = Wallet(currency)
+            posted = self._posted.get(place)
+            if posted is not None:
+                wallet.install(posted.nano, posted.credit, ())
+        return wallet
+
+    def spend(self, exchange: Exchange, usage: Usage) -> None:
+        """A session has used so much by now: others see it at once."""
+        if exchange.hold is None:
+            return
+        price = exchange.policy.prices.find(
+            exchange.provider or "", exchange.provider_model or "", exchange.started_at_ms)
+        if price is not None:
+            used = cost(Quantity(usage.input_tokens, usage.output_tokens), price)
+            account = exchange.grant.account if exchange.grant else ""
+            exchange.hold.grow(
+                marked_up(used, self.tariff().markup(account, exchange.model)))
+
+    def go_on(self, exchange: Exchange) -> None:
+        """Raises balance_short where a session may not ask for more now."""
+        if exchange.hold is not None and exchange.hold.wallet.available < 0:
+            self.refused += 1
+            raise RelayError("balance_short")
+
+    def settle(self, exchange: Exchange, record: CallRecord) -> CallRecord:
+        """The call's record is known: its amount takes the place of what was set aside.
+
+        Returns it with that amount: what is stored is what was taken, whatever plan comes next.
+        """
+        hold: Hold | None = exchange.hold
+        if hold is None:
+            return record
+        rated = record if record.amount_nano else self.tariff().rated(record)
+        if rated.amount_nano and rated.currency != hold.wallet.currency:
+            hold.void()
+            self._wallet(record.account, rated.currency).settled(
+                record.id, record.started_at_ms, rated.amount_nano)
+        else:
+            hold.settle(record.id, record.started_at_ms, rated.amount_nano)
+        return rated
+
+    # -- what the store says --------------------------------------------------------------
+
+    def unposted(self) -> list[tuple[int, str]]:
+        """Calls, as (start, id), that the store's sums may not hold yet."""
+        return [(started_at_ms, call_id) for wallet in self._wallets.values()
+                for call_id, (started_at_ms, _) in wallet.unposted.items()]
+
+    def install(
+        self, rows: Iterable[tuple[str, str, int, int]], known: frozenset[str] | set[str],
+    ) -> None:
+        """Takes (account, currency, nano, credit) of accounts whose money changed in the store.
+
+        `known` are those of the `unposted` calls that its sums hold. An account's row comes with
+        its calls: both are of one state of the store.
+        """
+        for account, currency, nano, credit in rows:
+            posted = self._posted[account, currency] = Posted(nano, credit)
+            wallet = self._wallets.get((account, currency))
+            if wallet is not None:
+                wallet.install(posted.nano, posted.credit, known)
+        self._wallets = {place: wallet for place, wallet in self._wallets.items()
+                         if not wallet.idle}
+
+
+def _prices(exchange: Exchange, plan: Plan) -> list[Price]:
+    """The prices of the deployments that the call may go to, those that have one."""
+    book = exchange.policy.prices
+    asked = exchange.model or ""
+    found = []
+    for place in plan.places:
+        sent = place.sends or asked
+        price = (book.find(place.provider.name, sent, exchange.started_at_ms)
+                 or book.find(place.provider.name, asked, exchange.started_at_ms))
+        if price is not None:
+            found.append(price)
+    return found

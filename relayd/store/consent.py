@@ -1,0 +1,66 @@
+"""Consents as rows of a ledger that only grows."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from relayd.core.consent import Consent, Served
+from relayd.store.transaction import Row, Transaction
+
+_SELECT: Final = ("SELECT account_id, item, act, document, version, digest, language, channel,"
+                  " at_ms FROM consents")
+
+
+async def insert(transaction: Transaction, consent: Consent) -> None:
+    """Add a row."""
+    served = consent.served
+    await transaction.run(
+        "INSERT INTO consents (account_id, item, act, document, version, digest, language,"
+        " channel, at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (consent.account_id, consent.item, consent.act, served.document, served.version,
+         served.digest, served.lang, served.channel, consent.at_ms))
+
+
+async def latest(transaction: Transaction, account_id: str, item: str) -> Consent | None:
+    """The last row about an item, if there is one."""
+    row = await transaction.row(
+        f"{_SELECT} WHERE account_id = ? AND item = ? ORDER BY number DESC LIMIT 1",
+        (account_id, item))
+    return None if row is None else _consent(row)
+
+
+async def history(transaction: Transaction, account_id: str) -> list[Consent]:
+    """All rows of an account, the oldest first."""
+    return [_consent(row) for row in await transaction.rows(
+        f"{_SELECT} WHERE account_id = ? ORDER BY number", (account_id,))]
+
+
+async def overseas(transaction: Transaction, version: int) -> frozenset[str]:
+    """The accounts that agreed to models outside China, in this version or a later one."""
+    rows = await transaction.rows(
+        "SELECT account_id FROM consents c WHERE item = 'overseas_routes' AND act <> 'withdrawn'"
+        " AND version >= ? AND number = (SELECT max(number) FROM consents d"
+        " WHERE d.item = 'overseas_routes' AND d.account_id = c.account_id)", (version,))
+    return frozenset(row[0] for row in rows)
+
+
+async def agreed_to(
+    transaction: Transaction, account_id: str, item: str, version: int,
+) -> bool:
+    """Whether the account ever agreed by itself to this version, or a later one."""
+    row = await transaction.row(
+        "SELECT 1 FROM consents WHERE account_id = ? AND item = ? AND act = 'explicit'"
+        " AND version >= ? LIMIT 1", (account_id, item, version))
+    return row is not None
+
+
+async def delete_of_erased(transaction: Transaction, until_ms: int, most: int) -> int:
+    """Delete rows of accounts erased before this moment, `most` at once; returns how many."""
+    return await transaction.run(
+        "DELETE FROM consents WHERE number IN (SELECT number FROM consents c JOIN accounts a"
+        " ON a.id = c.account_id WHERE a.state = 'erased' AND a.state_since_ms < ?"
+        " ORDER BY number LIMIT ?)", (until_ms, most))
+
+
+def _consent(row: Row) -> Consent:
+    return Consent(row[0], row[1], row[2], Served(*row[3:8]), row[8])

@@ -1,0 +1,64 @@
+"""How much a request lets the model make: the bounds that its own fields set.
+
+Law: reads fields that a table has passed; a value of another kind is no bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+VALUE_MAX: Final = 1 << 31
+"""A larger figure is taken for this one."""
+_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
+    # the newer name counts where both are there, as at the provider
+    "chat": ("max_completion_tokens", "max_tokens"),
+    "completions": ("max_tokens",),
+    "responses": ("max_output_tokens",),
+    "messages": ("max_tokens",),
+}
+_GENERATES: Final = frozenset({"generate", "stream_generate"})
+_NO_OUTPUT: Final = frozenset({
+    "embeddings", "moderations", "rerank", "count_tokens", "count", "embed", "batch_embed",
+    "image_generation", "image_edit", "transcription", "translation"})
+"""What makes no tokens that a client could bound; images and seconds have prices of their own."""
+_IMAGES: Final = frozenset({"image_generation", "image_edit"})
+
+
+class Bound(NamedTuple):
+    """`tokens` of output at most, None: the request does not say; `images` at most."""
+
+    tokens: int | None
+    images: int = 0
+
+
+def bound(operation: str, fields: Mapping[str, object]) -> Bound:
+    """The bounds of a request's body, several choices taken together."""
+    if operation in _NO_OUTPUT:
+        return Bound(0, _whole(fields.get("n")) or 1 if operation in _IMAGES else 0)
+    if operation in _GENERATES:
+        config = fields.get("generationConfig")
+        config = config if isinstance(config, Mapping) else {}
+        return _times(_whole(config.get("maxOutputTokens")), config.get("candidateCount"))
+    for name in _NAMES.get(operation, ()):
+        tokens = _whole(fields.get(name))
+        if tokens is not None:
+            return _times(tokens, fields.get("n"))
+    return Bound(None)
+
+
+def _times(tokens: int | None, choices: object) -> Bound:
+    if tokens is None:
+        return Bound(None)
+    return Bound(min(tokens * max(1, _whole(choices) or 1), VALUE_MAX))
+
+
+def _whole(value: object) -> int | None:
+    """A whole number >= 0, also one that is written as 100.0 or, as Gemini takes it, "100"."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        return None
+    return min(value, VALUE_MAX)

@@ -1,0 +1,82 @@
+"""The daily bills of Alipay and WeChat Pay: tables as text, in a zip or not.
+
+Law: columns are found by their heads, never by their place. Of a line only what it is about, its
+amount and its fee are read; payers' accounts, which bills have too, are passed over.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from collections.abc import Iterator
+from typing import Final
+
+from relayd.core.currency import parse_minor
+from relayd.core.errors import RelayError
+from relayd.core.statement import StatementLine
+
+UNPACKED_BYTES_MAX: Final = 256 * 1024 * 1024
+CURRENCY: Final = "CNY"
+_ALIPAY: Final = "支付宝交易号"
+_WECHAT: Final = "微信订单号"
+
+
+def unzipped(data: bytes) -> Iterator[str]:
+    """The texts in a zip file, in the encoding that Alipay uses."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(item.file_size for item in archive.infolist()) > UNPACKED_BYTES_MAX:
+                raise RelayError("partner_failed")
+            for item in archive.infolist():
+                yield archive.read(item).decode("gb18030")
+    except (zipfile.BadZipFile, UnicodeDecodeError, RuntimeError, NotImplementedError):
+        raise RelayError("partner_failed") from None
+
+
+def alipay_lines(text: str) -> list[StatementLine]:
+    """The lines of an Alipay bill (业务明细); none where the text is another table."""
+    found = []
+    for row in _rows(text, _ALIPAY):
+        refund = row["业务类型"] == "退款"
+        found.append(StatementLine(
+            "refund" if refund else "payment",
+            row["退款批次号/请求号"] if refund else row["商户订单号"], CURRENCY,
+            abs(_minor(row["订单金额（元）"])), -_minor(row["服务费（元）"])))
+    return found
+
+
+def wechat_lines(text: str) -> list[StatementLine]:
+    """The lines of a WeChat Pay bill of all trades."""
+    found = []
+    for row in _rows(text, _WECHAT):
+        refund = row["交易状态"] == "REFUND"
+        if refund and row["退款状态"] not in ("SUCCESS", "PROCESSING"):
+            continue
+        found.append(StatementLine(
+            "refund" if refund else "payment",
+            row["商户退款单号"] if refund else row["商户订单号"], row["货币种类"],
+            _minor(row["申请退款金额" if refund else "订单金额"]), _minor(row["手续费"])))
+    return found
+
+
+def _rows(text: str, head: str) -> Iterator[dict[str, str]]:
+    """The rows below the line with this head, up to what is no row of the table any more."""
+    names: list[str] = []
+    for cells in csv.reader(io.StringIO(text)):
+        # a backtick or a tab in front keeps spreadsheets from taking ids for numbers
+        row = [cell.strip("`\t \ufeff") for cell in cells]
+        if head in row:
+            names = row
+        elif names and len(row) < len(names):
+            return
+        elif names:
+            yield dict(zip(names, row))
+
+
+def _minor(text: str) -> int:
+    sign = -1 if text.startswith("-") else 1
+    minor = parse_minor(text.lstrip("+-"), CURRENCY)
+    if minor is None:
+        raise RelayError("partner_failed")
+    return sign * minor

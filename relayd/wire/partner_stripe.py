@@ -1,0 +1,250 @@
+"""Stripe: Checkout's hosted page, signed webhooks, refunds, disputes, balance transactions.
+
+Law: a message is believed for its HMAC alone, over the raw body, no older than the window; a
+secret that is empty verifies nothing. The version of the API is pinned.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Generator, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+import orjson
+
+from relayd.core.errors import RelayError
+from relayd.core.order import Order
+from relayd.core.partner import Checkout, EventKind, PartnerEvent, PartnerKind
+from relayd.core.refund import Refund
+from relayd.core.statement import LineKind, StatementLine
+from relayd.wire.partner import (
+    OTHER_SHAPE, SUBJECT, Acknowledgement, Addresses, Moment, PartnerReply, PartnerRequest,
+    read_json,
+)
+
+VERSION: Final = "2026-10-28.endive"
+WINDOW_SECONDS: Final = 300
+PAGE_LINES: Final = 100
+PAGES_MAX: Final = 1000
+_DAY_SECONDS: Final = 86_400
+_SLACK_SECONDS: Final = 60
+"""Stripe refuses sessions that live for less than 30 minutes, by its own clock."""
+_TIME: Final = re.compile(r"[0-9]{1,12}", re.ASCII)
+_FORM: Final = "application/x-www-form-urlencoded"
+_LINES: Final[dict[str, LineKind]] = {
+    "charge": "payment", "payment": "payment", "refund": "refund", "payment_refund": "refund",
+    "payout": "payout", "stripe_fee": "fee"}
+_SESSIONS: Final[dict[str, EventKind]] = {
+    "checkout.session.async_payment_failed": "failed", "checkout.session.expired": "expired"}
+_REFUNDS: Final[dict[str, EventKind]] = {
+    "succeeded": "refunded", "failed": "refund_failed", "canceled": "refund_failed"}
+_DISPUTES: Final[dict[tuple[str, str], EventKind]] = {
+    ("charge.dispute.created", "needs_response"): "disputed",
+    ("charge.dispute.created", "under_review"): "disputed",
+    ("charge.dispute.closed", "won"): "dispute_won",
+    ("charge.dispute.closed", "lost"): "dispute_lost",
+}
+Talk = Generator[PartnerRequest, PartnerReply, Any]
+
+
+class Stripe:
+    """A Stripe account. `secrets` are those of the webhook endpoint: two while one is replaced."""
+
+    kind: Final[PartnerKind] = "stripe"
+    acknowledgement: Final = Acknowledgement(200, "text/plain", b"")
+
+    def __init__(self, name: str, api_key: str, secrets: tuple[str, ...]) -> None:
+        self._name = name
+        self._api_key = api_key
+        self._secrets = tuple(secret for secret in secrets if secret)
+
+    def checkout(self, order: Order, addresses: Addresses, moment: Moment
+                 ) -> Generator[PartnerRequest, PartnerReply, Checkout]:
+        """A session of the hosted page."""
+        item = "line_items[0]"
+        reply = yield self._post("/v1/checkout/sessions", order.id, {
+            "mode": "payment",
+            "success_url": addresses.returned,
+            "cancel_url": addresses.cancelled,
+            "client_reference_id": order.id,
+            "expires_at": str(order.expires_at_ms // 1000 + _SLACK_SECONDS),
+            f"{item}[quantity]": "1",
+            f"{item}[price_data][currency]": order.currency.lower(),
+            f"{item}[price_data][unit_amount]": str(order.amount_minor),
+            f"{item}[price_data][product_data][name]": SUBJECT,
+            "payment_intent_data[metadata][order]": order.id,
+            "metadata[order]": order.id,
+        })
+        session = read_json(reply)
+        try:
+            return Checkout(str(session["id"]), str(session["url"]))
+        except OTHER_SHAPE:
+            raise RelayError("partner_failed") from None
+
+    def status(self, order: Order, moment: Moment
+               ) -> Generator[PartnerRequest, PartnerReply, PartnerEvent]:
+        """How the session stands."""
+        if order.session is None:
+            return PartnerEvent(self._name, "", "ignored", order.id)
+        reply = yield self._get(f"/v1/checkout/sessions/{quote(order.session, safe='')}", {})
+        session = read_json(reply)
+        if session.get("client_reference_id") != order.id:
+            raise RelayError("partner_failed")
+        kind: EventKind = "ignored"
+        if session.get("payment_status") == "paid":
+            kind = "paid"
+        elif session.get("status") == "expired":
+            kind = "expired"
+        return self._about(session, "", kind, order=order.id)
+
+    def refund(self, order: Order, refund: Refund, addresses: Addresses, moment: Moment
+               ) -> Generator[PartnerRequest, PartnerReply, PartnerEvent]:
+        """A refund of the payment; asked again with the same id it is the same one."""
+        reply = yield self._post("/v1/refunds", refund.id, {
+            "payment_intent": order.trade or "",
+            "amount": str(refund.amount_minor),
+            "metadata[order]": order.id,
+            "metadata[refund]": refund.id,
+        })
+        if reply.status == 400:
+            # the charge cannot be refunded (any more); anything else may be tried again
+            return PartnerEvent(self._name, "", "refund_failed", order.id, reference=refund.id)
+        return self._about_refund(read_json(reply), "")
+
+    def refund_status(self, order: Order, reference: str, moment: Moment
+                      ) -> Generator[PartnerRequest, PartnerReply, PartnerEvent]:
+        """How one refund of the payment stands."""
+        reply = yield self._get("/v1/refunds", {
+            "payment_intent": order.trade or "", "limit": str(PAGE_LINES)})
+        for each in read_json(reply).get("data", ()):
+            said = self._about_refund(each, "")
+            if said.reference == reference:
+                return said
+        return PartnerEvent(self._name, "", "ignored", order.id, reference=reference)
+
+    def order_of(self, trade: str, moment: Moment
+                 ) -> Generator[PartnerRequest, PartnerReply, str]:
+        """Refunds and disputes name the payment alone, whose session names the order."""
+        reply = yield self._get("/v1/checkout/sessions", {"payment_intent": trade, "limit": "1"})
+        try:
+            found = read_json(reply)["data"]
+            return str(found[0].get("client_reference_id") or "") if found else ""
+        except (*OTHER_SHAPE, AttributeError):
+            raise RelayError("partner_failed") from None
+
+    def statement(self, day: str, moment: Moment
+                  ) -> Generator[PartnerRequest, PartnerReply, list[StatementLine]]:
+        """The balance transactions of a day of UTC."""
+        start = self.day_start_ms(day) // 1000
+        wanted = {"created[gte]": str(start), "created[lt]": str(start + _DAY_SECONDS),
+                  "limit": str(PAGE_LINES), "expand[0]": "data.source"}
+        lines: list[StatementLine] = []
+        for _ in range(PAGES_MAX):
+            page = read_json((yield self._get("/v1/balance_transactions", wanted)))
+            try:
+                lines += [line for each in page["data"] for line in _lines(each)]
+                if not page.get("has_more"):
+                    return lines
+                wanted["starting_after"] = str(page["data"][-1]["id"])
+            except OTHER_SHAPE:
+                raise RelayError("partner_failed") from None
+        raise RelayError("partner_failed")
+
+    def day_start_ms(self, day: str) -> int:
+        """Days are UTC's."""
+        return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()) * 1000
+
+    def webhook(self, headers: Mapping[str, str], body: bytes, now_ms: int) -> PartnerEvent:
+        """A message: one of the types below, or `ignored`."""
+        self._verify(headers.get("stripe-signature", ""), body, now_ms)
+        try:
+            event = orjson.loads(body)
+            return self._read(event["id"], event["type"], event["data"]["object"])
+        except OTHER_SHAPE:
+            raise RelayError("webhook_unreadable") from None
+
+    def _verify(self, signature: str, body: bytes, now_ms: int) -> None:
+        parts = [part.partition("=") for part in signature.split(",")]
+        times = [value for name, _, value in parts if name.strip() == "t"]
+        given = [value for name, _, value in parts if name.strip() == "v1"]
+        if len(times) != 1 or not _TIME.fullmatch(times[0]):
+            raise RelayError("webhook_forged")
+        text = times[0].encode() + b"." + body
+        # every pair is compared, so that time tells nothing about which one fits
+        fits = [hmac.compare_digest(
+            hmac.digest(secret.encode(), text, "sha256").hex().encode(),
+            each.encode("utf-8", "replace"))
+            for secret in self._secrets for each in given]
+        if not any(fits):
+            raise RelayError("webhook_forged")
+        if abs(now_ms // 1000 - int(times[0])) > WINDOW_SECONDS:
+            raise RelayError("webhook_stale")
+
+    def _read(self, event: str, name: str, thing: dict[str, Any]) -> PartnerEvent:
+        if name.startswith("checkout.session."):
+            kind = _SESSIONS.get(name, "ignored")
+            if kind == "ignored" and thing["payment_status"] == "paid":
+                kind = "paid"
+            return self._about(thing, event, kind)
+        if name in ("refund.created", "refund.updated", "refund.failed"):
+            return self._about_refund(thing, event)
+        if name.startswith("charge.dispute."):
+            return PartnerEvent(
+                self._name, event, _DISPUTES.get((name, thing["status"]), "ignored"), "",
+                thing["currency"].upper(), int(thing["amount"]), thing["payment_intent"],
+                thing["id"])
+        return PartnerEvent(self._name, event, "ignored", "")
+
+    def _about(self, session: dict[str, Any], event: str, kind: EventKind, *, order: str = ""
+               ) -> PartnerEvent:
+        try:
+            return PartnerEvent(
+                self._name, event, kind, order or session.get("client_reference_id") or "",
+                str(session.get("currency") or "").upper(), int(session.get("amount_total") or 0),
+                session.get("payment_intent"), session=session.get("id"))
+        except OTHER_SHAPE:
+            raise RelayError("partner_failed") from None
+
+    def _about_refund(self, refund: dict[str, Any], event: str) -> PartnerEvent:
+        try:
+            names = refund.get("metadata") or {}
+            return PartnerEvent(
+                self._name, event, _REFUNDS.get(refund["status"], "ignored"),
+                names.get("order", ""), refund["currency"].upper(), int(refund["amount"]),
+                refund["payment_intent"], names.get("refund") or refund["id"])
+        except OTHER_SHAPE:
+            raise RelayError("partner_failed") from None
+
+    def _headers(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self._api_key}", "stripe-version": VERSION}
+
+    def _post(self, path: str, key: str, fields: dict[str, str]) -> PartnerRequest:
+        return PartnerRequest(
+            "POST", path, tuple(fields),
+            {**self._headers(), "content-type": _FORM, "idempotency-key": key},
+            urlencode(fields).encode())
+
+    def _get(self, path: str, query: dict[str, str]) -> PartnerRequest:
+        target = f"{path}?{urlencode(query)}" if query else path
+        return PartnerRequest("GET", target, tuple(query), self._headers())
+
+
+def _lines(entry: dict[str, Any]) -> Iterator[StatementLine]:
+    """A balance transaction as a line; amounts have signs there, and none here."""
+    source = entry["source"] if isinstance(entry["source"], dict) else {}
+    kind = _LINES.get(entry["type"])
+    names = source.get("metadata") or {}
+    reference = entry["id"]
+    if source.get("object") == "dispute":
+        kind = "dispute" if entry["amount"] < 0 else "dispute_won"
+        reference = source["id"]
+    elif kind == "payment":
+        reference = names.get("order") or reference
+    elif kind == "refund":
+        reference = names.get("refund") or source.get("id") or reference
+    if kind is not None:
+        yield StatementLine(kind, reference, entry["currency"].upper(), abs(int(entry["amount"])),
+                            int(entry["fee"]))

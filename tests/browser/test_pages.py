@@ -1,0 +1,64 @@
+"""Every page of the route table, in both languages and both themes, as a browser shows it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from relayd.console import pages
+from relayd.console.route import Route
+from tests.fakes.house import House
+from tests.browser.visitor import Visitor
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+# what is no page: files to take away, pictures, and texts for programs
+NO_PAGE = re.compile(r"/export$|\.(?:svg|txt|json|csv|zip|png)$|^/\.well-known/")
+ROUTES = [route for route in pages.ROUTES
+          if route.method == "GET" and not route.is_api and not NO_PAGE.search(route.path)]
+
+
+def path_of(route: Route, house: House) -> str:
+    """The route's path with things in it that are there, where the house has some."""
+    path = route.path.format(**{**route.example, **house.examples})
+    return path + house.queries.get(route.path, "")
+
+
+def names_what_is_not_there(route: Route, house: House) -> bool:
+    """Whether the page can only say that there is none: an example's id, a token of no mail."""
+    asked = getattr(route.asks, "__struct_fields__", ())
+    return bool(set(route.example) - set(house.examples)) or bool(
+        {"token", "ticket"} & set(asked) and route.path not in house.queries)
+
+
+@pytest.mark.parametrize(("language", "theme"), (("en", "light"), ("zh", "dark")))
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
+def test_it_is_shown_without_a_fault(
+    chromium: Browser, house: House, route: Route, language: str, theme: str
+) -> None:
+    who = {"public": None, "holder": house.holder}.get(route.access.kind, house.operator)
+    with Visitor(chromium, house, who, language=language, theme=theme) as visitor:
+        status = visitor.go(path_of(route, house))
+        visitor.shoot(route.path)
+        if status in (404, 410) and names_what_is_not_there(route, house):
+            visitor.faults = [fault for fault in visitor.faults if str(status) not in fault]
+        else:
+            assert status == 200
+        assert visitor.faults == []
+        assert visitor.hosts == {house.origin}
+        assert visitor.page.get_attribute("html", "lang") == (
+            "zh-Hans" if language == "zh" else "en")
+        assert visitor.page.locator("main h1").count() == 1
+        assert visitor.judged() == []
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
+def test_it_fits_a_telephone(chromium: Browser, house: House, route: Route) -> None:
+    who = {"public": None, "holder": house.holder}.get(route.access.kind, house.operator)
+    with Visitor(chromium, house, who, width=360) as visitor:
+        visitor.go(path_of(route, house))
+        wide = visitor.page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= 360

@@ -1,0 +1,89 @@
+"""The address for partners' messages, over HTTP: each is answered as its partner wants it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from relayd.console.form import BODY_BYTES_MAX
+from relayd.core.money import decimal
+from relayd.store import posting as store_posting
+from tests.console.conftest import Console
+from tests.console.paying import Shop, shop
+from tests.fakes.till import keys
+
+__all__ = ["shop"]
+
+
+async def made(shop: Shop, partner: str = "card") -> str:
+    async with shop.console.http.post(
+            f"{shop.console.origin}/api/v1/orders", headers=shop.who.bearer,
+            json={"partner": partner, "amount": "12.34"}) as answer:
+        assert answer.status == 201
+        said = await answer.json()
+    if partner == "alipay":
+        async with shop.console.browser() as payer:
+            await payer.get(said["page"])
+    return str(said["id"])
+
+
+async def balance(shop: Shop) -> list[str]:
+    async with shop.console.db.reading() as transaction:
+        found = await store_posting.balances(transaction, shop.who.account)
+    return [decimal(nano, 2) for nano in found.values()]
+
+
+@pytest.mark.parametrize("partner, status", [("card", 200), ("alipay", 200), ("wechat", 204)])
+async def test_a_message_is_heard(shop: Shop, partner: str, status: int) -> None:
+    order = await made(shop, partner)
+    message = await shop.pay()
+    assert [await shop.deliver(message, partner) for _ in range(3)] == [status] * 3
+    assert await balance(shop) == ["12.34"]
+    page = await shop.console.get(f"/orders/{order}", cookies=shop.who.cookies)
+    assert "credited" in await page.text()
+
+
+async def test_alipay_s_answer_is_exactly_success(shop: Shop) -> None:
+    await made(shop, "alipay")
+    message = await shop.pay()
+    headers, body = message.sign(message.body)
+    async with shop.console.http.post(
+            f"{shop.console.origin}/pay/webhook/alipay", data=body, headers=headers) as answer:
+        assert await answer.read() == b"success"
+
+
+async def test_what_is_not_the_partner_s(
+    shop: Shop, capfd: pytest.CaptureFixture[str]
+) -> None:
+    order = await made(shop)
+    console = shop.console
+    for body, status in ((b"", 400), (b"{}", 400), (b"\xff" * 100, 400), (b"quokka", 400),
+                         (b"x" * ((BODY_BYTES_MAX + 1)), 413)):
+        answer = await console.post("/pay/webhook/card", body, headers={
+            "Origin": "https://stripe.test", "Stripe-Signature": "t=1,v1=quokka"})
+        text = await answer.text()
+        assert answer.status == status and "quokka" not in text
+    assert (await console.post("/pay/webhook/nobody", b"{}")).status == 404
+    assert (await console.get("/pay/webhook/card")).status == 405
+    assert await balance(shop) == []
+    assert "quokka" not in capfd.readouterr().err
+    assert re.fullmatch("ord_[0-9A-Z]{26}", order)
+
+
+async def test_an_alarm_is_answered_and_told(
+    shop: Shop, capfd: pytest.CaptureFixture[str]
+) -> None:
+    await made(shop)
+    trade = shop.trade()
+    trade.told = trade.told._replace(amount=999_999)
+    assert await shop.deliver(await shop.pay()) == 200
+    assert await balance(shop) == []
+    told = capfd.readouterr().err
+    assert '"event":"payment_alarm"' in told and '"reason":"other_amount"' in told
+    assert trade.told.order not in told
+
+
+async def test_without_partners_nobody_is_heard(console: Console) -> None:
+    answer = await console.post("/pay/webhook/card", b"{}")
+    assert answer.status == 404 and keys().webhook_secret not in await answer.text()

@@ -1,0 +1,37 @@
+"""Alerts are amounts of a currency; who is told is in test_subscription.py beside what is paid."""
+
+from __future__ import annotations
+
+import pytest
+
+from relayd.control import account, alert
+from relayd.core.errors import RelayError
+from relayd.store.db import Database
+from tests.fakes.records import START_MS
+
+EMAIL = "ann@example.org"
+
+
+async def test_an_alert_is_kept_and_changed(db: Database) -> None:
+    owner = (await account.create(db, EMAIL, None, START_MS)).id
+    await alert.put(db, owner, "USD", "5")
+    await alert.put(db, owner, "EUR", "2.50")
+    await alert.put(db, owner, "USD", "7")
+    assert sorted(alert.view(each)["below"] for each in await alert.of_account(db, owner)) == [
+        "2.50", "7.00"]
+
+
+@pytest.mark.parametrize("currency, below", [("usd", "1"), ("USD", "x"), ("USD", "9" * 12)])
+async def test_what_is_no_amount_is_refused(db: Database, currency: str, below: str) -> None:
+    owner = (await account.create(db, EMAIL, None, START_MS)).id
+    with pytest.raises(RelayError):
+        await alert.put(db, owner, currency, below)
+
+
+async def test_many_accounts_are_all_told(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alert, "ALERTS_AT_ONCE", 2)
+    for number in range(5):
+        owner = (await account.create(db, f"p{number}@example.org", None, START_MS)).id
+        await alert.put(db, owner, "USD", "1")
+    assert await alert.tell(db, "https://c", START_MS) == 5
+    assert await alert.tell(db, "https://c", START_MS) == 0

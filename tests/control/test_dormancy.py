@@ -1,0 +1,76 @@
+"""Dormancy by a moved clock: reminded at 12 and 23 months, begun to erase at 24."""
+
+from __future__ import annotations
+
+from relayd.control import account, dormancy, sign_in, usage
+from relayd.control.door import DAY_MS, Door
+from tests.fakes.door import CALLER, EMAIL, ORIGIN, PASSWORD, mails, registered
+from tests.fakes.records import START_MS, call_record
+
+
+class Erasures:
+    """Whoever would be erased; the one in `stay` must stay."""
+
+    def __init__(self) -> None:
+        self.begun: list[tuple[str, int]] = []
+        self.stay: set[str] = set()
+
+    async def __call__(self, account_id: str, now_ms: int) -> bool:
+        if account_id in self.stay:
+            return False
+        self.begun.append((account_id, now_ms))
+        return True
+
+
+async def test_E2_reminders_and_then_erasure(door: Door) -> None:
+    account_id = (await registered(door)).session.account
+    erasures = Erasures()
+    told = []
+    for day in (0, 364, 365, 366, 500, 699, 700, 701, 729, 730, 731, 760):
+        now = START_MS + day * DAY_MS
+        await dormancy.look(door.db, ORIGIN, erasures, now)
+        told += [(day, kind, fields["months"], fields["ends"])
+                 for kind, _, fields in await mails(door.db, now)]
+    assert told == [(365, "dormancy_reminder", "12", "2028-01-01"),
+                    (700, "dormancy_reminder", "23", "2028-01-01")]
+    assert erasures.begun == [(account_id, START_MS + 730 * DAY_MS)]
+
+
+async def test_a_sign_in_starts_the_months_anew(door: Door) -> None:
+    await registered(door)
+    erasures = Erasures()
+    await dormancy.look(door.db, ORIGIN, erasures, START_MS + 400 * DAY_MS)
+    await sign_in.sign_in(door, EMAIL, PASSWORD, CALLER, START_MS + 401 * DAY_MS)
+    await mails(door.db, START_MS + 401 * DAY_MS)
+    taken = await dormancy.look(door.db, ORIGIN, erasures, START_MS + 765 * DAY_MS)
+    assert not any(taken.values())
+    taken = await dormancy.look(door.db, ORIGIN, erasures, START_MS + 766 * DAY_MS)
+    assert taken["first_reminder"] == 1 and erasures.begun == []
+
+
+async def test_calls_are_use_too(door: Door) -> None:
+    account_id = (await registered(door)).session.account
+    late = START_MS + 300 * DAY_MS
+    await usage.post(door.db, [call_record(account=account_id, started_at_ms=late)])
+    taken = await dormancy.look(door.db, ORIGIN, Erasures(), START_MS + 400 * DAY_MS)
+    assert not any(taken.values())
+    taken = await dormancy.look(door.db, ORIGIN, Erasures(), late + 366 * DAY_MS)
+    assert taken["first_reminder"] == 1
+
+
+async def test_who_must_stay_is_asked_about_again(door: Door) -> None:
+    account_id = (await registered(door)).session.account
+    erasures = Erasures()
+    erasures.stay.add(account_id)
+    for day in (365, 700, 731, 732):
+        await dormancy.look(door.db, ORIGIN, erasures, START_MS + day * DAY_MS)
+    assert erasures.begun == []
+    erasures.stay.clear()
+    taken = await dormancy.look(door.db, ORIGIN, erasures, START_MS + 740 * DAY_MS)
+    assert taken["erase"] == 1 and len(erasures.begun) == 1
+
+
+async def test_accounts_of_the_shell_alone_are_left_alone(door: Door) -> None:
+    await account.create(door.db, "shell@example.org", None, START_MS)
+    taken = await dormancy.look(door.db, ORIGIN, Erasures(), START_MS + 999 * DAY_MS)
+    assert not any(taken.values())

@@ -1,0 +1,102 @@
+"""The handover: everybody is told, may object or leave, and only the others are in the bundle."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+
+import pytest
+
+from relayd.control import account, erasure, handover, notice
+from relayd.control.erasure import Wish
+from relayd.control.handover import Announcement
+from relayd.control.lawful import Hand
+from relayd.core.actor import SHELL, Actor
+from relayd.core.errors import RelayError
+from relayd.core.retention import DAY_MS
+from relayd.store import parcel
+from relayd.store.db import Database
+from relayd.store.parcel import recipient
+from tests.fakes import standing
+from tests.fakes.erased import erase
+from tests.fakes.records import START_MS
+
+PASSPHRASE = "a long passphrase"
+TO = recipient(None, PASSPHRASE)
+END_MS = START_MS + 30 * DAY_MS
+SAID = Announcement("Buyer Ltd", "dpo@buyer.example", "To go on serving you", "继续为您服务", END_MS)
+HAND = Hand(SHELL, "contract of sale")
+
+
+async def refused(work: object) -> str:
+    with pytest.raises(RelayError) as caught:
+        await work  # type: ignore[misc]
+    return caught.value.code
+
+
+async def bundled(db: Database, handover_id: str, now_ms: int) -> dict[str, bytes]:
+    content = b"".join([piece async for piece in handover.bundle(
+        db, HAND, handover_id, TO, now_ms)])
+    whole = b"".join(parcel.unpack(content, None, PASSPHRASE))
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+async def told(db: Database) -> None:
+    """Every mail of the notice is queued and out."""
+    while await notice.queue_batch(db, "https://c.example", START_MS, 2):
+        pass
+    async with db.writing() as transaction:
+        await transaction.run(
+            "UPDATE outbox SET state = 'sent', recipient = NULL, fields = NULL, ended_at_ms = 1")
+
+
+async def test_S5_only_who_was_told_and_did_not_object_goes_along(db: Database) -> None:
+    names = ("stays", "objects", "leaves", "gone", "suspended")
+    who = {name: (await account.create(db, f"{name}@example.org", None, START_MS - 9)).id
+           for name in names}
+    await standing.move(db, who["suspended"], "suspend", START_MS)
+    made = await handover.announce(db, SHELL, SAID, START_MS)
+    late = await account.create(db, "late@example.org", None, START_MS + 1)
+    assert await refused(bundled(db, made.id, END_MS)) == "handover_early"
+    await told(db)
+    assert await refused(bundled(db, made.id, END_MS - 1)) == "handover_early"
+    await notice.answer(db, Actor(who["objects"]), made.notice, "objected", START_MS + 5)
+    await erasure.ask(db, Actor(who["leaves"]), who["leaves"], Wish(), START_MS + 5)
+    await erase(db, who["gone"], START_MS + 5)
+    found = await bundled(db, made.id, END_MS)
+    going = {who["stays"], who["suspended"], late.id}
+    assert set(json.loads(found["manifest.json"])["accounts"]) == going
+    assert {name.partition("/")[0] for name in found if "/" in name} == going
+    text = b"".join(found.values())
+    assert b"stays@example.org" in text
+    for name in ("objects", "leaves", "gone"):
+        assert who[name].encode() not in text and f"{name}@".encode() not in text
+    [ended] = await handover.listing(db, SHELL)
+    assert (ended.state, ended.accounts) == ("bundled", 3)
+    assert await refused(bundled(db, made.id, END_MS)) == "handover_state"
+
+
+async def test_S5_the_notice_names_who_takes_over(db: Database) -> None:
+    await handover.announce(db, SHELL, SAID, START_MS)
+    [shown] = await notice.shown(db, START_MS)
+    assert (shown.kind, shown.fields["recipient"], shown.fields["contact"]) == (
+        "transfer", "Buyer Ltd", "dpo@buyer.example")
+
+
+async def test_one_that_is_called_off(db: Database) -> None:
+    made = await handover.announce(db, SHELL, SAID, START_MS)
+    assert (await handover.cancel(db, SHELL, made.id, START_MS + 5)).state == "cancelled"
+    assert await notice.shown(db, START_MS + 6) == []
+    assert await refused(handover.cancel(db, SHELL, made.id, START_MS)) == "handover_state"
+    assert await refused(bundled(db, made.id, END_MS)) == "handover_state"
+
+
+async def test_who_and_what_is_refused(db: Database) -> None:
+    support = Actor("acct_s", frozenset({"support"}))
+    assert await refused(handover.announce(db, support, SAID, START_MS)) == "role_needed"
+    assert await refused(handover.listing(db, support)) == "role_needed"
+    assert await refused(handover.announce(
+        db, SHELL, SAID, END_MS - 14 * DAY_MS)) == "invalid_time"
+    assert await refused(handover.going(db, SHELL, "hand_none")) == "handover_not_found"

@@ -1,0 +1,77 @@
+"""Rotating the master key: everything stays readable, also for who runs meanwhile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from relayd.control import account, audit, keyring
+from relayd.core.actor import SHELL
+from relayd.ops.config import MasterKey
+from relayd.store.db import Database, open_database
+from relayd.store.directory import StoreError
+from relayd.store.master import FILE_NAME
+
+NOW = 1_763_000_000_000
+
+
+async def test_D2_accounts_stay_readable_beside_a_running_process(db: Database) -> None:
+    made = await account.create(db, "someone@example.com", "Some One", NOW)
+    before = (db.directory / FILE_NAME).read_bytes()
+    other = await open_database(db.directory)
+    try:
+        assert keyring.in_place(other)
+        done = await keyring.rotate(other, SHELL, NOW)
+        assert done.path == db.directory / FILE_NAME and done.keys >= 1
+        assert (db.directory / FILE_NAME).read_bytes() != before
+        for each in (db, other):
+            assert await account.find(each, made.id) == made
+        later = await account.create(db, "later@example.com", None, NOW)
+        assert await account.find(other, later.id) == later
+    finally:
+        await other.close()
+    events = [entry.event async for entry in audit.listing(db)]
+    assert "data_key.rotate" in [event.action for event in events]
+
+
+async def test_D2_the_old_master_key_is_useless(db: Database) -> None:
+    await account.create(db, "someone@example.com", None, NOW)
+    before = (db.directory / FILE_NAME).read_bytes()
+    await keyring.rotate(db, SHELL, NOW)
+    await db.close()
+    (db.directory / FILE_NAME).write_bytes(before)
+    with pytest.raises(StoreError) as caught:
+        await open_database(db.directory)
+    assert caught.value.code == "store_master_key"
+
+
+async def test_a_key_that_comes_from_no_file_goes_to_a_new_one(tmp_path: Path) -> None:
+    db = await open_database(tmp_path / "store", master=MasterKey("ab" * 32))
+    made = await account.create(db, "someone@example.com", None, NOW)
+    assert not keyring.in_place(db)
+    to = tmp_path / "next"
+    await keyring.rotate(db, SHELL, NOW, to)
+    with pytest.raises(FileExistsError):
+        await keyring.rotate(db, SHELL, NOW, to)
+    assert await account.find(db, made.id) == made
+    await db.close()
+    with pytest.raises(StoreError):
+        await open_database(tmp_path / "store", master=MasterKey("ab" * 32))
+    db = await open_database(tmp_path / "store", master=MasterKey(to.read_text().strip()))
+    assert await account.find(db, made.id) == made
+    await db.close()
+
+
+async def test_a_rotation_that_fails_changes_nothing(db: Database) -> None:
+    made = await account.create(db, "someone@example.com", None, NOW)
+    before = (db.directory / FILE_NAME).read_bytes()
+    await db.keyring.make("acct_broken")
+    db.keyring._writer.execute(
+        "UPDATE data_keys SET wrapped = randomblob(61) WHERE owner = 'acct_broken'")
+    with pytest.raises(StoreError) as caught:
+        await keyring.rotate(db, SHELL, NOW)
+    assert caught.value.code == "seal_broken"
+    assert (db.directory / FILE_NAME).read_bytes() == before
+    assert sorted(path.name for path in db.directory.glob("master*")) == [FILE_NAME]
+    assert await account.find(db, made.id) == made

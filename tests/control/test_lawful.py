@@ -1,0 +1,223 @@
+"""Lawful requests: two people, scope and time, one recipient, the owner told, public figures."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from relayd.control import account, audit, checkpoint, lawful, portable, transparency, usage
+from relayd.control.lawful import Entry, Hand
+from relayd.core.actor import SHELL, Actor, Role
+from relayd.core.errors import RelayError
+from relayd.core.lawful import LawfulRequest
+from relayd.core.retention import DAY_MS, Terms
+from relayd.store import parcel
+from relayd.store.db import Database
+from relayd.store.parcel import recipient
+from relayd.store.signing import Signer
+from tests.fakes.erased import erase
+from tests.fakes.person import EMAIL, files_with, make_person
+from tests.fakes.records import START_MS, call_record
+
+TERMS = Terms()
+PASSPHRASE = "a long passphrase"
+TO = recipient(None, PASSPHRASE)
+ENTRY = Entry(
+    EMAIL, "court_order", "Zeisig Court", "Zeisig 12/26", "ab" * 32, ("profile", "calls"),
+    START_MS, START_MS + DAY_MS, "order of the court")
+
+
+def hand(name: str, *roles: Role) -> Hand:
+    return Hand(Actor(f"acct_{name}", frozenset(roles)), "because of the order")
+
+
+ONE, OTHER = hand("one", "legal"), hand("other", "legal")
+
+
+async def refused(work: object) -> str:
+    with pytest.raises(RelayError) as caught:
+        await work  # type: ignore[misc]
+    return caught.value.code
+
+
+async def entered(db: Database, **changes: Any) -> LawfulRequest:
+    return await lawful.enter(db, ONE, replace(ENTRY, **changes), TERMS, START_MS)
+
+
+async def produced(db: Database, **changes: Any) -> tuple[LawfulRequest, dict[str, Any]]:
+    request = await entered(db, **changes)
+    await lawful.approve(db, OTHER, request.id, START_MS + 1)
+    done, content = await lawful.produce(db, ONE, request.id, TO, START_MS + 2)
+    assert hashlib.sha256(content).hexdigest() == done.produced_sha256
+    return done, json.loads(b"".join(parcel.unpack(content, None, PASSPHRASE)))
+
+
+async def test_S3_one_person_alone_gets_nothing(db: Database) -> None:
+    await make_person(db)
+    request = await entered(db)
+    assert await refused(lawful.produce(db, ONE, request.id, TO, START_MS)) == "request_state"
+    assert await refused(lawful.approve(db, ONE, request.id, START_MS)) == "two_persons"
+    assert await refused(lawful.refuse(db, ONE, request.id, START_MS)) == "two_persons"
+    for roles in ((), ("support",), ("security", "finance")):
+        assert await refused(lawful.approve(
+            db, hand("x", *roles), request.id, START_MS)) == "role_needed"
+    approved = await lawful.approve(db, OTHER, request.id, START_MS)
+    assert (approved.state, approved.approver) == ("approved", "acct_other")
+    assert await refused(lawful.approve(db, OTHER, request.id, START_MS)) == "request_state"
+
+
+async def test_S3_at_the_shell_two_users_of_the_system(db: Database) -> None:
+    await make_person(db)
+    ann, bob = Hand(SHELL, "by letter", "ann"), Hand(SHELL, "by letter", "bob")
+    request = await lawful.enter(db, ann, ENTRY, TERMS, START_MS)
+    assert request.requester == "shell:ann"
+    assert await refused(lawful.approve(db, ann, request.id, START_MS)) == "two_persons"
+    assert await refused(lawful.approve(
+        db, Hand(SHELL, "x"), request.id, START_MS)) == "two_persons"
+    assert (await lawful.approve(db, bob, request.id, START_MS)).approver == "shell:bob"
+
+
+async def test_S4_protecting_rights_takes_the_owner(db: Database) -> None:
+    await make_person(db)
+    request = await entered(db, basis="rights_protection")
+    assert await refused(lawful.approve(db, OTHER, request.id, START_MS)) == "role_needed"
+    await lawful.approve(db, hand("boss", "owner"), request.id, START_MS)
+
+
+async def test_S3_only_the_scope_and_only_the_time(db: Database) -> None:
+    who = await make_person(db)
+    inside = call_record(account=who, started_at_ms=START_MS + DAY_MS - 1)
+    outside = [call_record(account=who, started_at_ms=START_MS + DAY_MS),
+               call_record(account=who, started_at_ms=START_MS - 1),
+               call_record(account="acct_other", started_at_ms=START_MS + 5)]
+    await usage.post(db, [inside, *outside])
+    done, found = await produced(db)
+    assert set(found) == {"request", "account", "basis", "since", "until", "scope", "produced_at",
+                          "profile", "calls"}
+    assert found["profile"][0]["email"] == EMAIL
+    ids = {each["id"] for each in found["calls"]}
+    assert len(ids) == 4 and inside.id in ids and not ids & {each.id for each in outside}
+    assert json.loads(done.produced or "") == {"profile": 1, "calls": 4}
+    assert "tickets" not in found and "Kanarienvogel" not in json.dumps(found)
+
+
+@pytest.mark.parametrize("scope", list(portable.SCOPES))
+async def test_S3_each_scope_alone(db: Database, scope: str) -> None:
+    await make_person(db)
+    _, found = await produced(db, scope=(scope,))
+    assert set(found) - {"request", "account", "basis", "since", "until", "scope",
+                         "produced_at"} == {scope}
+
+
+async def test_S3_content_is_answered_not_held_at_once(db: Database) -> None:
+    await make_person(db)
+    request = await entered(db, scope=("content",))
+    assert (request.state, request.canary_sha256) == ("not_held", None)
+    (db.directory / lawful.CANARY_REPORT).write_bytes(b"{}")
+    request = await entered(db, scope=("content",))
+    assert request.canary_sha256 == hashlib.sha256(b"{}").hexdigest()
+    assert await refused(lawful.approve(db, OTHER, request.id, START_MS)) == "request_state"
+    done, found = await produced(db, scope=("content", "profile"))
+    assert found["content"] == {"held": False, "canary_sha256": done.canary_sha256}
+    assert done.canary_sha256 == request.canary_sha256
+
+
+async def test_S3_the_file_is_for_its_recipient_and_on_no_disk(db: Database) -> None:
+    await make_person(db)
+    request = await entered(db)
+    await lawful.approve(db, OTHER, request.id, START_MS)
+    _, content = await lawful.produce(db, ONE, request.id, TO, START_MS)
+    assert EMAIL.encode() not in content
+    assert not files_with(db.directory, EMAIL, "Zeisig Court", "Zeisig 12/26")
+    with pytest.raises(RelayError):
+        list(parcel.unpack(content, None, "another passphrase"))
+
+
+async def test_S3_everything_is_in_the_chain(db: Database) -> None:
+    who = await make_person(db)
+    await produced(db)
+    actions = [entry.event.action async for entry in audit.listing(db, target=who)]
+    assert actions[-3:] == ["request.open", "request.approve", "request.produce"]
+    signer = Signer(bytes(32))
+    await checkpoint.sign(db, signer, START_MS)
+    assert (await checkpoint.verify(db, [signer.public])).broken is None
+
+
+async def test_S3_the_owner_is_told_when_the_gag_ends(db: Database) -> None:
+    who = await make_person(db)
+    gag_ms = START_MS + 90 * DAY_MS
+    await produced(db, gag_until_ms=gag_ms)
+    assert await lawful.tell(db, gag_ms - 1) == 0
+    assert "request.produce" not in await looked(db, who)
+    assert await lawful.tell(db, gag_ms) == 1
+    assert await lawful.tell(db, gag_ms) == 0
+    # and then sees it in the list of who looked
+    assert "request.produce" in await looked(db, who)
+    async with db.reading() as transaction:
+        assert await transaction.row(
+            "SELECT COUNT(*) FROM outbox WHERE kind = 'lawful_request'") == (1,)
+
+
+async def looked(db: Database, who: str) -> list[str]:
+    return [row["action"] async for row in portable.DOCUMENTS["access"](
+        db, who, portable.Span())]
+
+
+async def test_who_is_erased_is_told_nothing_and_the_file_stays(db: Database) -> None:
+    who = await make_person(db)
+    done, _ = await produced(db, gag_until_ms=START_MS + DAY_MS)
+    await erase(db, who, START_MS)
+    assert await lawful.tell(db, START_MS + DAY_MS) == 0
+    legal = Actor("acct_legal", frozenset({"legal"}))
+    assert (await lawful.get(db, legal, done.id)).authority == "Zeisig Court"
+
+
+async def test_a_request_expires(db: Database) -> None:
+    await make_person(db)
+    request, approved = await entered(db), await entered(db)
+    await lawful.approve(db, OTHER, approved.id, START_MS)
+    end = request.expires_at_ms
+    assert await refused(lawful.approve(db, OTHER, request.id, end)) == "request_state"
+    assert await refused(lawful.produce(db, ONE, approved.id, TO, end)) == "request_state"
+    assert await lawful.expire(db, end - 1) == 0 and await lawful.expire(db, end) == 2
+    states = [each.state for each in await lawful.listing(
+        db, Actor("acct_legal", frozenset({"legal"})))]
+    assert states == ["expired", "expired"]
+
+
+async def test_S3_the_public_figures_equal_the_rows(db: Database) -> None:
+    await make_person(db)
+    await produced(db)
+    await entered(db)
+    await entered(db, basis="regulator", scope=("content",))
+    refusal = await entered(db, basis="investigation")
+    await lawful.refuse(db, OTHER, refusal.id, START_MS)
+    report = await transparency.report(db, START_MS)
+    assert report.all_requests == 4
+    assert report.requests["court_order"]["produced"] == 1
+    assert report.requests["court_order"]["open"] == 1
+    assert report.requests["regulator"]["not_held"] == 1
+    assert report.requests["investigation"]["refused"] == 1
+
+
+@pytest.mark.parametrize(("changes", "code"), [
+    ({"account": "nobody@example.org"}, "account_not_found"),
+    ({"scope": ("prompts",)}, "invalid_value"), ({"scope": ()}, "invalid_value"),
+    ({"document_sha256": "x"}, "invalid_value"), ({"until_ms": START_MS}, "invalid_time"),
+    ({"authority": ""}, "invalid_value"), ({"basis": "curiosity"}, "invalid_value"),
+    ({"expires_ms": 0}, "invalid_time"),
+])
+async def test_what_is_no_request(db: Database, changes: dict[str, Any], code: str) -> None:
+    await account.create(db, EMAIL, None, START_MS)
+    assert await refused(entered(db, **changes)) == code
+
+
+async def test_a_reason_is_needed(db: Database) -> None:
+    await account.create(db, EMAIL, None, START_MS)
+    assert await refused(lawful.enter(
+        db, replace(ONE, reason=" "), ENTRY, TERMS, START_MS)) == "reason_missing"
+    assert lawful.view(await entered(db))["state"] == "open"

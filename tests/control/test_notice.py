@@ -1,0 +1,107 @@
+"""Notices as use cases: shown in their time, mailed to everybody, answered by holders."""
+
+from __future__ import annotations
+
+import pytest
+
+from relayd.control import account, mail, notice
+from relayd.core.actor import SHELL, Actor
+from relayd.core.errors import RelayError
+from relayd.core.notice import Notice
+from relayd.store import notice as store_notice
+from relayd.store.db import Database
+from tests.fakes.records import START_MS
+
+DAY_MS = 86_400_000
+TEXTS = {"subject_en": "Work", "subject_zh": "维护", "text_en": "On Sunday.", "text_zh": "周日。"}
+TRANSFER = {"recipient": "Other Co.", "contact": "dpo@other.example",
+            "purpose_en": "the same service", "purpose_zh": "相同的服务"}
+SPAN = (START_MS, START_MS + 20 * DAY_MS)
+ORIGIN = "https://relay.example"
+
+
+async def transfer(db: Database) -> Notice:
+    return await notice.put_up(db, SHELL, "transfer", TRANSFER, SPAN, START_MS)
+
+
+async def test_a_notice_is_shown_in_its_time(db: Database) -> None:
+    later = (START_MS + 10, START_MS + 100)
+    made = await notice.put_up(db, SHELL, "service", TEXTS, later, START_MS)
+    assert await notice.shown(db, START_MS) == []
+    assert await notice.shown(db, START_MS + 10) == [made] == await notice.listing(db)
+    assert await notice.queue_batch(db, ORIGIN, START_MS + 9, 10) == 0
+    await notice.take_down(db, SHELL, made.id, START_MS + 50)
+    assert await notice.shown(db, START_MS + 50) == []
+    assert notice.view(await notice.get(db, made.id))["ends_at"] == "2026-01-01T00:00:00.050Z"
+    async with db.reading() as transaction:
+        events = await transaction.rows("SELECT action FROM audit_log ORDER BY seq")
+    assert [row[0] for row in events][-2:] == ["notice.publish", "notice.end"]
+
+
+async def test_G2_everybody_gets_one_mail_in_their_language(db: Database) -> None:
+    made = [await account.create(db, f"{n}@example.org", None, START_MS - 1) for n in range(5)]
+    await notice.put_up(db, SHELL, "service", TEXTS, SPAN, START_MS)
+    late = await account.create(db, "late@example.org", None, START_MS + 1)
+    counts = []
+    while count := await notice.queue_batch(db, ORIGIN, START_MS + 2, 2):
+        counts.append(count)
+    assert counts == [2, 2, 1]
+    out = await mail.due(db, START_MS + 2, 50)
+    assert {each.mail.account_id for each in out} == {each.id for each in made}
+    assert late.id not in {each.mail.account_id for each in out}
+    assert out[0].letter.fields == {"subject": "Work", "text": "On Sunday."}
+    [found] = await notice.listing(db)
+    assert found.mailed_at_ms == START_MS + 2
+    assert await notice.queue_batch(db, ORIGIN, START_MS + 3, 2) == 0
+
+
+async def test_a_notice_of_a_document_links_to_what_changed(db: Database) -> None:
+    await account.create(db, "ann@example.org", None, START_MS - 1)
+    await notice.put_up(db, SHELL, "document", {
+        "document": "privacy", "version": "2", "effective": "2026-02-01",
+        "summary_en": "More.", "summary_zh": "更多。"}, SPAN, START_MS)
+    await notice.queue_batch(db, ORIGIN, START_MS, 9)
+    [out] = await mail.due(db, START_MS, 9)
+    assert out.letter.fields == {
+        "document": "privacy", "version": "2", "effective": "2026-02-01", "summary": "More.",
+        "link": "https://relay.example/legal/privacy/changes"}
+
+
+async def test_S5_a_transfer_names_its_recipient_and_can_be_objected_to(db: Database) -> None:
+    holder = await account.create(db, "ann@example.org", None, START_MS - 1)
+    made = await transfer(db)
+    await notice.queue_batch(db, ORIGIN, START_MS, 9)
+    [out] = await mail.due(db, START_MS, 9)
+    assert out.letter.fields == {
+        "recipient": "Other Co.", "contact": "dpo@other.example", "ends": "2026-01-21",
+        "link": f"https://relay.example/notices/{made.id}"}
+    await notice.answer(db, Actor(holder.id), made.id, "objected", START_MS + 1)
+    assert await notice.answered(db, made.id, holder.id) == "objected"
+    async with db.reading() as transaction:
+        assert await store_notice.objections(transaction, made.id) == [holder.id]
+    with pytest.raises(RelayError) as caught:
+        await notice.answer(db, Actor(holder.id), made.id, "agreed", SPAN[1])
+    assert caught.value.code == "notice_not_found"
+
+
+@pytest.mark.parametrize(("kind", "fields", "span", "code"), [
+    ("transfer", TRANSFER, (START_MS, START_MS + 14 * DAY_MS), "invalid_time"),
+    ("service", TEXTS, (START_MS, START_MS), "invalid_time"),
+    ("service", TEXTS | {"text_en": " "}, SPAN, "invalid_value"),
+    ("service", TEXTS | {"text_zh": "x" * 4001}, SPAN, "invalid_value"),
+    ("service", TEXTS | {"text_zh": "\x07"}, SPAN, "invalid_value"),
+])
+async def test_what_cannot_be_put_up(
+        db: Database, kind: str, fields: dict[str, str], span: tuple[int, int],
+        code: str) -> None:
+    with pytest.raises(RelayError) as caught:
+        await notice.put_up(db, SHELL, kind, fields, span, START_MS)  # type: ignore[arg-type]
+    assert caught.value.code == code and await notice.listing(db) == []
+
+
+async def test_faults_of_the_caller(db: Database) -> None:
+    with pytest.raises(AssertionError):
+        await notice.put_up(db, SHELL, "service", TRANSFER, SPAN, START_MS)
+    made = await transfer(db)
+    with pytest.raises(AssertionError):
+        await notice.answer(db, SHELL, made.id, "agreed", START_MS)

@@ -1,0 +1,84 @@
+"""Passwords: changed by whoever proved themselves, reset by a mailed link, always told."""
+
+from __future__ import annotations
+
+import pytest
+
+from relayd.control import account, audit, password, session, sign_in
+from relayd.control.door import Door
+from relayd.core.errors import RelayError
+from relayd.core.guard import ACCOUNT_MAX
+from tests.fakes.door import CALLER, EMAIL, PASSWORD, mailed_token, mails, registered
+from tests.fakes.records import START_MS
+
+NEW = "another phrase nobody guesses"
+
+
+async def refused(work: object) -> str:
+    with pytest.raises(RelayError) as caught:
+        await work  # type: ignore[misc]
+    return caught.value.code
+
+
+async def test_Y1_a_new_password_ends_other_sessions_and_is_told(door: Door) -> None:
+    first = await registered(door)
+    other = await sign_in.sign_in(door, EMAIL, PASSWORD, CALLER, START_MS)
+    changed = await password.change(door, other.session, NEW, CALLER, START_MS + 1)
+    for token in (first.token, other.token):
+        assert await session.recognise(door.db, token, START_MS + 1) is None
+    assert await session.recognise(door.db, changed.token, START_MS + 1) is not None
+    assert [(kind, to) for kind, to, _ in await mails(door.db)] == [("password_changed", EMAIL)]
+    assert await refused(
+        sign_in.sign_in(door, EMAIL, PASSWORD, CALLER, START_MS)) == "wrong_credentials"
+    await sign_in.sign_in(door, EMAIL, NEW, CALLER, START_MS)
+
+
+async def test_a_weak_one_is_refused(door: Door) -> None:
+    opened = await registered(door)
+    for text in ("short", "iloveyou1234", "Canary.Person99"):
+        assert await refused(
+            password.change(door, opened.session, text, CALLER, START_MS)) == "weak_password"
+
+
+async def test_a_mailed_link_sets_another_and_opens_a_locked_account(door: Door) -> None:
+    opened = await registered(door)
+    for at in range(ACCOUNT_MAX):
+        assert await refused(sign_in.sign_in(
+            door, EMAIL, "wrong", CALLER, START_MS + at * 40_000)) == "wrong_credentials"
+    now = START_MS + ACCOUNT_MAX * 40_000
+    assert await refused(sign_in.sign_in(door, EMAIL, PASSWORD, CALLER, now)) == "sign_in_slowed"
+    await password.forgot(door, EMAIL.lower(), CALLER, now)
+    token = await mailed_token(door.db, "reset_password")
+    await password.reset(door, token, NEW, CALLER, now)
+    assert await session.recognise(door.db, opened.token, now) is None
+    await sign_in.sign_in(door, EMAIL, NEW, CALLER, now)
+    assert await refused(password.reset(door, token, NEW, CALLER, now)) == "token_not_usable"
+    who = await account.find(door.db, EMAIL)
+    actions = [each.event.action async for each in audit.listing(door.db, target=who.id)]
+    assert "password.reset" in actions and "signin.lock" in actions
+
+
+async def test_a_weak_one_leaves_the_link_usable(door: Door) -> None:
+    await registered(door)
+    await password.forgot(door, EMAIL, CALLER, START_MS)
+    token = await mailed_token(door.db, "reset_password")
+    assert await refused(password.reset(door, token, "weak", CALLER, START_MS)) == "weak_password"
+    await password.reset(door, token, NEW, CALLER, START_MS)
+
+
+async def test_whoever_asks_for_a_link_is_answered_the_same(door: Door) -> None:
+    await registered(door)
+    await password.forgot(door, "nobody@example.org", CALLER, START_MS)
+    await password.forgot(door, "not an address", CALLER, START_MS)
+    assert await mails(door.db) == []
+
+
+async def test_links_are_not_mailed_without_end(door: Door) -> None:
+    await registered(door)
+    codes = []
+    for _ in range(8):
+        try:
+            await password.forgot(door, EMAIL, CALLER, START_MS)
+        except RelayError as error:
+            codes.append(error.code)
+    assert codes and set(codes) == {"sign_in_slowed"}

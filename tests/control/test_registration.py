@@ -1,0 +1,187 @@
+"""Registration: only what is needed, only with consent, verified by its mailbox, or gone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from relayd.control import account, audit, consent, key, registration, session
+from relayd.control.door import Door
+from relayd.control.key import KeyWish
+from relayd.control.publish import load
+from relayd.control.registration import UNVERIFIED_MS
+from relayd.core.consent import REQUIRED
+from relayd.core.errors import RelayError
+from relayd.ops.clock import monotonic
+from relayd.ops.hashing import Hashing
+from tests.fakes.door import (
+    CALLER, EMAIL, ORIGIN, PASSWORD, USERNAME, WISH, mailed_token, mails, registered,
+)
+from tests.fakes.records import START_MS
+
+MINUTE_MS = 60_000
+
+
+async def refused(work: object) -> str:
+    with pytest.raises(RelayError) as caught:
+        await work  # type: ignore[misc]
+    return caught.value.code
+
+
+async def test_U2_a_mailed_link_verifies_and_signs_in(door: Door) -> None:
+    await registration.register(door, WISH, CALLER, START_MS)
+    made = await account.find(door.db, EMAIL.upper())
+    assert (made.state, made.username, made.email) == ("unverified", USERNAME, EMAIL)
+    [(kind, recipient, fields)] = await mails(door.db)
+    assert (kind, recipient, fields["minutes"]) == ("verify_email", EMAIL, "30")
+    assert fields["link"].startswith("https://relay.test/verify?token=")
+    token = fields["link"].partition("token=")[2]
+    opened = await registration.verify(door, token, CALLER, START_MS + 29 * MINUTE_MS)
+    found = await session.recognise(door.db, opened.token, START_MS + 29 * MINUTE_MS)
+    assert found is not None and found.account.state == "active"
+    actions = [each.event.action async for each in audit.listing(door.db, target=made.id)]
+    assert actions[:1] == ["account.create"] and "account.verify" in actions
+
+
+async def test_U2_token_reuse_fails(door: Door) -> None:
+    await registration.register(door, WISH, CALLER, START_MS)
+    token = await mailed_token(door.db, "verify_email")
+    late = START_MS + 30 * MINUTE_MS
+    assert await refused(registration.verify(door, token, CALLER, late)) == "token_not_usable"
+    await registration.verify(door, token, CALLER, START_MS)
+    assert await refused(registration.verify(door, token, CALLER, START_MS)) == "token_not_usable"
+    assert await refused(
+        registration.verify(door, "made up", CALLER, START_MS)) == "token_not_usable"
+
+
+async def test_O3_without_consent_there_is_no_account(door: Door) -> None:
+    for item in REQUIRED:
+        wish = replace(WISH, agreed=frozenset(REQUIRED) - {item})
+        assert await refused(
+            registration.register(door, wish, CALLER, START_MS)) == "consent_required"
+    assert await account.listing(door.db) == [] and await mails(door.db) == []
+
+
+async def test_T2_processing_in_china_is_an_item_of_its_own(door: Door) -> None:
+    opened = await registered(door, replace(
+        WISH, agreed=WISH.agreed | {"overseas_routes"}))
+    rows = await consent.history(door.db, opened.session.account)
+    assert {row.item for row in rows} == {*REQUIRED, "overseas_routes"}
+    assert {row.act for row in rows} == {"explicit"}
+    assert "processing_in_china" in REQUIRED
+
+
+async def test_M1_without_the_statement_of_age_there_is_no_account(door: Door) -> None:
+    wish = replace(WISH, old_enough=False)
+    assert await refused(registration.register(door, wish, CALLER, START_MS)) == "age_not_stated"
+    async with door.db.reading() as transaction:
+        columns = [row[1] for table in ("accounts", "holders")
+                   for row in await transaction.rows(f"PRAGMA table_info({table})")]
+    assert not [name for name in columns if "birth" in name or name == "dob"]
+
+
+@pytest.mark.parametrize(("wish", "code"), [
+    (replace(WISH, email="nobody"), "invalid_email"),
+    (replace(WISH, username=" "), "invalid_value"),
+    (replace(WISH, username="ann@example.org"), "invalid_value"),
+    (replace(WISH, username="acct_1"), "invalid_value"),
+    (replace(WISH, password="too short"), "weak_password"),
+    (replace(WISH, password="password1234567"), "weak_password"),
+    (replace(WISH, password="canary-user99"), "weak_password"),
+    (replace(WISH, password="x" * 10_000), "weak_password"),
+    (replace(WISH, agreed=WISH.agreed | {"everything"}), "invalid_value"),
+])
+async def test_what_is_refused(door: Door, wish: registration.Registration, code: str) -> None:
+    assert await refused(registration.register(door, wish, CALLER, START_MS)) == code
+    assert await account.listing(door.db) == []
+
+
+async def test_a_known_address_gets_a_mail_and_nobody_else_learns_of_it(door: Door) -> None:
+    await registered(door)
+    again = replace(WISH, username="another", email=EMAIL.lower())
+    await registration.register(door, again, CALLER, START_MS)
+    assert [(kind, to) for kind, to, _ in await mails(door.db)] == [("email_known", EMAIL)]
+    assert len(await account.listing(door.db)) == 1
+
+
+async def test_a_username_is_one_account_s(door: Door) -> None:
+    await registered(door)
+    other = replace(WISH, email="other@example.org", username=USERNAME.upper())
+    assert await refused(registration.register(door, other, CALLER, START_MS)) == "username_taken"
+
+
+async def test_an_unverified_registration_holds_no_address(door: Door) -> None:
+    await registration.register(door, WISH, CALLER, START_MS)
+    stale = await mailed_token(door.db, "verify_email")
+    await registration.register(door, replace(WISH, username="owner"), CALLER, START_MS + 1)
+    assert await refused(
+        registration.verify(door, stale, CALLER, START_MS + 2)) == "token_not_usable"
+    made = await account.find(door.db, EMAIL)
+    assert made.username == "owner" and made.state == "unverified"
+    # the same person once more, whose mail was lost
+    await registration.register(door, replace(WISH, username="owner"), CALLER, START_MS + 3)
+    assert made.id in door.db.keyring.owners(destroyed=True)
+
+
+async def test_what_is_not_verified_in_a_day_is_gone(door: Door) -> None:
+    await registration.register(door, WISH, CALLER, START_MS)
+    made = await account.find(door.db, EMAIL)
+    assert await registration.sweep(door.db, START_MS + UNVERIFIED_MS) == 0
+    assert await registration.sweep(door.db, START_MS + UNVERIFIED_MS + 1) == 1
+    assert [each.state for each in await account.listing(door.db)] == ["erased"]
+    assert made.id in door.db.keyring.owners(destroyed=True)
+
+
+async def test_an_unverified_account_s_keys_open_nothing(door: Door) -> None:
+    await registration.register(door, WISH, CALLER, START_MS)
+    try:
+        issued = await key.create(door.db, EMAIL, KeyWish("early"), START_MS)
+    except RelayError as error:
+        assert error.code == "account_state"
+        return
+    assert all(grant.suspended for grant in (await load(door.db)).keys.values()), issued.key.id
+
+
+async def test_I1_nothing_personal_is_in_the_files_as_it_is(door: Door) -> None:
+    await registered(door)
+    await door.db.checkpoint()
+    for file in door.db.directory.iterdir():
+        content = file.read_bytes().lower() if file.is_file() else b""
+        for text in (EMAIL, USERNAME, PASSWORD, "192.0.2.7", "$argon2"):
+            assert text.lower().encode() not in content, (file.name, text)
+
+
+async def test_a_known_and_an_unknown_address_take_as_long(door: Door) -> None:
+    hashing = Hashing()
+    slow = Door(door.db, hashing, lambda: ORIGIN)
+    try:
+        await registered(door)
+        took = []
+        for at, email in enumerate((EMAIL, "new@example.org")):
+            began = monotonic()
+            wish = replace(WISH, email=email, username=f"someone-{at}")
+            await registration.register(slow, wish, CALLER, START_MS)
+            took.append(monotonic() - began)
+    finally:
+        hashing.close()
+    assert abs(took[0] - took[1]) < 0.05 and min(took) > 0.2
+
+
+async def test_nobody_s_mailbox_is_flooded(door: Door) -> None:
+    codes = []
+    for at in range(20):
+        email = EMAIL.upper() if at % 2 else EMAIL
+        try:
+            await registration.register(door, replace(WISH, email=email), CALLER, START_MS)
+        except RelayError as error:
+            codes.append(error.code)
+    assert len(codes) >= 15 and set(codes) == {"sign_in_slowed"}
+
+
+async def test_addresses_of_minutes_are_refused_where_the_operator_says_so(door: Door) -> None:
+    door.unwelcome = lambda email: email == EMAIL
+    with pytest.raises(RelayError) as caught:
+        await registration.register(door, WISH, CALLER, START_MS)
+    assert caught.value.code == "mail_disposable"
+    assert await account.listing(door.db) == []

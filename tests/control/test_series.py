@@ -1,0 +1,50 @@
+"""A series agrees with the rollups, and shows one account's use alone."""
+
+from __future__ import annotations
+
+from relayd.control import account, key, series, usage
+from relayd.core.rollup import Sums
+from relayd.core.series import lines, period
+from relayd.core.timestamp import HOUR_MS
+from relayd.store.db import Database
+from relayd.store.record import CallFilter
+from tests.fakes.records import START_MS, call_record
+
+NOW_MS = START_MS + 90 * HOUR_MS
+
+
+async def test_points_agree_with_the_totals(db: Database) -> None:
+    await usage.post(db, [
+        call_record(started_at_ms=START_MS + n * HOUR_MS, model="ab"[n % 2],
+                    account=f"acct_{n % 3}", amount_nano=n) for n in range(60)])
+    wanted = period("7d", NOW_MS)
+    found = await series.points(db, "acct_1", wanted, "model")
+    totals = await usage.totals(db, CallFilter("acct_1", wanted.since_ms, wanted.until_ms))
+    assert {(line.name, line.sums) for line in lines(found)} == {
+        (total.model, total.sums) for total in totals}
+    [line] = lines(await series.points(db, "acct_1", wanted))
+    assert line.name == "" and line.sums.calls == 20
+    assert await series.points(db, "acct_9", wanted) == []
+
+
+async def test_what_lies_outside_of_the_period_is_not_in_it(db: Database) -> None:
+    wanted = period("24h", NOW_MS)
+    await usage.post(db, [call_record(started_at_ms=at_ms) for at_ms in (
+        wanted.since_ms - 1, wanted.since_ms, wanted.until_ms - 1, wanted.until_ms)])
+    found = await series.points(db, "acct_1", wanted)
+    assert [point.at_ms for point in found] == [wanted.since_ms, wanted.until_ms - HOUR_MS]
+
+
+async def test_applications_are_the_labels_of_keys(db: Database) -> None:
+    owner = await account.create(db, "a@example.com", None, START_MS)
+    keys = [await key.create(db, owner.id, key.KeyWish("k", app), START_MS)
+            for app in ("shop", "shop", None)]
+    await usage.post(db, [call_record(account=owner.id, key=issued.key.id) for issued in keys])
+    found = lines(await series.points(db, owner.id, period("7d", NOW_MS), "app"))
+    assert [(line.name, line.sums.calls) for line in found] == [("shop", 2), ("", 1)]
+
+
+def test_the_view_has_every_sum_and_the_amount_as_text() -> None:
+    shown = series.sums_view(Sums(*range(1, 10)), "USD")
+    assert list(shown) == [*Sums._fields[:-1], "amount", "currency"]
+    assert shown["amount"] == "0.000000009" and shown["calls"] == 1

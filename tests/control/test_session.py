@@ -1,0 +1,99 @@
+"""Sessions: recognised by their token alone, renewed under another, ended at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from relayd.control import audit, role, session
+from relayd.control.door import Door
+from relayd.control.session import SESSIONS_MAX
+from relayd.core.actor import SHELL
+from relayd.core.errors import RelayError
+from relayd.core.session import AGE_MS_MAX, IDLE_MS_MAX, TOUCH_MS
+from tests.fakes.door import CALLER, registered
+from tests.fakes.records import START_MS
+
+
+async def test_a_session_is_recognised_by_its_token(door: Door) -> None:
+    opened = await registered(door)
+    found = await session.recognise(door.db, opened.token, START_MS)
+    assert found is not None and found.session == opened.session
+    assert found.actor(CALLER).account == opened.session.account and found.roles == frozenset()
+    for token in ("", "x", opened.token[:-1], opened.token[:-1] + "-", opened.session.id):
+        assert await session.recognise(door.db, token, START_MS) is None
+    assert opened.token not in repr(opened)
+
+
+async def test_it_ends_by_idleness_and_lives_by_use(door: Door) -> None:
+    opened = await registered(door)
+    now = START_MS
+    while now < START_MS + AGE_MS_MAX - IDLE_MS_MAX:
+        now += IDLE_MS_MAX - TOUCH_MS
+        assert await session.recognise(door.db, opened.token, now) is not None
+    assert await session.recognise(door.db, opened.token, START_MS + AGE_MS_MAX) is None
+    assert await session.listing(door.db, opened.session.account, START_MS + AGE_MS_MAX) == []
+
+
+async def test_idle_for_a_day_it_is_over(door: Door) -> None:
+    opened = await registered(door)
+    assert await session.recognise(door.db, opened.token, START_MS + IDLE_MS_MAX) is None
+
+
+async def test_renewed_it_goes_on_under_another_token(door: Door) -> None:
+    opened = await registered(door)
+    async with door.db.writing() as transaction:
+        renewed = await session.renew(transaction, opened.session, START_MS + 5, two_factors=True)
+    assert await session.recognise(door.db, opened.token, START_MS + 5) is None
+    found = await session.recognise(door.db, renewed.token, START_MS + 5)
+    assert found is not None and found.session.id == opened.session.id
+    assert found.session.two_factors and found.session.proved_at_ms == START_MS + 5
+
+
+async def test_U2_a_revoked_session_ends_at_once(door: Door) -> None:
+    opened = await registered(door)
+    account_id, actor = opened.session.account, CALLER.actor(opened.session.account)
+    async with door.db.writing() as transaction:
+        other = await session.start(transaction, account_id, "password", CALLER, START_MS + 1)
+    shown = [session.view(each, other.session.id)
+             for each in await session.listing(door.db, account_id, START_MS + 1)]
+    assert [each["current"] for each in shown] == [True, False]
+    assert shown[0]["address"] == "192.0.2.7" and shown[0]["device"] == "Firefox on Linux"
+    await session.end(door.db, actor, account_id, opened.session.id, START_MS + 2)
+    assert await session.recognise(door.db, opened.token, START_MS + 2) is None
+    with pytest.raises(RelayError) as caught:
+        await session.end(door.db, actor, account_id, opened.session.id, START_MS + 2)
+    assert caught.value.code == "session_not_found"
+    with pytest.raises(RelayError):
+        await session.end(door.db, actor, "acct_other", other.session.id, START_MS + 2)
+    actions = [each.event.action async for each in audit.listing(door.db, target=account_id)]
+    assert actions.count("session.end") == 1
+
+
+async def test_all_but_one_end(door: Door) -> None:
+    opened = await registered(door)
+    account_id = opened.session.account
+    async with door.db.writing() as transaction:
+        for at in range(5):
+            await session.start(transaction, account_id, "password", CALLER, START_MS + at)
+    actor = CALLER.actor(account_id)
+    assert await session.end_all(door.db, actor, account_id, START_MS, opened.session.id) == 5
+    assert await session.end_all(door.db, actor, account_id, START_MS, opened.session.id) == 0
+    left = await session.listing(door.db, account_id, START_MS)
+    assert [each.id for each in left] == [opened.session.id]
+
+
+async def test_there_are_never_too_many(door: Door) -> None:
+    opened = await registered(door)
+    for at in range(SESSIONS_MAX + 5):
+        async with door.db.writing() as transaction:
+            await session.start(
+                transaction, opened.session.account, "password", CALLER, START_MS + at)
+    left = await session.listing(door.db, opened.session.account, START_MS + 100)
+    assert len(left) == SESSIONS_MAX and opened.session.id not in {each.id for each in left}
+
+
+async def test_roles_come_with_it(door: Door) -> None:
+    opened = await registered(door)
+    await role.give(door.db, SHELL, opened.session.account, "support", START_MS)
+    found = await session.recognise(door.db, opened.token, START_MS)
+    assert found is not None and found.actor(CALLER).has("support")

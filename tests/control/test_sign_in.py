@@ -1,0 +1,229 @@
+"""Signing in: one answer for what is wrong, alerts for the owner, two stages with a factor."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from relayd.control import account, registration, session, sign_in, totp
+from relayd.control.door import Caller, Door
+from relayd.control.standing import Grounds
+from relayd.control.standing import move as move_standing
+from relayd.core.actor import SHELL
+from relayd.core.errors import RelayError
+from relayd.core.guard import ACCOUNT_MAX, FREE
+from relayd.core.totp import code_at
+from relayd.ops.clock import monotonic
+from relayd.ops.hashing import Hashing
+from tests.fakes.door import (
+    CALLER, EMAIL, ORIGIN, PASSWORD, USERNAME, WISH, mails, registered,
+)
+from tests.fakes.records import START_MS
+
+
+async def refused(work: object) -> str:
+    with pytest.raises(RelayError) as caught:
+        await work  # type: ignore[misc]
+    return caught.value.code
+
+
+async def test_by_address_or_username(door: Door) -> None:
+    await registered(door)
+    for login in (EMAIL, EMAIL.lower(), f" {EMAIL} ", USERNAME, USERNAME.upper()):
+        opened = await sign_in.sign_in(door, login, PASSWORD, CALLER, START_MS)
+        assert opened.session.stage == "open" and opened.session.method == "password"
+        assert await session.recognise(door.db, opened.token, START_MS) is not None
+        await sign_in.sign_out(door.db, opened.session)
+        assert await session.recognise(door.db, opened.token, START_MS) is None
+
+
+async def test_a_wrong_name_and_a_wrong_password_are_one_answer(door: Door) -> None:
+    await registered(door)
+    for login, text in ((EMAIL, "wrong"), ("nobody@example.org", PASSWORD), ("nobody", PASSWORD),
+                        ("", ""), (EMAIL, ""), (EMAIL, "x" * 100_000), ("\ud800@x", "x")):
+        assert await refused(
+            sign_in.sign_in(door, login, text, CALLER, START_MS)) == "wrong_credentials"
+        door.guard.forgive(door.mark((await account.find(door.db, EMAIL)).id))
+
+
+async def test_a_wrong_name_and_a_wrong_password_take_as_long(door: Door) -> None:
+    hashing = Hashing()
+    slow = Door(door.db, hashing, lambda: ORIGIN)
+    try:
+        await registered(slow)
+        took = []
+        for login in (EMAIL, "nobody@example.org"):
+            began = monotonic()
+            await refused(sign_in.sign_in(slow, login, "wrong", CALLER, START_MS))
+            took.append(monotonic() - began)
+    finally:
+        hashing.close()
+    assert abs(took[0] - took[1]) < 0.05 and min(took) > 0.2
+
+
+async def test_many_wrong_ones_lock_and_the_owner_is_told_once(door: Door) -> None:
+    opened = await registered(door)
+    codes = []
+    for at in range(40):
+        caller = Caller(f"198.51.{at}.1", "curl")
+        codes.append(await refused(sign_in.sign_in(
+            door, EMAIL, "wrong", caller, START_MS + at * 20_000)))
+    assert codes.count("wrong_credentials") == ACCOUNT_MAX
+    assert [kind for kind, _, _ in await mails(door.db)] == ["locked_out"]
+    shown = [sign_in.view(each) for each in await sign_in.latest(
+        door.db, opened.session.account)]
+    assert [each["outcome"] for each in shown].count("wrong_password") == ACCOUNT_MAX
+    assert "198.51.0.1" in [each["address"] for each in shown]
+
+
+async def test_many_at_once_are_not_all_hashed(door: Door) -> None:
+    await registered(door)
+    work = [sign_in.sign_in(door, EMAIL, "wrong", Caller(f"198.51.{at}.1", "curl"), START_MS)
+            for at in range(50)]
+    done = await asyncio.gather(*work, return_exceptions=True)
+    codes = [each.code for each in done if isinstance(each, RelayError)]
+    assert codes.count("wrong_credentials") == FREE + 1
+    assert codes.count("sign_in_slowed") == 49 - FREE
+
+
+async def test_a_full_queue_does_not_count_against_anybody(door: Door) -> None:
+    await registered(door)
+    hashing = Hashing(threads=1, queue_max=-1, memory_kib=64, time_cost=1)
+    full = Door(door.db, hashing, lambda: ORIGIN, guard=door.guard)
+    try:
+        for _ in range(ACCOUNT_MAX + 1):
+            assert await refused(
+                sign_in.sign_in(full, EMAIL, PASSWORD, CALLER, START_MS)) == "sign_in_busy"
+    finally:
+        hashing.close()
+    await sign_in.sign_in(door, EMAIL, PASSWORD, CALLER, START_MS)
+
+
+async def test_U2_a_new_device_is_told(door: Door) -> None:
+    await registered(door)
+    await sign_in.sign_in(door, EMAIL, PASSWORD, CALLER, START_MS)
+    assert await mails(door.db) == []
+    other = Caller("198.51.100.1", "Chrome on Windows")
+    await sign_in.sign_in(door, EMAIL, PASSWORD, other, START_MS)
+    [(kind, to, fields)] = await mails(door.db)
+    assert (kind, to, fields["device"]) == ("new_sign_in", EMAIL, "Chrome on Windows")
+    await sign_in.sign_in(door, EMAIL, PASSWORD, other, START_MS)
+    assert await mails(door.db) == []
+
+
+async def test_who_is_not_verified_gets_another_link(door: Door) -> None:
+    await registration.register(door, WISH, CALLER, START_MS)
+    await mails(door.db)
+    assert await refused(
+        sign_in.sign_in(door, EMAIL, PASSWORD, CALLER, START_MS)) == "email_not_verified"
+    assert [kind for kind, _, _ in await mails(door.db)] == ["verify_email"]
+    # whoever signed up with another's address cannot flood their mailbox
+    codes = [await refused(sign_in.sign_in(door, EMAIL, PASSWORD, CALLER, START_MS))
+             for _ in range(20)]
+    assert codes.count("email_not_verified") <= FREE and "sign_in_slowed" in codes
+
+
+async def test_a_hash_is_made_anew_when_parameters_change(door: Door) -> None:
+    await registered(door)
+    hashing = Hashing(memory_kib=128, time_cost=2)
+    stronger = Door(door.db, hashing, lambda: ORIGIN, steady_seconds=0.0)
+    try:
+        await sign_in.sign_in(stronger, EMAIL, PASSWORD, CALLER, START_MS)
+        assert door.hashing.outdated(await _hash(door))
+        assert not hashing.outdated(await _hash(door))
+        await sign_in.sign_in(stronger, EMAIL, PASSWORD, CALLER, START_MS)
+    finally:
+        hashing.close()
+
+
+async def _hash(door: Door) -> str:
+    from_store = await sign_in.control_password.known(door.db, EMAIL)
+    assert from_store[1] is not None and from_store[1].password is not None
+    return from_store[1].password
+
+
+async def test_with_an_authenticator_there_are_two_stages(door: Door) -> None:
+    opened = await registered(door)
+    me = await account.find(door.db, EMAIL)
+    made = await totp.begin(door.db, me, START_MS)
+    now_step = START_MS // 30_000
+    codes = await totp.confirm(door, me.id, code_at(made.secret, now_step), CALLER, START_MS)
+    first = await sign_in.sign_in(door, EMAIL, PASSWORD, CALLER, START_MS)
+    assert first.session.stage == "factor" and not first.session.two_factors
+    assert await refused(sign_in.second_factor(
+        door, first.session, "000000", CALLER, START_MS)) == "wrong_code"
+    # the code that confirmed it is used up
+    assert await refused(sign_in.second_factor(
+        door, first.session, code_at(made.secret, now_step), CALLER, START_MS)) == "wrong_code"
+    later = START_MS + 30_000
+    second = await sign_in.second_factor(
+        door, first.session, code_at(made.secret, now_step + 1), CALLER, later)
+    assert second.session.stage == "open" and second.session.two_factors
+    assert second.token != first.token
+    assert await session.recognise(door.db, first.token, later) is None
+    with pytest.raises(AssertionError):
+        await sign_in.second_factor(door, second.session, "000000", CALLER, later)
+    by_code = await sign_in.sign_in(door, EMAIL, PASSWORD, CALLER, later)
+    done = await sign_in.second_factor(door, by_code.session, codes[0], CALLER, later)
+    assert done.session.method == "recovery" and opened.session.id != done.session.id
+
+
+async def test_codes_cannot_be_guessed_for_long(door: Door) -> None:
+    await registered(door)
+    me = await account.find(door.db, EMAIL)
+    made = await totp.begin(door.db, me, START_MS)
+    await totp.confirm(door, me.id, code_at(made.secret, START_MS // 30_000), CALLER, START_MS)
+    pending = await sign_in.sign_in(door, EMAIL, PASSWORD, CALLER, START_MS)
+    await mails(door.db)
+    heard = 0
+    for at in range(100):
+        code = await refused(sign_in.second_factor(
+            door, pending.session, "000000", Caller(f"10.{at}.0.1", "curl"),
+            START_MS + at * 5000))
+        heard += code == "wrong_code"
+    assert heard <= ACCOUNT_MAX
+    assert "locked_out" in [kind for kind, _, _ in await mails(door.db)]
+
+
+async def test_a_link_of_the_shell_signs_in_once(door: Door) -> None:
+    made = await account.create(door.db, "operator@example.org", None, START_MS)
+    text = await sign_in.link(door.db, made.id, START_MS)
+    late = START_MS + 15 * 60_000
+    assert await refused(sign_in.by_link(door, text, CALLER, late)) == "token_not_usable"
+    opened = await sign_in.by_link(door, text, CALLER, START_MS)
+    assert opened.session.method == "link" and opened.session.account == made.id
+    assert await refused(sign_in.by_link(door, text, CALLER, START_MS)) == "token_not_usable"
+    await registration.register(door, WISH, CALLER, START_MS)
+    assert await refused(sign_in.link(door.db, EMAIL, START_MS)) == "account_state"
+
+
+async def test_a_proof_renews_the_session(door: Door) -> None:
+    opened = await registered(door)
+    assert await refused(sign_in.prove(
+        door, opened.session, "wrong", CALLER, START_MS)) == "wrong_credentials"
+    later = START_MS + 3_600_000
+    proved = await sign_in.prove(door, opened.session, PASSWORD, CALLER, later)
+    assert proved.session.proved_at_ms == later and proved.token != opened.token
+    assert await session.recognise(door.db, opened.token, later) is None
+
+
+async def test_who_is_suspended_may_sign_in_to_appeal(door: Door) -> None:
+    await registered(door)
+    await move_standing(door.db, SHELL, EMAIL, "suspend", Grounds("terms", ORIGIN), START_MS)
+    opened = await sign_in.sign_in(door, EMAIL, PASSWORD, CALLER, START_MS)
+    found = await session.recognise(door.db, opened.token, START_MS)
+    assert found is not None and found.account.state == "suspended"
+
+
+async def test_sign_ins_of_operators_are_in_the_audit_log(door: Door) -> None:
+    opened = await registered(door)
+    async with door.db.writing() as transaction:
+        await sign_in.store_role.give(
+            transaction, opened.session.account, "support", None, START_MS)
+    await sign_in.sign_in(door, EMAIL, PASSWORD, CALLER, START_MS)
+    actions = [each.event.action async for each in sign_in.audit.listing(
+        door.db, target=opened.session.account)]
+    assert actions.count("session.start") == 1
+    assert replace(CALLER, via="api").actor("x").via == "api"

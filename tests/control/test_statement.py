@@ -1,0 +1,121 @@
+"""Statements of partners that keep real books, against the ledger: both directions, once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from relayd.control import statement
+from relayd.core.actor import SYSTEM
+from relayd.core.posting import LedgerAccount
+from relayd.core.statement import Difference
+from relayd.store import posting as store_posting
+from tests.fakes.till import Till, till
+
+__all__ = ["till"]
+PARTNERS = ("card", "alipay", "wechat")
+DAY_MS = 86_400_000
+
+
+def day(till: Till, back: int = 0) -> str:
+    """The partner's day that holds the clock: the clock stands at 14:13 UTC, a day in both."""
+    moment = datetime.fromtimestamp(till.now_ms // 1000, UTC) - timedelta(days=back)
+    return moment.date().isoformat()
+
+
+async def checked(till: Till, partner: str, back: int = 0) -> list[Difference]:
+    return await statement.check(
+        till.db, till.payments.partner(partner), day(till, back), SYSTEM, till.now_ms)
+
+
+async def fees(till: Till, partner: str) -> int:
+    async with till.db.reading() as transaction:
+        return await store_posting.balance(transaction, LedgerAccount("fees", partner, "CNY"))
+
+
+@pytest.mark.parametrize("partner", PARTNERS)
+async def test_what_is_the_same_differs_in_nothing(till: Till, partner: str) -> None:
+    made, trade = await till.credited(partner)
+    await till.refund(made, 45)
+    till.demo.refund(trade, amount=300)
+    await till.hear(partner, till.demo.delivery.messages[-1])
+    if partner == "card":
+        till.demo.dispute(trade)
+        await till.hear(partner, till.demo.delivery.messages[-1])
+    for _ in range(3):
+        assert await checked(till, partner) == []
+    # booked once, however often it is looked at
+    assert await fees(till, partner) == -trade.fee * 10 ** 7
+    seen, differing = await statement.listing(till.db)
+    assert [(each.partner, each.day) for each in seen] == [(partner, day(till))]
+    assert differing == [] and await till.wrong() == []
+
+
+@pytest.mark.parametrize("partner", PARTNERS)
+async def test_what_only_the_partner_has(till: Till, partner: str) -> None:
+    made = await till.order(partner)
+    trade, message = await till.paid(made)
+    assert await checked(till, partner) == [
+        Difference("payment", made.id, "not_in_ledger", 12345, None)]
+    assert len((await statement.listing(till.db))[1]) == 1
+    # the message came at last
+    await till.hear(partner, message)
+    assert await checked(till, partner) == []
+    assert (await statement.listing(till.db))[1] == []
+
+
+@pytest.mark.parametrize("partner", PARTNERS)
+async def test_what_only_the_ledger_has(till: Till, partner: str) -> None:
+    made, trade = await till.credited(partner)
+    trade.paid_ms = 0
+    assert await checked(till, partner) == []
+    # it may still be in the next day's statement
+    till.now_ms += DAY_MS
+    assert await checked(till, partner) == [
+        Difference("payment", made.id, "not_in_statement", None, 12345)]
+
+
+@pytest.mark.parametrize("partner", PARTNERS)
+async def test_a_line_of_the_next_day_is_none_missing(till: Till, partner: str) -> None:
+    _, trade = await till.credited(partner)
+    trade.paid_ms += DAY_MS
+    assert await checked(till, partner) == []
+    till.now_ms += DAY_MS
+    assert await checked(till, partner) == []
+
+
+@pytest.mark.parametrize("partner", PARTNERS)
+async def test_another_amount(till: Till, partner: str) -> None:
+    made, trade = await till.credited(partner)
+    trade.told = trade.told._replace(amount=12340)
+    assert await checked(till, partner) == [
+        Difference("payment", made.id, "other_amount", 12340, 12345)]
+
+
+async def test_the_first_day_misses_nothing_of_the_time_before(till: Till) -> None:
+    _, trade = await till.credited()
+    trade.paid_ms = 0
+    till.now_ms += DAY_MS
+    assert await checked(till, "card") == []
+
+
+@pytest.mark.parametrize("partner", PARTNERS)
+async def test_days_that_were_missed(till: Till, partner: str) -> None:
+    there = till.payments.partner(partner)
+    # 14:13 UTC is past ten in the morning of the day after, for all of them
+    assert await statement.missing(till.db, there, till.now_ms) == [
+        day(till, back) for back in range(7, 0, -1)]
+    await checked(till, partner, 1)
+    await checked(till, partner, 3)
+    assert await statement.missing(till.db, there, till.now_ms) == [
+        day(till, back) for back in (7, 6, 5, 4, 2)]
+    early = till.now_ms - 14 * 3_600_000
+    assert day(till, 1) not in await statement.missing(till.db, there, early)
+
+
+async def test_a_partner_that_is_away(till: Till) -> None:
+    await till.demo.stop()
+    with pytest.raises(Exception, match="partner_failed"):
+        await checked(till, "card")
+    assert (await statement.listing(till.db))[0] == []

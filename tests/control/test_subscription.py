@@ -1,0 +1,245 @@
+"""Subscriptions: fees are paid or not, allowances come and go with their periods."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from relayd.control import account, alert, grant, publish, subscription, usage, wallet
+from relayd.core.actor import SHELL, SYSTEM
+from relayd.core.errors import RelayError
+from relayd.core.plan import Plan
+from relayd.core.posting import LedgerAccount, move
+from relayd.core.subscription import DUNNING_DAYS
+from relayd.store import grant as store_grant
+from relayd.store import posting as store_posting
+from relayd.store.db import Database
+from tests.fakes.records import START_MS, call_record
+
+EMAIL = "ann@example.org"
+DAY = 86_400_000
+TEAM = Plan("team", period="month", fee_nano=310, allowance_nano=400)
+LARGE = Plan("large", period="month", fee_nano=620, allowance_nano=900)
+PLANS = {"team": TEAM, "large": LARGE, "cheap": Plan("cheap", 500_000)}
+
+
+async def made(db: Database, nano: int = 0) -> str:
+    owner = (await account.create(db, EMAIL, None, START_MS)).id
+    if nano:
+        await top_up(db, owner, nano)
+    return owner
+
+
+async def top_up(db: Database, owner: str, nano: int, cause: str = "first") -> None:
+    async with db.writing() as transaction:
+        await store_posting.post(transaction, move(
+            "top_up", cause, nano, "USD", account=owner, partner="p"), START_MS)
+
+
+async def has(db: Database, owner: str) -> tuple[int, int]:
+    """(balance, promo); the books must be right."""
+    async with db.reading() as transaction:
+        assert await store_posting.wrong(transaction) == []
+        assert await store_grant.wrong(transaction) == []
+        balance, promo = [await store_posting.balance(
+            transaction, LedgerAccount(kind, owner, "USD"))
+            for kind in ("balance", "promo")]  # type: ignore[arg-type]
+        return balance, promo
+
+
+async def mails(db: Database) -> Counter[str]:
+    async with db.reading() as transaction:
+        rows = await transaction.rows("SELECT kind FROM outbox")
+    return Counter(row[0] for row in rows)
+
+
+async def refused(work: object) -> str:
+    with pytest.raises(RelayError) as caught:
+        await work  # type: ignore[misc]
+    return caught.value.code
+
+
+async def start(db: Database, owner: str, name: str = "team", now_ms: int = START_MS) -> None:
+    await subscription.subscribe(db, owner, name, PLANS, now_ms, SHELL)
+
+
+async def run(db: Database, now_ms: int, plans: subscription.Plans = PLANS) -> int:
+    return await subscription.run_due(db, plans, "https://console.example/plans", now_ms)
+
+
+async def test_a_fee_is_paid_and_the_allowance_is_given(db: Database) -> None:
+    owner = await made(db, 1000)
+    await start(db, owner)
+    assert await has(db, owner) == (690, 400)
+    assert (await publish.load(db)).plans == {owner: "team"}
+    assert await refused(subscription.subscribe(
+        db, owner, "team", PLANS, START_MS, SHELL)) == "subscription_state"
+
+
+async def test_without_money_there_is_none(db: Database) -> None:
+    owner = await made(db, 309)
+    assert await refused(start(db, owner)) == "balance_short"
+    assert await has(db, owner) == (309, 0) and await subscription.find(db, owner) is None
+    for name in ("cheap", "nothing"):
+        assert await refused(start(db, owner, name)) == "plan_not_found"
+
+
+async def test_calls_that_are_not_charged_yet_pay_no_fee_twice(db: Database) -> None:
+    owner = await made(db, 310)
+    await usage.post(db, [call_record(account=owner, amount_nano=1)])
+    assert await refused(start(db, owner)) == "balance_short"
+
+
+async def test_it_renews_with_a_word_before(db: Database) -> None:
+    owner = await made(db, 1000)
+    await start(db, owner)
+    found = await subscription.find(db, owner)
+    assert found is not None
+    await usage.post(db, [call_record(account=owner, amount_nano=100)])
+    assert await run(db, found.end_ms - 8 * DAY) == 0
+    assert await run(db, found.end_ms - 7 * DAY) == 1 and await run(db, found.end_ms - 1) == 0
+    assert (await mails(db))["subscription_renews"] == 1
+    assert await run(db, found.end_ms) == 1
+    # the old allowance is ended by its own time, the new one is there
+    await grant.expire(db, found.end_ms)
+    assert await has(db, owner) == (380, 400)
+    later = await subscription.find(db, owner)
+    assert later is not None and (later.start_ms, later.state) == (found.end_ms, "active")
+
+
+async def test_a_fee_that_cannot_be_paid_is_asked_for_again_and_then_no_more(db: Database) -> None:
+    owner = await made(db, 310)
+    await start(db, owner)
+    found = await subscription.find(db, owner)
+    assert found is not None
+    await run(db, found.end_ms - 7 * DAY)
+    await run(db, found.end_ms)
+    due = await subscription.find(db, owner)
+    assert due is not None and due.state == "past_due"
+    for day in DUNNING_DAYS:
+        assert await run(db, found.end_ms + day * DAY - 1) == 0
+        assert await run(db, found.end_ms + day * DAY) == 1
+    ended = await subscription.find(db, owner)
+    assert ended is not None and ended.state == "ended"
+    assert await mails(db) == {
+        "subscription_renews": 1, "payment_failed": 4, "subscription_ended": 1}
+    assert (await publish.load(db)).plans == {}
+    assert await has(db, owner) == (0, 400)
+
+
+async def test_money_that_comes_in_time_saves_it(db: Database) -> None:
+    owner = await made(db, 310)
+    await start(db, owner)
+    found = await subscription.find(db, owner)
+    assert found is not None
+    await run(db, found.end_ms - 7 * DAY)
+    await run(db, found.end_ms)
+    await top_up(db, owner, 500, "second")
+    await run(db, found.end_ms + DAY)
+    saved = await subscription.find(db, owner)
+    assert saved is not None and (saved.state, saved.tries) == ("active", 0)
+    assert (await has(db, owner))[0] == 190
+
+
+async def test_a_change_gives_back_what_is_unused(db: Database) -> None:
+    owner = await made(db, 1000)
+    await start(db, owner)
+    found = await subscription.find(db, owner)
+    assert found is not None
+    await usage.post(db, [call_record(account=owner, amount_nano=150)])
+    half = START_MS + (found.end_ms - found.start_ms) // 2
+    await start(db, owner, "large", half)
+    assert await has(db, owner) == (1000 - 310 + 155 - 620, 900)
+    assert (await publish.load(db)).plans == {owner: "large"}
+
+
+async def test_a_change_that_cannot_be_paid_changes_nothing(db: Database) -> None:
+    owner = await made(db, 400)
+    await start(db, owner)
+    assert await refused(start(db, owner, "large", START_MS + DAY)) == "balance_short"
+    assert await has(db, owner) == (90, 400)
+    found = await subscription.find(db, owner)
+    assert found is not None and found.plan == "team"
+
+
+async def test_it_is_cancelled_and_kept(db: Database) -> None:
+    owner = await made(db, 1000)
+    await start(db, owner)
+    assert (await subscription.cancel(db, owner, START_MS, SHELL)).state == "ending"
+    assert (await subscription.keep(db, owner, START_MS, SHELL)).state == "active"
+    ending = await subscription.cancel(db, owner, START_MS, SHELL)
+    await run(db, ending.end_ms - 7 * DAY)
+    await run(db, ending.end_ms)
+    assert await mails(db) == {"subscription_ended": 1}
+    assert (await has(db, owner))[0] == 690
+    assert await refused(subscription.keep(db, owner, START_MS, SHELL)) == "subscription_state"
+    assert await refused(subscription.cancel(db, "acct_x", START_MS, SYSTEM)) == (
+        "subscription_state")
+
+
+async def test_terms_that_changed_count_from_the_next_period_on(db: Database) -> None:
+    owner = await made(db, 1000)
+    await start(db, owner)
+    found = await subscription.find(db, owner)
+    assert found is not None
+    dearer = {**PLANS, "team": replace(TEAM, fee_nano=400)}
+    await run(db, found.end_ms - 7 * DAY, dearer)
+    await run(db, found.end_ms, dearer)
+    later = await subscription.find(db, owner)
+    assert later is not None and later.version == dearer["team"].version != found.version
+    assert (await has(db, owner))[0] == 290
+
+
+async def test_a_plan_that_is_gone_ends(db: Database) -> None:
+    owner = await made(db, 1000)
+    await start(db, owner)
+    found = await subscription.find(db, owner)
+    assert found is not None
+    await run(db, found.end_ms - 7 * DAY, {})
+    await run(db, found.end_ms, {})
+    assert await mails(db) == {"subscription_ended": 1}
+
+
+async def test_an_erased_accounts_ends_without_a_word(db: Database) -> None:
+    owner = await made(db, 1000)
+    await start(db, owner)
+    found = await subscription.find(db, owner)
+    assert found is not None
+    async with db.writing() as transaction:
+        await transaction.run("UPDATE accounts SET state = 'terminated'")
+    await run(db, found.end_ms)
+    ended = await subscription.find(db, owner)
+    assert ended is not None and ended.state == "ended" and "subscription_ended" not in (
+        await mails(db))
+
+
+async def test_an_operator_assigns_a_plan_without_a_fee(db: Database) -> None:
+    owner = await made(db, 1000)
+    await subscription.assign(db, EMAIL, "cheap", PLANS, START_MS, SHELL)
+    assert await subscription.plans_of(db) == {owner: "cheap"}
+    await subscription.assign(db, EMAIL, None, PLANS, START_MS, SHELL)
+    assert await subscription.plans_of(db) == {}
+    for name in ("team", "nothing"):
+        assert await refused(subscription.assign(
+            db, EMAIL, name, PLANS, START_MS, SHELL)) == "plan_not_found"
+    await start(db, owner)
+    assert await refused(subscription.assign(
+        db, EMAIL, "cheap", PLANS, START_MS, SHELL)) == "subscription_state"
+
+
+async def test_a_low_balance_is_told_once(db: Database) -> None:
+    owner = await made(db, 100)
+    await alert.put(db, owner, "USD", "0.00000005")
+    assert await alert.tell(db, "https://c/balance", START_MS) == 0
+    await usage.post(db, [call_record(account=owner, amount_nano=60)])
+    assert [await alert.tell(db, "https://c/balance", START_MS) for _ in range(3)] == [1, 0, 0]
+    await top_up(db, owner, 100, "second")
+    assert await alert.tell(db, "https://c/balance", START_MS) == 0
+    await usage.post(db, [call_record(account=owner, amount_nano=120)])
+    assert await alert.tell(db, "https://c/balance", START_MS) == 1
+    assert await mails(db) == {"balance_low": 2}
+    await alert.put(db, owner, "USD", "0")
+    assert await alert.of_account(db, owner) == []
+    assert [money.nano for money in await wallet.money(db, EMAIL)] == [20]

@@ -1,0 +1,157 @@
+"""An older backup, put in place after an erasure: nobody comes back, and nothing of them opens."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+
+import pytest
+
+from relayd.control import account, erasure, key, network, tombstone, usage
+from relayd.control.erasure import Means
+from relayd.control.key import KeyWish
+from relayd.control.recovery import recover
+from relayd.core.actor import SHELL
+from relayd.core.errors import RelayError
+from relayd.core.network import NetworkRecord
+from relayd.core.retention import Terms
+from relayd.ops.config import MasterKey
+from relayd.store.backup import DATABASE_NAME, take, take_keys
+from relayd.store.db import Database, open_database
+from relayd.store.directory import StoreError
+from relayd.store.journal import JournalWriter
+from relayd.store.journal_lane import claim
+from relayd.store.record import CallFilter
+from relayd.store.restore import Apart, restore
+from relayd.store.signing import Signer
+from tests.fakes.records import START_MS, call_record
+
+EMAIL = "Zeisig.Person@example.org"
+MARKS = (EMAIL, EMAIL.lower(), "zeisig-laptop", "zeisig-app", "Zeisig Name", "203.0.113.99")
+MEANS = Means(Signer(bytes(32)), Terms())
+AT = "2026-01-01T00:00:00.000Z"
+
+
+async def make_person(db: Database) -> str:
+    made = await account.create(db, EMAIL, "Zeisig Name", START_MS)
+    issued = await key.create(db, made.id, KeyWish("zeisig-laptop", app="zeisig-app"), START_MS)
+    await usage.post(db, [call_record(account=made.id, key=issued.key.id, app="zeisig-app")])
+    await network.post(db, [NetworkRecord(
+        START_MS, made.id, issued.key.id, "203.0.113.99", 4711, "1.3", "curl/8")])
+    return made.id
+
+
+def forms(text: str) -> tuple[bytes, ...]:
+    return (text.encode(), text.encode("utf-16-le"), json.dumps(text).encode(),
+            base64.b64encode(text.encode()).rstrip(b"="))
+
+
+def hits(directory: Path) -> set[tuple[str, str]]:
+    """Which marks are in which files, in any encoding."""
+    return {(mark, path.name) for path in directory.rglob("*") if path.is_file()
+            for mark in MARKS for form in forms(mark) if form in path.read_bytes()}
+
+
+async def erased_after_a_backup(tmp_path: Path) -> tuple[Path, str]:
+    """A store whose account is erased after `b` and its `keys` were made."""
+    store = tmp_path / "store"
+    db = await open_database(store)
+    person = await make_person(db)
+    await db.checkpoint()
+    take(store, tmp_path / "b", with_secret=True, created_at=AT)
+    take_keys(store, tmp_path / "keys")
+    await erasure.at_once(db, MEANS, SHELL, person, START_MS)
+    await db.close()
+    return store, person
+
+
+async def test_R2_what_is_sealed_in_an_older_backup_opens_no_more(tmp_path: Path) -> None:
+    store, person = await erased_after_a_backup(tmp_path)
+    assert hits(store) == set()
+    # labels are compared by the relay and stand in clear: they go with the backup's own term
+    assert hits(tmp_path / "b") == {("zeisig-app", DATABASE_NAME)}
+    restore(tmp_path / "b", store, replace=True, stamp="x")
+    db = await open_database(store)
+    with pytest.raises(RelayError) as caught:
+        await account.find(db, person)
+    assert caught.value.code == "data_key_gone"
+    assert await tombstone.reapply(db, Terms(), START_MS) == 1
+    assert await tombstone.reapply(db, Terms(), START_MS) == 0
+    found = await account.find(db, person)
+    assert (found.state, found.email, found.name) == ("erased", None, None)
+    assert [record.app async for record in usage.calls(db, CallFilter())] == [None]
+    await db.close()
+    assert hits(store) == set()
+
+
+async def test_R2_on_a_new_machine_the_same_with_the_latest_keys(tmp_path: Path) -> None:
+    store, person = await erased_after_a_backup(tmp_path)
+    take_keys(store, tmp_path / "keys")  # replaces the older one
+    new = tmp_path / "new"
+    new.mkdir(mode=0o700)
+    master = MasterKey((store / "master.key").read_bytes().hex())
+    restore(tmp_path / "b", new, replace=False, stamp="x",
+            apart=Apart(keys=tmp_path / "keys", master=master))
+    db = await open_database(new, master=master)
+    assert await tombstone.reapply(db, Terms(), START_MS) == 1
+    assert (await account.find(db, person)).state == "erased"
+    await db.close()
+    assert hits(new) == set()
+
+
+async def test_keys_of_before_do_not_bring_anybody_back(tmp_path: Path) -> None:
+    store, person = await erased_after_a_backup(tmp_path)
+    restore(tmp_path / "b", store, replace=True, stamp="x", apart=Apart(keys=tmp_path / "keys"))
+    db = await open_database(store)
+    assert person in db.keyring.owners(destroyed=True)
+    assert await tombstone.reapply(db, Terms(), START_MS) == 1
+    await db.close()
+
+
+async def test_a_backup_whose_keys_are_missing_is_refused(tmp_path: Path) -> None:
+    store, _ = await erased_after_a_backup(tmp_path)
+    other = tmp_path / "other"
+    db = await open_database(other)
+    await account.create(db, "another@example.org", None, START_MS)
+    await db.close()
+    for apart, code in (
+        (Apart(store / "secret"), "store_keys"),
+        (Apart(store / "secret", store / "keys.db"), "store_master_key"),
+    ):
+        with pytest.raises(StoreError) as caught:
+            restore(tmp_path / "b", other, replace=True, stamp="x", apart=apart)
+        assert caught.value.code == code
+    db = await open_database(other)  # as it was
+    assert (await account.find(db, "another@example.org")).state == "active"
+    await db.close()
+
+
+async def test_the_journal_brings_no_label_back(tmp_path: Path) -> None:
+    db = await open_database(tmp_path)
+    person = await make_person(db)
+    [lane] = claim(tmp_path)
+    journal = JournalWriter(lane.directory)
+    await journal.start()
+    journal.close(call_record(account=person, app="zeisig-app"))
+    journal.close(call_record(account="acct_other", app="other-app"))
+    await journal.stop(stored=False)
+    await erasure.at_once(db, MEANS, SHELL, person, START_MS)
+    found, _ = await recover(db, [lane])
+    assert found.replayed == 2
+    labels = {record.account: record.app async for record in usage.calls(db, CallFilter())}
+    assert labels == {person: None, "acct_other": "other-app"}
+    lane.release()
+    await db.checkpoint()
+    await db.close()
+    assert hits(tmp_path) == set()
+
+
+async def test_R2_copies_from_before_sealing_go_with_the_first_erasure(tmp_path: Path) -> None:
+    db = await open_database(tmp_path)
+    person = await make_person(db)
+    (tmp_path / "backups").mkdir()
+    (tmp_path / "backups" / "before-0005-20260101T000000Z.db").write_text(EMAIL)
+    await erasure.at_once(db, MEANS, SHELL, person, START_MS)
+    await db.close()
+    assert hits(tmp_path) == set()

@@ -1,0 +1,67 @@
+"""Authenticators: on after their first code, off with their recovery codes, always told."""
+
+from __future__ import annotations
+
+import pyotp
+import pytest
+
+from relayd.control import account, totp
+from relayd.control.door import Door
+from relayd.core.errors import RelayError
+from relayd.core.totp import RECOVERY_CODES
+from tests.fakes.door import CALLER, EMAIL, USERNAME, mails, registered
+from tests.fakes.records import START_MS
+
+
+async def refused(work: object) -> str:
+    with pytest.raises(RelayError) as caught:
+        await work  # type: ignore[misc]
+    return caught.value.code
+
+
+async def test_U2_an_authenticator_app_is_turned_on_and_off(door: Door) -> None:
+    account_id = (await registered(door)).session.account
+    me = await account.find(door.db, EMAIL)
+    assert await refused(totp.pending(door.db, account_id)) == "factor_not_found"
+    made = await totp.begin(door.db, me, START_MS)
+    app = pyotp.parse_uri(totp.enrolment(made, me))
+    assert app.name == USERNAME
+    assert await totp.standing(door.db, account_id) == (False, 0)
+    assert await refused(
+        totp.confirm(door, account_id, "000000", CALLER, START_MS)) == "wrong_code"
+    codes = await totp.confirm(door, account_id, app.at(START_MS // 1000), CALLER, START_MS)
+    assert len(set(codes)) == RECOVERY_CODES
+    assert await totp.standing(door.db, account_id) == (True, RECOVERY_CODES)
+    assert await refused(totp.begin(door.db, me, START_MS)) == "account_state"
+    await totp.remove(door, account_id, CALLER, START_MS)
+    assert await totp.standing(door.db, account_id) == (False, 0)
+    assert await refused(totp.remove(door, account_id, CALLER, START_MS)) == "factor_not_found"
+    changes = [fields["change"] for kind, _, fields in await mails(door.db)
+               if kind == "second_factor_changed"]
+    assert changes == ["totp.add", "totp.remove"]
+
+
+async def test_a_recovery_code_works_once(door: Door) -> None:
+    account_id = (await registered(door)).session.account
+    me = await account.find(door.db, EMAIL)
+    made = await totp.begin(door.db, me, START_MS)
+    app = pyotp.parse_uri(totp.enrolment(made, me))
+    codes = await totp.confirm(door, account_id, app.at(START_MS // 1000), CALLER, START_MS)
+    for right in ("recovery", None):
+        async with door.db.writing() as transaction:
+            assert await totp.check(
+                transaction, account_id, codes[0].upper(), START_MS) == right
+    others = await totp.new_codes(door, account_id, CALLER, START_MS)
+    async with door.db.writing() as transaction:
+        assert await totp.check(transaction, account_id, codes[1], START_MS) is None
+        assert await totp.check(transaction, account_id, others[1], START_MS) == "recovery"
+    assert await totp.standing(door.db, account_id) == (True, RECOVERY_CODES - 1)
+
+
+async def test_without_one_no_code_is_right(door: Door) -> None:
+    account_id = (await registered(door)).session.account
+    assert await refused(totp.new_codes(door, account_id, CALLER, START_MS)) == "factor_not_found"
+    await totp.begin(door.db, await account.find(door.db, EMAIL), START_MS)
+    async with door.db.writing() as transaction:
+        assert await totp.check(transaction, account_id, "000000", START_MS) is None
+        assert not await totp.is_on(transaction, account_id)

@@ -1,0 +1,46 @@
+"""Minor units and nano-units: exact there and back, and nothing finer slips through."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relayd.core.currency import (
+    PLACES, exact_minor, minor_text, nano_per_minor, parse_minor, to_nano, whole_minor,
+)
+
+CURRENCIES = st.sampled_from(sorted(PLACES))
+
+
+@given(st.integers(0, 10 ** 12), CURRENCIES)
+def test_there_and_back(minor: int, currency: str) -> None:
+    nano = to_nano(minor, currency)
+    assert exact_minor(nano, currency) == minor == whole_minor(nano, currency)
+    assert parse_minor(minor_text(minor, currency), currency) == minor
+
+
+@given(st.integers(0, 10 ** 18), CURRENCIES)
+def test_what_is_finer_is_left_over(nano: int, currency: str) -> None:
+    whole = whole_minor(nano, currency)
+    left = nano - to_nano(whole, currency)
+    assert 0 <= left < nano_per_minor(currency)
+    assert exact_minor(nano, currency) == (None if left else whole)
+
+
+@pytest.mark.parametrize("minor, currency, text", [
+    (1234, "CNY", "12.34"), (5, "USD", "0.05"), (0, "EUR", "0.00"), (1234, "JPY", "1234"),
+    (-1230, "CNY", "-12.30"),
+])
+def test_texts(minor: int, currency: str, text: str) -> None:
+    assert minor_text(minor, currency) == text
+
+
+@pytest.mark.parametrize("text, currency, minor", [
+    ("12", "CNY", 1200), ("12.3", "CNY", 1230), ("12.340", "CNY", 1234), ("12.345", "CNY", None),
+    ("", "CNY", None), ("-1", "CNY", None), ("+1", "CNY", None), ("1e3", "CNY", None),
+    ("1,000", "CNY", None), ("1.", "CNY", None), (".5", "CNY", None), ("12.0", "JPY", 12),
+    ("12.5", "JPY", None), ("１２", "CNY", None), ("9" * 13, "CNY", None), (" 1", "CNY", None),
+])
+def test_parsing(text: str, currency: str, minor: int | None) -> None:
+    assert parse_minor(text, currency) == minor

@@ -1,0 +1,85 @@
+"""The guard: an attempt counts when it begins, an account is slowed and then locked."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relayd.core.guard import (
+    ACCOUNT_MAX, FIRST_WAIT_MS, FREE, PREFIX_MAX, SPAN_MS, Guard, Verdict,
+)
+
+
+def test_a_few_are_heard_then_each_waits_longer_then_it_is_locked() -> None:
+    guard, now = Guard(), 0
+    for _ in range(FREE):
+        assert guard.begin(b"ann", b"net", now) == Verdict()
+    waits = []
+    for _ in range(FREE, ACCOUNT_MAX - 1):
+        assert guard.begin(b"ann", b"net", now).wait_ms == 0
+        wait = guard.begin(b"ann", b"net", now).wait_ms
+        waits.append(wait)
+        now += wait
+    assert waits == [FIRST_WAIT_MS << at for at in range(len(waits))]
+    assert guard.begin(b"ann", b"net", now) == Verdict(locks=True)
+    assert guard.begin(b"ann", b"net", now) == Verdict(SPAN_MS, locked=True)
+    assert guard.begin(b"ann", b"net", now + SPAN_MS) == Verdict()
+    assert guard.refused == len(waits) + 1
+
+
+def test_many_at_once_from_many_places_count_as_many() -> None:
+    guard = Guard()
+    heard = sum(guard.begin(b"ann", bytes([at]), 0).wait_ms == 0 for at in range(50))
+    assert heard == FREE + 1
+    assert guard.begin(b"bob", b"elsewhere", 0) == Verdict()
+
+
+def test_a_prefix_that_tries_many_names_is_slowed() -> None:
+    guard, heard = Guard(), 0
+    for at in range(5000):
+        heard += guard.begin(at.to_bytes(2, "big"), b"net", at * SPAN_MS // 5000).wait_ms == 0
+    assert PREFIX_MAX // 2 < heard < PREFIX_MAX
+    assert guard.begin(b"zed", b"other", SPAN_MS) == Verdict()
+
+
+def test_a_right_one_is_forgiven() -> None:
+    guard = Guard()
+    for _ in range(FREE):
+        guard.begin(b"ann", b"net", 0)
+    guard.right(b"ann", b"net")
+    assert guard.begin(b"ann", b"net", 0) == Verdict()
+    guard.right(b"nobody", b"nowhere")
+
+
+def test_the_owner_opens_a_locked_account_by_another_way() -> None:
+    guard = Guard()
+    for at in range(ACCOUNT_MAX):
+        guard.begin(b"ann", bytes([at]), at * 40_000)
+    assert guard.begin(b"ann", b"x", ACCOUNT_MAX * 40_000).locked
+    guard.forgive(b"ann")
+    assert guard.begin(b"ann", b"x", ACCOUNT_MAX * 40_000) == Verdict()
+
+
+def test_what_was_not_heard_after_all_does_not_count() -> None:
+    guard = Guard()
+    for _ in range(100):
+        assert guard.begin(b"ann", b"net", 0) == Verdict()
+        guard.undo(b"ann", b"net")
+
+
+@given(st.lists(st.tuples(st.binary(max_size=3), st.binary(max_size=3), st.integers(0, 10**7))))
+def test_it_never_remembers_more_than_it_may(attempts: list[tuple[bytes, bytes, int]]) -> None:
+    guard = Guard(known_max=5)
+    for account, prefix, now in attempts:
+        assert guard.begin(account, prefix, now).wait_ms >= 0
+        assert len(guard) <= 6
+
+
+def test_who_was_right_from_there_is_favoured() -> None:
+    guard = Guard(known_max=2)
+    assert not guard.favours(b"ann", b"net")
+    guard.right(b"ann", b"net")
+    assert guard.favours(b"ann", b"net") and not guard.favours(b"ann", b"elsewhere")
+    guard.right(b"bob", b"net")
+    guard.right(b"eve", b"net")
+    assert not guard.favours(b"ann", b"net") and guard.favours(b"eve", b"net")

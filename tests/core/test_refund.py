@@ -1,0 +1,29 @@
+"""Refunds move by the table and by nothing else."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import get_args
+
+import pytest
+
+from relayd.core.errors import RelayError
+from relayd.core.refund import REFUND_MOVES, REFUND_STATES, Refund, RefundMove, RefundState, moved
+
+PAIRS = list(product(REFUND_STATES, get_args(RefundMove)))
+
+
+@pytest.mark.parametrize("state, step", PAIRS)
+def test_the_table_and_its_complement(state: RefundState, step: RefundMove) -> None:
+    refund = Refund("rf_1", "ord_1", 5, state, 1)
+    if (state, step) in REFUND_MOVES:
+        after = moved(refund, step, 7)
+        assert (after.state, after.ended_at_ms) == (REFUND_MOVES[state, step], 7)
+    else:
+        with pytest.raises(RelayError) as caught:
+            moved(refund, step, 7)
+        assert caught.value.code == "order_state"
+
+
+def test_what_is_done_stays_done() -> None:
+    assert "done" not in {state for state, _ in REFUND_MOVES}

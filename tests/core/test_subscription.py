@@ -1,0 +1,33 @@
+"""Subscriptions: states move by the table; fees are asked for again, not for ever."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from relayd.core.errors import RelayError
+from relayd.core.subscription import (
+    DUNNING_DAYS, SUBSCRIPTION_MOVES, SUBSCRIPTION_STATES, SubscriptionMove, advance, next_try_ms,
+)
+
+
+@pytest.mark.parametrize("state", SUBSCRIPTION_STATES)
+@pytest.mark.parametrize("move", get_args(SubscriptionMove))
+def test_states_move_by_the_table_and_no_other_way(state: str, move: str) -> None:
+    expected = SUBSCRIPTION_MOVES.get((state, move))  # type: ignore[call-overload]
+    if expected is not None:
+        assert advance(state, move) == expected  # type: ignore[arg-type]
+        return
+    with pytest.raises(RelayError) as caught:
+        advance(state, move)  # type: ignore[arg-type]
+    assert caught.value.code == "subscription_state"
+
+
+def test_nothing_follows_the_end() -> None:
+    assert not any(before == "ended" for before, _ in SUBSCRIPTION_MOVES)
+
+
+def test_a_fee_is_asked_for_on_each_of_its_days() -> None:
+    days = [(next_try_ms(0, tries) or 0) // 86_400_000 for tries in range(1, 5)]
+    assert tuple(days) == DUNNING_DAYS and next_try_ms(0, 5) is None

@@ -1,0 +1,43 @@
+"""The job of the rules against abuse."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+
+from relayd.control import abuse as control_abuse
+from relayd.control import account
+from relayd.control.abuse import Lookout
+from relayd.core.abuse import AbuseRules
+from relayd.jobs.abuse import Abuse
+from relayd.ops.logging import Logger
+from relayd.store.db import Database
+from tests.fakes.records import START_MS
+
+LOOKOUT = Lookout(AbuseRules(), {}, lambda email: True, "https://console.example")
+
+
+async def test_it_looks_until_it_is_stopped(db: Database) -> None:
+    await account.create(db, "a@example.org", None, START_MS)
+    out = io.StringIO()
+    job = Abuse(db, lambda _: LOOKOUT, every_seconds=0.01, now_ms=lambda: START_MS,
+                log=Logger("info", out))
+    task = asyncio.create_task(job.run())
+    async with asyncio.timeout(5):
+        while not job.found:
+            await asyncio.sleep(0.01)
+    await job.stop()
+    await asyncio.wait_for(task, 5)
+    line = json.loads(out.getvalue())
+    assert (line["event"], line["reason"], line["state"]) == (
+        "abuse_found", "disposable_mail", "noted")
+    assert len(await control_abuse.listing(db)) == job.found == 1
+
+
+async def test_a_store_that_fails_is_told_and_tried_again(db: Database) -> None:
+    out = io.StringIO()
+    job = Abuse(db, lambda _: LOOKOUT, log=Logger("info", out))
+    await db.close()
+    await job.look()
+    assert job.failures == 1 and json.loads(out.getvalue())["code"] == "store_failed"

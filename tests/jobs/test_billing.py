@@ -1,0 +1,51 @@
+"""Billing does what is due, and takes up again what failed."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+
+from relayd.control import account, alert, grant
+from relayd.control.grant import Credit
+from relayd.core.actor import SHELL
+from relayd.jobs.billing import Billing
+from relayd.ops.logging import Logger
+from relayd.store.db import Database
+from tests.fakes.records import START_MS
+
+EMAIL = "ann@example.org"
+
+
+def job(db: Database, said: io.StringIO | None = None) -> Billing:
+    return Billing(db, dict, lambda path: f"https://c{path}", every_seconds=0.01,
+                   now_ms=lambda: START_MS + 10, log=Logger("info", said))
+
+
+async def test_credit_expires_and_alerts_are_mailed(db: Database) -> None:
+    owner = (await account.create(db, EMAIL, None, START_MS)).id
+    await grant.give_to(db, EMAIL, Credit(5, "USD", START_MS + 1), "x", START_MS, SHELL)
+    await alert.put(db, owner, "USD", "1")
+    work = job(db)
+    running = asyncio.create_task(work.run())
+    async with asyncio.timeout(5):
+        while not await _told(db):
+            await asyncio.sleep(0.01)
+    await work.stop()
+    await running
+    assert [each.left_nano for each in await grant.listing(db, owner)] == [0]
+
+
+async def _told(db: Database) -> bool:
+    async with db.reading() as transaction:
+        return await transaction.row("SELECT 1 FROM outbox WHERE kind = 'balance_low'") is not None
+
+
+async def test_a_store_that_fails_is_asked_again(db: Database) -> None:
+    said = io.StringIO()
+    work = job(db, said)
+    db._closed = True
+    await work.look()
+    assert work.failures == 1 and "billing_failed" in said.getvalue()
+    db._closed = False
+    await work.look()
+    assert work.failures == 1

@@ -1,0 +1,80 @@
+"""Documents follow the configuration by themselves, or wait for a person."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from dataclasses import replace
+
+from relayd.console.document import cookie_words
+from relayd.control import account, consent, document, key
+from relayd.control.document_text import drafts
+from relayd.control.key import KeyWish
+from relayd.control.publish import load, policy_version
+from relayd.core.actor import Actor
+from relayd.core.operator import Hosting, Operator
+from relayd.jobs.document import Documents
+from relayd.ops.config import Config
+from relayd.ops.logging import Logger
+from relayd.store.db import Database
+from tests.fakes.editions import publish
+from tests.fakes.records import START_MS
+
+
+async def numbers(db: Database) -> dict[str, int]:
+    return {each.name: each.version for each in reversed(await document.listing(db, "en"))}
+
+
+async def test_facts_follow_and_policies_wait(db: Database) -> None:
+    config, log = Config({}, ()), io.StringIO()
+    job = Documents(db, lambda: drafts(config, cookie_words()), now_ms=lambda: START_MS,
+                    log=Logger("info", log))
+    await job.look()
+    assert set((await numbers(db)).values()) == {1} and job.waiting == []
+    # another place alone is a fact
+    config = replace(config, operator=Operator(hosting=Hosting("Cloud")))
+    await job.look()
+    await job.look()
+    assert (await numbers(db))["hosting"] == 2 and job.waiting == []
+    # another operator is in the policy and the terms
+    config = replace(config, operator=Operator(name="Other Ltd"))
+    await job.look()
+    assert job.waiting == ["privacy", "terms"] and (await numbers(db))["privacy"] == 1
+    assert log.getvalue().count('"document_differs"') == 2
+    assert '"part":"privacy"' in log.getvalue()
+
+
+async def test_G2_the_relay_is_told_when_a_version_takes_effect(db: Database) -> None:
+    now_ms = START_MS
+    job = Documents(db, lambda: drafts(Config({}, ()), cookie_words()), now_ms=lambda: now_ms)
+    await job.look()
+    who = (await account.create(db, "ann@example.org", None, START_MS)).id
+    await key.create(db, who, KeyWish("k"), START_MS)
+    await consent.agree(db, Actor(who), who, ["overseas_routes"], ("en", "console"), START_MS)
+    await publish(db, version=2, gate="console", items=("overseas_routes",),
+                  effective_at_ms=START_MS + 10)
+
+    async def may_go_abroad() -> bool:
+        [grant] = (await load(db, now_ms)).keys.values()
+        return grant.overseas
+
+    before = await policy_version(db)
+    await job.look()
+    assert await policy_version(db) == before and await may_go_abroad()
+    now_ms = START_MS + 10
+    await job.look()
+    assert await policy_version(db) == before + 1 and not await may_go_abroad()
+    await job.look()
+    assert await policy_version(db) == before + 1
+    await consent.agree(db, Actor(who), who, ["overseas_routes"], ("en", "console"), now_ms)
+    assert await policy_version(db) == before + 2 and await may_go_abroad()
+
+
+async def test_it_runs_until_it_is_stopped(db: Database) -> None:
+    job = Documents(db, lambda: drafts(Config({}, ()), cookie_words()), every_seconds=0.01)
+    running = asyncio.ensure_future(job.run())
+    async with asyncio.timeout(5):
+        while not await numbers(db):
+            await asyncio.sleep(0.01)
+        await job.stop()
+        await running

@@ -1,0 +1,38 @@
+"""The dormancy job: accounts are reminded by a moved clock; a failure is no end."""
+
+from __future__ import annotations
+
+import asyncio
+
+from relayd.control.door import DAY_MS, Door
+from relayd.jobs.dormancy import Dormancy
+from tests.fakes.door import ORIGIN, mails, registered
+from tests.fakes.records import START_MS
+
+
+async def never(_: str, __: int) -> bool:
+    return False
+
+
+def job(door: Door, now_ms: int) -> Dormancy:
+    return Dormancy(door.db, lambda: ORIGIN, never, now_ms=lambda: now_ms, first_seconds=0.01,
+                    every_seconds=0.01)
+
+
+async def test_E2_dormancy_is_looked_at_until_it_is_stopped(door: Door) -> None:
+    await registered(door)
+    dormancy = job(door, START_MS + 365 * DAY_MS)
+    async with asyncio.timeout(5):
+        running = asyncio.ensure_future(dormancy.run())
+        while not (found := await mails(door.db)):
+            await asyncio.sleep(0.01)
+        await dormancy.stop()
+        await running
+    assert [kind for kind, _, _ in found] == ["dormancy_reminder"] and dormancy.failures == 0
+
+
+async def test_a_store_that_fails_is_asked_again(door: Door) -> None:
+    dormancy = job(door, START_MS)
+    await door.db.keyring.destroy((await registered(door)).session.account)
+    dormancy = job(door, START_MS + 365 * DAY_MS)
+    assert await dormancy.look() == {} and dormancy.failures == 1

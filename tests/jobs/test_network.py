@@ -1,0 +1,79 @@
+"""The job of network records: what is noted is stored, and kept while the store fails."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+
+import pytest
+
+from relayd.control import network as control_network
+from relayd.core.network import NetworkRecord
+from relayd.jobs.network import Network
+from relayd.ops.logging import Logger
+from relayd.relay.network import NetworkLog
+from relayd.store.db import Database
+from relayd.store.directory import StoreError
+
+NOW = 1_763_000_000_000
+
+
+def records(count: int) -> list[NetworkRecord]:
+    return [NetworkRecord(NOW + n, "acct_1", "key_1", "192.0.2.7", 4711, "1.3", "curl/8")
+            for n in range(count)]
+
+
+async def test_all_is_stored_and_prefixes_are_counted(db: Database) -> None:
+    memory = NetworkLog()
+    job = Network(db, memory)
+    made = records(control_network.BATCH_RECORDS * 2 + 1)
+    memory.give_back(list(made))
+    assert await job.flush() and len(memory) == 0
+    assert job.posted == len(made) and job.prefixes.counts(NOW) == {"key_1": 1}
+    assert await control_network.own(db, "acct_1") == made[::-1]
+
+
+async def test_it_runs_until_it_is_stopped(db: Database) -> None:
+    memory = NetworkLog()
+    job = Network(db, memory, every_seconds=0.01)
+    memory.give_back(records(1))
+    running = asyncio.ensure_future(job.run())
+    async with asyncio.timeout(3):
+        while job.posted < 1:
+            await asyncio.sleep(0.01)
+    memory.give_back(records(1))
+    await job.stop()
+    await running
+    assert job.posted == 2
+
+
+async def test_what_the_store_does_not_take_is_kept(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory, out = NetworkLog(), io.StringIO()
+    job = Network(db, memory, log=Logger("info", out))
+    made = records(control_network.BATCH_RECORDS + 5)
+    memory.give_back(list(made))
+    real, calls = control_network.post, 0
+
+    async def fails_once_begun(db: Database, batch: list[NetworkRecord]) -> int:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise StoreError("store_busy")
+        return await real(db, batch)
+
+    monkeypatch.setattr(control_network, "post", fails_once_begun)
+    assert not await job.flush() and job.failures == 1 and len(memory) == 5
+    assert '"event":"network_records_failed"' in out.getvalue()
+    assert "192.0.2.7" not in out.getvalue()
+    assert await job.flush()
+    assert await control_network.own(db, "acct_1") == made[::-1]
+
+
+async def test_what_finds_no_room_is_counted(db: Database) -> None:
+    memory, out = NetworkLog(records_max=2), io.StringIO()
+    job = Network(db, memory, log=Logger("info", out))
+    memory.give_back(records(5))
+    assert await job.flush() and await job.flush()
+    assert out.getvalue().count('"event":"network_records_lost","lost":3') == 1

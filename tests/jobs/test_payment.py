@@ -1,0 +1,118 @@
+"""Payments without any message: found, ended, asked for again, held against statements."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from relayd.control import order, statement
+from relayd.core.errors import RelayError
+from relayd.jobs.payment import PATIENCE_MS, PaymentJob
+from relayd.store import order as store_order
+from tests.fakes.till import Till, till
+
+__all__ = ["till"]
+AMOUNT = 12345
+
+
+def job(till: Till) -> PaymentJob:
+    return PaymentJob(till.db, lambda: till.payments, every_seconds=0.01,
+                      now_ms=lambda: till.now_ms)
+
+
+async def test_a_payment_is_found_without_a_message(till: Till) -> None:
+    made = await till.order("wechat")
+    trade = await till.trade(made)
+    till.demo.book.pay(trade)
+    work = job(till)
+    await work.round()
+    assert (await till.look(made)).state == "pending"
+    till.now_ms += PATIENCE_MS + 1
+    await work.round()
+    assert (await till.look(made)).state == "credited" and work.failures == 0
+
+
+async def test_an_order_is_asked_about_ever_more_rarely(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    real = order.refresh
+
+    async def counted(*arguments: object) -> object:
+        asked.append(till.now_ms)
+        return await real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(order, "refresh", counted)
+    made = await till.order()
+    work = job(till)
+    for _ in range(200):
+        till.now_ms += 10_000
+        await work.round()
+    assert (await till.look(made)).state == "expired"
+    # 33 minutes by rounds of ten seconds, and at the order's own end
+    assert 8 <= len(asked) <= 20
+    assert any(made.expires_at_ms <= at <= made.expires_at_ms + 10_000 for at in asked)
+
+
+async def test_a_refund_is_asked_for_again(till: Till) -> None:
+    made, trade = await till.credited()
+    port = till.demo.port
+    await till.demo.stop()
+    with pytest.raises(RelayError):
+        await till.refund(made, AMOUNT)
+    work = job(till)
+    till.now_ms += 60_000
+    await work.round()
+    assert work.failures > 0
+    await till.demo.start(port)
+    till.now_ms += 60_000
+    await work.round()
+    assert (await till.look(made)).state == "refunded" and len(trade.refunds) == 1
+    async with till.db.reading() as transaction:
+        assert await store_order.pending_refunds(transaction, 9) == []
+
+
+async def test_a_partner_that_is_away_holds_up_no_other(till: Till) -> None:
+    card, alipay = await till.order("card"), await till.order("alipay")
+    for made in (card, alipay):
+        till.demo.book.pay(await till.trade(made))
+    till.payments.partners["card"].client._text = "http://127.0.0.1:9"
+    till.now_ms += PATIENCE_MS + 1
+    work = job(till)
+    await work.round()
+    assert (await till.look(card)).state == "pending"
+    assert (await till.look(alipay)).state == "credited"
+
+
+async def test_statements_are_looked_at_once(till: Till) -> None:
+    work = job(till)
+    await work.round()
+    seen, _ = await statement.listing(till.db)
+    assert len(seen) == 3 * statement.BACK_DAYS
+    checked = {each.checked_at_ms for each in seen}
+    till.now_ms += 3_600_000
+    await work.round()
+    assert {each.checked_at_ms for each in (await statement.listing(till.db))[0]} == checked
+
+
+async def test_it_goes_round_until_it_is_stopped(till: Till) -> None:
+    made = await till.order()
+    till.demo.book.pay(await till.trade(made))
+    till.now_ms += PATIENCE_MS + 1
+    work = job(till)
+    running = asyncio.ensure_future(work.run())
+    for _ in range(500):
+        await asyncio.sleep(0.01)
+        if (await till.look(made)).state == "credited":
+            break
+    await work.stop()
+    await asyncio.wait_for(running, 5)
+    assert (await till.look(made)).state == "credited"
+
+
+async def test_a_store_that_fails(till: Till) -> None:
+    work = job(till)
+    await till.db.close()
+    await work.round()
+    assert work.failures == 1

@@ -1,0 +1,120 @@
+"""Sending to a real SMTP server: over TLS that is verified, with each way in which it fails."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from aiohttp import test_utils
+
+from relayd.ops.config import MailConfig
+from relayd.ops.smtp import OUTCOMES, Message, SmtpError, SmtpSession, compose
+from tests.fakes.mailserver import MailServer, text_of
+
+MESSAGE = Message("mail_1", 1_767_225_600_000, "ann@example.org", "Grüße 您好",
+                  "Hello 您好\n", "<p>Hello</p>\n")
+
+
+def config_for(server: MailServer, **changes: Any) -> MailConfig:
+    config = MailConfig("localhost", server.port, "starttls", ca_file=server.ca_file,
+                        sender="Relay <no-reply@relay.example>")
+    return replace(config, **changes)
+
+
+async def outcome(config: MailConfig, message: Message = MESSAGE) -> str:
+    try:
+        async with SmtpSession(config, 5.0) as session:
+            await session.send(message)
+    except SmtpError as error:
+        assert error.outcome in OUTCOMES and error.is_final == (error.outcome == "refused")
+        assert "example.org" not in repr(error) and error.__cause__ is None
+        return error.outcome
+    return "taken"
+
+
+@pytest.mark.parametrize("tls", ["starttls", "tls"])
+async def test_a_mail_arrives_over_tls(tmp_path: Path, tls: Any) -> None:
+    async with MailServer(tmp_path, tls) as server:
+        assert await outcome(config_for(server, tls=tls)) == "taken"
+    [mail] = server.mails
+    assert server.recipients == ["ann@example.org"]
+    assert mail["From"] == "Relay <no-reply@relay.example>" and mail["Subject"] == "Grüße 您好"
+    assert mail["Message-ID"] == "<mail_1@relay.example>"
+    assert mail["Auto-Submitted"] == "auto-generated" and "List-Unsubscribe" not in mail
+    assert text_of(mail) == "Hello 您好\n" and text_of(mail, "html") == "<p>Hello</p>\n"
+    # this machine's own name is told to nobody
+    assert set(server.hellos) == {"relay.example"}
+
+
+async def test_several_mails_in_one_session(tmp_path: Path) -> None:
+    async with MailServer(tmp_path) as server:
+        async with SmtpSession(config_for(server)) as session:
+            await session.send(MESSAGE)
+            with pytest.raises(SmtpError):
+                await session.send(replace(MESSAGE, recipient="never@example.org"))
+            await session.send(replace(MESSAGE, recipient="bob@example.org"))
+    assert server.recipients == ["ann@example.org", "bob@example.org"]
+
+
+async def test_signing_in(tmp_path: Path) -> None:
+    async with MailServer(tmp_path, password="quokka") as server:
+        assert await outcome(config_for(server, credential="quokka", user="relay")) == "taken"
+        assert await outcome(config_for(server, credential="wombat")) == "auth"
+        assert await outcome(config_for(server)) == "sender"
+
+
+@pytest.mark.parametrize(("recipient", "word"), [
+    ("never@example.org", "refused"), ("later@example.org", "delayed"),
+    ("spam@example.org", "refused"), ("é@example.org", "refused"), ("nobody", "refused"),
+])
+async def test_what_the_server_says_of_a_recipient(
+        tmp_path: Path, recipient: str, word: str) -> None:
+    async with MailServer(tmp_path) as server:
+        assert await outcome(config_for(server), replace(MESSAGE, recipient=recipient)) == word
+
+
+async def test_a_certificate_that_is_not_trusted(tmp_path: Path) -> None:
+    other = tmp_path / "other.pem"
+    trustme.CA().cert_pem.write_to_path(str(other))
+    async with MailServer(tmp_path) as server:
+        assert await outcome(config_for(server, ca_file=str(other))) == "tls"
+        assert await outcome(config_for(server, ca_file=None)) == "tls"
+    async with MailServer(tmp_path, "tls") as server:
+        assert await outcome(config_for(server, tls="tls", ca_file=str(other))) == "tls"
+    assert server.mails == []
+
+
+async def test_a_certificate_of_another_host(tmp_path: Path) -> None:
+    async with MailServer(tmp_path, name="other.example") as server:
+        assert await outcome(config_for(server)) == "tls"
+    assert server.mails == []
+
+
+async def test_a_server_without_starttls_gets_nothing(tmp_path: Path) -> None:
+    async with MailServer(tmp_path, "none") as server:
+        assert await outcome(config_for(server)) == "tls"
+        assert server.mails == [] and server.tried == []
+        assert await outcome(config_for(server, tls="none")) == "taken"
+
+
+async def test_a_server_that_is_down(tmp_path: Path) -> None:
+    async with MailServer(tmp_path) as server:
+        config = config_for(server, port=test_utils.unused_port())
+        assert await outcome(config) == "unreachable"
+
+
+def test_headers_of_mail_that_can_be_unsubscribed() -> None:
+    config = MailConfig(sender="no-reply@relay.example", reply_to="Help <help@relay.example>")
+    made = compose(replace(MESSAGE, unsubscribe="https://r.example/unsubscribe?token=x"), config)
+    # RFC 8058 section 3.1
+    assert made["List-Unsubscribe"] == "<https://r.example/unsubscribe?token=x>"
+    assert made["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert made["Reply-To"] == "Help <help@relay.example>"
+    assert made["Date"] == "Thu, 01 Jan 2026 00:00:00 +0000"
+
+
+def test_a_message_is_in_no_repr() -> None:
+    assert repr(MESSAGE) == "Message('mail_1')"

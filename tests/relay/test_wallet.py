@@ -1,0 +1,219 @@
+"""Prepaid balances on the relay path: what is served, what is refused, and what is left."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relayd.control import account, subscription, wallet
+from relayd.core.actor import SHELL
+from relayd.core.money import NANO
+from relayd.core.plan import MARKUP_ONE, Plan
+from relayd.core.posting import move
+from relayd.core.price import Price, PriceBook, unit_prices
+from relayd.ops.clock import unix_ms
+from relayd.ops.config import BillingConfig
+from relayd.store import posting as store_posting
+from relayd.store.db import Database
+from tests.fakes.daemon import Lane
+from tests.fakes.rawclient import RawClient, ask, request_bytes
+from tests.fakes.rawupstream import Answer, message
+from tests.http.play import TARGET
+
+EMAIL = "someone@example.com"
+TOKENS = 1000
+PRICES = PriceBook([Price("*", unit_prices({"call": NANO // 100}))])
+"""A cent a call, whatever is in it."""
+BY_TOKEN = PriceBook([Price("*", unit_prices({"output": 10 * NANO}))])
+"""Ten dollars for a million tokens that are made."""
+
+
+def body(**fields: Any) -> bytes:
+    asked = {"model": "test-model", "messages": [{"role": "user", "content": "x"}], **fields}
+    return json.dumps(asked).encode()
+
+
+def made(tokens: int) -> Answer:
+    return Answer(message(json.dumps({
+        "id": "x", "object": "chat.completion", "created": 1, "model": "test-model",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "ok"},
+                     "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 3, "completion_tokens": tokens, "total_tokens": tokens + 3},
+    }).encode()), "segments-40")
+
+
+def lane(
+    directory: Path, prices: PriceBook = PRICES, tokens: int = TOKENS, **billing: Any,
+) -> Lane:
+    return Lane(directory, lambda _: made(tokens), prices=prices,
+                billing=BillingConfig(prepaid=True, **billing))
+
+
+async def pay(db: Database, nano: int, cause: str = "first") -> None:
+    who = await account.find(db, EMAIL)
+    async with db.writing() as transaction:
+        await store_posting.post(transaction, move(
+            "top_up", cause, nano, "USD", account=who.id, partner="test"), unix_ms())
+
+
+async def seen(lane: Lane, nano: int) -> None:
+    """Until the relay knows of the money."""
+    plane = lane.app._plane
+    assert plane is not None
+    async with asyncio.timeout(5):
+        while sum(p.nano for p in plane.wallets._posted.values()) != nano:
+            await asyncio.sleep(0.01)
+
+
+async def left(db: Database) -> int:
+    return sum(found.nano for found in await wallet.money(db, EMAIL))
+
+
+async def call(lane: Lane, asked: bytes) -> int:
+    return (await ask(lane.address, request_bytes(TARGET, lane.key, asked))).status
+
+
+async def calls(lane: Lane, asked: bytes, clients: int, each: int) -> Counter[int]:
+    """Statuses of so many clients' calls, each client's one after the other."""
+    found: Counter[int] = Counter()
+
+    async def one() -> None:
+        async with RawClient(lane.address) as client:
+            for _ in range(each):
+                found[(await client.ask(request_bytes(TARGET, lane.key, asked))).status] += 1
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(clients):
+            group.create_task(one())
+    return found
+
+
+@pytest.fixture
+async def paid(tmp_path: Path) -> AsyncIterator[Lane]:
+    async with lane(tmp_path / "store") as opened:
+        yield opened
+
+
+async def test_nothing_is_served_on_an_empty_balance(paid: Lane) -> None:
+    reply = await ask(paid.address, request_bytes(TARGET, paid.key, body()))
+    assert reply.status == 402 and reply.value(b"x-should-retry") == b"false"
+    error = json.loads(reply.body)["error"]
+    assert error["code"] == "insufficient_quota" and "0.01 USD" in error["message"]
+    assert paid.upstream.requests == []
+    [record] = await paid.settled(1)
+    assert (record.outcome, record.error, record.amount_nano) == ("refused", "balance_short", 0)
+
+
+async def test_sixty_four_clients_share_a_balance_for_exactly_so_many_calls(paid: Lane) -> None:
+    await pay(paid.app.db, 100 * NANO // 100)
+    await seen(paid, 100 * NANO // 100)
+    found = await calls(paid, body(), clients=64, each=4)
+    assert found[200] == 100 and set(found) <= {200, 402, 429}
+    await paid.settled(256)
+    assert len(paid.upstream.requests) == 100 and await left(paid.app.db) == 0
+    assert await call(paid, body()) == 402
+
+
+async def test_money_that_comes_in_is_served_within_a_second(paid: Lane) -> None:
+    assert await call(paid, body()) == 402
+    await pay(paid.app.db, NANO)
+    async with asyncio.timeout(1.5):
+        while await call(paid, body()) != 200:
+            await asyncio.sleep(0.05)
+
+
+async def test_a_credit_line_is_served(paid: Lane) -> None:
+    await wallet.set_credit(paid.app.db, EMAIL, "USD", "0.05", unix_ms(), SHELL)
+    async with asyncio.timeout(5):
+        while await call(paid, body()) != 200:
+            await asyncio.sleep(0.05)
+    found = await calls(paid, body(), clients=1, each=10)
+    assert found == {200: 4, 402: 6}
+    await paid.settled(11)
+    assert await left(paid.app.db) == -5 * NANO // 100
+
+
+async def test_calls_with_a_bound_never_spend_what_is_not_there(tmp_path: Path) -> None:
+    each = TOKENS * 10 * NANO // 10**6
+    async with lane(tmp_path / "store", BY_TOKEN) as opened:
+        await pay(opened.app.db, 10 * each)
+        await seen(opened, 10 * each)
+        found = await calls(opened, body(max_tokens=TOKENS), clients=64, each=1)
+        assert found[200] == 10 and found[429] + found[402] == 54
+        await opened.settled(64)
+        assert await left(opened.app.db) == 0
+
+
+async def test_calls_without_a_bound_are_served_alone_when_money_is_short(tmp_path: Path) -> None:
+    """Of 64 at once one is served beyond its estimate: the overdraft is that one's error."""
+    each = TOKENS * 10 * NANO // 10**6
+    async with lane(tmp_path / "store", BY_TOKEN, output_tokens=100) as opened:
+        await pay(opened.app.db, each // 2)
+        await seen(opened, each // 2)
+        found = await calls(opened, body(), clients=64, each=1)
+        assert found == {200: 1, 429: 63}
+        await opened.settled(64)
+        assert await left(opened.app.db) == each // 2 - each
+        assert await call(opened, body()) == 402
+
+
+async def test_a_balance_survives_a_restart(tmp_path: Path) -> None:
+    async with lane(tmp_path / "store") as opened:
+        await pay(opened.app.db, 3 * NANO // 100)
+        await seen(opened, 3 * NANO // 100)
+        assert await call(opened, body()) == 200
+        settings, upstream = opened.app.config, opened.upstream
+        await opened.app.stop()
+        opened.app = type(opened.app)(settings, logger=opened.app.logger)
+        opened.app._encodings = type(opened.app._encodings)()
+        await opened.app.start()
+        assert [await call(opened, body()) for _ in range(3)] == [200, 200, 402]
+        assert len(upstream.requests) == 3
+
+
+async def test_a_call_that_fails_gives_its_money_back(tmp_path: Path) -> None:
+    broken = Answer(message(b'{"error":{"message":"no"}}', status=400))
+    async with Lane(tmp_path / "store", lambda _: broken, prices=PRICES,
+                    billing=BillingConfig(prepaid=True)) as opened:
+        await pay(opened.app.db, NANO // 100)
+        await seen(opened, NANO // 100)
+        assert [await call(opened, body()) for _ in range(5)] == [400] * 5
+        await opened.settled(5)
+        assert await left(opened.app.db) == NANO // 100
+
+
+async def test_without_prepaid_nobody_is_refused_and_the_account_owes(tmp_path: Path) -> None:
+    async with Lane(tmp_path / "store", lambda _: made(5), prices=PRICES) as opened:
+        assert await call(opened, body()) == 200
+        await opened.settled(1)
+        assert await left(opened.app.db) == -NANO // 100
+
+
+async def test_what_has_no_price_is_served(tmp_path: Path) -> None:
+    async with lane(tmp_path / "store", PriceBook([])) as opened:
+        assert await call(opened, body()) == 200
+
+
+async def test_a_plans_markup_counts_for_the_bound_and_the_amount(tmp_path: Path) -> None:
+    plans = {"default": Plan("default", 3 * MARKUP_ONE), "cheap": Plan("cheap", MARKUP_ONE // 2)}
+    async with Lane(tmp_path / "store", lambda _: made(5), prices=PRICES, plans=plans,
+                    billing=BillingConfig(prepaid=True)) as opened:
+        await pay(opened.app.db, 3 * NANO // 100)
+        await seen(opened, 3 * NANO // 100)
+        assert [await call(opened, body()) for _ in range(2)] == [200, 402]
+        # what was taken stays, also if it is stored only now
+        await subscription.assign(opened.app.db, EMAIL, "cheap", plans, unix_ms(), SHELL)
+        await opened.app.refresh()
+        await pay(opened.app.db, NANO // 100, "second")
+        await opened.settled(2)
+        await seen(opened, NANO // 100)
+        assert [await call(opened, body()) for _ in range(3)] == [200, 200, 402]
+        found = await opened.settled(5)
+        amounts = [record.amount_nano for record in found]
+        assert amounts == [3 * NANO // 100, 0, NANO // 200, NANO // 200, 0]

@@ -1,0 +1,37 @@
+"""Hours are those of the rollups; a call is found by its place and owner."""
+
+from __future__ import annotations
+
+from relayd.control import usage
+from relayd.core.call import Brief, CallSearch, Place
+from relayd.core.timestamp import HOUR_MS
+from relayd.store import call
+from relayd.store.db import Database
+from tests.fakes.records import START_MS, call_record
+
+
+async def test_hours_are_the_latest_that_may_hold_wanted_calls(db: Database) -> None:
+    await usage.post(db, [
+        call_record(started_at_ms=START_MS + n * HOUR_MS, model="ab"[n % 2]) for n in range(10)])
+    search = CallSearch("acct_1", START_MS + HOUR_MS + 1, START_MS + 8 * HOUR_MS)
+    async with db.reading() as transaction:
+        all_hours = await call.hours(transaction, search, 100)
+        of_b = await call.hours(
+            transaction, CallSearch("acct_1", 0, START_MS + 8 * HOUR_MS, model="b"), 2)
+        others = await call.hours(transaction, CallSearch("acct_2", 0, 1 << 50), 2)
+    assert all_hours == [START_MS + n * HOUR_MS for n in range(7, 0, -1)]
+    assert of_b == [START_MS + n * HOUR_MS for n in (7, 5)]
+    assert others == []
+
+
+async def test_an_hour_is_read_from_before_a_place(db: Database) -> None:
+    records = [call_record(started_at_ms=START_MS + n // 2) for n in range(6)]
+    await usage.post(db, records)
+    search = CallSearch("acct_1", START_MS, START_MS + HOUR_MS)
+    place = Place(records[4].started_at_ms, records[4].id)
+    async with db.reading() as transaction:
+        assert await call.latest(transaction, search, START_MS, place, 3) == records[3:0:-1]
+        assert await call.briefs(transaction, search, START_MS, 1) == [Brief("completed", 12.345)]
+        assert await call.one(transaction, "acct_1", place) == records[4]
+        assert await call.one(transaction, "acct_2", place) is None
+        assert await call.last_used(transaction, "acct_1") == {"key_1": START_MS}

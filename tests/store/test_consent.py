@@ -1,0 +1,51 @@
+"""The ledger of consents only grows."""
+
+from __future__ import annotations
+
+import pytest
+
+from relayd.core.account import Account
+from relayd.core.consent import Consent, Served
+from relayd.store import account, consent
+from relayd.store.db import Database
+from relayd.store.directory import StoreError
+
+SERVED = Served("privacy", 2, "a" * 64, "zh", "console")
+
+
+async def test_rows_come_back_in_order_and_never_change(db: Database) -> None:
+    rows = [Consent("acct_1", "marketing", act, SERVED, at)
+            for act, at in (("explicit", 1), ("withdrawn", 2), ("explicit", 3))]
+    async with db.writing() as transaction:
+        await account.insert(transaction, Account("acct_1", "a@example.org", None, "active", 0))
+        for row in rows:
+            await consent.insert(transaction, row)  # type: ignore[arg-type]
+        assert await consent.history(transaction, "acct_1") == rows
+        assert await consent.latest(transaction, "acct_1", "marketing") == rows[-1]
+        assert await consent.latest(transaction, "acct_1", "product") is None
+    with pytest.raises(StoreError):
+        async with db.writing() as transaction:
+            await transaction.run("UPDATE consents SET at_ms = 9")
+
+
+async def test_only_an_explicit_row_agrees_to_a_version(db: Database) -> None:
+    async with db.writing() as transaction:
+        await account.insert(transaction, Account("acct_1", "a@example.org", None, "active", 0))
+        await consent.insert(
+            transaction, Consent("acct_1", "privacy", "accepted_by_use", SERVED, 1))
+        assert not await consent.agreed_to(transaction, "acct_1", "privacy", 2)
+        await consent.insert(transaction, Consent("acct_1", "privacy", "explicit", SERVED, 2))
+        assert await consent.agreed_to(transaction, "acct_1", "privacy", 1)
+        assert await consent.agreed_to(transaction, "acct_1", "privacy", 2)
+        assert not await consent.agreed_to(transaction, "acct_1", "privacy", 3)
+
+
+async def test_rows_outlive_the_account_by_their_term(db: Database) -> None:
+    async with db.writing() as transaction:
+        for name, state, email in (("acct_1", "erased", None), ("acct_2", "active", "b@c.d")):
+            await account.insert(transaction, Account(
+                name, email, None, state, 0, state_since_ms=100))  # type: ignore[arg-type]
+            await consent.insert(transaction, Consent(name, "terms", "explicit", SERVED, 1))
+        assert await consent.delete_of_erased(transaction, 100, 9) == 0
+        assert await consent.delete_of_erased(transaction, 101, 9) == 1
+        assert len(await consent.history(transaction, "acct_2")) == 1

@@ -1,0 +1,36 @@
+"""Partners' messages as rows: each once."""
+
+from __future__ import annotations
+
+import pytest
+
+from relayd.core.partner import PartnerEvent
+from relayd.store import partner as store_partner
+from relayd.store.db import Database
+from relayd.store.directory import StoreError
+from relayd.store.partner import Heard
+
+EVENT = PartnerEvent("card", "evt_1", "paid", "ord_1", "CNY", 5, "pi_1")
+
+
+async def test_a_message_is_kept_once(db: Database) -> None:
+    async with db.writing() as transaction:
+        assert await store_partner.outcome_of(transaction, "card", "evt_1") is None
+        await store_partner.insert(transaction, EVENT, "credited", 7)
+        assert await store_partner.outcome_of(transaction, "card", "evt_1") == "credited"
+        assert await store_partner.outcome_of(transaction, "other", "evt_1") is None
+    with pytest.raises(StoreError):
+        async with db.writing() as transaction:
+            await store_partner.insert(transaction, EVENT, "already", 8)
+
+
+async def test_what_nobody_has_looked_at(db: Database) -> None:
+    async with db.writing() as transaction:
+        await store_partner.insert(transaction, EVENT, "other_amount", 7)
+        wanted = {"other_amount", "unknown_order"}
+        assert await store_partner.unseen(transaction, wanted, 9) == [
+            Heard("card", "evt_1", "paid", "ord_1", "other_amount", 7, None)]
+        assert await store_partner.unseen(transaction, {"credited"}, 9) == []
+        assert await store_partner.see(transaction, "card", "evt_1", 8)
+        assert not await store_partner.see(transaction, "card", "evt_1", 9)
+        assert await store_partner.unseen(transaction, wanted, 9) == []

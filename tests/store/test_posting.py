@@ -1,0 +1,95 @@
+"""The book in SQLite: balances follow their entries, nothing can be changed, faults are found."""
+
+from __future__ import annotations
+
+import pytest
+
+from relayd.core.errors import RelayError
+from relayd.core.posting import (
+    TRANSFER_NANO_MAX, LedgerAccount, Transfer, charge, move,
+)
+from relayd.store import posting
+from relayd.store.db import Database
+from relayd.store.directory import StoreError
+
+BALANCE = LedgerAccount("balance", "acct_1", "CNY")
+NOW = 1_700_000_000_000
+
+
+def top_up(cause: str, nano: int = 1000) -> Transfer:
+    return move("top_up", cause, nano, "CNY", account="acct_1", partner="card")
+
+
+async def test_a_transfer_moves_balances(db: Database) -> None:
+    async with db.writing() as transaction:
+        assert await posting.post(transaction, top_up("one"), NOW)
+        assert await posting.post(transaction, charge("two", 300, "CNY", "acct_1", 0), NOW + 1)
+    async with db.reading() as transaction:
+        assert await posting.balance(transaction, BALANCE) == 700
+        assert await posting.balances(transaction, "acct_1") == {BALANCE: 700}
+        everything = await posting.balances(transaction)
+        assert sum(everything.values()) == 0 and len(everything) == 3
+        assert await posting.wrong(transaction) == []
+        shown = await posting.history(transaction, BALANCE, None, 10)
+        assert [(p.transfer.cause, nano) for p, nano in shown] == [("two", -300), ("one", 1000)]
+        older = await posting.history(transaction, BALANCE, shown[0][0].number, 10)
+        assert older == shown[1:]
+
+
+async def test_a_cause_counts_once(db: Database) -> None:
+    async with db.writing() as transaction:
+        assert await posting.post(transaction, top_up("one"), NOW)
+        for _ in range(10):
+            assert not await posting.post(transaction, top_up("one"), NOW)
+        assert await posting.balance(transaction, BALANCE) == 1000
+    with pytest.raises(StoreError) as caught:
+        async with db.writing() as transaction:
+            await posting.post(transaction, top_up("one", 1001), NOW)
+    assert caught.value.code == "store_refused"
+
+
+async def test_bounds(db: Database) -> None:
+    with pytest.raises(RelayError) as caught:
+        async with db.writing() as transaction:
+            await posting.post(
+                transaction, move("grant_expiry", "x", 1, "CNY", account="acct_1"), NOW)
+    assert caught.value.code == "balance_short"
+    with pytest.raises(RelayError) as caught:
+        async with db.writing() as transaction:
+            for number in range(1000):
+                await posting.post(transaction, top_up(str(number), TRANSFER_NANO_MAX), NOW)
+    assert caught.value.code == "amount_range"
+    async with db.reading() as transaction:
+        assert await posting.balances(transaction) == {}
+        assert await posting.find(transaction, "0") is None
+
+
+@pytest.mark.parametrize("sql", [
+    "UPDATE entries SET amount_nano = 5", "DELETE FROM entries",
+    "UPDATE transfers SET cause = 'x'", "DELETE FROM transfers",
+    "INSERT INTO entries VALUES (1, 1, 0)", "INSERT INTO entries VALUES (1, 99, 5)",
+])
+async def test_the_book_is_only_ever_written_on(db: Database, sql: str) -> None:
+    async with db.writing() as transaction:
+        await posting.post(transaction, top_up("one"), NOW)
+    with pytest.raises(StoreError) as caught:
+        async with db.writing() as transaction:
+            await transaction.run(sql)
+    assert caught.value.code == "store_refused"
+
+
+async def test_what_is_wrong_is_found(db: Database) -> None:
+    async with db.writing() as transaction:
+        await posting.post(transaction, top_up("one"), NOW)
+        await posting.post(transaction, top_up("two"), NOW)
+        await transaction.run("UPDATE ledger_accounts SET balance_nano = 5 WHERE kind = 'balance'")
+        await transaction.run("DROP TRIGGER entries_stay")
+        await transaction.run("UPDATE entries SET amount_nano = amount_nano + 7"
+                              " WHERE transfer = 2 AND ledger_account = 1")
+        await transaction.run("INSERT INTO transfers (at_ms, kind, cause) VALUES (1, 'fee', 'e')")
+    async with db.reading() as transaction:
+        found = await posting.wrong(transaction)
+    assert ("unbalanced", "two", 0, 7) in found
+    assert ("unbalanced", "e", 0, 0) in found
+    assert ("balance", "balance:acct_1:CNY", 5, 2000) in found
+    assert ("balance", "clearing:card:CNY", -2000, -1993) in found

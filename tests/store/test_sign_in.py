@@ -1,0 +1,36 @@
+"""Sign-ins as rows: the address goes with the key of its month."""
+
+from __future__ import annotations
+
+from relayd.core.holder import SignIn
+from relayd.store import sign_in
+from relayd.store.db import Database
+from tests.fakes.holders import two
+from tests.fakes.records import START_MS
+
+
+async def test_kept_latest_first_and_swept(db: Database) -> None:
+    mine, other = await two(db)
+    rows = [SignIn(f"sign_{at}", mine, START_MS + at, "signed_in", "password", "curl", "192.0.2.7")
+            for at in range(3)]
+    async with db.writing() as transaction:
+        assert await sign_in.known_device(transaction, mine, "curl") is None
+        for row in rows:
+            await sign_in.insert(transaction, row)
+        assert await sign_in.latest(transaction, mine, 2) == [rows[2], rows[1]]
+        assert await sign_in.latest(transaction, other, 9) == []
+        assert await sign_in.known_device(transaction, mine, "curl")
+        assert await sign_in.known_device(transaction, mine, "Firefox") is False
+        assert await sign_in.sweep(transaction, START_MS + 2, 9) == 2
+        assert await sign_in.latest(transaction, mine, 9) == [rows[2]]
+
+
+async def test_I2d_without_the_month_s_key_the_address_is_gone(db: Database) -> None:
+    mine, _ = await two(db)
+    async with db.writing() as transaction:
+        await sign_in.insert(transaction, SignIn(
+            "sign_1", mine, START_MS, "wrong_password", "password", "curl", "192.0.2.7"))
+    await db.keyring.destroy("month:2026-01")
+    async with db.reading() as transaction:
+        [found] = await sign_in.latest(transaction, mine, 9)
+    assert found.address is None and found.outcome == "wrong_password"

@@ -1,0 +1,52 @@
+"""Statements as rows; what the ledger has about their lines."""
+
+from __future__ import annotations
+
+from relayd.core.statement import Booked, Difference, StatementLine
+from relayd.store import statement as store_statement
+from relayd.store.db import Database
+from relayd.store.statement import Checked
+from tests.store.test_order import NOW, made
+
+LINE = StatementLine("payment", "ord_1", "CNY", 100, 3)
+CHECKED = Checked("card", "2026-01-31", NOW, 1)
+DIFFERENCE = Difference("payment", "ord_1", "not_in_ledger", 100, None)
+
+
+async def test_a_statement_is_kept_with_its_lines(db: Database) -> None:
+    async with db.writing() as transaction:
+        for _ in range(2):
+            await store_statement.save(transaction, CHECKED, [LINE])
+        again = CHECKED._replace(checked_at_ms=NOW + 1)
+        await store_statement.save(transaction, again, [])
+        assert await store_statement.listing(transaction, 9) == [again]
+        assert await store_statement.days(transaction, "card", "2026-01-01") == {"2026-01-31"}
+        assert await store_statement.days(transaction, "card", "2026-02-01") == set()
+        assert await transaction.rows("SELECT COUNT(*) FROM statement_lines") == [(1,)]
+
+
+async def test_what_the_ledger_has(db: Database) -> None:
+    await made(db, trade="t", paid_at_ms=NOW, state="credited")
+    await made(db, 2)
+    key = ("payment", "ord_1")
+    async with db.writing() as transaction:
+        lines = [LINE, LINE._replace(reference="ord_2"), LINE._replace(kind="payout")]
+        assert await store_statement.booked(transaction, "card", lines) == {
+            key: Booked("CNY", 100)}
+        assert await store_statement.booked(transaction, "other", lines) == {}
+        assert await store_statement.due(transaction, "card", NOW, NOW + 1) == {
+            key: Booked("CNY", 100)}
+        assert await store_statement.due(transaction, "card", NOW + 1, NOW + 2) == {}
+        await store_statement.save(transaction, CHECKED, [LINE])
+        assert await store_statement.due(transaction, "card", NOW, NOW + 1) == {}
+
+
+async def test_differences_are_those_of_the_last_look(db: Database) -> None:
+    async with db.writing() as transaction:
+        await store_statement.set_differences(
+            transaction, "card", "2026-01-31", [LINE], [DIFFERENCE])
+        assert await store_statement.differences(transaction, 9) == [
+            ("card", "2026-01-31", DIFFERENCE)]
+        # a line of the next day is about the same
+        await store_statement.set_differences(transaction, "card", "2026-02-01", [LINE], [])
+        assert await store_statement.differences(transaction, 9) == []

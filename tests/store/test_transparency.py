@@ -1,0 +1,22 @@
+"""Figures over accounts: groups, and who is left out."""
+
+from __future__ import annotations
+
+from relayd.core.anonymity import Cell
+from relayd.core.rollup import rollups
+from relayd.store import rollup, transparency
+from relayd.store.db import Database
+from tests.fakes.records import START_MS, call_record
+
+
+async def test_by_model_and_without_nobody(db: Database) -> None:
+    records = [call_record(account=f"acct_{n % 2}", model="m", input_tokens=3, output_tokens=4)
+               for n in range(4)]
+    async with db.writing() as transaction:
+        await rollup.add(transaction, rollups([
+            *records, call_record(account="acct_1", model=None)]))
+        await transaction.run("UPDATE rollups SET account_id = '' WHERE account_id = 'acct_0'")
+        found = await transparency.use_by_model(transaction, START_MS, START_MS + 3_600_000)
+        assert found == {"m": Cell(1, 2, 14)}
+        assert await transparency.use_by_model(transaction, 0, START_MS) == {}
+        assert await transparency.erasures(transaction) == {}

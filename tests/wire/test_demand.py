@@ -1,0 +1,44 @@
+"""The bounds that a request sets on what it makes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relayd.wire.demand import VALUE_MAX, Bound, bound
+from relayd.wire.dialect import BY_OPERATION
+
+
+@pytest.mark.parametrize("operation, fields, expected", [
+    ("chat", {"max_tokens": 5}, Bound(5)),
+    ("chat", {"max_tokens": 5, "max_completion_tokens": 7}, Bound(7)),
+    ("chat", {"max_tokens": 5, "n": 3}, Bound(15)),
+    ("chat", {}, Bound(None)), ("chat", {"max_tokens": None}, Bound(None)),
+    ("chat", {"max_tokens": "many"}, Bound(None)), ("chat", {"max_tokens": True}, Bound(None)),
+    ("chat", {"max_tokens": -1}, Bound(None)), ("chat", {"max_tokens": 10**30}, Bound(VALUE_MAX)),
+    ("completions", {"max_tokens": 0}, Bound(0)),
+    ("responses", {"max_output_tokens": 9}, Bound(9)),
+    ("responses", {"max_tokens": 9}, Bound(None)),
+    ("messages", {"max_tokens": 32_000}, Bound(32_000)),
+    ("generate", {"generationConfig": {"maxOutputTokens": "12", "candidateCount": 2}}, Bound(24)),
+    ("stream_generate", {"generationConfig": {"maxOutputTokens": 12.0}}, Bound(12)),
+    ("generate", {"generationConfig": []}, Bound(None)), ("generate", {}, Bound(None)),
+    ("embeddings", {}, Bound(0)), ("count_tokens", {"max_tokens": 3}, Bound(0)),
+    ("image_generation", {"n": 4}, Bound(0, 4)), ("image_generation", {}, Bound(0, 1)),
+    ("image_edit", {}, Bound(0, 1)), ("speech", {}, Bound(None)),
+])
+def test_the_bound_of_a_body(operation: str, fields: dict[str, Any], expected: Bound) -> None:
+    assert bound(operation, fields) == expected
+
+
+@pytest.mark.parametrize("operation", sorted(BY_OPERATION))
+@given(fields=st.dictionaries(
+    st.sampled_from(["max_tokens", "max_completion_tokens", "n", "generationConfig"]),
+    st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+                 lambda inner: st.dictionaries(st.just("maxOutputTokens"), inner), max_leaves=3)))
+def test_any_body_has_one(operation: str, fields: dict[str, Any]) -> None:
+    found = bound(operation, fields)
+    assert found.tokens is None or 0 <= found.tokens <= VALUE_MAX

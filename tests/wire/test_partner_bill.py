@@ -1,0 +1,40 @@
+"""Bills: what is no bill, and what is packed to be larger than anybody reads."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+
+import pytest
+
+from relayd.core.errors import RelayError
+from relayd.wire import partner_bill
+from relayd.wire.partner_bill import alipay_lines, unzipped, wechat_lines
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\x03\x04", b"no zip"])
+def test_what_is_no_zip(data: bytes) -> None:
+    with pytest.raises(RelayError) as caught:
+        list(unzipped(data))
+    assert caught.value.code == "partner_failed"
+
+
+def test_what_is_packed_too_tightly(monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.csv", b"0" * 100_000)
+    assert len(list(unzipped(packed.getvalue()))) == 1
+    monkeypatch.setattr(partner_bill, "UNPACKED_BYTES_MAX", 99_999)
+    with pytest.raises(RelayError):
+        list(unzipped(packed.getvalue()))
+
+
+def test_other_tables_have_no_lines() -> None:
+    for text in ("", "a,b\r\n1,2", "#comment"):
+        assert alipay_lines(text) == [] and wechat_lines(text) == []
+
+
+def test_amounts_that_are_none() -> None:
+    head = "支付宝交易号,商户订单号,业务类型,订单金额（元）,退款批次号/请求号,服务费（元）"
+    with pytest.raises(RelayError):
+        alipay_lines(f"{head}\r\n1,ord_1,交易,1e3,,0.00")
