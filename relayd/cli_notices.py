@@ -54,6 +54,15 @@ async def _transfer(db: Database, arguments: argparse.Namespace) -> int:
     return _told(arguments, await _put_up(db, arguments, "transfer"))
 
 
+async def _news(db: Database, arguments: argparse.Namespace) -> int:
+    made = await _put_up(db, arguments, "marketing" if arguments.marketing else "product")
+    if arguments.json:
+        output.document(notice.view(made))
+    else:
+        output.text(f"Notice {made.id} is mailed to those who agreed to such mail.")
+    return DONE
+
+
 async def _end(db: Database, arguments: argparse.Namespace) -> int:
     await notice.take_down(db, SHELL, arguments.notice, clock.unix_ms())
     output.text(f"Notice {arguments.notice} is taken down.")
@@ -75,6 +84,12 @@ COMMANDS: Final = (
             in_store(_transfer), (*_texts("transfer"), _ENDS),
             prints_data=True,
             epilog="Holders can object until the end, 15 days at least."),
+    Command("notices news", "Mail product updates, or marketing, to those who agreed.",
+            in_store(_news), (
+                *_texts("product"), _ENDS,
+                option("--marketing", action="store_true", help="it is marketing"),
+            ), prints_data=True,
+            epilog="Each mail has its own link to leave, which works without a sign-in."),
     Command("notices end", "Take a notice down.", in_store(_end), (
         option("notice", metavar="NOTICE", help="the notice's id"),
     )),

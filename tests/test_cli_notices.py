@@ -19,6 +19,12 @@ def test_a_notice_from_its_start_to_its_end(shell: Shell) -> None:
     assert shell("notices", "end", "notice_x").code == 2
 
 
+def test_U7_news(shell: Shell) -> None:
+    assert shell.json("notices", "news", *TEXTS)["kind"] == "product"
+    assert "who agreed" in shell("notices", "news", *TEXTS, "--marketing").out
+    assert {each["kind"] for each in shell.json("notices", "list")} == {"product", "marketing"}
+
+
 def test_S5_a_transfer_leaves_time_to_object(shell: Shell) -> None:
     words = ("--recipient", "Other Co.", "--contact", "dpo@other.example",
              "--purpose-en", "the same", "--purpose-zh", "相同")

@@ -21,7 +21,7 @@ from relayd.core.notice import NOTICE_FIELDS, Answer, Notice, NoticeKind
 from relayd.core.timestamp import parse_future, rfc3339
 
 WRITERS: Final = operators("owner", "legal")
-PUT_UP: Final[tuple[NoticeKind, ...]] = ("service", "transfer")
+PUT_UP: Final[tuple[NoticeKind, ...]] = ("service", "transfer", "product", "marketing")
 """What is put up by hand; notices of documents come with a version."""
 _EXAMPLE: Final = {"notice": "notice_01KDVBXH2Q7ZC4M9T8WJRS5XNY"}
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import secrets
 
-from relayd.control import audit, mail
+from relayd.control import audit, consent, mail
 from relayd.core.actor import Actor
 from relayd.core.errors import RelayError
+from relayd.core.mail import MAIL_KINDS, needs_consent
 from relayd.core.notice import (
-    MAIL_OF, NOTICE_FIELDS, TRANSFER_DAYS_MIN, Answer, Notice, NoticeKind,
+    MAIL_OF, MAILED_ONLY, NOTICE_FIELDS, TRANSFER_DAYS_MIN, Answer, Notice, NoticeKind,
 )
 from relayd.core.timestamp import rfc3339
 from relayd.core.ulid import RANDOM_BYTES, ulid
@@ -85,9 +86,7 @@ async def queue_batch(db: Database, origin: str, now_ms: int, most: int) -> int:
         accounts = await store_notice.recipients(
             transaction, found.mailed_to, found.created_at_ms, most)
         for account_id in accounts:
-            account = await store_account.get(transaction, account_id)
-            await mail.post(transaction, MAIL_OF[found.kind], account_id,
-                            _mail_fields(found, account.language, origin), now_ms)
+            await _queue(transaction, found, account_id, origin, now_ms)
         done = len(accounts) < most
         await store_notice.progress(
             transaction, found.id, accounts[-1] if accounts else found.mailed_to,
@@ -95,9 +94,23 @@ async def queue_batch(db: Database, origin: str, now_ms: int, most: int) -> int:
     return len(accounts)
 
 
+async def _queue(
+    transaction: Transaction, notice: Notice, account_id: str, origin: str, now_ms: int,
+) -> None:
+    """One account's mail; none where its class needs a consent that there is not."""
+    kind = MAIL_OF[notice.kind]
+    mail_class = MAIL_KINDS[kind].mail_class
+    if needs_consent(mail_class) and not await consent.consented(
+            transaction, account_id, mail_class, now_ms):
+        return
+    account = await store_account.get(transaction, account_id)
+    await mail.post(transaction, kind, account_id,
+                    _mail_fields(notice, account.language, origin), now_ms)
+
+
 def _mail_fields(notice: Notice, language: str, origin: str) -> dict[str, str]:
     """What the mail of a notice says, in a language."""
-    if notice.kind == "service":
+    if notice.kind == "service" or notice.kind in MAILED_ONLY:
         return {"subject": notice.said("subject", language), "text": notice.said("text", language)}
     if notice.kind == "transfer":
         return {"recipient": notice.said("recipient", language),
@@ -111,13 +124,17 @@ def _mail_fields(notice: Notice, language: str, origin: str) -> dict[str, str]:
 async def shown(db: Database, now_ms: int) -> list[Notice]:
     """What stands on every page now, the newest first."""
     async with db.reading() as transaction:
-        return await store_notice.shown(transaction, now_ms)
+        found = await store_notice.shown(transaction, now_ms)
+    return [each for each in found if each.kind not in MAILED_ONLY]
 
 
 async def get(db: Database, notice_id: str) -> Notice:
-    """The notice, also one that is over. Raises `notice_not_found`."""
+    """The notice, also one that is over. Raises `notice_not_found`, also for mere mail."""
     async with db.reading() as transaction:
-        return await store_notice.get(transaction, notice_id)
+        found = await store_notice.get(transaction, notice_id)
+    if found.kind in MAILED_ONLY:
+        raise RelayError("notice_not_found", param="notice")
+    return found
 
 
 async def listing(db: Database, most: int = 200) -> list[Notice]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from relayd.control import account, mail, notice
+from relayd.control import account, consent, mail, notice
 from relayd.core.actor import SHELL, Actor
+from relayd.core.consent import REQUIRED
 from relayd.core.errors import RelayError
-from relayd.core.notice import Notice
+from relayd.core.notice import Notice, NoticeKind
 from relayd.store import notice as store_notice
 from relayd.store.db import Database
+from tests.fakes.editions import publish_first
 from tests.fakes.records import START_MS
 
 DAY_MS = 86_400_000
@@ -82,6 +84,25 @@ async def test_S5_a_transfer_names_its_recipient_and_can_be_objected_to(db: Data
     with pytest.raises(RelayError) as caught:
         await notice.answer(db, Actor(holder.id), made.id, "agreed", SPAN[1])
     assert caught.value.code == "notice_not_found"
+
+
+@pytest.mark.parametrize("kind", ["product", "marketing"])
+async def test_U7_news_go_to_who_agreed_and_stand_nowhere(db: Database, kind: NoticeKind) -> None:
+    await publish_first(db)
+    made = [await account.create(db, f"{n}@example.org", None, START_MS - 1) for n in range(4)]
+    async with db.writing() as transaction:
+        for each, items in zip(made, ((kind,), (), ("product", "marketing"), ()), strict=True):
+            await consent.register(
+                transaction, each.id, [*REQUIRED, *items], ("en", "console"), START_MS - 1)
+    put = await notice.put_up(db, SHELL, kind, TEXTS, SPAN, START_MS)
+    while await notice.queue_batch(db, ORIGIN, START_MS, 3):
+        pass
+    out = await mail.due(db, START_MS, 9)
+    assert {each.mail.account_id for each in out} == {made[0].id, made[2].id}
+    assert all(each.unsubscribe for each in out)
+    assert await notice.shown(db, START_MS) == []
+    with pytest.raises(RelayError):
+        await notice.get(db, put.id)
 
 
 @pytest.mark.parametrize(("kind", "fields", "span", "code"), [

@@ -71,10 +71,12 @@ CREATE INDEX consents_overseas ON consents (account_id, number) WHERE item = 'ov
 CREATE TRIGGER consents_stay BEFORE UPDATE ON consents
 BEGIN SELECT RAISE(ABORT, 'a consent does not change'); END;
 
--- What is shown on every page for a time, and mailed to everybody.
+-- What is shown on every page for a time, and mailed to everybody; product and marketing are mailed
+-- to those who agreed, and not shown.
 CREATE TABLE notices (
     id TEXT NOT NULL PRIMARY KEY,
-    kind TEXT NOT NULL CHECK (kind IN ('document', 'transfer', 'service')),
+    kind TEXT NOT NULL CHECK (kind IN
+        ('document', 'transfer', 'service', 'product', 'marketing')),
     -- JSON: what the notice says, by field
     fields TEXT NOT NULL,
     starts_at_ms INTEGER NOT NULL,
