@@ -17,6 +17,7 @@ from relayd.core.errors import RelayError
 from relayd.core.network import NetworkRecord
 from relayd.core.retention import Terms
 from relayd.ops.config import MasterKey
+from relayd.store import backup, migration
 from relayd.store.backup import DATABASE_NAME, take, take_keys
 from relayd.store.db import Database, open_database
 from relayd.store.directory import StoreError
@@ -155,3 +156,47 @@ async def test_R2_copies_from_before_sealing_go_with_the_first_erasure(tmp_path:
     await erasure.at_once(db, MEANS, SHELL, person, START_MS)
     await db.close()
     assert hits(tmp_path) == set()
+
+
+async def old_store(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store from before sealing, with two accounts in clear, and its backup `b` beside it."""
+    unsealed = [each for each in migration.known() if int(each.version) < migration.SEALED_SINCE]
+    with monkeypatch.context() as patched:
+        patched.setattr(migration, "known", lambda: unsealed)
+        patched.setattr(backup, "known", lambda: unsealed)
+        db = await open_database(store)
+        async with db.writing() as transaction:
+            await transaction.many(
+                "INSERT INTO accounts VALUES (?, ?, ?, ?, 'active', 1)", [
+                    ("acct_1", EMAIL, EMAIL.lower(), "Zeisig Name"),
+                    ("acct_2", "other@example.org", "other@example.org", None)])
+            await transaction.run(
+                "INSERT INTO api_keys (id, account_id, digest, hint, name, app, state,"
+                " created_at_ms) VALUES ('key_1', 'acct_1', ?, 'h', 'zeisig-laptop',"
+                " 'zeisig-app', 'active', 1)", (bytes(32),))
+        await db.checkpoint()
+        await db.close()
+        take(store, store.parent / "b", with_secret=True, created_at=AT)
+
+
+async def test_R2_a_backup_from_before_sealing_brings_nobody_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "store"
+    await old_store(store, monkeypatch)
+    assert (EMAIL, DATABASE_NAME) in hits(store)
+    db = await open_database(store)  # seals it
+    assert (await account.find(db, EMAIL)).id == "acct_1"
+    await erasure.at_once(db, MEANS, SHELL, "acct_1", START_MS)
+    await db.close()
+    assert hits(store) == set()
+    restore(tmp_path / "b", store, replace=True, stamp="x")
+    db = await open_database(store)
+    assert await tombstone.reapply(db, Terms(), START_MS) == 0  # done before it was migrated
+    assert (await account.find(db, "acct_1")).state == "erased"
+    assert (await account.find(db, "other@example.org")).id == "acct_2"
+    [gone] = await key.listing(db, "acct_1")
+    assert (gone.state, gone.app) == ("revoked", None)
+    await db.checkpoint()
+    await db.close()
+    assert hits(store) == set()
