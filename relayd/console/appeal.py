@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
 from aiohttp import web
 
-from relayd.console.page import page, redirect
+from relayd.console.page import page, redirect, reply
 from relayd.console.registration import TokenQuery
 from relayd.console.route import PUBLIC, Route
 from relayd.console.signed import Secret, again
@@ -23,6 +24,19 @@ class Appeal(Secret, frozen=True):
 
     token: str = ""
     text: str = ""
+
+
+class AppealOrder(Secret, frozen=True):
+    """The same for programs."""
+
+    token: str
+    text: str
+
+
+class Appealed(msgspec.Struct, frozen=True):
+    """The ticket that a person will read."""
+
+    ticket: str
 
 
 async def show(visit: Visit) -> web.Response:
@@ -42,6 +56,13 @@ async def send(visit: Visit) -> web.Response:
     return redirect("/appeal/sent")
 
 
+async def give_sent(visit: Visit) -> web.Response:
+    """The same for programs."""
+    order = visit.take(AppealOrder)
+    made = await appeal.send(visit.db, order.token, order.text, visit.language, visit.now_ms)
+    return reply(Appealed(made.id), 201)
+
+
 async def sent(visit: Visit) -> web.Response:
     """It has arrived."""
     return page(visit, "auth/sent.html", about="appeal")
@@ -51,4 +72,7 @@ ROUTES: Final = (
     Route("GET", "/appeal", show, PUBLIC, "The link of a notice.", asks=TokenQuery),
     Route("POST", "/appeal", send, PUBLIC, "Ask for another look.", takes=Appeal),
     Route("GET", "/appeal/sent", sent, PUBLIC, "It has arrived."),
+    Route("POST", "/api/v1/appeals", give_sent, PUBLIC,
+          "Ask for another look, by the token of a notice.", takes=AppealOrder, gives=Appealed,
+          status=201, errors=("token_not_usable", "invalid_value", "tickets_open")),
 )

@@ -6,7 +6,6 @@ Law: whoever is not there yet gets a session that opens nothing but the page of 
 from __future__ import annotations
 
 from typing import Any, Final
-from urllib.parse import quote
 
 import msgspec
 from aiohttp import web
@@ -17,15 +16,16 @@ from relayd.console.preference import local
 from relayd.console.registration import MailedToken, TokenQuery
 from relayd.console.route import HOLDER, PUBLIC, Route
 from relayd.console.signed import (
-    BUSY, FIRST_PAGE, Back, Secret, Token, again, entered, told,
+    BUSY, FIRST_PAGE, Back, Secret, Token, again, entered, through, told,
 )
 from relayd.console.visit import Visit
 from relayd.control import passkey, sign_in
+from relayd.core.account import AccountState
 from relayd.core.errors import RelayError
 from relayd.core.session import Session
 
-CLOSING_PAGE: Final = "/privacy/erase"
-"""Where the holder of an account that waits for its erasure is led."""
+LED: Final[dict[AccountState, str]] = {"closing": "/privacy/erase", "terminated": "/privacy"}
+"""Where the holder is led whose account has come to an end: their data is there."""
 
 
 class SignIn(Secret, frozen=True):
@@ -113,13 +113,13 @@ async def show(visit: Visit) -> web.Response:
     """The form; the one of the second factor for who has come so far; on for who is there."""
     back = visit.ask(Back).next
     if visit.who is not None and visit.who.session.stage == "open":
-        closing = visit.who.account.state == "closing"
-        return redirect(CLOSING_PAGE if closing else local(back))
+        return redirect(LED.get(visit.who.account.state) or local(back))
     return _form(visit, back)
 
 
 def _form(visit: Visit, back: str, error: RelayError | None = None) -> web.Response:
-    values = {"back": local(back), "login": "",
+    lost = visit.who is None and isinstance(visit.asked, Back) and visit.asked.signed
+    values = {"back": local(back), "login": "", "lost": lost,
               "open": visit.services.config().console.registration == "open"}
     waits = visit.who is not None and visit.who.session.stage == "factor"
     template = "auth/code.html" if waits else "auth/sign_in.html"
@@ -137,9 +137,7 @@ async def enter(visit: Visit) -> web.Response:
     except RelayError as error:
         visit.who = None
         return _form(visit, form.next, error)
-    if opened.session.stage == "factor":
-        return entered(visit, opened, f"/sign-in?next={quote(local(form.next))}")
-    return entered(visit, opened, form.next)
+    return through(visit, opened, form.next)
 
 
 async def enter_code(visit: Visit) -> web.Response:
@@ -152,7 +150,7 @@ async def enter_code(visit: Visit) -> web.Response:
         if error.code == "session_ended":
             raise
         return _form(visit, form.next, error)
-    return entered(visit, opened, form.next)
+    return through(visit, opened, form.next)
 
 
 async def enter_passkey(visit: Visit) -> web.Response:
@@ -163,7 +161,7 @@ async def enter_passkey(visit: Visit) -> web.Response:
             visit.services.door, parsed(form.answer), visit.caller, visit.now_ms)
     except RelayError as error:
         return _form(visit, form.next, error)
-    return entered(visit, opened, form.next)
+    return through(visit, opened, form.next)
 
 
 async def show_link(visit: Visit) -> web.Response:
@@ -180,7 +178,7 @@ async def enter_link(visit: Visit) -> web.Response:
     except RelayError as error:
         return again(visit, "auth/token.html", error, about="link", path="/sign-in/link",
                      token="")
-    return entered(visit, opened, FIRST_PAGE if opened.session.stage == "open" else "/sign-in")
+    return through(visit, opened, FIRST_PAGE)
 
 
 async def leave(visit: Visit) -> web.Response:

@@ -6,6 +6,7 @@ Law: a token leaves in an answer to whoever has just proved who they are, and in
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import quote
 
 import msgspec
 from aiohttp import web
@@ -35,9 +36,13 @@ class Secret(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Back(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where somebody came from, and goes to once they are signed in."""
+    """Where somebody came from, and goes to once they are signed in.
+
+    `signed`: they have just signed in; if nobody is there now, the browser keeps no cookie.
+    """
 
     next: str = FIRST_PAGE
+    signed: bool = False
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -63,6 +68,11 @@ def entered(visit: Visit, opened: Opened, path: str) -> web.Response:
     response = redirect(local(path))
     cookie.put(response, cookie.SESSION, opened.token, visit.secure)
     return response
+
+
+def through(visit: Visit, opened: Opened, path: str) -> web.Response:
+    """The same by way of the page to sign in, which sees whether the cookie came back."""
+    return entered(visit, opened, f"/sign-in?next={quote(local(path))}&signed=1")
 
 
 def again(visit: Visit, template: str, error: RelayError, **values: object) -> web.Response:

@@ -30,3 +30,14 @@ async def test_E1_whoever_is_terminated_can_appeal(opened: OpenConsole) -> None:
     me = await account.find(opened.db, EMAIL)
     [made] = await ticket.of_account(opened.db, me.id)
     assert made.ticket_class == "appeal"
+
+
+async def test_the_same_for_programs(opened: OpenConsole) -> None:
+    await opened.signed_up()
+    await standing.move(opened.db, SHELL, EMAIL, "suspend",
+                        Grounds("security", opened.origin), opened.now_ms)
+    order = {"token": await opened.token("account_suspended"), "text": "Not me."}
+    status, said = await opened.api("POST", "/appeals", order)
+    assert status == 201 and said["ticket"]
+    status, said = await opened.api("POST", "/appeals", order)
+    assert (status, said["error"]["code"]) == (410, "token_not_usable")

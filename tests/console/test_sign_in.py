@@ -10,6 +10,7 @@ from relayd.console import cookie
 from relayd.control import account, sign_in
 from relayd.core.totp import code_at
 from tests.console.doors import EMAIL, PASSWORD, USERNAME, OpenConsole, opened
+from tests.fakes import standing
 from tests.fakes.authenticator import Authenticator
 
 __all__ = ["opened"]
@@ -22,7 +23,9 @@ async def test_in_and_out(opened: OpenConsole) -> None:
     assert led.headers["Location"] == "/sign-in?next=%2Fkeys%3Fx%3D1"
     answer = await opened.form("/sign-in", {
         "login": USERNAME, "password": PASSWORD, "next": "/keys"})
-    assert (answer.status, answer.headers["Location"]) == (303, "/keys")
+    assert (answer.status, answer.headers["Location"]) == (
+        303, "/sign-in?next=/keys&signed=1")
+    assert (await opened.get(answer.headers["Location"])).headers["Location"] == "/keys"
     [set_cookie] = answer.headers.getall("Set-Cookie")
     assert "HttpOnly" in set_cookie and "SameSite=Lax" in set_cookie and "Path=/" in set_cookie
     assert (await opened.get("/keys")).status == 200
@@ -44,7 +47,7 @@ async def test_nobody_is_led_to_another_site(opened: OpenConsole) -> None:
     for evil in ("//evil.test", "https://evil.test", "/\\evil.test"):
         answer = await opened.form("/sign-in", {
             "login": EMAIL, "password": PASSWORD, "next": evil})
-        assert answer.headers["Location"] == "/"
+        assert answer.headers["Location"] == "/sign-in?next=/&signed=1"
 
 
 async def test_wrong_ones_are_one_answer_and_slowed(opened: OpenConsole) -> None:
@@ -85,7 +88,7 @@ async def test_U2_with_an_authenticator_the_page_asks_for_its_code(opened: OpenC
     secret = await with_authenticator(opened)
     answer = await opened.form("/sign-in", {
         "login": EMAIL, "password": PASSWORD, "next": "/keys"})
-    assert answer.headers["Location"] == "/sign-in?next=/keys"
+    assert answer.headers["Location"] == "/sign-in?next=/keys&signed=1"
     # half signed in, nothing opens
     assert (await opened.get("/keys")).status == 303
     assert 'action="/sign-in/code"' in await (await opened.get("/sign-in?next=/keys")).text()
@@ -93,7 +96,8 @@ async def test_U2_with_an_authenticator_the_page_asks_for_its_code(opened: OpenC
     opened.now_ms += 30_000
     code = code_at(secret, opened.now_ms // 30_000)
     answer = await opened.form("/sign-in/code", {"code": code, "next": "/keys"})
-    assert answer.headers["Location"] == "/keys" and (await opened.get("/keys")).status == 200
+    assert answer.headers["Location"] == "/sign-in?next=/keys&signed=1"
+    assert (await opened.get("/keys")).status == 200
 
 
 async def test_the_same_for_programs(opened: OpenConsole) -> None:
@@ -126,7 +130,8 @@ async def test_a_passkey_signs_in_and_proves(opened: OpenConsole) -> None:
     _, said = await opened.api("POST", "/sessions/passkey-options")
     answer = await opened.form("/sign-in/passkey", {
         "answer": json.dumps(device.get(said["options"])), "next": "/keys"})
-    assert answer.headers["Location"] == "/keys" and (await opened.get("/keys")).status == 200
+    assert answer.headers["Location"] == "/sign-in?next=/keys&signed=1"
+    assert (await opened.get("/keys")).status == 200
     opened.now_ms += 20 * MINUTE_MS
     assert (await opened.get("/settings/password")).headers["Location"].startswith("/prove")
     _, said = await opened.api("POST", "/sessions/passkey-options")
@@ -176,6 +181,28 @@ async def test_a_link_of_the_shell(opened: OpenConsole) -> None:
     token = await sign_in.link(opened.db, made.id, opened.now_ms)
     assert token in await (await opened.get(f"/sign-in/link?token={token}")).text()
     answer = await opened.form("/sign-in/link", {"token": token})
-    assert answer.headers["Location"] == "/overview"
+    assert answer.headers["Location"] == "/sign-in?next=/overview&signed=1"
     assert (await opened.get("/settings")).status == 200
     assert (await opened.form("/sign-in/link", {"token": token})).status == 410
+
+
+async def test_K5_without_cookies_it_says_why(opened: OpenConsole) -> None:
+    await opened.signed_up()
+    answer = await opened.form("/sign-in", {"login": EMAIL, "password": PASSWORD})
+    async with opened.browser() as without:
+        shown = await (await without.get(opened.origin + answer.headers["Location"])).text()
+        assert "has not kept the cookie" in shown
+        assert "has not kept" not in await (await without.get(opened.origin + "/sign-in")).text()
+        # what needs no session is there
+        for path in ("/legal/privacy", "/legal/cookies", "/sign-up"):
+            assert (await without.get(opened.origin + path)).status == 200
+
+
+async def test_who_is_terminated_is_led_to_their_data(opened: OpenConsole) -> None:
+    await opened.signed_up()
+    await standing.move(opened.db, EMAIL, "terminate", opened.now_ms)
+    answer = await opened.form("/sign-in", {"login": EMAIL, "password": PASSWORD})
+    led = await opened.get(answer.headers["Location"])
+    assert led.headers["Location"] == "/privacy"
+    assert (await opened.get("/privacy")).status == 200
+    assert (await opened.get("/keys")).status == 409
