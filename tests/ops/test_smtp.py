@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
+import uvloop
 from aiohttp import test_utils
 
 from relayd.ops.config import MailConfig
@@ -47,6 +49,18 @@ async def test_a_mail_arrives_over_tls(tmp_path: Path, tls: Any) -> None:
     assert text_of(mail) == "Hello 您好\n" and text_of(mail, "html") == "<p>Hello</p>\n"
     # this machine's own name is told to nobody
     assert set(server.hellos) == {"relay.example"}
+
+
+@pytest.mark.parametrize("tls", ["starttls", "tls"])
+def test_the_same_on_the_loop_that_serves(tmp_path: Path, tls: Any) -> None:
+    async def work() -> str:
+        async with MailServer(tmp_path, tls, password="quokka") as server:
+            return await outcome(config_for(server, tls=tls, credential="quokka"))
+
+    with warnings.catch_warnings():
+        # aiosmtpd's own, about servers without STARTTLS
+        warnings.simplefilter("ignore")
+        assert uvloop.run(work()) == "taken"
 
 
 async def test_several_mails_in_one_session(tmp_path: Path) -> None:
