@@ -10,12 +10,12 @@ from itertools import chain
 from typing import Final
 
 from relayd.console import (
-    appeal, call, connect, consent, contact, document, email_change, erasure, front, key, mail,
-    model, notice, openapi, operate_account, operate_audit, operate_fleet, operate_lawful,
-    operate_network, operate_order, operate_price, operate_retention, operate_system,
-    operate_ticket, order, overview, passkey, password, preference, privacy, profile,
-    registration, role, series, session, sign_in, ticket, totp, transparency, webhook,
-    well_known,
+    appeal, call, connect, consent, contact, document, email_change, erasure, front, key,
+    mail, model, notice, openapi, operate_account, operate_audit, operate_fleet,
+    operate_lawful, operate_network, operate_order, operate_price, operate_retention,
+    operate_system, operate_ticket, order, overview, passkey, password, preference, privacy,
+    profile, registration, role, series, session, sign_in, standing, ticket, totp,
+    transparency, webhook, well_known,
 )
 from relayd.console.frame import Frame, Item
 from relayd.console.listener import ConsoleListener
@@ -108,7 +108,7 @@ FOOTER: Final[tuple[Item, ...]] = (
     Item("/contact", "contact.title"),
 )
 FRAME: Final = Frame(
-    MENU, FOOTER, banners=notice.banners, identity=document.identity, admit=consent.admit,
+    MENU, FOOTER, banners=standing.banners, identity=document.identity, admit=consent.admit,
     headers=document.headers)
 
 

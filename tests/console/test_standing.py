@@ -1,0 +1,30 @@
+"""E1: whoever is suspended or terminated is told why on every page, with the way to appeal."""
+
+from __future__ import annotations
+
+from relayd.control import standing
+from relayd.control.standing import Grounds
+from relayd.core.actor import SHELL
+from tests.console.doors import EMAIL, PASSWORD, OpenConsole, opened
+
+__all__ = ["opened"]
+
+
+async def test_E1_the_console_says_why(opened: OpenConsole) -> None:
+    await opened.signed_up()
+    await opened.form("/sign-in", {"login": EMAIL, "password": PASSWORD})
+    assert "is suspended" not in await (await opened.get("/overview")).text()
+    grounds = Grounds("payment", opened.origin, "an internal remark")
+    await standing.move(opened.db, SHELL, EMAIL, "suspend", grounds, opened.now_ms)
+    shown = await (await opened.get("/overview")).text()
+    assert "is suspended, because a payment is open" in shown and "internal" not in shown
+    assert 'href="/privacy/tickets"' in shown
+    assert "该账户已被暂停" in await (await opened.get("/overview?lang=zh")).text()
+    assert (await opened.get("/privacy/tickets")).status == 200
+    await standing.move(opened.db, SHELL, EMAIL, "resume", grounds, opened.now_ms)
+    assert "is suspended" not in await (await opened.get("/overview")).text()
+    await standing.move(opened.db, SHELL, EMAIL, "terminate", grounds, opened.now_ms)
+    await opened.form("/sign-in", {"login": EMAIL, "password": PASSWORD})
+    shown = await (await opened.get("/privacy")).text()
+    assert "is terminated, because" in shown
+    assert (await opened.get("/privacy/tickets")).status == 200
