@@ -15,7 +15,7 @@ from typing import Final
 
 from relayd import cli_output as output
 from relayd.cli_command import Command, option
-from relayd.control import journal
+from relayd.control import checkpoint, journal
 from relayd.core.errors import RelayError
 from relayd.ops import clock, doctor
 from relayd.ops.config import Config, MasterKey
@@ -26,12 +26,13 @@ from relayd.ops.doctor_reach import (
     REACH_SECONDS, daemon_finding, memory_finding, provider_finding,
 )
 from relayd.relay.tokenizer import Encodings
-from relayd.store.db import FILE_NAME, open_database
+from relayd.store.db import FILE_NAME, Database, open_database
 from relayd.store.integrity import is_sound
 from relayd.store.journal_lane import lanes, owned
 from relayd.store.keyring import FILE_NAME as KEYS_NAME
 from relayd.store.master import FILE_NAME as MASTER_NAME
 from relayd.store.secret import FILE_NAME as SECRET_NAME
+from relayd.store.signing import open_signer
 
 ENCODINGS: Final = ("o200k_base", "cl100k_base")
 """Those that the daemon counts with."""
@@ -102,6 +103,7 @@ async def _database_findings(directory: Path, master: MasterKey | None) -> list[
             async with db.reading() as transaction:
                 sound = await is_sound(transaction)
             logged = await journal.verify(db) if sound else journal.Finding()
+            audited = await _audit_finding(db)
         finally:
             await db.close()
     except RelayError as error:
@@ -109,9 +111,22 @@ async def _database_findings(directory: Path, master: MasterKey | None) -> list[
     if sound:
         return [Finding("ok", "database", "The database is sound."),
                 doctor.master_key_finding(wrapped_since_ms, clock.unix_ms()),
-                _journal_finding(directory, logged)]
+                _journal_finding(directory, logged), audited]
     return [Finding("fail", "database", "The database is damaged.",
                     "Stop the daemon, keep a copy of the directory, and restore a backup.")]
+
+
+async def _audit_finding(db: Database) -> Finding:
+    """Whether the audit log is what its hashes and signatures say."""
+    verdict = await checkpoint.verify(db, {open_signer(db.directory).public})
+    broken = verdict.broken
+    if broken is None:
+        return Finding("ok", "audit log", f"The audit log is sound: {verdict.events} events, "
+                                          f"{verdict.checkpoints} checkpoints.")
+    kind = "Checkpoint" if broken.of_checkpoint else "Event"
+    return Finding("fail", "audit log", f"{kind} {broken.seq} {broken.what}.",
+                   "See relayd audit verify. Checkpoints of an earlier signing key: name it with "
+                   "--key.")
 
 
 def _journal_finding(directory: Path, logged: journal.Finding) -> Finding:

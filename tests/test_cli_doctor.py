@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -11,7 +13,7 @@ import pytest
 
 from relayd.cli_command import build_parser
 from relayd.cli_doctor import COMMANDS, _summary, examine_installation, store_findings
-from relayd.control import usage
+from relayd.control import account, usage
 from relayd.ops.doctor import Finding
 from relayd.store.applied import Applied
 from relayd.store.db import FILE_NAME, open_database
@@ -153,3 +155,17 @@ def test_the_last_line_says_whether_there_is_something_to_do() -> None:
     assert _summary(["ok", "ok"]) == "All is well."
     assert _summary(["ok", "warn"]) == "Nothing fails; 1 to look at (WARN)."
     assert _summary(["fail", "warn", "fail"]) == "2 to repair (FAIL), 1 to look at (WARN)."
+
+
+async def test_a_bent_audit_log_fails(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    db = await open_database(store)
+    await account.create(db, "ann@example.org", None, 5)
+    await db.close()
+    assert levels(await store_findings(store), "audit log") == ["ok"]
+    with closing(sqlite3.connect(store / FILE_NAME)) as connection:
+        connection.execute("DROP TRIGGER audit_log_stays")
+        connection.execute("UPDATE audit_log SET target = 'acct_other'")
+        connection.commit()
+    (found,) = [each for each in await store_findings(store) if each.subject == "audit log"]
+    assert found.level == "fail" and "Event 1" in found.sentence and found.remedy

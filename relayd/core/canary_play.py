@@ -163,6 +163,13 @@ class Script:
         for verb in ("generateContent", "streamGenerateContent", "countTokens"):
             yield Play(f"{verb} ({model})", self._json(
                 f"/v1beta/models/{model}:{verb}", self.contents()))
+        content = {"parts": [{"text": text}]}
+        for verb, asked in (
+            ("embedContent", {"content": content}),
+            ("batchEmbedContents", {"requests": [{"model": f"models/{model}",
+                                                  "content": content}]}),
+        ):
+            yield Play(f"{verb} ({model})", self._json(f"/v1beta/models/{model}:{verb}", asked))
         yield Play(f"streamGenerateContent, events ({model})", self._json(
             f"/v1beta/models/{model}:streamGenerateContent?alt=sse", self.contents()))
         for name, target, audio in (
