@@ -96,6 +96,9 @@ def measure(gauges: Gauges, jobs: Mapping[str, Job]) -> None:
     postman = cast(Postman, jobs["mail"])
     gauges.mails = lambda: postman.outcomes
     gauges.mails_waiting = lambda: postman.waiting
+    payments = cast(PaymentJob, jobs["payments"])
+    gauges.payment_alarms = lambda: payments.alarms
+    gauges.payment_failures = lambda: payments.failures
 
 
 def console(
@@ -106,5 +109,6 @@ def console(
     services = pages.services(db, config, log, lambda: fleet(plane))
     services.gauges, services.bound = gauges, bound
     gauges.sign_in_refusals = services.door.refusals
+    gauges.payment_messages = lambda: services.messages
     return Opening(pages.console(config().console_listen, services), log=log,
                    close=services.door.hashing.close)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -34,7 +35,8 @@ def _no_payments() -> Payments:
 class Services:
     """`config` gives the present configuration, `relay` how providers and routes stand in the
     running relay, `door` is what signing in needs. `gauges` are what the relay's metrics read;
-    `bound` is the (host, port) that the relay listens on; `payments` are the ways to pay.
+    `bound` is the (host, port) that the relay listens on; `payments` are the ways to pay,
+    `messages` counts what partners said by what it came to.
     """
 
     db: Database
@@ -46,5 +48,6 @@ class Services:
     gauges: Gauges = field(default_factory=Gauges)
     bound: Callable[[], tuple[str, int]] = _unbound
     payments: Callable[[], Payments] = _no_payments
+    messages: Counter[str] = field(default_factory=Counter)
     frame: Frame = Frame()
     routes: tuple[Route, ...] = ()

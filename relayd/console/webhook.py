@@ -33,9 +33,11 @@ async def hear(visit: Visit) -> web.Response:
         heard = await webhook.hear(visit.db, visit.services.payments(), visit.name("partner"),
                                    (headers, body), visit.now_ms)
     except RelayError as error:
+        visit.services.messages[error.code] += 1
         if error.code in _FOREIGN:
             logger.warning("webhook_refused", code=error.code)
         raise
+    visit.services.messages[heard.outcome] += 1
     if heard.is_alarm:
         logger.error("payment_alarm", reason=heard.outcome)
     told = heard.acknowledgement

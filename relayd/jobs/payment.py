@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from relayd.control import order, statement
+from relayd.control import order, statement, webhook
 from relayd.control.partner import Partner, Payments
 from relayd.core.actor import SYSTEM
 from relayd.core.errors import RelayError
@@ -31,7 +31,8 @@ BATCH: Final = 200
 
 
 class PaymentJob:
-    """Goes round every `every_seconds`. `failures` counts partners that could not be reached."""
+    """Goes round every `every_seconds`. `failures` counts partners that could not be reached,
+    `alarms` messages that fit nothing and nobody has looked at."""
 
     def __init__(
         self, db: Database, payments: Callable[[], Payments], *,
@@ -47,6 +48,7 @@ class PaymentJob:
         self._asked_ms: dict[str, int] = {}
         self._statements_ms = 0
         self.failures = 0
+        self.alarms = 0
 
     async def run(self) -> None:
         """Go round until `stop()`."""
@@ -66,6 +68,7 @@ class PaymentJob:
         payments, now_ms = self._payments(), self._now_ms()
         away: set[str] = set()
         try:
+            self.alarms = len(await webhook.alarms(self._db))
             orders = await order.waiting(self._db, now_ms - PATIENCE_MS, BATCH)
             refunds = await order.pending_refunds(self._db, BATCH)
             known = {each.id for each in orders} | {each.id for each in refunds}

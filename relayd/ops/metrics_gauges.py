@@ -59,6 +59,9 @@ class Gauges:
     sign_in_refusals: ByName = dict
     mails: ByName = dict
     mails_waiting: Count = int
+    payment_messages: ByName = dict
+    payment_alarms: Count = int
+    payment_failures: Count = int
 
 
 class Reading(NamedTuple):
@@ -147,6 +150,12 @@ READINGS: Final = (
             "Attempts to send a mail, by what they came to.", ("result",)),
     Reading("mails_waiting", "relayd_mails_waiting", "gauge",
             "Mails in the outbox that are still to be sent."),
+    Reading("payment_messages", "relayd_payment_messages_total", "counter",
+            "Messages at payment partners' addresses, by what they came to.", ("outcome",)),
+    Reading("payment_alarms", "relayd_payment_alarms", "gauge",
+            "Messages of payment partners that fit nothing and nobody has looked at."),
+    Reading("payment_failures", "relayd_payment_failures_total", "counter",
+            "Times that a payment partner could not be asked about open payments."),
 )
 
 

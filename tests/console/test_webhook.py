@@ -67,6 +67,8 @@ async def test_what_is_not_the_partner_s(
     assert (await console.post("/pay/webhook/nobody", b"{}")).status == 404
     assert (await console.get("/pay/webhook/card")).status == 405
     assert await balance(shop) == []
+    assert console.listener._services.messages == {
+        "webhook_forged": 4, "partner_not_found": 1}
     assert "quokka" not in capfd.readouterr().err
     assert re.fullmatch("ord_[0-9A-Z]{26}", order)
 

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from relayd.control import order, statement
+from relayd.control import order, statement, webhook
+from relayd.core.actor import SYSTEM
 from relayd.core.errors import RelayError
 from relayd.jobs.payment import PATIENCE_MS, PaymentJob
 from relayd.store import order as store_order
@@ -116,3 +117,18 @@ async def test_a_store_that_fails(till: Till) -> None:
     await till.db.close()
     await work.round()
     assert work.failures == 1
+
+
+async def test_messages_that_nobody_has_looked_at_are_counted(till: Till) -> None:
+    made = await till.order()
+    trade, _ = await till.paid(made)
+    trade.told = trade.told._replace(order="ord_nobody")
+    message = till.demo.tell(trade, "paid")
+    assert (await till.hear("card", message)).is_alarm
+    work = job(till)
+    await work.round()
+    assert work.alarms == 1
+    [alarm] = await webhook.alarms(till.db)
+    await webhook.see(till.db, SYSTEM, alarm.partner, alarm.event, till.now_ms)
+    await work.round()
+    assert work.alarms == 0
