@@ -11,6 +11,7 @@ from aiohttp import web
 from relayd.console import openapi, pages
 from relayd.console.page import nothing
 from relayd.console.route import HOLDER, PUBLIC, Route, operators
+from relayd.console.texts import texts
 from relayd.console.visit import Visit
 from relayd.core.errors import ERRORS
 
@@ -92,3 +93,8 @@ def test_what_is_served_can_be_described() -> None:
 
 def test_every_code_that_a_route_names_is_in_the_table() -> None:
     assert all(code in ERRORS for route in pages.ROUTES for code in openapi.codes(route))
+
+
+def test_every_error_of_a_route_is_told_in_both_languages() -> None:
+    found = {code for route in pages.ROUTES for code in openapi.codes(route)}
+    assert [code for code in sorted(found) if f"errors.{code}" not in texts()] == []

@@ -8,8 +8,8 @@ from pathlib import Path
 from tests.shared import ROOT
 
 EXEMPT = frozenset({"__init__.py", "__main__.py"})
-OF_THE_WHOLE = ("bench/", "e2e/", "fakes/", "house/", "http/", "long/", "packages/", "privacy/",
-                "replay/", "systemd/")
+OF_THE_WHOLE = ("bench/", "browser/", "e2e/", "fakes/", "house/", "http/", "long/", "packages/",
+                "privacy/", "replay/", "systemd/")
 """Folders of tests that are about no single module of relayd/."""
 MERGED: dict[str, str] = {
     "test_main.py": "__main__.py",
