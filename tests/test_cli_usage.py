@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 
 import msgspec
@@ -84,6 +85,19 @@ def test_the_ledger_is_verified(shell: Shell) -> None:
     assert table.code == document.code == 1
     assert table.out.splitlines()[1].split()[-3:] == ["calls", "7", "1"]
     assert '"differs"' in document.out
+
+
+def test_the_books_of_money_are_verified(shell: Shell) -> None:
+    assert "books of money are right" in shell("ledger", "verify").out
+    connection = sqlite3.connect(shell.store / FILE_NAME)
+    connection.execute("INSERT INTO ledger_accounts (kind, owner, currency, balance_nano)"
+                       " VALUES ('balance', 'acct_1', 'USD', 7)")
+    connection.commit()
+    connection.close()
+    table, document = shell("ledger", "verify"), shell("ledger", "verify", "--json")
+    assert table.code == document.code == 1 and "balance:acct_1:USD" in table.out
+    assert json.loads(document.out) == [
+        {"ledger": "balance", "where": "balance:acct_1:USD", "stored": 7, "computed": 0}]
 
 
 def test_the_journal_is_held_against_the_records(shell: Shell) -> None:
