@@ -38,6 +38,9 @@ def read_operator(section: Section) -> Operator:
 def judge_operator(root: Section, config: Config) -> None:
     """Whoever offers accounts to strangers says who they are."""
     _judge_mail(root, config)
+    if config.console.registration == "open" and not (config.mail.host and config.console.url):
+        root.warning("console", "registration is open, and [mail] host or url is missing",
+                     "Without both nobody gets the link that verifies an address")
     lacking = config.operator.lacking()
     if not lacking:
         return

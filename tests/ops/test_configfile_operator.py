@@ -94,6 +94,16 @@ def test_S2_a_mail_server_of_others_is_in_the_register() -> None:
     assert "mail.processor" not in [warning.key for warning in near.warnings]
 
 
+def test_strangers_need_mail_and_an_address_to_come_back_to() -> None:
+    def warned(text: str) -> bool:
+        return "console" in [each.key for each in examine_text(text, environ={}).warnings]
+
+    opened = '[console]\nregistration = "open"\n'
+    assert warned(opened + WHOLE) and warned(opened + MAIL + WHOLE)
+    assert not warned(opened + 'url = "https://a.example"\n' + MAIL + WHOLE)
+    assert not warned(WHOLE)
+
+
 def test_a_public_address_without_an_operator_is_a_warning() -> None:
     reading = examine_text('[console]\nurl = "https://console.example.org"', environ={})
     assert "operator" in [warning.key for warning in reading.warnings]
