@@ -22,11 +22,12 @@ from relayd.core.errors import RelayError
 from relayd.core.timestamp import rfc3339
 
 AGREE: Final = "/agree"
-OPEN: Final = (AGREE, "/privacy", "/sign-out", "/prove", "/settings", "/account", "/preferences",
-               "/notices", "/api/v1/consents", "/api/v1/privacy", "/api/v1/session",
-               "/api/v1/account", "/api/v1/notices", "/api/v1/export", "/api/v1/erasure",
-               "/api/v1/tickets")
-"""Paths that no gate stands before: what is about the holder's own data."""
+OPEN: Final = (
+    AGREE, "/privacy", "/sign-out", "/prove", "/settings", "/notices", "/orders", "/pay",
+    *(f"/api/v1/{name}" for name in (
+        "account", "consents", "email", "erasure", "export", "factors", "notices", "passkeys",
+        "password", "privacy", "proof", "sessions", "sign-ins", "tickets", "totp")))
+"""Paths that no gate stands before: one's own data, how one signs in, and payments under way."""
 _EXAMPLE: Final = {"item": "marketing"}
 
 
@@ -81,13 +82,19 @@ class Consents(msgspec.Struct, frozen=True):
     history: list[ConsentRow]
 
 
+def is_open(route: Route) -> bool:
+    """Whether no gate stands before a route: it is in OPEN, or ends something."""
+    path = route.path
+    return (any(path == each or path.startswith(each + "/") for each in OPEN)
+            or route.method == "DELETE" or path.endswith("/revoke"))
+
+
 async def admit(visit: Visit) -> None:
     """The gate. Raises `consent_missing` where the holder must agree to something first."""
     who = visit.who
     if visit.route.access.kind != "holder" or who is None or who.roles:
         return
-    path = visit.request.path
-    if any(path == each or path.startswith(each + "/") for each in OPEN):
+    if is_open(visit.route):
         return
     found = await consent.owing(visit.db, who.account.id, visit.now_ms)
     if found:

@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+from relayd.console import pages
+from relayd.console.consent import is_open
 from relayd.control import consent
 from relayd.core.consent import ITEMS, REQUIRED
 from tests.console.conftest import NOW_MS, Console
@@ -71,6 +73,18 @@ async def test_G2_a_material_version_stands_before_pages_and_keys(console: Conso
     for path in (PAGE, "/legal/privacy", "/contact", "/agree"):
         assert (await console.get(path, cookies=who.cookies)).status == 200, path
     assert (await api(console, who, "GET", "/api/v1/consents"))[0] == 200
+
+
+def test_G2_what_the_gate_stands_before() -> None:
+    gated = {(route.method, route.path) for route in pages.ROUTES
+             if route.access.kind == "holder" and not is_open(route)}
+    for method, path in (("GET", "/keys"), ("POST", "/keys/new"), ("POST", "/api/v1/keys"),
+                         ("GET", "/overview"), ("POST", "/balance"), ("GET", "/calls")):
+        assert (method, path) in gated
+    rights = re.compile(r"privacy|consents|export$|erasure|tickets|sessions|passkey|totp|sign-out"
+                        r"|revoke|password|email|notices|settings|account")
+    assert {path for _, path in gated if rights.search(path)} <= {"/usage/export", "/calls/export"}
+    assert ("DELETE", "/api/v1/keys/{key}") not in gated
 
 
 async def test_G2_agreeing_opens_the_gate(console: Console) -> None:
