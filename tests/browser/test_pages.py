@@ -21,6 +21,15 @@ ROUTES = [route for route in pages.ROUTES
           if route.method == "GET" and not route.is_api and not NO_PAGE.search(route.path)]
 
 
+FORMS = """[...document.querySelectorAll("main form")].map(
+  (form) => form.querySelector("button:not([type=button])") !== null)"""
+
+
+def words(text: str) -> list[str]:
+    """Words without their figures: those change while one looks."""
+    return re.findall(r"[A-Za-z]+", text)
+
+
 def path_of(route: Route, house: House) -> str:
     """The route's path with things in it that are there, where the house has some."""
     path = route.path.format(**{**route.example, **house.examples})
@@ -56,9 +65,20 @@ def test_it_is_shown_without_a_fault(
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
-def test_it_fits_a_telephone(chromium: Browser, house: House, route: Route) -> None:
+def test_it_fits_a_telephone_and_needs_no_script(
+    chromium: Browser, house: House, route: Route
+) -> None:
     who = {"public": None, "holder": house.holder}.get(route.access.kind, house.operator)
     with Visitor(chromium, house, who, width=360) as visitor:
         visitor.go(path_of(route, house))
         wide = visitor.page.evaluate("document.documentElement.scrollWidth")
         assert wide <= 360
+        scripted = visitor.page.locator("main").inner_text()
+        forms = visitor.page.evaluate(FORMS)
+    with Visitor(chromium, house, who, width=360, script=False) as visitor:
+        visitor.go(path_of(route, house))
+        plain = visitor.page.locator("main").inner_text()
+        # what a script adds are buttons that copy; passkeys are of script alone
+        if "passkey" not in scripted.lower():
+            assert set(words(scripted)) - set(words(plain)) <= {"Copy"}
+            assert all(forms), "each form can be sent by a button of its own"
