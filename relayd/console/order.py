@@ -7,7 +7,7 @@ nothing, so the partner is asked. Orders are looked up under the account that is
 from __future__ import annotations
 
 import io
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 import segno
@@ -28,6 +28,7 @@ from relayd.core.timestamp import rfc3339
 from relayd.store.order import OrderFilter
 
 SHOWN: Final = 50
+NUMBER_MAX: Final = (1 << 53) - 1
 CODE_SCALE: Final = 5
 CODE_BORDER: Final = 4
 PAGE: Final = 100
@@ -100,7 +101,7 @@ class MovementQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Transfers in one currency, before this number."""
 
     currency: str
-    before: int | None = None
+    before: Annotated[int, msgspec.Meta(ge=0, le=NUMBER_MAX)] | None = None
 
 
 class TopUp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -204,6 +204,9 @@ async def refund(
         partner = payments.partner(order.partner)
         asked = Refund(REFUND_PREFIX + ulid(now_ms, secrets.token_bytes(RANDOM_BYTES)), order.id,
                        amount_minor, "pending", now_ms)
+        others = await store_order.refunds(transaction, order.id)
+        if any(each.state == "pending" for each in others):
+            raise RelayError("order_state")
         decision = hold(order, asked)
         # calls that are stored and not yet charged are used up as well
         await wallet.charge_account(transaction, order.account, now_ms)

@@ -133,6 +133,8 @@ def _refund_failed(known: Known, event: PartnerEvent, now_ms: int) -> Decision:
     if refund.state != "pending":
         return Decision("already" if refund.state == "failed" else "too_late", known)
     step: OrderMove = "release_part" if order.refunded_minor else "release"
+    if not can(order, step):
+        return Decision("too_late", known)
     return Decision("released", replace(
         known, order=moved(order, step), refund=refunds.moved(refund, "fail", now_ms),
     ), (_transfer("refund_void", f"refund:{refund.id}:released", order, refund.amount_minor),))

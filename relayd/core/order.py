@@ -58,8 +58,15 @@ ORDER_MOVES: Final[dict[tuple[OrderState, OrderMove], OrderState]] = {
     ("disputed", "return_all"): "disputed",
     ("disputed", "release"): "disputed",
     ("disputed", "release_part"): "disputed",
+    # or after it, or after another one that was made at the partner meanwhile
+    ("dispute_won", "release"): "dispute_won",
+    ("dispute_won", "release_part"): "dispute_won",
     ("dispute_lost", "release"): "dispute_lost",
     ("dispute_lost", "release_part"): "dispute_lost",
+    ("dispute_lost", "return_part"): "dispute_lost",
+    ("dispute_lost", "return_all"): "dispute_lost",
+    ("part_refunded", "release_part"): "part_refunded",
+    ("refunded", "release_part"): "refunded",
 }
 UNPAID: Final[frozenset[OrderState]] = frozenset({"created", "pending", "expired", "failed"})
 REFUNDABLE: Final[frozenset[OrderState]] = frozenset({"credited", "part_refunded", "dispute_won"})

@@ -93,6 +93,9 @@ async def test_for_programs(shop: Shop) -> None:
     [moved] = (await api(shop, "GET", "/api/v1/balance/movements?currency=CNY"))[1]
     assert (moved["kind"], moved["amount"]) == ("top_up", "12.34")
     assert (await api(shop, "GET", "/api/v1/balance/movements?currency=CNY&before=1"))[1] == []
+    status, said = await api(
+        shop, "GET", f"/api/v1/balance/movements?currency=CNY&before={1 << 80}")
+    assert (status, said["error"]["code"]) == (422, "invalid_form")
 
 
 async def test_nobody_sees_another_s(shop: Shop) -> None:

@@ -201,6 +201,19 @@ def test_a_dispute_during_a_refund() -> None:
     assert world.hear(event("disputed", AMOUNT + 1, "dp_2")) == "too_late"
 
 
+@pytest.mark.parametrize("end", ["dispute_won", "dispute_lost"])
+@pytest.mark.parametrize("kind, outcome", [
+    ("refunded", "returned"), ("refund_failed", "released")])
+def test_a_refund_that_outlasts_a_dispute(end: str, kind: str, outcome: str) -> None:
+    world = World()
+    world.hear(PAID)
+    world.ask("rf_1", 400)
+    world.hear(event("disputed", AMOUNT, "dp_1"))
+    world.hear(event(end, AMOUNT, "dp_1"))
+    assert world.hear(event(kind, 400, "rf_1")) == outcome
+    assert world.sums()["refunds"] == 0 and world.refunds["rf_1"].state != "pending"
+
+
 MESSAGES = [PAID, replace(PAID, trade="trade_2"), replace(PAID, amount_minor=1),
             event("failed"), event("expired"), event("refunded", 400, "rf_1"),
             event("refund_failed", 400, "rf_1"), event("refunded", 100, "re_1"),

@@ -160,6 +160,9 @@ class Walk:
         refund = Refund(self.name("rfd"), order.id, amount, "pending", self.now_ms)
         try:
             async with self.db.writing() as transaction:
+                others = await store_order.refunds(transaction, order.id)
+                if any(each.state == "pending" for each in others):
+                    raise RelayError("order_state")
                 decision = hold(await store_order.get(transaction, order.id), refund)
                 left = await store_posting.balance(
                     transaction, LedgerAccount("balance", order.account, "CNY"))
