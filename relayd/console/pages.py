@@ -96,6 +96,7 @@ MENU: Final[tuple[Item, ...]] = (
     Item("/operate/retention", "retention.title", operate_retention.SEE, "menu.operate"),
     Item("/operate/system", "menu.system", operate_fleet.RUN, "menu.operate"),
     Item("/operate/notices", "menu.notices", notice.WRITERS, "menu.operate"),
+    Item("/operate/mail", "menu.mail", mail.POSTMASTERS, "menu.operate"),
     Item("/operate/operators", "menu.operators", role.OWNERS, "menu.operate"),
 )
 """The menu, in this order."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from relayd.control import consent
+from relayd.control import consent, mail
 from relayd.control.mail import UNSUBSCRIBE_LABEL
 from relayd.core.mail import unsubscribe_token
+from relayd.ops.smtp import OUTCOMES
 from relayd.store.secret import derived
 from tests.console.conftest import NOW_MS, Console
-from tests.console.letters import holder, settled, text_of
+from tests.console.letters import api, holder, send, settled, text_of
+from tests.console.people import person
 
 
 async def test_U7_one_click_works_without_a_sign_in_and_asking_changes_nothing(
@@ -41,3 +43,30 @@ async def test_a_forged_link_does_nothing(console: Console) -> None:
     for path in ("/unsubscribe", "/unsubscribe?token=x.y"):
         assert (await console.get(path)).status == 410
         assert (await console.post(path)).status == 410
+
+
+async def test_operators_see_what_was_not_sent_and_nothing_of_what_it_says(
+        console: Console) -> None:
+    boss = await person(console.db, NOW_MS, "support", two_factors=True)
+    assert "Everything was sent." in await text_of(console, "/operate/mail", boss)
+    who = await person(console.db, NOW_MS, name="quokka")
+    async with console.db.writing() as transaction:
+        made = await mail.post(transaction, "verify_email", who.account,
+                               {"link": "https://wombat.example", "minutes": "30"}, NOW_MS)
+    for outcome in OUTCOMES:
+        console.now_ms += 86_400_000 // 4
+        await mail.retry(console.db, made, console.now_ms)
+        [out] = await mail.due(console.db, console.now_ms, 9)
+        await mail.failed(console.db, out.mail, outcome, console.now_ms)
+        for language in ("en", "zh"):
+            text = await text_of(console, f"/operate/mail?lang={language}", boss)
+            assert "verify_email" in text and who.account in text
+            assert "quokka" not in text and "wombat" not in text
+    answer = await send(console, boss, "/operate/mail", f"/operate/mail/{made}/retry")
+    assert answer.status == 303 and len(await mail.due(console.db, console.now_ms, 9)) == 1
+    status, found, _ = await api(console, boss, "GET", "/api/v1/mails")
+    assert status == 200 and found[0]["kind"] == "verify_email" and "quokka" not in str(found)
+    assert (await api(console, boss, "POST", f"/api/v1/mails/{made}/retry"))[0] == 204
+    assert (await api(console, boss, "POST", "/api/v1/mails/mail_x/retry"))[0] == 404
+    other = await person(console.db, console.now_ms)
+    assert (await api(console, other, "GET", "/api/v1/mails"))[0] == 403
