@@ -84,25 +84,26 @@ async def _heard(
     if early.outcome in ALARMS - {"too_late"} and event.amount_minor:
         return await note(db, event, early.outcome, now_ms)
     if order.state in UNPAID and event.kind not in _UNASKED:
-        await _pay(db, payments, partner, order, event, now_ms)
+        said = await _confirmed(partner, order, event, now_ms)
+        if event.kind == "paid":
+            return await apply(db, payments, said, now_ms)
+        await apply(db, payments, replace(said, event=""), now_ms)
     if event.kind == "refunded" and not event.amount_minor:
         event = await _amounted(partner, order, event, now_ms)
     return await apply(db, payments, event, now_ms)
 
 
-async def _pay(
-    db: Database, payments: Payments, partner: Partner, order: Order, event: PartnerEvent,
-    now_ms: int,
-) -> None:
-    """Asks for the payment that a message takes for granted, and credits it."""
+async def _confirmed(
+    partner: Partner, order: Order, event: PartnerEvent, now_ms: int
+) -> PartnerEvent:
+    """The payment that a message takes for granted, as the partner has it: its figures count."""
     # the partner's answer to the order may have been lost, and its message not
     order = replace(order, session=order.session or event.session)
     said = await ask(partner, order, now_ms)
     if said.kind != "paid":
         # the partner contradicts itself: it shall say it again when it has made up its mind
         raise RelayError("partner_failed")
-    if event.kind != "paid":
-        await apply(db, payments, said, now_ms)
+    return replace(said, event=event.event)
 
 
 async def _amounted(

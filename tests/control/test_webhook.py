@@ -152,6 +152,17 @@ async def test_a_signed_message_that_the_partner_does_not_confirm(
 
 
 @each_partner
+async def test_the_partner_s_own_figures_count(till: Till, partner: str) -> None:
+    """A signed message with the order's amount, where the partner has another one."""
+    made = await till.order(partner)
+    trade, message = await till.paid(made)
+    trade.told = trade.told._replace(amount=1)
+    heard = await till.hear(partner, message)
+    assert heard.outcome == "other_amount" and heard.is_alarm
+    assert await untouched(till)
+
+
+@each_partner
 async def test_a_partner_that_cannot_be_asked_is_heard_later(till: Till, partner: str) -> None:
     made = await till.order(partner)
     _, message = await till.paid(made)
