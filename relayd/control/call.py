@@ -1,7 +1,7 @@
 """Calls as their owner looks for them: pages, newest first, and figures of how they went.
 
-Law: a page is as large as asked for or as HOURS_MAX of its hours give, whichever is less; what is
-left out is behind `next`. Nothing here knows any content: there is none.
+Law: a page is as large as asked for, or as what HOURS_MAX of its hours and PAGE_SECONDS give; what
+is left out is behind `next`. Nothing here knows any content: there is none.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ PAGE_CALLS: Final = 50
 PAGE_CALLS_MAX: Final = 500
 HOURS_MAX: Final = 48
 """Hours that are read for one page; an hour is read whole, with everybody's calls in it."""
+PAGE_SECONDS: Final = 2.0
+"""After so long a page ends with the hour that was read: a busy relay's hours are large."""
 FIGURES_CALLS_MAX: Final = 2000
 FIGURES_HOURS_MAX: Final = 24 * 90
 FIGURES_SECONDS: Final = 0.3
@@ -45,18 +47,19 @@ async def page(
     db: Database, search: CallSearch, before: Place | None = None, most: int = PAGE_CALLS
 ) -> CallPage:
     """The wanted calls from before a place on; each hour is a transaction of its own."""
+    began = monotonic()
     async with db.reading() as transaction:
         hours = await store_call.hours(transaction, _until(search, before), HOURS_MAX + 1)
     found: list[CallRecord] = []
-    for hour_ms in hours[:HOURS_MAX]:
+    for n, hour_ms in enumerate(hours, 1):
         async with db.reading() as transaction:
             found += await store_call.latest(
                 transaction, search, hour_ms, before, most + 1 - len(found))
         if len(found) > most:
             last = found[most - 1]
             return CallPage(found[:most], Place(last.started_at_ms, last.id))
-    if len(hours) > HOURS_MAX:
-        return CallPage(found, Place(hours[HOURS_MAX - 1], _FIRST_ID))
+        if n < len(hours) and (n == HOURS_MAX or monotonic() - began > PAGE_SECONDS):
+            return CallPage(found, Place(hour_ms, _FIRST_ID))
     return CallPage(found, None)
 
 

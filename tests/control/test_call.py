@@ -59,6 +59,17 @@ async def test_a_call_at_the_start_of_the_last_hour_read_comes_once(db: Database
     assert [record async for record in call.every(db, search())] == records[::-1]
 
 
+async def test_a_page_ends_when_its_time_is_over(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = [call_record(started_at_ms=START_MS + n * HOUR_MS // 2) for n in range(12)]
+    await usage.post(db, records)
+    monkeypatch.setattr("relayd.control.call.PAGE_SECONDS", -1.0)
+    first = await call.page(db, search())
+    assert first.calls == records[:9:-1] and first.next is not None
+    assert [record async for record in call.every(db, search())] == records[::-1]
+
+
 @pytest.mark.parametrize("wanted", (
     {"key": "key_2"}, {"model": "b"}, {"outcome": "refused"}, {"model": "b", "key": "key_1"},
     {"model": "nothing"}))
