@@ -122,6 +122,7 @@ Models that fail on purpose: demo-429 (and 400 to 529), demo-cut, demo-error, de
 demo-stall, demo-html, demo-noend. Others: demo-long, demo-think, demo-echo.
 
   {demo.program} usage --calls -c {config}      what was called, in how many tokens
+  {demo.program} mail list -c {config}      mails that it would send; mail show ID: with links
   curl {demo.ops}/metrics      and /readyz /healthz
 
 Ctrl-C ends it.
