@@ -7,6 +7,7 @@ complete before the first of them goes. What each sweep did is kept, and shown.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
@@ -25,9 +26,12 @@ from relayd.store import retention as store_retention
 from relayd.store import rollup as store_rollup
 from relayd.store import vault as store_vault
 from relayd.store.db import Database
+from relayd.store.directory import StoreError
 from relayd.store.retention import Swept
 
 DAY_MS: Final = 86_400_000
+MAIL: Final = "mail:"
+"""Begins the names of the keys of mail to people without an account, a key a month."""
 BATCH_RECORDS: Final = 500
 """Records per transaction: 2 to 5 ms, and the disk's sync."""
 
@@ -86,9 +90,8 @@ async def _letters(db: Database, terms: Terms, now_ms: int, most: int) -> int:
     before_ms = terms.before_ms("letters", now_ms)
     async with db.writing() as transaction:
         rows = await store_mail.delete_before(transaction, before_ms, most)
-    for owner in db.keyring.owners():
-        kind, _, month = owner.partition(":")
-        if kind == "mail" and month < rfc3339(before_ms)[:7]:
+    for owner in await asyncio.to_thread(db.keyring.owners, prefix=MAIL):
+        if owner.removeprefix(MAIL) < rfc3339(before_ms)[:7]:
             await db.keyring.destroy(owner)
     return rows
 
@@ -117,7 +120,11 @@ async def _consents(db: Database, terms: Terms, now_ms: int, most: int) -> int:
 
 
 async def _erasures(db: Database, terms: Terms, now_ms: int, most: int) -> int:
-    await erasure.finish(db)
+    try:
+        await erasure.finish(db)
+    except StoreError as error:  # a reader is in the way of wiping: there are more turns
+        if error.code != "store_busy":
+            raise
     async with db.writing() as transaction:
         return await store_erasure.delete_before(
             transaction, terms.before_ms("erasures", now_ms), most)

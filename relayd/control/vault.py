@@ -6,6 +6,7 @@ in the audit log. A year's key is destroyed when the year is over and all that i
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from typing import Final
 
@@ -71,8 +72,9 @@ async def sweep_batch(db: Database, now_ms: int, most: int) -> int:
 
 async def destroy_years(db: Database, now_ms: int) -> list[int]:
     """Destroy the keys of years that are over and seal nothing any more; returns the years."""
+    owners = await asyncio.to_thread(db.keyring.owners, prefix=store_vault.PREFIX)
     async with db.writing() as transaction:
-        years = await store_vault.empty_years(transaction, year_of(now_ms))
+        years = await store_vault.empty_years(transaction, owners, year_of(now_ms))
         for year in years:
             await audit.append(transaction, SYSTEM, "vault.destroy", None, now_ms,
                                details={"year": year})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 import orjson
@@ -14,6 +14,8 @@ _TABLE: Final = "legal_vault"
 _SELECT: Final = (
     "SELECT id, account_id, kind, until_ms, stored_at_ms, content FROM legal_vault")
 
+PREFIX: Final = "vault:"
+"""Begins the names of years' keys."""
 FINAL: Final = ("credited", "expired", "refunded", "part_refunded", "dispute_won", "dispute_lost",
                 "failed")
 """States of orders in which nothing more is to come from the partner."""
@@ -82,13 +84,16 @@ async def delete_before(transaction: Transaction, now_ms: int, most: int) -> int
         (now_ms, most))
 
 
-async def empty_years(transaction: Transaction, before_year: int) -> list[int]:
-    """The years before this one in which nothing ends any more that is still there."""
+async def empty_years(
+    transaction: Transaction, owners: Iterable[str], before_year: int,
+) -> list[int]:
+    """The years before this one, of these keys, in which nothing ends any more."""
     rows = await transaction.rows(
-        "SELECT DISTINCT year FROM legal_vault UNION SELECT DISTINCT year FROM legal_requests")
+        "SELECT DISTINCT year FROM legal_vault UNION SELECT DISTINCT year FROM legal_requests"
+        " UNION SELECT DISTINCT vault_year FROM invoices"
+        " UNION SELECT DISTINCT vault_year FROM fapiao")
     held = {int(row[0]) for row in rows}
-    owners = transaction.sealer.keyring.owners()
-    years = [int(each.partition(":")[2]) for each in owners if each.startswith("vault:")]
+    years = [int(each.removeprefix(PREFIX)) for each in owners]
     return [year for year in years if year < before_year and year not in held]
 
 

@@ -240,6 +240,25 @@ async def test_a_key_that_a_crash_left_is_destroyed(db: Database) -> None:
     assert who in db.keyring.owners(destroyed=True)
 
 
+async def test_E2_dormancy_begins_an_erasure_unless_something_is_owed(db: Database) -> None:
+    who = await make_person(db)
+    async with db.writing() as transaction:
+        await transaction.run(
+            "INSERT INTO ledger_accounts (number, kind, owner, currency, balance_nano)"
+            " VALUES (1, 'balance', ?, 'USD', 5)", (who,))
+    assert not await erasure.begin_dormant(db, who, START_MS, link)
+    assert await erasure.waiting(db, who) is None
+    async with db.writing() as transaction:
+        await transaction.run("UPDATE ledger_accounts SET balance_nano = 0")
+    assert await erasure.begin_dormant(db, who, START_MS, link)
+    found = await erasure.waiting(db, who)
+    assert found is not None and (found.cause, found.due_at_ms) == (
+        "dormant", START_MS + COOLING_MS)
+    # and once more changes nothing
+    assert await erasure.begin_dormant(db, who, START_MS + 5, link)
+    assert await erasure.waiting(db, who) == found
+
+
 async def test_every_column_that_leads_to_an_account_has_its_fate(db: Database) -> None:
     names = {"account_id", "operator_id", "target", "actor", "account"}
     owners = {("ledger_accounts", "owner")}

@@ -27,7 +27,7 @@ from relayd.store import backup
 from relayd.store import sign_in as store_sign_in
 from relayd.store import vault as store_vault
 from relayd.store.applied import Applied
-from relayd.store.db import Database
+from relayd.store.db import Database, open_database
 from relayd.store.journal import JournalWriter
 from relayd.store.journal_lane import claim
 from relayd.store.record import CallFilter
@@ -281,6 +281,20 @@ async def test_R2_keys_go_with_what_they_sealed(db: Database) -> None:
     assert year in db.keyring.owners(destroyed=True)
     events = [entry.event.action async for entry in audit.listing(db)]
     assert "vault.destroy" in events
+
+
+async def test_a_reader_does_not_make_a_sweep_fail(db: Database) -> None:
+    await call_records(db, "acct_1")
+    job = Retention(db, Terms, now_ms=lambda: START_MS)
+    async with db.reading() as transaction:
+        await transaction.rows("SELECT * FROM accounts")
+        assert await retention.SWEEPERS["backups"](db, Terms(), START_MS, 9) == 0
+    other = await open_database(db.directory, busy_ms=100)
+    async with other.reading() as transaction:
+        await transaction.rows("SELECT * FROM accounts")
+        await job.sweep()
+    await other.close()
+    assert job.failures == 0 and set(job.noted) >= set(retention.SWEEPERS)
 
 
 async def test_totals_of_the_erased_lead_to_nobody_and_still_add_up(db: Database) -> None:

@@ -40,8 +40,9 @@ async def test_its_year_s_key_opens_it(db: Database) -> None:
 async def test_a_year_is_empty_when_nothing_of_it_is_left(db: Database) -> None:
     await kept(db)
     async with db.writing() as transaction:
-        assert await vault.empty_years(transaction, 2040) == []
+        owners = ["vault:2029"]
+        assert await vault.empty_years(transaction, owners, 2040) == []
         assert await vault.delete_before(transaction, END_MS - 1, 9) == 0
         assert await vault.delete_before(transaction, END_MS, 9) == 1
-        assert await vault.empty_years(transaction, 2029) == []
-        assert await vault.empty_years(transaction, 2030) == [2029]
+        assert await vault.empty_years(transaction, owners, 2029) == []
+        assert await vault.empty_years(transaction, owners, 2030) == [2029]
