@@ -12,9 +12,10 @@ from typing import Final
 
 from relayd import (
     cli_abuse, cli_accounts, cli_audit, cli_backup, cli_balance, cli_canary, cli_check,
-    cli_consents, cli_doctor, cli_documents, cli_handover, cli_inventory, cli_keyring, cli_keys,
-    cli_limits, cli_mail, cli_notices, cli_operators, cli_plans, cli_prices, cli_reflect,
-    cli_requests, cli_retention, cli_serve, cli_tickets, cli_top, cli_usage,
+    cli_consents, cli_doctor, cli_documents, cli_handover, cli_inventory, cli_keyring,
+    cli_keys, cli_limits, cli_mail, cli_notices, cli_operators, cli_orders, cli_plans,
+    cli_prices, cli_reflect, cli_requests, cli_retention, cli_serve, cli_tickets, cli_top,
+    cli_usage,
 )
 from relayd.cli_command import DONE, FAULT, UNUSABLE, Command, CommandError, build_parser
 from relayd.core.errors import RelayError
@@ -35,6 +36,7 @@ GROUPS: Final = {
     "notices": "What stands on every page, and is mailed to everybody.",
     "operators": "Operators: who may do more in the console than what is their own.",
     "codes": "Codes that give credit.",
+    "orders": "Orders: balances that are topped up at payment partners.",
     "plans": "Plans: what accounts pay.",
     "prices": "Prices: what calls cost.",
     "requests": "Lawful requests: what authorities ask for, and what they get.",
@@ -53,6 +55,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     *cli_limits.COMMANDS,
     *cli_balance.COMMANDS,
     *cli_plans.COMMANDS,
+    *cli_orders.COMMANDS,
     *cli_usage.COMMANDS,
     *cli_retention.COMMANDS,
     *cli_tickets.COMMANDS,

@@ -195,13 +195,21 @@ async def refund(
 ) -> Refund:
     """Holds the amount and asks the partner to return it.
 
-    Raises `order_state`, `payment_amount`, `balance_short`, `reason_missing`, and what the
-    partner's way raises: then the refund stays `pending`, and is asked for again (`ask_again`).
+    Raises what `begin_refund` raises; and what the partner's way does: then the refund stays
+    `pending`, and is asked for again (`ask_again`).
+    """
+    payments.partner((await get(db, wish.order)).partner)
+    return await ask_again(db, payments, await begin_refund(db, actor, wish, now_ms), now_ms)
+
+
+async def begin_refund(db: Database, actor: Actor, wish: RefundWish, now_ms: int) -> Refund:
+    """Holds the amount; the daemon asks the partner for it within a minute.
+
+    Raises `order_state`, `payment_amount`, `balance_short`, `reason_missing`.
     """
     amount_minor = wish.amount_minor
     async with db.writing() as transaction:
         order = await store_order.get(transaction, wish.order)
-        partner = payments.partner(order.partner)
         asked = Refund(REFUND_PREFIX + ulid(now_ms, secrets.token_bytes(RANDOM_BYTES)), order.id,
                        amount_minor, "pending", now_ms)
         others = await store_order.refunds(transaction, order.id)
@@ -219,7 +227,7 @@ async def refund(
             transaction, actor, "refund.ask", order.account, now_ms, reason=wish.reason,
             details={"order": order.id, "refund": asked.id, "amount_minor": amount_minor,
                      "currency": order.currency})
-    return await _asked(db, payments, partner, order, asked, now_ms)
+    return asked
 
 
 async def ask_again(
