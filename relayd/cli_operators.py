@@ -20,7 +20,7 @@ _ROLE: Final = option("--role", choices=ROLES, required=True, help="which one")
 async def _grant(db: Database, arguments: argparse.Namespace) -> int:
     given = await role.give(
         db, SHELL, who(arguments), role.check_role(arguments.role), clock.unix_ms())
-    return _said(arguments, given, f"has the role {arguments.role} now",
+    return _said(arguments, given, f"has the role {arguments.role} now, and signs in again",
                  f"has the role {arguments.role} already")
 
 

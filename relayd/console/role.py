@@ -1,6 +1,6 @@
 """Operators and their roles, for those who have the role `owner`.
 
-Law: nobody changes their own roles here; whoever loses one is signed out.
+Law: nobody changes their own roles here; whoever gets or loses one signs in again.
 """
 
 from __future__ import annotations

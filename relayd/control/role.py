@@ -34,13 +34,17 @@ def check_role(text: str) -> Role:
 
 
 async def give(db: Database, actor: Actor, who: str, role: Role, now_ms: int) -> bool:
-    """Give an account a role; False where it has it. Raises `account_state`, `role_needed`."""
+    """Give an account a role; False where it has it. Its sessions end: none grows unawares.
+
+    Raises `account_state` or `role_needed`.
+    """
     async with db.writing() as transaction:
         account = await _allowed(transaction, actor, who)
         if account.state != "active":
             raise RelayError("account_state", param="account")
         given = await store_role.give(transaction, account.id, role, actor.account, now_ms)
         if given:
+            await store_session.delete_all(transaction, account.id)
             await audit.append(transaction, actor, "role.give", account.id, now_ms,
                                details={"role": role})
     return given

@@ -95,5 +95,10 @@ async def test_there_are_never_too_many(door: Door) -> None:
 async def test_roles_come_with_it(door: Door) -> None:
     opened = await registered(door)
     await role.give(door.db, SHELL, opened.session.account, "support", START_MS)
+    # a session does not grow: its holder signs in again
+    assert await session.recognise(door.db, opened.token, START_MS) is None
+    async with door.db.writing() as transaction:
+        opened = await session.start(
+            transaction, opened.session.account, "password", CALLER, START_MS)
     found = await session.recognise(door.db, opened.token, START_MS)
     assert found is not None and found.actor(CALLER).has("support")
