@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
-from relayd.control import account, erasure, key, ticket
+from relayd.control import account, erasure, key, mail, ticket
 from relayd.control.erasure import Means
 from relayd.control.key import KeyWish
+from relayd.control.retention import SWEEPERS
 from relayd.control.ticket import Writing
 from relayd.core.actor import SHELL
 from relayd.core.retention import Terms
+from relayd.jobs.erasure import Erasures
+from relayd.jobs.retention import Retention
 from relayd.ops import clock
 from relayd.store.signing import open_signer
 from tests.fakes.daemon import Lane
@@ -65,3 +69,33 @@ async def test_Y2_byte_search_beside_a_daemon(tmp_path: Path) -> None:
     assert files_with(lane.store, *MARKS) == {}
     records = [record for record in await lane.records() if record.account == who]
     assert len(records) == 5 and {record.app for record in records} == {None}
+
+
+async def test_Y2_the_daemon_s_own_job_carries_it_out(tmp_path: Path) -> None:
+    async with Lane(tmp_path / "store") as lane:
+        db = lane.app.db
+        who, text = await person(lane)
+        asked = await erasure.ask(db, SHELL, who, erasure.Wish(), clock.unix_ms())
+        await lane.app.refresh()
+        assert await called(lane, text, 1) == [403]
+        await erasure.hasten(db, asked, clock.unix_ms())
+        job = cast(Erasures, lane.app._jobs["erasures"])
+        assert await job.turn() == 1
+        assert (await account.find(db, who)).state == "erased"
+        [certificate] = [each for each in await mail.listing(db) if each.kind == "erasure_done"]
+        assert certificate.account_id is None
+        found = await erasure.last(db, who)
+        assert found is not None and found.certificate is not None
+        signed = erasure.verify(found.certificate, open_signer(db.directory).public)
+        assert signed.account == who and signed.erased["tickets"] == 1
+        assert '"erased"' in lane.log.getvalue()
+
+
+async def test_R1_the_daemon_says_what_it_swept(tmp_path: Path) -> None:
+    async with Lane(tmp_path / "store") as lane:
+        job = cast(Retention, lane.app._jobs["retention"])
+        await job.sweep()
+        page = lane.app.metrics.render().decode()
+    for name in SWEEPERS:
+        assert f'relayd_retention_swept_rows_total{{category="{name}"}} 0' in page
+    assert "relayd_tickets_overdue" in page
