@@ -40,7 +40,9 @@ class CallPage(NamedTuple):
 def _until(search: CallSearch, before: Place | None) -> CallSearch:
     if before is None:
         return search
-    return replace(search, until_ms=min(search.until_ms, before.started_at_ms + 1))
+    # nothing of an hour comes before the first id there can be: it is not read again
+    until_ms = before.started_at_ms + (before.id > _FIRST_ID)
+    return replace(search, until_ms=min(search.until_ms, until_ms))
 
 
 async def page(

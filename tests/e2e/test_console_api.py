@@ -34,7 +34,7 @@ from tests.fakes.house import House
 from tests.fakes.records import call_record
 
 QUOKKA = "quokka"
-EXAMPLES = 8
+EXAMPLES = 6
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
           response_schema_conformance]
 OF_ONE_KIND = settings(
