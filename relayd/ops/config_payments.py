@@ -17,7 +17,8 @@ BASE_URLS: Final[dict[PartnerKind, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class PartnerConfig:
-    """One partner. Which fields have a value follows from `kind`; keys are PEM texts."""
+    """One partner. Which fields have a value follows from `kind`; keys are PEM texts. `processor`:
+    its row in the register of third parties."""
 
     name: str
     kind: PartnerKind
@@ -31,6 +32,7 @@ class PartnerConfig:
     platform_key_id: str = ""
     private_key: str = field(default="", repr=False)
     partner_key: str = field(default="", repr=False)
+    processor: str = ""
 
 
 @dataclass(frozen=True, slots=True)

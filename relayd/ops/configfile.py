@@ -25,7 +25,7 @@ from relayd.ops.configfile_lines import key_lines
 from relayd.ops.configfile_listener import read_private_listen, read_server
 from relayd.ops.configfile_mail import read_console, read_mail
 from relayd.ops.configfile_operator import judge_operator, read_operator
-from relayd.ops.configfile_payments import read_payments
+from relayd.ops.configfile_payments import judge_payments, read_payments
 from relayd.ops.configfile_plan import read_plans
 from relayd.ops.configfile_prices import read_price_book
 from relayd.ops.configfile_provider import read_providers
@@ -165,6 +165,7 @@ def _read(root: Section, around: Surroundings) -> Config:
     )
     log.done()
     judge_operator(root, config)
+    judge_payments(root, config)
     root.done(_TABLE_NAMES)
     for name in ("providers", "routes"):
         if not root.values.get(name):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, cast
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -19,6 +20,7 @@ from yarl import URL
 
 from relayd.core.currency import PLACES, minor_text, parse_minor
 from relayd.core.partner import CURRENCIES, PARTNER_KINDS, PartnerKind
+from relayd.ops.config import Config
 from relayd.ops.config_payments import BASE_URLS, PartnerConfig, PaymentsConfig
 from relayd.ops.configfile_address import parse_listen
 from relayd.ops.configfile_credential import Surroundings, read_credentials, read_pem
@@ -27,6 +29,8 @@ from relayd.ops.configfile_section import Section
 MINUTES_MIN, MINUTES_MAX = 30, 1440
 """Stripe's own bounds of a session's life."""
 API_KEY_BYTES: Final = 32
+PARTNER_FIELDS: Final = ("order", "amount", "currency")
+"""What every partner is told, in the register's words; core/partner.py has them in its own."""
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _ID: Final = re.compile(r"[A-Za-z0-9_]{1,64}")
 _DEFAULT: Final = PaymentsConfig()
@@ -49,6 +53,27 @@ def read_payments(section: Section, around: Surroundings) -> PaymentsConfig:
         _partners(section.table("partners"), currency, around))
     section.done({"min": "top_up_min", "max": "top_up_max", "partner": "partners"})
     return config
+
+
+def judge_payments(root: Section, config: Config) -> None:
+    """Partners are third parties, and may be told what the register says (S2)."""
+    payments = config.payments
+    for partner in payments.partners.values():
+        where = (*root.path, "payments", "partners", partner.name, "processor")
+        row = config.operator.processor(partner.processor)
+        if partner.processor and row is None:
+            root.findings.fault(where, "is not in [[operator.processors]]", "Name one of them")
+        elif row is not None and not set(PARTNER_FIELDS) <= set(row.fields):
+            root.findings.fault(where, "may not be told of payments, as the register has it",
+                                f"It needs the fields {', '.join(PARTNER_FIELDS)}")
+        elif row is None and not _is_loopback(partner.base_url):
+            root.findings.warning(where, "is missing: the partner is a third party",
+                                  "Add it to [[operator.processors]] and name it here")
+    known = {price.currency for price in config.prices.prices}
+    if payments.partners and known and payments.currency not in known:
+        root.findings.warning(
+            (*root.path, "payments", "currency"), "is the currency of no price",
+            f"Calls are paid in {', '.join(sorted(known))}: this balance could not be used")
 
 
 def _amount(section: Section, name: str, currency: str, default: int) -> int:
@@ -79,7 +104,8 @@ def _partners(
         if takes is not None and currency not in takes:
             table.fault("kind", f"takes {', '.join(sorted(takes))} alone",
                         f"[payments] currency is {currency}")
-        found[name] = _READERS[kind](name, kind, table, around)
+        read = _READERS[kind](name, kind, table, around)
+        found[name] = replace(read, processor=table.text("processor") or "")
         table.done(_ALIASES)
     return found
 
@@ -117,13 +143,20 @@ def _base_url(table: Section, kind: PartnerKind) -> str:
     text = table.text("base_url", BASE_URLS[kind]) or BASE_URLS[kind]
     try:
         url = URL(text)
-        loopback = url.scheme == "http" and parse_listen(
-            f"{url.host}:{url.explicit_port or 80}").is_private
     except ValueError:
-        url, loopback = URL(), False
-    if not url.host or url.query_string or url.user or not (url.scheme == "https" or loopback):
+        url = URL()
+    safe = url.scheme == "https" or (url.scheme == "http" and _is_loopback(text))
+    if not url.host or url.query_string or url.user or not safe:
         table.fault("base_url", "is no https URL", f"The partner's own is {BASE_URLS[kind]}")
     return text
+
+
+def _is_loopback(text: str) -> bool:
+    try:
+        url = URL(text)
+        return parse_listen(f"{url.host}:{url.explicit_port or 80}").is_private
+    except ValueError:
+        return False
 
 
 def _identity(table: Section, name: str) -> str:

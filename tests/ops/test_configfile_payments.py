@@ -128,3 +128,37 @@ def test_commands_that_need_no_secret_follow_none(folder: Path) -> None:
     for text in (STRIPE, ALIPAY, WECHAT):
         reading = examine_text(text, environ={}, folder=folder / "gone", secrets="skip")
         assert reading.faults == []
+
+
+REGISTER = """
+[[operator.processors]]
+name = "Stripe"
+purpose = "payment"
+fields = {fields}
+region = "Ireland"
+since = 2026-01-31
+"""
+
+
+@pytest.mark.parametrize("more, fields, kind, key", [
+    ('processor = "Stripe"', '["order", "amount", "currency"]', None, None),
+    ('processor = "Other"', '["order", "amount", "currency"]', "faults", "processor"),
+    ('processor = "Stripe"', '["order"]', "faults", "processor"),
+    ("", '["order", "amount", "currency"]', "warnings", "processor"),
+    ('base_url = "http://127.0.0.1:9"', '["order"]', None, None),
+])
+def test_a_partner_is_in_the_register(
+    folder: Path, more: str, fields: str, kind: str | None, key: str | None
+) -> None:
+    text = STRIPE + more + REGISTER.replace("{fields}", fields)
+    reading = examine_text(text, environ=ENVIRON, folder=folder)
+    found = {name: [each.key for each in getattr(reading, name)
+                    if "payments" in each.key] for name in ("faults", "warnings")}
+    assert found == {"faults": [], "warnings": [],
+                     **({kind: [f"payments.partners.card.{key}"]} if kind else {})}
+
+
+def test_a_balance_that_no_call_could_use(folder: Path) -> None:
+    (folder / "prices.toml").write_text('[[price]]\nmodel = "m"\ninput = "1"\n')
+    reading = examine_text(STRIPE, environ=ENVIRON, folder=folder)
+    assert "payments.currency" in [each.key for each in reading.warnings]
