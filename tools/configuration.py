@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from relayd.core.partner import PARTNER_KINDS
 from relayd.ops import configfile
 from relayd.ops.config import FIXED, FIXED_SERVER
 from relayd.ops.configfile_credential import Surroundings
@@ -22,6 +23,7 @@ EXAMPLE: Final = ROOT / "config" / "relayd.example.toml"
 PAGE: Final = ROOT / "docs" / "configuration.md"
 NAMED: Final = {"plans": "plans.NAME", "providers": "providers.NAME", "routes": 'routes."MODEL"'}
 """Tables whose keys are the operator's names."""
+WAYS: Final = "payments.partners.NAME"
 SPECIAL: Final = {
     "tls": ("table or text", "none"),
     "credential": ("reference, or a list of them", "none"),
@@ -37,9 +39,31 @@ SPECIAL: Final = {
     "markup": ("factor", "1"),
     "fee": ("amount", "0"),
     "allowance": ("amount", "0"),
+    "webhook_secret": ("reference, or a list of them", "none"),
+    "private_key": ("reference to PEM", "none"),
+    "partner_key": ("reference to PEM", "none"),
+    "partners": ("table of tables", "{}"),
 }
 """Keys that are read as they are: type and default in words."""
 OTHERS: Final = {
+    (WAYS, "kind"): "Whose API it is.",
+    (WAYS, "base_url"): "Where that is; the partner's own where it is left out.",
+    (WAYS, "credential"): "stripe: its secret key. wechat: the APIv3 key, 32 characters.",
+    (WAYS, "webhook_secret"): "stripe: the signing secret of the endpoint; a list while it is "
+    "replaced. Needed.",
+    (WAYS, "app_id"): "alipay, wechat: the application, as messages name it. Needed.",
+    (WAYS, "seller_id"): "alipay: the seller, as messages name it. Needed.",
+    (WAYS, "merchant_id"): "wechat: the merchant's number. Needed.",
+    (WAYS, "serial"): "wechat: the serial number of the merchant's certificate. Needed.",
+    (WAYS, "platform_key_id"): "wechat: the id of WeChat Pay's public key. Needed.",
+    (WAYS, "private_key"): "alipay, wechat: the merchant's own RSA key, which signs. Needed.",
+    (WAYS, "partner_key"): "alipay, wechat: the partner's public RSA key, by which it is known. "
+    "Needed.",
+    (WAYS, "processor"): "Which of [[operator.processors]] the partner is.",
+    ("payments", "partners"): "Ways to pay; NAME is part of the address of their messages, "
+    "CONSOLE/pay/webhook/NAME; below.",
+    ("payments", "top_up_min"): "The least that one order may be; without it 5.00.",
+    ("payments", "top_up_max"): "The most that one order may be; without it 10000.00.",
     ("plans.NAME", "markup"): "Times the prices of the price file.",
     ("plans.NAME", "models"): "Markups by name or pattern of a model, instead.",
     ("plans.NAME", "title"): "What people read; without it the name.",
@@ -144,7 +168,8 @@ class Recorder(Section):
     def _note(self, name: str, kind: str, default: object) -> None:
         table = _table(self.path)
         kind, shown = (kind, _shown(default)) if kind else SPECIAL[name]
-        needed = name in REQUIRED and table != "operator.hosting" or table == REGISTER
+        needed = name in REQUIRED and table not in ("operator.hosting", WAYS) \
+            or table == REGISTER
         shown = "required" if needed else shown
         self.keys.setdefault((table, name), Key(table, name, kind, shown))
 
@@ -193,6 +218,8 @@ def _table(path: tuple[str | int, ...]) -> str:
     words = [str(word) for word in path if not isinstance(word, int)]
     if len(words) > 1 and words[0] in NAMED:
         words[:2] = [NAMED[words[0]]]
+    if words[:2] == ["payments", "partners"] and len(words) > 2:
+        words[:3] = [WAYS]
     return ".".join(words)
 
 
@@ -209,6 +236,9 @@ def keys() -> list[Key]:
     assert isinstance(operator, dict)
     operator["processors"] = [{}]
     values["plans"] = {"team": {"period": "month"}}
+    payments = values["payments"]
+    assert isinstance(payments, dict)
+    payments["partners"] = {kind: {"kind": kind} for kind in PARTNER_KINDS}
     findings, found = Findings({}), dict[tuple[str, str], Key]()
     configfile._read(Recorder(Section(values, (), findings), found),
                      Surroundings({}, EXAMPLE.parent, "skip"))
