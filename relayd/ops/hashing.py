@@ -27,7 +27,7 @@ THREADS: Final = 2
 QUEUE_MAX: Final = 16
 """Passwords that wait for a thread: half a second's work."""
 FAVOURED_MAX: Final = 16
-"""Places besides for those who have been right before: a flood of others does not take them."""
+"""Places at a thread of their own for who has been right before: a flood does not take them."""
 NICE: Final = 15
 RETRY_MS: Final = 2000
 _NOBODY: Final = "nobody has this password"
@@ -42,11 +42,15 @@ class Hashing:
         self._hasher = PasswordHasher(
             time_cost=time_cost, memory_cost=memory_kib, parallelism=LANES,
             hash_len=HASH_BYTES, salt_len=SALT_BYTES)
-        self._executor = ThreadPoolExecutor(threads, "password", initializer=_step_back)
-        self._most = threads + queue_max
+        self._common = _Lane(threads, threads + queue_max)
+        self._favoured = _Lane(1, FAVOURED_MAX)
         self._nobody: str | None = None
-        self.waiting = 0
         self.refused = 0
+
+    @property
+    def waiting(self) -> int:
+        """How much is under way or waits."""
+        return self._common.waiting + self._favoured.waiting
 
     async def hash(self, password: str) -> str:
         """Argon2id's text of a password (`core.password.prepared`). Raises `sign_in_busy`."""
@@ -70,7 +74,8 @@ class Hashing:
 
     def close(self) -> None:
         """Ends the threads; what waits is not done."""
-        self._executor.shutdown(wait=True, cancel_futures=True)
+        for lane in (self._common, self._favoured):
+            lane.executor.shutdown(wait=True, cancel_futures=True)
 
     def _right(self, hashed: str | None, password: str) -> bool:
         if hashed is None:
@@ -83,14 +88,24 @@ class Hashing:
             return False
 
     async def _run(self, work: Callable[[], _Result], favoured: bool = False) -> _Result:
-        if self.waiting >= self._most + (FAVOURED_MAX if favoured else 0):
+        lane = self._favoured if favoured else self._common
+        if lane.waiting >= lane.most:
             self.refused += 1
             raise RelayError("sign_in_busy", retry_after_ms=RETRY_MS)
-        self.waiting += 1
+        lane.waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+            return await asyncio.get_running_loop().run_in_executor(lane.executor, work)
         finally:
-            self.waiting -= 1
+            lane.waiting -= 1
+
+
+class _Lane:
+    """Threads, and how much they may have before them."""
+
+    def __init__(self, threads: int, most: int) -> None:
+        self.executor = ThreadPoolExecutor(threads, "password", initializer=_step_back)
+        self.most = most
+        self.waiting = 0
 
 
 def _step_back() -> None:

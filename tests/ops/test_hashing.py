@@ -75,7 +75,7 @@ async def test_a_flood_leaves_places_for_who_was_right_before() -> None:
     finally:
         hashing.close()
     refused = [isinstance(each, RelayError) for each in done]
-    assert sum(refused[:10]) == 8 and sum(refused[10:]) == 3
+    assert sum(refused[:10]) == 8 and sum(refused[10:]) == 3 and hashing.waiting == 0
 
 
 async def test_the_threads_step_back(hashing: Hashing) -> None:
