@@ -54,6 +54,14 @@ async def of_account(
         yield _opened(transaction, rows)
 
 
+async def next_ms(transaction: Transaction, account_id: str, since_ms: int) -> int | None:
+    """When an account's oldest record from `since_ms` on was made; None where it has none."""
+    row = await transaction.row(
+        "SELECT MIN(at_ms) FROM network_records WHERE account_id = ? AND at_ms >= ?",
+        (account_id, since_ms))
+    return None if row is None else row[0]
+
+
 async def latest(
     transaction: Transaction, account_id: str, most: int,
 ) -> AsyncIterator[list[NetworkRecord]]:
