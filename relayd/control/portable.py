@@ -2,24 +2,32 @@
 authority.
 
 Law: nothing secret (no hash, no secret of a second factor) and nothing of anybody else is in a
-document; one owner's documents are all that is kept about them.
+document; one owner's documents are all that is kept about them. No transaction is open while a row
+is handed out: whoever takes it may be slow.
 """
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncIterator, Callable, Mapping
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import orjson
 
 from relayd.control import (
-    account, audit, consent, erasure, key, limit, mail, network, passkey, session, sign_in, ticket,
-    totp, usage, vault,
+    account, audit, consent, enterprise, erasure, fapiao, invoice, key, limit, mail, network,
+    passkey, session, sign_in, ticket, totp, usage, vault,
 )
 from relayd.core.audit import ACTIONS
+from relayd.core.network import NetworkRecord
+from relayd.core.retention import DAY_MS
 from relayd.core.timestamp import UNIX_MS_END, rfc3339
 from relayd.store import account as store_account
+from relayd.store import enterprise as store_enterprise
+from relayd.store import fapiao as store_fapiao
 from relayd.store import holder as store_holder
+from relayd.store import invoice as store_invoice
 from relayd.store import key as store_key
 from relayd.store import lawful as store_lawful
 from relayd.store import limit as store_limit
@@ -30,6 +38,8 @@ from relayd.store import rollup as store_rollup
 from relayd.store import sign_in as store_sign_in
 from relayd.store import vault as store_vault
 from relayd.store.db import Database
+from relayd.store.fapiao import FapiaoFilter
+from relayd.store.invoice import InvoiceFilter
 from relayd.store.order import OrderFilter
 from relayd.store.record import CallFilter
 
@@ -131,11 +141,21 @@ async def _letters(db: Database, who: str, span: Span) -> Rows:
 
 
 async def _network(db: Database, who: str, span: Span) -> Rows:
-    async with db.reading() as transaction:
-        async for batch in store_network.of_account(
-                transaction, who, span.since_ms, span.until_ms):
-            for record in batch:
-                yield network.view(record)
+    """A day at a time, a transaction each."""
+    start_ms: int | None = span.since_ms
+    while start_ms is not None:
+        batches: list[list[NetworkRecord]] = []
+        async with db.reading() as transaction:
+            start_ms = await store_network.next_ms(transaction, who, start_ms)
+            if start_ms is not None and start_ms < span.until_ms:
+                end_ms = min(span.until_ms, start_ms + DAY_MS)
+                batches = [batch async for batch in store_network.of_account(
+                    transaction, who, start_ms, end_ms)]
+                start_ms = end_ms
+            else:
+                start_ms = None
+        for record in chain.from_iterable(batches):
+            yield network.view(record)
 
 
 async def _orders(db: Database, who: str, span: Span) -> Rows:
@@ -154,6 +174,34 @@ async def _orders(db: Database, who: str, span: Span) -> Rows:
             yield {"copy": vault.view(copy)}
 
 
+async def _invoices(db: Database, who: str, span: Span) -> Rows:
+    async with db.reading() as transaction:
+        found = await store_invoice.listing(transaction, InvoiceFilter(who), ROWS_MAX)
+    for each in found:
+        if span.holds(each.issued_at_ms):
+            async with db.reading() as transaction:
+                whole = await store_invoice.get(transaction, each.id)
+            yield invoice.view(whole)
+
+
+async def _enterprise(db: Database, who: str, span: Span) -> Rows:
+    async with db.reading() as transaction:
+        marked = await store_enterprise.find(transaction, who)
+    if marked is not None:
+        yield enterprise.view(marked)
+
+
+async def _fapiao(db: Database, who: str, span: Span) -> Rows:
+    async with db.reading() as transaction:
+        found = await store_fapiao.listing(transaction, FapiaoFilter(who), ROWS_MAX)
+    for each in found:
+        if span.holds(each.created_at_ms):
+            async with db.reading() as transaction:
+                files = await store_fapiao.files(transaction, each)
+            yield {**fapiao.view(each), "files": {
+                kind: base64.b64encode(content).decode() for kind, content in files.items()}}
+
+
 async def _looks(db: Database, who: str, span: Span) -> Rows:
     """What others did with the account, and each look at what is personal.
 
@@ -161,7 +209,7 @@ async def _looks(db: Database, who: str, span: Span) -> Rows:
     """
     async with db.reading() as transaction:
         told = await store_lawful.told(transaction, who)
-    async for entry in audit.listing(db, target=who):
+    for entry in [entry async for entry in audit.listing(db, target=who)]:
         event = entry.event
         action = ACTIONS.get(event.action)
         request = orjson.loads(event.details).get("request")
@@ -184,8 +232,9 @@ def _plain(name: str) -> Source:
     """Rows that are handed out as they are."""
     async def read(db: Database, who: str, span: Span) -> Rows:
         async with db.reading() as transaction:
-            async for row in store_portable.rows(transaction, name, who):
-                yield row
+            found = [row async for row in store_portable.rows(transaction, name, who)]
+        for row in found:
+            yield row
 
     return read
 
@@ -203,6 +252,9 @@ DOCUMENTS: Final[Mapping[str, Source]] = {
     "letters": _letters,
     "network_records": _network,
     "orders": _orders,
+    "invoices": _invoices,
+    "enterprise": _enterprise,
+    "fapiao": _fapiao,
     "access": _looks,
     **{name: _plain(name) for name in store_portable.PLAIN},
     "erasures": _erasures,

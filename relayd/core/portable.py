@@ -79,6 +79,18 @@ DOCUMENTS: Final[Mapping[str, Document]] = {
         "Orders and payments, and their copies in the legal vault.",
         text="id partner state currency created_at", text_or_null="trade paid_at",
         whole="amount_minor refunded_minor", table="copy"),
+    "invoices": _document(
+        "Invoices and receipts with their lines; amounts are minor units, those of lines 10^-9.",
+        text="id number kind state account currency period_start period_end issued_at",
+        text_or_null="reverses", whole="amount_nano net_minor tax_minor total_minor vat_rate",
+        flag="vat_inclusive", table="seller buyer", list="lines"),
+    "enterprise": _document(
+        "What your company said of itself.", flag="marked", table_or_null="profile"),
+    "fapiao": _document(
+        "Fapiao that you applied for, and the files that were issued; amounts are fen.",
+        text="id account kind state created_at",
+        text_or_null="reason reverses confirmation number issued_on",
+        whole="amount_minor tax_minor vat_rate", table="buyer orders files"),
     "access": _document(
         "Who did what with your account, and who looked at your data, why.",
         text="at action meaning by", text_or_null="reason", flag="look"),

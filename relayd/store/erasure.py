@@ -68,6 +68,10 @@ TABLES: Final[tuple[Rule, ...]] = (
     Rule("balance_alerts", "account_id", "limits", "delete"),
     Rule("legal_vault", "account_id", "orders", "keep"),
     Rule("legal_requests", "account_id", "legal_requests", "keep"),
+    # who bought is sealed under the vault's key of the year in which they end
+    Rule("invoices", "account_id", "invoices", "keep"),
+    Rule("fapiao", "account_id", "invoices", "keep"),
+    Rule("enterprises", "account_id", "profile", "shred"),
     Rule("abuse_findings", "account_id", "findings", "delete"),
     Rule("erasures", "account_id", "erasures", "keep"),
 )

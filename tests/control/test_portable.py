@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from relayd.control import inventory, portable
+from relayd.control import inventory, network, portable
 from relayd.control.portable import DOCUMENTS, SCOPES, Span
 from relayd.core import portable as core_portable
 from relayd.core.lawful import CONTENT
 from relayd.core.lawful import SCOPES as WORDS
+from relayd.core.network import NetworkRecord
+from relayd.core.timestamp import rfc3339
 from relayd.store.db import Database
 from tests.fakes.person import make_person
 from tests.fakes.records import START_MS
@@ -31,6 +35,8 @@ OF_TABLES = {
     "transfers": "books", "entries": "books", "account_use": "spending",
     "credit_lines": "credit", "account_plans": "plans", "subscriptions": "subscriptions",
     "grants": "grants", "code_uses": "codes", "balance_alerts": "alerts", "legal_vault": "orders",
+    "invoices": "invoices", "invoice_lines": "invoices", "enterprises": "enterprise",
+    "fapiao": "fapiao", "fapiao_orders": "fapiao", "fapiao_files": "fapiao",
 }
 
 
@@ -55,3 +61,29 @@ async def test_a_span_bounds_what_has_a_time(db: Database) -> None:
         rows = [row async for row in DOCUMENTS[name](db, who, Span(0, START_MS))]
         assert rows == []
     assert [row async for row in portable.SCOPES["orders"](db, who, Span(START_MS, START_MS + 1))]
+
+
+async def test_network_records_of_many_days_and_of_the_span_alone(db: Database) -> None:
+    who = await make_person(db)
+    moments = [START_MS + day * 86_400_000 + n for day in (0, 1, 1, 40) for n in range(3)]
+    await network.post(db, [
+        NetworkRecord(at_ms, who, "key_1", "192.0.2.7", 1, "1.3", "x/1") for at_ms in moments])
+    await network.post(db, [
+        NetworkRecord(START_MS, "acct_other", "key_2", "192.0.2.8", 1, "1.3", "x/1")])
+    whole = Span(0, START_MS + 41 * 86_400_000)
+    rows = [row async for row in DOCUMENTS["network_records"](db, who, whole)]
+    assert [row["at"] for row in rows] == [rfc3339(at_ms) for at_ms in sorted(moments)]
+    part = Span(START_MS + 1, START_MS + 86_400_000 + 1)
+    rows = [row async for row in DOCUMENTS["network_records"](db, who, part)]
+    assert len(rows) == 2 + 2
+
+
+@pytest.mark.parametrize("name", list(DOCUMENTS))
+async def test_no_transaction_is_open_while_a_row_is_handed_out(db: Database, name: str) -> None:
+    who = await make_person(db)
+    await network.post(db, [NetworkRecord(START_MS, who, "key_1", "192.0.2.7", 1, "1.3", "x/1")])
+    async for _ in DOCUMENTS[name](db, who, Span(0, START_MS + 9_999)):
+        async with asyncio.timeout(5), db.reading() as transaction:
+            assert await transaction.row("SELECT 1") == (1,)
+        async with asyncio.timeout(5), db.writing() as transaction:
+            await transaction.run("UPDATE meta SET value = value")

@@ -1,0 +1,153 @@
+"""PDF: prints sheets, and reads the text of a file. Both libraries and the font are extras.
+
+Law: what the font at hand cannot show is not printed at all: there is a page to print instead. A
+file that is read comes from outside: its size is bounded before, its text here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from functools import cache
+from importlib import resources
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+try:
+    from fpdf import FPDF
+    from fpdf.enums import Align
+    from fpdf.fonts import FontFace
+except ImportError:  # the extra `pdf` is not there
+    FPDF = None
+try:
+    from pypdf import PdfReader
+    from pypdf.errors import PyPdfError
+except ImportError:
+    PdfReader = None
+
+from relayd.core.errors import RelayError
+from relayd.core.sheet import Sheet, Table
+
+FONT_PACKAGE: Final = "pylopdf_fonts_zh_cn"
+FONT_FILE: Final = "NotoSansSC-Regular.otf"
+FAMILY: Final = "sheet"
+PAGES_MAX: Final = 20
+TEXT_CHARS_MAX: Final = 200_000
+READ_SECONDS: Final = 20.0
+_GREY: Final = (110, 110, 110)
+_RED: Final = (200, 0, 0)
+
+
+@cache
+def font() -> Path | None:
+    """The file of the Chinese font; None where its package is not there."""
+    if find_spec(FONT_PACKAGE) is None:
+        return None
+    path = Path(str(resources.files(FONT_PACKAGE) / FONT_FILE))
+    return path if path.exists() else None
+
+
+def can_print(sheet: Sheet) -> bool:
+    """Whether every character of a sheet can be printed here."""
+    if FPDF is None:
+        return False
+    return font() is not None or sheet.texts().isascii()
+
+
+async def printed(sheet: Sheet) -> bytes:
+    """The PDF of a sheet. Raises `pdf_missing` where it cannot be printed."""
+    if not can_print(sheet):
+        raise RelayError("pdf_missing")
+    return await asyncio.to_thread(_printed, sheet)
+
+
+def _printed(sheet: Sheet) -> bytes:
+    pdf: Any = FPDF(format="A4")
+    path = font()
+    if path is None:
+        family = "helvetica"
+    else:
+        family = FAMILY
+        pdf.add_font(FAMILY, "", str(path))
+    pdf.set_title(sheet.title)
+    pdf.set_lang("zh-CN" if sheet.language == "zh" else "en")
+    pdf.set_auto_page_break(True, 20)
+    pdf.add_page()
+    pdf.set_font(family, size=10)
+    _banner(pdf, sheet)
+    pdf.set_font(family, size=18)
+    pdf.cell(0, 12, sheet.title, new_x="LMARGIN", new_y="NEXT")
+    pdf.set_font(family, size=9)
+    for name, value in sheet.facts:
+        pdf.cell(45, 5, name)
+        pdf.multi_cell(0, 5, value, new_x="LMARGIN", new_y="NEXT")
+    _parties(pdf, sheet)
+    for table in sheet.tables:
+        pdf.ln(4)
+        _table(pdf, table)
+    pdf.ln(3)
+    for name, value in sheet.totals:
+        pdf.cell(pdf.epw - 45, 6, name, align="R")
+        pdf.cell(45, 6, value, align="R", new_x="LMARGIN", new_y="NEXT")
+    pdf.ln(3)
+    pdf.set_text_color(*_GREY)
+    for note in sheet.notes:
+        pdf.multi_cell(0, 5, note, new_x="LMARGIN", new_y="NEXT")
+    _banner(pdf, sheet)
+    return bytes(pdf.output())
+
+
+def _banner(pdf: Any, sheet: Sheet) -> None:
+    if not sheet.banner:
+        return
+    pdf.set_text_color(*_RED)
+    pdf.set_font_size(20)
+    pdf.multi_cell(0, 10, sheet.banner, align="C", border=1, new_x="LMARGIN", new_y="NEXT")
+    pdf.set_text_color(0, 0, 0)
+
+
+def _parties(pdf: Any, sheet: Sheet) -> None:
+    if not sheet.parties:
+        return
+    pdf.ln(4)
+    width = pdf.epw / len(sheet.parties)
+    top, bottom = pdf.y, pdf.y
+    for place, (head, lines) in enumerate(sheet.parties):
+        pdf.set_xy(pdf.l_margin + place * width, top)
+        pdf.multi_cell(width - 4, 5, "\n".join((head, *lines)), align="L",
+                       new_x="LEFT", new_y="NEXT")
+        bottom = max(bottom, pdf.y)
+    pdf.set_xy(pdf.l_margin, bottom)
+
+
+def _table(pdf: Any, table: Table) -> None:
+    aligns = tuple(Align.R if column in table.numbers else Align.L
+                   for column in range(len(table.heads)))
+    with pdf.table(text_align=aligns, headings_style=FontFace(), line_height=5) as made:
+        for cells in (table.heads, *table.rows):
+            made.row(cells)
+
+
+async def text_of(content: bytes) -> str:
+    """The text of a PDF. Raises `fapiao_file`; `pdf_missing` where the extra is not there."""
+    if PdfReader is None:
+        raise RelayError("pdf_missing")
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            return await asyncio.to_thread(_text_of, content)
+    except TimeoutError:
+        raise RelayError("fapiao_file", param="pdf") from None
+
+
+def _text_of(content: bytes) -> str:
+    try:
+        reader = PdfReader(io.BytesIO(content), strict=False)
+        if reader.is_encrypted or len(reader.pages) > PAGES_MAX:
+            raise RelayError("fapiao_file", param="pdf")
+        text = "\n".join(page.extract_text() for page in reader.pages)
+    except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, IndexError, OSError,
+            RecursionError):
+        # whatever a damaged file makes its reader stumble over
+        raise RelayError("fapiao_file", param="pdf") from None
+    return text[:TEXT_CHARS_MAX]

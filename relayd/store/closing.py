@@ -1,0 +1,88 @@
+"""What a month came to, from the rollups and the ledger, for the invoices that say so."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Final, NamedTuple
+
+from relayd.core.invoice import Line, Period
+from relayd.store.rollup import NOBODY
+from relayd.store.transaction import Transaction
+
+_USED: Final = (
+    "SELECT currency, model, SUM(amount_nano), SUM(calls), SUM(input_tokens), SUM(output_tokens)"
+    " FROM rollups WHERE account_id = ? AND hour_ms >= ? AND hour_ms < ?"
+    " GROUP BY currency, model ORDER BY currency, model")
+# what a holder gives is below zero in the ledger, and a line above zero
+_FEES: Final = (
+    "SELECT l.currency, CASE t.kind WHEN 'subscription' THEN 'fee' ELSE 'proration' END,"
+    " CAST(t.number AS TEXT), -e.amount_nano FROM ledger_accounts AS l"
+    " JOIN entries AS e ON e.ledger_account = l.number"
+    " JOIN transfers AS t ON t.number = e.transfer"
+    " WHERE l.owner = ? AND l.kind = 'balance' AND t.kind IN ('subscription', 'proration')"
+    " AND t.at_ms >= ? AND t.at_ms < ? ORDER BY t.number")
+_CREDITS: Final = (
+    "SELECT l.currency, SUM(e.amount_nano) FROM ledger_accounts AS l"
+    " JOIN entries AS e ON e.ledger_account = l.number"
+    " JOIN transfers AS t ON t.number = e.transfer"
+    " WHERE l.owner = ? AND l.kind = 'promo' AND t.kind = 'charge'"
+    " AND t.at_ms >= ? AND t.at_ms < ? GROUP BY l.currency")
+
+
+class Payment(NamedTuple):
+    """Money that came in, or went back: what a receipt is about."""
+
+    cause: str
+    account: str
+    currency: str
+    minor: int
+    at_ms: int
+
+
+async def accounts(transaction: Transaction, period: Period, after: str, most: int) -> list[str]:
+    """Accounts with anything in a period, after this id."""
+    rows = await transaction.rows(
+        "SELECT id FROM accounts AS a WHERE id > ?3 AND (EXISTS (SELECT 1 FROM rollups"
+        " WHERE account_id = a.id AND hour_ms >= ?1 AND hour_ms < ?2) OR EXISTS (SELECT 1"
+        " FROM ledger_accounts AS l JOIN entries AS e ON e.ledger_account = l.number"
+        " JOIN transfers AS t ON t.number = e.transfer WHERE l.owner = a.id"
+        " AND t.kind IN ('subscription', 'proration', 'charge')"
+        " AND t.at_ms >= ?1 AND t.at_ms < ?2)) ORDER BY id LIMIT ?4",
+        (*period, after, most))
+    return [row[0] for row in rows]
+
+
+async def lines(transaction: Transaction, account: str, period: Period) -> dict[str, list[Line]]:
+    """Everything that an invoice of the period says, by currency."""
+    found: defaultdict[str, list[Line]] = defaultdict(list)
+    assert account != NOBODY
+    for currency, model, *values in await transaction.rows(_USED, (account, *period)):
+        found[currency].append(Line("use", model, *values))
+    for currency, kind, reference, nano in await transaction.rows(_FEES, (account, *period)):
+        found[currency].append(Line(kind, reference, nano))
+    for currency, nano in await transaction.rows(_CREDITS, (account, *period)):
+        found[currency].append(Line("credit", "", nano))
+    return dict(found)
+
+
+async def payments(transaction: Transaction, period: Period, most: int) -> list[Payment]:
+    """Payments and refunds of a period for which there is no receipt yet, oldest first."""
+    rows = await transaction.rows(
+        "SELECT * FROM (SELECT 'order:' || id AS cause, account_id, currency, amount_minor,"
+        " paid_at_ms AS at FROM orders WHERE paid_at_ms IS NOT NULL"
+        " AND state NOT IN ('created', 'pending', 'paid', 'expired', 'failed')"
+        " UNION ALL SELECT 'refund:' || r.id, o.account_id, o.currency, -r.amount_minor,"
+        " r.ended_at_ms FROM refunds AS r JOIN orders AS o ON o.id = r.order_id"
+        " WHERE r.state = 'done') AS payment WHERE at >= ? AND at < ?"
+        " AND NOT EXISTS (SELECT 1 FROM invoices WHERE invoices.cause = payment.cause)"
+        " ORDER BY at, cause LIMIT ?", (*period, most))
+    return [Payment(*row) for row in rows]
+
+
+async def payment(transaction: Transaction, order_id: str) -> Payment | None:
+    """The payment of an order that was credited, or None."""
+    row = await transaction.row(
+        "SELECT 'order:' || id, account_id, currency, amount_minor, paid_at_ms FROM orders"
+        " WHERE id = ? AND paid_at_ms IS NOT NULL"
+        " AND state NOT IN ('created', 'pending', 'paid', 'expired', 'failed')", (order_id,))
+    return None if row is None else Payment(*row)

@@ -1,0 +1,170 @@
+"""Closing a month: what is issued is what the records have, once, whatever happens in between."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from relayd.control import account, closing, invoice, usage
+from relayd.control.invoice import Seller
+from relayd.core.actor import SHELL
+from relayd.core.errors import RelayError
+from relayd.core.invoice import month
+from relayd.core.operator import Operator
+from relayd.core.posting import charge, move
+from relayd.core.vat import Vat
+from relayd.store import invoice as store_invoice
+from relayd.store import posting as store_posting
+from relayd.store.db import Database
+from relayd.store.invoice import InvoiceFilter
+from relayd.store.record import CallFilter
+from tests.fakes.records import call_record as record
+from tests.fakes.till import Till, till
+
+__all__ = ["till"]
+MONTH = "2026-10"
+PERIOD = month(MONTH)
+NOW_MS = PERIOD.end_ms + 3 * 3_600_000
+SELLER = Seller(Operator(name="Example Ltd", uscc="91440300MA5EXAMPLE"), Vat(600, True))
+
+
+async def people(db: Database, count: int) -> list[str]:
+    return [(await account.create(db, f"p{number}@example.org", None, PERIOD.start_ms)).id
+            for number in range(count)]
+
+
+async def calls(db: Database, accounts: list[str], count: int, seed: int = 1) -> None:
+    dice = random.Random(seed)
+    await usage.post(db, [record(
+        id=f"req_{seed}_{number:06d}", account=dice.choice(accounts), currency="USD",
+        model=dice.choice(["small", "large", None]),
+        started_at_ms=dice.randrange(PERIOD.start_ms, PERIOD.end_ms),
+        amount_nano=dice.randrange(0, 10 ** 7)) for number in range(count)])
+
+
+async def whole(db: Database, account_id: str | None = None) -> int:
+    wanted = CallFilter(account_id, PERIOD.start_ms, PERIOD.end_ms)
+    return sum(total.sums.amount_nano for total in await usage.totals(db, wanted))
+
+
+async def said(db: Database) -> int:
+    async with db.reading() as transaction:
+        row = await transaction.row(
+            "SELECT SUM(l.amount_nano) FROM invoice_lines AS l JOIN invoices AS i"
+            " ON i.id = l.invoice_id WHERE l.kind = 'use' AND i.period_start_ms = ?",
+            (PERIOD.start_ms,))
+    return int((row and row[0]) or 0)
+
+
+async def test_totals_are_the_records(db: Database) -> None:
+    accounts = await people(db, 60)
+    await calls(db, accounts, 3000)
+    closed = await closing.close(db, SELLER, MONTH, NOW_MS)
+    assert closed.invoices == closed.accounts == 60
+    assert await said(db) == await whole(db) > 0
+    for one in accounts[:5]:
+        [made] = await invoice.listing(db, InvoiceFilter(one))
+        made = await invoice.own(db, one, made.id)
+        assert made.amount_nano == sum(line.amount_nano for line in made.lines)
+        assert made.amount_nano == await whole(db, one)
+        assert abs(made.taxed.total * 10 ** 7 - made.amount_nano) <= 5 * 10 ** 6
+        assert made.taxed.net + made.taxed.tax == made.taxed.total and made.vat.rate == 600
+    again = await closing.close(db, SELLER, MONTH, NOW_MS + 1)
+    assert (again.invoices, again.receipts) == (0, 0)
+    assert await invoice.gaps(db) == []
+
+
+async def test_a_run_that_broke_off_is_taken_up(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accounts = await people(db, 23)
+    await calls(db, accounts, 500)
+    monkeypatch.setattr(closing, "AT_ONCE", 4)
+    real, left = store_invoice.insert, 10
+
+    async def failing(*arguments):  # type: ignore[no-untyped-def]
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise RuntimeError
+        return await real(*arguments)
+
+    monkeypatch.setattr(store_invoice, "insert", failing)
+    with pytest.raises(RuntimeError):
+        await closing.close(db, SELLER, MONTH, NOW_MS)
+    # the batch in which it failed is gone as a whole
+    assert len(await invoice.listing(db, InvoiceFilter())) == 8
+    monkeypatch.setattr(store_invoice, "insert", real)
+    assert (await closing.close(db, SELLER, MONTH, NOW_MS)).invoices == 15
+    found = await invoice.listing(db, InvoiceFilter())
+    assert sorted(each.sequence for each in found) == list(range(1, 24))
+    assert len({each.account for each in found}) == 23
+    assert await said(db) == await whole(db)
+
+
+async def test_what_came_late_gets_an_invoice_of_its_own(db: Database) -> None:
+    accounts = await people(db, 3)
+    await calls(db, accounts, 30)
+    await closing.close(db, SELLER, MONTH, NOW_MS)
+    await calls(db, accounts[:1], 5, seed=2)
+    assert (await closing.close(db, SELLER, MONTH, NOW_MS)).invoices == 1
+    assert await said(db) == await whole(db)
+
+
+async def test_a_void_invoice_is_missing_again(db: Database) -> None:
+    [one] = await people(db, 1)
+    await calls(db, [one], 30)
+    await closing.close(db, SELLER, MONTH, NOW_MS)
+    [first] = await invoice.listing(db, InvoiceFilter())
+    counter = await invoice.void(db, SHELL, first.id, "another buyer", SELLER.terms, NOW_MS)
+    assert counter.number == "INV-2026-000002" and counter.amount_nano == -first.amount_nano
+    assert await said(db) == 0
+    assert (await closing.close(db, SELLER, MONTH, NOW_MS)).invoices == 1
+    assert await said(db) == await whole(db)
+
+
+async def test_fees_prorations_and_credit(db: Database) -> None:
+    [one] = await people(db, 1)
+    at_ms = PERIOD.start_ms + 5
+    async with db.writing() as transaction:
+        for transfer in (
+                move("top_up", "order:x:credited", 50 * 10 ** 9, "USD", account=one,
+                     partner="card"),
+                move("grant", "grant:g", 10 ** 9, "USD", account=one),
+                move("subscription", "s:1", 20 * 10 ** 9, "USD", account=one),
+                move("proration", "s:1:back", 5 * 10 ** 9, "USD", account=one),
+                charge("use:1", 3 * 10 ** 9, "USD", one, 10 ** 9)):
+            await store_posting.post(transaction, transfer, at_ms)
+    await usage.post(db, [record(
+        id="req_1", account=one, currency="USD", model="large", started_at_ms=at_ms,
+        amount_nano=3 * 10 ** 9)])
+    await closing.close(db, SELLER, MONTH, NOW_MS)
+    [made] = await invoice.listing(db, InvoiceFilter(one))
+    made = await invoice.own(db, one, made.id)
+    assert {line.kind: line.amount_nano // 10 ** 9 for line in made.lines} == {
+        "use": 3, "fee": 20, "proration": -5, "credit": -1}
+    # what was invoiced is what the month took from the balance
+    assert made.amount_nano == (50 - 33) * 10 ** 9
+    assert made.taxed.total == 1700 and made.state == "paid"
+
+
+async def test_receipts(till: Till) -> None:
+    made, _ = await till.credited(amount=12345)
+    text = closing.month_text(till.now_ms)
+    later = month(text).end_ms + 2 * 3_600_000
+    closed = await closing.close(till.db, SELLER, text, later)
+    assert closed.receipts == 1
+    [found] = await invoice.listing(till.db, InvoiceFilter(till.holder, "receipt"))
+    assert (found.number[:4], found.taxed.total, found.taxed.tax) == ("REC-", 12345, 0)
+    again = await invoice.receipt_of(till.db, SELLER, till.holder, made.id, later)
+    assert again.id == found.id
+    assert (await closing.close(till.db, SELLER, text, later)).receipts == 0
+
+
+async def test_a_month_must_be_over(db: Database) -> None:
+    for text, now_ms, code in ((MONTH, PERIOD.end_ms, "month_open"), ("2026-13", 0, "invalid_time"),
+                               ("x", 0, "invalid_time")):
+        with pytest.raises(RelayError) as caught:
+            await closing.close(db, SELLER, text, now_ms)
+        assert caught.value.code == code

@@ -1,0 +1,217 @@
+"""Fapiao: from paid orders, never above what was paid; red letters never above the blue one."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from relayd.control import enterprise, fapiao, fapiao_file
+from relayd.control.fapiao import Wish
+from relayd.control.fapiao_file import Item
+from relayd.control.invoice import Seller
+from relayd.control.issuer import ByHand
+from relayd.core.actor import SHELL
+from relayd.core.enterprise import Enterprise
+from relayd.core.errors import RelayError
+from relayd.core.fapiao import RED_REASONS, Fapiao
+from relayd.core.issued import wanted
+from relayd.core.operator import Operator
+from relayd.core.vat import Vat
+from relayd.store import fapiao as store_fapiao
+from relayd.store.fapiao import FapiaoFilter
+from relayd.wire.fapiao import write_xml
+from tests.fakes.till import Till, till
+
+__all__ = ["till"]
+SELLER = Seller(Operator(name="Seller Ltd", name_zh="卖方（深圳）有限公司",
+                         uscc="91330100799655058B"), Vat(600))
+COMPANY = Enterprise("买方（北京）科技有限公司", "9144030071526726XG", "某路 1 号", "010-1234567",
+                     "某银行", "6222021234567890123")
+DAYS = 360
+ITEM = Item("*信息技术服务*API 服务费", "3040105000000000000")
+
+
+async def code_of(work: object) -> str:
+    with pytest.raises(RelayError) as caught:
+        await work  # type: ignore[misc]
+    return caught.value.code
+
+
+async def applied(till: Till, *orders: str, **fields: object) -> Fapiao:
+    values = {"title": "王小明", **fields}
+    wish = Wish(orders, **values)  # type: ignore[arg-type]
+    return await fapiao.apply(
+        till.db, till.actor, till.holder, wish, SELLER, DAYS, till.now_ms)
+
+
+async def file_of(till: Till, made: Fapiao, number: str) -> bytes:
+    async with till.db.reading() as transaction:
+        blue = made.reverses and await store_fapiao.get(transaction, made.reverses)
+    return write_xml(wanted(made, SELLER.block(), blue or None)._replace(
+        number=number, issued_on="2026-11-29"))
+
+
+async def take_in(till: Till, made: Fapiao, number: str) -> Fapiao:
+    made = await fapiao.look(till.db, SHELL, made.id, till.now_ms)
+    return await fapiao_file.take_in(till.db, SHELL, made.id, await file_of(till, made, number),
+                                     SELLER, till.now_ms)
+
+
+async def issued(till: Till, amount: int = 12345, number: str = "2" * 20, **fields: object
+                 ) -> Fapiao:
+    order, _ = await till.credited("alipay", amount)
+    made = await applied(till, order.id, **fields)
+    await fapiao.take(till.db, SHELL, made.id, till.now_ms)
+    await fapiao_file.send(till.db, SHELL, ByHand(), made.id, SELLER, till.now_ms)
+    return await take_in(till, made, number)
+
+
+async def test_the_way_of_an_application(till: Till) -> None:
+    made = await issued(till)
+    assert (made.state, made.number, made.issued_on) == ("issued", "2" * 20, "2026-11-29")
+    assert (made.amount_minor, made.tax_minor) == (12345, 699)
+    content = await fapiao_file.deliver(
+        till.db, till.actor, till.holder, made.id, "xml", till.now_ms)
+    assert "王小明".encode() in content
+    assert (await fapiao.own(till.db, till.holder, made.id)).state == "delivered"
+    assert await code_of(fapiao.own(till.db, "acct_other", made.id)) == "fapiao_not_found"
+    raw = (till.db.directory / "relayd.db").read_bytes() + (
+        till.db.directory / "relayd.db-wal").read_bytes()
+    assert "王小明".encode() not in raw
+
+
+async def test_an_order_is_applied_for_once(till: Till) -> None:
+    order, _ = await till.credited("alipay", 1000)
+    [(found, left)] = await fapiao.open_orders(till.db, till.holder, DAYS, till.now_ms)
+    assert (found.id, left) == (order.id, 1000)
+    made = await applied(till, order.id)
+    assert await code_of(applied(till, order.id)) == "fapiao_amount"
+    assert await fapiao.open_orders(till.db, till.holder, DAYS, till.now_ms) == []
+    await fapiao.reject(till.db, SHELL, made.id, "title", till.now_ms)
+    assert (await fapiao.own(till.db, till.holder, made.id)).reason == "title"
+    again = await applied(till, order.id)
+    assert (await fapiao.cancel(till.db, till.actor, till.holder, again.id, till.now_ms)
+            ).state == "cancelled"
+    till.now_ms += (DAYS + 1) * 86_400_000
+    assert await code_of(applied(till, order.id)) == "fapiao_amount"
+
+
+async def test_what_was_refunded_is_not_applied_for(till: Till) -> None:
+    order, _ = await till.credited("alipay", 1000)
+    await till.refund(order, 400)
+    made = await applied(till, order.id)
+    assert made.amount_minor == 600
+    assert await fapiao.too_much(till.db) == []
+    await till.refund(order, 100)
+    assert await fapiao.too_much(till.db) == [(order.id, till.holder, 100)]
+
+
+async def test_companies_alone_have_a_company_s_title(till: Till) -> None:
+    order, _ = await till.credited("alipay", 1000)
+    assert await code_of(applied(till, order.id, title=None)) == "not_enterprise"
+    assert await code_of(applied(till, order.id, kind="special")) == "not_enterprise"
+    assert await code_of(enterprise.change(
+        till.db, till.actor, till.holder, COMPANY, till.now_ms)) == "not_enterprise"
+    await enterprise.mark(till.db, SHELL, till.holder, till.now_ms)
+    await enterprise.change(till.db, till.actor, till.holder, COMPANY, till.now_ms)
+    made = await applied(till, order.id, title=None, kind="special")
+    assert dict(made.buyer) == {"name": COMPANY.name, "uscc": COMPANY.uscc}
+    raw = (till.db.directory / "relayd.db-wal").read_bytes()
+    assert COMPANY.bank_account.encode() not in raw and COMPANY.name.encode() not in raw
+    await fapiao.cancel(till.db, till.actor, till.holder, made.id, till.now_ms)
+    made = await applied(till, order.id, title=None, shown=True)
+    assert made.buyer["bank_account"] == COMPANY.bank_account
+
+
+@pytest.mark.parametrize("field,value", [
+    ("number", "3"), ("net_minor", 1), ("tax_minor", 1), ("total_minor", 1),
+    ("seller_uscc", "91330100799655058C"), ("seller_name", "x"), ("buyer_name", "x"),
+    ("kind", "special"), ("red", True)])
+async def test_a_file_of_something_else_is_not_taken(
+    till: Till, field: str, value: object
+) -> None:
+    order, _ = await till.credited("alipay", 12345)
+    made = await applied(till, order.id)
+    await fapiao.take(till.db, SHELL, made.id, till.now_ms)
+    await fapiao_file.send(till.db, SHELL, ByHand(), made.id, SELLER, till.now_ms)
+    says = wanted(made, SELLER.block())._replace(number="1" * 20, issued_on="2026-11-29")
+    content = write_xml(says._replace(**{field: value}))  # type: ignore[arg-type]
+    with pytest.raises(RelayError) as caught:
+        await fapiao_file.take_in(till.db, SHELL, made.id, content, SELLER, till.now_ms)
+    assert (caught.value.code, caught.value.param) in (
+        ("fapiao_mismatch", field), ("fapiao_mismatch", "words"))
+    assert (await fapiao.own(till.db, till.holder, made.id)).state == "issuing"
+
+
+async def test_a_number_is_one_fapiao_s(till: Till) -> None:
+    await issued(till)
+    assert await code_of(issued(till)) == "fapiao_mismatch"
+
+
+async def reversed_(till: Till, blue: Fapiao, back: int, number: int) -> Fapiao:
+    red = await fapiao.reverse(till.db, SHELL, blue.id, back, "03", till.now_ms)
+    await fapiao.confirm(till.db, SHELL, red.id, f"{number:020d}", till.now_ms)
+    return await take_in(till, red, f"{number + 500:020d}")
+
+
+async def test_red_letters_in_part_and_in_full(till: Till) -> None:
+    blue = await issued(till)
+    red = await reversed_(till, blue, 45, 1)
+    assert (red.state, red.amount_minor, red.tax_minor) == ("red_issued", -45, -3)
+    assert (await fapiao.own(till.db, till.holder, blue.id)).state == "part_reversed"
+    [(_, left)] = await fapiao.open_orders(till.db, till.holder, DAYS, till.now_ms)
+    assert left == 45
+    assert await code_of(fapiao.reverse(
+        till.db, SHELL, blue.id, 12301, "03", till.now_ms)) == "fapiao_amount"
+    await reversed_(till, blue, 12300, 2)
+    assert (await fapiao.own(till.db, till.holder, blue.id)).state == "reversed"
+    assert await code_of(fapiao.reverse(
+        till.db, SHELL, blue.id, 1, "03", till.now_ms)) == "fapiao_state"
+    async with till.db.reading() as transaction:
+        assert await store_fapiao.left(transaction, blue) == (0, 0, 0)
+
+
+async def test_a_red_letter_that_is_refused_gives_back_what_it_held(till: Till) -> None:
+    blue = await issued(till, 1000)
+    red = await fapiao.reverse(till.db, SHELL, blue.id, 1000, "01", till.now_ms)
+    assert await code_of(fapiao.reverse(
+        till.db, SHELL, blue.id, 1, "01", till.now_ms)) == "fapiao_amount"
+    assert (await fapiao.reject(till.db, SHELL, red.id, "", till.now_ms)).state == "red_refused"
+    await fapiao.reverse(till.db, SHELL, blue.id, 1000, "01", till.now_ms)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_partial_reversals_never_above_the_original(till: Till, seed: int) -> None:
+    dice = random.Random(seed)
+    blue = await issued(till, dice.randrange(100, 100_000))
+    back = []
+    for step in range(12):
+        amount = dice.randrange(1, blue.amount_minor)
+        try:
+            back.append(await reversed_(till, blue, amount, step))
+        except RelayError as error:
+            assert error.code in ("fapiao_amount", "fapiao_state")
+    total = sum(red.amount_minor for red in back)
+    tax = sum(red.tax_minor for red in back)
+    assert 0 <= blue.amount_minor + total and 0 <= blue.tax_minor + tax
+    assert blue.amount_minor + total >= blue.tax_minor + tax
+    assert all(-red.amount_minor >= -red.tax_minor >= 0 for red in back)
+
+
+async def test_what_the_bookkeeper_is_handed(till: Till) -> None:
+    order, _ = await till.credited("alipay", 12345)
+    made = await applied(till, order.id, title="=cmd()")
+    await fapiao.take(till.db, SHELL, made.id, till.now_ms)
+    [found], [row] = await fapiao_file.export(till.db, SHELL, SELLER, ITEM, till.now_ms)
+    assert found.id == row["id"] == made.id
+    assert (row["net"], row["tax"], row["total"], row["rate"]) == (
+        "116.46", "6.99", "123.45", "6%")
+    assert row["words"] == "壹佰贰拾叁圆肆角伍分"
+    text = fapiao_file.as_csv([row])
+    assert "'=cmd()" in text and order.id in text
+    assert (await fapiao.own(till.db, till.holder, made.id)).state == "issuing"
+    assert await fapiao_file.formats(till.db, made) == []
+    [listed] = await fapiao.listing(till.db, FapiaoFilter(till.holder))
+    assert listed.id == made.id
+    assert set(RED_REASONS) == {"01", "02", "03", "04"}
