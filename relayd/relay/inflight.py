@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from relayd.relay.plane import Plane
 
 SWEEPS_PER_SECOND: Final = 4
+SILENT_SECONDS: Final = 0.5
+"""After so long without a byte of a provider it is asked, once a second, whether it is there."""
 MARK_AFTER_SECONDS: Final = 0.5
 MARK_SECONDS: Final = 2.0
 """How old a call is when the journal is first told how far it has come, and how often it is told
@@ -40,6 +42,8 @@ class Sweep:
     def __init__(self, plane: Plane) -> None:
         self._plane = plane
         self._marks_left = 0
+        self._passes = 0
+        self._listens = False
 
     async def run(self) -> None:
         """Runs until cancelled."""
@@ -60,6 +64,8 @@ class Sweep:
     def steps(self, now: float) -> Iterator[None]:
         """The same, a step at a time: between two steps the loop may have its turn."""
         self._marks_left = MARKS_PER_SWEEP
+        self._passes += 1
+        self._listens = not self._passes % SWEEPS_PER_SECOND
         for exchanges in _parts(self._plane.inflight):
             for exchange in exchanges:
                 self._see(exchange, now)
@@ -117,6 +123,9 @@ class Sweep:
                 exchange.deadline = now + exchange.idle_seconds
                 if now - exchange.last_heard > exchange.policy.server.idle_seconds:
                     exchange.connection.transport.abort()
+            elif (self._listens and now - exchange.last_heard > SILENT_SECONDS
+                    and attempt.vanished()):
+                return
             else:
                 exchange.copying.keep_alive(now, exchange.last_heard)
         if exchange.last_deadline and exchange.last_deadline <= now:

@@ -7,6 +7,7 @@ what is foreign (llhttp's errors, the loop's) is turned into `RelayError` here a
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -119,6 +120,14 @@ class Attempt:
         self.wake = _nobody
         if connection is not None:
             connection.abort()
+
+    def vanished(self) -> bool:
+        """Whether the provider has gone and nobody was told; then the attempt has failed now."""
+        connection = self.connection
+        if connection is None or not connection.broken():
+            return False
+        connection.vanished()
+        return True
 
 
 def _ignore(data: bytes, complete: bool) -> None:
@@ -308,6 +317,18 @@ class UpstreamConnection(asyncio.Protocol):
         """The connection is gone, whoever ended it."""
         self._leave()
         self._ended(reset=error is not None)
+
+    def broken(self) -> bool:
+        """Whether the socket has an error that nobody was told of: ClientConnection.broken."""
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), 0)
+        return bool(poll.poll(0))
+
+    def vanished(self) -> None:
+        """The provider has reset the connection; what it sent before has been read."""
+        self._leave()
+        self._ended(reset=True)
+        self.transport.abort()
 
     def _ended(self, reset: bool = False) -> None:
         attempt, self.attempt = self.attempt, None

@@ -87,7 +87,8 @@ async def hardened(directory: Path, *, wipe: bool) -> AsyncIterator[Hardened]:
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls.server).start()
-        async with Hardened(directory, runner.addresses[0][1], tls, wipe) as daemon:
+        daemon = Hardened(directory, runner.addresses[0][1], tls, wipe)
+        async with daemon:
             yield daemon
     finally:
         await runner.cleanup()
