@@ -11,13 +11,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from relayd.control import erasure, identity, lawful, network, ticket, vault
+from relayd.control import erasure, identity, invoice, lawful, network, ticket, vault
 from relayd.core.retention import ACTIONS, CATEGORIES, Terms
 from relayd.core.rollup import hour_of
 from relayd.core.timestamp import rfc3339
 from relayd.store import backup
 from relayd.store import consent as store_consent
 from relayd.store import erasure as store_erasure
+from relayd.store import fapiao as store_fapiao
 from relayd.store import lawful as store_lawful
 from relayd.store import mail as store_mail
 from relayd.store import meta as store_meta
@@ -108,7 +109,13 @@ async def _orders(db: Database, terms: Terms, now_ms: int, most: int) -> int:
 
 
 async def _invoices(db: Database, terms: Terms, now_ms: int, most: int) -> int:
+    """Copies in the vault, documents and fapiao: each knows its own end."""
     rows = await vault.sweep_batch(db, now_ms, most)
+    if rows < most:
+        rows += await invoice.sweep_batch(db, now_ms, most - rows)
+    if rows < most:
+        async with db.writing() as transaction:
+            rows += await store_fapiao.delete_before(transaction, now_ms, most - rows)
     await vault.destroy_years(db, now_ms)
     return rows
 
