@@ -8,10 +8,13 @@ import zipfile
 
 import pytest
 
+from relayd.console import texts
 from relayd.control import audit, ticket
 from relayd.control.ticket import Writing
 from relayd.core.actor import Actor
+from relayd.core.erasure import PARTS
 from relayd.core.portable import DOCUMENTS
+from relayd.core.retention import CATEGORIES
 from tests.console.conftest import NOW_MS, Console
 from tests.console.people import person
 from tests.console.test_key import api, send
@@ -68,3 +71,13 @@ async def test_D3_who_looked_is_shown_to_the_owner(console: Console) -> None:
     assert status == 200 and found["access"][0]["action"] == "ticket.look"
     assert found["access"][0]["look"] is True
     assert "acct_s" not in json.dumps(found)
+
+
+def test_every_document_and_every_part_has_its_words() -> None:
+    known = texts.texts()
+    assert {f"privacy.document_{name}" for name in DOCUMENTS} <= set(known)
+    assert {f"privacy.part_{part.name}" for part in PARTS} <= set(known)
+    for category in CATEGORIES:
+        assert f"retention.name_{category.name}" in known
+        assert f"retention.basis_{category.name}" in known
+        assert f"retention.action_{category.action}" in known
