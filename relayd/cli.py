@@ -12,8 +12,8 @@ from typing import Final
 
 from relayd import (
     cli_abuse, cli_accounts, cli_audit, cli_backup, cli_balance, cli_canary, cli_check,
-    cli_consents, cli_doctor, cli_documents, cli_handover, cli_inventory, cli_keyring,
-    cli_keys, cli_limits, cli_mail, cli_notices, cli_operators, cli_orders, cli_plans,
+    cli_consents, cli_doctor, cli_documents, cli_fapiao, cli_handover, cli_inventory, cli_invoices,
+    cli_keyring, cli_keys, cli_limits, cli_mail, cli_notices, cli_operators, cli_orders, cli_plans,
     cli_prices, cli_reflect, cli_requests, cli_retention, cli_serve, cli_tickets, cli_top,
     cli_usage,
 )
@@ -30,6 +30,8 @@ GROUPS: Final = {
     "handover": "Handovers: somebody takes the business over, and its data.",
     "consents": "What account holders agreed to.",
     "documents": "The privacy policy, the terms and the others, in versions.",
+    "fapiao": "Fapiao: applied for, handed to the bookkeeper, and brought back.",
+    "invoices": "Invoices and receipts, month by month.",
     "keys": "API keys: what clients send.",
     "ledger": "The books.",
     "mail": "Mail to account holders.",
@@ -57,6 +59,8 @@ COMMANDS: Final[tuple[Command, ...]] = (
     *cli_plans.COMMANDS,
     *cli_orders.COMMANDS,
     *cli_usage.COMMANDS,
+    *cli_invoices.COMMANDS,
+    *cli_fapiao.COMMANDS,
     *cli_retention.COMMANDS,
     *cli_tickets.COMMANDS,
     *cli_requests.COMMANDS,

@@ -43,6 +43,7 @@ SPECIAL: Final = {
     "private_key": ("reference to PEM", "none"),
     "partner_key": ("reference to PEM", "none"),
     "partners": ("table of tables", "{}"),
+    "vat_rate": ("percent", "0"),
 }
 """Keys that are read as they are: type and default in words."""
 OTHERS: Final = {

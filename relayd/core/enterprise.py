@@ -34,8 +34,8 @@ class Enterprise:
     def checked(self) -> Enterprise:
         """The same with clean texts. Raises `invalid_value` or `invalid_uscc`."""
         made = Enterprise(
-            company_name(self.name), check_uscc(self.uscc),
-            *(_optional(getattr(self, name), name) for name in ("address", "phone", "bank")),
+            company_name(self.name), check_uscc(self.uscc), _optional(self.address, "address"),
+            _optional(self.phone, "phone"), _optional(self.bank, "bank"),
             "".join(unicodedata.normalize("NFKC", self.bank_account).split()))
         if made.phone and not _PHONE.fullmatch(made.phone):
             raise RelayError("invalid_value", param="phone")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from relayd.core.amount_words import NEGATIVE, amount_words
 from relayd.core.currency import minor_text, parse_minor
@@ -92,11 +92,20 @@ def _folded(value: object) -> object:
     return plain.upper()
 
 
+def _numbers(text: str) -> set[str]:
+    """Numbers of 20 digits in a text; some writers set each character apart."""
+    found = set(_NUMBERS.findall(text))
+    if not found:
+        found = {number for line in text.splitlines()
+                 for number in _NUMBERS.findall("".join(line.split()))}
+    return found
+
+
 def from_text(text: str, want: Issued) -> Issued:
     """What the text of a printed fapiao says: each value that it has to have and has, as it should
     be, else nothing. Raises `fapiao_file` where there is not one number and one date."""
     plain = str(_folded(text))
-    numbers = set(_NUMBERS.findall(unicodedata.normalize("NFKC", text))) - {
+    numbers = _numbers(unicodedata.normalize("NFKC", text)) - {
         want.blue_number, want.confirmation}
     days = _DAY.findall(plain)
     if len(numbers) != 1 or not days:
@@ -105,10 +114,11 @@ def from_text(text: str, want: Issued) -> Issued:
     def has(value: str | None) -> bool:
         return bool(value) and str(_folded(value)) in plain
 
-    amounts = {name: getattr(want, name) if has(minor_text(getattr(want, name), CURRENCY)) else 0
-               for name in AMOUNTS}
-    texts = {name: getattr(want, name) if has(getattr(want, name)) else ""
-             for name in ("seller_uscc", "buyer_uscc", "seller_name", "buyer_name", "words")}
+    values: dict[str, Any] = {
+        name: getattr(want, name) if has(minor_text(getattr(want, name), CURRENCY)) else 0
+        for name in AMOUNTS}
+    values |= {
+        name: getattr(want, name) if has(getattr(want, name)) else ""
+        for name in ("seller_uscc", "buyer_uscc", "seller_name", "buyer_name", "words")}
     red = want.red if (str(_folded(NEGATIVE)) in plain) == want.red else not want.red
-    return Issued(number=numbers.pop(), issued_on="-".join(days[0]), red=red,
-                  **amounts, **texts)
+    return Issued(number=numbers.pop(), issued_on="-".join(days[0]), red=red, **values)

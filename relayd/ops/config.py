@@ -18,6 +18,7 @@ from relayd.core.plan import Plan
 from relayd.core.provider import Provider
 from relayd.core.retention import CHOICES, Terms
 from relayd.core.route import Route
+from relayd.ops.config_invoices import InvoicesConfig
 from relayd.ops.config_payments import PaymentsConfig
 
 
@@ -261,6 +262,7 @@ class Config:
     operator: Operator = Operator()
     mail: MailConfig = MailConfig()
     payments: PaymentsConfig = field(default_factory=PaymentsConfig)
+    invoices: InvoicesConfig = InvoicesConfig()
 
 
 def adoptable(running: Config, wanted: Config) -> tuple[Config, tuple[str, ...]]:

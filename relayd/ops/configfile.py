@@ -20,6 +20,7 @@ from relayd.ops.config import (
 from relayd.ops.configfile_abuse import read_abuse
 from relayd.ops.configfile_credential import Secrets, Surroundings
 from relayd.ops.configfile_fault import ConfigError, Fault, Findings, in_order
+from relayd.ops.configfile_invoices import read_invoices
 from relayd.ops.configfile_limit import read_limits
 from relayd.ops.configfile_lines import key_lines
 from relayd.ops.configfile_listener import read_private_listen, read_server
@@ -162,6 +163,7 @@ def _read(root: Section, around: Surroundings) -> Config:
         operator=read_operator(root.table("operator")),
         mail=read_mail(root.table("mail"), around),
         payments=read_payments(root.table("payments"), around),
+        invoices=read_invoices(root.table("invoices")),
     )
     log.done()
     judge_operator(root, config)

@@ -15,16 +15,17 @@ from pathlib import Path
 from typing import Any, Final
 
 try:
-    from fpdf import FPDF
-    from fpdf.enums import Align
-    from fpdf.fonts import FontFace
+    import fpdf
+    import fpdf.fonts
+    WRITES = True
 except ImportError:  # the extra `pdf` is not there
-    FPDF = None
+    WRITES = False
 try:
-    from pypdf import PdfReader
-    from pypdf.errors import PyPdfError
+    import pypdf
+    import pypdf.errors
+    READS = True
 except ImportError:
-    PdfReader = None
+    READS = False
 
 from relayd.core.errors import RelayError
 from relayd.core.sheet import Sheet, Table
@@ -50,7 +51,7 @@ def font() -> Path | None:
 
 def can_print(sheet: Sheet) -> bool:
     """Whether every character of a sheet can be printed here."""
-    if FPDF is None:
+    if not WRITES:
         return False
     return font() is not None or sheet.texts().isascii()
 
@@ -63,7 +64,7 @@ async def printed(sheet: Sheet) -> bytes:
 
 
 def _printed(sheet: Sheet) -> bytes:
-    pdf: Any = FPDF(format="A4")
+    pdf: Any = fpdf.FPDF(format="A4")
     path = font()
     if path is None:
         family = "helvetica"
@@ -122,16 +123,16 @@ def _parties(pdf: Any, sheet: Sheet) -> None:
 
 
 def _table(pdf: Any, table: Table) -> None:
-    aligns = tuple(Align.R if column in table.numbers else Align.L
+    aligns = tuple("RIGHT" if column in table.numbers else "LEFT"
                    for column in range(len(table.heads)))
-    with pdf.table(text_align=aligns, headings_style=FontFace(), line_height=5) as made:
+    with pdf.table(text_align=aligns, headings_style=fpdf.fonts.FontFace(), line_height=5) as made:
         for cells in (table.heads, *table.rows):
             made.row(cells)
 
 
 async def text_of(content: bytes) -> str:
     """The text of a PDF. Raises `fapiao_file`; `pdf_missing` where the extra is not there."""
-    if PdfReader is None:
+    if not READS:
         raise RelayError("pdf_missing")
     try:
         async with asyncio.timeout(READ_SECONDS):
@@ -142,12 +143,12 @@ async def text_of(content: bytes) -> str:
 
 def _text_of(content: bytes) -> str:
     try:
-        reader = PdfReader(io.BytesIO(content), strict=False)
+        reader = pypdf.PdfReader(io.BytesIO(content), strict=False)
         if reader.is_encrypted or len(reader.pages) > PAGES_MAX:
             raise RelayError("fapiao_file", param="pdf")
         text = "\n".join(page.extract_text() for page in reader.pages)
-    except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, IndexError, OSError,
-            RecursionError):
+    except (pypdf.errors.PyPdfError, ValueError, KeyError, TypeError, AttributeError,
+            IndexError, OSError, RecursionError):
         # whatever a damaged file makes its reader stumble over
         raise RelayError("fapiao_file", param="pdf") from None
     return text[:TEXT_CHARS_MAX]

@@ -24,7 +24,8 @@ class Marked(NamedTuple):
 
 def _marked(transaction: Transaction, row: Row) -> Marked:
     text = transaction.unseal(row[0], _TABLE, "profile", row[0], row[3])
-    return Marked(*row[:3], None if text is None else Enterprise(**orjson.loads(text)))
+    profile = None if text is None else Enterprise(**orjson.loads(text))
+    return Marked(row[0], row[1], row[2], profile)
 
 
 async def find(transaction: Transaction, account: str) -> Marked | None:

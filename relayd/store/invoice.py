@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 
 from relayd.core.errors import RelayError
-from relayd.core.invoice import Invoice, InvoiceKind, InvoiceState, Line, Period
+from relayd.core.invoice import Invoice, InvoiceKind, InvoiceState, Line, LineKind, Period
 from relayd.core.retention import year_of
 from relayd.core.vat import Taxed, Vat
 from relayd.core.vault import owner
@@ -139,7 +139,7 @@ async def by_cause(transaction: Transaction, cause: str) -> str | None:
 
 async def said(
     transaction: Transaction, account: str, start_ms: int
-) -> dict[str, dict[tuple[str, str], Line]]:
+) -> dict[str, dict[tuple[LineKind, str], Line]]:
     """What an account's documents say of the month that starts then, by currency: counter-invoices
     take away what they took back."""
     rows = await transaction.rows(
@@ -148,7 +148,7 @@ async def said(
         " JOIN invoice_lines AS l ON l.invoice_id = i.id"
         " WHERE i.period_start_ms = ? AND i.account_id = ? AND i.series = 'INV'"
         " GROUP BY 1, 2, 3", (start_ms, account))
-    found: dict[str, dict[tuple[str, str], Line]] = {}
+    found: dict[str, dict[tuple[LineKind, str], Line]] = {}
     for currency, *values in rows:
         line = Line(*values)
         found.setdefault(currency, {})[line.key] = line

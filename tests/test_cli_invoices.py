@@ -1,0 +1,75 @@
+"""The commands of invoices."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+
+from relayd.control import account, usage
+from relayd.core.invoice import month, month_text
+from relayd.store.db import open_database
+from tests.fakes.records import call_record
+from tests.fakes.shell import Shell, shell
+
+__all__ = ["shell"]
+OPERATOR = """
+[operator]
+name = "Example Ltd"
+address = "1 Example Road"
+contact = "hello@example.org"
+court = "Example Court"
+[invoices]
+vat_rate = "6"
+"""
+EMAIL = "ann@example.org"
+LAST = month_text(month(month_text(int(time.time() * 1000))).start_ms - 1)
+
+
+async def called(directory: Path) -> None:
+    db = await open_database(directory)
+    who = (await account.find(db, EMAIL)).id
+    await usage.post(db, [call_record(
+        account=who, started_at_ms=month(LAST).start_ms + 5, amount_nano=1_005_000_000)])
+    await db.close()
+
+
+@pytest.fixture
+def used(shell: Shell) -> Shell:
+    shell.json("accounts", "create", "--email", EMAIL)
+    asyncio.run(called(shell.store))
+    return shell
+
+
+def test_a_seller_is_needed(used: Shell) -> None:
+    ended = used("invoices", "close", "--month", LAST)
+    assert ended.code == 2 and "[operator] lacks" in ended.err
+
+
+def test_a_month_is_closed_listed_shown_and_taken_back(used: Shell) -> None:
+    used.config.write_text(used.config.read_text() + OPERATOR)
+    assert used.json("invoices", "close", "--month", LAST)["invoices"] == 1
+    assert used("invoices", "close", "--month", LAST).out == (
+        f"{LAST}: 0 invoices for 1 accounts, 0 receipts.\n")
+    [listed] = used.json("invoices", "list", "--account", EMAIL, "--month", LAST)
+    assert (listed["total_minor"], listed["net_minor"], listed["tax_minor"]) == (101, 95, 6)
+    assert listed["number"] in used("invoices", "list").out
+    shown = used.json("invoices", "show", listed["number"])
+    assert shown["lines"][0]["amount_nano"] == 1_005_000_000
+    assert shown["seller"]["name"] == "Example Ltd"
+    assert "1.005" in used("invoices", "show", listed["id"]).out
+    counter = used.json("invoices", "void", listed["id"], "--reason", "another buyer")
+    assert counter["total_minor"] == -101 and counter["reverses"] == listed["id"]
+    again = used("invoices", "void", listed["id"], "--reason", "twice")
+    assert again.code == 2
+    assert used("invoices", "settle", listed["id"]).code == 2
+    assert used("invoices", "show", "INV-1970-000009").code == 2
+
+
+def test_a_month_that_is_not_over(used: Shell) -> None:
+    used.config.write_text(used.config.read_text() + OPERATOR)
+    now = month_text(int(time.time() * 1000))
+    assert used("invoices", "close", "--month", now).code == 2
+    assert used("invoices", "close", "--month", "x").code == 2
