@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from relayd.control import audit
 from relayd.core.account import Account
+from relayd.core.actor import Actor
 from relayd.core.erasure import PARTS, Erasure
 from relayd.core.errors import RelayError
 from relayd.store import account, erasure
@@ -70,6 +72,14 @@ async def test_who_is_owed_something(db: Database) -> None:
             "INSERT INTO ledger_accounts (number, kind, owner, currency, balance_nano)"
             " VALUES (1, 'balance', 'acct_1', 'USD', 5)")
         assert await erasure.owed(transaction, "acct_1")
+
+
+async def test_what_somebody_did_to_themselves_is_counted_once(db: Database) -> None:
+    await kept(db)
+    async with db.writing() as transaction:
+        await audit.append(transaction, Actor("acct_1"), "account.change", "acct_1", 5)
+        found = await erasure.counts(transaction, "acct_1")
+    assert (found["audit"], found["profile"], found["orders"]) == (1, 1, 0)
 
 
 async def test_which_are_erased(db: Database) -> None:
