@@ -22,7 +22,7 @@ from relayd.control import audit, mail, vault
 from relayd.core.account import Account, AccountState
 from relayd.core.actor import SYSTEM, Actor
 from relayd.core.erasure import (
-    GOES, STAYS, Cause, Certificate, Erasure, Kept, advance, due_at_ms, signed_bytes,
+    COOLING_MS, GOES, STAYS, Cause, Certificate, Erasure, Kept, advance, due_at_ms, signed_bytes,
 )
 from relayd.core.errors import RelayError
 from relayd.core.retention import BY_NAME, Terms
@@ -240,6 +240,8 @@ async def erase(db: Database, means: Means, erasure: Erasure, now_ms: int) -> Si
         await audit.append(transaction, SYSTEM, "account.erase", account.id, now_ms,
                            details={"cause": found.cause, "erasure": found.id})
         await bump_policy_version(transaction)
+    # calls that were stored meanwhile; from now on none is stored with a label
+    await _empty_labels(db, found.account, now_ms - COOLING_MS)
     await db.keyring.destroy(found.account)
     backup.remove_unsealed(db.directory)
     if not await db.checkpoint():
@@ -283,17 +285,18 @@ async def finish(db: Database) -> int:
     async with db.reading() as transaction:
         left = await store_erasure.erased_of(transaction, owners)
     for account in left:
+        await _empty_labels(db, account)
         await db.keyring.destroy(account)
     if not await db.checkpoint():
         raise StoreError("store_busy")
     return len(left)
 
 
-async def _empty_labels(db: Database, account: str) -> None:
+async def _empty_labels(db: Database, account: str, since_ms: int = 0) -> None:
     """Application labels of calls, hour by hour: an account may have millions of calls."""
     async with db.reading() as transaction:
         hours = await store_erasure.hours(transaction, account)
-    for hour_ms in hours:
+    for hour_ms in (hour_ms for hour_ms in hours if hour_ms >= since_ms):
         async with db.writing() as transaction:
             await store_erasure.empty_labels(transaction, account, hour_ms)
         await db.checkpoint_if_large()

@@ -13,6 +13,7 @@ from typing import Final
 from relayd.control import erasure, lawful, ticket
 from relayd.control.erasure import Link, Means
 from relayd.core.erasure import Erasure
+from relayd.core.errors import RelayError
 from relayd.core.retention import Terms
 from relayd.ops.clock import unix_ms
 from relayd.ops.logging import Logger
@@ -73,12 +74,12 @@ class Erasures:
         means = Means(self._signer, self._terms(), self._link())
         try:
             await erasure.erase(self._db, means, due, now_ms)
-        except StoreError as error:
+        except RelayError as error:  # another process was first, or the store failed
             self._failed(error)
             return 0
         return 1
 
-    def _failed(self, error: StoreError) -> None:
+    def _failed(self, error: RelayError) -> None:
         self.failures += 1
         self._log.error("erasure_failed", code=error.code)
 

@@ -26,7 +26,7 @@ from relayd.store.record import CallFilter
 from relayd.store.signing import Signer
 from tests.fakes import standing
 from tests.fakes.person import EMAIL, MARKS, files_with, make_person, said
-from tests.fakes.records import START_MS
+from tests.fakes.records import START_MS, call_record
 
 SIGNER = Signer(bytes(32))
 TERMS = Terms()
@@ -238,6 +238,23 @@ async def test_a_key_that_a_crash_left_is_destroyed(db: Database) -> None:
     assert who in db.keyring.owners()
     assert await erasure.finish(db) == 1
     assert who in db.keyring.owners(destroyed=True)
+
+
+async def test_a_call_that_is_stored_meanwhile_has_no_label_either(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    who = await make_person(db)
+    empty_labels, late = erasure._empty_labels, call_record(account=who, app="zeisig-late")
+
+    async def and_then_a_call(db: Database, account: str, since_ms: int = 0) -> None:
+        await empty_labels(db, account, since_ms)
+        await usage.post(db, [late])
+
+    monkeypatch.setattr(erasure, "_empty_labels", and_then_a_call)
+    await erasure.at_once(db, MEANS, SHELL, who, START_MS)
+    records = [each async for each in usage.calls(db, CallFilter(account=who))]
+    assert len(records) == 4 and {each.app for each in records} == {None}
+    assert "zeisig-late" not in files_with(db.directory, "zeisig-late").values()
 
 
 async def test_E2_dormancy_begins_an_erasure_unless_something_is_owed(db: Database) -> None:
