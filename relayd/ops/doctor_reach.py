@@ -129,4 +129,4 @@ async def memory_finding(
                                          "[privacy] wipe_memory is on.",
                        "Restart it; if that changes nothing, its C library is not glibc.")
     return Finding("warn", "memory", "Freed memory keeps what was in it until it is reused.",
-                   "Set [privacy] wipe_memory = true, for 1.2 to 2 times the CPU.")
+                   "Set [privacy] wipe_memory = true, for about 1.2 times the CPU.")
