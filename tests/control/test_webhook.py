@@ -103,18 +103,18 @@ async def test_an_empty_secret(till: Till) -> None:
     assert await untouched(till)
 
 
-@each_partner
-@pytest.mark.parametrize("change, outcome", [
-    ({"amount": 1}, "other_amount"), ({"amount": AMOUNT + 1}, "other_amount"),
-    ({"amount": AMOUNT * 100}, "other_amount"),
-    ({"order": "ord_nobody"}, "unknown_order"), ({"currency": "USD"}, "other_currency"),
+@pytest.mark.parametrize("partner, change, outcome", [
+    *((partner, change, outcome) for partner in PARTNERS for change, outcome in (
+        ({"amount": 1}, "other_amount"), ({"amount": AMOUNT + 1}, "other_amount"),
+        ({"amount": AMOUNT * 100}, "other_amount"), ({"order": "ord_nobody"}, "unknown_order"))),
+    # Alipay's messages have no currency: it is always yuan
+    ("card", {"currency": "USD"}, "other_currency"),
+    ("wechat", {"currency": "USD"}, "other_currency"),
 ])
 async def test_what_does_not_fit_the_order(
     till: Till, partner: str, change: dict[str, object], outcome: str
 ) -> None:
     """Signed by the partner itself, and still not what was ordered."""
-    if partner == "alipay" and "currency" in change:
-        pytest.skip("Alipay's messages have no currency: it is always yuan")
     made = await till.order(partner)
     trade = await till.trade(made)
     trade.told = trade.told._replace(**change)
