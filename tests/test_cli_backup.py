@@ -15,10 +15,11 @@ from tests.fakes.daemon import plain_answer, records
 from tests.fakes.process import DaemonProcess
 from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.fakes.rawupstream import Answer, RawUpstream
-from tests.fakes.stepped import EVENTS
+from tests.fakes.stepped import EVENTS, chunk
 from tests.http.play import BODY, STREAM, TARGET
 
 CLIENTS = 8
+EVENT = b'data: {"choices":[{"index":0,"delta":{"content":"one"}}]}\n\n'
 
 
 async def relayd(*words: str, config: Path) -> tuple[int, str, str]:
@@ -47,11 +48,18 @@ def new_config(tmp_path: Path, daemon: DaemonProcess) -> Path:
     return path
 
 
+class PatientDaemon(DaemonProcess):
+    """One whose provider may be silent for as long as the commands take."""
+
+    def _config(self) -> str:
+        return super()._config().replace("idle = 1", "idle = 600")
+
+
 async def test_under_load_and_back(tmp_path: Path) -> None:
     upstream = RawUpstream(plain_answer)
     await upstream.start()
     try:
-        async with DaemonProcess(tmp_path / "daemon", upstream.port) as daemon:
+        async with PatientDaemon(tmp_path / "daemon", upstream.port) as daemon:
             await backup_and_restore(tmp_path, daemon, upstream)
     finally:
         await upstream.stop()
@@ -61,7 +69,7 @@ async def backup_and_restore(tmp_path: Path, daemon: DaemonProcess,
                              upstream: RawUpstream) -> None:
     config = daemon.directory / "relayd.toml"
     async with RawClient(daemon.address) as held:
-        upstream.answers.append(Answer(EVENTS, after="hold"))
+        upstream.answers.append(Answer(EVENTS + chunk(EVENT), after="hold"))
         await held.send(request_bytes(TARGET, daemon.key, STREAM))
         await held.reader.readuntil(b"data: ")
         done, stop = set[str](), asyncio.Event()
