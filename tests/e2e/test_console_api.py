@@ -33,6 +33,9 @@ from tests.console.people import Person, person
 from tests.fakes.house import House
 from tests.fakes.records import call_record
 
+# the relay, on a thread of its own, rolls dice: hypothesis takes that for its strategies' doing
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Do not use the `random` module inside strategies")
 QUOKKA = "quokka"
 EXAMPLES = 6
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
