@@ -9,7 +9,9 @@ from typing import Final, NamedTuple
 
 from relayd.core.posting import LedgerAccount, LedgerKind
 from relayd.core.timestamp import rfc3339
+from relayd.store import grant as store_grant
 from relayd.store import posting as store_posting
+from relayd.store import wallet as store_wallet
 from relayd.store.db import Database
 from relayd.store.posting import Posted, Wrong
 
@@ -49,9 +51,18 @@ async def history(
 
 
 async def verify(db: Database) -> list[Wrong]:
-    """What is wrong with the book of money; empty where all is well. Reads all of it."""
+    """What is wrong with the book of money; empty where all is well. Reads all of it.
+
+    Besides the book's own check: use is what its hours sum to, charges are what the ledger took
+    for calls, credit that was given is what is left of the grants.
+    """
     async with db.reading() as transaction:
-        return await store_posting.wrong(transaction)
+        found = await store_posting.wrong(transaction)
+        for what, check in (("use", store_wallet.wrong), ("charges", store_wallet.wrong_charges),
+                            ("grants", store_grant.wrong)):
+            found += [Wrong(what, f"{who}:{currency}", stored, computed)
+                      for who, currency, stored, computed in await check(transaction)]
+    return found
 
 
 def view(posted: Posted, amount_nano: int) -> dict[str, object]:

@@ -89,16 +89,31 @@ async def set_credit(
 
 
 async def wrong(transaction: Transaction) -> list[tuple[str, str, int, int]]:
-    """(account, currency, stored, computed) where what was used is not what its hours sum to, or
-    what was charged is not what the ledger's charges are.
+    """(account, currency, stored, computed) where what was used is not what its hours sum to.
 
     Accounts that are erased are left out: their hours are nobody's.
     """
     rows = await transaction.rows(
-        "WITH used AS (SELECT account_id, currency, SUM(amount_nano) AS nano FROM rollups"
+        "SELECT account_id, currency, SUM(stored), SUM(computed) FROM ("
+        " SELECT account_id, currency, used_nano AS stored, 0 AS computed FROM account_use"
+        " UNION ALL SELECT account_id, currency, 0, SUM(amount_nano) FROM rollups"
         "  WHERE account_id <> '' GROUP BY account_id, currency)"
-        " SELECT used.account_id, used.currency, COALESCE(u.used_nano, 0), used.nano"
-        " FROM used LEFT JOIN account_use u"
-        " ON u.account_id = used.account_id AND u.currency = used.currency"
-        " WHERE COALESCE(u.used_nano, 0) <> used.nano")
+        " WHERE account_id NOT IN (SELECT id FROM accounts WHERE state = 'erased')"
+        " GROUP BY account_id, currency HAVING SUM(stored) <> SUM(computed)")
+    return [(row[0], row[1], row[2], row[3]) for row in rows]
+
+
+async def wrong_charges(transaction: Transaction) -> list[tuple[str, str, int, int]]:
+    """(account, currency, stored, computed) where what was charged for calls is not what the
+    ledger's charges took; use from before there was a ledger is in none."""
+    rows = await transaction.rows(
+        "SELECT owner, currency, SUM(stored), SUM(computed) FROM ("
+        " SELECT account_id AS owner, currency, charged_nano - before_nano AS stored,"
+        "  0 AS computed FROM account_use"
+        " UNION ALL SELECT l.owner, l.currency, 0, -SUM(e.amount_nano) FROM transfers t"
+        "  JOIN entries e ON e.transfer = t.number"
+        "  JOIN ledger_accounts l ON l.number = e.ledger_account"
+        "   AND l.kind IN ('balance', 'promo')"
+        "  WHERE t.kind = 'charge' AND t.cause GLOB 'use:*' GROUP BY l.owner, l.currency)"
+        " GROUP BY owner, currency HAVING SUM(stored) <> SUM(computed)")
     return [(row[0], row[1], row[2], row[3]) for row in rows]
