@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import cast
+
 import aiohttp
 
+from relayd.control import abuse
+from relayd.core.abuse import AbuseRules
+from relayd.jobs.abuse import Abuse
+from relayd.jobs.network import Network
 from tests.fakes.daemon import Lane
+from tests.fakes.rawclient import ask, request_bytes
+from tests.http.play import BODY, TARGET
 
 
 async def test_the_console_answers_beside_the_relay(relay: Lane) -> None:
@@ -17,5 +26,19 @@ async def test_the_console_answers_beside_the_relay(relay: Lane) -> None:
 
 
 async def test_every_job_goes_on(relay: Lane) -> None:
-    assert {"watch", "budgets", "retention", "audit", "network"} <= set(relay.app._jobs)
+    assert {"watch", "budgets", "retention", "audit", "network", "abuse"} <= set(relay.app._jobs)
     assert relay.app._tasks.failed == set()
+
+
+async def test_U6_a_key_that_many_share_is_found_by_the_running_relay(tmp_path: Path) -> None:
+    """From the relay's network records, through the day's pseudonyms, to a suspended account."""
+    rules = AbuseRules(key_networks=1, disposable_mail="allow", suspend=("key_sharing",))
+    async with Lane(tmp_path / "store", abuse=rules) as lane:
+        raw = request_bytes(TARGET, lane.key, BODY)
+        assert (await ask(lane.address, raw)).status == 200
+        await cast(Network, lane.app._jobs["network"]).flush()
+        await cast(Abuse, lane.app._jobs["abuse"]).look()
+        [finding] = await abuse.listing(lane.app.db)
+        assert (finding.rule, finding.figure, finding.suspended) == ("key_sharing", 1, True)
+        await lane.app.refresh()
+        assert (await ask(lane.address, raw)).status == 403
