@@ -15,7 +15,9 @@ from relayd.console.opening import Opening
 from relayd.control import erasure
 from relayd.control.abuse import Lookout
 from relayd.control.document_text import drafts
+from relayd.control.issuer import ByHand, Issuer
 from relayd.control.partner import Desk
+from relayd.demo.issuer import DemoIssuer
 from relayd.jobs.abuse import Abuse
 from relayd.jobs.audit import Audit
 from relayd.jobs.billing import Billing
@@ -101,6 +103,11 @@ def measure(gauges: Gauges, jobs: Mapping[str, Job]) -> None:
     gauges.payment_failures = lambda: payments.failures
 
 
+def issuer(config: Config) -> Issuer:
+    """Who issues fapiao, as the configuration has it."""
+    return DemoIssuer() if config.invoices.fapiao == "demo" else ByHand()
+
+
 def console(
     db: Database, plane: Plane, config: Callable[[], Config], log: Logger,
     gauges: Gauges, bound: Callable[[], tuple[str, int]],
@@ -108,6 +115,7 @@ def console(
     """The console, which opens as soon as its address is free. `bound`: the relay's address."""
     services = pages.services(db, config, log, lambda: fleet(plane))
     services.gauges, services.bound = gauges, bound
+    services.issuer = lambda: issuer(config())
     gauges.sign_in_refusals = services.door.refusals
     gauges.payment_messages = lambda: services.messages
     return Opening(pages.console(config().console_listen, services), log=log,

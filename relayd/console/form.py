@@ -17,8 +17,9 @@ from relayd.core.errors import RelayError
 from relayd.core.luhn import card_field
 
 BODY_BYTES_MAX: Final = 64 * 1024
-COMPANY: Final = frozenset({"bank_account"})
-"""Fields that hold a company's own account, which may look like a card's number."""
+COMPANY: Final = frozenset({"bank_account", "file"})
+"""Fields that hold a company's own account, which may look like a card's number: a profile's, and
+an issued fapiao, whose every field is compared with what was applied for."""
 _PATH: Final = re.compile(r"at `\$\.([a-zA-Z0-9_]{1,40})")
 _FIELD: Final = re.compile(r"(?:field|unknown field) `([a-zA-Z0-9_]{1,40})`")
 

@@ -10,12 +10,12 @@ from itertools import chain
 from typing import Final
 
 from relayd.console import (
-    appeal, call, connect, consent, contact, document, email_change, erasure, front, key,
-    mail, model, notice, openapi, operate_account, operate_audit, operate_fleet,
-    operate_lawful, operate_network, operate_order, operate_price, operate_retention,
-    operate_system, operate_ticket, order, overview, passkey, password, preference, privacy,
-    profile, registration, role, series, session, sign_in, standing, ticket, totp,
-    transparency, webhook, well_known,
+    appeal, call, connect, consent, contact, document, email_change, enterprise, erasure, fapiao,
+    front, invoice, key, mail, model, notice, openapi, operate_account, operate_audit,
+    operate_fapiao, operate_fleet, operate_invoice, operate_lawful, operate_network, operate_order,
+    operate_price, operate_retention, operate_system, operate_ticket, order, overview, passkey,
+    password, preference, privacy, profile, registration, role, series, session, sign_in, standing,
+    ticket, totp, transparency, webhook, well_known,
 )
 from relayd.console.frame import Frame, Item
 from relayd.console.listener import ConsoleListener
@@ -58,6 +58,11 @@ ROUTES: Final[tuple[Route, ...]] = tuple(chain(
     operate_system.ROUTES,
     order.ROUTES,
     operate_order.ROUTES,
+    invoice.ROUTES,
+    enterprise.ROUTES,
+    fapiao.ROUTES,
+    operate_invoice.ROUTES,
+    operate_fapiao.ROUTES,
     webhook.ROUTES,
     well_known.ROUTES,
     openapi.ROUTES,
@@ -83,11 +88,14 @@ MENU: Final[tuple[Item, ...]] = (
     Item("/models", "menu.models", HOLDER, "menu.use"),
     Item("/connect", "menu.connect", HOLDER, "menu.use"),
     Item("/balance", "money.balance", HOLDER, "menu.account"),
+    Item("/invoices", "invoices.title", HOLDER, "menu.account"),
     Item("/settings", "menu.settings", HOLDER, "menu.account"),
     Item("/privacy", "privacy.title", HOLDER, "menu.account"),
     Item("/operate/accounts", "menu.accounts", operate_account.SEE, "menu.operate"),
     Item("/operate/providers", "menu.fleet", operate_fleet.RUN, "menu.operate"),
     Item("/operate/orders", "money.operate", operate_order.MONEY, "menu.operate"),
+    Item("/operate/invoices", "invoices.operate", operate_invoice.MONEY, "menu.operate"),
+    Item("/operate/fapiao", "fapiao.operate", operate_fapiao.MONEY, "menu.operate"),
     Item("/operate/prices", "menu.prices", operate_price.MONEY, "menu.operate"),
     Item("/operate/audit", "menu.audit", operate_audit.LOGS, "menu.operate"),
     Item("/operate/network", "network.title", operate_network.SEE, "menu.operate"),

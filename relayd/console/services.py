@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from relayd.console.frame import Frame
 from relayd.console.route import Route
 from relayd.control.door import Door
+from relayd.control.issuer import ByHand, Issuer
 from relayd.control.partner import Payments, payments
 from relayd.core.fleet import NO_FLEET, Fleet
 from relayd.ops.clock import unix_ms
@@ -36,7 +37,7 @@ class Services:
     """`config` gives the present configuration, `relay` how providers and routes stand in the
     running relay, `door` is what signing in needs. `gauges` are what the relay's metrics read;
     `bound` is the (host, port) that the relay listens on; `payments` are the ways to pay,
-    `messages` counts what partners said by what it came to.
+    `issuer` is who issues fapiao, `messages` counts what partners said by what it came to.
     """
 
     db: Database
@@ -48,6 +49,7 @@ class Services:
     gauges: Gauges = field(default_factory=Gauges)
     bound: Callable[[], tuple[str, int]] = _unbound
     payments: Callable[[], Payments] = _no_payments
+    issuer: Callable[[], Issuer] = ByHand
     messages: Counter[str] = field(default_factory=Counter)
     frame: Frame = Frame()
     routes: tuple[Route, ...] = ()

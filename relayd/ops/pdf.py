@@ -151,4 +151,5 @@ def _text_of(content: bytes) -> str:
             IndexError, OSError, RecursionError):
         # whatever a damaged file makes its reader stumble over
         raise RelayError("fapiao_file", param="pdf") from None
-    return text[:TEXT_CHARS_MAX]
+    # what some fonts' tables make of a gap between two characters
+    return text.replace("\0", "")[:TEXT_CHARS_MAX]
