@@ -1,22 +1,17 @@
 """The program `relayd`: the table of its commands, and what their errors look like.
 
-Law: arguments only. A new command is a row in `COMMANDS`; its function lives with its noun.
+Law: arguments only. A new command is a row in its module's `COMMANDS`, and its first word stands
+in `MODULES`; its function lives with its noun.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
 from typing import Final
 
-from relayd import (
-    cli_abuse, cli_accounts, cli_audit, cli_backup, cli_balance, cli_canary, cli_check,
-    cli_consents, cli_doctor, cli_documents, cli_fapiao, cli_handover, cli_inventory, cli_invoices,
-    cli_keyring, cli_keys, cli_limits, cli_mail, cli_notices, cli_operators, cli_orders, cli_plans,
-    cli_prices, cli_reflect, cli_requests, cli_retention, cli_serve, cli_tickets, cli_top,
-    cli_usage,
-)
 from relayd.cli_command import DONE, FAULT, UNUSABLE, Command, CommandError, build_parser
 from relayd.core.errors import RelayError
 from relayd.ops.configfile import ConfigError
@@ -45,45 +40,62 @@ GROUPS: Final = {
     "store": "The store's files.",
     "tickets": "Tickets: what people ask and report.",
 }
-COMMANDS: Final[tuple[Command, ...]] = (
-    *cli_serve.COMMANDS,
-    *cli_reflect.COMMANDS,
-    *cli_check.COMMANDS,
-    *cli_doctor.COMMANDS,
-    *cli_top.COMMANDS,
-    *cli_accounts.COMMANDS,
-    *cli_operators.COMMANDS,
-    *cli_keys.COMMANDS,
-    *cli_limits.COMMANDS,
-    *cli_balance.COMMANDS,
-    *cli_plans.COMMANDS,
-    *cli_orders.COMMANDS,
-    *cli_usage.COMMANDS,
-    *cli_invoices.COMMANDS,
-    *cli_fapiao.COMMANDS,
-    *cli_retention.COMMANDS,
-    *cli_tickets.COMMANDS,
-    *cli_requests.COMMANDS,
-    *cli_handover.COMMANDS,
-    *cli_documents.COMMANDS,
-    *cli_consents.COMMANDS,
-    *cli_notices.COMMANDS,
-    *cli_mail.COMMANDS,
-    *cli_audit.COMMANDS,
-    *cli_abuse.COMMANDS,
-    *cli_canary.COMMANDS,
-    *cli_prices.COMMANDS,
-    *cli_backup.COMMANDS,
-    *cli_keyring.COMMANDS,
-    *cli_inventory.COMMANDS,
-)
+MODULES: Final[Mapping[str, tuple[str, ...]]] = {
+    "cli_serve": ("serve", "demo",),
+    "cli_reflect": ("reflect",),
+    "cli_check": ("check",),
+    "cli_doctor": ("doctor",),
+    "cli_top": ("top",),
+    "cli_accounts": ("accounts",),
+    "cli_operators": ("operators",),
+    "cli_keys": ("keys",),
+    "cli_limits": ("accounts", "keys",),
+    "cli_balance": ("balance",),
+    "cli_plans": ("plans", "balance", "codes",),
+    "cli_orders": ("orders",),
+    "cli_usage": ("usage", "ledger",),
+    "cli_invoices": ("invoices",),
+    "cli_fapiao": ("fapiao",),
+    "cli_retention": ("retention",),
+    "cli_tickets": ("tickets",),
+    "cli_requests": ("requests",),
+    "cli_handover": ("handover",),
+    "cli_documents": ("documents",),
+    "cli_consents": ("consents",),
+    "cli_notices": ("notices",),
+    "cli_mail": ("mail",),
+    "cli_audit": ("audit",),
+    "cli_abuse": ("abuse",),
+    "cli_canary": ("audit-canary",),
+    "cli_prices": ("prices",),
+    "cli_backup": ("backup", "restore",),
+    "cli_keyring": ("store",),
+    "cli_inventory": ("inventory",),
+}
+"""The modules with commands, in the order of the help, and the first words of theirs.
+
+A command imports its own module alone: those of the daemon bring the whole program with them.
+"""
 _INTERRUPTED: Final = 130
 """What a shell reports for a program that SIGINT ended."""
 
 
+def commands(words: Iterable[str] = ()) -> list[Command]:
+    """The commands of the modules that have one of these first words; of all where none has."""
+    asked = set(words)
+    modules = [name for name, own in MODULES.items() if asked.intersection(own)]
+    return [command for name in modules or MODULES
+            for command in import_module(f"relayd.{name}").COMMANDS]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. Unusable arguments raise SystemExit(2)."""
-    arguments = build_parser("relayd", DESCRIPTION, GROUPS, COMMANDS).parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    found = commands(words)
+    groups = {each.name.partition(" ")[0] for each in found}
+    parser = build_parser("relayd", DESCRIPTION, {
+        group: text for group, text in GROUPS.items() if group in groups}, found)
+    arguments = parser.parse_args(words)
     try:
         code = int(arguments.run(arguments))
         sys.stdout.flush()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
-from relayd.cli import COMMANDS, GROUPS, main
+from relayd.cli import GROUPS, MODULES, commands, main
 from tests.fakes.records import call_record
 from tests.fakes.shell import Shell, shell
 
@@ -19,12 +20,12 @@ keys create, keys list, keys rotate, keys revoke, usage, ledger verify
 
 
 def test_every_promised_command_is_there() -> None:
-    names = {command.name for command in COMMANDS}
+    names = {command.name for command in commands()}
     assert {name.strip() for name in PROMISED.split(",")} <= names
     assert {name.split()[0] for name in names if " " in name} == set(GROUPS)
 
 
-@pytest.mark.parametrize("name", [command.name for command in COMMANDS])
+@pytest.mark.parametrize("name", [command.name for command in commands()])
 def test_every_command_has_help_for_people(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -32,7 +33,7 @@ def test_every_command_has_help_for_people(
         main([*name.split(), "--help"])
     shown = capsys.readouterr().out
     assert ended.value.code == 0 and "-c FILE" in shown
-    [command] = [each for each in COMMANDS if each.name == name]
+    [command] = [each for each in commands() if each.name == name]
     assert " ".join(command.help.split()) in " ".join(shown.split())
 
 
@@ -63,3 +64,27 @@ def test_an_interrupted_command_says_nothing(
 
     monkeypatch.setattr("relayd.ops.configfile.load", interrupt)
     assert shell("accounts", "list") == (130, "", "")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_says_the_first_words_of_its_commands(module: str) -> None:
+    own = import_module(f"relayd.{module}").COMMANDS
+    assert set(MODULES[module]) == {command.name.split(" ")[0] for command in own}
+
+
+def test_a_command_does_not_wait_for_the_others_modules() -> None:
+    script = ("import sys; from relayd.cli import main\n"
+              "try: main(['usage', '--help'])\n"
+              "except SystemExit: pass\n"
+              "assert 'relayd.app' not in sys.modules and 'aiohttp' not in sys.modules")
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+def test_a_word_that_nobody_knows_is_told_with_all_that_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["nonsense"])
+    assert caught.value.code == 2
+    said = capsys.readouterr().err
+    assert "accounts" in said and "serve" in said

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from relayd.cli import COMMANDS
+from relayd.cli import commands
 from relayd.store.backup import DATABASE_NAME
 from tests.fakes.daemon import plain_answer, records
 from tests.fakes.process import DaemonProcess
@@ -156,4 +156,4 @@ async def test_what_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_commands_are_in_the_table() -> None:
-    assert {"backup", "restore"} <= {command.name for command in COMMANDS}
+    assert {"backup", "restore"} <= {command.name for command in commands()}

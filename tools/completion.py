@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from relayd.cli import COMMANDS, GROUPS
+from relayd.cli import GROUPS, commands
 from relayd.cli_command import Command
 from tools.manual import options
 
@@ -49,13 +49,13 @@ def _case(pattern: str, words: Iterable[str]) -> str:
 
 def script() -> str:
     """The whole file."""
-    top = [command.name for command in COMMANDS if " " not in command.name]
+    top = [command.name for command in commands() if " " not in command.name]
     cases = [_case('" "', [*top, *GROUPS, "-c", "--config", "--help"])]
     for group in GROUPS:
-        words = [name.partition(" ")[2] for name in (c.name for c in COMMANDS)
+        words = [name.partition(" ")[2] for name in (c.name for c in commands())
                  if name.startswith(f"{group} ")]
         cases.append(_case(f'"{group} "', [*words, "--help"]))
-    for command in COMMANDS:
+    for command in commands():
         # behind a command's name stands whatever its arguments are
         pattern = f'"{command.name}"' if " " in command.name else f'"{command.name} "*'
         cases.append(_case(pattern, [*flags(command), "--help"]))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from relayd.cli import COMMANDS, DESCRIPTION, GROUPS
+from relayd.cli import DESCRIPTION, GROUPS, commands
 from relayd.cli_command import CONFIG, JSON, Command, Option
 from tools.lock import ROOT, own_version
 
@@ -98,13 +98,14 @@ def escaped(text: str) -> str:
     """Text that roff sets as it stands."""
     text = text.replace("\\", r"\e").replace("-", r"\-").replace("'", r"\(aq")
     text = text.replace("~", r"\(ti").replace("^", r"\(ha").replace("`", r"\(ga")
+    text = re.sub(r"[^\x00-\x7f]", lambda found: f"\\[u{ord(found[0]):04X}]", text)
     return "\n".join(r"\&" + line if line.startswith(".") else line
                      for line in text.splitlines())
 
 
 def head(name: str, section: int, summary: str) -> str:
     """The first lines of a page."""
-    return (f'.TH {name.upper()} {section} "" "relayd {own_version()}" "relayd"\n'
+    return (f'.TH {name.upper()} {section} "" "relayd {own_version()}" "relayd"\n.ad l\n'
             f".SH NAME\n{name} \\- {escaped(summary)}\n")
 
 
@@ -114,7 +115,7 @@ def shell_page() -> str:
              ".SH SYNOPSIS\n.B relayd\n.I COMMAND\n[options]\n.SH DESCRIPTION\n",
              escaped(DESCRIPTION), "\n.SH COMMANDS\n"]
     group = ""
-    for command in COMMANDS:
+    for command in commands():
         first, _, rest = command.name.partition(" ")
         if rest and first != group:
             parts.append(f".SS relayd {escaped(first)}\n{escaped(GROUPS[first])}\n")
@@ -126,7 +127,7 @@ def shell_page() -> str:
 
 def daemon_page() -> str:
     """relayd(8): the daemon."""
-    (serve,) = (command for command in COMMANDS if command.name == "serve")
+    (serve,) = (command for command in commands() if command.name == "serve")
     return "".join((head("relayd", 8, "the daemon of an LLM relay"),
                     ".SH SYNOPSIS\n.B relayd serve\n[\\-c FILE]\n.SH DESCRIPTION\n",
                     escaped(f"{DESCRIPTION} {serve.help}"), "\n", DAEMON, EXIT, FILES,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from relayd import __version__
-from relayd.cli import COMMANDS
+from relayd.cli import commands
 from relayd.core.usage import ENDINGS, Basis
 from tests.shared import ROOT
 
@@ -76,7 +76,7 @@ def _readme() -> str:
 
 
 def test_every_command_is_in_the_readme() -> None:
-    names = {command.name for command in COMMANDS}
+    names = {command.name for command in commands()}
     assert len(names) > 8
     assert untold_commands(names, _readme()) == set()
 

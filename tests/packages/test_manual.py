@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from relayd.cli import COMMANDS, GROUPS
+from relayd.cli import GROUPS, commands
 from tools import completion, manual
 
 COMPLETE = """
@@ -30,7 +30,7 @@ def test_roff_has_no_complaint(name: str, tmp_path: Path) -> None:
 
 def test_every_command_and_option_has_its_lines() -> None:
     text = manual.shell_page().replace("\\-", "-")
-    for command in COMMANDS:
+    for command in commands():
         assert f".B relayd {command.name}\n" in text
         for option in command.options:
             assert all(f"\\fB{flag}\\fR" in text for flag in option.flags)
@@ -60,7 +60,7 @@ def test_a_page_of_a_small_file() -> None:
 
 @pytest.mark.parametrize(("words", "wanted"), [
     (["relayd", "acc"], {"accounts"}),
-    (["relayd", ""], {c.name for c in COMMANDS if " " not in c.name} | set(GROUPS)
+    (["relayd", ""], {c.name for c in commands() if " " not in c.name} | set(GROUPS)
      | {"-c", "--config", "--help"}),
     (["relayd", "accounts", "cr"], {"create"}),
     (["relayd", "-c", "/x", "che"], {"check"}),
