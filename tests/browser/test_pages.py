@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 # what is no page: files to take away, pictures, and texts for programs
-NO_PAGE = re.compile(r"/export$|\.(?:svg|txt|json|csv|zip|png)$|^/\.well-known/")
+NO_PAGE = re.compile(r"/export$|/pdf$|/file/|\.(?:svg|txt|json|csv|zip|png)$|^/\.well-known/")
 ROUTES = [route for route in pages.ROUTES
           if route.method == "GET" and not route.is_api and not NO_PAGE.search(route.path)]
 
