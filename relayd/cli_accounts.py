@@ -102,7 +102,7 @@ async def _erase(db: Database, arguments: argparse.Namespace, config: Config) ->
     asks = sys.stdin is not None and sys.stdin.isatty() and not arguments.yes
     if asks and input(f"Erase {found.email or found.id} for good? Type yes: ") != "yes":
         raise CommandError("Nothing was erased.")
-    if arguments.now or arguments.minor:
+    if arguments.minor or not arguments.cooling_off:
         return await _erase_now(db, arguments, config, found.id)
     asked = await erasure.ask(
         db, SHELL, found.id, erasure.Wish("operator", reason=arguments.reason), clock.unix_ms(),
@@ -178,13 +178,14 @@ COMMANDS: Final = (
             epilog="Its holder gets a mail with the reason, and a link to answer."),
     Command("accounts sign-in-link", "Print a link that signs in to an account, once.",
             in_configured_store(_link_to_sign_in), WHO, prints_data=True),
-    Command("accounts erase", "Close an account and erase who it belongs to, for good.",
+    Command("accounts erase", "Erase who an account belongs to, for good, and end its keys.",
             in_configured_store(_erase), prints_data=True, options=(
                 *WHO, option("--yes", "-y", action="store_true", help="do not ask"),
-                option("--now", action="store_true",
-                       help="at once: without the seven days in which it can be called off"),
+                option("--cooling-off", action="store_true",
+                       help="closed at once, erased in seven days: until then it can be called"
+                            " off"),
                 option("--minor", action="store_true",
-                       help="because its holder is a child: erased at once"),
+                       help="because its holder is a child: the certificate says so"),
                 option("--reason", metavar="TEXT", help="why, for the audit log"),
             ), epilog="No key and no session of it works from then on. Its call records stay, "
                       "under the bare id, so that totals still add up."),

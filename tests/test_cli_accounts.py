@@ -39,32 +39,34 @@ def test_an_account_may_be_named_in_several_ways(shell: Shell, naming: tuple[str
     assert shell.json("accounts", "resume", "--id", made["id"])["state"] == "active"
 
 
-def test_erase_begins_with_days_to_think_again(shell: Shell) -> None:
+def test_erase_may_begin_with_days_to_think_again(shell: Shell) -> None:
     made = shell.json("accounts", "create", "--email", EMAIL)
-    asked = shell.json("accounts", "erase", EMAIL, "--yes", "--reason", "by letter")
+    asked = shell.json("accounts", "erase", EMAIL, "--yes", "--cooling-off",
+                       "--reason", "by letter")
     erasure = asked.pop("erasure")
     assert asked == {**made, "state": "closing"}
     assert (erasure["cause"], erasure["state"]) == ("operator", "cooling")
-    assert shell("accounts", "erase", EMAIL, "--yes").code == 2
+    assert shell("accounts", "erase", EMAIL, "--yes", "--cooling-off").code == 2
     assert shell.json("accounts", "keep", EMAIL)["state"] == "active"
     assert shell("accounts", "keep", EMAIL).code == 2
     assert "called off" not in shell("accounts", "keep", EMAIL).out
-    assert "will be erased at" in shell("accounts", "erase", EMAIL, "--yes").out
+    assert "will be erased at" in shell(
+        "accounts", "erase", EMAIL, "--yes", "--cooling-off").out
     assert "it is active again" in shell("accounts", "keep", EMAIL).out
 
 
-@pytest.mark.parametrize("how", ["--now", "--minor"])
+@pytest.mark.parametrize("how", ["-y", "--minor"])
 def test_erase_at_once(shell: Shell, how: str) -> None:
     made = shell.json("accounts", "create", "--email", EMAIL)
     shown = shell.json("accounts", "erase", EMAIL, "--yes", how)
     certificate = shown.pop("certificate")["certificate"]
     assert shown == {**made, "email": None, "name": None, "state": "erased"}
     assert certificate["account"] == made["id"]
-    assert certificate["cause"] == {"--now": "operator", "--minor": "minor"}[how]
+    assert certificate["cause"] == {"-y": "operator", "--minor": "minor"}[how]
     assert shell("accounts", "resume", made["id"]).code == 2
     # once more wipes what may be left, and has no second certificate
-    assert shell.json("accounts", "erase", made["id"], "-y", "--now")["certificate"] is None
-    assert "is erased" in shell("accounts", "erase", made["id"], "-y", "--now").out
+    assert shell.json("accounts", "erase", made["id"], "-y")["certificate"] is None
+    assert "is erased" in shell("accounts", "erase", made["id"], "-y").out
 
 
 def test_erase_asks_a_person_first(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
