@@ -15,9 +15,10 @@ from typing import Final
 
 from relayd.core.canary import Needle, count
 
-PIECE_BYTES: Final = 4 * 1024 * 1024
+PIECE_BYTES: Final = 1024 * 1024
 FILES_MAX: Final = 100_000
 _PROC: Final = Path("/proc")
+_ZEROS: Final = bytes(PIECE_BYTES)
 
 Hits = dict[tuple[str, str], int]
 
@@ -62,6 +63,9 @@ class Seeker:
         tail = b""
         for piece in pieces:
             search.bytes += len(piece)
+            if not tail.strip(b"\0") and piece == _ZEROS[:len(piece)]:
+                tail = piece[-self._overlap:]  # much of memory, and of files made large before
+                continue
             whole = tail + piece
             # what lies in the tail alone was counted with the piece before
             found, before = count(whole, self._needles), count(tail, self._needles)

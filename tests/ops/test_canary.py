@@ -47,6 +47,14 @@ def test_a_mark_across_two_pieces_is_found_once(tmp_path: Path, before: int) -> 
     assert search.hits == {("large", "latin", "utf-8"): 1}
 
 
+def test_a_mark_that_begins_with_the_last_zero_of_a_piece(tmp_path: Path) -> None:
+    data = MARK.latin.encode("utf-16-be")
+    assert data[0] == 0
+    (tmp_path / "large").write_bytes(bytes(PIECE_BYTES - 1) + data + bytes(3 * PIECE_BYTES))
+    search = SEEKER.below("here", tmp_path)
+    assert search.hits[("large", "latin", "utf-16-be")] == 1
+
+
 @pytest.mark.parametrize("size", [1, 2, 5, 40])
 def test_small_pieces(size: int) -> None:
     data = b"--" + MARK.latin.encode() + b"--" + MARK.latin.encode()
