@@ -6,11 +6,9 @@ behind a fresh proof; recovery codes are in the answer that makes them.
 
 from __future__ import annotations
 
-import io
 from typing import Final
 
 import msgspec
-import segno
 from aiohttp import web
 
 from relayd.console.page import nothing, page, redirect, reply
@@ -20,9 +18,7 @@ from relayd.console.visit import Visit
 from relayd.control import passkey, totp
 from relayd.core.errors import RelayError
 from relayd.core.totp import Totp, secret_text
-
-QR_SCALE: Final = 5
-QR_BORDER: Final = 4
+from relayd.ops import qr
 
 
 class TotpCode(Secret, frozen=True):
@@ -92,10 +88,8 @@ async def show_enrolment(visit: Visit) -> web.Response:
 async def show_qr(visit: Visit) -> web.Response:
     """The QR code."""
     found = await totp.pending(visit.db, visit.account)
-    drawn = io.BytesIO()
-    segno.make(totp.enrolment(found, visit.me.account), error="m").save(
-        drawn, kind="svg", scale=QR_SCALE, border=QR_BORDER, dark="#000", light="#fff")
-    return web.Response(body=drawn.getvalue(), content_type="image/svg+xml")
+    drawn = await qr.drawn(totp.enrolment(found, visit.me.account))
+    return web.Response(body=drawn, content_type=qr.MEDIA_TYPE)
 
 
 async def confirm(visit: Visit) -> web.Response:

@@ -9,20 +9,10 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import orjson
-from webauthn import (
-    generate_authentication_options, generate_registration_options, options_to_json,
-    verify_authentication_response, verify_registration_response,
-)
-from webauthn.helpers import base64url_to_bytes, parse_client_data_json
-from webauthn.helpers.exceptions import WebAuthnException
-from webauthn.helpers.structs import (
-    AuthenticatorSelectionCriteria, PublicKeyCredentialDescriptor, ResidentKeyRequirement,
-    UserVerificationRequirement,
-)
 
 from relayd.control import audit, mail, session, sign_in
 from relayd.control.door import Caller, Door, new_id
@@ -35,20 +25,32 @@ from relayd.core.passkey import (
 )
 from relayd.core.session import Session
 from relayd.core.timestamp import rfc3339
+from relayd.ops.late import Late, ready
 from relayd.store import account as store_account
 from relayd.store import passkey as store_passkey
 from relayd.store.db import Database
 from relayd.store.secret import derived
 from relayd.store.transaction import Transaction
 
+if TYPE_CHECKING:
+    import webauthn
+    from webauthn.helpers import exceptions, structs
+else:
+    webauthn = Late("webauthn")
+    exceptions = Late("webauthn.helpers.exceptions")
+    structs = Late("webauthn.helpers.structs")
+
 ID_PREFIX: Final = "pk_"
 CHALLENGE_LABEL: Final = "passkey challenges"
 RELAY_NAME: Final = "relayd"
 LOCAL: Final = "localhost"
 _SIGN_IN: Final = "sign in"
-_UNFIT: Final = (WebAuthnException, ValueError, KeyError, TypeError, AttributeError)
-"""What the library raises for an answer that is not well-formed, or not right."""
 Answer = Mapping[str, Any]
+
+
+def _unfit() -> tuple[type[Exception], ...]:
+    """What the library raises for an answer that is not well-formed, or not right."""
+    return (exceptions.WebAuthnException, ValueError, KeyError, TypeError, AttributeError)
 
 
 def _adding(account_id: str) -> str:
@@ -78,15 +80,17 @@ async def options_to_add(door: Door, account: Account, now_ms: int) -> dict[str,
     known = await listing(door.db, account.id)
     if len(known) >= PASSKEYS_MAX:
         raise RelayError("account_state", param="passkey")
-    options = generate_registration_options(
+    await ready(webauthn)
+    options = webauthn.generate_registration_options(
         rp_id=_site(door)[0], rp_name=RELAY_NAME, user_id=account.id.encode("ascii"),
         user_name=account.username or account.email or account.id,
         challenge=_challenge(door, _adding(account.id), now_ms), timeout=CHALLENGE_MS,
-        authenticator_selection=AuthenticatorSelectionCriteria(
-            resident_key=ResidentKeyRequirement.PREFERRED,
-            user_verification=UserVerificationRequirement.REQUIRED),
-        exclude_credentials=[PublicKeyCredentialDescriptor(id=each.credential) for each in known])
-    return dict(orjson.loads(options_to_json(options)))
+        authenticator_selection=structs.AuthenticatorSelectionCriteria(
+            resident_key=structs.ResidentKeyRequirement.PREFERRED,
+            user_verification=structs.UserVerificationRequirement.REQUIRED),
+        exclude_credentials=[
+            structs.PublicKeyCredentialDescriptor(id=each.credential) for each in known])
+    return dict(orjson.loads(webauthn.options_to_json(options)))
 
 
 async def add(
@@ -96,12 +100,13 @@ async def add(
     caller, now_ms = by
     name = check_label(name, "name", NAME_CHARS_MAX)
     host, origins = _site(door)
+    await ready(webauthn)
     try:
         given = _answered(door, _adding(account_id), answer, now_ms)
-        found = verify_registration_response(
+        found = webauthn.verify_registration_response(
             credential=dict(answer), expected_challenge=given, expected_rp_id=host,
             expected_origin=origins, require_user_verification=True)
-    except _UNFIT:
+    except _unfit():
         raise RelayError("passkey_refused") from None
     passkey = Passkey(new_id(ID_PREFIX, now_ms), account_id, found.credential_id,
                       found.credential_public_key, name, found.sign_count, now_ms)
@@ -116,10 +121,11 @@ async def add(
 
 async def options_to_sign_in(door: Door, now_ms: int) -> dict[str, Any]:
     """What the browser needs to sign in with any passkey of this site."""
-    options = generate_authentication_options(
+    await ready(webauthn)
+    options = webauthn.generate_authentication_options(
         rp_id=_site(door)[0], challenge=_challenge(door, _SIGN_IN, now_ms), timeout=CHALLENGE_MS,
-        user_verification=UserVerificationRequirement.REQUIRED)
-    return dict(orjson.loads(options_to_json(options)))
+        user_verification=structs.UserVerificationRequirement.REQUIRED)
+    return dict(orjson.loads(webauthn.options_to_json(options)))
 
 
 async def sign_in_with(door: Door, answer: Answer, caller: Caller, now_ms: int) -> Opened:
@@ -153,10 +159,11 @@ async def _verified(
     door: Door, answer: Answer, now_ms: int
 ) -> tuple[Passkey, tuple[bytes, int]]:
     """The passkey that signed a challenge of ours; the challenge, and the new count."""
+    await ready(webauthn)
     try:
         given = _answered(door, _SIGN_IN, answer, now_ms)
-        credential = base64url_to_bytes(answer["rawId"])
-    except _UNFIT:
+        credential = webauthn.base64url_to_bytes(answer["rawId"])
+    except _unfit():
         raise RelayError("passkey_refused") from None
     async with door.db.reading() as transaction:
         passkey = await store_passkey.find(transaction, credential)
@@ -164,11 +171,11 @@ async def _verified(
         raise RelayError("passkey_refused")
     host, origins = _site(door)
     try:
-        found = verify_authentication_response(
+        found = webauthn.verify_authentication_response(
             credential=dict(answer), expected_challenge=given, expected_rp_id=host,
             expected_origin=origins, credential_public_key=passkey.public_key,
             credential_current_sign_count=passkey.sign_count, require_user_verification=True)
-    except _UNFIT:
+    except _unfit():
         raise RelayError("passkey_refused") from None
     return passkey, (given, found.new_sign_count)
 
@@ -182,8 +189,9 @@ async def _used(
 
 
 def _answered(door: Door, purpose: str, answer: Answer, now_ms: int) -> bytes:
-    """The challenge that was answered, if it is ours and fresh. Raises what `_UNFIT` has."""
-    data = parse_client_data_json(base64url_to_bytes(answer["response"]["clientDataJSON"]))
+    """The challenge that was answered, if it is ours and fresh. Raises what `_unfit` has."""
+    data = webauthn.helpers.parse_client_data_json(
+        webauthn.base64url_to_bytes(answer["response"]["clientDataJSON"]))
     if not fresh(derived(door.db.secret, CHALLENGE_LABEL), purpose, data.challenge, now_ms):
         raise ValueError("challenge")
     return data.challenge

@@ -12,16 +12,21 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
-from zxcvbn import zxcvbn
 
 from relayd.core.errors import RelayError
 from relayd.core.password import (
     HASH_BYTES, LANES, MEMORY_KIB, SALT_BYTES, SCORED_CHARS_MAX, TIME_COST,
 )
+from relayd.ops.late import Late
+
+if TYPE_CHECKING:
+    import zxcvbn
+else:
+    zxcvbn = Late("zxcvbn")
 
 THREADS: Final = 2
 QUEUE_MAX: Final = 16
@@ -64,7 +69,7 @@ class Hashing:
 
     async def score(self, password: str, words: Sequence[str]) -> int:
         """0 to 4: how soon a guesser who knows these words would have the password."""
-        return await self._run(lambda: int(zxcvbn(
+        return await self._run(lambda: int(zxcvbn.zxcvbn(
             password[:SCORED_CHARS_MAX], [word[:SCORED_CHARS_MAX] for word in words],
             max_length=SCORED_CHARS_MAX)["score"]))
 
