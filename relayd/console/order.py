@@ -7,7 +7,7 @@ nothing, so the partner is asked. Orders are looked up under the account that is
 from __future__ import annotations
 
 import io
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 import segno
@@ -16,19 +16,18 @@ from aiohttp import web
 from relayd.console.page import page, redirect, reply
 from relayd.console.route import HOLDER, Route
 from relayd.console.visit import Visit
+from relayd.console.wallet import left, signed_decimal
 from relayd.control import order, posting
 from relayd.control.order import OrderWish
 from relayd.control.partner import RETURN_PATH
 from relayd.core.currency import minor_text, parse_minor
 from relayd.core.errors import RelayError
-from relayd.core.money import decimal
 from relayd.core.order import Order as CoreOrder
 from relayd.core.order import OrderState
 from relayd.core.timestamp import rfc3339
 from relayd.store.order import OrderFilter
 
 SHOWN: Final = 50
-NUMBER_MAX: Final = (1 << 53) - 1
 CODE_SCALE: Final = 5
 CODE_BORDER: Final = 4
 PAGE: Final = 100
@@ -87,23 +86,6 @@ class OrderQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     before: str | None = None
 
 
-class Movement(msgspec.Struct, frozen=True):
-    """A transfer that moved the balance."""
-
-    number: int
-    at: str
-    kind: str
-    amount: str
-    currency: str
-
-
-class MovementQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Transfers in one currency, before this number."""
-
-    currency: str
-    before: Annotated[int, msgspec.Meta(ge=0, le=NUMBER_MAX)] | None = None
-
-
 class TopUp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The form."""
 
@@ -120,11 +102,6 @@ def way(visit: Visit, name: str) -> str:
     """How people know a partner; its own name where it is set up no more."""
     config = visit.services.payments().config.partners.get(name)
     return name if config is None else visit.t(f"money.kind_{config.kind}")
-
-
-def signed_decimal(nano: int) -> str:
-    """A decimal text that may be below nothing."""
-    return ("-" if nano < 0 else "") + decimal(abs(nano), 2)
 
 
 async def _balances(visit: Visit) -> Balances:
@@ -177,7 +154,8 @@ async def _balance_page(
     orders = await order.listing(visit.db, OrderFilter(visit.account), SHOWN)
     ways = [(name, way(visit, name)) for name in visit.services.payments().partners]
     return page(visit, "money/balance.html", 200 if error is None else error.status,
-                money=await _balances(visit), orders=[shown(each) for each in orders],
+                money=await _balances(visit), left=await left(visit, visit.account),
+                orders=[shown(each) for each in orders],
                 ways=ways, names=dict(ways), form=form, error=error, fault=error and error.param)
 
 
@@ -249,15 +227,6 @@ async def give_new(visit: Visit) -> web.Response:
     return reply(shown(await _create(visit, visit.take(NewOrder))), 201)
 
 
-async def give_movements(visit: Visit) -> web.Response:
-    """What moved the balance, the newest first."""
-    asked = visit.ask(MovementQuery)
-    found = await posting.history(visit.db, visit.account, asked.currency,
-                                  before=asked.before, most=PAGE)
-    return reply([Movement(posted.number, rfc3339(posted.at_ms), posted.transfer.kind,
-                           signed_decimal(nano), asked.currency) for posted, nano in found])
-
-
 _CREATING: Final = ("partner_not_found", "payment_amount", "idempotency_mismatch", "rate_limited",
                     "invalid_value", "partner_failed", "partner_refused")
 ROUTES: Final = (
@@ -272,8 +241,6 @@ ROUTES: Final = (
           example=_EXAMPLE),
     Route("GET", "/api/v1/balance", give_balance, HOLDER, "Balances, and ways to pay",
           gives=Balances),
-    Route("GET", "/api/v1/balance/movements", give_movements, HOLDER, "What moved a balance",
-          asks=MovementQuery, gives=list[Movement]),
     Route("GET", "/api/v1/orders", give_orders, HOLDER, "One's own orders", asks=OrderQuery,
           gives=list[Order]),
     Route("POST", "/api/v1/orders", give_new, HOLDER, "Top up the balance", takes=NewOrder,

@@ -10,12 +10,12 @@ from itertools import chain
 from typing import Final
 
 from relayd.console import (
-    appeal, call, connect, consent, contact, document, email_change, enterprise, erasure, fapiao,
-    front, invoice, key, mail, model, notice, openapi, operate_account, operate_audit,
-    operate_fapiao, operate_fleet, operate_invoice, operate_lawful, operate_network, operate_order,
-    operate_price, operate_retention, operate_system, operate_ticket, order, overview, passkey,
-    password, preference, privacy, profile, registration, role, series, session, sign_in, standing,
-    ticket, totp, transparency, webhook, well_known,
+    alert, appeal, call, connect, consent, contact, document, email_change, enterprise, erasure,
+    fapiao, front, grant, invoice, key, mail, model, notice, openapi, operate_account,
+    operate_audit, operate_fapiao, operate_fleet, operate_invoice, operate_lawful, operate_network,
+    operate_order, operate_price, operate_retention, operate_system, operate_ticket, order,
+    overview, passkey, password, preference, privacy, profile, registration, role, series, session,
+    sign_in, standing, subscription, ticket, totp, transparency, wallet, webhook, well_known,
 )
 from relayd.console.frame import Frame, Item
 from relayd.console.listener import ConsoleListener
@@ -57,6 +57,10 @@ ROUTES: Final[tuple[Route, ...]] = tuple(chain(
     operate_network.ROUTES,
     operate_system.ROUTES,
     order.ROUTES,
+    wallet.ROUTES,
+    grant.ROUTES,
+    alert.ROUTES,
+    subscription.ROUTES,
     operate_order.ROUTES,
     invoice.ROUTES,
     enterprise.ROUTES,
@@ -88,6 +92,7 @@ MENU: Final[tuple[Item, ...]] = (
     Item("/models", "menu.models", HOLDER, "menu.use"),
     Item("/connect", "menu.connect", HOLDER, "menu.use"),
     Item("/balance", "money.balance", HOLDER, "menu.account"),
+    Item("/plans", "plans.title", HOLDER, "menu.account"),
     Item("/invoices", "invoices.title", HOLDER, "menu.account"),
     Item("/settings", "menu.settings", HOLDER, "menu.account"),
     Item("/privacy", "privacy.title", HOLDER, "menu.account"),

@@ -9,7 +9,7 @@ ends what is left of the old allowance.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -17,6 +17,7 @@ from relayd.control import audit, grant, mail, wallet
 from relayd.control.grant import Credit
 from relayd.core.actor import SYSTEM, Actor
 from relayd.core.errors import RelayError
+from relayd.core.grant import spent
 from relayd.core.money import decimal
 from relayd.core.plan import DEFAULT, Plan, period_end, unused
 from relayd.core.posting import LedgerAccount, move
@@ -28,6 +29,7 @@ from relayd.store import account as store_account
 from relayd.store import grant as store_grant
 from relayd.store import posting as store_posting
 from relayd.store import subscription as store_subscription
+from relayd.store import wallet as store_wallet
 from relayd.store.db import Database
 from relayd.store.meta import bump_policy_version
 from relayd.store.transaction import Transaction
@@ -95,6 +97,57 @@ async def subscribe(
         await audit.append(transaction, actor, "plan.change", account_id, now_ms,
                            details={"plan": name, "version": plan.version})
     return made
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What starting a plan now comes to: `back_nano` of the old fee is unused (`back_currency`),
+    `ends_nano` of the old allowance ends, `has_nano` is there to pay from."""
+
+    plan: Plan
+    back_nano: int
+    back_currency: str
+    ends_nano: int
+    has_nano: int
+    ends_ms: int
+
+    @property
+    def short_nano(self) -> int:
+        """What is missing to pay the fee; 0: nothing."""
+        back = self.back_nano if self.back_currency == self.plan.currency else 0
+        return max(0, self.plan.fee_nano - self.has_nano - back)
+
+
+async def quote(
+    db: Database, account_id: str, name: str, plans: Plans, now_ms: int,
+) -> Quote:
+    """What `subscribe` would do, to the nano, if it came now. Raises `plan_not_found`, and
+    `subscription_state` for the plan that one has."""
+    plan = plans.get(name)
+    if plan is None or plan.period is None:
+        raise RelayError("plan_not_found", param="plan")
+    back, back_currency = 0, plan.currency
+    async with db.reading() as transaction:
+        found = await store_subscription.find(transaction, account_id)
+        if found is not None and found.state != "ended":
+            if (found.plan, found.version) == (name, plan.version):
+                raise RelayError("subscription_state", param="plan")
+            old = await store_subscription.terms(transaction, found.plan, found.version)
+            back_currency = old.currency
+            if found.state != "past_due":
+                back = unused(old.fee_nano, found.start_ms, found.end_ms, now_ms)
+        paid = await store_posting.balance(
+            transaction, LedgerAccount("balance", account_id, plan.currency))
+        due = await store_wallet.due(transaction, 100, account_id)
+        grants = await store_grant.left(transaction, account_id, plan.currency)
+    used = sum(each.used_nano - each.charged_nano for each in due
+               if each.currency == plan.currency)
+    gone = min(used, sum(each.left_nano for each in grants))
+    taken = {each.id: part for each, part in spent(grants, gone)}
+    ends = sum(each.left_nano - taken.get(each.id, 0) for each in grants
+               if each.source == "subscription")
+    end_ms = period_end(now_ms, datetime.fromtimestamp(now_ms // 1000, UTC).day, plan.period)
+    return Quote(plan, back, back_currency, ends, paid - (used - gone), end_ms)
 
 
 async def _leave(transaction: Transaction, old: Subscription, now_ms: int) -> None:

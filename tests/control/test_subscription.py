@@ -243,3 +243,30 @@ async def test_a_low_balance_is_told_once(db: Database) -> None:
     await alert.put(db, owner, "USD", "0")
     assert await alert.of_account(db, owner) == []
     assert [money.nano for money in await wallet.money(db, EMAIL)] == [20]
+
+
+async def test_what_a_change_comes_to_is_told_before(db: Database) -> None:
+    owner = await made(db, 1000)
+    assert await refused(subscription.quote(db, owner, "cheap", PLANS, START_MS)) == (
+        "plan_not_found")
+    first = await subscription.quote(db, owner, "team", PLANS, START_MS)
+    assert (first.back_nano, first.ends_nano, first.has_nano, first.short_nano) == (0, 0, 1000, 0)
+    await start(db, owner)
+    found = await subscription.find(db, owner)
+    assert found is not None and found.end_ms == first.ends_ms
+    assert await refused(subscription.quote(db, owner, "team", PLANS, START_MS)) == (
+        "subscription_state")
+    # 100 of the allowance are used and not charged yet; half of the time is over
+    await usage.post(db, [call_record(account=owner, amount_nano=100)])
+    later = (found.start_ms + found.end_ms) // 2
+    told = await subscription.quote(db, owner, "large", PLANS, later)
+    assert (told.back_nano, told.ends_nano, told.has_nano, told.short_nano) == (155, 300, 690, 0)
+    await start(db, owner, "large", later)
+    assert await has(db, owner) == (690 + 155 - 620, 900)
+
+
+async def test_what_is_missing_is_told(db: Database) -> None:
+    owner = await made(db, 310)
+    await usage.post(db, [call_record(account=owner, amount_nano=10)])
+    told = await subscription.quote(db, owner, "team", PLANS, START_MS)
+    assert (told.has_nano, told.short_nano) == (300, 10)

@@ -16,6 +16,7 @@ from relayd.control import webhook
 from relayd.control.grant import Credit
 from relayd.control.order import RefundWish
 from relayd.control.partner import Payments, payments
+from relayd.control.subscription import Quote
 from relayd.core.actor import SHELL, Actor
 from relayd.core.decision import Known
 from relayd.core.errors import RelayError
@@ -357,6 +358,8 @@ class Walk:
                     PLANS[present.plan].fee_nano, present.start_ms, present.end_ms, self.now_ms)
             who.end("subscription")
         who.charge()
+        told = await self.told(name, plan)
+        assert told is None or told.has_nano + told.back_nano == who.kinds["balance"]
         try:
             await subscription.subscribe(
                 self.db, name, plan.name, PLANS, self.now_ms, Actor(name))
@@ -368,6 +371,14 @@ class Walk:
             return
         self.holders[name] = await self.paid(name, who, plan)
         self.done["subscribed"] += 1
+
+    async def told(self, name: str, plan: Plan) -> Quote | None:
+        """What the page says before; None for the plan that is there already."""
+        try:
+            return await subscription.quote(self.db, name, plan.name, PLANS, self.now_ms)
+        except RelayError as error:
+            assert error.code == "subscription_state"
+            return None
 
     async def paid(self, name: str, who: Holder, plan: Plan) -> Holder:
         who.kinds["balance"] -= plan.fee_nano
