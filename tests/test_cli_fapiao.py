@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from relayd.control import account, fapiao
-from relayd.control.fapiao import Wish
+from relayd.control.fapiao import Offer, Wish
 from relayd.control.invoice import Seller
 from relayd.core.actor import SHELL
 from relayd.core.operator import Operator
@@ -41,8 +41,8 @@ async def applied(directory: Path) -> str:
         await store_order.insert(transaction, Order(
             "ord_1", who, "alipay", "CNY", 12345, "credited", now_ms, now_ms + 1, trade="t",
             paid_at_ms=now_ms), None, None)
-    made = await fapiao.apply(db, SHELL, who, Wish(("ord_1",), title="王小明"), SELLER, 360,
-                              now_ms)
+    made = await fapiao.apply(db, SHELL, who, Wish(("ord_1",), title="王小明"),
+                              Offer(SELLER, 360), now_ms)
     await db.close()
     return made.id
 

@@ -17,7 +17,7 @@ from relayd.console.page import page, redirect, reply
 from relayd.console.route import HOLDER, Route
 from relayd.console.visit import Visit
 from relayd.control import enterprise, fapiao, fapiao_file
-from relayd.control.fapiao import Wish
+from relayd.control.fapiao import Offer, Wish
 from relayd.core.currency import minor_text
 from relayd.core.errors import RelayError
 from relayd.core.fapiao import CURRENCY, FORMATS, KINDS, FapiaoKind, FapiaoState, FileFormat
@@ -118,7 +118,7 @@ async def _apply(visit: Visit, form: Application) -> CoreFapiao:
     title = (form.title or "").strip() or None
     return await fapiao.apply(
         visit.db, visit.actor, visit.account, Wish(form.orders, form.kind, title, form.shown),
-        seller(visit), config.fapiao_days, visit.now_ms)
+        Offer(seller(visit), config.fapiao_days), visit.now_ms)
 
 
 async def _own(visit: Visit) -> CoreFapiao:

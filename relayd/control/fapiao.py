@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from relayd.control import audit, enterprise
 from relayd.control.invoice import Seller
@@ -50,6 +50,13 @@ class Wish:
     shown: bool = False
 
 
+class Offer(NamedTuple):
+    """Who issues, and how long after its payment an order can be applied for."""
+
+    seller: Seller
+    days: int
+
+
 def _id(now_ms: int) -> str:
     return PREFIX + ulid(now_ms, secrets.token_bytes(RANDOM_BYTES))
 
@@ -73,19 +80,19 @@ def _in_time(order: Order, days: int, now_ms: int) -> bool:
 
 
 async def apply(
-    db: Database, actor: Actor, account: str, wish: Wish, seller: Seller, days: int, now_ms: int,
+    db: Database, actor: Actor, account: str, wish: Wish, offer: Offer, now_ms: int,
 ) -> Fapiao:
     """An application for what is left of these orders.
 
     Raises `fapiao_amount`, `order_not_found`; `not_enterprise` where a company's title, or a
     special one, is asked for by somebody else; `invalid_value`.
     """
-    wanted = sorted(set(wish.orders))
+    wanted, seller = sorted(set(wish.orders)), offer.seller
     if not 0 < len(wanted) <= ORDERS_MAX:
         raise RelayError("invalid_value", param="orders")
     async with db.writing() as transaction:
         buyer = await _buyer(transaction, account, wish)
-        shares = await _shares(transaction, account, wanted, days, now_ms)
+        shares = await _shares(transaction, account, wanted, offer.days, now_ms)
         amount = sum(share.minor for share in shares)
         made = Fapiao(
             id=_id(now_ms), account=account, kind=wish.kind, state="submitted",
@@ -155,13 +162,13 @@ async def too_much(db: Database) -> list[tuple[str, str, int]]:
 
 async def _step(
     transaction: Transaction, actor: Actor, found: Fapiao, move: FapiaoMove, action: str,
-    now_ms: int, reason: str | None = None,
+    now_ms: int,
 ) -> Fapiao:
-    moved = replace(found, state=advance(found.state, move), reason=reason or found.reason)
+    moved = replace(found, state=advance(found.state, move))
     await store_fapiao.update(transaction, moved)
     await audit.append(transaction, actor, action, found.account, now_ms,
                        details={"fapiao": found.id, "state": moved.state,
-                                **({"why": reason} if reason else {})})
+                                "why": found.reason})
     return moved
 
 
@@ -194,7 +201,8 @@ async def reject(
             return await _step(transaction, actor, found, "refuse", "fapiao.confirm", now_ms)
         if reason not in REASONS:
             raise RelayError("invalid_value", param="reason")
-        return await _step(transaction, actor, found, "reject", "fapiao.reject", now_ms, reason)
+        found = replace(found, reason=reason)
+        return await _step(transaction, actor, found, "reject", "fapiao.reject", now_ms)
 
 
 async def reverse(

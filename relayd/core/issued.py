@@ -47,7 +47,7 @@ def signed_minor(text: str) -> int:
     """Fen of `-12.30` or `¥12.30`. Raises `fapiao_file` where it is no amount."""
     plain = unicodedata.normalize("NFKC", text).strip().replace(",", "").lstrip("¥￥")
     sign = -1 if plain.startswith("-") else 1
-    minor = parse_minor(plain.lstrip("-").lstrip("¥￥"), CURRENCY)
+    minor = parse_minor(plain.removeprefix("-").lstrip("¥￥"), CURRENCY)
     if minor is None:
         raise RelayError("fapiao_file", param="amount")
     return sign * minor

@@ -9,27 +9,16 @@ from __future__ import annotations
 import asyncio
 import io
 from functools import cache
-from importlib import resources
+from importlib import import_module, resources
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-try:
-    import fpdf
-    import fpdf.fonts
-    WRITES = True
-except ImportError:  # the extra `pdf` is not there
-    WRITES = False
-try:
-    import pypdf
-    import pypdf.errors
-    READS = True
-except ImportError:
-    READS = False
-
 from relayd.core.errors import RelayError
 from relayd.core.sheet import Sheet, Table
 
+WRITER: Final = "fpdf"
+READER: Final = "pypdf"
 FONT_PACKAGE: Final = "pylopdf_fonts_zh_cn"
 FONT_FILE: Final = "NotoSansSC-Regular.otf"
 FAMILY: Final = "sheet"
@@ -40,10 +29,15 @@ _GREY: Final = (110, 110, 110)
 _RED: Final = (200, 0, 0)
 
 
+def has(package: str) -> bool:
+    """Whether a package of the extra `pdf` is there."""
+    return find_spec(package) is not None
+
+
 @cache
 def font() -> Path | None:
     """The file of the Chinese font; None where its package is not there."""
-    if find_spec(FONT_PACKAGE) is None:
+    if not has(FONT_PACKAGE):
         return None
     path = Path(str(resources.files(FONT_PACKAGE) / FONT_FILE))
     return path if path.exists() else None
@@ -51,7 +45,7 @@ def font() -> Path | None:
 
 def can_print(sheet: Sheet) -> bool:
     """Whether every character of a sheet can be printed here."""
-    if not WRITES:
+    if not has(WRITER):
         return False
     return font() is not None or sheet.texts().isascii()
 
@@ -64,7 +58,7 @@ async def printed(sheet: Sheet) -> bytes:
 
 
 def _printed(sheet: Sheet) -> bytes:
-    pdf: Any = fpdf.FPDF(format="A4")
+    pdf: Any = import_module(WRITER).FPDF(format="A4")
     path = font()
     if path is None:
         family = "helvetica"
@@ -125,14 +119,15 @@ def _parties(pdf: Any, sheet: Sheet) -> None:
 def _table(pdf: Any, table: Table) -> None:
     aligns = tuple("RIGHT" if column in table.numbers else "LEFT"
                    for column in range(len(table.heads)))
-    with pdf.table(text_align=aligns, headings_style=fpdf.fonts.FontFace(), line_height=5) as made:
+    plain = import_module(f"{WRITER}.fonts").FontFace()
+    with pdf.table(text_align=aligns, headings_style=plain, line_height=5) as made:
         for cells in (table.heads, *table.rows):
             made.row(cells)
 
 
 async def text_of(content: bytes) -> str:
     """The text of a PDF. Raises `fapiao_file`; `pdf_missing` where the extra is not there."""
-    if not READS:
+    if not has(READER):
         raise RelayError("pdf_missing")
     try:
         async with asyncio.timeout(READ_SECONDS):
@@ -142,6 +137,7 @@ async def text_of(content: bytes) -> str:
 
 
 def _text_of(content: bytes) -> str:
+    pypdf = import_module(READER)
     try:
         reader = pypdf.PdfReader(io.BytesIO(content), strict=False)
         if reader.is_encrypted or len(reader.pages) > PAGES_MAX:
@@ -152,4 +148,4 @@ def _text_of(content: bytes) -> str:
         # whatever a damaged file makes its reader stumble over
         raise RelayError("fapiao_file", param="pdf") from None
     # what some fonts' tables make of a gap between two characters
-    return text.replace("\0", "")[:TEXT_CHARS_MAX]
+    return str(text).replace("\0", "")[:TEXT_CHARS_MAX]

@@ -67,7 +67,7 @@ async def test_pdf_and_the_page_where_there_is_none(
     text = "".join((await pdf.text_of(content)).split())
     assert made.number in text and "gpt-4o-mini" in text
     assert ("ExampleLtd" if language == "en" else "示例有限公司") in text
-    monkeypatch.setattr(pdf, "WRITES", False)
+    monkeypatch.setattr(pdf, "has", lambda package: False)
     assert (await console.get(f"{where}/pdf", cookies=who.cookies)).status == 501
     text = await (await console.get(where, cookies=who.cookies)).text()
     assert f"{where}/pdf" not in text and made.number in text

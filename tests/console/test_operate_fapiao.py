@@ -10,7 +10,7 @@ import pytest
 
 from relayd.console.services import Services
 from relayd.control import audit, fapiao
-from relayd.control.fapiao import Wish
+from relayd.control.fapiao import Offer, Wish
 from relayd.control.issuer import ByHand
 from relayd.core.actor import SHELL
 from relayd.core.fapiao import Fapiao
@@ -38,7 +38,7 @@ async def made(shop: Shop) -> Fapiao:
         invoices=InvoicesConfig(vat_rate=600, fapiao="manual"))
     order = await paid(shop)
     return await fapiao.apply(shop.console.db, SHELL, shop.who.account, Wish(
-        (order,), title="王小明"), SELLER, 360, NOW_MS)
+        (order,), title="王小明"), Offer(SELLER, 360), NOW_MS)
 
 
 def xml(made: Fapiao, number: str, blue: Fapiao | None = None) -> bytes:

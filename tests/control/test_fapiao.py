@@ -7,7 +7,7 @@ import random
 import pytest
 
 from relayd.control import enterprise, fapiao, fapiao_file
-from relayd.control.fapiao import Wish
+from relayd.control.fapiao import Offer, Wish
 from relayd.control.fapiao_file import Item
 from relayd.control.invoice import Seller
 from relayd.control.issuer import ByHand
@@ -42,7 +42,7 @@ async def applied(till: Till, *orders: str, **fields: object) -> Fapiao:
     values = {"title": "王小明", **fields}
     wish = Wish(orders, **values)  # type: ignore[arg-type]
     return await fapiao.apply(
-        till.db, till.actor, till.holder, wish, SELLER, DAYS, till.now_ms)
+        till.db, till.actor, till.holder, wish, Offer(SELLER, DAYS), till.now_ms)
 
 
 async def file_of(till: Till, made: Fapiao, number: str) -> bytes:

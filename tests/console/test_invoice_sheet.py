@@ -1,0 +1,53 @@
+"""Sheets: exact figures, both languages, and a specimen that says what it is."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from relayd.console import texts
+from relayd.console.invoice_sheet import exact, invoice_sheet, minor, specimen_sheet
+from relayd.console.visit import Visit
+from relayd.core.invoice import Line
+from tests.core.test_fapiao import blue
+from tests.core.test_invoice import invoice
+
+
+class Reader:
+    """What a sheet needs of a visit."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+
+    def t(self, name: str, /, **values: object) -> str:
+        return texts.text(cast(Any, self.language), name, **values)
+
+
+def reader(language: str) -> Visit:
+    return cast(Visit, Reader(language))
+
+
+def test_figures() -> None:
+    assert (exact(-1_500_000_000), exact(1), exact(0)) == ("-1.50", "0.000000001", "0.00")
+    assert (minor(-1230, "CNY"), minor(5, "JPY"), minor(5, "XXX")) == (
+        "-12.30 CNY", "5 JPY", "0.05 XXX")
+
+
+@pytest.mark.parametrize("language, title, tax", [
+    ("en", "Invoice", "VAT 6%"), ("zh", "账单", "增值税 6%")])
+def test_an_invoice(language: str, title: str, tax: str) -> None:
+    found = invoice((Line("use", "gpt-4o-mini", 1_234_567_890, 1234, 5, 6),
+                     Line("use", "", 1), Line("credit", "", -5)))
+    sheet = invoice_sheet(reader(language), found)
+    assert sheet.title == title and tax in dict(sheet.totals)
+    [table] = sheet.tables
+    assert table.rows[0][1:] == ("gpt-4o-mini", "1,234", "5", "6", "1.23456789")
+    assert table.rows[2][2:] == ("–", "–", "–", "-0.000000005")
+    assert "王小明" in sheet.texts() and not sheet.banner
+
+
+@pytest.mark.parametrize("language, loud", [("en", "NO FAPIAO"), ("zh", "不是发票")])
+def test_a_specimen(language: str, loud: str) -> None:
+    sheet = specimen_sheet(reader(language), blue(12345, 600), {"name": "S"}, "*服务*x")
+    assert loud in sheet.banner and "壹佰贰拾叁圆肆角伍分" in sheet.texts()

@@ -1,0 +1,93 @@
+"""Invoices: one table of states, one rounding, a counter-invoice that takes all of it back."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relayd.core.errors import RelayError
+from relayd.core.invoice import (
+    INVOICE_MOVES, INVOICE_STATES, Invoice, InvoiceMove, Line, Period, advance, countered,
+    minor_nano, missing, month, month_text, number, summed,
+)
+from relayd.core.vat import Taxed, Vat
+
+LINES = st.lists(st.builds(
+    Line, st.just("use"), st.text("abc", max_size=2), st.integers(-10 ** 12, 10 ** 12),
+    st.integers(0, 99)), max_size=20)
+
+
+@pytest.mark.parametrize("state, move", [*product(INVOICE_STATES, get_args(InvoiceMove))])
+def test_states(state, move) -> None:  # type: ignore[no-untyped-def]
+    if (state, move) in INVOICE_MOVES:
+        assert advance(state, move) == INVOICE_MOVES[state, move]
+        return
+    with pytest.raises(RelayError) as caught:
+        advance(state, move)
+    assert caught.value.code == "invoice_state"
+
+
+@given(LINES, st.sampled_from(["USD", "CNY", "JPY", "XXX"]), st.integers(0, 2000))
+def test_a_sum_is_rounded_once(lines: list[Line], currency: str, rate: int) -> None:
+    amount_nano, parts = summed(lines, currency, Vat(rate))
+    assert amount_nano == sum(line.amount_nano for line in lines)
+    # at most half a minor unit off, however many lines there are
+    assert abs(parts.total * minor_nano(currency) - amount_nano) * 2 <= minor_nano(currency)
+    assert parts.net + parts.tax == parts.total
+
+
+def invoice(  # type: ignore[no-untyped-def]
+    lines: tuple[Line, ...], state="paid", kind="use",
+) -> Invoice:
+    amount_nano, parts = summed(lines, "USD", Vat(600))
+    return Invoice("inv_1", "INV", 2026, 7, "acct_1", kind, state, "USD", Period(0, 5), 9, 99,
+                   amount_nano, parts, Vat(600), lines, {"name": "S"}, {"name": "王小明"})
+
+
+@given(LINES)
+def test_a_counter_invoice_leaves_nothing(lines: list[Line]) -> None:
+    found = invoice(tuple(lines))
+    counter = countered(found, "inv_2", 10, 100)
+    assert Taxed(*(a + b for a, b in zip(found.taxed, counter.taxed, strict=True))) == (0, 0, 0)
+    assert counter.amount_nano == -found.amount_nano
+    assert counter.reverses == "inv_1" and counter.buyer == found.buyer
+    # what is said of the month is nothing again
+    has = {line.key: line for line in lines}
+    both = {line.key: line.minus(line) for line in lines}
+    assert missing(has.values(), both) == missing(has.values(), {})
+
+
+@pytest.mark.parametrize("state, kind", [("void", "use"), ("paid", "counter")])
+def test_what_is_not_taken_back(state: str, kind: str) -> None:
+    with pytest.raises(RelayError) as caught:
+        countered(invoice((), state, kind), "inv_2", 10, 100)
+    assert caught.value.code == "invoice_state"
+
+
+def test_what_is_missing() -> None:
+    has = [Line("use", "a", 5, 2), Line("use", "b", 1, 1), Line("use", "c", 3, 3),
+           Line("credit", "", -4), Line("use", "free", 0, 9), Line("fee", "1", 0)]
+    stands = {("use", "a"): Line("use", "a", 5, 2), ("use", "b"): Line("use", "b", 2, 1),
+              ("credit", ""): Line("credit", "", -1)}
+    assert missing(has, stands) == [
+        Line("use", "c", 3, 3), Line("credit", "", -3), Line("use", "free", 0, 9)]
+
+
+def test_months() -> None:
+    assert month("2026-10") == (1_790_812_800_000, 1_793_491_200_000)
+    assert month("2026-12").end_ms == month("2027-01").start_ms
+    assert month_text(month("2026-10").start_ms) == "2026-10"
+    assert month_text(month("2026-10").end_ms - 1) == "2026-10"
+    for text in ("2026-13", "2026-1", "x", "9999-01", "2026-10 "):
+        with pytest.raises(RelayError):
+            month(text)
+
+
+def test_numbers_and_what_a_repr_leaves_out() -> None:
+    assert number("INV", 2026, 1) == "INV-2026-000001"
+    found = invoice(())
+    assert found.number == "INV-2026-000007" and "王小明" not in repr(found)

@@ -1,0 +1,57 @@
+"""PDF: printed and read again; nothing printed that the font at hand cannot show."""
+
+from __future__ import annotations
+
+import pytest
+
+from relayd.core.errors import RelayError
+from relayd.core.sheet import Sheet, Table
+from relayd.ops import pdf
+
+ENGLISH = Sheet("en", "Invoice INV-1", (("Number", "INV-1"),), (("Seller", ("A Ltd",)),
+                ("Buyer", ("B Ltd",))), (Table(("What", "Amount"), tuple(
+                    (f"model-{n}", f"{n}.00") for n in range(80)), frozenset({1})),),
+                (("Total", "12.30 USD"),), ("One note.",), "SPECIMEN")
+CHINESE = Sheet("zh", "账单", (("编号", "INV-1"),), notes=("四舍五入一次。",))
+
+
+async def test_english_and_chinese() -> None:
+    for sheet in (ENGLISH, CHINESE):
+        content = await pdf.printed(sheet)
+        text = "".join((await pdf.text_of(content)).split())
+        for word in sheet.texts().splitlines():
+            assert "".join(word.split()) in text
+        assert len(content) < 200_000
+
+
+async def test_without_the_font(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pdf, "font", lambda: None)
+    assert pdf.can_print(ENGLISH) and not pdf.can_print(CHINESE)
+    assert "INV-1" in await pdf.text_of(await pdf.printed(ENGLISH))
+    with pytest.raises(RelayError) as caught:
+        await pdf.printed(CHINESE)
+    assert caught.value.code == "pdf_missing"
+
+
+async def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pdf, "has", lambda package: False)
+    pdf.font.cache_clear()
+    try:
+        assert pdf.font() is None and not pdf.can_print(ENGLISH)
+        for work in (pdf.printed(ENGLISH), pdf.text_of(b"%PDF-1.7")):
+            with pytest.raises(RelayError) as caught:
+                await work  # type: ignore[misc]
+            assert caught.value.code == "pdf_missing"
+    finally:
+        pdf.font.cache_clear()
+
+
+async def test_files_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = await pdf.printed(ENGLISH)
+    for content in (b"", b"%PDF-1.7", b"%PDF-1.7\n" + b"x" * 999, whole[:200]):
+        with pytest.raises(RelayError) as caught:
+            await pdf.text_of(content)
+        assert caught.value.code == "fapiao_file"
+    monkeypatch.setattr(pdf, "PAGES_MAX", 1)
+    with pytest.raises(RelayError):
+        await pdf.text_of(whole)

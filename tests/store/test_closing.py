@@ -1,0 +1,59 @@
+"""What a month came to, from the sums of its hours and the ledger."""
+
+from __future__ import annotations
+
+from relayd.control import usage
+from relayd.core.account import Account
+from relayd.core.invoice import Line, Period
+from relayd.core.order import Order
+from relayd.core.posting import charge, move
+from relayd.store import account, closing, order, posting
+from relayd.store.db import Database
+from tests.fakes.records import START_MS, call_record
+
+PERIOD = Period(START_MS, START_MS + 744 * 3_600_000)
+
+
+async def people(db: Database) -> None:
+    async with db.writing() as transaction:
+        for name in ("acct_1", "acct_2", "acct_3"):
+            await account.insert(transaction, Account(name, f"{name}@x.org", None, "active", 0))
+
+
+async def test_use_fees_and_credit_of_the_period_alone(db: Database) -> None:
+    await people(db)
+    await usage.post(db, [
+        call_record(account="acct_1", amount_nano=5), call_record(account="acct_1", amount_nano=7),
+        call_record(account="acct_1", model=None, amount_nano=1),
+        call_record(account="acct_1", started_at_ms=PERIOD.end_ms, amount_nano=100),
+        call_record(account="acct_2", currency="EUR", amount_nano=3)])
+    async with db.writing() as transaction:
+        for number, at_ms in enumerate((START_MS - 1, START_MS, PERIOD.end_ms)):
+            for transfer in (
+                    move("grant", f"g{number}", 10, "USD", account="acct_1"),
+                    move("top_up", f"o{number}", 10, "USD", account="acct_1", partner="p"),
+                    move("subscription", f"s{number}", 4, "USD", account="acct_1"),
+                    move("proration", f"b{number}", 2, "USD", account="acct_1"),
+                    charge(f"c{number}", 5, "USD", "acct_1", 3)):
+                await posting.post(transaction, transfer, at_ms)
+        assert await closing.accounts(transaction, PERIOD, "", 9) == ["acct_1", "acct_2"]
+        assert await closing.accounts(transaction, PERIOD, "acct_1", 9) == ["acct_2"]
+        found = await closing.lines(transaction, "acct_1", PERIOD)
+        assert await closing.lines(transaction, "acct_2", PERIOD) == {
+            "EUR": [Line("use", "gpt-4o-mini", 3, 1, 100, 20)]}
+    assert [(line.kind, line.amount_nano, line.calls) for line in found["USD"]] == [
+        ("use", 1, 1), ("use", 12, 2), ("fee", 4, 0), ("proration", -2, 0), ("credit", -3, 0)]
+
+
+async def test_payments_without_a_receipt(db: Database) -> None:
+    await people(db)
+    async with db.writing() as transaction:
+        for name, state, paid in (("a", "credited", START_MS), ("b", "pending", None),
+                                  ("c", "credited", PERIOD.end_ms)):
+            await order.insert(transaction, Order(
+                name, "acct_1", "card", "CNY", 500, state,  # type: ignore[arg-type]
+                START_MS, START_MS + 1, paid_at_ms=paid), None, None)
+        [found] = await closing.payments(transaction, PERIOD, 9)
+        assert found == ("order:a", "acct_1", "CNY", 500, START_MS)
+        assert await closing.payment(transaction, "a") == found
+        assert await closing.payment(transaction, "b") is None
