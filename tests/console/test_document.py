@@ -9,7 +9,7 @@ import pytest
 
 from relayd.console import cookie
 from relayd.core.document import DOCUMENT_NAMES, digest
-from relayd.core.operator import Operator
+from relayd.core.operator import Hosting, Operator
 from tests.console.conftest import Console
 from tests.console.letters import api, holder, material, settled, text_of
 from tests.console.people import person
@@ -41,6 +41,15 @@ async def test_C1_every_page_names_the_operator_and_links_the_documents(console:
         for link in ("/legal/privacy", "/legal/terms", "/legal/cookies", "/contact"):
             assert f'href="{link}"' in text
     assert "运营者：示例公司" in await text_of(console, "/contact?lang=zh")
+
+
+async def test_T1_the_hosting_page_shows_what_is_declared(console: Console) -> None:
+    assert "has not declared" in await text_of(console, "/legal/hosting")
+    hosting = Hosting("Cloud", "cn-south", ("ISO/IEC 27001",), "2026-01-31")
+    console.config = replace(console.config, operator=replace(OPERATOR, hosting=hosting))
+    await settled(console)
+    text = await text_of(console, "/legal/hosting")
+    assert "with Cloud, in cn-south, since 2026-01-31." in text and "ISO/IEC 27001" in text
 
 
 async def test_G1_old_versions_stay_and_what_changed_is_shown(console: Console) -> None:

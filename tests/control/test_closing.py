@@ -149,7 +149,7 @@ async def test_fees_prorations_and_credit(db: Database) -> None:
     assert made.taxed.total == 1700 and made.state == "paid"
 
 
-async def test_receipts(till: Till) -> None:
+async def test_U3_receipts(till: Till) -> None:
     made, _ = await till.credited(amount=12345)
     text = closing.month_text(till.now_ms)
     later = month(text).end_ms + 2 * 3_600_000

@@ -42,7 +42,7 @@ def test_the_end_is_the_start_of_an_hour() -> None:
     assert retention.ends_ms(now_ms, 36_500) == 0
 
 
-async def test_the_oldest_go_first_and_the_sums_stay(db: Database) -> None:
+async def test_I2b_the_oldest_go_first_and_the_sums_stay(db: Database) -> None:
     moments = [START_MS + 5, START_MS + HOUR_MS - 1, START_MS + HOUR_MS, START_MS + 3 * HOUR_MS]
     records = [call_record(started_at_ms=moment) for moment in moments]
     await usage.post(db, list(reversed(records)))

@@ -22,7 +22,7 @@ ON = AbuseRules()
 NUMBERS = st.integers(0, 10**9)
 
 
-def test_what_rules_see_has_no_place_for_content() -> None:
+def test_N2_what_rules_see_has_no_place_for_content() -> None:
     """U6: an account's id, numbers, one yes or no."""
     kinds = typing.get_type_hints(Signs)
     assert {name for name, kind in kinds.items() if kind not in (int, bool)} == {"account"}
@@ -31,7 +31,7 @@ def test_what_rules_see_has_no_place_for_content() -> None:
     assert {name for name, kind in kept.items() if kind is str} == {"id", "account"}
 
 
-def test_the_rules_reach_nothing_else() -> None:
+def test_N2_the_rules_reach_nothing_else() -> None:
     """The module imports no store, no relay, no wire: there is no way to a body from here."""
     tree = ast.parse(Path(abuse.__file__).read_text("utf-8"))
     found = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}

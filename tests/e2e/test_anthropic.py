@@ -46,7 +46,7 @@ async def async_client(target: Target) -> AsyncIterator[anthropic.AsyncAnthropic
         yield found
 
 
-def test_quickstart(client: anthropic.Anthropic) -> None:
+def test_U1_quickstart(client: anthropic.Anthropic) -> None:
     message = client.messages.create(**ASK)
     assert "relay" in message.content[0].text
     assert message.stop_reason == "end_turn" and message.role == "assistant"

@@ -34,7 +34,7 @@ def _client(target: Target, version: str = "v1beta", key: str | None = None) -> 
         http_options=types.HttpOptions(base_url=target.gemini, api_version=version))
 
 
-def test_quickstart(client: genai.Client) -> None:
+def test_U1_quickstart(client: genai.Client) -> None:
     reply = client.models.generate_content(model=MODEL, contents="Why are relays boring?")
     assert "relay" in reply.text
     assert reply.candidates[0].finish_reason == types.FinishReason.STOP

@@ -50,7 +50,7 @@ async def async_client(target: Target) -> AsyncIterator[openai.AsyncOpenAI]:
         yield found
 
 
-def test_quickstart(client: openai.OpenAI) -> None:
+def test_U1_quickstart(client: openai.OpenAI) -> None:
     reply = client.chat.completions.create(model=MODEL, messages=HELLO)
     choice = reply.choices[0]
     assert "relay" in choice.message.content

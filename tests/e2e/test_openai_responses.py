@@ -33,7 +33,7 @@ def client(target: Target) -> Iterator[openai.OpenAI]:
         yield found
 
 
-def test_quickstart(client: openai.OpenAI) -> None:
+def test_U1_quickstart(client: openai.OpenAI) -> None:
     reply = client.responses.create(model=MODEL, input="Write a haiku about relays")
     assert "relay" in reply.output_text
     assert reply.status == "completed"

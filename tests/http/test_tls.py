@@ -79,7 +79,7 @@ async def test_certificate_of_nobody(
     assert opened.upstream.requests == []
 
 
-async def test_plain_http_at_a_tls_listener(
+async def test_D1_plain_http_at_a_tls_listener(
     tmp_path: Path, certified: Certified, stack: AsyncExitStack
 ) -> None:
     opened = await lane(stack, tmp_path, certified, certified.ca_file)
@@ -87,6 +87,23 @@ async def test_plain_http_at_a_tls_listener(
         await client.send(request_bytes(TARGET, opened.key, BODY))
         assert b"HTTP" not in await client.reader.read()
     assert opened.upstream.requests == []
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+async def test_D1_old_tls_is_refused(
+    tmp_path: Path, certified: Certified, stack: AsyncExitStack, version: ssl.TLSVersion
+) -> None:
+    opened = await lane(stack, tmp_path, certified, certified.ca_file)
+    old = ssl.create_default_context(cafile=certified.ca_file)
+    old.set_ciphers("ALL:@SECLEVEL=0")
+    old.minimum_version = old.maximum_version = version
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        async with RawClient(opened.address, tls=old, server_name=NAME):
+            pass
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+    async with RawClient(opened.address, tls=old, server_name=NAME) as client:
+        assert (await client.ask(request_bytes(TARGET, opened.key, BODY))).status == 200
 
 
 async def test_tls_provider_that_speaks_plainly(

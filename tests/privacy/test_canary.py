@@ -151,7 +151,7 @@ def sees_content_alone(upstream: RawUpstream) -> None:
     assert any(canary.startswith(CONTENT + "upload") for canary in found)
 
 
-async def test_canaries_are_found_nowhere(tmp_path: Path) -> None:
+async def test_P2_canaries_are_found_nowhere(tmp_path: Path) -> None:
     async with daemon(tmp_path / "daemon") as (process, upstream):
         for name, (target, body, kind, answer, statuses) in PLAYS.items():
             upstream.reset()
@@ -183,7 +183,7 @@ async def test_canaries_are_found_nowhere(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
-async def test_nothing_is_left_by_a_sudden_end(tmp_path: Path, number: signal.Signals) -> None:
+async def test_P2_nothing_is_left_by_a_sudden_end(tmp_path: Path, number: signal.Signals) -> None:
     async with daemon(tmp_path / "daemon") as (process, upstream):
         upstream.answers.append(Answer(message(REPLY)))
         await asked(process, request(CHAT, process.key, chat()))

@@ -38,7 +38,7 @@ async def post(db: Database, records: list[CallRecord]) -> None:
         await rollup.add(transaction, rollups(records))
 
 
-async def test_totals_are_those_of_the_records(tmp_path: Path) -> None:
+async def test_I2b_totals_are_those_of_the_records(tmp_path: Path) -> None:
     dice = random.Random(7)
     records = [
         call_record(started_at_ms=START_MS + dice.randrange(4 * HOUR_MS),
