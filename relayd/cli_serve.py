@@ -53,7 +53,8 @@ def _serve(arguments: argparse.Namespace) -> int:
         wipe.start_anew(configfile.environment())
     wiped = wipe.wipes()
     if wanted and not wiped:
-        Logger(config.log_level).warning("memory_not_wiped")
+        log = Logger(config.log_level)
+        log.warning("memory_not_wiped")
     running = daemon.configured(config, configfile.activated_sockets(), memory_wiped=wiped)
     return _run(running, config.log_level, config.store.path, lambda: configfile.examine(path))
 
