@@ -6,11 +6,9 @@ nothing, so the partner is asked. Orders are looked up under the account that is
 
 from __future__ import annotations
 
-import io
 from typing import Final
 
 import msgspec
-import segno
 from aiohttp import web
 
 from relayd.console.page import page, redirect, reply
@@ -25,11 +23,10 @@ from relayd.core.errors import RelayError
 from relayd.core.order import Order as CoreOrder
 from relayd.core.order import OrderState
 from relayd.core.timestamp import rfc3339
+from relayd.ops import qr
 from relayd.store.order import OrderFilter
 
 SHOWN: Final = 50
-CODE_SCALE: Final = 5
-CODE_BORDER: Final = 4
 PAGE: Final = 100
 _EXAMPLE: Final = {"order": "ord_01KDVBXH00000000000000000Z"}
 _OPEN: Final = ("created", "pending", "expired")
@@ -186,10 +183,7 @@ async def show_code(visit: Visit) -> web.Response:
     found = await _mine(visit)
     if found.page is None:
         raise RelayError("order_state")
-    drawn = io.BytesIO()
-    segno.make(found.page, error="m").save(
-        drawn, kind="svg", scale=CODE_SCALE, border=CODE_BORDER, dark="#000", light="#fff")
-    return web.Response(body=drawn.getvalue(), content_type="image/svg+xml")
+    return web.Response(body=await qr.drawn(found.page), content_type=qr.MEDIA_TYPE)
 
 
 async def come_back(visit: Visit) -> web.Response:

@@ -22,11 +22,20 @@ from tests.e2e.conftest import Target
 RELAYD = [sys.executable, "-m", "relayd"]
 FIRST_ANSWER_SECONDS = 2.0
 STOP_SECONDS = 15.0
+LATE = {"fpdf", "fontTools", "PIL", "pypdf", "webauthn", "zxcvbn", "segno"}
+"""Together they cost more than a quarter of the start, and 50 MiB."""
 
 
 @pytest.fixture(autouse=True)
 def _about_the_relay(relay: Target) -> None:
     """Nothing here concerns the demo provider alone."""
+
+
+def _installed(folder: Path) -> dict[str, str]:
+    """An environment in which Python keeps its bytecode, as it does for who installs relayd."""
+    left_out = ("PYTHONASYNCIODEBUG", "PYTHONDONTWRITEBYTECODE")
+    return {**{k: v for k, v in os.environ.items() if k not in left_out},
+            "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
 
 
 @pytest.fixture
@@ -64,22 +73,45 @@ def _calls(folder: Path) -> list[dict[str, Any]]:
     return json.loads(done.stdout)
 
 
+def _waited(pid: int) -> float:
+    """Seconds in which its threads could have run and no processor was free (proc(5))."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((each / "schedstat").read_text().split()[1]) for each in threads) / 1e9
+
+
 def test_the_first_answer_comes_within_two_seconds(tmp_path: Path) -> None:
     best = FIRST_ANSWER_SECONDS
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONASYNCIODEBUG"}
-    for attempt in ("one", "two"):  # a machine that is busy for a moment is not at issue
+    environment = _installed(tmp_path)
+    for attempt in ("one", "two"):  # the first one writes the bytecode, as installing does
         (tmp_path / attempt).mkdir()
         started = monotonic()
         with subprocess.Popen([*RELAYD, "demo", "--port", "0", "--json"], cwd=tmp_path / attempt,
                               env=environment, stdout=subprocess.PIPE, text=True) as process:
             try:
                 assert _ask(_said(process))["choices"]
-                best = min(best, monotonic() - started)
+                # a machine that is busy is not at issue
+                best = min(best, monotonic() - started - _waited(process.pid))
             finally:
                 process.terminate()
         if best < FIRST_ANSWER_SECONDS:
             break
     assert best < FIRST_ANSWER_SECONDS
+
+
+def test_libraries_that_few_calls_need_are_not_loaded_at_its_start(tmp_path: Path) -> None:
+    with (tmp_path / "imported").open("w+", encoding="utf-8") as imported:
+        with subprocess.Popen(
+                [sys.executable, "-X", "importtime", "-m", "relayd", "demo", "--port", "0",
+                 "--json"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=imported,
+                text=True) as process:
+            try:
+                assert _ask(_said(process))["choices"]
+            finally:
+                process.terminate()
+        imported.seek(0)
+        names = {line.rpartition("|")[2].strip() for line in imported}
+    assert {"relayd.app", "relayd.console.pages", "relayd.control.passkey"} <= names
+    assert names.isdisjoint(LATE)
 
 
 def test_what_it_says_is_so(demo: subprocess.Popen[str], tmp_path: Path) -> None:
