@@ -13,8 +13,8 @@ from typing import Final
 from bench import process, report, result
 from bench.client import Broken
 from bench.questions import (
-    agent_call, counting, journal, json_call, latency, ledger, memory, metrics, slow_peers,
-    sse_event, tls_upstream,
+    agent_call, closing, counting, journal, json_call, latency, ledger, memory, metrics,
+    slow_peers, sse_event, tls_upstream,
 )
 from bench.result import Outcome
 from bench.settings import FULL, QUICK, SMOKE, Settings
@@ -24,9 +24,9 @@ QUESTIONS: Final[dict[str, Callable[[Settings], Outcome]]] = {
     "tls": tls_upstream.run, "latency": latency.run, "memory": memory.run,
     "journal": journal.run, "counting": counting.run,
     "metrics": metrics.run, "ledger": ledger.run,
-    "slow": slow_peers.run,
+    "slow": slow_peers.run, "closing": closing.run,
 }
-LONG: Final = frozenset({"ledger", "slow"})
+LONG: Final = frozenset({"ledger", "slow", "closing"})
 """Asked by name alone: minutes."""
 
 
@@ -34,7 +34,8 @@ def main(words: Sequence[str] | None = None) -> int:
     """0; 1 where a question could not be answered (the bars of the report do not fail a run)."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("questions", nargs="*", choices=[[], *QUESTIONS, "report"],
-                        help="default: all but ledger and slow; report: only what was measured")
+                        help="default: all but ledger, slow and closing; report: only what was "
+                             "measured")
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", dest="settings", action="store_const", const=QUICK,
                       default=FULL, help="fewer rounds: 90 seconds in all")
