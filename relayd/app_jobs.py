@@ -25,6 +25,7 @@ from relayd.jobs.document import Documents
 from relayd.jobs.dormancy import Dormancy
 from relayd.jobs.erasure import Erasures
 from relayd.jobs.mail import Postman
+from relayd.jobs.margin import Margins
 from relayd.jobs.network import Network
 from relayd.jobs.payment import PaymentJob
 from relayd.jobs.retention import Retention
@@ -71,6 +72,7 @@ def jobs(
         "billing": Billing(
             db, lambda: config().plans,
             lambda path: console_url(config().console, config().console_listen) + path, log=log),
+        "margins": Margins(db, lambda: config().prices, log=log),
         "mail": Postman(db, config, log=log),
         "documents": Documents(db, lambda: drafts(config(), cookie_words()), log=log),
         "dormancy": Dormancy(

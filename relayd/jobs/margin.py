@@ -1,0 +1,57 @@
+"""Margins: sums up past days, an hour after they are over at the latest."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from relayd.control import margin
+from relayd.core.price import PriceBook
+from relayd.ops.clock import unix_ms
+from relayd.ops.logging import Logger
+from relayd.store.db import Database
+from relayd.store.directory import StoreError
+
+EVERY_SECONDS: Final = 3600.0
+
+
+class Margins:
+    """Looks every `every_seconds`, and once at the start. `book()` is the present price book."""
+
+    def __init__(
+        self, db: Database, book: Callable[[], PriceBook], *,
+        every_seconds: float = EVERY_SECONDS, now_ms: Callable[[], int] = unix_ms,
+        log: Logger | None = None,
+    ) -> None:
+        self._db = db
+        self._book = book
+        self._every_seconds = every_seconds
+        self._now_ms = now_ms
+        self._log = log or Logger()
+        self._stopping = asyncio.Event()
+        self.failures = 0
+
+    async def run(self) -> None:
+        """Look until `stop()`."""
+        while not self._stopping.is_set():
+            await self.look()
+            try:
+                async with asyncio.timeout(self._every_seconds):
+                    await self._stopping.wait()
+            except TimeoutError:
+                continue
+
+    async def look(self) -> None:
+        """Sum up what wants it. A store that fails is asked again the next time."""
+        try:
+            while await margin.settle(self._db, self._book(), self._now_ms()):
+                if self._stopping.is_set():
+                    return
+        except StoreError as error:
+            self.failures += 1
+            self._log.error("margins_failed", code=error.code)
+
+    async def stop(self) -> None:
+        """Look no more."""
+        self._stopping.set()
