@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from argon2 import PasswordHasher
@@ -114,5 +115,9 @@ class _Lane:
 
 
 def _step_back() -> None:
-    """This thread runs when nothing else wants to (Linux: each thread has its own niceness)."""
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+    """This thread runs when nothing else wants to (Linux: each thread has its own niceness).
+
+    Where a sandbox refuses that, passwords are hashed all the same: the threads are few.
+    """
+    with suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)

@@ -87,6 +87,20 @@ async def test_the_threads_step_back(hashing: Hashing) -> None:
     assert niceness() == own
 
 
+async def test_a_sandbox_that_keeps_them_from_it_keeps_nobody_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(*_: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr("relayd.ops.hashing.os.setpriority", refused)
+    hashing = Hashing(memory_kib=64)
+    try:
+        assert await hashing.right(await hashing.hash("a"), "a")
+    finally:
+        hashing.close()
+
+
 async def test_the_score(hashing: Hashing) -> None:
     assert await hashing.score("password1234", ()) <= 1
     assert await hashing.score("correct horse battery staple", ()) == 4

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from relayd.ops.hashing import NICE
 from tests.fakes import confined
 from tests.fakes.daemon import plain_answer, records
 from tests.fakes.process import DaemonProcess
@@ -39,6 +40,28 @@ found = [refused(socket.socket, family) for family in (socket.AF_NETLINK, socket
 found += [refused(os.sched_setaffinity, 0, {0}), refused(os.chroot, "/")]
 found += [refused(mmap.mmap, -1, 4096, mmap.MAP_PRIVATE, mmap.PROT_WRITE | mmap.PROT_EXEC)]
 open(sys.argv[1], "w").write(repr(found))
+"""
+
+CONSOLE = """
+import asyncio, os, sys, threading
+from relayd.control import passkey
+from relayd.core.sheet import Sheet
+from relayd.ops import pdf, qr
+from relayd.ops.hashing import Hashing
+from relayd.ops.late import ready
+async def main():
+    hashing = Hashing()
+    hashed = await hashing.hash("correct horse battery staple")
+    found = [await hashing.right(hashed, "correct horse battery staple"),
+             await hashing.score("correct horse battery staple", ()),
+             await hashing._run(lambda: os.getpriority(
+                 os.PRIO_PROCESS, threading.get_native_id()))]
+    hashing.close()
+    await ready(passkey.webauthn)
+    found += [passkey.exceptions.WebAuthnException.__name__, (await qr.drawn("a"))[:5]]
+    found.append((await pdf.printed(Sheet("en", "Invoice")))[:5])
+    open(sys.argv[1], "w").write(repr(found))
+asyncio.run(main())
 """
 
 
@@ -105,6 +128,14 @@ def test_the_filters_are_really_there(tmp_path: Path, launcher: list[str]) -> No
     subprocess.run([*launcher, sys.executable, "-c", PROBE, str(tmp_path / "found")],
                    check=True, timeout=60, cwd=ROOT, stderr=subprocess.PIPE)
     assert (tmp_path / "found").read_text() == repr([True] * 5)
+
+
+def test_the_console_lives_within_the_filters(tmp_path: Path, launcher: list[str]) -> None:
+    """Passwords are hashed, by threads that step back; the libraries that load late do so."""
+    subprocess.run([*launcher, sys.executable, "-c", CONSOLE, str(tmp_path / "found")],
+                   check=True, timeout=60, cwd=ROOT, stderr=subprocess.PIPE)
+    assert (tmp_path / "found").read_text() == repr(
+        [True, 4, NICE, "WebAuthnException", b"<?xml", b"%PDF-"])
 
 
 @pytest.fixture
