@@ -56,8 +56,9 @@ async def _take(db: Database, arguments: argparse.Namespace) -> int:
     return DONE
 
 
-async def _reject(db: Database, arguments: argparse.Namespace) -> int:
-    made = await fapiao.reject(db, SHELL, arguments.fapiao, arguments.reason, clock.unix_ms())
+async def _reject(db: Database, arguments: argparse.Namespace, config: Config) -> int:
+    made = await fapiao.reject(
+        db, SHELL, arguments.fapiao, arguments.reason, seller(config), clock.unix_ms())
     output.text(f"{made.id} is {made.state}.")
     return DONE
 
@@ -122,7 +123,7 @@ COMMANDS: Final = (
             in_store(_show), options=(_WHICH,)),
     Command("fapiao take", "Look after an application.", in_store(_take), options=(_WHICH,)),
     Command("fapiao reject", "Reject an application, or give a red letter up.",
-            in_store(_reject), options=(
+            in_configured_store(_reject), options=(
                 _WHICH, option("--reason", default="", choices=("", *REASONS), metavar="R",
                                help=", ".join(REASONS)))),
     Command("fapiao export", "What waits for the bookkeeper, as CSV.",

@@ -16,6 +16,7 @@ from relayd.core.invoice import PLACES_DEFAULT, Invoice, month
 from relayd.core.money import decimal
 from relayd.ops import clock
 from relayd.ops.config import Config
+from relayd.ops.configfile_mail import console_url
 from relayd.store.db import Database
 from relayd.store.invoice import InvoiceFilter
 
@@ -25,7 +26,8 @@ HEADS: Final = ("NUMBER", "ID", "ACCOUNT", "KIND", "STATE", "ISSUED", "NET", "TA
 
 def seller(config: Config) -> Seller:
     """Who issues, as the configuration has it."""
-    return Seller(config.operator, config.invoices.vat, config.retention.terms())
+    return Seller(config.operator, config.invoices.vat, config.retention.terms(),
+                  console_url(config.console, config.console_listen))
 
 
 def _minor(minor: int, currency: str) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -73,3 +76,51 @@ def test_a_month_that_is_not_over(used: Shell) -> None:
     now = month_text(int(time.time() * 1000))
     assert used("invoices", "close", "--month", now).code == 2
     assert used("invoices", "close", "--month", "x").code == 2
+
+
+async def many(directory: Path) -> int:
+    """Calls of 150 accounts; what they cost in all."""
+    db = await open_database(directory)
+    start_ms = month(LAST).start_ms
+    who = [(await account.create(db, f"a{number}@example.org", None, start_ms)).id
+           for number in range(150)]
+    amounts = [number * 7_654_321 % 10 ** 9 + 1 for number in range(900)]
+    await usage.post(db, [call_record(
+        account=who[number % 150], started_at_ms=start_ms + number, amount_nano=amount)
+        for number, amount in enumerate(amounts)])
+    await db.close()
+    return sum(amounts)
+
+
+async def said(directory: Path) -> tuple[int, list[int], int]:
+    db = await open_database(directory)
+    async with db.reading() as transaction:
+        numbers = [row[0] for row in await transaction.rows(
+            "SELECT sequence FROM invoices ORDER BY sequence")]
+        row = await transaction.row("SELECT SUM(amount_nano) FROM invoice_lines")
+        whose = await transaction.row("SELECT COUNT(DISTINCT account_id) FROM invoices")
+    await db.close()
+    assert row is not None and whose is not None
+    return row[0] or 0, numbers, whose[0]
+
+
+def test_killed_on_its_way_and_run_again(shell: Shell) -> None:
+    shell.config.write_text(shell.config.read_text() + OPERATOR)
+    whole = asyncio.run(many(shell.store))
+    words = [sys.executable, "-m", "relayd", "invoices", "close", "--month", LAST,
+             "-c", str(shell.config)]
+    broken, wait_seconds = 0, 0.3
+    while True:
+        running = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+        try:
+            assert running.wait(wait_seconds) == 0
+            break
+        except subprocess.TimeoutExpired:
+            running.send_signal(signal.SIGKILL)
+            running.wait()
+            broken += 1
+            wait_seconds *= 1.15
+            amount, numbers, whose = asyncio.run(said(shell.store))
+            assert numbers == list(range(1, len(numbers) + 1)) and whose == len(numbers)
+    assert broken
+    assert asyncio.run(said(shell.store)) == (whole, list(range(1, 151)), 150)

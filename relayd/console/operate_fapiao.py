@@ -86,7 +86,7 @@ async def _take(visit: Visit) -> CoreFapiao:
 
 async def _reject(visit: Visit) -> CoreFapiao:
     return await fapiao.reject(visit.db, visit.actor, visit.name("fapiao"),
-                               visit.take(Reject).reason, visit.now_ms)
+                               visit.take(Reject).reason, seller(visit), visit.now_ms)
 
 
 async def _send(visit: Visit) -> CoreFapiao:

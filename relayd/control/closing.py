@@ -93,6 +93,10 @@ async def _account(
     for currency, lines in sorted(has.items()):
         left = missing(lines, said.get(currency, {}))
         if any(line.amount_nano for line in left):
-            made.append(await invoice.issue(
-                transaction, seller, Draft(account, "use", currency, period, left), now_ms))
+            issued = await invoice.issue(
+                transaction, seller, Draft(account, "use", currency, period, left), now_ms)
+            await invoice.tell(transaction, seller, account, "invoice_ready", {
+                "invoice": issued.number,
+                "link": f"{seller.origin}/invoices/{issued.id}"}, now_ms)
+            made.append(issued)
     return made

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
-from relayd.control import audit, enterprise
+from relayd.control import audit, enterprise, invoice
 from relayd.control.invoice import Seller
 from relayd.core.account import check_label
 from relayd.core.actor import Actor
@@ -189,7 +189,7 @@ async def take(db: Database, actor: Actor, fapiao_id: str, now_ms: int) -> Fapia
 
 
 async def reject(
-    db: Database, actor: Actor, fapiao_id: str, reason: str, now_ms: int
+    db: Database, actor: Actor, fapiao_id: str, reason: str, seller: Seller, now_ms: int,
 ) -> Fapiao:
     """An application is rejected, for a reason of core/fapiao.py; a red letter is given up.
 
@@ -202,7 +202,10 @@ async def reject(
         if reason not in REASONS:
             raise RelayError("invalid_value", param="reason")
         found = replace(found, reason=reason)
-        return await _step(transaction, actor, found, "reject", "fapiao.reject", now_ms)
+        rejected = await _step(transaction, actor, found, "reject", "fapiao.reject", now_ms)
+        await invoice.tell(transaction, seller, found.account, "fapiao_rejected", {
+            "link": f"{seller.origin}/fapiao/{found.id}"}, now_ms)
+    return rejected
 
 
 async def reverse(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from relayd.control import audit
+from relayd.control import audit, invoice
 from relayd.control.fapiao import amount_text
 from relayd.control.invoice import Seller
 from relayd.control.issuer import Issuer
@@ -85,7 +85,11 @@ async def take_in(
         raise RelayError("fapiao_mismatch", param=differs)
     try:
         async with db.writing() as transaction:
-            return await _keep(transaction, actor, fapiao_id, says, (kind, content), now_ms)
+            kept = await _keep(transaction, actor, fapiao_id, says, (kind, content), now_ms)
+            if found.number is None and kept.reverses is None:
+                await invoice.tell(transaction, seller, kept.account, "fapiao_ready", {
+                    "number": says.number, "link": f"{seller.origin}/fapiao/{kept.id}"}, now_ms)
+            return kept
     except StoreError as error:
         if error.code != "store_refused":
             raise

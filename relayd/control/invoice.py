@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from relayd.control import audit, enterprise
+from relayd.control import audit, enterprise, mail
 from relayd.core.actor import SYSTEM, Actor
 from relayd.core.currency import to_nano
 from relayd.core.errors import RelayError
@@ -24,6 +24,7 @@ from relayd.core.retention import Terms
 from relayd.core.timestamp import rfc3339
 from relayd.core.ulid import RANDOM_BYTES, ulid
 from relayd.core.vat import NO_VAT, Vat
+from relayd.store import account as store_account
 from relayd.store import closing as store_closing
 from relayd.store import invoice as store_invoice
 from relayd.store import posting as store_posting
@@ -34,15 +35,18 @@ from relayd.store.transaction import Transaction
 
 PREFIX: Final = "inv_"
 LISTED_MAX: Final = 500
+_TOLD: Final = frozenset({"active", "suspended"})
 
 
 @dataclass(frozen=True, slots=True)
 class Seller:
-    """Who issues, at which tax, and for how long documents are kept."""
+    """Who issues, at which tax, and for how long documents are kept. `origin`: of the console,
+    for links in mails; without one nobody is written to."""
 
     operator: Operator
     vat: Vat = NO_VAT
     terms: Terms = Terms()
+    origin: str = ""
 
     def block(self) -> dict[str, str]:
         """What a document says of the operator, in both languages."""
@@ -61,6 +65,16 @@ class Draft:
     period: Period
     lines: Sequence[Line]
     cause: str | None = None
+
+
+async def tell(
+    transaction: Transaction, seller: Seller, account_id: str, kind: str,
+    fields: dict[str, str], now_ms: int,
+) -> None:
+    """Write to a holder, where there is an address and a console to link to."""
+    account = await store_account.get(transaction, account_id)
+    if seller.origin and account.email is not None and account.state in _TOLD:
+        await mail.post(transaction, kind, account_id, fields, now_ms)
 
 
 async def issue(

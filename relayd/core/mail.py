@@ -83,6 +83,8 @@ MAIL_KINDS: Final = _kinds(
     ("payment_failed", "service", "order amount link"),
     ("refunded", "service", "order amount link"),
     ("invoice_ready", "service", "invoice link"),
+    ("fapiao_ready", "service", "number link"),
+    ("fapiao_rejected", "service", "link"),
     ("balance_low", "service", "amount link"),
     ("subscription_renews", "service", "plan amount at link"),
     ("subscription_ended", "service", "plan at link"),

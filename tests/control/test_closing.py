@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from relayd.control import account, closing, invoice, usage
+from relayd.control import account, closing, invoice, mail, usage
 from relayd.control.invoice import Seller
 from relayd.core.actor import SHELL
 from relayd.core.errors import RelayError
@@ -26,7 +26,8 @@ __all__ = ["till"]
 MONTH = "2026-10"
 PERIOD = month(MONTH)
 NOW_MS = PERIOD.end_ms + 3 * 3_600_000
-SELLER = Seller(Operator(name="Example Ltd", uscc="91440300MA5EXAMPLE"), Vat(600, True))
+SELLER = Seller(Operator(name="Example Ltd", uscc="91440300MA5EXAMPLE"), Vat(600, True),
+                origin="https://console.test")
 
 
 async def people(db: Database, count: int) -> list[str]:
@@ -70,6 +71,7 @@ async def test_totals_are_the_records(db: Database) -> None:
         assert made.amount_nano == await whole(db, one)
         assert abs(made.taxed.total * 10 ** 7 - made.amount_nano) <= 5 * 10 ** 6
         assert made.taxed.net + made.taxed.tax == made.taxed.total and made.vat.rate == 600
+    assert len(await mail.listing(db, account_id=accounts[0])) == 1
     again = await closing.close(db, SELLER, MONTH, NOW_MS + 1)
     assert (again.invoices, again.receipts) == (0, 0)
     assert await invoice.gaps(db) == []
@@ -163,8 +165,9 @@ async def test_U3_receipts(till: Till) -> None:
 
 
 async def test_a_month_must_be_over(db: Database) -> None:
-    for text, now_ms, code in ((MONTH, PERIOD.end_ms, "month_open"), ("2026-13", 0, "invalid_time"),
-                               ("x", 0, "invalid_time")):
+    for text, now_ms, code in (
+            (MONTH, PERIOD.end_ms, "month_open"), ("2026-13", 0, "invalid_time"),
+            ("x", 0, "invalid_time")):
         with pytest.raises(RelayError) as caught:
             await closing.close(db, SELLER, text, now_ms)
         assert caught.value.code == code

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from relayd.control import enterprise, fapiao, fapiao_file
+from relayd.control import enterprise, fapiao, fapiao_file, mail
 from relayd.control.fapiao import Offer, Wish
 from relayd.control.fapiao_file import Item
 from relayd.control.invoice import Seller
@@ -25,7 +25,8 @@ from tests.fakes.till import Till, till
 
 __all__ = ["till"]
 SELLER = Seller(Operator(name="Seller Ltd", name_zh="卖方（深圳）有限公司",
-                         uscc="91330100799655058B"), Vat(600))
+                         uscc="91330100799655058B"), Vat(600),
+                origin="https://console.test")
 COMPANY = Enterprise("买方（北京）科技有限公司", "9144030071526726XG", "某路 1 号", "010-1234567",
                      "某银行", "6222021234567890123")
 DAYS = 360
@@ -76,6 +77,8 @@ async def test_the_way_of_an_application(till: Till) -> None:
     assert "王小明".encode() in content
     assert (await fapiao.own(till.db, till.holder, made.id)).state == "delivered"
     assert await code_of(fapiao.own(till.db, "acct_other", made.id)) == "fapiao_not_found"
+    assert "fapiao_ready" in [each.kind for each in await mail.listing(
+        till.db, account_id=till.holder)]
     raw = (till.db.directory / "relayd.db").read_bytes() + (
         till.db.directory / "relayd.db-wal").read_bytes()
     assert "王小明".encode() not in raw
@@ -88,8 +91,10 @@ async def test_an_order_is_applied_for_once(till: Till) -> None:
     made = await applied(till, order.id)
     assert await code_of(applied(till, order.id)) == "fapiao_amount"
     assert await fapiao.open_orders(till.db, till.holder, DAYS, till.now_ms) == []
-    await fapiao.reject(till.db, SHELL, made.id, "title", till.now_ms)
+    await fapiao.reject(till.db, SHELL, made.id, "title", SELLER, till.now_ms)
     assert (await fapiao.own(till.db, till.holder, made.id)).reason == "title"
+    assert [each.kind for each in await mail.listing(till.db, account_id=till.holder)][:1] == [
+        "fapiao_rejected"]
     again = await applied(till, order.id)
     assert (await fapiao.cancel(till.db, till.actor, till.holder, again.id, till.now_ms)
             ).state == "cancelled"
@@ -177,7 +182,8 @@ async def test_a_red_letter_that_is_refused_gives_back_what_it_held(till: Till) 
     red = await fapiao.reverse(till.db, SHELL, blue.id, 1000, "01", till.now_ms)
     assert await code_of(fapiao.reverse(
         till.db, SHELL, blue.id, 1, "01", till.now_ms)) == "fapiao_amount"
-    assert (await fapiao.reject(till.db, SHELL, red.id, "", till.now_ms)).state == "red_refused"
+    refused = await fapiao.reject(till.db, SHELL, red.id, "", SELLER, till.now_ms)
+    assert refused.state == "red_refused"
     await fapiao.reverse(till.db, SHELL, blue.id, 1000, "01", till.now_ms)
 
 
