@@ -12,10 +12,11 @@ from typing import Final
 from relayd.console import (
     alert, appeal, call, connect, consent, contact, document, email_change, enterprise, erasure,
     fapiao, front, grant, invoice, key, mail, model, notice, openapi, operate_account,
-    operate_audit, operate_fapiao, operate_fleet, operate_invoice, operate_lawful, operate_network,
-    operate_order, operate_price, operate_retention, operate_system, operate_ticket, order,
-    overview, passkey, password, preference, privacy, profile, registration, role, series, session,
-    sign_in, standing, subscription, ticket, totp, transparency, wallet, webhook, well_known,
+    operate_audit, operate_credit, operate_fapiao, operate_fleet, operate_invoice, operate_lawful,
+    operate_margin, operate_network, operate_order, operate_plan, operate_price, operate_retention,
+    operate_system, operate_ticket, order, overview, passkey, password, preference, privacy,
+    profile, registration, role, series, session, sign_in, standing, subscription, ticket, totp,
+    transparency, wallet, webhook, well_known,
 )
 from relayd.console.frame import Frame, Item
 from relayd.console.listener import ConsoleListener
@@ -62,6 +63,9 @@ ROUTES: Final[tuple[Route, ...]] = tuple(chain(
     alert.ROUTES,
     subscription.ROUTES,
     operate_order.ROUTES,
+    operate_credit.ROUTES,
+    operate_plan.ROUTES,
+    operate_margin.ROUTES,
     invoice.ROUTES,
     enterprise.ROUTES,
     fapiao.ROUTES,
@@ -99,6 +103,9 @@ MENU: Final[tuple[Item, ...]] = (
     Item("/operate/accounts", "menu.accounts", operate_account.SEE, "menu.operate"),
     Item("/operate/providers", "menu.fleet", operate_fleet.RUN, "menu.operate"),
     Item("/operate/orders", "money.operate", operate_order.MONEY, "menu.operate"),
+    Item("/operate/credit", "credits.title", operate_credit.SEE, "menu.operate"),
+    Item("/operate/plans", "plans.title", operate_plan.SEE, "menu.operate"),
+    Item("/operate/margin", "margins.title", operate_margin.SEE, "menu.operate"),
     Item("/operate/invoices", "invoices.operate", operate_invoice.MONEY, "menu.operate"),
     Item("/operate/fapiao", "fapiao.operate", operate_fapiao.MONEY, "menu.operate"),
     Item("/operate/prices", "menu.prices", operate_price.MONEY, "menu.operate"),

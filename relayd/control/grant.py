@@ -115,6 +115,30 @@ async def expire(db: Database, now_ms: int) -> int:
     return len(found)
 
 
+async def end_one(
+    db: Database, grant_id: str, reason: str, now_ms: int, actor: Actor,
+) -> None:
+    """An operator takes back what is left of a grant, once what calls cost is paid from it.
+    Raises `grant_not_found`."""
+    async with db.writing() as transaction:
+        found = await store_grant.find(transaction, grant_id)
+        if found is not None:
+            await wallet.charge_account(transaction, found.account, now_ms)
+            found = await store_grant.find(transaction, grant_id)
+        if found is None or not found.left_nano:
+            raise RelayError("grant_not_found", param="grant")
+        await end(transaction, found, now_ms)
+        await audit.append(
+            transaction, actor, "credit.end", found.account, now_ms, reason=reason,
+            details={"grant": found.id, "nano": found.left_nano, "currency": found.currency})
+
+
+async def latest(db: Database, most: int) -> list[Grant]:
+    """Anybody's credit but subscriptions' allowances, the newest first."""
+    async with db.reading() as transaction:
+        return await store_grant.latest(transaction, most)
+
+
 async def listing(db: Database, account_id: str) -> list[Grant]:
     """All credit that an account was given, the newest first."""
     async with db.reading() as transaction:

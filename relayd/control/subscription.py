@@ -69,6 +69,12 @@ async def _set_plan(transaction: Transaction, account_id: str, plan: str | None)
     await bump_policy_version(transaction)
 
 
+async def counts(db: Database) -> dict[tuple[str, str], int]:
+    """How many accounts have a plan, by its name and their subscription's state ('': none)."""
+    async with db.reading() as transaction:
+        return await store_subscription.counts(transaction)
+
+
 async def find(db: Database, account_id: str) -> Subscription | None:
     """An account's subscription, also one that has ended."""
     async with db.reading() as transaction:

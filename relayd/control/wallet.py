@@ -95,6 +95,12 @@ async def money(db: Database, who: str) -> list[Money]:
         return await store_wallet.of_account(transaction, account.id)
 
 
+async def credited(db: Database) -> list[Money]:
+    """The money of everybody who may owe some."""
+    async with db.reading() as transaction:
+        return await store_wallet.credited(transaction)
+
+
 async def set_credit(
     db: Database, who: str, currency: str, amount: str, now_ms: int, actor: Actor,
 ) -> None:

@@ -105,6 +105,7 @@ ACTIONS: Final = _actions(
     Action("code.end", "A code can be redeemed no more."),
     Action("code.redeem", "A code was redeemed."),
     Action("credit.grant", "Credit was given to an account.", needs_reason=True),
+    Action("credit.end", "Credit that was given was taken back.", needs_reason=True),
     Action("alarm.see", "A partner's message that fits nothing was looked at."),
     Action("statement.check", "A partner's statement was held against the ledger."),
     # invoices and fapiao

@@ -84,6 +84,9 @@ ERRORS: Final = _kinds(
     ("model_not_allowed", 403, "client", False, "This API key may not use this model."),
     ("cross_border_consent_required", 403, "client", False,
      "This model's provider is outside China. The account's holder has to agree to that first."),
+    ("training_consent_required", 403, "client", False,
+     "This model's provider may train on what it is sent. The account's holder has to agree to "
+     "that first."),
     ("unknown_model", 404, "client", False,
      "No route serves this model over this API. GET /v1/models lists those that are served."),
     # how much: the limits of an account, a key, a model (core/limit.py says which, in `detail`)
@@ -153,6 +156,8 @@ ERRORS: Final = _kinds(
     ("code_not_usable", 404, "client", False,
      "There is no such code, or it cannot be redeemed any more, or was redeemed by this account."),
     ("code_not_found", 404, "client", False, "There is no such code."),
+    ("grant_not_found", 404, "client", False,
+     "There is no such credit, or nothing is left of it."),
     ("card_number", 422, "client", False,
      "A field holds what may be a payment card's number. None is asked for here, and none "
      "is taken."),

@@ -47,6 +47,20 @@ async def listing(transaction: Transaction, account_id: str) -> list[Grant]:
     return [Grant(*row) for row in rows]
 
 
+async def find(transaction: Transaction, grant_id: str) -> Grant | None:
+    """The grant with this id."""
+    row = await transaction.row(f"{_SELECT} WHERE id = ?", (grant_id,))
+    return None if row is None else Grant(*row)
+
+
+async def latest(transaction: Transaction, most: int) -> list[Grant]:
+    """Anybody's grants that are no subscription's allowance, the newest first."""
+    rows = await transaction.rows(
+        f"{_SELECT} WHERE source <> 'subscription' ORDER BY created_at_ms DESC, id DESC LIMIT ?",
+        (most,))
+    return [Grant(*row) for row in rows]
+
+
 async def take(transaction: Transaction, grant_id: str, nano: int) -> None:
     """So much of a grant is spent, or gone."""
     await transaction.run(

@@ -73,6 +73,16 @@ async def set_plan(transaction: Transaction, account_id: str, plan: str | None) 
         " ON CONFLICT (account_id) DO UPDATE SET plan = excluded.plan", (account_id, plan))
 
 
+async def counts(transaction: Transaction) -> dict[tuple[str, str], int]:
+    """How many accounts have a plan, by its name and the subscription's state; '': no
+    subscription is under way."""
+    rows = await transaction.rows(
+        "SELECT p.plan, COALESCE(s.state, ''), COUNT(*) FROM account_plans p"
+        " LEFT JOIN subscriptions s ON s.account_id = p.account_id AND s.plan = p.plan"
+        " AND s.state <> 'ended' GROUP BY 1, 2")
+    return {(row[0], row[1]): row[2] for row in rows}
+
+
 async def plans(transaction: Transaction) -> dict[str, str]:
     """The plan of every account that has another than the default one."""
     rows = await transaction.rows("SELECT account_id, plan FROM account_plans")

@@ -61,6 +61,14 @@ async def of_account(transaction: Transaction, account_id: str) -> list[Money]:
     return [Money(*row) for row in rows]
 
 
+async def credited(transaction: Transaction) -> list[Money]:
+    """The money of everybody who may owe some."""
+    rows = await transaction.rows(
+        f"{_MONEY} WHERE (c.account_id, c.currency) IN (SELECT account_id, currency"
+        " FROM credit_lines WHERE credit_nano > 0) ORDER BY c.account_id, c.currency")
+    return [Money(*row) for row in rows]
+
+
 async def due(transaction: Transaction, most: int, account_id: str | None = None) -> list[Due]:
     """What is to be charged, of one account or of anybody."""
     condition = "" if account_id is None else " AND account_id = ?"
