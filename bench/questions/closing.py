@@ -7,6 +7,7 @@ import asyncio
 import random
 import tempfile
 import time
+import zlib
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ from relayd.control.invoice import Seller
 from relayd.core.invoice import month
 from relayd.core.operator import Operator
 from relayd.core.record import CallRecord
+from relayd.core.timestamp import HOUR_MS
 from relayd.core.ulid import RANDOM_BYTES, ulid
 from relayd.core.vat import Vat
 from relayd.store.db import Database, open_database
@@ -31,6 +33,10 @@ RECORDS: Final = {"full": 1_000_000, "quick": 50_000, "smoke": 2000}
 ACCOUNTS: Final = {"full": 1000, "quick": 100, "smoke": 20}
 BATCH: Final = 5000
 MONTH: Final = "2026-10"
+MONTH_HOURS: Final = 744
+ACTIVE_HOURS: Final = 40
+"""In which an account calls. Calls are stored account by account: this asks for the closing, and
+not for what storing costs (`ledger` does)."""
 MODELS: Final = ("gpt-4o-mini", "gpt-4.1", "o4-mini", "claude-sonnet-4-5", None)
 SELLER: Final = Seller(Operator(name="Example Ltd", address="1 Road"), Vat(600))
 _SAID: Final = (
@@ -43,13 +49,13 @@ _RECORDED: Final = (
     " WHERE started_at_ms >= ? AND started_at_ms < ? GROUP BY 1, 2, 3")
 
 
-def _record(number: int, accounts: list[str], dice: random.Random) -> CallRecord:
-    period = month(MONTH)
-    at_ms = dice.randrange(period.start_ms, period.end_ms)
+def _record(number: int, who: str, dice: random.Random) -> CallRecord:
+    hour = zlib.crc32(f"{who}{dice.randrange(ACTIVE_HOURS)}".encode()) % MONTH_HOURS
+    at_ms = month(MONTH).start_ms + hour * HOUR_MS + dice.randrange(HOUR_MS)
     model = dice.choice(MODELS)
     return CallRecord(
         id=ulid(at_ms, number.to_bytes(RANDOM_BYTES, "big")), started_at_ms=at_ms,
-        account=dice.choice(accounts), key="key_1", app=None, api="openai",
+        account=who, key="key_1", app=None, api="openai",
         endpoint="/v1/chat/completions", model=model, provider="p", provider_model=model,
         stream=True, status=200, outcome="completed", error=None, attempts=1,
         input_tokens=dice.randrange(5000), output_tokens=dice.randrange(900),
@@ -67,8 +73,9 @@ async def _fill(db: Database, settings: Settings) -> None:
                 for number in range(ACCOUNTS[settings.name])]
     records = RECORDS[settings.name]
     for start in range(0, records, BATCH):
-        await usage.post(db, [_record(number, accounts, dice)
-                              for number in range(start, min(start + BATCH, records))])
+        await usage.post(db, [
+            _record(number, accounts[number * len(accounts) // records], dice)
+            for number in range(start, min(start + BATCH, records))])
         await db.checkpoint_if_large()
     for who in accounts:
         async with db.writing() as transaction:

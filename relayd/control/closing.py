@@ -21,7 +21,7 @@ from relayd.store import invoice as store_invoice
 from relayd.store.db import Database
 from relayd.store.transaction import Transaction
 
-AT_ONCE: Final = 50
+AT_ONCE: Final = 10
 """Accounts, or payments, of one transaction: calls wait no longer than that for the store."""
 SETTLED_MS: Final = HOUR_MS
 """How long after its end a month may be closed: records of its last calls have come by then."""

@@ -13,6 +13,7 @@ from importlib import import_module, resources
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
+from unicodedata import combining
 
 from relayd.core.errors import RelayError
 from relayd.core.sheet import Sheet, Table
@@ -147,5 +148,6 @@ def _text_of(content: bytes) -> str:
             IndexError, OSError, RecursionError):
         # whatever a damaged file makes its reader stumble over
         raise RelayError("fapiao_file", param="pdf") from None
-    # what some fonts' tables make of a gap between two characters
-    return str(text).replace("\0", "")[:TEXT_CHARS_MAX]
+    # some fonts' tables make a zero of a gap; heaps of combining marks are slow to normalise
+    plain = str(text)[:TEXT_CHARS_MAX].replace("\0", "")
+    return "".join(each for each in plain if not combining(each))

@@ -25,6 +25,7 @@ ELEMENTS_MAX: Final = 5000
 ENTRIES_MAX: Final = 200
 UNPACKED_BYTES_MAX: Final = 16 * 1024 * 1024
 ENTRY_BYTES_MAX: Final = 2 * 1024 * 1024
+FIELD_CHARS_MAX: Final = 300
 ROOT: Final = "EInvoice"
 _BASIC: Final = "EInvoiceData/BasicInformation/"
 _SPECIAL: Final = {"81": "special", "82": "ordinary", "专用发票": "special", "普通发票": "ordinary",
@@ -58,10 +59,16 @@ def _local(element: Element) -> str:
     return element.tag.rpartition("}")[2]
 
 
+def _bounded(text: str | None) -> str:
+    """A field's text; none of those that are compared is long."""
+    if text is not None and len(text) > FIELD_CHARS_MAX:
+        raise RelayError("fapiao_file", param="size")
+    return (text or "").strip()
+
+
 def _einvoice(root: Element) -> Issued:
     def text(path: str) -> str:
-        found = root.findtext(path)
-        return (found or "").strip()
+        return _bounded(root.findtext(path))
 
     red = "EInvoiceData/SpecificInformation/RedEInvoice/"
     kind = text("Header/InherentLabel/GeneralOrSpecialVAT/LabelCode") \
@@ -134,7 +141,7 @@ def _custom(root: Element) -> Issued:
     for element in root.iter():
         name = _CUSTOM.get(element.get("Name", ""))
         if _local(element) == "CustomData" and name:
-            fields[name] = (element.text or "").strip()
+            fields[name] = _bounded(element.text)
     if set(fields) != set(_CUSTOM.values()):
         raise RelayError("fapiao_file", param="ofd")
     net, tax = signed_minor(fields["net"]), signed_minor(fields["tax"])

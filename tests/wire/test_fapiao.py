@@ -78,6 +78,11 @@ def test_xml_that_is_refused(content: bytes) -> None:
         == "fapiao_file"
 
 
+def test_a_field_is_not_long() -> None:
+    heaped = BLUE._replace(buyer_name="a" + "\u0301" * fapiao.FIELD_CHARS_MAX)
+    assert code_of(read_xml, write_xml(heaped)) == ("fapiao_file", "size")
+
+
 def test_zips_that_are_refused() -> None:
     bomb = zipped(("a.xml", b"<EInvoice>" + b" " * (20 * 1024 * 1024)))
     assert len(bomb) < 64 * 1024
