@@ -32,7 +32,7 @@ def refused(request: web.Request, made: Visit | None, error: RelayError) -> web.
     lead = _LEADS.get(error.code)
     if lead and request.path != lead:
         back = request.path_qs if request.method == "GET" else _referring(request)
-        return redirect(f"{lead}?next={quote(back, safe='')}")
+        return redirect(f"{lead}?next={quote(back, safe='', errors='replace')}")
     return _page(made, error) if made else bare(error)
 
 

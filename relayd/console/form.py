@@ -2,12 +2,14 @@
 
 Law: a field that the Struct does not have is refused, and so is whatever looks like a payment
 card's number, wherever it stands: neither is needed here. Errors name a field, never its value.
+No input takes longer than its length: what would is refused before anything compares it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -17,6 +19,9 @@ from relayd.core.errors import RelayError
 from relayd.core.luhn import card_field
 
 BODY_BYTES_MAX: Final = 64 * 1024
+MARKS_MAX: Final = 30
+"""Combining marks in a row (UAX #15, stream-safe text): the time that Unicode's normal forms take
+to put them in order grows with their square."""
 COMPANY: Final = frozenset({"bank_account", "file"})
 """Fields that hold a company's own account, which may look like a card's number: a profile's, and
 an issued fapiao, whose every field is compared with what was applied for."""
@@ -59,8 +64,10 @@ def _is_list(wanted: object) -> bool:
 
 def _convert(kind: type, values: Mapping[str, Any], *, strict: bool = False) -> Any:
     for name, value in values.items():
-        if _card_field(name, value):
-            raise RelayError("card_number", param=name if name in get_type_hints(kind) else None)
+        for inner, text in _texts(name, value):
+            code = _unfit(inner, text)
+            if code is not None:
+                raise RelayError(code, param=name if name in get_type_hints(kind) else None)
     try:
         return msgspec.convert(values, kind, strict=strict)
     except msgspec.ValidationError as error:
@@ -73,12 +80,34 @@ def _culprit(message: str, kind: type) -> str | None:
     return found[1] if found and found[1] in get_type_hints(kind) else None
 
 
-def _card_field(name: str, value: object) -> bool:
-    """Whether a number of a payment card stands in a field, however deep."""
-    if isinstance(value, Mapping):
-        return any(_card_field(str(key), inner) for key, inner in value.items())
-    if isinstance(value, list):
-        return any(_card_field(name, inner) for inner in value)
-    if isinstance(value, bool) or not isinstance(value, str | int):
+def _texts(name: str, value: object) -> Iterator[tuple[str, str]]:
+    """Every text and number in a field, however deep, with the name that it stands under."""
+    left = [(name, value)]
+    while left:
+        name, value = left.pop()
+        if isinstance(value, Mapping):
+            left += [(str(key), inner) for key, inner in value.items()]
+        elif isinstance(value, list):
+            left += [(name, inner) for inner in value]
+        elif isinstance(value, str | int) and not isinstance(value, bool):
+            yield name, str(value)
+
+
+def _unfit(name: str, text: str) -> str | None:
+    """The error of what is taken in no field, or None."""
+    if _is_heaped(name) or _is_heaped(text):
+        return "invalid_form"
+    return None if card_field({name: text}, COMPANY) is None else "card_number"
+
+
+def _is_heaped(text: str) -> bool:
+    """Whether more than MARKS_MAX combining marks stand in a row."""
+    if text.isascii():
         return False
-    return card_field({name: str(value)}, COMPANY) is not None
+    row = 0
+    for character in text:
+        for part in unicodedata.normalize("NFKD", character):
+            row = row + 1 if unicodedata.combining(part) else 0
+            if row > MARKS_MAX:
+                return True
+    return False

@@ -108,8 +108,15 @@ def _judge_origin(made: Visit) -> None:
     origin = headers.get("Origin")
     if origin is None and (made.route.is_api and made.who is None):
         return  # a program, before it has a session
-    if origin is None or urlsplit(origin).netloc != made.request.host:
+    if origin is None or _host_of(origin) != made.request.host:
         raise RelayError("foreign_origin")
+
+
+def _host_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def _judge_access(made: Visit) -> None:
@@ -170,6 +177,9 @@ async def _body(request: web.Request) -> bytes:
 async def _fields(request: web.Request) -> Mapping[str, object]:
     if request.content_type not in ("application/x-www-form-urlencoded",
                                     "application/octet-stream"):
+        raise RelayError("invalid_form")
+    # some encodings are slow to read, and some make what is no text
+    if (request.charset or "utf-8").lower() != "utf-8":
         raise RelayError("invalid_form")
     try:
         return await request.post()

@@ -99,7 +99,7 @@ def parsed(text: str) -> dict[str, Any]:
     """A passkey's answer out of a form. Raises `passkey_refused`."""
     try:
         found = msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise RelayError("passkey_refused")

@@ -50,7 +50,8 @@ Answer = Mapping[str, Any]
 
 def _unfit() -> tuple[type[Exception], ...]:
     """What the library raises for an answer that is not well-formed, or not right."""
-    return (exceptions.WebAuthnException, ValueError, KeyError, TypeError, AttributeError)
+    return (exceptions.WebAuthnException, ValueError, KeyError, TypeError, AttributeError,
+            RecursionError)
 
 
 def _adding(account_id: str) -> str:
@@ -114,6 +115,8 @@ async def add(
         await _once(transaction, given, now_ms)
         if await store_passkey.find(transaction, passkey.credential) is not None:
             raise RelayError("passkey_refused")
+        if len(await store_passkey.listing(transaction, account_id)) >= PASSKEYS_MAX:
+            raise RelayError("account_state", param="passkey")
         await store_passkey.insert(transaction, passkey)
         await _told(door, transaction, account_id, "passkey.add", by)
     return passkey

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from aiohttp import web
 
@@ -45,4 +47,17 @@ async def test_a_form_that_wants_a_proof_comes_back_to_its_page(db: Database) ->
                           ("http://evil.example/x", "%2F"), ("", "%2F")):
         led = await site.post("/change", {}, headers={"Referer": referer})
         assert led.headers["Location"] == f"/prove?next={back}"
+    await site.stop()
+
+
+async def test_a_page_whose_name_is_no_text_is_led_back_to_as_well(db: Database) -> None:
+    site = await started(db, ROUTES)
+    host = site.origin.removeprefix("http://").encode()
+    reader, writer = await asyncio.open_connection(*site.listener.address)
+    writer.write(b"POST /change HTTP/1.1\r\nHost: %b\r\nOrigin: http://%b\r\n"
+                 b"Referer: http://%b/\xff\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                 % (host, host, host))
+    answer = await reader.read()
+    assert b" 303 " in answer and b"Location: /sign-in?next=%2F%3F\r\n" in answer
+    writer.close()
     await site.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Literal
 
 import msgspec
@@ -55,6 +56,29 @@ def test_I3_a_cards_number_is_refused_wherever_it_stands(value: str) -> None:
     assert refused([("name", "x"), ("models", value)]).code == "card_number"
     with pytest.raises(RelayError):
         form.from_json(Wish, msgspec.json.encode({"name": "x", "models": [value]}))
+
+
+@pytest.mark.parametrize("marks", ["\u0315\u0300", "\u0f73", "\u3099\uff9e"])
+def test_marks_in_a_heap_are_refused_at_once(marks: str) -> None:
+    for value in (f"a{marks * 10_000}", marks * 10_000):
+        began = time.process_time()
+        assert refused([("name", value)]).code == "invalid_form"
+        assert refused([(value, "x")]).code == "invalid_form"
+        assert time.process_time() - began < 0.5
+
+
+def test_what_people_write_is_no_heap() -> None:
+    long = "z\u0351\u036b\u0343" * 50
+    for name in ("Nguye\u0302\u0303n", "a" + "\u0301" * form.MARKS_MAX, long):
+        assert form.from_form(Wish, [("name", name)]).name == name
+
+
+@pytest.mark.parametrize("depth", [200, 400, 900, 980, 5000])
+@pytest.mark.parametrize("opening, closing", [(b"[", b"]"), (b'{"a":', b"}")])
+def test_json_however_deep_is_answered(depth: int, opening: bytes, closing: bytes) -> None:
+    with pytest.raises(RelayError) as caught:
+        form.from_json(Wish, b'{"name":' + opening * depth + b"1" + closing * depth + b"}")
+    assert caught.value.code in ("invalid_form", "invalid_json")
 
 
 @given(st.binary(max_size=200))

@@ -101,7 +101,8 @@ async def test_sensitive_pages_want_a_fresh_proof(site: Console, db: Database) -
 @pytest.mark.parametrize("headers, status", [
     ({}, 200), ({"Origin": "http://evil.example"}, 403), ({"Origin": "null"}, 403),
     ({"Sec-Fetch-Site": "cross-site"}, 403), ({"Sec-Fetch-Site": "same-site"}, 403),
-    ({"Sec-Fetch-Site": "same-origin"}, 200),
+    ({"Sec-Fetch-Site": "same-origin"}, 200), ({"Origin": "http://[::1"}, 403),
+    ({"Origin": "http://\u2100.example"}, 403),
 ])
 async def test_what_another_site_sends_is_refused(
     site: Console, headers: dict[str, str], status: int,
@@ -156,6 +157,16 @@ async def test_fields_become_what_the_route_takes(site: Console) -> None:
 ])
 async def test_I1_I3_anything_else_is_refused(site: Console, fields: Any) -> None:
     assert (await site.post("/form", fields)).status == 422
+
+
+@pytest.mark.parametrize("charset, status", [
+    ("utf-8", 200), ("UTF-8", 200), ("punycode", 422), ("idna", 422), ("unicode_escape", 422),
+    ("rot13", 422), ("utf-16", 422),
+])
+async def test_a_form_is_in_one_encoding(site: Console, charset: str, status: int) -> None:
+    kind = f"application/x-www-form-urlencoded; charset={charset}"
+    response = await site.post("/form", b"name=x", headers={"Content-Type": kind})
+    assert response.status == status
 
 
 @pytest.mark.parametrize("body, expected", [

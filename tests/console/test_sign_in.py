@@ -145,7 +145,7 @@ async def test_a_passkey_signs_in_and_proves(opened: OpenConsole) -> None:
     assert status == 201 and said["stage"] == "open"
 
 
-@pytest.mark.parametrize("answer", ["", "x", "[]", "{}", '{"rawId": 1}'])
+@pytest.mark.parametrize("answer", ["", "x", "[]", "{}", '{"rawId": 1}', "[" * 20_000])
 async def test_junk_for_a_passkey(opened: OpenConsole, answer: str) -> None:
     assert (await opened.form("/sign-in/passkey", {"answer": answer})).status == 400
 

@@ -92,6 +92,7 @@ async def test_what_is_refused(door: Door) -> None:
     {}, {"response": None}, {"rawId": 5, "response": {"clientDataJSON": "e30"}},
     {"rawId": "", "response": {"clientDataJSON": "AAAA"}}, {"response": {"clientDataJSON": []}},
     {"rawId": "AA", "response": {"clientDataJSON": "eyJjaGFsbGVuZ2UiOjV9"}},
+    {"rawId": "AA", "response": {"clientDataJSON": "W1tb" * 9000}},
 ])
 async def test_junk_is_refused(door: Door, answer: dict[str, Any]) -> None:
     account_id = (await registered(door)).session.account
@@ -152,6 +153,16 @@ async def test_there_are_never_too_many(door: Door) -> None:
     with pytest.raises(RelayError) as caught:
         await added(door, authenticator())
     assert caught.value.code == "account_state"
+
+
+async def test_challenges_that_were_kept_make_no_more_of_them(door: Door) -> None:
+    await registered(door)
+    me = await account.find(door.db, EMAIL)
+    kept = [await passkey.options_to_add(door, me, START_MS) for _ in range(PASSKEYS_MAX + 1)]
+    for options in kept[:-1]:
+        await passkey.add(door, me.id, "phone", authenticator().create(options), BY)
+    last = authenticator().create(kept[-1])
+    assert await refused(passkey.add(door, me.id, "phone", last, BY)) == "account_state"
 
 
 @pytest.mark.parametrize(("origin", "host", "asks"), [
