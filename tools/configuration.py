@@ -88,6 +88,12 @@ OTHERS: Final = {
     ('routes."MODEL"', "deployments"): "Who serves the model, and in which shares; below.",
     ('routes."MODEL".deployments', "provider"): "One of [providers].",
     ('routes."MODEL".deployments', "queue_seconds"): "How long a call may wait there.",
+    ('routes."MODEL".deployments', "trains"): "What becomes of content there; this and the four "
+    "below without it as the provider has them.",
+    ('routes."MODEL".deployments', "retention_days"): "For how long content is kept there.",
+    ('routes."MODEL".deployments', "region"): "Where it works.",
+    ('routes."MODEL".deployments', "policy_url"): "The page about all this.",
+    ('routes."MODEL".deployments', "zdr"): "Zero data retention was agreed.",
     ("providers.NAME", "api_version"): "azure only, for its older paths, for example "
     "\"2024-10-21\"; base_url is then without a path.",
     ("providers.NAME", "timeouts"): "Each ends an attempt with its own error; below.",
@@ -187,7 +193,8 @@ class Recorder(Section):
         return super().boolean(key, default)
 
     def integer(self, key: str, default: int, low: int, high: int) -> int:
-        self._note(key, f"whole number, {low} to {high}", default)
+        shown = default if default >= low else None  # out of range stands for none
+        self._note(key, f"whole number, {low} to {high}", shown)
         return super().integer(key, default, low, high)
 
     def number(self, key: str, default: float, low: float, high: float) -> float:

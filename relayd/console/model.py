@@ -13,10 +13,11 @@ from relayd.console.route import HOLDER, Route
 from relayd.console.visit import Visit
 from relayd.core.money import decimal
 from relayd.core.price import KINDS, Price, UnitPrices
-from relayd.core.provider import Api
+from relayd.core.provider import Api, Trains
 from relayd.core.route import Route as ModelRoute
 from relayd.core.timestamp import rfc3339
 from relayd.ops.config import Config
+from relayd.wire.modellist import TIER
 
 COLUMNS: Final = ("input", "cache_read", "cache_creation", "output")
 """Kinds with a column of their own; others stand below the model's name."""
@@ -45,6 +46,21 @@ class PriceShown(msgspec.Struct, frozen=True):
     tiers: list[TierShown]
 
 
+class TermsShown(msgspec.Struct, frozen=True):
+    """What becomes of content at a provider, by its own word; null where that is not known.
+
+    `asks`: calls go there for accounts alone that agreed to training.
+    """
+
+    provider: str
+    trains: Trains
+    retention_days: int | None
+    zdr: bool
+    region: str | None
+    policy_url: str | None
+    asks: bool
+
+
 class Model(msgspec.Struct, frozen=True):
     """A name that clients may send; `pattern`: it stands for many. No prices: it is not priced."""
 
@@ -53,6 +69,8 @@ class Model(msgspec.Struct, frozen=True):
     aliases: list[str]
     apis: list[Api]
     prices: list[PriceShown]
+    tier: str = TIER
+    terms: list[TermsShown] = []
 
 
 def units(prices: UnitPrices) -> dict[str, str]:
@@ -84,7 +102,18 @@ def _model(config: Config, route: ModelRoute, now_ms: int) -> Model:
                 break
     apis = dict.fromkeys(config.providers[place.provider].dialect for place in route.deployments)
     return Model(route.pattern, route.is_pattern, list(route.aliases), sorted(apis),
-                 _same(list(found.values())))
+                 _same(list(found.values())), terms=_terms(config, route))
+
+
+def _terms(config: Config, route: ModelRoute) -> list[TermsShown]:
+    """What the providers of a model say, each once."""
+    asked = ("yes", "unknown") if config.privacy.training == "strict" else ("yes",)
+    found: dict[TermsShown, None] = {}
+    for place in route.deployments:
+        terms = place.terms or config.providers[place.provider].terms
+        found[TermsShown(place.provider, terms.trains, terms.retention_days, terms.zdr,
+                         terms.region, terms.policy_url, terms.trains in asked)] = None
+    return list(found)
 
 
 def _same(prices: list[PriceShown]) -> list[PriceShown]:

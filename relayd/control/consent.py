@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from relayd.control import audit
-from relayd.control.publish import OVERSEAS
 from relayd.core.actor import Actor
 from relayd.core.consent import (
     ITEMS, REQUIRED, Act, Channel, Consent, Item, Served, in_force, missing,
@@ -139,8 +138,8 @@ async def _agree(
 
 
 async def _reach_relay(transaction: Transaction, item: str) -> None:
-    """The relay goes by this item: it learns of a change within a second."""
-    if item == OVERSEAS:
+    """Where the relay goes by this item, it learns of a change within a second."""
+    if item in store_consent.ROUTED:
         await bump_policy_version(transaction)
 
 

@@ -6,8 +6,6 @@ Law: this is the only road from accounts and keys to the relay.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
-
 from relayd.core.limit import OwnLimits
 from relayd.core.snapshot import KeyGrant, Snapshot
 from relayd.ops.clock import unix_ms
@@ -19,9 +17,7 @@ from relayd.store import meta
 from relayd.store import subscription as store_subscription
 from relayd.store.db import Database
 from relayd.store.limit import Own
-
-OVERSEAS: Final = "overseas_routes"
-"""The consent that the relay goes by."""
+from relayd.store.transaction import Transaction
 
 
 async def load(db: Database, now_ms: int | None = None) -> Snapshot:
@@ -34,10 +30,9 @@ async def load(db: Database, now_ms: int | None = None) -> Snapshot:
         version = await meta.policy_version(transaction)
         of_accounts = await store_limit.everybody(transaction, "account")
         of_keys = await store_limit.everybody(transaction, "key")
-        asked = await store_document.asked_anew(
-            transaction, OVERSEAS, unix_ms() if now_ms is None else now_ms)
-        overseas = await store_consent.overseas(transaction, asked)
-        async for batch in store_key.grants(transaction, overseas):
+        now_ms = unix_ms() if now_ms is None else now_ms
+        agreed = [await _agreed(transaction, item, now_ms) for item in store_consent.ROUTED]
+        async for batch in store_key.grants(transaction, *agreed):
             if of_accounts or of_keys:
                 batch = {d: _limited(grant, of_accounts, of_keys) for d, grant in batch.items()}
             keys.update(batch)
@@ -45,6 +40,12 @@ async def load(db: Database, now_ms: int | None = None) -> Snapshot:
     limited = (grant for grant in keys.values() if grant.limits is not None)
     return Snapshot(version, keys, tuple(g for g in limited if g.limits and g.limits.has_budgets),
                     plans)
+
+
+async def _agreed(transaction: Transaction, item: str, now_ms: int) -> frozenset[str]:
+    """The accounts that agreed to an item, in the version that last asked for it."""
+    asked = await store_document.asked_anew(transaction, item, now_ms)
+    return await store_consent.holding(transaction, item, asked)
 
 
 def _limited(grant: KeyGrant, of_accounts: Own, of_keys: Own) -> KeyGrant:

@@ -41,6 +41,8 @@ ITEMS: Final = _items(
     Item("processing_in_china", "privacy", required=True),
     # routes whose provider is outside China; without it they answer 403
     Item("overseas_routes", "privacy"),
+    # routes whose provider may train models on content; without it they answer 403
+    Item("training_routes", "privacy"),
     Item("product", "privacy"),
     Item("marketing", "privacy"),
     # figures of use in sums over many accounts; may be objected to

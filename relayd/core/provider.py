@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 ProviderApi = Literal["openai", "azure", "anthropic", "gemini"]
 Api = Literal["openai", "anthropic", "gemini"]
+Trains = Literal["no", "unknown", "yes"]
+TRAINS: Final[tuple[Trains, ...]] = ("no", "unknown", "yes")
+"""Whether content may train models, from the best to the worst."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,35 @@ class Proxy:
 
 
 @dataclass(frozen=True, slots=True)
+class DataTerms:
+    """What becomes of content at a provider, by its own word. None: it is not known.
+
+    `zdr`: zero data retention was agreed with it.
+    """
+
+    trains: Trains = "unknown"
+    retention_days: int | None = None
+    region: str | None = None
+    policy_url: str | None = None
+    zdr: bool = False
+
+
+def together(terms: Iterable[DataTerms]) -> DataTerms:
+    """What holds wherever a call may go: the worst of each, the regions in a row, one policy."""
+    every = list(dict.fromkeys(terms))
+    if not every:
+        return DataTerms()
+    days = [each.retention_days for each in every]
+    policies = {each.policy_url for each in every}
+    return DataTerms(
+        max((each.trains for each in every), key=TRAINS.index),
+        None if None in days else max(day for day in days if day is not None),
+        ", ".join(dict.fromkeys(each.region for each in every if each.region)) or None,
+        policies.pop() if len(policies) == 1 else None,
+        all(each.zdr for each in every))
+
+
+@dataclass(frozen=True, slots=True)
 class Provider:
     """One `[providers.NAME]` table, with its credentials resolved (never in a repr)."""
 
@@ -65,6 +98,7 @@ class Provider:
     """How often a connection is tried without a call; 0: never."""
     overseas: bool = False
     """Outside China: calls go there for accounts that agreed to it alone."""
+    terms: DataTerms = DataTerms()
 
     @property
     def keeps_unless_told(self) -> bool:

@@ -14,6 +14,7 @@ from hashlib import blake2b
 from typing import Final, Literal, NamedTuple
 
 from relayd.core.health import Level
+from relayd.core.provider import DataTerms
 from relayd.core.retry import RETRY_SHARE, Reason
 
 Strategy = Literal["weighted", "least-latency", "cheapest"]
@@ -26,7 +27,7 @@ class Deployment:
     """One usable place. `model` None sends the requested name; a lower `priority` goes first.
 
     At most `concurrent` calls at once (0: no bound), further `queue` ones wait for up to
-    `queue_seconds`. `drain`: it takes no new calls.
+    `queue_seconds`. `drain`: it takes no new calls. `terms` None: the provider's.
     """
 
     provider: str
@@ -37,6 +38,7 @@ class Deployment:
     queue: int = 0
     queue_seconds: float = QUEUE_SECONDS
     drain: bool = False
+    terms: DataTerms | None = None
 
 
 @dataclass(frozen=True, slots=True)

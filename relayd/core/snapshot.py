@@ -13,7 +13,7 @@ class KeyGrant:
     """What an API key may do. `models` None allows every route; times are Unix milliseconds.
 
     `limits` None: neither the key nor its account has any of its own. `overseas`: the account
-    agreed to providers outside China.
+    agreed to providers outside China; `training`: to such that may train models on content.
     """
 
     key: str
@@ -24,6 +24,7 @@ class KeyGrant:
     suspended: bool
     limits: OwnLimits | None = None
     overseas: bool = False
+    training: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,7 +139,8 @@ class LimitsConfig:
 class PrivacyConfig:
     """What may stand for the client upstream (CONTRACT section 4), and what stays in memory.
 
-    `wipe_memory`: freed memory is overwritten (ops/wipe.py); read when the daemon starts.
+    `training` strict: providers of which it is not known whether they train on content count as if
+    they did. `wipe_memory`: freed memory is overwritten (ops/wipe.py); read at the start.
     """
 
     end_user: Literal["absent", "account", "enduser"] = "absent"
@@ -148,6 +149,7 @@ class PrivacyConfig:
     pass_fields: Mapping[str, frozenset[str]] = field(default_factory=dict)
     remote_mcp: Literal["off", "on"] = "off"
     product_betas: Literal["pass", "drop"] = "pass"
+    training: Literal["lenient", "strict"] = "lenient"
     wipe_memory: bool = False
 
 

@@ -227,6 +227,7 @@ def _privacy(section: Section) -> PrivacyConfig:
         pass_fields=_pass_fields(section.table("pass_fields")),
         remote_mcp=cast(Literal["off", "on"], choice("remote_mcp", "off", "on")),
         product_betas=cast(Literal["pass", "drop"], choice("product_betas", "pass", "drop")),
+        training=cast(Literal["lenient", "strict"], choice("training", "lenient", "strict")),
         wipe_memory=section.boolean("wipe_memory", default.wipe_memory),
     )
     section.done()

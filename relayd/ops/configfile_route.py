@@ -7,13 +7,15 @@ route has, a fallback that nothing serves) is a fault.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Mapping
 from typing import Final, cast, get_args
 
+from relayd.core.provider import DataTerms, Provider
 from relayd.core.retry import RETRY_SHARE, Reason
 from relayd.core.route import QUEUE_SECONDS, Deployment, Route, Routes, Strategy
 from relayd.ops.configfile_fault import nearest
 from relayd.ops.configfile_section import Section
+from relayd.ops.configfile_terms import own_terms
 from relayd.wire.dialect import MODEL_NAME
 
 WEIGHT_MAX: Final = 1_000_000
@@ -42,7 +44,7 @@ _DEPLOYMENT_ALIASES: Final = {
 }
 
 
-def read_routes(section: Section, providers: Collection[str]) -> tuple[Route, ...]:
+def read_routes(section: Section, providers: Mapping[str, Provider]) -> tuple[Route, ...]:
     """Routes in the file's order; deployments with faults are left out."""
     routes = []
     for pattern in section.values:
@@ -57,7 +59,7 @@ def read_routes(section: Section, providers: Collection[str]) -> tuple[Route, ..
     return tuple(routes)
 
 
-def _route(pattern: str, table: Section, providers: Collection[str]) -> Route:
+def _route(pattern: str, table: Section, providers: Mapping[str, Provider]) -> Route:
     route = Route(
         pattern,
         _deployments(table, providers),
@@ -121,7 +123,7 @@ def _check_fallbacks(section: Section, routes: list[Route]) -> None:
                     "fallback", f"{name!r} is the route itself", "Name another model")
 
 
-def _deployments(table: Section, providers: Collection[str]) -> tuple[Deployment, ...]:
+def _deployments(table: Section, providers: Mapping[str, Provider]) -> tuple[Deployment, ...]:
     items = table.tables("deployments")
     if not items and table.raw("deployments") in (None, []):
         table.fault("deployments", "names no deployment",
@@ -131,12 +133,13 @@ def _deployments(table: Section, providers: Collection[str]) -> tuple[Deployment
     return tuple(found for item in items if (found := _deployment(item, providers)) is not None)
 
 
-def _deployment(item: Section, providers: Collection[str]) -> Deployment | None:
+def _deployment(item: Section, providers: Mapping[str, Provider]) -> Deployment | None:
     provider = item.text("provider")
     if provider is None and not item.has("provider"):
         item.fault("provider", "is missing", nearest("", providers))
     if provider is not None and provider not in providers:
         item.fault("provider", "is not one of [providers]", nearest(provider, providers))
+    known = providers.get(provider or "")
     model = item.text("model")
     if model is not None and not MODEL_NAME.fullmatch(model):
         item.fault("model", "is not a model name", "Letters, digits and ._:/@+- ; no pattern here")
@@ -148,6 +151,7 @@ def _deployment(item: Section, providers: Collection[str]) -> Deployment | None:
         queue=item.integer("queue", 0, 0, QUEUE_MAX),
         queue_seconds=item.number("queue_seconds", QUEUE_SECONDS, 0.01, QUEUE_SECONDS_MAX),
         drain=item.boolean("drain", False),
+        terms=own_terms(item, known.terms if known else DataTerms()),
     )
     if found.queue and not found.concurrent:
         item.fault("queue", "has no effect without concurrent", "Say how many calls may run")

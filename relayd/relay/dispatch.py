@@ -18,7 +18,7 @@ from relayd.core.snapshot import KeyGrant
 from relayd.relay.exchange import Exchange
 from relayd.relay.faults import Fault
 from relayd.relay.journey import Journey
-from relayd.relay.plan import Cost, Place, Plan
+from relayd.relay.plan import OVERSEAS, Cost, Place, Plan, given
 from relayd.relay.sticky import Sticky
 from relayd.relay.upstream import Attempt
 
@@ -41,6 +41,18 @@ def may_use(grant: KeyGrant, route: Route | None, model: str) -> bool:
     return route is not None and model in route.aliases and allowed(grant, route.pattern)
 
 
+def _consented(exchange: Exchange, plan: Plan) -> Plan:
+    """The plan as far as the account agreed to it; raises where nothing is left."""
+    assert exchange.grant is not None
+    consents = given(exchange.grant)
+    narrowed = exchange.policy.narrowed[exchange.target.api, plan.route.pattern][consents]
+    if not narrowed.places:
+        lacking = plan.lacking(consents)
+        raise RelayError("cross_border_consent_required" if lacking & OVERSEAS
+                         else "training_consent_required", param="model")
+    return narrowed
+
+
 class Dispatcher:
     """Sends exchanges upstream."""
 
@@ -51,8 +63,8 @@ class Dispatcher:
     def plan(self, exchange: Exchange, model: str) -> Plan:
         """The deployments that serve a model.
 
-        Raises unknown_model, model_not_allowed, or cross_border_consent_required where all that
-        serve it are outside China and the account has not agreed to that.
+        Raises unknown_model, model_not_allowed, or cross_border_consent_required or
+        training_consent_required where all that serve it need what the account has not agreed to.
         """
         policy = exchange.policy
         route = policy.routes.find(model)
@@ -66,10 +78,8 @@ class Dispatcher:
         plan = policy.plans[exchange.target.api, route.pattern]
         if not plan.places:
             raise RelayError("unknown_model", param="model")
-        if plan.crosses and not exchange.grant.overseas:
-            plan = policy.home_plans[exchange.target.api, route.pattern]
-            if not plan.places:
-                raise RelayError("cross_border_consent_required", param="model")
+        if plan.asks:
+            return _consented(exchange, plan)
         return plan
 
     async def send(self, exchange: Exchange, plan: Plan) -> Attempt:
@@ -112,8 +122,9 @@ class Dispatcher:
             return []
         key = exchange.target.api, route.pattern
         plan = exchange.policy.plans.get(key)
-        if plan is not None and plan.crosses and not (exchange.grant and exchange.grant.overseas):
-            plan = exchange.policy.home_plans[key]
+        if plan is not None and plan.asks:
+            consents = given(exchange.grant) if exchange.grant else 0
+            plan = exchange.policy.narrowed[key][consents]
         return [] if plan is None else self._named(exchange, plan, model)
 
     def _named(self, exchange: Exchange, plan: Plan, model: str) -> list[tuple[Place, str]]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from relayd.core.errors import RelayError
+from relayd.core.provider import DataTerms
 from relayd.ops.tasks import PAUSE
 from relayd.relay.dispatch import may_use
 from relayd.relay.exchange import Exchange
+from relayd.relay.plan import given
 from relayd.relay.reply import JSON
 from relayd.relay.socketed import serve_responses
 from relayd.wire.modellist import model_entry, model_list
@@ -90,14 +92,28 @@ class Local:
         if target.model is None:
             names = [n for n in exchange.policy.model_names[target.api]
                      if may_use(grant, exchange.policy.routes.find(n), n)]
-            body = model_list(target.api, names, exchange.head.query)
+            body = model_list(target.api, names, exchange.head.query,
+                              lambda name: _terms(exchange, name))
         else:
             route = exchange.policy.routes.find(target.model)
             if route is None or not may_use(grant, route, target.model):
                 raise RelayError("unknown_model", param="model")
-            body = model_entry(target.api, target.model)
+            body = model_entry(target.api, target.model, _terms(exchange, target.model))
         exchange.ending = "completed"
         plane.replier.answer(exchange, 200, (JSON,), body)
+
+
+def _terms(exchange: Exchange, model: str) -> DataTerms:
+    """What becomes of content wherever this account's calls of a model may go."""
+    policy, grant = exchange.policy, exchange.grant
+    route = policy.routes.find(model)
+    assert route is not None and grant is not None
+    key = exchange.target.api, route.pattern
+    plan = policy.plans[key]
+    if plan.asks:
+        narrowed = policy.narrowed[key][given(grant)]
+        plan = narrowed if narrowed.places else plan
+    return plan.terms
 
 
 def _wants_upgrade(exchange: Exchange) -> bool:

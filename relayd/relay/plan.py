@@ -7,30 +7,48 @@ over to the next policy where their provider has not changed.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
+from operator import or_
+from typing import Final
 
 from relayd.core.gate import Gate
 from relayd.core.health import Health, Level, State
-from relayd.core.provider import Provider
+from relayd.core.provider import Provider, together
 from relayd.core.retry import Budget
 from relayd.core.route import Deployment, Route, Standing, order
+from relayd.core.snapshot import KeyGrant
 from relayd.relay.pool import Pool
 
+OVERSEAS: Final = 1
+TRAINING: Final = 2
+"""Consents, as bits; the smaller one is asked for first."""
+EVERY_CONSENT: Final = range(4)
 Cost = Callable[[str, str], int | None]
 """What a model costs at a provider, in any unit; None where nobody knows."""
 LOAD_SECONDS_MIN = 0.001
 """What a deployment that was not measured yet is taken for, so that load counts there too."""
 
 
+def given(grant: KeyGrant) -> int:
+    """The consents of an account, as bits."""
+    return OVERSEAS * grant.overseas | TRAINING * grant.training
+
+
 class Place:
     """One deployment as a route has it."""
 
-    __slots__ = ("deployment", "provider", "pool", "health", "gate", "sends")
+    __slots__ = ("deployment", "provider", "pool", "health", "gate", "sends", "terms", "asks")
 
     def __init__(
         self, route: Route, deployment: Deployment, pool: Pool, health: Health, gate: Gate | None,
+        *, strict: bool = False,
     ) -> None:
         self.deployment = deployment
         self.provider: Provider = pool.provider
+        self.terms = deployment.terms or self.provider.terms
+        trains = self.terms.trains == "yes" or strict and self.terms.trains == "unknown"
+        self.asks = OVERSEAS * self.provider.overseas | TRAINING * trains
+        """The consents without which nothing goes there."""
         self.pool = pool
         self.health = health
         self.gate = gate
@@ -60,24 +78,30 @@ class Place:
 class Plan:
     """A route's places for one API. `simple`: one place, with nothing to choose.
 
-    `crosses`: some are outside China, and only for accounts that agreed to it.
+    `asks`: the consents that some of them need, 0 for most plans. `terms`: what becomes of
+    content there.
     """
 
-    __slots__ = ("route", "places", "budget", "simple", "deployments", "crosses")
+    __slots__ = ("route", "places", "budget", "simple", "deployments", "asks", "terms")
 
     def __init__(self, route: Route, places: tuple[Place, ...]) -> None:
         self.route = route
         self.places = places
         self.deployments = tuple(place.deployment for place in places)
-        self.crosses = any(place.provider.overseas for place in places)
+        self.asks = reduce(or_, (place.asks for place in places), 0)
+        self.terms = together(place.terms for place in places)
         self.budget = Budget(route.retry_share)
         self.simple = (
             len(places) == 1 and places[0].gate is None and not places[0].deployment.drain
             and len(places[0].health.credentials) < 2 and not route.hedge_ms)
 
-    def home(self) -> Plan:
-        """The same without the places outside China."""
-        return Plan(self.route, tuple(p for p in self.places if not p.provider.overseas))
+    def within(self, given: int) -> Plan:
+        """The same without the places that need other consents than those given."""
+        return Plan(self.route, tuple(p for p in self.places if not p.asks & ~given))
+
+    def lacking(self, given: int) -> int:
+        """The consents that are missing for the place that needs the fewest."""
+        return min((place.asks & ~given for place in self.places), default=0)
 
     def order(
         self, now: float, dice: float, key: bytes | None, cost: Cost | None

@@ -14,7 +14,7 @@ from relayd.core.route import Deployment, Route, Routes
 from relayd.ops.config import Config, ServerConfig
 from relayd.relay.heads import Heads
 from relayd.relay.health import HealthBook
-from relayd.relay.plan import Place, Plan
+from relayd.relay.plan import EVERY_CONSENT, Place, Plan
 from relayd.relay.pool import Pool
 from relayd.wire.body import BodyPolicy
 from relayd.wire.http import HeadLimits
@@ -28,7 +28,7 @@ class Policy:
 
     __slots__ = ("server", "providers", "routes", "plans", "body_policies", "model_names",
                  "secrets", "pools", "heads", "head_limits", "limits", "health", "prices",
-                 "billing", "home_plans")
+                 "billing", "narrowed", "strict")
 
     def __init__(self, config: Config, heads: Heads, make_pool: MakePool,
                  old: Policy | None = None) -> None:
@@ -44,12 +44,15 @@ class Policy:
         }
         known: HealthBook | None = None if old is None else old.health
         self.health: HealthBook = HealthBook(known, kept)
+        self.strict = config.privacy.training == "strict"
         self.routes = Routes.of(config.routes)
         self.plans = {
             (api, route.pattern): self._plan(api, route)
             for api in APIS for route in config.routes
         }
-        self.home_plans = {key: plan.home() for key, plan in self.plans.items() if plan.crosses}
+        self.narrowed = {key: tuple(plan.within(given) for given in EVERY_CONSENT)
+                         for key, plan in self.plans.items() if plan.asks}
+        """Plans that ask for consents, by what an account has given."""
         self.health.seal()
         self.prices = config.prices
         self.billing = config.billing
@@ -70,7 +73,8 @@ class Policy:
     def _place(self, route: Route, deployment: Deployment) -> Place:
         pool = self.pools[deployment.provider]
         health = self.health.health(pool.provider, deployment.model or route.pattern)
-        return Place(route, deployment, pool, health, self.health.gate(route, deployment))
+        return Place(route, deployment, pool, health, self.health.gate(route, deployment),
+                     strict=self.strict)
 
 
 def _policy(config: Config, api: Api) -> BodyPolicy:

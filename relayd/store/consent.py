@@ -7,6 +7,8 @@ from typing import Final
 from relayd.core.consent import Consent, Served
 from relayd.store.transaction import Row, Transaction
 
+ROUTED: Final = ("overseas_routes", "training_routes")
+"""The consents that the relay goes by."""
 _SELECT: Final = ("SELECT account_id, item, act, document, version, digest, language, channel,"
                   " at_ms FROM consents")
 
@@ -35,12 +37,14 @@ async def history(transaction: Transaction, account_id: str) -> list[Consent]:
         f"{_SELECT} WHERE account_id = ? ORDER BY number", (account_id,))]
 
 
-async def overseas(transaction: Transaction, version: int) -> frozenset[str]:
-    """The accounts that agreed to models outside China, in this version or a later one."""
+async def holding(transaction: Transaction, item: str, version: int) -> frozenset[str]:
+    """The accounts that agreed to an item of `ROUTED`, in this version or a later one."""
+    # the item stands in the text, so that the index of its rows alone is taken
+    word = f"'{ROUTED[ROUTED.index(item)]}'"
     rows = await transaction.rows(
-        "SELECT account_id FROM consents c WHERE item = 'overseas_routes' AND act <> 'withdrawn'"
-        " AND version >= ? AND number = (SELECT max(number) FROM consents d"
-        " WHERE d.item = 'overseas_routes' AND d.account_id = c.account_id)", (version,))
+        f"SELECT account_id FROM consents c WHERE item = {word} AND act <> 'withdrawn'"
+        f" AND version >= ? AND number = (SELECT max(number) FROM consents d"
+        f" WHERE d.item = {word} AND d.account_id = c.account_id)", (version,))
     return frozenset(row[0] for row in rows)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 
-from relayd.console.model import Model, models, special
+from relayd.console.model import Model, TermsShown, models, special
 from relayd.core.price import Price, PriceBook, Tier, unit_prices
-from relayd.core.provider import Address, Provider
+from relayd.core.provider import Address, DataTerms, Provider
 from relayd.core.route import Deployment, Route
-from relayd.ops.config import Config
+from relayd.ops.config import Config, PrivacyConfig
 from tests.console.conftest import NOW_MS, Console
 from tests.console.people import person
 
@@ -37,7 +39,8 @@ CONFIG = Config(
 def test_each_route_is_a_model_with_its_prices() -> None:
     found = {model.name: model for model in models(CONFIG, NOW_MS)}
     assert list(found) == ["differs", "free", "same", "z-*"]
-    assert found["z-*"] == Model("z-*", True, [], ["openai"], [])
+    silent = TermsShown("one", "unknown", None, False, None, None, False)
+    assert found["z-*"] == Model("z-*", True, [], ["openai"], [], "direct", [silent])
     assert found["free"].prices == []
     [one] = found["same"].prices
     assert (one.provider, one.units["input"], one.units["output"]) == ("", "1.00", "2.00")
@@ -62,6 +65,23 @@ async def test_the_page_and_the_api(console: Console) -> None:
     assert "99" not in text.split("<main")[1].split("</main")[0]
     answer = await console.get("/api/v1/models", headers=who.bearer)
     assert msgspec.json.decode(await answer.read(), type=list[Model]) == models(CONFIG, NOW_MS)
+
+
+async def test_N3_what_becomes_of_content_is_shown_for_each_provider(console: Console) -> None:
+    says = DataTerms("yes", 30, "us", "https://policy.example/data")
+    mine = DataTerms("no", 0, "cn-south", zdr=True)
+    config = replace(CONFIG, routes=(Route("both", (
+        Deployment("one", terms=says), Deployment("two", terms=mine))), Route("free", BOTH[1:])))
+    console.config = config
+    who = await person(console.db, NOW_MS)
+    text = await (await console.get("/models", cookies=who.cookies)).text()
+    for part in ("may train on it", "only with your consent", "kept for 30 days", "in us",
+                 'href="https://policy.example/data"', "no training", "zero data retention",
+                 "training: not known", "how long it is kept is not known", "direct: TLS"):
+        assert part in text
+    strict = replace(config, privacy=PrivacyConfig(training="strict"))
+    assert [[terms.asks for terms in model.terms] for model in models(strict, NOW_MS)] == [
+        [True, False], [True]]
 
 
 async def test_nothing_is_served_yet(console: Console) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relayd.core.operator import Operator
-from relayd.core.provider import Provider, Timeouts
+from relayd.core.provider import DataTerms, Provider, Timeouts
 from relayd.core.retention import CHOICES, Category
 from relayd.core.route import Deployment
 from relayd.ops import config as values
@@ -90,9 +90,10 @@ def test_example_has_every_option(section: str) -> None:
 def test_example_has_every_option_of_providers_and_routes() -> None:
     resolved = {"name": "api", "address": "base_url", "credentials": "credential"}
     names = {resolved.get(field.name, field.name) for field in fields(Provider)}
-    names |= {field.name for field in fields(Timeouts)}
-    assert names <= example_keys("providers")
-    assert {field.name for field in fields(Deployment)} <= example_keys("routes")
+    names |= {field.name for part in (Timeouts, DataTerms) for field in fields(part)}
+    assert names - {"terms"} <= example_keys("providers")
+    own = {field.name for field in fields(Deployment)} - {"terms"}
+    assert own <= example_keys("routes")
 
 
 def test_example_has_every_table_of_config() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from relayd.core.provider import Address, DataTerms, Provider
 from relayd.core.route import Deployment, Route
 from relayd.ops.configfile_fault import Findings
 from relayd.ops.configfile_route import (
@@ -11,11 +12,15 @@ from relayd.ops.configfile_route import (
 )
 from relayd.ops.configfile_section import Section
 
+PROVIDERS = {name: Provider(name, "openai", Address("https", name, 443, ""), (),
+                            terms=DataTerms(region="eu", retention_days=30))
+             for name in ("openai", "azure-east")}
+
 
 def read(**routes: object) -> tuple[tuple[Route, ...], Findings]:
     findings = Findings()
     names = {name.replace("STAR", "*"): value for name, value in routes.items()}
-    return read_routes(Section(names, ("routes",), findings), ("openai", "azure-east")), findings
+    return read_routes(Section(names, ("routes",), findings), PROVIDERS), findings
 
 
 def test_routes_in_order() -> None:
@@ -69,7 +74,7 @@ def test_unknown_provider_gets_an_offer() -> None:
 def test_names(name: str, usable: bool) -> None:
     findings = Findings()
     table = {name: {"deployments": [{"provider": "openai"}]}}
-    read_routes(Section(table, ("routes",), findings), ("openai",))
+    read_routes(Section(table, ("routes",), findings), PROVIDERS)
     assert bool(findings.faults) is not usable
 
 
