@@ -26,6 +26,8 @@ from relayd.core.timestamp import rfc3339
 from relayd.store.order import OrderFilter
 
 MONEY: Final = operators("finance")
+SEE: Final = operators("finance", "owner")
+"""The owner sees, and moves nothing."""
 PAGE: Final = 100
 _EXAMPLE: Final = {"order": "ord_01KDVBXH00000000000000000Z"}
 
@@ -108,7 +110,7 @@ async def show_all(visit: Visit) -> web.Response:
     return page(visit, "money/operate.html", orders=await _found(visit),
                 asked=visit.ask(OrderSearch), alarms=await webhook.alarms(visit.db),
                 disputes=await order.disputes(visit.db), checked=checked[:PAGE],
-                differing=differing, more=PAGE)
+                differing=differing, more=PAGE, may="finance" in visit.actor.roles)
 
 
 async def show_one(visit: Visit) -> web.Response:
@@ -126,7 +128,7 @@ async def _one_page(
     return page(visit, "money/operate_order.html", 200 if error is None else error.status,
                 order=operated(found), refunds=refunds, left=left, error=error,
                 fault=error and error.param, form=form or RefundOrder(left, ""),
-                may_refund=found.state in REFUNDABLE)
+                may_refund=found.state in REFUNDABLE and "finance" in visit.actor.roles)
 
 
 async def refund(visit: Visit) -> web.Response:
@@ -160,13 +162,13 @@ _REFUSED: Final = ("order_not_found", "order_state", "payment_amount", "balance_
                    "reason_missing", "invalid_value", "partner_not_found", "partner_failed",
                    "partner_refused")
 ROUTES: Final = (
-    Route("GET", "/operate/orders", show_all, MONEY, "Orders and what does not fit",
+    Route("GET", "/operate/orders", show_all, SEE, "Orders and what does not fit",
           asks=OrderSearch),
-    Route("GET", "/operate/orders/{order}", show_one, MONEY, "An order", example=_EXAMPLE),
+    Route("GET", "/operate/orders/{order}", show_one, SEE, "An order", example=_EXAMPLE),
     Route("POST", "/operate/orders/{order}/refund", refund, MONEY, "Refund an order",
           takes=RefundOrder, proof=True, example=_EXAMPLE),
     Route("POST", "/operate/alarms", see, MONEY, "A message was looked at", takes=Seen),
-    Route("GET", "/api/v1/operate/orders", give_all, MONEY, "All orders", asks=OrderSearch,
+    Route("GET", "/api/v1/operate/orders", give_all, SEE, "All orders", asks=OrderSearch,
           gives=list[OperatedOrder]),
     Route("POST", "/api/v1/operate/orders/{order}/refunds", give_refund, MONEY,
           "Refund an order", takes=RefundOrder, gives=Refund, status=201, proof=True,

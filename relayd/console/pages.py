@@ -102,7 +102,7 @@ MENU: Final[tuple[Item, ...]] = (
     Item("/privacy", "privacy.title", HOLDER, "menu.account"),
     Item("/operate/accounts", "menu.accounts", operate_account.SEE, "menu.operate"),
     Item("/operate/providers", "menu.fleet", operate_fleet.RUN, "menu.operate"),
-    Item("/operate/orders", "money.operate", operate_order.MONEY, "menu.operate"),
+    Item("/operate/orders", "money.operate", operate_order.SEE, "menu.operate"),
     Item("/operate/credit", "credits.title", operate_credit.SEE, "menu.operate"),
     Item("/operate/plans", "plans.title", operate_plan.SEE, "menu.operate"),
     Item("/operate/margin", "margins.title", operate_margin.SEE, "menu.operate"),

@@ -136,3 +136,17 @@ async def test_who_may_not(shop: Shop) -> None:
         status, said = await api(shop, who, "POST", f"/api/v1/operate/orders/{made}/refunds",
                                  {"amount": "1", "reason": "why"})
         assert (status, said["error"]["code"]) == (403, "role_needed")
+
+
+async def test_the_owner_sees_and_moves_nothing(shop: Shop) -> None:
+    made = await paid(shop)
+    owner = await person(shop.console.db, NOW_MS, "owner", name="o", two_factors=True)
+    assert made in await (await shop.console.get(
+        "/operate/orders", cookies=owner.cookies)).text()
+    where = f"/operate/orders/{made}"
+    page = await shop.console.get(where, cookies=owner.cookies)
+    assert page.status == 200 and f'action="{where}/refund"' not in await page.text()
+    assert (await api(shop, owner, "GET", "/api/v1/operate/orders"))[0] == 200
+    status, said = await api(shop, owner, "POST", f"/api/v1/operate/orders/{made}/refunds",
+                             {"amount": "1", "reason": "why"})
+    assert (status, said["error"]["code"]) == (403, "role_needed")
