@@ -31,6 +31,7 @@ from relayd.store import enterprise as store_enterprise
 from relayd.store import fapiao as store_fapiao
 from relayd.store import order as store_order
 from relayd.store.db import Database
+from relayd.store.directory import StoreError
 from relayd.store.fapiao import FapiaoFilter
 from relayd.store.order import OrderFilter
 from relayd.store.transaction import Transaction
@@ -239,11 +240,17 @@ async def reverse(
 async def confirm(
     db: Database, actor: Actor, fapiao_id: str, confirmation: str, now_ms: int
 ) -> Fapiao:
-    """The platform confirmed a red letter under this number. Raises `fapiao_state`."""
+    """The platform confirmed a red letter under this number. Raises `fapiao_state`;
+    `invalid_value` for a number that is another one's."""
     number = check_number(confirmation, "confirmation")
-    async with db.writing() as transaction:
-        found = replace(await store_fapiao.get(transaction, fapiao_id), confirmation=number)
-        return await _step(transaction, actor, found, "confirm", "fapiao.confirm", now_ms)
+    try:
+        async with db.writing() as transaction:
+            found = replace(await store_fapiao.get(transaction, fapiao_id), confirmation=number)
+            return await _step(transaction, actor, found, "confirm", "fapiao.confirm", now_ms)
+    except StoreError as error:
+        if error.code != "store_refused":
+            raise
+        raise RelayError("invalid_value", param="confirmation") from None
 
 
 def view(found: Fapiao) -> dict[str, object]:

@@ -17,7 +17,9 @@ from typing import Any, TypeVar
 
 from relayd.app import App
 from relayd.console import cookie
-from relayd.control import consent, key, order, usage
+from relayd.control import consent, fapiao, invoice, key, order, usage
+from relayd.control.fapiao import Offer, Wish
+from relayd.control.invoice import Seller
 from relayd.control.mail import UNSUBSCRIBE_LABEL
 from relayd.control.order import OrderWish
 from relayd.control.partner import WEBHOOK_PATH, payments
@@ -35,6 +37,7 @@ from relayd.demo.partner import DemoPartner
 from relayd.demo.setup import demo_config
 from relayd.ops.clock import unix_ms
 from relayd.ops.config import Config, ConsoleConfig, MailConfig, MeteringConfig
+from relayd.ops.config_invoices import InvoicesConfig
 from relayd.ops.logging import Logger
 from relayd.store.secret import derived
 from tests.console.people import Person, person
@@ -124,7 +127,8 @@ class House:
             console=ConsoleConfig(registration="open"), operator=OPERATOR,
             mail=MailConfig(host="127.0.0.1", port=self.mail.port, tls="none",
                             sender="Relay <no-reply@example.org>"),
-            metering=MeteringConfig(flush_seconds=0.05))
+            metering=MeteringConfig(flush_seconds=0.05),
+            invoices=InvoicesConfig(vat_rate=600, fapiao="demo"))
 
     async def _people(self) -> None:
         now_ms = unix_ms()
@@ -138,6 +142,7 @@ class House:
         self.examples = {
             "key": keys[0].id, "account": self.holder.account, "order": await self._paid(now_ms),
             "place": Place(records[-1].started_at_ms, records[-1].id).text()}
+        await self._documents(now_ms)
         key_of_links = derived(self.app.db.secret, UNSUBSCRIBE_LABEL)
         self.queries = {"/unsubscribe": "?token=" + unsubscribe_token(
             key_of_links, self.holder.account, "marketing")}
@@ -157,6 +162,15 @@ class House:
         trade = self.partners.book.of_order("wechat", made.id)
         assert trade is not None and self.partners.book.pay(trade)
         return (await order.refresh(self.app.db, ways, made, now_ms)).id
+
+    async def _documents(self, now_ms: int) -> None:
+        """A receipt for the paid order, and an application for its fapiao."""
+        seller = Seller(OPERATOR, self._config().invoices.vat)
+        who, paid = self.holder.account, self.examples["order"]
+        receipt = await invoice.receipt_of(self.app.db, seller, who, paid, now_ms)
+        applied = await fapiao.apply(self.app.db, Actor(who), who, Wish((paid,), title="王小明"),
+                                     Offer(seller, 360), now_ms)
+        self.examples |= {"invoice": receipt.id, "fapiao": applied.id}
 
     async def _key(self, now_ms: int, name: str, app: str) -> ApiKey:
         wish = key.KeyWish(name, app, ("gpt-*", "claude-*") if app == "shop" else None)
