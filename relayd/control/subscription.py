@@ -2,8 +2,8 @@
 paid.
 
 Law: a fee is paid from the balance or not at all, in the transaction that starts its period. A
-change within a period gives back the unused part of the old fee first (core/plan.py `unused`), and
-ends what is left of the old allowance.
+change within a period gives back the unused part of the old fee first, by the time or by the
+allowance that is left, whichever is less (core/plan.py), and ends what is left of the allowance.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from relayd.core.actor import SYSTEM, Actor
 from relayd.core.errors import RelayError
 from relayd.core.grant import spent
 from relayd.core.money import decimal
-from relayd.core.plan import DEFAULT, Plan, period_end, unused
+from relayd.core.plan import DEFAULT, Plan, period_end, unspent, unused
 from relayd.core.posting import LedgerAccount, move
 from relayd.core.subscription import (
     REMINDER_MS, Subscription, SubscriptionMove, advance, next_try_ms,
@@ -140,33 +140,47 @@ async def quote(
                 raise RelayError("subscription_state", param="plan")
             old = await store_subscription.terms(transaction, found.plan, found.version)
             back_currency = old.currency
-            if found.state != "past_due":
-                back = unused(old.fee_nano, found.start_ms, found.end_ms, now_ms)
+            _, left = await _ahead(transaction, account_id, old.currency)
+            back = _back(found, old, left, now_ms)
         paid = await store_posting.balance(
             transaction, LedgerAccount("balance", account_id, plan.currency))
-        due = await store_wallet.due(transaction, 100, account_id)
-        grants = await store_grant.left(transaction, account_id, plan.currency)
-    used = sum(each.used_nano - each.charged_nano for each in due
-               if each.currency == plan.currency)
+        owed, ends = await _ahead(transaction, account_id, plan.currency)
+    end_ms = period_end(now_ms, datetime.fromtimestamp(now_ms // 1000, UTC).day, plan.period)
+    return Quote(plan, back, back_currency, ends, paid - owed, end_ms)
+
+
+async def _ahead(transaction: Transaction, account_id: str, currency: str) -> tuple[int, int]:
+    """Once every stored call is charged: what that takes of the balance, and the allowance that
+    it leaves."""
+    due = await store_wallet.due(transaction, 100, account_id)
+    grants = await store_grant.left(transaction, account_id, currency)
+    used = sum(each.used_nano - each.charged_nano for each in due if each.currency == currency)
     gone = min(used, sum(each.left_nano for each in grants))
     taken = {each.id: part for each, part in spent(grants, gone)}
-    ends = sum(each.left_nano - taken.get(each.id, 0) for each in grants
-               if each.source == "subscription")
-    end_ms = period_end(now_ms, datetime.fromtimestamp(now_ms // 1000, UTC).day, plan.period)
-    return Quote(plan, back, back_currency, ends, paid - (used - gone), end_ms)
+    return used - gone, sum(each.left_nano - taken.get(each.id, 0) for each in grants
+                            if each.source == "subscription")
+
+
+def _back(old: Subscription, plan: Plan, left_nano: int, now_ms: int) -> int:
+    """What of a fee that was paid comes back; `left_nano` of the allowance is there."""
+    if old.state == "past_due":
+        return 0
+    return min(unused(plan.fee_nano, old.start_ms, old.end_ms, now_ms),
+               unspent(plan.fee_nano, plan.allowance_nano, left_nano))
 
 
 async def _leave(transaction: Transaction, old: Subscription, now_ms: int) -> None:
     """Give back what of the old fee is unused, and end what is left of its allowance."""
     await wallet.charge_account(transaction, old.account, now_ms)
-    if old.state != "past_due":
-        plan = await store_subscription.terms(transaction, old.plan, old.version)
-        back = unused(plan.fee_nano, old.start_ms, old.end_ms, now_ms)
-        if back:
-            await store_posting.post(transaction, move(
-                "proration", f"subscription:{old.account}:{old.start_ms}:back", back,
-                plan.currency, account=old.account), now_ms)
-    for each in await store_grant.of_source(transaction, old.account, "subscription"):
+    plan = await store_subscription.terms(transaction, old.plan, old.version)
+    allowed = await store_grant.of_source(transaction, old.account, "subscription")
+    left = sum(each.left_nano for each in allowed if each.currency == plan.currency)
+    back = _back(old, plan, left, now_ms)
+    if back:
+        await store_posting.post(transaction, move(
+            "proration", f"subscription:{old.account}:{old.start_ms}:back", back,
+            plan.currency, account=old.account), now_ms)
+    for each in allowed:
         await grant.end(transaction, each, now_ms)
 
 

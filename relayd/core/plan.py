@@ -157,3 +157,11 @@ def unused(fee_nano: int, start_ms: int, end_ms: int, now_ms: int) -> int:
     """What of a period's fee is for the time that is left of it, rounded down."""
     left = min(max(end_ms - now_ms, 0), end_ms - start_ms)
     return fee_nano * left // (end_ms - start_ms)
+
+
+def unspent(fee_nano: int, allowance_nano: int, left_nano: int) -> int:
+    """What of a period's fee is for the allowance that is left of it, rounded down; where there is
+    no allowance all of it."""
+    if not allowance_nano:
+        return fee_nano
+    return fee_nano * min(left_nano, allowance_nano) // allowance_nano

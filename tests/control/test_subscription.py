@@ -155,6 +155,28 @@ async def test_a_change_gives_back_what_is_unused(db: Database) -> None:
     assert (await publish.load(db)).plans == {owner: "large"}
 
 
+async def test_an_allowance_that_is_used_up_brings_no_fee_back(db: Database) -> None:
+    owner = await made(db, 2000)
+    used = paid = 0
+    for name, allowance, fee in (("team", 400, 310), ("large", 900, 620), ("team", 400, 310)):
+        told = await subscription.quote(db, owner, name, PLANS, START_MS + used)
+        assert told.back_nano == 0
+        await start(db, owner, name, START_MS + used)
+        await usage.post(db, [call_record(account=owner, amount_nano=allowance)])
+        used, paid = used + allowance, paid + fee
+    await wallet.charge_all(db, START_MS)
+    assert await has(db, owner) == (2000 - paid, 0)
+
+
+async def test_half_an_allowance_brings_half_a_fee_back(db: Database) -> None:
+    owner = await made(db, 1000)
+    await start(db, owner)
+    await usage.post(db, [call_record(account=owner, amount_nano=200)])
+    assert (await subscription.quote(db, owner, "large", PLANS, START_MS + 1)).back_nano == 155
+    await start(db, owner, "large", START_MS + 1)
+    assert await has(db, owner) == (1000 - 310 + 155 - 620, 900)
+
+
 async def test_a_change_that_cannot_be_paid_changes_nothing(db: Database) -> None:
     owner = await made(db, 400)
     await start(db, owner)

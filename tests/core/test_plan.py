@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from relayd.core.plan import (
     MARKUP_MAX, MARKUP_ONE, Plan, Tariff, from_document, marked_up, parse_markup, period_end,
-    unused,
+    unspent, unused,
 )
 from relayd.core.price import Price, PriceBook, unit_prices
 from tests.fakes.records import START_MS, call_record
@@ -102,3 +102,11 @@ def test_what_is_given_back_is_never_more_than_was_paid(
     assert unused(fee, start, start + length, now + 1) <= back
     assert unused(fee, START_MS, START_MS + 10, START_MS) == fee
     assert unused(fee, START_MS, START_MS + 10, START_MS + 10) == 0
+
+
+@given(st.integers(0, 10**15), st.integers(0, 10**15), st.integers(0, 10**16))
+def test_an_allowance_that_was_used_is_paid_for(fee: int, allowance: int, left: int) -> None:
+    back = unspent(fee, allowance, left)
+    assert 0 <= back <= fee
+    assert (back == fee) >= (left >= allowance)
+    assert unspent(fee, allowance, 0) == (0 if allowance else fee)

@@ -22,7 +22,7 @@ from relayd.core.decision import Known
 from relayd.core.errors import RelayError
 from relayd.core.order import Order
 from relayd.core.partner import PartnerEvent
-from relayd.core.plan import Plan, period_end, unused
+from relayd.core.plan import Plan, period_end, unspent, unused
 from relayd.core.record import CallRecord
 from relayd.core.subscription import Subscription
 from relayd.core.ulid import ulid
@@ -354,8 +354,11 @@ class Walk:
         if runs and present is not None:
             who.charge()
             if present.state != "past_due":
-                who.kinds["balance"] += unused(
-                    PLANS[present.plan].fee_nano, present.start_ms, present.end_ms, self.now_ms)
+                old = PLANS[present.plan]
+                left = sum(each.left for each in who.credit if each.source == "subscription")
+                who.kinds["balance"] += min(
+                    unused(old.fee_nano, present.start_ms, present.end_ms, self.now_ms),
+                    unspent(old.fee_nano, old.allowance_nano, left))
             who.end("subscription")
         who.charge()
         told = await self.told(name, plan)
