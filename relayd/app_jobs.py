@@ -19,6 +19,7 @@ from relayd.control.issuer import ByHand, Issuer
 from relayd.control.partner import Desk
 from relayd.demo.issuer import DemoIssuer
 from relayd.jobs.abuse import Abuse
+from relayd.jobs.assessment import Assessments
 from relayd.jobs.audit import Audit
 from relayd.jobs.billing import Billing
 from relayd.jobs.document import Documents
@@ -60,7 +61,12 @@ def jobs(
     def link() -> erasure.Link:
         return erasure.linked(console_url(config().console, config().console_listen))
 
+    def certificate() -> str | None:
+        tls = config().server.tls
+        return None if tls is None else tls.certificate
+
     return {
+        "assessments": Assessments(db, signer, certificate, log=log),
         "retention": Retention(db, lambda: config().retention.terms(), log=log),
         "audit": Audit(db, signer,
                        lambda now_ms: config().retention.terms().before_ms("audit", now_ms),
@@ -97,6 +103,9 @@ def measure(gauges: Gauges, jobs: Mapping[str, Job]) -> None:
     gauges.swept_rows = retention.swept_rows
     gauges.swept_at_seconds = retention.swept_at_seconds
     gauges.tickets_overdue = lambda: erasures.overdue
+    assessments = cast(Assessments, jobs["assessments"])
+    gauges.assessment_at_seconds = assessments.at_seconds
+    gauges.assessment_findings = assessments.findings
     postman = cast(Postman, jobs["mail"])
     gauges.mails = lambda: postman.outcomes
     gauges.mails_waiting = lambda: postman.waiting

@@ -15,8 +15,10 @@ from typing import Final
 
 from relayd import cli_output as output
 from relayd.cli_command import Command, option
-from relayd.control import checkpoint, journal
+from relayd.control import assessment, checkpoint, journal
+from relayd.core.assessment import OVERDUE_MS, Assessment
 from relayd.core.errors import RelayError
+from relayd.core.timestamp import rfc3339
 from relayd.ops import clock, doctor
 from relayd.ops.config import Config, MasterKey
 from relayd.ops.configfile import default_path, examine
@@ -104,6 +106,7 @@ async def _database_findings(directory: Path, master: MasterKey | None) -> list[
                 sound = await is_sound(transaction)
             logged = await journal.verify(db) if sound else journal.Finding()
             audited = await _audit_finding(db)
+            assessed = await assessment.last(db) if sound else None
         finally:
             await db.close()
     except RelayError as error:
@@ -111,9 +114,26 @@ async def _database_findings(directory: Path, master: MasterKey | None) -> list[
     if sound:
         return [Finding("ok", "database", "The database is sound."),
                 doctor.master_key_finding(wrapped_since_ms, clock.unix_ms()),
-                _journal_finding(directory, logged), audited]
+                _journal_finding(directory, logged), audited,
+                *_assessment_findings(assessed, clock.unix_ms())]
     return [Finding("fail", "database", "The database is damaged.",
                     "Stop the daemon, keep a copy of the directory, and restore a backup.")]
+
+
+def _assessment_findings(made: Assessment | None, now_ms: int) -> Iterator[Finding]:
+    """The last self-assessment that the daemon made: what it found then."""
+    subject = "assessment"
+    if made is None:
+        yield Finding("ok", subject, "There is none yet: a running daemon makes one every week.")
+        return
+    day = rfc3339(made.at_ms)[:10]
+    if now_ms - made.at_ms > OVERDUE_MS:
+        yield Finding("warn", subject, f"The last self-assessment is of {day}.",
+                      "A running daemon makes one every week: see assessment_failed in its log.")
+    for each in made.findings:
+        yield Finding("warn", subject, f"{day}: {each.sentence}")
+    if not made.findings:
+        yield Finding("ok", subject, f"{day}: nothing was found in {len(made.judged)} subjects.")
 
 
 async def _audit_finding(db: Database) -> Finding:

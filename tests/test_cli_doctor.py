@@ -13,12 +13,15 @@ import pytest
 
 from relayd.cli_command import build_parser
 from relayd.cli_doctor import COMMANDS, _summary, examine_installation, store_findings
-from relayd.control import account, usage
+from relayd.control import account, assessment, usage
+from relayd.core.assessment import OVERDUE_MS
+from relayd.ops import clock
 from relayd.ops.doctor import Finding
 from relayd.store.applied import Applied
 from relayd.store.db import FILE_NAME, open_database
 from relayd.store.journal_frame import CLOSE, frame
 from relayd.store.journal_lane import claim
+from relayd.store.signing import open_signer
 from tests.fakes.records import call_record
 
 KEY = "sk-canary-credential"
@@ -169,3 +172,19 @@ async def test_a_bent_audit_log_fails(tmp_path: Path) -> None:
         connection.commit()
     (found,) = [each for each in await store_findings(store) if each.subject == "audit log"]
     assert found.level == "fail" and "Event 1" in found.sentence and found.remedy
+
+
+async def test_D4_the_last_self_assessment_is_shown(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    await make_store(store)
+    assert levels(await store_findings(store), "assessment") == ["ok"]
+    db = await open_database(store)
+    await assessment.take(db, open_signer(store).public, None, clock.unix_ms())
+    await db.close()
+    (found,) = [each for each in await store_findings(store) if each.subject == "assessment"]
+    assert found.level == "warn" and "canary report is missing" in found.sentence
+    db = await open_database(store)
+    async with db.writing() as transaction:
+        await transaction.run("UPDATE assessments SET at_ms = at_ms - ?", (OVERDUE_MS + 1,))
+    await db.close()
+    assert levels(await store_findings(store), "assessment") == ["warn", "warn"]

@@ -131,11 +131,27 @@ def master_key_finding(since_ms: int | None, now_ms: int) -> Finding:
     return Finding("ok", "master key", sentence)
 
 
+def _not_after(path: str) -> str:
+    return str(_test_decode_cert(path)["notAfter"])
+
+
+def _days_until(moment: str, now_ms: int) -> int:
+    return int(ssl.cert_time_to_seconds(moment) * 1000 - now_ms) // DAY_MS
+
+
+def certificate_days(path: str, now_ms: int) -> int:
+    """For how many days a certificate is still valid; -1 where it cannot be read, or no more."""
+    try:
+        return max(_days_until(_not_after(path), now_ms), -1)
+    except (OSError, ValueError, KeyError):
+        return -1
+
+
 def certificate_finding(path: str, now_ms: int) -> Finding:
     """How long a listener's certificate is still valid; the first one of the file."""
     try:
-        not_after = str(_test_decode_cert(path)["notAfter"])
-        left_days = (ssl.cert_time_to_seconds(not_after) * 1000 - now_ms) // DAY_MS
+        not_after = _not_after(path)
+        left_days = _days_until(not_after, now_ms)
     except (OSError, ValueError, KeyError) as error:
         return Finding("fail", "certificate", f"{path} cannot be read ({type(error).__name__}).",
                        "It takes a PEM file whose first certificate is the listener's own.")

@@ -56,6 +56,8 @@ class Gauges:
     swept_rows: ByName = dict
     swept_at_seconds: ByName = dict
     tickets_overdue: ByName = dict
+    assessment_at_seconds: Count = float
+    assessment_findings: Count = int
     sign_in_refusals: ByName = dict
     mails: ByName = dict
     mails_waiting: Count = int
@@ -144,6 +146,10 @@ READINGS: Final = (
             "When a category was last looked through, Unix time.", ("category",)),
     Reading("tickets_overdue", "relayd_tickets_overdue", "gauge",
             "Tickets that nobody answered in time.", ("class",)),
+    Reading("assessment_at_seconds", "relayd_assessment_timestamp_seconds", "gauge",
+            "When the last self-assessment was made, Unix time; 0: not yet."),
+    Reading("assessment_findings", "relayd_assessment_findings", "gauge",
+            "What the last self-assessment found: `relayd doctor` says it in words."),
     Reading("sign_in_refusals", "relayd_sign_in_refusals_total", "counter",
             "Attempts to sign in that were refused unheard, by why.", ("reason",)),
     Reading("mails", "relayd_mails_total", "counter",

@@ -1,0 +1,55 @@
+"""The job of self-assessments: once a week, kept, in figures; again where the store failed."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+
+import pytest
+
+from relayd.control import assessment
+from relayd.core.assessment import EVERY_MS
+from relayd.jobs.assessment import Assessments
+from relayd.ops.logging import Logger
+from relayd.store.db import Database
+from relayd.store.directory import StoreError
+from relayd.store.signing import open_signer
+from tests.fakes.records import START_MS
+
+
+async def test_D4_once_a_week_and_a_finding_is_a_figure(db: Database) -> None:
+    now, out = [START_MS], io.StringIO()
+    job = Assessments(db, open_signer(db.directory), lambda: None, now_ms=lambda: now[0],
+                      log=Logger("info", out))
+    assert (job.at_seconds(), job.findings()) == (0.0, 0)
+    await job.look()
+    # there is no canary report
+    assert (job.at_seconds(), job.findings()) == (START_MS / 1000, 1)
+    assert '"assessment_finding"' in out.getvalue() and '"part":"canary"' in out.getvalue()
+    now[0] += EVERY_MS - 1
+    await job.look()
+    assert job.at_seconds() == START_MS / 1000
+    now[0] += 1
+    await job.look()
+    assert job.at_seconds() == now[0] / 1000
+    kept = await assessment.last(db)
+    assert kept is not None and kept.at_ms == now[0]
+
+
+async def test_it_goes_on_after_the_store_failed(
+    db: Database, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fails(*_: object) -> None:
+        raise StoreError("store_failed")
+
+    job = Assessments(db, open_signer(db.directory), lambda: None, first_seconds=0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(assessment, "take", fails)
+        await job.look()
+        assert job.failures == 1 and job.findings() == 0
+    running = asyncio.ensure_future(job.run())
+    async with asyncio.timeout(5):
+        while job.last is None:
+            await asyncio.sleep(0.01)
+    await job.stop()
+    await running
