@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-long test-browser test-node test-packages test-systemd check bench bench-peers cover lock deb clean
+.PHONY: run test test-long test-browser browser test-node test-packages test-systemd check bench bench-peers cover lock deb clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/relayd demo
@@ -16,9 +16,11 @@ test-long: $(VENV)/dev.stamp
 	RELAYD_LONG=1 RELAYD_CUTTINGS=100000 $(BIN)/python -m pytest -s tests/long tests/relay/test_count.py
 
 # The console in Debian's Chromium, which it installs where it may (root); axe-core comes from npm.
-test-browser: $(VENV)/browser.stamp
-	command -v chromium > /dev/null || apt-get install -y --no-install-recommends chromium fonts-wqy-microhei
+test-browser: browser
 	$(BIN)/python -m pytest tests/browser
+
+browser: $(VENV)/browser.stamp
+	command -v chromium > /dev/null || apt-get install -y --no-install-recommends chromium fonts-wqy-microhei
 
 test-node: $(VENV)/dev.stamp
 	cd tests/node && npm ci --no-audit --no-fund && PATH="$(CURDIR)/$(BIN):$$PATH" node --test --test-concurrency=1
