@@ -92,10 +92,11 @@ def _steps(
 
 def _result(visit: Visit, days: list[Margin]) -> list[Band]:
     """Cost and margin stacked: together they are the revenue; a loss stands on top of it."""
-    return [
+    bands = [
         Band(visit.t("margins.cost"), [min(day.cost_nano, day.revenue_nano) for day in days]),
         Band(visit.t("margins.margin"), [max(0, day.left_nano) for day in days]),
         Band(visit.t("margins.loss"), [max(0, -day.left_nano) for day in days])]
+    return [band for band in bands if any(band.values)] or bands[:1]
 
 
 def _measure(currency: str) -> Measure:

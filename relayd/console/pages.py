@@ -11,7 +11,7 @@ from typing import Final
 
 from relayd.console import (
     alert, appeal, call, connect, consent, contact, document, email_change, enterprise, erasure,
-    fapiao, front, grant, invoice, key, mail, model, notice, openapi, operate_account,
+    fapiao, front, grant, invoice, key, limit, mail, model, notice, openapi, operate_account,
     operate_audit, operate_credit, operate_fapiao, operate_fleet, operate_invoice, operate_lawful,
     operate_margin, operate_network, operate_order, operate_plan, operate_price, operate_retention,
     operate_system, operate_ticket, order, overview, passkey, password, preference, privacy,
@@ -61,6 +61,7 @@ ROUTES: Final[tuple[Route, ...]] = tuple(chain(
     wallet.ROUTES,
     grant.ROUTES,
     alert.ROUTES,
+    limit.ROUTES,
     subscription.ROUTES,
     operate_order.ROUTES,
     operate_credit.ROUTES,

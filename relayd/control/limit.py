@@ -14,7 +14,7 @@ from relayd.control.key import find as find_key
 from relayd.core.actor import SHELL, Actor
 from relayd.core.budget import SpentReading, day_of, month_of
 from relayd.core.errors import RelayError
-from relayd.core.limit import BUDGET_MAX, BUDGETS, LIMIT_MAX, Limits
+from relayd.core.limit import AMOUNTS, BUDGET_MAX, LIMIT_MAX, Limits
 from relayd.core.money import decimal, parse_nano
 from relayd.store import account as store_account
 from relayd.store import limit as store_limit
@@ -29,7 +29,7 @@ DEFAULT: Final = "default"
 
 def parse(name: str, text: str) -> int:
     """The value of a limit from its text; raises `invalid_value`."""
-    if name in BUDGETS:
+    if name in AMOUNTS:
         value = parse_nano(text)
         most = BUDGET_MAX
     else:
@@ -84,7 +84,7 @@ def view(limits: Mapping[str, int]) -> dict[str, object]:
     """Own limits as JSON shows them: every name; null: as the configuration says."""
     shown: dict[str, object] = dict.fromkeys(Limits._fields)
     for name, value in limits.items():
-        shown[name] = decimal(value, 2) if name in BUDGETS else value
+        shown[name] = decimal(value, 2) if name in AMOUNTS else value
     return shown
 
 

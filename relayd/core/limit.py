@@ -40,6 +40,9 @@ class Limits(NamedTuple):
 
 NO_LIMITS: Final = Limits()
 BUDGETS: Final = frozenset({"daily_budget", "monthly_budget"})
+CAPS: Final = {"daily_cap": "daily_budget", "monthly_cap": "monthly_budget"}
+"""What a holder sets for the own account, and the budget that it makes smaller: never larger."""
+AMOUNTS: Final = BUDGETS | CAPS.keys()
 LIMIT_MAX: Final = 10 ** 12
 BUDGET_MAX: Final = 10 ** 18
 """A thousand million units of a currency; still a 64-bit integer."""
@@ -47,7 +50,8 @@ BUDGET_MAX: Final = 10 ** 18
 
 @dataclass(frozen=True, slots=True)
 class OwnLimits:
-    """What an account and its key were given of their own: values by the names of `Limits`."""
+    """What an account and its key were given of their own: values by the names of `Limits`; of
+    an account also by those of `CAPS`."""
 
     account: Mapping[str, int] = field(default_factory=dict)
     key: Mapping[str, int] = field(default_factory=dict)
@@ -55,7 +59,17 @@ class OwnLimits:
     @property
     def has_budgets(self) -> bool:
         """Whether a budget is among them."""
-        return any(own.get(name) for own in (self.account, self.key) for name in BUDGETS)
+        return any(own.get(name) for own in (self.account, self.key) for name in AMOUNTS)
+
+    def of_account(self, defaults: Limits) -> Limits:
+        """The account's limits: its own in the place of the defaults, then its holder's caps."""
+        limits = defaults._replace(
+            **{name: value for name, value in self.account.items() if name not in CAPS})
+        for cap, name in CAPS.items():
+            value, budget = self.account.get(cap, 0), getattr(limits, name)
+            if value and (value < budget or not budget):
+                limits = limits._replace(**{name: value})
+        return limits
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,7 +216,7 @@ class Admission:
             self._forget(now_ns)
         self._book = book
         own = grant.limits
-        account = book.defaults if own is None else book.defaults._replace(**own.account)
+        account = book.defaults if own is None else own.of_account(book.defaults)
         key = NO_LIMITS if own is None else NO_LIMITS._replace(**own.key)
         found = (self._allowance(("account", grant.account, grant.account), account, now_ns),
                  self._allowance(("key", grant.account, grant.key), key, now_ns))

@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Any, Final, Literal
 
 from relayd.core.budget import Spent, SpentRow
-from relayd.core.limit import BUDGETS
+from relayd.core.limit import AMOUNTS
 from relayd.store.transaction import Transaction
 
 Owner = Literal["account", "key"]
@@ -19,7 +19,7 @@ Own = dict[str, dict[str, int]]
 """Limits by name, by the owner's id."""
 
 _IDS_AT_ONCE: Final = 500
-_MARKS: Final = ", ".join("?" * len(BUDGETS))
+_MARKS: Final = ", ".join("?" * len(AMOUNTS))
 
 
 async def get(transaction: Transaction, owner: Owner, owner_id: str) -> dict[str, int]:
@@ -60,7 +60,7 @@ async def everybody(transaction: Transaction, owner: Owner) -> Own:
 
 async def budgeted(transaction: Transaction) -> bool:
     """Whether any account or key has a budget of its own."""
-    names = sorted(BUDGETS)
+    names = sorted(AMOUNTS)
     return await transaction.row(
         f"SELECT 1 FROM account_limits WHERE value > 0 AND name IN ({_MARKS})"
         f" UNION ALL SELECT 1 FROM key_limits WHERE value > 0 AND name IN ({_MARKS}) LIMIT 1",

@@ -229,3 +229,18 @@ def test_a_book_that_limits_nothing_is_none() -> None:
     assert LimitBook.of(Limits(), {"m": Limits()}) is None
     assert LimitBook.of(Limits(), {"m": Limits(concurrent=1)}) is not None
     assert OwnLimits() == OwnLimits({}, {})
+
+
+def test_a_cap_makes_a_budget_smaller_and_never_larger() -> None:
+    defaults = Limits(concurrent=4, daily_budget=100)
+    for own, expected in (
+            ({}, defaults),
+            ({"daily_cap": 50}, defaults._replace(daily_budget=50)),
+            ({"daily_cap": 200}, defaults),
+            ({"daily_cap": 200, "daily_budget": 0}, defaults._replace(daily_budget=200)),
+            ({"daily_cap": 200, "daily_budget": 150}, defaults._replace(daily_budget=150)),
+            ({"monthly_cap": 7, "concurrent": 1},
+             defaults._replace(monthly_budget=7, concurrent=1)),
+            ({"daily_cap": 0}, defaults)):
+        assert OwnLimits(own).of_account(defaults) == expected
+    assert OwnLimits({"daily_cap": 1}).has_budgets and not OwnLimits({"concurrent": 1}).has_budgets

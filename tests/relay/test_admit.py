@@ -280,6 +280,8 @@ ROWS = {"acct_1": [SpentRow("key_1", "a-1", Spent(10, 100)),
 
 @pytest.mark.parametrize(("own", "line", "refused"), [
     (account(daily_budget=11), {}, True), (account(daily_budget=12), {}, False),
+    (account(daily_cap=11), {}, True), (account(daily_cap=12, daily_budget=20), {}, False),
+    (account(daily_cap=20, daily_budget=11), {}, True),
     (account(monthly_budget=1_100), {}, True), (account(monthly_budget=1_101), {}, False),
     (OwnLimits({}, {"daily_budget": 10}), {}, True),
     (OwnLimits({}, {"daily_budget": 11}), {}, False),
