@@ -171,7 +171,7 @@ async def show_specimen(visit: Visit) -> web.Response:
     sheet = specimen_sheet(visit, found, seller(visit).block(),
                            visit.services.config().invoices.item)
     return page(visit, "money/sheet.html", sheet=sheet, back=f"/fapiao/{found.id}",
-                pdf=f"/fapiao/{found.id}/specimen.pdf" if pdf.can_print(sheet) else None)
+                pdf=f"/fapiao/{found.id}/specimen/pdf" if pdf.can_print(sheet) else None)
 
 
 async def give_specimen(visit: Visit) -> web.Response:
@@ -222,7 +222,7 @@ ROUTES: Final = (
           example=_EXAMPLE),
     Route("GET", "/fapiao/{fapiao}/specimen", show_specimen, HOLDER, "How a fapiao will look",
           example=_EXAMPLE),
-    Route("GET", "/fapiao/{fapiao}/specimen.pdf", give_specimen, HOLDER, "The same as PDF",
+    Route("GET", "/fapiao/{fapiao}/specimen/pdf", give_specimen, HOLDER, "The same as PDF",
           example=_EXAMPLE),
     Route("GET", "/fapiao/{fapiao}/file/{format}", give_file, HOLDER, "A fapiao's file",
           example=_FILE),

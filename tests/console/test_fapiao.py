@@ -44,7 +44,7 @@ async def test_pages(shop: Shop, order: str, language: str) -> None:
     page = await shop.console.get(f"{where}/specimen?lang={language}", cookies=cookies)
     text = await page.text()
     assert loud in text and "壹拾贰圆叁角肆分" in text
-    answer = await shop.console.get(f"{where}/specimen.pdf?lang={language}", cookies=cookies)
+    answer = await shop.console.get(f"{where}/specimen/pdf?lang={language}", cookies=cookies)
     content = await answer.read()
     plain = "".join((await pdf.text_of(content)).split())
     assert plain.count("".join(loud.split())) == 2
