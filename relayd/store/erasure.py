@@ -81,6 +81,12 @@ UNCOUNTED: Final = frozenset({
     "rollups", "call_records", "ledger_accounts", "account_use", "money_changes", "grants",
     "code_uses", "subscriptions", "legal_vault", "reveals", "enterprises", "audit_log.actor"})
 """Tables, or one of their columns, whose rows are not counted: sums, copies, or told already."""
+_TOLD: Final = "SELECT id FROM legal_requests WHERE notified_at_ms IS NOT NULL"
+COUNTED: Final[dict[str, str]] = {
+    "legal_requests": f" AND id IN ({_TOLD})",
+    "audit_log": " AND (json_extract(details, '$.request') IS NULL"
+                 f" OR json_extract(details, '$.request') IN ({_TOLD}))"}
+"""Of these only the rows are counted that an owner may know of: no lawful request before it."""
 
 
 def _erasure(row: Row) -> Erasure:
@@ -143,7 +149,8 @@ async def counts(transaction: Transaction, account: str) -> dict[str, int]:
         if not UNCOUNTED.isdisjoint((rule.table, f"{rule.table}.{rule.column}")):
             continue
         row = await transaction.row(
-            f"SELECT COUNT(*) FROM {rule.table} WHERE {rule.column} = ?", (account,))
+            f"SELECT COUNT(*) FROM {rule.table} WHERE {rule.column} = ?"
+            f"{COUNTED.get(rule.table, '')}", (account,))
         found[rule.part] = found.get(rule.part, 0) + (0 if row is None else int(row[0]))
     calls = await transaction.row(
         "SELECT COALESCE(SUM(calls), 0) FROM rollups WHERE account_id = ? AND hour_ms >="

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from relayd.control import account, audit, checkpoint, lawful, portable, transparency, usage
+from relayd.control import (
+    account, audit, checkpoint, erasure, lawful, portable, transparency, usage,
+)
 from relayd.control.lawful import Entry, Hand
 from relayd.core.actor import SHELL, Actor, Role
 from relayd.core.errors import RelayError
@@ -54,6 +56,20 @@ async def produced(db: Database, **changes: Any) -> tuple[LawfulRequest, dict[st
     done, content = await lawful.produce(db, ONE, request.id, TO, START_MS + 2)
     assert hashlib.sha256(content).hexdigest() == done.produced_sha256
     return done, json.loads(b"".join(parcel.unpack(content, None, PASSPHRASE)))
+
+
+async def test_a_request_of_which_the_owner_may_not_know_is_in_no_count(db: Database) -> None:
+    await make_person(db)
+    before = await erasure.summary(db, EMAIL, TERMS, START_MS)
+    await produced(db, gag_until_ms=START_MS + DAY_MS)
+    await lawful.tell(db, START_MS + 3)
+    assert await erasure.summary(db, EMAIL, TERMS, START_MS) == before
+    await lawful.tell(db, START_MS + DAY_MS)
+    stays = {each.part: each.rows
+             for each in (await erasure.summary(db, EMAIL, TERMS, START_MS)).stays}
+    seen = [row async for row in portable.DOCUMENTS["access"](
+        db, (await account.find(db, EMAIL)).id, portable.Span())]
+    assert (stays["legal_requests"], stays["audit"]) == (1, len(seen))
 
 
 async def test_S3_one_person_alone_gets_nothing(db: Database) -> None:
