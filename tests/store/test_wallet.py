@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from relayd.core.posting import move
+from pathlib import Path
+
+import pytest
+
+from relayd.core.posting import charge, move
 from relayd.core.rollup import RollupKey, Sums
-from relayd.store import posting, rollup, wallet
-from relayd.store.db import Database
+from relayd.store import migration, posting, rollup, wallet
+from relayd.store.db import Database, open_database
 from relayd.store.transaction import Transaction
 from relayd.store.wallet import Due, Money
 
@@ -60,3 +64,29 @@ async def test_use_that_erasing_gave_to_nobody_is_not_added_again(db: Database) 
     async with db.writing() as transaction:
         await use(transaction, "", 5)
         assert await wallet.due(transaction, 9) == []
+
+
+async def test_use_from_before_the_ledger_is_in_no_charge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An older store: use that 0013 found there, and a charge that was made since."""
+    with monkeypatch.context() as older:
+        older.setattr(migration, "known", lambda all_of=migration.known(): all_of[:15])
+        db = await open_database(tmp_path / "store")
+        async with db.writing() as transaction:
+            await use(transaction, "a", 70)
+            await transaction.run("UPDATE account_use SET charged_nano = 50")
+            await posting.post(
+                transaction, charge("use:a:USD:70", 20, "USD", "a", 0), 1)
+            await transaction.run("UPDATE account_use SET charged_nano = 70")
+            await use(transaction, "b", 30)
+        await db.close()
+    db = await open_database(tmp_path / "store")
+    try:
+        async with db.reading() as transaction:
+            assert await transaction.rows(
+                "SELECT account_id, charged_nano, before_nano FROM account_use") == [
+                ("a", 70, 50), ("b", 0, 0)]
+            assert await wallet.wrong_charges(transaction) == []
+    finally:
+        await db.close()
