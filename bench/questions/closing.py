@@ -4,10 +4,8 @@ and do the invoices say what the records say?"""
 from __future__ import annotations
 
 import asyncio
-import random
 import tempfile
 import time
-import zlib
 from pathlib import Path
 from typing import Final
 
@@ -18,27 +16,45 @@ from bench.process import NotStarted
 from bench.result import Outcome
 from bench.sample import Sample, percentile
 from bench.settings import Settings
-from relayd.control import account, closing, invoice, usage, wallet
+from relayd.control import account, closing, invoice, wallet
 from relayd.control.invoice import Seller
 from relayd.core.invoice import month
 from relayd.core.operator import Operator
-from relayd.core.record import CallRecord
-from relayd.core.timestamp import HOUR_MS
-from relayd.core.ulid import RANDOM_BYTES, ulid
+from relayd.core.rollup import Sums
 from relayd.core.vat import Vat
 from relayd.store.db import Database, open_database
 
 QUESTION: Final = "closing"
 RECORDS: Final = {"full": 1_000_000, "quick": 50_000, "smoke": 2000}
 ACCOUNTS: Final = {"full": 1000, "quick": 100, "smoke": 20}
-BATCH: Final = 5000
 MONTH: Final = "2026-10"
-MONTH_HOURS: Final = 744
-ACTIVE_HOURS: Final = 40
-"""In which an account calls. Calls are stored account by account: this asks for the closing, and
-not for what storing costs (`ledger` does)."""
-MODELS: Final = ("gpt-4o-mini", "gpt-4.1", "o4-mini", "claude-sonnet-4-5", None)
 SELLER: Final = Seller(Operator(name="Example Ltd", address="1 Road"), Vat(600))
+_PLAIN: Final = {
+    "key_id": "'key_1'", "api": "'openai'", "endpoint": "'/v1/chat/completions'", "stream": "1",
+    "provider": "'p'", "status": "200", "outcome": "'completed'", "attempts": "1",
+    "usage_source": "'reported'", "cache_read_input_tokens": "0",
+    "cache_creation_input_tokens": "0", "reasoning_output_tokens": "0",
+    "audio_input_tokens": "0", "audio_output_tokens": "0",
+    "id": "printf('call_%06d_%09d', ?3, i)", "account_id": "?2",
+    "started_at_ms": "?4 + ((?3 * 37 + i % 40 * 17) % 744) * 3600000"
+                     " + abs(random()) % 3600000",
+    "model": "CASE abs(random()) % 4 WHEN 0 THEN 'gpt-4o-mini' WHEN 1 THEN 'gpt-4.1'"
+             " WHEN 2 THEN 'claude-sonnet-4-5' END",
+    "currency": "CASE abs(random()) % 4 WHEN 0 THEN 'CNY' ELSE 'USD' END",
+    "input_tokens": "abs(random()) % 5000", "output_tokens": "abs(random()) % 900",
+    "amount_nano": "abs(random()) % 100000000"}
+"""A record's columns, of the account that is the ?3rd; others are null. An account calls in 40
+hours of the month. The store makes them: this asks for the closing, and not what storing costs
+(`ledger` does)."""
+_CALLS: Final = (
+    "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)"
+    f" INSERT INTO call_records ({', '.join(_PLAIN)}) SELECT {', '.join(_PLAIN.values())} FROM n")
+_ROLLUPS: Final = (
+    f"INSERT INTO rollups (hour_ms, account_id, key_id, model, provider, currency,"
+    f" {', '.join(Sums._fields)}) SELECT started_at_ms - started_at_ms % 3600000, account_id,"
+    " key_id, COALESCE(model, ''), provider, currency, COUNT(*),"
+    f" {', '.join(f'SUM({name})' for name in Sums._fields[1:])}"
+    " FROM call_records GROUP BY 1, 2, 3, 4, 5, 6")
 _SAID: Final = (
     "SELECT i.account_id, i.currency, l.reference, SUM(l.amount_nano), SUM(l.calls),"
     " SUM(l.input_tokens), SUM(l.output_tokens) FROM invoice_lines AS l"
@@ -49,37 +65,20 @@ _RECORDED: Final = (
     " WHERE started_at_ms >= ? AND started_at_ms < ? GROUP BY 1, 2, 3")
 
 
-def _record(number: int, who: str, dice: random.Random) -> CallRecord:
-    hour = zlib.crc32(f"{who}{dice.randrange(ACTIVE_HOURS)}".encode()) % MONTH_HOURS
-    at_ms = month(MONTH).start_ms + hour * HOUR_MS + dice.randrange(HOUR_MS)
-    model = dice.choice(MODELS)
-    return CallRecord(
-        id=ulid(at_ms, number.to_bytes(RANDOM_BYTES, "big")), started_at_ms=at_ms,
-        account=who, key="key_1", app=None, api="openai",
-        endpoint="/v1/chat/completions", model=model, provider="p", provider_model=model,
-        stream=True, status=200, outcome="completed", error=None, attempts=1,
-        input_tokens=dice.randrange(5000), output_tokens=dice.randrange(900),
-        cache_read_input_tokens=0, cache_creation_input_tokens=0, reasoning_output_tokens=0,
-        audio_input_tokens=0, audio_output_tokens=0, counted_input_tokens=None,
-        counted_output_tokens=None, usage_source="reported",
-        amount_nano=dice.randrange(10 ** 8), currency=dice.choice(("USD", "USD", "USD", "CNY")),
-        first_byte_ms=None, duration_ms=None)
-
-
 async def _fill(db: Database, settings: Settings) -> None:
-    dice = random.Random(7)
-    at_ms = month(MONTH).start_ms
-    accounts = [(await account.create(db, f"a{number}@example.org", None, at_ms)).id
+    period = month(MONTH)
+    accounts = [(await account.create(db, f"a{number}@example.org", None, period.start_ms)).id
                 for number in range(ACCOUNTS[settings.name])]
-    records = RECORDS[settings.name]
-    for start in range(0, records, BATCH):
-        await usage.post(db, [
-            _record(number, accounts[number * len(accounts) // records], dice)
-            for number in range(start, min(start + BATCH, records))])
+    each = RECORDS[settings.name] // len(accounts)
+    for number, who in enumerate(accounts):
+        async with db.writing() as transaction:
+            await transaction.run(_CALLS, (each, who, number, period.start_ms))
         await db.checkpoint_if_large()
+    async with db.writing() as transaction:
+        await transaction.run(_ROLLUPS)
     for who in accounts:
         async with db.writing() as transaction:
-            await wallet.charge_account(transaction, who, month(MONTH).end_ms - 1)
+            await wallet.charge_account(transaction, who, period.end_ms - 1)
     await db.checkpoint()
 
 
