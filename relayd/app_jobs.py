@@ -25,6 +25,7 @@ from relayd.jobs.billing import Billing
 from relayd.jobs.document import Documents
 from relayd.jobs.dormancy import Dormancy
 from relayd.jobs.erasure import Erasures
+from relayd.jobs.exposure import Exposures
 from relayd.jobs.mail import Postman
 from relayd.jobs.margin import Margins
 from relayd.jobs.network import Network
@@ -72,6 +73,9 @@ def jobs(
                        lambda now_ms: config().retention.terms().before_ms("audit", now_ms),
                        log=log),
         "network": network,
+        "exposures": Exposures(
+            db, plane.clear_keys,
+            lambda: console_url(config().console, config().console_listen), log=log),
         "abuse": Abuse(db, lambda now_ms: Lookout(
             config().abuse, network.prefixes.counts(now_ms), is_disposable,
             console_url(config().console, config().console_listen)), log=log),

@@ -35,7 +35,8 @@ _WORDS: Final[dict[tuple[Subject, Level], str]] = {
     ("retention", "warn"): "A category was not looked through for {figure} days: relayd retention"
                            " --sweep.",
     ("canary", "ok"): "The last canary report is {figure} days old.",
-    ("canary", "warn"): "The last canary report is missing or older than a month: relayd audit-canary.",
+    ("canary", "warn"): "The last canary report is missing or older than a month: relayd"
+                        " audit-canary.",
     ("canary", "fail"): "The last canary report has findings: relayd audit-canary.",
 }
 

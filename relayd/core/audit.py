@@ -72,6 +72,7 @@ ACTIONS: Final = _actions(
     Action("key.create", "An API key was made."),
     Action("key.change", "An API key's name, models or expiry was changed."),
     Action("key.rotate", "An API key was replaced by another."),
+    Action("key.expose", "An API key came over the network in clear."),
     Action("key.revoke", "An API key was revoked."),
     Action("limit.change", "Limits of an account or a key were changed."),
     # looks at what is personal

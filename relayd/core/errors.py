@@ -41,6 +41,9 @@ ERRORS: Final = _kinds(
     ("upgrade_refused", 400, "client", False, "This connection cannot be upgraded."),
     ("websocket_not_served", 426, "client", False,
      "WebSocket is not served here: send the same request over HTTP with stream=true."),
+    ("tls_required", 426, "client", False,
+     "This request came without TLS, so others may have read its API key. Use https, and replace "
+     "the key."),
     ("upgrade_required", 426, "client", False,
      "This path is served over WebSocket: connect to it with an upgrade (RFC 6455, version 13)."),
     ("request_timeout", 408, "client", True, "The request did not arrive in time."),

@@ -62,6 +62,8 @@ class Handler:
             exchange.keep_alive = False  # what comes behind an upgrade may be frames
         self._authenticate(exchange)
         if exchange.head.memo.noted_until <= exchange.started:
+            if exchange.policy.server.tls_terminated:
+                plane.clear_keys.check(exchange, plane.network)
             plane.network.note(exchange, exchange.started, exchange.started_at_ms)
         if socket:
             await plane.realtime.serve(exchange)

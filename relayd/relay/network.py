@@ -84,11 +84,7 @@ class NetworkLog:
         begins, and again while it goes on."""
         grant = exchange.grant
         assert grant is not None
-        connection = exchange.connection
-        proxies = exchange.policy.server.trusted_proxies
-        seen = connection.seen
-        if seen is None or seen.proxies is not proxies:
-            seen = connection.seen = self._look(connection, proxies)
+        seen = self.seen(exchange)
         if seen.is_proxy:
             until = self._client_until(exchange, seen, now, at_ms)
         else:
@@ -96,6 +92,15 @@ class NetworkLog:
             if until is None:
                 self._add(exchange, at_ms, (seen.address, seen.port), seen.tls)
         exchange.head.memo.noted_until = until or now + AGAIN_SECONDS
+
+    def seen(self, exchange: Exchange) -> Seen:
+        """What is known of an exchange's connection; looked at once for each."""
+        connection = exchange.connection
+        proxies = exchange.policy.server.trusted_proxies
+        seen = connection.seen
+        if seen is None or seen.proxies is not proxies:
+            seen = connection.seen = self._look(connection, proxies)
+        return seen
 
     def _client_until(
         self, exchange: Exchange, seen: Seen, now: float, at_ms: int

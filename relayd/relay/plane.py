@@ -24,6 +24,7 @@ from relayd.ops.tasks import Tasks
 from relayd.relay.abandoned import Abandoned
 from relayd.relay.addresses import Addresses
 from relayd.relay.admit import Admission
+from relayd.relay.clear import ClearKeys
 from relayd.relay.counting import Counting
 from relayd.relay.dispatch import Dispatcher
 from relayd.relay.exchange import Exchange
@@ -119,6 +120,7 @@ class Plane:
         """Connections that are accepted and not among `connections` yet."""
         self.addresses = Addresses()
         self.network = NetworkLog()
+        self.clear_keys = ClearKeys()
         self.inflight: set[Exchange] = set()
         self._date_second = 0
         self._date = b""

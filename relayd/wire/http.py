@@ -21,7 +21,7 @@ _FIELDS: Final = re.compile(
     rb"\r\n(host|authorization|x-api-key|api-key|x-goog-api-key|content-length|transfer-encoding"
     rb"|content-type|content-encoding|expect|connection|upgrade|origin|sec-websocket-key"
     rb"|access-control-request-headers|anthropic-version|anthropic-beta|openai-beta"
-    rb"|sec-websocket-protocol|sec-websocket-version|x-forwarded-for"
+    rb"|sec-websocket-protocol|sec-websocket-version|x-forwarded-(?:for|proto)"
     rb"|user-agent|x-stainless-(?:read-)?timeout):[ \t]*([^\r]*)",
     re.IGNORECASE,
 )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from relayd.control import standing
+from relayd.control import account, exposure, key, standing
 from relayd.control.standing import Grounds
 from relayd.core.actor import SHELL
+from relayd.core.exposure import Exposure
 from tests.console.doors import EMAIL, PASSWORD, OpenConsole, opened
 
 __all__ = ["opened"]
@@ -28,3 +29,17 @@ async def test_E1_the_console_says_why(opened: OpenConsole) -> None:
     shown = await (await opened.get("/privacy")).text()
     assert "is terminated, because" in shown
     assert (await opened.get("/privacy/tickets")).status == 200
+
+
+async def test_D1_an_exposed_key_is_told_until_it_is_replaced(opened: OpenConsole) -> None:
+    await opened.signed_up()
+    await opened.form("/sign-in", {"login": EMAIL, "password": PASSWORD})
+    [owner] = await account.listing(opened.db)
+    made = (await key.create(opened.db, owner.id, key.KeyWish("mine"), opened.now_ms)).key
+    seen = Exposure(made.id, owner.id, opened.now_ms)
+    assert "without TLS" not in await (await opened.get("/overview")).text()
+    await exposure.flag(opened.db, [seen], opened.origin, opened.now_ms)
+    shown = await (await opened.get("/overview")).text()
+    assert "Sent without TLS" in shown and made.hint in shown and 'href="/keys"' in shown
+    await key.revoke(opened.db, made.id, opened.now_ms)
+    assert "without TLS" not in await (await opened.get("/overview")).text()

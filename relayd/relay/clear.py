@@ -1,0 +1,49 @@
+"""Keys that came in clear: refused before the body is read, and remembered for the job that flags
+them.
+
+Law: looked at where a head is new, so that the calls of a connection that repeat it cost nothing;
+only a trusted proxy is believed, and only where something before the relay ends TLS.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from relayd.core.errors import RelayError
+from relayd.core.exposure import Exposure, in_clear
+from relayd.relay.exchange import Exchange
+from relayd.relay.network import NetworkLog
+
+KEYS_MAX: Final = 10_000
+"""Keys that wait for the job; the next ones are refused all the same, and flagged another time."""
+
+
+class ClearKeys:
+    """Collects exposures until the job takes them: one for each key."""
+
+    __slots__ = ("_found",)
+
+    def __init__(self) -> None:
+        self._found: dict[str, Exposure] = {}
+
+    def check(self, exchange: Exchange, network: NetworkLog) -> None:
+        """Raises tls_required where the request of a known key came in clear."""
+        if not in_clear(exchange.head.fields.get(b"x-forwarded-proto")):
+            return
+        if not network.seen(exchange).is_proxy:
+            return
+        grant = exchange.grant
+        assert grant is not None
+        if grant.key not in self._found and len(self._found) < KEYS_MAX:
+            self._found[grant.key] = Exposure(grant.key, grant.account, exchange.started_at_ms)
+        raise RelayError("tls_required", close=True)
+
+    def take(self) -> list[Exposure]:
+        """The exposures there are, which the caller owns."""
+        found, self._found = list(self._found.values()), {}
+        return found
+
+    def give_back(self, exposures: list[Exposure]) -> None:
+        """Puts those that could not be stored where they were."""
+        for each in exposures:
+            self._found[each.key] = each
