@@ -39,9 +39,10 @@ class Movement(msgspec.Struct, frozen=True):
 
 
 class MovementQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Transfers in one currency, before this number. `of` is the balance, or the credit given."""
+    """Transfers in one currency (null: that of payments), before this number. `of` is the balance,
+    or the credit given."""
 
-    currency: Annotated[str, msgspec.Meta(pattern=CURRENCY)]
+    currency: Annotated[str, msgspec.Meta(pattern=CURRENCY)] | None = None
     before: Annotated[int, msgspec.Meta(ge=0, le=NUMBER_MAX)] | None = None
     of: Literal["balance", "promo"] = "balance"
 
@@ -57,18 +58,22 @@ async def left(visit: Visit, account: str) -> list[Left]:
             for each in await wallet.money(visit.db, account)]
 
 
+def _currency(visit: Visit) -> str:
+    return visit.ask(MovementQuery).currency or visit.services.payments().config.currency
+
+
 async def _movements(visit: Visit) -> list[Movement]:
-    asked = visit.ask(MovementQuery)
+    asked, currency = visit.ask(MovementQuery), _currency(visit)
     found = await posting.history(
-        visit.db, visit.account, asked.currency, asked.of, asked.before, PAGE)
+        visit.db, visit.account, currency, asked.of, asked.before, PAGE)
     return [Movement(posted.number, rfc3339(posted.at_ms), posted.transfer.kind,
-                     signed_decimal(nano), asked.currency) for posted, nano in found]
+                     signed_decimal(nano), currency) for posted, nano in found]
 
 
 async def show(visit: Visit) -> web.Response:
     """The page."""
     return page(visit, "money/movements.html", movements=await _movements(visit), more=PAGE,
-                asked=visit.ask(MovementQuery))
+                currency=_currency(visit), of=visit.ask(MovementQuery).of)
 
 
 async def give(visit: Visit) -> web.Response:
