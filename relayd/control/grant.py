@@ -106,12 +106,13 @@ async def expire(db: Database, now_ms: int) -> int:
             return 0
     async with db.writing() as transaction:
         found = await store_grant.expired(transaction, now_ms, EXPIRED_AT_ONCE)
-        for account_id in {grant.account for grant in found}:
+        charged = {grant.account for grant in found}
+        for account_id in charged:
             await wallet.charge_account(transaction, account_id, now_ms)
-        # read again: charges may have spent them
-        ended = await store_grant.expired(transaction, now_ms, EXPIRED_AT_ONCE)
-        for grant in ended:
-            await end(transaction, grant, now_ms)
+        # read again: charges may have spent them, and then there are those of others
+        for grant in await store_grant.expired(transaction, now_ms, EXPIRED_AT_ONCE):
+            if grant.account in charged:
+                await end(transaction, grant, now_ms)
     return len(found)
 
 

@@ -14,7 +14,7 @@ from relayd.control import password as control_password
 from relayd.control import totp as control_totp
 from relayd.control.door import Caller, Door, new_id
 from relayd.control.session import Opened
-from relayd.core.account import Account
+from relayd.core.account import Account, folded
 from relayd.core.errors import RelayError
 from relayd.core.guard import SPAN_MS
 from relayd.core.holder import Holder, Outcome, SignIn
@@ -41,7 +41,7 @@ async def sign_in(door: Door, login: str, text: str, caller: Caller, now_ms: int
     """
     began = monotonic()
     account, holder = await control_password.known(door.db, login)
-    who = account.id if account else f"nobody {login.strip().casefold()}"
+    who = account.id if account else f"nobody {folded(login.strip())}"
     locks = door.ask(who, caller, now_ms)
     try:
         password = prepared(text)

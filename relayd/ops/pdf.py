@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib import import_module, resources
 from importlib.util import find_spec
@@ -26,6 +27,8 @@ FAMILY: Final = "sheet"
 PAGES_MAX: Final = 20
 TEXT_CHARS_MAX: Final = 200_000
 READ_SECONDS: Final = 20.0
+WAITING_MAX: Final = 8
+"""Sheets that are printed or wait for it: one at a time, because calls are relayed meanwhile."""
 _GREY: Final = (110, 110, 110)
 _RED: Final = (200, 0, 0)
 
@@ -44,18 +47,53 @@ def font() -> Path | None:
     return path if path.exists() else None
 
 
-def can_print(sheet: Sheet) -> bool:
+@cache
+def _shown() -> frozenset[int]:
+    """The characters that the font has."""
+    with import_module("fontTools.ttLib").TTFont(str(font()), lazy=True) as opened:
+        return frozenset(opened.getBestCmap())
+
+
+async def can_print(sheet: Sheet) -> bool:
     """Whether every character of a sheet can be printed here."""
+    texts = sheet.texts()
     if not has(WRITER):
         return False
-    return font() is not None or sheet.texts().isascii()
+    if font() is None:
+        return texts.isascii()
+    if texts.isascii():
+        return True
+    # the first time reads the font's table
+    return {ord(each) for each in texts} - {ord("\n")} <= await asyncio.to_thread(_shown)
+
+
+class _Printer:
+    """A thread of its own, and how many sheets it has before it."""
+
+    def __init__(self) -> None:
+        self.executor = ThreadPoolExecutor(1, "pdf")
+        self.waiting = 0
+
+
+@cache
+def _printer() -> _Printer:
+    return _Printer()
 
 
 async def printed(sheet: Sheet) -> bytes:
-    """The PDF of a sheet. Raises `pdf_missing` where it cannot be printed."""
-    if not can_print(sheet):
+    """The PDF of a sheet. Raises `pdf_missing` where it cannot be printed, `overloaded` where too
+    many wait."""
+    if not await can_print(sheet):
         raise RelayError("pdf_missing")
-    return await asyncio.to_thread(_printed, sheet)
+    printer = _printer()
+    if printer.waiting >= WAITING_MAX:
+        raise RelayError("overloaded")
+    printer.waiting += 1
+    try:
+        return await asyncio.get_running_loop().run_in_executor(
+            printer.executor, _printed, sheet)
+    finally:
+        printer.waiting -= 1
 
 
 def _printed(sheet: Sheet) -> bytes:

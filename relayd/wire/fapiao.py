@@ -127,6 +127,9 @@ def _texts(archive: zipfile.ZipFile) -> dict[str, bytes]:
     for entry in entries:
         if not entry.filename.lower().endswith(".xml"):
             continue
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            # what the others unpack to has no bound
+            raise RelayError("fapiao_file", param="ofd")
         with archive.open(entry) as stream:
             text = stream.read(ENTRY_BYTES_MAX + 1)
         whole += len(text)

@@ -11,6 +11,7 @@ from relayd.core.errors import RelayError
 from relayd.core.posting import LedgerAccount
 from relayd.store import grant as store_grant
 from relayd.store import posting as store_posting
+from relayd.store import wallet as store_wallet
 from relayd.store.db import Database
 from tests.fakes.records import START_MS, call_record
 
@@ -57,6 +58,23 @@ async def test_what_is_left_goes_when_its_time_is_over(db: Database) -> None:
     assert await promo(db, owner) == 50
     assert await grant.expire(db, START_MS + 2 * DAY) == 0
     assert [money.nano for money in await wallet.money(db, EMAIL)] == [50]
+
+
+async def test_nobody_s_credit_ends_before_their_calls_are_charged(
+    db: Database, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(grant, "EXPIRED_AT_ONCE", 1)
+    people = [await made(db, f"{name}@example.org") for name in ("ann", "bob")]
+    for owner in people:
+        await grant.give_to(db, owner, Credit(100, "USD", START_MS + DAY), "gift", START_MS, SHELL)
+        await usage.post(db, [call_record(account=owner, amount_nano=100)])
+    while await grant.expire(db, START_MS + DAY):
+        pass
+    async with db.reading() as transaction:
+        for owner in people:
+            assert await store_posting.balance(
+                transaction, LedgerAccount("balance", owner, "USD")) == 0
+            assert [each.nano for each in await store_wallet.of_account(transaction, owner)] == [0]
 
 
 async def test_a_code_is_redeemed_once_by_each(db: Database) -> None:

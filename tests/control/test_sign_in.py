@@ -50,6 +50,15 @@ async def test_a_wrong_name_and_a_wrong_password_are_one_answer(door: Door) -> N
         door.guard.forgive(door.mark((await account.find(door.db, EMAIL)).id))
 
 
+async def test_however_a_name_is_spelt_its_tries_are_one_count(door: Door) -> None:
+    await registered(door, replace(WISH, email="Ren\u00e9@example.org"))
+    codes = [[await refused(sign_in.sign_in(
+                  door, f"{name}@example.org", "wrong", CALLER, START_MS))
+              for name in spelt * FREE]
+             for spelt in (("Ren\u00e9", "rene\u0301"), ("Nob\u00e9", "nobe\u0301"))]
+    assert codes[0] == codes[1] and "sign_in_slowed" in codes[1]
+
+
 async def test_a_wrong_name_and_a_wrong_password_take_as_long(door: Door) -> None:
     hashing = Hashing()
     slow = Door(door.db, hashing, lambda: ORIGIN)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
 import pytest
 
 from relayd.core.errors import RelayError
@@ -24,9 +27,34 @@ async def test_english_and_chinese() -> None:
         assert len(content) < 200_000
 
 
+async def test_sheets_are_printed_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    under_way: list[int] = []
+    most = 0
+
+    def printing(sheet: Sheet) -> bytes:
+        nonlocal most
+        under_way.append(1)
+        most = max(most, len(under_way))
+        time.sleep(0.01)
+        under_way.pop()
+        return b"%PDF"
+
+    monkeypatch.setattr(pdf, "_printed", printing)
+    done = await asyncio.gather(
+        *(pdf.printed(ENGLISH) for _ in range(pdf.WAITING_MAX + 2)), return_exceptions=True)
+    refused = [each.code for each in done if isinstance(each, RelayError)]
+    assert (most, refused, done.count(b"%PDF")) == (1, ["overloaded"] * 2, pdf.WAITING_MAX)
+    assert await pdf.printed(ENGLISH) == b"%PDF"
+
+
+async def test_characters_that_the_font_lacks() -> None:
+    assert await pdf.can_print(CHINESE) and await pdf.can_print(Sheet("en", "Café Жук"))
+    assert not await pdf.can_print(Sheet("en", "Smile \U0001f600"))
+
+
 async def test_without_the_font(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pdf, "font", lambda: None)
-    assert pdf.can_print(ENGLISH) and not pdf.can_print(CHINESE)
+    assert await pdf.can_print(ENGLISH) and not await pdf.can_print(CHINESE)
     assert "INV-1" in await pdf.text_of(await pdf.printed(ENGLISH))
     with pytest.raises(RelayError) as caught:
         await pdf.printed(CHINESE)
@@ -37,7 +65,7 @@ async def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pdf, "has", lambda package: False)
     pdf.font.cache_clear()
     try:
-        assert pdf.font() is None and not pdf.can_print(ENGLISH)
+        assert pdf.font() is None and not await pdf.can_print(ENGLISH)
         for work in (pdf.printed(ENGLISH), pdf.text_of(b"%PDF-1.7")):
             with pytest.raises(RelayError) as caught:
                 await work  # type: ignore[misc]

@@ -83,6 +83,16 @@ def test_a_field_is_not_long() -> None:
     assert code_of(read_xml, write_xml(heaped)) == ("fapiao_file", "size")
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_what_other_methods_packed_is_not_unpacked(method: int) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as archive:
+        archive.writestr("OFD.xml", TABLE)
+    whole = out.getvalue()
+    for content in (whole, whole[:45] + bytes(9) + whole[54:]):
+        assert code_of(read_ofd, content) == ("fapiao_file", "ofd")
+
+
 def test_zips_that_are_refused() -> None:
     bomb = zipped(("a.xml", b"<EInvoice>" + b" " * (20 * 1024 * 1024)))
     assert len(bomb) < 64 * 1024
