@@ -171,7 +171,7 @@ async def show_specimen(visit: Visit) -> web.Response:
     sheet = specimen_sheet(visit, found, seller(visit).block(),
                            visit.services.config().invoices.item)
     return page(visit, "money/sheet.html", sheet=sheet, back=f"/fapiao/{found.id}",
-                pdf=f"/fapiao/{found.id}/specimen/pdf" if pdf.can_print(sheet) else None)
+                pdf=f"/fapiao/{found.id}/specimen/pdf" if await pdf.can_print(sheet) else None)
 
 
 async def give_specimen(visit: Visit) -> web.Response:

@@ -158,7 +158,7 @@ async def show_one(visit: Visit) -> web.Response:
     found = await _own(visit)
     sheet = invoice_sheet(visit, found)
     return page(visit, "money/sheet.html", sheet=sheet, back="/invoices",
-                pdf=f"/invoices/{found.id}/pdf" if pdf.can_print(sheet) else None)
+                pdf=f"/invoices/{found.id}/pdf" if await pdf.can_print(sheet) else None)
 
 
 async def give_pdf(visit: Visit) -> web.Response:

@@ -94,7 +94,7 @@ async def show_one(visit: Visit) -> web.Response:
     sheet = invoice_sheet(visit, found)
     voids = found.kind != "counter" and (found.state, "void") in INVOICE_MOVES
     return page(visit, "money/sheet.html", sheet=sheet, back="/operate/invoices",
-                pdf=f"/operate/invoices/{found.id}/pdf" if pdf.can_print(sheet) else None,
+                pdf=f"/operate/invoices/{found.id}/pdf" if await pdf.can_print(sheet) else None,
                 void=f"/operate/invoices/{found.id}/void" if voids else None)
 
 

@@ -59,6 +59,9 @@ async def steps(
 ) -> AsyncIterator[Closed]:
     """The same, batch by batch: what was issued so far, after each."""
     period = check_over(text, now_ms)
+    if now_ms - period.end_ms >= seller.terms.ms("invoices"):
+        # what was issued for it may be gone, and would be missing again
+        raise RelayError("invalid_time", param="month")
     closed = Closed(month_text(period.start_ms))
     after = ""
     while True:

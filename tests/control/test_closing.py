@@ -25,6 +25,7 @@ from tests.fakes.till import Till, till
 __all__ = ["till"]
 MONTH = "2026-10"
 PERIOD = month(MONTH)
+YEAR_MS = 31_536_000_000
 NOW_MS = PERIOD.end_ms + 3 * 3_600_000
 SELLER = Seller(Operator(name="Example Ltd", uscc="91440300MA5EXAMPLE"), Vat(600, True),
                 origin="https://console.test")
@@ -167,7 +168,7 @@ async def test_U3_receipts(till: Till) -> None:
 async def test_a_month_must_be_over(db: Database) -> None:
     for text, now_ms, code in (
             (MONTH, PERIOD.end_ms, "month_open"), ("2026-13", 0, "invalid_time"),
-            ("x", 0, "invalid_time")):
+            ("x", 0, "invalid_time"), (MONTH, PERIOD.end_ms + 40 * YEAR_MS, "invalid_time")):
         with pytest.raises(RelayError) as caught:
             await closing.close(db, SELLER, text, now_ms)
         assert caught.value.code == code
