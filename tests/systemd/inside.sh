@@ -19,6 +19,7 @@ sed 's/.*"key":"\([^"]*\)".*/\1/' /tmp/demo.json > /etc/credstore/relayd.openai
 chmod 0600 /etc/credstore/relayd.openai
 sed -i 's#https://api.openai.com/v1#http://127.0.0.1:18080/v1#; s#127.0.0.1:9464#127.0.0.1:19464#' \
     /etc/relayd/relayd.toml
+printf '[console]\nlisten = "127.0.0.1:18081"\n' >> /etc/relayd/relayd.toml # the demo has the usual one
 
 systemctl start relayd.service || journalctl --no-pager -u relayd.service -n 30
 ok started "$(property ActiveState)" active
@@ -33,6 +34,14 @@ as_relayd accounts create --email a@example.org --name A
 key=$(as_relayd keys create --account a@example.org --name k --json | grep -o 'sk-relayd-[A-Za-z0-9]*')
 sleep 2
 ok call "$(ask 8080 "$key")" 200
+console() { # PATH BODY: the status of one question to the console
+    curl -s -o /dev/null -m 20 -w '%{http_code}' "http://127.0.0.1:18081$1" \
+        ${2:+-H 'content-type: application/json' -d "$2"}
+}
+ok console "$(console /sign-in)" 200
+ok console-password "$(console /api/v1/sessions '{"login":"a@example.org","password":"not this one"}')" 401
+ok console-passkey "$(console /api/v1/sessions/passkey-options '{}')" 200
+ok keys-private "$(stat -c %a /var/lib/private/relayd/keys.db /var/lib/private/relayd/master.key | uniq)" 600
 
 pid=$(property MainPID)
 systemctl reload relayd.service
