@@ -68,6 +68,7 @@ ACTIONS: Final = _actions(
     Action("totp.codes", "Recovery codes were replaced."),
     Action("passkey.add", "A passkey was added."),
     Action("passkey.remove", "A passkey was removed."),
+    Action("identity.check", "A third party verified an account's identity, or did not."),
     # keys and limits
     Action("key.create", "An API key was made."),
     Action("key.change", "An API key's name, models or expiry was changed."),

@@ -100,6 +100,11 @@ DOCUMENTS: Final[Mapping[str, Document]] = {
     "findings": _document(
         "What rules against abuse found, and what a person decided.",
         text="rule state", whole="at_ms figure bound suspended", whole_or_null="decided_at_ms"),
+    "exposures": _document(
+        "Keys of yours that came over the network without TLS.", text="key_id", whole="at_ms"),
+    "identity_checks": _document(
+        "What a third party said of your identity; what you showed it is not kept.",
+        text="provider verdict level", whole="at_ms"),
     "refunds": _document(
         "Refunds of your orders.", text="id order_id state", whole="amount_minor asked_at_ms",
         whole_or_null="ended_at_ms"),

@@ -25,6 +25,11 @@ PLAIN: Final[Mapping[str, Rows]] = {
     "findings": Rows(
         ("rule", "at_ms", "figure", "bound", "suspended", "state", "decided_at_ms"),
         "abuse_findings WHERE account_id = ?1 ORDER BY at_ms"),
+    "exposures": Rows(
+        ("key_id", "at_ms"), "key_exposures WHERE account_id = ?1 ORDER BY at_ms"),
+    "identity_checks": Rows(
+        ("provider", "verdict", "level", "at_ms"),
+        "identity_checks WHERE account_id = ?1 ORDER BY at_ms"),
     "refunds": Rows(
         ("r.id", "r.order_id", "r.amount_minor", "r.state", "r.asked_at_ms", "r.ended_at_ms"),
         "refunds AS r JOIN orders AS o ON o.id = r.order_id WHERE o.account_id = ?1"

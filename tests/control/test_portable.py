@@ -30,6 +30,7 @@ OF_TABLES = {
     "call_records": "calls", "rollups": "totals", "network_records": "network_records",
     "outbox": "letters", "consents": "consents", "notice_answers": "objections",
     "tickets": "tickets", "ticket_messages": "tickets", "erasures": "erasures",
+    "key_exposures": "exposures", "identity_checks": "identity_checks",
     "audit_log": "access", "abuse_findings": "findings", "orders": "orders",
     "refunds": "refunds", "disputes": "disputes", "ledger_accounts": "books",
     "transfers": "books", "entries": "books", "account_use": "spending",

@@ -19,3 +19,15 @@ CREATE TABLE assessments (
     figure INTEGER,
     PRIMARY KEY (at_ms, subject)
 ) STRICT, WITHOUT ROWID;
+
+-- What a third party said of an account's identity: never what it was shown.
+CREATE TABLE identity_checks (
+    id TEXT NOT NULL PRIMARY KEY,
+    account_id TEXT NOT NULL REFERENCES accounts (id),
+    provider TEXT NOT NULL,
+    verdict TEXT NOT NULL CHECK (verdict IN ('verified', 'refused')),
+    level TEXT NOT NULL CHECK (level IN ('name', 'document', 'face')),
+    reference BLOB NOT NULL,
+    at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX identity_checks_by_account ON identity_checks (account_id, at_ms);
