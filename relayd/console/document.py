@@ -6,7 +6,7 @@ Law: public, in both languages, without a sign-in. The date at the top is the ve
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 from aiohttp import web
@@ -24,25 +24,26 @@ from relayd.core.timestamp import rfc3339
 
 _EXAMPLE: Final = {"document": "privacy"}
 VERSION_HEADER: Final = "Relay-Policy-Version"
+Version = Annotated[int, msgspec.Meta(ge=0, le=(1 << 31) - 1)]
 
 
 class WhichVersion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A version; without it the one in force."""
 
-    version: int | None = None
+    version: Version | None = None
 
 
 class WhichTwo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Two versions to compare; without them the newest with the one before it."""
 
-    before: int | None = None
-    after: int | None = None
+    before: Version | None = None
+    after: Version | None = None
 
 
 class WhichText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A version and a language; without them the one in force, in English."""
 
-    version: int | None = None
+    version: Version | None = None
     language: Language = "en"
 
 

@@ -81,7 +81,7 @@ async def show(visit: Visit) -> web.Response:
     """One notice; to a holder with the ways to answer."""
     found = await notice.get(visit.db, visit.name("notice"))
     answered = None
-    if visit.who is not None:
+    if visit.who is not None and visit.who.session.stage == "open":
         answered = await notice.answered(visit.db, found.id, visit.account)
     return page(visit, "legal/notice.html", notice=found, answered=answered,
                 open=found.kind == "transfer" and found.open_at(visit.now_ms))

@@ -19,7 +19,7 @@ TOLD: Final = ("suspended", "terminated")
 async def banners(visit: Visit) -> Sequence[Banner]:
     """All of them, one's own first."""
     found = await notice.banners(visit)
-    if visit.who is None:
+    if visit.who is None or visit.who.session.stage != "open":
         return found
     account = visit.who.account
     exposed = await exposure.usable(visit.db, account.id, visit.now_ms)

@@ -115,6 +115,9 @@ async def test_the_api_gives_texts_and_their_hashes(console: Console) -> None:
     assert status == 200 and found["text"].startswith("# 隐私政策")
     assert found["version"]["sha256"] == digest(found["text"])
     assert (await api(console, None, "GET", "/api/v1/documents/privacy?version=2"))[0] == 404
+    for version in ("9" * 20, "-1"):
+        path = f"/api/v1/documents/privacy?version={version}"
+        assert (await api(console, None, "GET", path))[0] == 422
 
 
 async def test_G2_answers_to_programs_name_the_policy_in_force(console: Console) -> None:
