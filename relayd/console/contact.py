@@ -1,7 +1,8 @@
 """Writing to the operator without an account, and where to report weaknesses (RFC 9116).
 
 Law: the form asks for an address to answer to and for words, nothing else; it says that prompts do
-not belong there. A network that sends a few within a quarter of an hour is slowed.
+not belong there. A network that sends a few within a quarter of an hour is slowed, and so are
+those that name one address: nobody's mailbox is flooded.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from relayd.console.route import PUBLIC, Route
 from relayd.console.visit import Visit
 from relayd.control import ticket
 from relayd.control.ticket import Writing
+from relayd.core.account import folded
 from relayd.core.errors import RelayError
 from relayd.core.ticket import WITHOUT_ACCOUNT, Ticket, TicketClass
 from relayd.core.timestamp import rfc3339
@@ -55,7 +57,8 @@ def _writing(visit: Visit, form: ContactForm) -> Writing:
 async def _open(visit: Visit, form: ContactForm) -> Ticket:
     door, caller = visit.services.door, visit.caller
     network = door.prefix(caller, visit.now_ms).hex()
-    door.ask(f"contact {network}", caller, visit.now_ms)
+    for who in (network, folded(form.email.strip())):
+        door.ask(f"contact {who}", caller, visit.now_ms)
     return await ticket.open_ticket(visit.db, _writing(visit, form), visit.now_ms)
 
 

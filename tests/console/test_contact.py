@@ -10,7 +10,7 @@ import pytest
 from relayd.control import mail, ticket
 from relayd.core.actor import Actor
 from relayd.core.operator import Operator
-from relayd.ops.config import ConsoleConfig
+from relayd.ops.config import ConsoleConfig, ServerConfig
 from tests.console.conftest import NOW_MS, Console
 from tests.console.letters import api, text_of
 
@@ -55,6 +55,18 @@ async def test_a_flood_is_slowed(console: Console) -> None:
     answers = [(await console.post("/contact", FORM)).status for _ in range(8)]
     assert answers[:4] == [303] * 4 and answers[-1] == 429
     assert len(await ticket.queue(console.db, LEGAL)) < 8
+
+
+async def test_nobody_s_mailbox_is_flooded_from_many_networks(console: Console) -> None:
+    console.config = replace(
+        console.config, server=ServerConfig(trusted_proxies=("127.0.0.0/8",)))
+    answers = [(await console.post(
+        "/contact", {**FORM, "email": email}, headers={"X-Forwarded-For": f"198.51.{n}.1"})).status
+        for n, email in enumerate(["quokka@example.org", " Quokka@example.org"] * 6)]
+    assert answers[:4] == [303] * 4 and answers[-1] == 429
+    other = await console.post("/contact", {**FORM, "email": "wombat@example.org"},
+                               headers={"X-Forwarded-For": "198.51.99.1"})
+    assert other.status == 303
 
 
 async def test_C1_security_txt_says_where_to_report(console: Console) -> None:
