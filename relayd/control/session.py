@@ -28,7 +28,8 @@ from relayd.store.transaction import Transaction
 
 ID_PREFIX: Final = "sess_"
 SESSIONS_MAX: Final = 30
-"""Sessions of one account; the one longest unused makes room."""
+"""Sessions of one account; the one longest unused makes room. Those that wait for a second factor
+are counted apart: whoever has the password alone ends nobody's session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,9 @@ async def start(
         id=new_id(ID_PREFIX, now_ms), account=account_id, method=method, device=caller.device,
         address=caller.address, created_at_ms=now_ms, used_at_ms=now_ms, proved_at_ms=now_ms,
         **{"stage": "open", **more})
-    for old in (await store_session.listing(transaction, account_id))[SESSIONS_MAX - 1:]:
+    alike = [old for old in await store_session.listing(transaction, account_id)
+             if old.stage == session.stage]
+    for old in alike[SESSIONS_MAX - 1:]:
         await store_session.delete(transaction, account_id, old.id)
     await store_session.insert(transaction, session, digest(token))
     return Opened(session, token)

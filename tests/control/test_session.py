@@ -92,6 +92,17 @@ async def test_there_are_never_too_many(door: Door) -> None:
     assert len(left) == SESSIONS_MAX and opened.session.id not in {each.id for each in left}
 
 
+async def test_a_password_alone_ends_nobody_s_session(door: Door) -> None:
+    opened = await registered(door)
+    for at in range(SESSIONS_MAX + 5):
+        async with door.db.writing() as transaction:
+            await session.start(transaction, opened.session.account, "password", CALLER,
+                                START_MS + 1 + at, stage="factor")
+    left = await session.listing(door.db, opened.session.account, START_MS + 100)
+    assert [each.stage for each in left].count("factor") == SESSIONS_MAX
+    assert opened.session.id in {each.id for each in left}
+
+
 async def test_roles_come_with_it(door: Door) -> None:
     opened = await registered(door)
     await role.give(door.db, SHELL, opened.session.account, "support", START_MS)
