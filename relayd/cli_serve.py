@@ -120,7 +120,7 @@ async def _tell(app: App, folder: Path, upstream_port: int, partner: DemoPartner
     token = await sign_in.link(app.db, DEMO_EMAIL, unix_ms())
     demo = Demo(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{ops_port}", str(path), secret,
                 _program(), console, f"{console}/sign-in/link?token={token}",
-                f"{partner.origin}/desk")
+                f"{partner.origin}/desk", DEMO_EMAIL)
     if as_json:
         raw(orjson.dumps(demo.view(os.getpid()), option=orjson.OPT_APPEND_NEWLINE))
     else:

@@ -19,7 +19,8 @@ GEMINI_MODEL: Final = "gemini-3.8-flash"
 class Demo:
     """A running demo: its origin (`http://HOST:PORT`), key, ops origin and configuration file.
 
-    `link` signs in to the console as the demo's account, once; `desk` is the payment partners'.
+    `link` signs in to the console as the demo's account, `email`, once; `desk` is the payment
+    partners'.
     """
 
     origin: str
@@ -30,6 +31,7 @@ class Demo:
     console: str = "http://127.0.0.1:8081"
     link: str = field(repr=False, default="")
     desk: str = ""
+    email: str = "demo@example.org"
 
     def view(self, pid: int) -> Mapping[str, object]:
         """What `relayd demo --json` prints, in one line."""
@@ -55,7 +57,7 @@ relayd demo is running. A provider is built in: no network, no provider key, not
   Gemini      {demo.origin}
   API key     {demo.key}
   Console     {demo.link}
-              (signs in once, within 15 minutes; later: relayd accounts sign-in-link)
+              (signs in once, within 15 minutes; below is how to get another)
   Payments    {demo.desk}
               (card, Alipay and WeChat Pay without money: top up under Balance in the console)
 
@@ -123,6 +125,7 @@ demo-stall, demo-html, demo-noend. Others: demo-long, demo-think, demo-echo.
 
   {demo.program} usage --calls -c {config}      what was called, in how many tokens
   {demo.program} mail list -c {config}      mails that it would send; mail show ID: with links
+  {demo.program} accounts sign-in-link {demo.email} -c {config}
   curl {demo.ops}/metrics      and /readyz /healthz
 
 Ctrl-C ends it.

@@ -32,6 +32,7 @@ def test_everything_is_there() -> None:
     for part in ("http://127.0.0.1:8080/v1\n", "sk-relayd-KEY", "OPENAI_BASE_URL=",
                  "ANTHROPIC_BASE_URL=", "GOOGLE_GEMINI_BASE_URL=", "claude -p", "codex exec",
                  "gemini --skip-trust", "relayd usage --calls -c 'my data/relayd.toml'",
+                 "relayd accounts sign-in-link demo@example.org -c 'my data/relayd.toml'",
                  "http://127.0.0.1:9464/metrics", "/sign-in/link?token=", "4322/desk"):
         assert part in text
     assert all(len(line) < 100 for line in text.splitlines())
