@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.sample import percentile
+from relayd import daemon
 from relayd.app import App
 from relayd.cli import main
 from relayd.control import account
@@ -180,5 +181,5 @@ class Posting(App):
 
 
 if __name__ == "__main__":
-    sys.modules["relayd.daemon"].App = Posting  # type: ignore[attr-defined]
+    daemon.App = Posting  # type: ignore[misc]
     sys.exit(main(sys.argv[4:]))

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from relayd import daemon
 from relayd.app import App
 from relayd.cli import main
 
@@ -41,7 +42,7 @@ class Probed(App):
 
 
 if __name__ == "__main__":
-    sys.modules["relayd.daemon"].App = Probed  # type: ignore[attr-defined]
+    daemon.App = Probed  # type: ignore[misc]
     code = main(sys.argv[2:])
     Path(sys.argv[1]).write_text(json.dumps(LAGS), "utf-8")
     sys.exit(code)

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from relayd import app
 from relayd.cli import main
 from relayd.core.journal import Opening
 from relayd.core.record import CallRecord
@@ -45,7 +46,7 @@ class Timed(JournalWriter):
 
 
 if __name__ == "__main__":
-    sys.modules["relayd.app"].JournalWriter = Timed  # type: ignore[attr-defined]
+    app.JournalWriter = Timed  # type: ignore[misc]
     code = main(sys.argv[2:])
     Path(sys.argv[1]).write_text(json.dumps(TAKEN), "utf-8")
     sys.exit(code)
