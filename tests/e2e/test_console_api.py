@@ -37,6 +37,8 @@ from tests.fakes.records import call_record
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Do not use the `random` module inside strategies")
 QUOKKA = "quokka"
+OF_ALL = frozenset({"GET /api/v1/operate/margin"})
+"""Sums over all accounts, for finance, by models' names, which are the routes' and nobody's own."""
 EXAMPLES = 6
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
           response_schema_conformance]
@@ -132,7 +134,8 @@ def tried(who: Somebody, operation: Any, other: dict[str, str], mode: Generation
                 case.path_parameters[name] = ids[name]
             answer = who.ask(session, case)
             case.validate_response(answer, checks=CHECKS)
-            assert QUOKKA.encode() not in answer.content.lower(), case.as_curl_command()
+            if operation.label not in OF_ALL:
+                assert QUOKKA.encode() not in answer.content.lower(), case.as_curl_command()
 
         once()
 
