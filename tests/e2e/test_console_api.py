@@ -38,7 +38,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:Do not use the `random` module inside strategies")
 QUOKKA = "quokka"
 OF_ALL = frozenset({"GET /api/v1/operate/margin"})
-"""Sums over all accounts, for finance, by models' names, which are the routes' and nobody's own."""
+"""Sums over all accounts, for finance, by the names of models, which are the routes' own."""
 EXAMPLES = 6
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
           response_schema_conformance]
