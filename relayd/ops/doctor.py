@@ -30,6 +30,7 @@ MASTER_KEY_WARN_DAYS: Final = 730
 FREE_WARN_BYTES: Final = 1024 ** 3
 FREE_FAIL_BYTES: Final = 64 * 1024 ** 2
 _PROC: Final = Path("/proc")
+_SERVICES: Final = Path("/sys/fs/cgroup/system.slice")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +56,21 @@ def clock_finding(now_ms: int) -> Finding:
                    "Set it, and keep it set with chrony or systemd-timesyncd.")
 
 
-def swap_finding(proc: Path = _PROC) -> Finding:
-    """Whether memory, which holds content while it passes, can be written to disk."""
+def swap_finding(proc: Path = _PROC, cgroup: Path = _SERVICES) -> Finding:
+    """Whether memory, which holds content while it passes, can be written to disk.
+
+    Where swap is on, relayd's services must be kept out of it: `MemorySwapMax=0` in their cgroups.
+    """
     try:
         areas = len((proc / "swaps").read_text().splitlines()) - 1
     except OSError:
         return Finding("warn", "swap", "Whether swap is on cannot be seen.", "Look at swapon.")
     if areas <= 0:
         return Finding("ok", "swap", "Swap is off.")
-    return Finding("warn", "swap", "Swap is on: content that is passing can reach the disk.",
+    limits = [file.read_text().strip() for file in cgroup.glob("relayd*.service/memory.swap.max")]
+    if limits and set(limits) == {"0"}:
+        return Finding("ok", "swap", "Swap is on, and relayd's services are kept out of it.")
+    return Finding("fail", "swap", "Swap is on: content that is passing can reach the disk.",
                    "Run relayd with MemorySwapMax=0 (config/relayd.service), or turn swap off.")
 
 

@@ -43,7 +43,8 @@ def names_what_is_not_there(route: Route, house: House) -> bool:
         {"token", "ticket"} & set(asked) and route.path not in house.queries)
 
 
-@pytest.mark.parametrize(("language", "theme"), (("en", "light"), ("zh", "dark")))
+@pytest.mark.parametrize(("language", "theme"), (
+    ("en", "light"), ("en", "dark"), ("zh", "light"), ("zh", "dark")))
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
 def test_it_is_shown_without_a_fault(
     chromium: Browser, house: House, route: Route, language: str, theme: str

@@ -39,15 +39,22 @@ def test_clock(now_ms: int, level: str) -> None:
     assert clock_finding(now_ms).level == level
 
 
-@pytest.mark.parametrize(("swaps", "level"), [
-    ("Filename Type Size Used Priority\n", "ok"),
-    ("Filename Type Size Used Priority\n/dev/sda2 partition 1 0 -2\n", "warn"),
-    (None, "warn"),
+SWAPS = "Filename Type Size Used Priority\n"
+AREA = "/dev/sda2 partition 1 0 -2\n"
+
+
+@pytest.mark.parametrize(("swaps", "limits", "level"), [
+    (SWAPS, [], "ok"), (SWAPS + AREA, [], "fail"), (SWAPS + AREA, ["0"], "ok"),
+    (SWAPS + AREA, ["0", "max"], "fail"), (None, [], "warn"),
 ])
-def test_swap(swaps: str | None, level: str, tmp_path: Path) -> None:
+def test_C2_swap(swaps: str | None, limits: list[str], level: str, tmp_path: Path) -> None:
     if swaps is not None:
         (tmp_path / "swaps").write_text(swaps)
-    assert swap_finding(tmp_path).level == level
+    for number, limit in enumerate(limits):
+        service = tmp_path / f"relayd@{number}.service"
+        service.mkdir()
+        (service / "memory.swap.max").write_text(f"{limit}\n")
+    assert swap_finding(tmp_path, tmp_path).level == level
 
 
 @pytest.mark.parametrize(("pattern", "limit", "level"), [
