@@ -163,19 +163,20 @@ class App:
         await self._load_encodings()
         self._doors = Doors(plane, server, self._systemd_sockets)
         await self._doors.open()
-        await self._ops.start()
+        self._collector.start()
         self.console = self._jobs["console"] = app_jobs.console(
             db, plane, lambda: self.config, self.logger, self.metrics.gauges,
             lambda: self.address)
         await app_jobs.publish(self._jobs)
         await self.console.open()
-        self._collector.start()
         self._tasks.spawn("flush", self._flush.run())
         for name, job in self._jobs.items():
             self._tasks.spawn(name, job.run())
         self._tasks.spawn("sweep", Sweep(plane).run())
         self._tasks.spawn("probes", Prober(plane).run())
         self._tasks.spawn("loop lag", self._lag.run())
+        # last: whoever asks it whether relayd is ready may do anything then
+        await self._ops.start()
         self.logger.event("started", port=self._doors.port, version=__version__,
                           seconds=round(monotonic() - began, 3))
 

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from relayd.console.page import page, redirect, reply
 from relayd.console.route import HOLDER, Route
+from relayd.console.signed import Secret
 from relayd.console.visit import Visit
 from relayd.control import grant
 from relayd.core.errors import RelayError
@@ -27,13 +28,10 @@ class Grant(msgspec.Struct, frozen=True):
     expires_at: str | None
 
 
-class Redeemed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Redeemed(Secret, frozen=True, forbid_unknown_fields=True):
     """A code to redeem."""
 
     code: str = ""
-
-    def __repr__(self) -> str:
-        return "Redeemed"
 
 
 async def granted(visit: Visit, account: str) -> list[Grant]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import shutil
 import stat
 import tarfile
 from contextlib import closing
@@ -74,6 +75,8 @@ async def test_a_journal_that_is_being_written_is_copied_without_its_room(
                if name.startswith("journal/")) < 2 * 1024 * 1024
     await writer.stop(stored=False)
     lane.release()
+    for name in ("keys.db", "master.key"):
+        shutil.copy2(tmp_path / "store" / name, tmp_path / "b" / name)
     db = await open_database(tmp_path / "b")
     lanes = claim(tmp_path / "b")
     found, _ = await recover(db, lanes)

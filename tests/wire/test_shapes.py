@@ -92,12 +92,13 @@ def ask(client: anthropic.Anthropic) -> object:
 OPENAI_CLASSES = {
     400: openai.BadRequestError, 401: openai.AuthenticationError,
     403: openai.PermissionDeniedError, 404: openai.NotFoundError, 409: openai.ConflictError,
-    429: openai.RateLimitError,
+    422: openai.UnprocessableEntityError, 429: openai.RateLimitError,
 }
 ANTHROPIC_CLASSES = {
     400: anthropic.BadRequestError, 401: anthropic.AuthenticationError,
     403: anthropic.PermissionDeniedError, 404: anthropic.NotFoundError,
-    409: anthropic.ConflictError, 429: anthropic.RateLimitError,
+    409: anthropic.ConflictError, 422: anthropic.UnprocessableEntityError,
+    429: anthropic.RateLimitError,
 }
 
 
