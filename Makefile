@@ -20,7 +20,7 @@ test-browser: browser
 	$(BIN)/python -m pytest tests/browser
 
 browser: $(VENV)/browser.stamp
-	command -v chromium > /dev/null || apt-get install -y --no-install-recommends chromium fonts-wqy-microhei
+	command -v chromium > /dev/null || { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium fonts-wqy-microhei; }
 
 test-node: $(VENV)/dev.stamp
 	cd tests/node && npm ci --no-audit --no-fund && PATH="$(CURDIR)/$(BIN):$$PATH" node --test --test-concurrency=1
