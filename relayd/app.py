@@ -166,7 +166,7 @@ class App:
         self._collector.start()
         self.console = self._jobs["console"] = app_jobs.console(
             db, plane, lambda: self.config, self.logger, self.metrics.gauges,
-            lambda: self.address)
+            lambda: self.address, self._watch.poke)
         await app_jobs.publish(self._jobs)
         await self.console.open()
         self._tasks.spawn("flush", self._flush.run())

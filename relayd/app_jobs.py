@@ -125,11 +125,14 @@ def issuer(config: Config) -> Issuer:
 
 def console(
     db: Database, plane: Plane, config: Callable[[], Config], log: Logger,
-    gauges: Gauges, bound: Callable[[], tuple[str, int]],
+    gauges: Gauges, bound: Callable[[], tuple[str, int]], changed: Callable[[], None],
 ) -> Opening:
-    """The console, which opens as soon as its address is free. `bound`: the relay's address."""
+    """The console, which opens as soon as its address is free.
+
+    `bound` is the relay's address; `changed` makes the relay look at its policy soon.
+    """
     services = pages.services(db, config, log, lambda: fleet(plane))
-    services.gauges, services.bound = gauges, bound
+    services.gauges, services.bound, services.changed = gauges, bound, changed
     services.issuer = lambda: issuer(config())
     gauges.sign_in_refusals = services.door.refusals
     gauges.payment_messages = lambda: services.messages

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import cast
 
@@ -11,6 +12,8 @@ from relayd.control import abuse
 from relayd.core.abuse import AbuseRules
 from relayd.jobs.abuse import Abuse
 from relayd.jobs.network import Network
+from relayd.ops.clock import unix_ms
+from tests.console.people import person
 from tests.fakes.daemon import Lane
 from tests.fakes.rawclient import ask, request_bytes
 from tests.http.play import BODY, TARGET
@@ -42,3 +45,19 @@ async def test_U6_a_key_that_many_share_is_found_by_the_running_relay(tmp_path: 
         assert (finding.rule, finding.figure, finding.suspended) == ("key_sharing", 1, True)
         await lane.app.refresh()
         assert (await ask(lane.address, raw)).status == 403
+
+
+async def test_a_key_that_the_console_makes_works_at_once(relay: Lane) -> None:
+    """Not within the second after which the policy is looked at."""
+    app = relay.app
+    assert app._watch is not None and app.console is not None
+    app._watch._watch_seconds = 60.0
+    await asyncio.sleep(1.1)  # what was being waited for already is over
+    ann = await person(app.db, unix_ms(), "support", two_factors=True)
+    host, port = app.console.listener.address
+    async with aiohttp.ClientSession(headers=ann.bearer) as http:
+        made = await http.post(f"http://{host}:{port}/api/v1/keys", json={"name": "x"})
+        assert made.status == 201
+        async with asyncio.timeout(5):
+            while not any(g.account == ann.account for g in app.view.current.keys.values()):
+                await asyncio.sleep(0.01)

@@ -107,6 +107,13 @@ def application(routes: Iterable[Route], services: Services) -> web.Application:
     return app
 
 
+def _done(response: web.StreamResponse, made: Visit) -> web.StreamResponse:
+    """What was changed is in force at once, where a second is a first call that fails."""
+    if made.route.method != "GET":
+        made.services.changed()
+    return response
+
+
 def _served(route: Route, services: Services) -> _Aio:
     async def handle(request: web.Request) -> web.StreamResponse:
         made: Visit | None = None
@@ -115,8 +122,9 @@ def _served(route: Route, services: Services) -> _Aio:
             await services.frame.admit(made)
             if not route.is_api:
                 made.banners = await services.frame.banners(made)
-                return await route.handler(made)
-            return _told(await route.handler(made), await services.frame.headers(made))
+                return _done(await route.handler(made), made)
+            done = _done(await route.handler(made), made)
+            return _told(done, await services.frame.headers(made))
         except RelayError as error:
             return answer.refused(request, made or gate.anonymous(request, route, services), error)
         except (web.HTTPException, ConnectionResetError):

@@ -28,6 +28,10 @@ def _unbound() -> tuple[str, int]:
     return "127.0.0.1", 0
 
 
+def _nobody() -> None:
+    """There is no relay to tell."""
+
+
 def _no_payments() -> Payments:
     return payments(PaymentsConfig(), "")
 
@@ -37,7 +41,8 @@ class Services:
     """`config` gives the present configuration, `relay` how providers and routes stand in the
     running relay, `door` is what signing in needs. `gauges` are what the relay's metrics read;
     `bound` is the (host, port) that the relay listens on; `payments` are the ways to pay,
-    `issuer` is who issues fapiao, `messages` counts what partners said by what it came to.
+    `issuer` is who issues fapiao, `messages` counts what partners said by what it came to;
+    `changed()` says that keys or accounts may have been.
     """
 
     db: Database
@@ -51,5 +56,6 @@ class Services:
     payments: Callable[[], Payments] = _no_payments
     issuer: Callable[[], Issuer] = ByHand
     messages: Counter[str] = field(default_factory=Counter)
+    changed: Callable[[], None] = _nobody
     frame: Frame = Frame()
     routes: tuple[Route, ...] = ()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from relayd.control import publish
@@ -36,17 +37,23 @@ class Watch:
         self._version = version
         self._watch_seconds = watch_seconds
         self._log = log or Logger()
-        self._stopping = asyncio.Event()
+        self._stopping = False
+        self._wake = asyncio.Event()
         self.healthy = True
 
     async def run(self) -> None:
-        """Look every `watch_seconds` until `stop()`."""
-        while not self._stopping.is_set():
-            try:
+        """Look every `watch_seconds`, and when poked, until `stop()`."""
+        while not self._stopping:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(self._watch_seconds):
-                    await self._stopping.wait()
-            except TimeoutError:
+                    await self._wake.wait()
+            self._wake.clear()
+            if not self._stopping:
                 await self.look()
+
+    def poke(self) -> None:
+        """Look soon: this process has changed something."""
+        self._wake.set()
 
     async def look(self) -> None:
         """Publish the policy if it changed. A store that fails is tried again next time."""
@@ -68,4 +75,5 @@ class Watch:
 
     async def stop(self) -> None:
         """Look no more."""
-        self._stopping.set()
+        self._stopping = True
+        self._wake.set()

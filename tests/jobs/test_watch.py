@@ -55,3 +55,18 @@ async def test_a_store_that_fails_is_tried_again(tmp_path: Path) -> None:
     await watch.look()
     assert watch.healthy and len(published) == 1
     await db.close()
+
+
+async def test_it_looks_soon_when_it_is_poked(db: Database) -> None:
+    seen: list[Snapshot] = []
+    watch = Watch(db, seen.append, await publish.policy_version(db), watch_seconds=60.0)
+    running = asyncio.create_task(watch.run())
+    made = await account.create(db, "ann@example.org", None, START_MS)
+    await key.create(db, made.id, KeyWish("x"), START_MS)
+    watch.poke()
+    async with asyncio.timeout(5):
+        while not seen:
+            await asyncio.sleep(0.01)
+    assert len(seen[-1].keys) == 1
+    await watch.stop()
+    await asyncio.wait_for(running, 5)
