@@ -165,8 +165,8 @@ class App:
         await self._doors.open()
         self._collector.start()
         self.console = self._jobs["console"] = app_jobs.console(
-            db, plane, lambda: self.config, self.logger, self.metrics.gauges,
-            lambda: self.address, self._watch.poke)
+            db, plane, lambda: self.config, self.logger, app_jobs.Ties(
+                self.metrics.gauges, lambda: self.address, self._watch.poke))
         await app_jobs.publish(self._jobs)
         await self.console.open()
         self._tasks.spawn("flush", self._flush.run())

@@ -7,7 +7,7 @@ it is closed.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 from relayd.console import pages
 from relayd.console.document import cookie_words
@@ -123,18 +123,23 @@ def issuer(config: Config) -> Issuer:
     return DemoIssuer() if config.invoices.fapiao == "demo" else ByHand()
 
 
-def console(
-    db: Database, plane: Plane, config: Callable[[], Config], log: Logger,
-    gauges: Gauges, bound: Callable[[], tuple[str, int]], changed: Callable[[], None],
-) -> Opening:
-    """The console, which opens as soon as its address is free.
+class Ties(NamedTuple):
+    """What the console has of the relay: its metrics, its address, and `changed`, which makes it
+    look at its policy soon."""
 
-    `bound` is the relay's address; `changed` makes the relay look at its policy soon.
-    """
+    gauges: Gauges
+    bound: Callable[[], tuple[str, int]]
+    changed: Callable[[], None]
+
+
+def console(
+    db: Database, plane: Plane, config: Callable[[], Config], log: Logger, ties: Ties,
+) -> Opening:
+    """The console, which opens as soon as its address is free."""
     services = pages.services(db, config, log, lambda: fleet(plane))
-    services.gauges, services.bound, services.changed = gauges, bound, changed
+    services.gauges, services.bound, services.changed = ties
     services.issuer = lambda: issuer(config())
-    gauges.sign_in_refusals = services.door.refusals
-    gauges.payment_messages = lambda: services.messages
+    ties.gauges.sign_in_refusals = services.door.refusals
+    ties.gauges.payment_messages = lambda: services.messages
     return Opening(pages.console(config().console_listen, services), log=log,
                    close=services.door.hashing.close)
