@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import zipfile
-import zlib
 from typing import Final
 from xml.etree.ElementTree import Element, ParseError, SubElement, tostring
 
@@ -20,6 +19,7 @@ from relayd.core.currency import minor_text
 from relayd.core.errors import RelayError
 from relayd.core.fapiao import CURRENCY, FILE_BYTES_MAX
 from relayd.core.issued import Issued, signed_minor
+from relayd.wire.zipped import UNSOUND
 
 ELEMENTS_MAX: Final = 5000
 ENTRIES_MAX: Final = 200
@@ -102,8 +102,7 @@ def read_ofd(content: bytes) -> Issued:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             texts = _texts(archive)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError,
-            ValueError, OSError):
+    except UNSOUND:
         raise RelayError("fapiao_file", param="ofd") from None
     table = None
     for name, text in texts.items():

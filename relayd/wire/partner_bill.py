@@ -15,6 +15,7 @@ from typing import Final
 from relayd.core.currency import parse_minor
 from relayd.core.errors import RelayError
 from relayd.core.statement import StatementLine
+from relayd.wire.zipped import UNSOUND
 
 UNPACKED_BYTES_MAX: Final = 256 * 1024 * 1024
 CURRENCY: Final = "CNY"
@@ -30,7 +31,7 @@ def unzipped(data: bytes) -> Iterator[str]:
                 raise RelayError("partner_failed")
             for item in archive.infolist():
                 yield archive.read(item).decode("gb18030")
-    except (zipfile.BadZipFile, UnicodeDecodeError, RuntimeError, NotImplementedError):
+    except UNSOUND:
         raise RelayError("partner_failed") from None
 
 
