@@ -12,5 +12,4 @@ from typing import Final
 UNSOUND: Final = (
     zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError,
     OSError)
-"""A text that is none is a ValueError, a password a RuntimeError, an odd packing NotImplementedError.
-"""
+"""A text that is none is a ValueError, a password a RuntimeError."""
