@@ -18,7 +18,7 @@ from relayd.console.route import PUBLIC, Route
 from relayd.console.services import Services
 from relayd.console.visit import Visit
 from relayd.core.errors import RelayError
-from relayd.ops.configfile_address import parse_listen
+from relayd.ops.site import Site
 
 SHUTDOWN_SECONDS: Final = 5.0
 YEAR_SECONDS: Final = 31_536_000
@@ -51,40 +51,23 @@ class ConsoleListener:
     """Takes an address as `[console] listen` has it; `address` says the port that was given."""
 
     def __init__(self, listen: str, services: Services, routes: Iterable[Route]) -> None:
-        self._listen = parse_listen(listen)
+        self._site = Site(listen, SHUTDOWN_SECONDS)
         self._services = services
         self._routes = tuple(routes)
-        self._runner: web.AppRunner | None = None
 
     @property
     def address(self) -> tuple[str, int]:
         """(host, port) while started; (path, 0) of a Unix socket."""
-        assert self._runner is not None
-        bound = self._runner.addresses[0]
-        return (bound, 0) if isinstance(bound, str) else (bound[0], bound[1])
+        return self._site.address
 
     async def start(self) -> None:
         """Binds; OSError where that fails."""
-        runner = web.AppRunner(application(self._routes, self._services), access_log=None,
-                               shutdown_timeout=SHUTDOWN_SECONDS, handler_cancellation=True)
-        await runner.setup()
-        self._runner = runner
-        try:
-            await self._site(runner).start()
-        except OSError:
-            await self.stop()
-            raise
+        await self._site.open(
+            application(self._routes, self._services), handler_cancellation=True)
 
     async def stop(self) -> None:
         """Closes the listener and its connections; may be called twice."""
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            await runner.cleanup()
-
-    def _site(self, runner: web.AppRunner) -> web.BaseSite:
-        if self._listen.kind == "unix":
-            return web.UnixSite(runner, self._listen.path)
-        return web.TCPSite(runner, self._listen.host, self._listen.port)
+        await self._site.close()
 
 
 def application(routes: Iterable[Route], services: Services) -> web.Application:

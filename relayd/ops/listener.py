@@ -11,8 +11,8 @@ from typing import Final, Protocol
 import orjson
 from aiohttp import web
 
-from relayd.ops.configfile_address import parse_listen
 from relayd.ops.metrics_text import CONTENT_TYPE
+from relayd.ops.site import Site
 
 READY_REASONS: Final = frozenset({"ok", "starting", "draining", "store", "journal", "loop"})
 """What /readyz may say; anything else becomes `not_ready`."""
@@ -34,18 +34,15 @@ class OpsListener:
     def __init__(
         self, address: str, metrics: Renders, readiness: Readiness, version: str = "unknown",
     ) -> None:
-        self._listen = parse_listen(address)
+        self._site = Site(address, SHUTDOWN_SECONDS)
         self._metrics = metrics
         self._readiness = readiness
         self._version = version
-        self._runner: web.AppRunner | None = None
 
     @property
     def address(self) -> tuple[str, int]:
         """(host, port) while started; (path, 0) of a Unix socket."""
-        assert self._runner is not None
-        bound = self._runner.addresses[0]
-        return (bound, 0) if isinstance(bound, str) else (bound[0], bound[1])
+        return self._site.address
 
     async def start(self) -> None:
         """Binds; OSError where that fails."""
@@ -55,25 +52,11 @@ class OpsListener:
             web.get("/readyz", self._readyz), web.get("/healthz", self._healthz),
         ])
         app.on_response_prepare.append(_plain_headers)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
-        await runner.setup()
-        self._runner = runner
-        try:
-            await self._site(runner).start()
-        except OSError:
-            await self.stop()
-            raise
+        await self._site.open(app)
 
     async def stop(self) -> None:
         """Closes the listener and its connections; may be called twice."""
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            await runner.cleanup()
-
-    def _site(self, runner: web.AppRunner) -> web.BaseSite:
-        if self._listen.kind == "unix":
-            return web.UnixSite(runner, self._listen.path)
-        return web.TCPSite(runner, self._listen.host, self._listen.port)
+        await self._site.close()
 
     def _ready(self) -> tuple[bool, str]:
         ready, reason = self._readiness()
