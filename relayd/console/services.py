@@ -12,11 +12,12 @@ from relayd.control.door import Door
 from relayd.control.issuer import ByHand, Issuer
 from relayd.control.partner import Payments, payments
 from relayd.core.fleet import NO_FLEET, Fleet
-from relayd.ops.clock import unix_ms
+from relayd.ops.clock import monotonic, unix_ms
 from relayd.ops.config import Config
 from relayd.ops.config_payments import PaymentsConfig
 from relayd.ops.logging import Logger
 from relayd.ops.metrics_gauges import Gauges
+from relayd.ops.notice import Notices
 from relayd.store.db import Database
 
 
@@ -42,7 +43,8 @@ class Services:
     running relay, `door` is what signing in needs. `gauges` are what the relay's metrics read;
     `bound` is the (host, port) that the relay listens on; `payments` are the ways to pay,
     `issuer` is who issues fapiao, `messages` counts what partners said by what it came to;
-    `changed()` says that keys or accounts may have been.
+    `changed()` says that keys or accounts may have been. `notices` are warnings that strangers can
+    cause as often as they like.
     """
 
     db: Database
@@ -59,3 +61,7 @@ class Services:
     changed: Callable[[], None] = _nobody
     frame: Frame = Frame()
     routes: tuple[Route, ...] = ()
+    notices: Notices = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.notices = Notices(self.logger, monotonic)

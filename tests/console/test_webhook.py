@@ -8,6 +8,7 @@ import pytest
 
 from relayd.console.form import BODY_BYTES_MAX
 from relayd.core.money import decimal
+from relayd.ops.notice import Notices
 from relayd.store import posting as store_posting
 from tests.console.conftest import Console
 from tests.console.paying import Shop, shop
@@ -71,6 +72,32 @@ async def test_what_is_not_the_partner_s(
         "webhook_forged": 4, "partner_not_found": 1}
     assert "quokka" not in capfd.readouterr().err
     assert re.fullmatch("ord_[0-9A-Z]{26}", order)
+
+
+class Lines:
+    """What is logged."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, dict[str, object]]] = []
+
+    def warning(self, event: str, /, **fields: object) -> None:
+        """Logs an event."""
+        self.told.append((event, fields))
+
+
+async def test_forged_messages_are_a_line_a_minute(shop: Shop) -> None:
+    console, lines = shop.console, Lines()
+    now, services = [1000.0], console.listener._services
+    services.notices = Notices(lines, lambda: now[0])
+    for at in range(40):
+        now[0] += 2.0
+        answer = await console.post("/pay/webhook/card", b"{}", headers={
+            "Stripe-Signature": f"t={at},v1=quokka"})
+        assert answer.status == 400
+    code = "webhook_forged"
+    assert lines.told == [("webhook_refused", {"code": code, "count": count})
+                          for count in (1, 30)]
+    assert services.messages == {"webhook_forged": 40}
 
 
 async def test_an_alarm_is_answered_and_told(
