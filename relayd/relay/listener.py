@@ -266,7 +266,7 @@ class ClientConnection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         """Writes to the client, unless it is gone."""
         if not self.lost:
-            self.transport.write(data)
+            self.plane.turn.write(self.transport, data)
 
     def invite_body(self) -> None:
         """Sends 100 Continue where the client waits for it (RFC 9110 section 10.1.1)."""
@@ -282,6 +282,7 @@ class ClientConnection(asyncio.Protocol):
         if self._half_closed or self.lost:
             raise ClientLeft
         held, self._buffer = self._buffer, b""
+        self.plane.turn.flush()
         self.transport.set_protocol(protocol)
         self.resume_reading()
         return held
@@ -362,6 +363,7 @@ class ClientConnection(asyncio.Protocol):
         if not self.lost:
             self._lingering = True
             self.deadline = self.plane.now() + self.plane.policy.server.idle_seconds
+            self.plane.turn.flush()
             self.transport.close()
 
     def linger(self) -> None:
@@ -372,7 +374,8 @@ class ClientConnection(asyncio.Protocol):
         self._buffer = b""
         self.deadline = self.plane.now() + LINGER_SECONDS
         self.resume_reading()
-        if not self._tls:
+        self.plane.turn.flush()
+        if not self._tls and not self.lost:
             self.transport.write_eof()
 
     def expire(self) -> None:

@@ -43,6 +43,7 @@ from relayd.relay.reply import Replier
 from relayd.relay.sender import Sender
 from relayd.relay.settle import Settler
 from relayd.relay.stream import Streamer
+from relayd.relay.turn import Turn
 from relayd.relay.view import View
 from relayd.relay.wallet import Wallets
 from relayd.wire.body import NESTING_MAX
@@ -94,6 +95,10 @@ class Alarm:
         self._timer.cancel()
 
 
+def _soon(work: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_soon(work)
+
+
 class Plane:
     """The shared state of the relay path; its parts are attributes, read directly."""
 
@@ -122,6 +127,7 @@ class Plane:
         self.network = NetworkLog()
         self.clear_keys = ClearKeys()
         self.inflight: set[Exchange] = set()
+        self.turn = Turn(self.inflight, _soon)
         self._date_second = 0
         self._date = b""
         self.elements = Elements(NESTING_MAX - 2) if hash_is_secret(hash_seed_chosen()) else None
@@ -153,7 +159,7 @@ class Plane:
         config = self._within_files(config)
         heads = Heads(config.privacy, self._pseudonym_secret, self.boundary)
         return Policy(
-            config, heads, lambda p: Pool(p, self._tasks, self.dice, self._unreachable), old)
+            config, heads, lambda p: Pool(p, self._tasks, self.dice, self.turn, self._unreachable), old)
 
     def _within_files(self, config: Config) -> Config:
         """The configuration with no more client connections than the process has files for."""
@@ -233,6 +239,7 @@ class Plane:
     @property
     def quiet(self) -> bool:
         """True when it is idle, no client may send more, and all have what was written."""
+        self.turn.flush()
         return self.idle and not self.handshakes and all(
             connection.leaving and not connection.transport.get_write_buffer_size()
             for connection in self.connections)
@@ -246,6 +253,7 @@ class Plane:
 
     def close(self) -> None:
         """Ends every connection at once; every exchange still settles."""
+        self.turn.flush()
         for connection in list(self.connections):
             connection.transport.abort()
         for pool in self.pools():

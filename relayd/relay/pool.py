@@ -22,6 +22,7 @@ from relayd.ops.tasks import Tasks
 from relayd.relay.dialing import EXHAUSTED, Dialer
 from relayd.relay.egress import ProxyError, tunnel
 from relayd.relay.egress_tls import tunnel_tls
+from relayd.relay.turn import Turn
 from relayd.relay.upstream import UpstreamConnection
 
 USES_MAX: Final = 200
@@ -56,8 +57,9 @@ class Pool:
     """All connections of one provider. `dice` is a source of floats in [0, 1)."""
 
     def __init__(self, provider: Provider, tasks: Tasks, dice: Callable[[], float],
-                 tell: Tell | None = None) -> None:
+                 turn: Turn, tell: Tell | None = None) -> None:
         self.provider = provider
+        self.turn = turn
         self._tell = tell
         self._tasks = tasks
         self._dice = dice

@@ -188,6 +188,7 @@ class Sender:
             connection.begin(attempt, head + body)
             return
         connection.begin(attempt, heads.head(exchange, provider, model, None, turn))
+        self._plane.turn.flush()
         connection.owes = True
         client = exchange.connection
         while attempt.pending:

@@ -176,6 +176,7 @@ class Tunnel:
         if event.error is None:
             self._to_provider(TEXT, event.data)
             return
+        self._plane.turn.flush()  # else the buffer does not show what this client does not read
         if self._exchange.connection.transport.get_write_buffer_size() > OWN_BYTES_MAX:
             self._misused(POLICY)
         else:

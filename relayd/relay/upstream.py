@@ -226,7 +226,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.owes = False
         self._framing.begin()
         self._raw = b""
-        self.transport.write(data)
+        self.pool.turn.write(self.transport, data)
 
     def data_received(self, data: bytes) -> None:
         """One read: parsed, then handed on in one call."""

@@ -13,13 +13,14 @@ from relayd.core.provider import Address, Provider, Timeouts
 from relayd.ops.clock import monotonic
 from relayd.ops.tasks import Tasks
 from relayd.relay.pool import Opening, Pool
+from relayd.relay.turn import Turn
 
 
 def pool_to(port: int, scheme: str = "http", ca_file: str | None = None) -> Pool:
     address = Address(scheme, "localhost" if ca_file else "127.0.0.1", port, "")  # type: ignore
     provider = Provider("p", "openai", address, ("c",), ca_file=ca_file,
                         timeouts=Timeouts(connect=0.3))
-    return Pool(provider, Tasks(lambda name, error: None), lambda: 0.0)
+    return Pool(provider, Tasks(lambda name, error: None), lambda: 0.0, Turn((), print))
 
 
 async def opened(pool: Pool) -> Opening:

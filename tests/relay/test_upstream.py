@@ -13,6 +13,7 @@ from relayd.core.errors import RelayError
 from relayd.core.provider import Address, Provider
 from relayd.ops.tasks import Tasks
 from relayd.relay.pool import USES_MAX, Pool
+from relayd.relay.turn import Turn
 from relayd.relay.upstream import Attempt, UpstreamConnection
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -33,7 +34,7 @@ class World:
         self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         port = self.server.sockets[0].getsockname()[1]
         self.provider = Provider("p", "openai", Address("http", "127.0.0.1", port, ""), ("c",))
-        self.pool = Pool(self.provider, self.tasks, lambda: 0.5)
+        self.pool = Pool(self.provider, self.tasks, lambda: 0.5, Turn((), print))
 
     async def stop(self) -> None:
         self.pool.close()
@@ -202,7 +203,7 @@ async def test_pause_stops_reading_until_resume(world: World) -> None:
 
 async def test_the_provider_s_limit_of_connections(world: World) -> None:
     small = Provider("p", "openai", world.provider.address, ("c",), connections_max=1)
-    pool = world.pool = Pool(small, world.tasks, lambda: 0.0)
+    pool = world.pool = Pool(small, world.tasks, lambda: 0.0, Turn((), print))
     await world.connect()
     with pytest.raises(RelayError) as caught:
         pool.open(lambda: None)

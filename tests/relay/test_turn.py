@@ -1,0 +1,87 @@
+"""Writes of a turn: in order, none lost, at once where there is little to do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relayd.relay.turn import TOGETHER_MIN, Turn
+
+
+class Transport:
+    """Keeps what is written."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+        self.closing = False
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+
+def as_transport(fake: Transport) -> asyncio.Transport:
+    return cast(asyncio.Transport, fake)
+
+
+def test_with_few_calls_it_writes_at_once() -> None:
+    turn, transport = Turn(range(TOGETHER_MIN - 1), pytest.fail), Transport()
+    turn.write(as_transport(transport), b"one")
+    assert transport.written == [b"one"]
+
+
+def test_with_many_it_writes_at_the_end_of_the_turn() -> None:
+    due: list[Callable[[], None]] = []
+    turn, one, two = Turn(range(TOGETHER_MIN), due.append), Transport(), Transport()
+    turn.write(as_transport(one), b"1")
+    turn.write(as_transport(two), b"2")
+    turn.write(as_transport(one), b"3")
+    assert not one.written and len(due) == 1
+    due.pop()()
+    assert one.written == [b"1", b"3"] and two.written == [b"2"]
+    turn.write(as_transport(one), b"4")
+    assert len(due) == 1
+
+
+def test_what_is_due_goes_before_what_could_go_at_once() -> None:
+    calls = list(range(TOGETHER_MIN))
+    due: list[Callable[[], None]] = []
+    turn, transport = Turn(calls, due.append), Transport()
+    turn.write(as_transport(transport), b"1")
+    calls.clear()
+    turn.write(as_transport(transport), b"2")
+    turn.flush()
+    assert transport.written == [b"1", b"2"]
+    due.pop()()
+    assert transport.written == [b"1", b"2"]
+
+
+def test_a_closing_transport_takes_nothing() -> None:
+    turn, transport = Turn(range(TOGETHER_MIN), lambda work: None), Transport()
+    turn.write(as_transport(transport), b"1")
+    transport.closing = True
+    turn.flush()
+    assert not transport.written
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2 * TOGETHER_MIN), st.booleans())))
+def test_every_transport_gets_its_own_in_order(steps: list[tuple[int, int, bool]]) -> None:
+    calls: list[int] = []
+    turn, transports = Turn(calls, lambda work: None), [Transport() for _ in range(4)]
+    wanted: list[list[bytes]] = [[] for _ in transports]
+    for number, (which, busy, ends) in enumerate(steps):
+        calls[:] = range(busy)
+        data = b"%d" % number
+        wanted[which].append(data)
+        turn.write(as_transport(transports[which]), data)
+        if ends:
+            turn.flush()
+    turn.flush()
+    assert [transport.written for transport in transports] == wanted
