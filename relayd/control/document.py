@@ -28,6 +28,8 @@ from relayd.store.transaction import Transaction
 NOTICE_DAYS = 30
 """How long the banner of a material version stands after it took effect."""
 DAY_MS = 86_400_000
+IN_FORCE = "the policy in force"
+"""Beside the names of gated documents."""
 FACTS_CHANGED = {"en": "The facts that it tells have changed.", "zh": "其所述事实有变化。"}
 
 
@@ -159,11 +161,15 @@ async def _differing(transaction: Transaction, drafts: Drafts) -> tuple[list[str
 
 
 async def take_effect(db: Database, known: Mapping[str, int], now_ms: int) -> dict[str, int]:
-    """The gated versions in force by document; where they are others than those known before,
-    the relay is told, because it goes by a consent that may be asked for anew."""
+    """The gated versions in force by document, and that of the privacy policy; where they are
+    others than those known before, the relay is told: it goes by a consent that may be asked for
+    anew, and names the policy in its answers."""
     async with db.reading() as transaction:
         found = {each.name: each.version
                  for each in await store_document.gating(transaction, now_ms)}
+        version = await store_document.policy_in_force(transaction, now_ms)
+    if version:
+        found[IN_FORCE] = version
     if found != known:
         async with db.writing() as transaction:
             await bump_policy_version(transaction)
@@ -214,8 +220,7 @@ async def compared(
 async def policy_version(db: Database, now_ms: int) -> int:
     """The number of the privacy policy in force, which answers carry; 0 before the first."""
     async with db.reading() as transaction:
-        found = await store_document.current(transaction, "privacy", "en", now_ms)
-    return 0 if found is None else found.version
+        return await store_document.policy_in_force(transaction, now_ms)
 
 
 def view(edition: Edition) -> dict[str, object]:

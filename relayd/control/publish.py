@@ -37,9 +37,10 @@ async def load(db: Database, now_ms: int | None = None) -> Snapshot:
                 batch = {d: _limited(grant, of_accounts, of_keys) for d, grant in batch.items()}
             keys.update(batch)
         plans = await store_subscription.plans(transaction)
+        edition = await store_document.policy_in_force(transaction, now_ms)
     limited = (grant for grant in keys.values() if grant.limits is not None)
     return Snapshot(version, keys, tuple(g for g in limited if g.limits and g.limits.has_budgets),
-                    plans)
+                    plans, edition)
 
 
 async def _agreed(transaction: Transaction, item: str, now_ms: int) -> frozenset[str]:

@@ -32,10 +32,12 @@ class Snapshot:
     """Keys by their keyed hash (`core.key.digest`). Revoked keys are not in it.
 
     `budgeted` are those of the grants that come with a budget of their own; `plans` are accounts'
-    plans by name, of those that have another than the default one.
+    plans by name, of those that have another than the default one. `edition` is the number of the
+    privacy policy in force, 0 before the first.
     """
 
     version: int
     keys: Mapping[bytes, KeyGrant]
     budgeted: Sequence[KeyGrant] = ()
     plans: Mapping[str, str] = field(default_factory=dict)
+    edition: int = 0

@@ -24,7 +24,8 @@ EVERY_SECONDS: Final = 5.0
 class Documents:
     """`drafts()` makes the texts of now; `waiting` are documents that differ from theirs.
 
-    It also notices when a version takes effect that asks for a consent anew.
+    It also notices when a version takes effect that asks for a consent anew, and when another
+    policy does.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Documents:
             if drafts is self._seen:
                 return
             waiting = await document.settle(self._db, drafts, self._now_ms())
+            self._gating = await document.take_effect(self._db, self._gating, self._now_ms())
         except (StoreError, RelayError) as error:
             self._log.error("documents_failed", code=error.code)
             return

@@ -135,7 +135,7 @@ class Plane:
         self.abandoned = Abandoned(self)
         self.admission = Admission(monotonic_ns, unix_ms)
         self.wallets = Wallets()
-        self.replier = Replier(config.server.cors_origins, self.date)
+        self.replier = Replier(config.server.cors_origins, self.date, self.view)
         self.policy = self._policy(config, None)
         self._retired: list[Pool] = []
         self.local = Local(self)
@@ -184,7 +184,7 @@ class Plane:
         old = self.policy
         new = self._policy(config, old)
         self.policy = new
-        self.replier = Replier(config.server.cors_origins, self.date)
+        self.replier = Replier(config.server.cors_origins, self.date, self.view)
         for name, pool in old.pools.items():
             if new.pools.get(name) is not pool:
                 pool.retire()

@@ -1,7 +1,8 @@
 """Replies towards the client: heads built from an allow-list, and the relay's own answers.
 
-Every reply carries the call's id as `x-request-id` and `request-id`; nothing of a provider's head
-passes that wire/headers.py does not list.
+Every reply carries the call's id as `x-request-id` and `request-id`, and the number of the
+privacy policy in force, the same for everybody; nothing of a provider's head passes that
+wire/headers.py does not list.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from typing import Final
 
 from relayd.core.errors import RelayError
 from relayd.relay.exchange import Exchange
+from relayd.relay.view import View
 from relayd.wire.limit_fields import LIMIT_FIELDS
 from relayd.wire.shapes import error_body, error_fields, stream_error
 
 JSON: Final = (b"content-type", b"application/json")
 EXPOSED: Final = ", ".join((
     "x-request-id", "request-id", "retry-after", "retry-after-ms", "x-should-retry",
-    "relay-dropped", *LIMIT_FIELDS)).encode()
+    "relay-dropped", "relay-policy-version", *LIMIT_FIELDS)).encode()
 _ALWAYS: Final = b"cache-control: no-store\r\nx-content-type-options: nosniff\r\n"
 _STATUS_LINES: Final = {
     status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode())
@@ -30,11 +32,14 @@ Fields = Iterable[tuple[bytes, bytes]]
 
 
 class Replier:
-    """Builds heads and writes the relay's own answers. `date` gives the Date field's value."""
+    """Builds heads and writes the relay's own answers. `date` gives the Date field's value,
+    `view` the line that names the policy in force."""
 
-    def __init__(self, cors_origins: tuple[str, ...], date: Callable[[], bytes]) -> None:
+    def __init__(self, cors_origins: tuple[str, ...], date: Callable[[], bytes],
+                 view: View) -> None:
         self._origins = frozenset(origin.encode() for origin in cors_origins)
         self._date = date
+        self._view = view
 
     def head(self, exchange: Exchange, status: int, fields: Fields, framing: bytes) -> bytes:
         """A final head. `framing` is its framing field line, b"" where the connection's end is."""
@@ -52,7 +57,7 @@ class Replier:
         elif exchange.head.minor == 0:
             more += b"connection: keep-alive\r\n"
         return b"%bdate: %b\r\nx-request-id: %b\r\nrequest-id: %b\r\n%b%b\r\n" % (
-            _opening(status, tuple(fields)), self._date(), call_id, call_id, framing, more)
+            _opening(status, tuple(fields), self._view.line), self._date(), call_id, call_id, framing, more)
 
     def _cors(self, origin: bytes | None) -> bytes:
         if origin is None or not self.origin_allowed(origin):
@@ -117,14 +122,15 @@ class Replier:
         body = error_body("openai", error, call_id)
         name = call_id.encode()
         return b"".join([
-            _opening(error.status, (JSON, *error_fields(error))), b"date: ", self._date(),
+            _opening(error.status, (JSON, *error_fields(error)), self._view.line),
+            b"date: ", self._date(),
             b"\r\nx-request-id: %b\r\nrequest-id: %b\r\n" % (name, name),
             b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body), body,
         ])
 
 
 @lru_cache(maxsize=256)
-def _opening(status: int, fields: tuple[tuple[bytes, bytes], ...]) -> bytes:
+def _opening(status: int, fields: tuple[tuple[bytes, bytes], ...], more: bytes) -> bytes:
     """The status line, these fields and those of every reply: the same for most calls."""
     line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
-    return line + b"".join([b"%b: %b\r\n" % field for field in fields]) + _ALWAYS
+    return line + b"".join([b"%b: %b\r\n" % field for field in fields]) + _ALWAYS + more

@@ -43,6 +43,14 @@ async def current(
     return None if row is None else _edition(row)
 
 
+async def policy_in_force(transaction: Transaction, now_ms: int) -> int:
+    """The number of the privacy policy that is in force; 0 before the first."""
+    row = await transaction.row(
+        "SELECT MAX(version) FROM documents"
+        " WHERE name = 'privacy' AND language = 'en' AND effective_at_ms <= ?", (now_ms,))
+    return 0 if row is None else int(row[0] or 0)
+
+
 async def get(
     transaction: Transaction, name: str, version: int, language: str,
 ) -> Edition | None:

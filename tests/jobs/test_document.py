@@ -70,6 +70,22 @@ async def test_G2_the_relay_is_told_when_a_version_takes_effect(db: Database) ->
     assert await policy_version(db) == before + 2 and await may_go_abroad()
 
 
+async def test_G2_the_relay_names_the_policy_from_the_moment_it_is_in_force(db: Database) -> None:
+    now_ms = START_MS
+    job = Documents(db, lambda: drafts(Config({}, ()), cookie_words()), now_ms=lambda: now_ms)
+    assert (await load(db, now_ms)).edition == 0
+    await job.look()
+    assert (await load(db, now_ms)).edition == 1
+    version = await policy_version(db)
+    await publish(db, "privacy", version=2, effective_at_ms=START_MS + 10)
+    await publish(db, "terms", version=2, effective_at_ms=START_MS)
+    await job.look()
+    assert await policy_version(db) == version and (await load(db, now_ms)).edition == 1
+    now_ms = START_MS + 10
+    await job.look()
+    assert await policy_version(db) == version + 1 and (await load(db, now_ms)).edition == 2
+
+
 async def test_it_runs_until_it_is_stopped(db: Database) -> None:
     job = Documents(db, lambda: drafts(Config({}, ()), cookie_words()), every_seconds=0.01)
     running = asyncio.ensure_future(job.run())

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from relayd.core.errors import RelayError
+from relayd.core.snapshot import Snapshot
 from relayd.relay.exchange import Exchange, Memo
 from relayd.relay.reply import EXPOSED, JSON, Replier
+from relayd.relay.view import View
 from relayd.wire.dialect import target_of
 from relayd.wire.http import HeadLimits, read_head
 from tests.fakes.rawclient import ask, request_bytes
@@ -47,8 +49,8 @@ def exchange(method: bytes = b"POST", path: bytes = b"/v1/chat/completions",
     return made
 
 
-def replier(*origins: str) -> Replier:
-    return Replier(origins, lambda: DATE)
+def replier(*origins: str, edition: int = 0) -> Replier:
+    return Replier(origins, lambda: DATE, View(Snapshot(1, {}, edition=edition)))
 
 
 def parts(raw: bytes) -> tuple[bytes, dict[bytes, bytes], bytes]:
@@ -71,6 +73,28 @@ def test_head(made: Exchange, more: dict[bytes, bytes]) -> None:
     line, fields, rest = parts(raw)
     assert line == b"HTTP/1.1 200 OK" and rest == b""
     assert fields == {**COMMON, JSON[0]: JSON[1], b"content-length": b"2", **more}
+
+
+def test_G2_every_reply_names_the_policy_in_force() -> None:
+    told = replier("https://a.test", edition=3)
+    for made in (exchange(), exchange(fields=b"Authorization: Bearer sk-relayd-x\r\n")):
+        assert parts(told.head(made, 200, [JSON], b""))[1][b"relay-policy-version"] == b"3"
+    refused = told.refusal(RelayError("draining", close=True), "01J")
+    assert parts(refused)[1][b"relay-policy-version"] == b"3"
+    told.error(made, RelayError("invalid_key"))
+    wire: Any = made.connection
+    assert parts(wire.written)[1][b"relay-policy-version"] == b"3"
+    assert b"relay-policy-version" in EXPOSED.split(b", ")
+
+
+def test_a_policy_that_takes_effect_is_in_the_next_reply() -> None:
+    view = View()
+    told, made = Replier((), lambda: DATE, view), exchange()
+    seen = []
+    for edition in (0, 1, 2, 1, 0):
+        view.publish(Snapshot(1, {}, edition=edition))
+        seen.append(parts(told.head(made, 200, [JSON], b""))[1].get(b"relay-policy-version"))
+    assert seen == [None, b"1", b"2", b"1", None]
 
 
 def test_a_status_without_a_phrase() -> None:

@@ -9,3 +9,12 @@ def test_publish() -> None:
     before = view.current
     view.publish(Snapshot(7, {}))
     assert (before.version, view.current.version) == (0, 7)
+
+
+def test_the_line_of_the_policy_in_force() -> None:
+    view = View()
+    assert view.line == b""
+    view.publish(Snapshot(1, {}, edition=12))
+    assert view.line == b"relay-policy-version: 12\r\n"
+    view.publish(Snapshot(2, {}))
+    assert view.line == b""
