@@ -57,7 +57,8 @@ class Replier:
         elif exchange.head.minor == 0:
             more += b"connection: keep-alive\r\n"
         return b"%bdate: %b\r\nx-request-id: %b\r\nrequest-id: %b\r\n%b%b\r\n" % (
-            _opening(status, tuple(fields), self._view.line), self._date(), call_id, call_id, framing, more)
+            _opening(status, tuple(fields), self._view.line), self._date(), call_id, call_id,
+            framing, more)
 
     def _cors(self, origin: bytes | None) -> bytes:
         if origin is None or not self.origin_allowed(origin):
