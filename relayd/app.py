@@ -16,6 +16,7 @@ from typing import Final
 
 from relayd import __version__, app_jobs
 from relayd.app_jobs import Job
+from relayd.console.listener import ConsoleListener
 from relayd.console.opening import Opening
 from relayd.control import publish
 from relayd.control.recovery import Recovered, recover
@@ -90,7 +91,7 @@ class App:
         self._flush: Flush | None = None
         self._watch: Watch | None = None
         self._jobs: dict[str, Job] = {}
-        self.console: Opening | None = None
+        self.console: Opening[ConsoleListener] | None = None
         self._made_tariff: Tariff | None = None
         self._plane: Plane | None = None
         self._doors: Doors | None = None

@@ -11,10 +11,13 @@ from typing import Any, NamedTuple, Protocol, cast
 
 from relayd.console import pages
 from relayd.console.document import cookie_words
+from relayd.console.listener import ConsoleListener
 from relayd.console.opening import Opening
+from relayd.console.redirect import Redirect
 from relayd.control import erasure
 from relayd.control.abuse import Lookout
 from relayd.control.document_text import drafts
+from relayd.control.invoice import seller_of
 from relayd.control.issuer import ByHand, Issuer
 from relayd.control.partner import Desk
 from relayd.demo.issuer import DemoIssuer
@@ -22,6 +25,7 @@ from relayd.jobs.abuse import Abuse
 from relayd.jobs.assessment import Assessments
 from relayd.jobs.audit import Audit
 from relayd.jobs.billing import Billing
+from relayd.jobs.closing import Months
 from relayd.jobs.document import Documents
 from relayd.jobs.dormancy import Dormancy
 from relayd.jobs.erasure import Erasures
@@ -31,6 +35,7 @@ from relayd.jobs.margin import Margins
 from relayd.jobs.network import Network
 from relayd.jobs.payment import PaymentJob
 from relayd.jobs.retention import Retention
+from relayd.ops.clock import unix_ms
 from relayd.ops.config import Config
 from relayd.ops.configfile_mail import console_url
 from relayd.ops.disposable import is_disposable
@@ -82,6 +87,8 @@ def jobs(
         "billing": Billing(
             db, lambda: config().plans,
             lambda path: console_url(config().console, config().console_listen) + path, log=log),
+        "months": Months(
+            db, lambda: (config().invoices.close_hours, seller_of(config())), log=log),
         "margins": Margins(db, lambda: config().prices, log=log),
         "mail": Postman(db, config, log=log),
         "documents": Documents(db, lambda: drafts(config(), cookie_words()), log=log),
@@ -92,7 +99,24 @@ def jobs(
             db, Desk(lambda: (config().payments,
                               console_url(config().console, config().console_listen))), log=log),
         "erasures": Erasures(db, signer, lambda: config().retention.terms(), link, log=log),
+        **_redirect(plane, config, log),
     }
+
+
+def _redirect(
+    plane: Plane, config: Callable[[], Config], log: Logger,
+) -> dict[str, Opening[Redirect]]:
+    """The plain port, where the configuration has one."""
+    if not config().console_redirect:
+        return {}
+
+    def exposed(fields: Mapping[bytes, bytes], query: str) -> bool:
+        return plane.clear_keys.look(
+            fields, query, plane.view.current, plane.pepper, unix_ms())
+
+    listener = Redirect(
+        config().console_redirect, lambda: config().console.url, pages.ROUTES, exposed)
+    return {"redirect": Opening(listener, log=log)}
 
 
 async def publish(jobs: Mapping[str, Job]) -> None:
@@ -116,6 +140,9 @@ def measure(gauges: Gauges, jobs: Mapping[str, Job]) -> None:
     payments = cast(PaymentJob, jobs["payments"])
     gauges.payment_alarms = lambda: payments.alarms
     gauges.payment_failures = lambda: payments.failures
+    months = cast(Months, jobs["months"])
+    gauges.months_overdue = lambda: months.overdue
+    gauges.closing_failures = lambda: months.failures
 
 
 def issuer(config: Config) -> Issuer:
@@ -134,7 +161,7 @@ class Ties(NamedTuple):
 
 def console(
     db: Database, plane: Plane, config: Callable[[], Config], log: Logger, ties: Ties,
-) -> Opening:
+) -> Opening[ConsoleListener]:
     """The console, which opens as soon as its address is free."""
     services = pages.services(db, config, log, lambda: fleet(plane))
     services.gauges, services.bound, services.changed = ties

@@ -1,6 +1,6 @@
-"""Opens the console as soon as its address is free.
+"""Opens the console, and the plain port, as soon as their addresses are free.
 
-Law: calls are relayed whether the console can be opened or not. A daemon that takes over from
+Law: calls are relayed whether these can be opened or not. A daemon that takes over from
 another gets the address when the other one leaves it.
 """
 
@@ -8,21 +8,33 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Generic, Protocol, TypeVar
 
-from relayd.console.listener import ConsoleListener
 from relayd.ops.logging import Logger
 
 RETRY_SECONDS: Final = 1.0
 
 
-class Opening:
+class Opens(Protocol):
+    """A listener that is not open yet."""
+
+    async def start(self) -> None:
+        """Binds; OSError where that fails."""
+
+    async def stop(self) -> None:
+        """Closes it; may be called twice."""
+
+
+Listener = TypeVar("Listener", bound=Opens)
+
+
+class Opening(Generic[Listener]):
     """A job: `run` until `stop`. `opened` is set while the console answers.
 
     `close` is called once it answers no more.
     """
 
-    def __init__(self, listener: ConsoleListener, *, retry_seconds: float = RETRY_SECONDS,
+    def __init__(self, listener: Listener, *, retry_seconds: float = RETRY_SECONDS,
                  log: Logger | None = None, close: Callable[[], None] | None = None) -> None:
         self.listener = listener
         self.opened = asyncio.Event()

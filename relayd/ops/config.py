@@ -237,7 +237,7 @@ class LogConfig:
 
 FIXED_SERVER: Final = ("listen", "tls_terminated", "reuse_port")
 """Fields of ServerConfig that a running process keeps, and whether it has TLS at all."""
-FIXED: Final = ("console_listen", "ops_listen", "store")
+FIXED: Final = ("console_listen", "console_redirect", "ops_listen", "store")
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +248,7 @@ class Config:
     routes: tuple[Route, ...]
     server: ServerConfig = ServerConfig()
     console_listen: str = "127.0.0.1:8081"
+    console_redirect: str = ""
     console: ConsoleConfig = ConsoleConfig()
     ops_listen: str = "127.0.0.1:9464"
     store: StoreConfig = StoreConfig()

@@ -20,10 +20,10 @@ from relayd.ops.config import (
 from relayd.ops.configfile_abuse import read_abuse
 from relayd.ops.configfile_credential import Secrets, Surroundings
 from relayd.ops.configfile_fault import ConfigError, Fault, Findings, in_order
-from relayd.ops.configfile_invoices import read_invoices
+from relayd.ops.configfile_invoices import judge_invoices, read_invoices
 from relayd.ops.configfile_limit import read_limits
 from relayd.ops.configfile_lines import key_lines
-from relayd.ops.configfile_listener import read_private_listen, read_server
+from relayd.ops.configfile_listener import read_private_listen, read_redirect, read_server
 from relayd.ops.configfile_mail import read_console, read_mail
 from relayd.ops.configfile_operator import judge_operator, read_operator
 from relayd.ops.configfile_payments import judge_payments, read_payments
@@ -146,6 +146,7 @@ def _read(root: Section, around: Surroundings) -> Config:
         routes=read_routes(root.table("routes"), providers),
         server=read_server(root.table("server"), around),
         console=read_console(console),
+        console_redirect=read_redirect(console),
         console_listen=read_private_listen(console, _DEFAULTS["console_listen"]),
         ops_listen=read_private_listen(root.table("ops"), _DEFAULTS["ops_listen"]),
         store=read_store(root.table("store"), around),
@@ -168,6 +169,7 @@ def _read(root: Section, around: Surroundings) -> Config:
     log.done()
     judge_operator(root, config)
     judge_payments(root, config)
+    judge_invoices(root, config)
     root.done(_TABLE_NAMES)
     for name in ("providers", "routes"):
         if not root.values.get(name):

@@ -100,6 +100,22 @@ def read_private_listen(section: Section, default: str) -> str:
     return text if not problem else default
 
 
+def read_redirect(section: Section) -> str:
+    """`[console] redirect`: the plain port, which serves nothing, so any address will do."""
+    text = section.text("redirect") or ""
+    problem = listen_problem(text) if text else ""
+    if text and not problem and parse_listen(text).kind != "tcp":
+        problem = "is not a port: write 0.0.0.0:80 or [::]:80"
+    if problem:
+        section.fault("redirect", problem)
+        return ""
+    url = section.raw("url")
+    if text and not (isinstance(url, str) and url.isascii() and url.startswith("https:")):
+        section.fault("redirect", "needs url to say where to, over https",
+                      'Such as url = "https://console.example.org"')
+    return text
+
+
 def _judge_listeners(section: Section, listen: Iterable[str], safe: bool) -> None:
     seen: set[str] = set()
     for index, text in enumerate(listen):

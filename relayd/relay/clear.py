@@ -1,5 +1,5 @@
 """Keys that came in clear: refused before the body is read, and remembered for the job that flags
-them.
+them. What comes to the plain port is no exchange; it is looked at all the same.
 
 Law: looked at where a head is new, so that the calls of a connection that repeat it cost nothing;
 only a trusted proxy is believed, and only where something before the relay ends TLS.
@@ -7,10 +7,13 @@ only a trusted proxy is believed, and only where something before the relay ends
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from relayd.core.errors import RelayError
 from relayd.core.exposure import Exposure, in_clear
+from relayd.core.snapshot import KeyGrant, Snapshot
+from relayd.relay.authenticate import authenticate
 from relayd.relay.exchange import Exchange
 from relayd.relay.network import NetworkLog
 
@@ -34,9 +37,22 @@ class ClearKeys:
             return
         grant = exchange.grant
         assert grant is not None
-        if grant.key not in self._found and len(self._found) < KEYS_MAX:
-            self._found[grant.key] = Exposure(grant.key, grant.account, exchange.started_at_ms)
+        self._remember(grant, exchange.started_at_ms)
         raise RelayError("tls_required", close=True)
+
+    def look(self, fields: Mapping[bytes, bytes], query: str, snapshot: Snapshot, pepper: bytes,
+             at_ms: int) -> bool:
+        """Whether a head at the plain port shows a key that works, which is remembered."""
+        try:
+            grant = authenticate(fields, query, snapshot, pepper, at_ms)
+        except RelayError:
+            return False
+        self._remember(grant, at_ms)
+        return True
+
+    def _remember(self, grant: KeyGrant, at_ms: int) -> None:
+        if grant.key not in self._found and len(self._found) < KEYS_MAX:
+            self._found[grant.key] = Exposure(grant.key, grant.account, at_ms)
 
     def take(self) -> list[Exposure]:
         """The exposures there are, which the caller owns."""

@@ -15,7 +15,7 @@ from relayd.ops.logging import Logger
 from relayd.store.db import Database
 
 
-def opening(db: Database, port: int, log: Logger) -> Opening:
+def opening(db: Database, port: int, log: Logger) -> Opening[ConsoleListener]:
     services = pages.services(
         db, lambda: Config(providers={}, routes=()), log, lambda: NO_FLEET)
     return Opening(ConsoleListener(f"127.0.0.1:{port}", services, ()), retry_seconds=0.02,

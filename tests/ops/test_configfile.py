@@ -98,7 +98,8 @@ def test_example_has_every_option_of_providers_and_routes() -> None:
 
 def test_example_has_every_table_of_config() -> None:
     tables = tomllib.loads(EXAMPLE.read_text("utf-8")).keys()
-    files = {"console_listen": "console", "ops_listen": "ops", "log_level": "log"}
+    files = {"console_listen": "console", "console_redirect": "console", "ops_listen": "ops",
+             "log_level": "log"}
     assert {files.get(field.name, field.name) for field in fields(Config)} == tables
 
 

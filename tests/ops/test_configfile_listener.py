@@ -11,7 +11,9 @@ import trustme
 from relayd.ops.config import ServerConfig, TlsFiles
 from relayd.ops.configfile_credential import Secrets, Surroundings
 from relayd.ops.configfile_fault import Findings
-from relayd.ops.configfile_listener import INTEGERS, NUMBERS, read_private_listen, read_server
+from relayd.ops.configfile_listener import (
+    INTEGERS, NUMBERS, read_private_listen, read_redirect, read_server,
+)
 from relayd.ops.configfile_section import Section
 
 
@@ -146,4 +148,23 @@ def test_unknown_key() -> None:
 def test_private_listen(values: dict[str, object], listen: str, faults: int) -> None:
     findings = Findings()
     assert read_private_listen(Section(values, ("ops",), findings), "127.0.0.1:9") == listen
+    assert len(findings.faults) == faults
+
+
+@pytest.mark.parametrize(("values", "listen", "faults"), [
+    ({}, "", 0),
+    ({"redirect": "0.0.0.0:80", "url": "https://console.example.org"}, "0.0.0.0:80", 0),
+    ({"redirect": "[::]:80", "url": "https://console.example.org"}, "[::]:80", 0),
+    ({"redirect": "0.0.0.0:80"}, "0.0.0.0:80", 1),
+    ({"redirect": "0.0.0.0:80", "url": "http://127.0.0.1:8081"}, "0.0.0.0:80", 1),
+    ({"redirect": "0.0.0.0:80", "url": "https://b\u00fccher.example"}, "0.0.0.0:80", 1),
+    ({"redirect": "systemd", "url": "https://console.example.org"}, "", 1),
+    ({"redirect": "unix:/run/x", "url": "https://console.example.org"}, "", 1),
+    ({"redirect": "80", "url": "https://console.example.org"}, "", 1),
+])
+def test_D1_redirect_needs_to_know_where_to(
+    values: dict[str, object], listen: str, faults: int,
+) -> None:
+    findings = Findings()
+    assert read_redirect(Section(values, ("console",), findings)) == listen
     assert len(findings.faults) == faults
