@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
+from time import monotonic as _monotonic
+from time import monotonic_ns as _monotonic_ns
+from time import time_ns
+from typing import Final
 
 
 def unix_ms() -> int:
     """Wall-clock time: milliseconds since 1970 UTC. For records, never for durations."""
-    return time.time_ns() // 1_000_000
+    return time_ns() // 1_000_000
 
 
-def monotonic() -> float:
-    """Seconds that never go back, for durations and deadlines."""
-    return time.monotonic()
+monotonic: Final[Callable[[], float]] = _monotonic
+"""Seconds that never go back, for durations and deadlines. The function itself: a call of the
+relay asks seven times."""
 
-
-def monotonic_ns() -> int:
-    """Nanoseconds that never go back."""
-    return time.monotonic_ns()
+monotonic_ns: Final[Callable[[], int]] = _monotonic_ns
+"""Nanoseconds that never go back."""

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relayd.core.ulid import ALPHABET, ENTROPY_BLOCK_BYTES, Ulids, ulid
+from relayd.core.ulid import (
+    ALPHABET, ENTROPY_BLOCK_BYTES, RANDOM_BITS, RANDOM_BYTES, Ulids, ulid,
+)
 
 TIMES = st.integers(0, 2 ** 48 - 1)
 RANDOM = st.binary(min_size=10, max_size=10)
@@ -44,6 +46,23 @@ def test_ids_of_a_process_only_grow(ticks: list[int], filler: bytes) -> None:
     make = Ulids(lambda: next(times), lambda size: filler * size)
     ids = [make() for _ in ticks]
     assert all(one < other for one, other in pairwise(ids))
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=50),
+       st.sampled_from([bytes(10), b"\xff" * 10, b"\xff" * 9 + b"\xfe",
+                        bytes(7) + b"\x0f\xff\xff"]))
+def test_they_are_one_number_that_counts(ticks: list[int], drawn: bytes) -> None:
+    times = iter(ticks)
+    make = Ulids(lambda: next(times), lambda size: (drawn * size)[:size])
+    fresh = int.from_bytes(drawn, "big")
+    ms, number = -1, 0
+    for tick in ticks:
+        number += 1
+        if tick > ms:
+            ms, number = tick, fresh
+        elif number == 1 << RANDOM_BITS:
+            ms, number = ms + 1, fresh
+        assert make() == ulid(ms, number.to_bytes(RANDOM_BYTES, "big"))
 
 
 def test_a_millisecond_counts_up_by_one() -> None:
