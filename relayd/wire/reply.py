@@ -20,6 +20,7 @@ from relayd.wire.reply_responses import DELTAS, read_responses
 from relayd.wire.replytext import Findings, Read
 from relayd.wire.usage import (
     Normalize,
+    OpenaiReport,
     anthropic_usage,
     gemini_usage,
     image_usage,
@@ -46,7 +47,12 @@ class ReplyShape:
     def usage(self, found: Findings) -> Usage | None:
         """The usage that the provider reported, None where it gave none that can be taken."""
         report = found.usage_object()
-        usage = None if report is None else self.normalize(report)
+        if report is None:
+            usage = None
+        elif isinstance(report, OpenaiReport):
+            usage = report.usage()
+        else:
+            usage = self.normalize(report)
         if not found.images and not found.seconds:
             return usage
         usage = usage or NO_USAGE

@@ -18,8 +18,10 @@ from relayd.wire.replytext import (
     REASONING,
     Findings,
     decode_again,
+    decode_odd,
     text_of,
 )
+from relayd.wire.usage import OpenaiReport
 
 
 class _LeanChoice(msgspec.Struct, gc=False):
@@ -77,19 +79,31 @@ class _Full(_Lean, gc=False):
     choices: list[_Choice] | None = None  # type: ignore[assignment]
 
 
+class _UsualLean(_Lean, gc=False):
+    usage: OpenaiReport | None = None
+
+
+class _UsualFull(_Full, gc=False):
+    usage: OpenaiReport | None = None
+
+
 _LEAN: Final = msgspec.json.Decoder(_Lean)
 _FULL: Final = msgspec.json.Decoder(_Full)
+_USUAL_LEAN: Final = msgspec.json.Decoder(_UsualLean)
+_USUAL_FULL: Final = msgspec.json.Decoder(_UsualFull)
 
 
 def read_chat(data: bytes, found: Findings) -> bool:
     """Reads a reply or an event. True for the event that only reports usage (empty `choices`)."""
+    event: _Lean | None
     try:
-        event = _LEAN.decode(data) if found.add is None else _FULL.decode(data)
+        event = _USUAL_LEAN.decode(data) if found.add is None else _USUAL_FULL.decode(data)
+    except msgspec.ValidationError:
+        event = decode_odd(data, found, _FULL, _LEAN)
     except (ValueError, RecursionError):
-        again = decode_again(data, found, _FULL, _LEAN)
-        if again is None:
-            return False
-        event = again
+        event = decode_again(data, found, _FULL, _LEAN)
+    if event is None:
+        return False
     if event.choices:
         _choices(event.choices, found)
     if event.x_groq is not None or event.error is not None or event.base_resp is not None:
@@ -98,7 +112,7 @@ def read_chat(data: bytes, found: Findings) -> bool:
     if usage is None:
         return False
     found.report(usage)
-    return event.choices == [] and isinstance(usage, dict) and not event.error
+    return event.choices == [] and isinstance(usage, (OpenaiReport, dict)) and not event.error
 
 
 def _choices(choices: Sequence[_LeanChoice], found: Findings) -> None:

@@ -87,7 +87,7 @@ def read_messages(data: bytes, found: Findings) -> bool:
 def _report(usage: object, found: Findings) -> None:
     if isinstance(usage, dict):
         earlier = found.usage_object()
-        found.report(usage if earlier is None else overlaid(earlier, usage))
+        found.report(overlaid(earlier, usage) if isinstance(earlier, dict) else usage)
 
 
 def _text(event: _Full, found: Findings) -> None:

@@ -17,8 +17,10 @@ from relayd.wire.replytext import (
     REASONING,
     Findings,
     decode_again,
+    decode_odd,
     text_of,
 )
+from relayd.wire.usage import OpenaiReport
 
 _LAST: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
 DELTAS: Final = {
@@ -67,20 +69,38 @@ class _Full(_Lean, gc=False):
     output: list[_Item] | None = None
 
 
+class _UsualSummary(_Summary, gc=False):
+    usage: OpenaiReport | None = None
+
+
+class _UsualLean(_Lean, gc=False):
+    usage: OpenaiReport | None = None
+    response: _UsualSummary | None = None
+
+
+class _UsualFull(_Full, gc=False):
+    usage: OpenaiReport | None = None
+    response: _UsualSummary | None = None
+
+
 _LEAN: Final = msgspec.json.Decoder(_Lean)
 _FULL: Final = msgspec.json.Decoder(_Full)
+_USUAL_LEAN: Final = msgspec.json.Decoder(_UsualLean)
+_USUAL_FULL: Final = msgspec.json.Decoder(_UsualFull)
 
 
 def read_responses(data: bytes, found: Findings) -> bool:
     """Reads a reply or an event. No event is there for its usage alone."""
+    event: _Lean | None
     try:
-        event = _LEAN.decode(data) if found.add is None else _FULL.decode(data)
+        event = _USUAL_LEAN.decode(data) if found.add is None else _USUAL_FULL.decode(data)
+    except msgspec.ValidationError:
+        event = decode_odd(data, found, _FULL, _LEAN)
     except (ValueError, RecursionError):
-        again = decode_again(data, found, _FULL, _LEAN)
-        if again is None:
-            return False
-        event = again
-    if type(event) is _Full:
+        event = decode_again(data, found, _FULL, _LEAN)
+    if event is None:
+        return False
+    if isinstance(event, _Full):
         _text(event, found)
     if event.response is not None:
         _summary(event.response, found)

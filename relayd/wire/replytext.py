@@ -13,6 +13,8 @@ from typing import Final, Protocol, TypeVar
 
 import msgspec
 
+from relayd.wire.usage import OpenaiReport
+
 CONTENT: Final = 0
 """Kind of text: what the model says, refusals included."""
 REASONING: Final = 1
@@ -61,7 +63,7 @@ class Findings:
     def __init__(self, sink: TextSink | None = None, *, whole: bool = False) -> None:
         self.whole = whole
         """The JSON texts are whole replies, not parts of a stream."""
-        self.usage: Mapping[str, object] | bytes | None = None
+        self.usage: Mapping[str, object] | OpenaiReport | bytes | None = None
         """The provider's last usage object; bytes are JSON not parsed yet."""
         self.ended = False
         """The dialect's last event has passed."""
@@ -84,11 +86,11 @@ class Findings:
 
     def report(self, usage: object) -> None:
         """Notes the provider's usage object; the last one counts. Anything else is no report."""
-        if isinstance(usage, dict):
+        if isinstance(usage, (OpenaiReport, dict)):
             self.usage = usage
             self.unreported = False
 
-    def usage_object(self) -> Mapping[str, object] | None:
+    def usage_object(self) -> Mapping[str, object] | OpenaiReport | None:
         """The last usage object, parsed; None where there was none."""
         usage = self.usage
         if not isinstance(usage, bytes):
@@ -110,6 +112,17 @@ event that does nothing but report usage."""
 
 Full = TypeVar("Full", bound=msgspec.Struct)
 Lean = TypeVar("Lean", bound=msgspec.Struct)
+
+
+def decode_odd(
+    data: bytes, found: Findings, full: msgspec.json.Decoder[Full],
+    lean: msgspec.json.Decoder[Lean],
+) -> Full | Lean | None:
+    """What a text gives that did not fit the types of most; None where nothing can be read."""
+    try:
+        return lean.decode(data) if found.add is None else full.decode(data)
+    except (ValueError, RecursionError):
+        return decode_again(data, found, full, lean)
 
 
 def decode_again(

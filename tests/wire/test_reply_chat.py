@@ -6,8 +6,12 @@ import json
 
 import pytest
 
+from relayd.core.usage import Usage
+from relayd.wire.reply import SHAPES
 from relayd.wire.reply_chat import read_chat
-from relayd.wire.replytext import ARGUMENTS, CONTENT, NAME, REASONING, Findings
+from relayd.wire.replytext import (
+    ARGUMENTS, CONTENT, MENDED_BYTES_MAX, NAME, REASONING, Findings,
+)
 from tests.fakes.texts import Texts
 
 
@@ -93,7 +97,22 @@ def test_usage(event: dict[str, object], usage_only: bool) -> None:
     _, found, only = read(event)
     assert only is usage_only
     if "prompt_tokens" in json.dumps(event):
-        assert found.usage_object() == USAGE
+        assert SHAPES["chat"].usage(found) == Usage(7, 3)
+
+
+@pytest.mark.parametrize("usage", [
+    {**USAGE, "total_tokens": -1}, {**USAGE, "cached_tokens": "5"},
+    {**USAGE, "prompt_tokens_details": []}, {**USAGE, "prompt_tokens_details": {"a": 1 << 80}},
+    {**USAGE, "prompt_tokens_details": {"cached_tokens": 1 << 80}},
+])
+@pytest.mark.parametrize("large", [0, MENDED_BYTES_MAX])
+def test_a_report_of_an_odd_form_is_read_as_far_as_it_can_be(usage: object, large: int) -> None:
+    texts, found, only = read({"choices": [], "usage": usage})
+    assert only and SHAPES["chat"].usage(found) == Usage(7, 3)
+    delta = {"choices": [{"delta": {"content": "a" + " " * large}}], "usage": usage}
+    texts, found, _ = read(delta)
+    assert texts.kind(CONTENT).strip() == "a" and not found.unreported
+    assert SHAPES["chat"].usage(found) == Usage(7, 3)
 
 
 def test_usage_in_content_is_content() -> None:

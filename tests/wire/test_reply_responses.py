@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from relayd.core.usage import Usage
+from relayd.wire.reply import SHAPES
 from relayd.wire.reply_responses import read_responses
 from relayd.wire.replytext import ARGUMENTS, CONTENT, NAME, REASONING, Findings
 from tests.fakes.texts import Texts
@@ -60,6 +62,10 @@ def test_a_call_is_named_when_it_begins() -> None:
 USAGE = {"input_tokens": 7, "output_tokens": 3}
 
 
+def usage_of(found: Findings) -> Usage | None:
+    return SHAPES["responses"].usage(found)
+
+
 @pytest.mark.parametrize(("name", "ended", "error"), [
     ("created", False, None),
     ("in_progress", False, None),
@@ -68,11 +74,21 @@ USAGE = {"input_tokens": 7, "output_tokens": 3}
     ("failed", True, "provider_stream_error"),
 ])
 def test_how_a_stream_ends(name: str, ended: bool, error: str | None) -> None:
-    usage = USAGE if ended else None
     reason = {"code": "server_error", "message": "x"} if error else None
     _, found = read({"type": "response." + name, "response": {
-        "status": name, "usage": usage, "error": reason, "instructions": "x"}})
-    assert (found.usage_object(), found.ended, found.error) == (usage, ended, error)
+        "status": name, "usage": USAGE if ended else None, "error": reason,
+        "instructions": "x"}})
+    assert usage_of(found) == (Usage(7, 3) if ended else None)
+    assert (found.ended, found.error) == (ended, error)
+
+
+@pytest.mark.parametrize("odd", [{"total_tokens": -1}, {"input_tokens_details": []}])
+def test_a_report_of_an_odd_form_is_read_as_far_as_it_can_be(odd: dict[str, object]) -> None:
+    _, found = read({"type": "response.completed", "response": {"usage": {**USAGE, **odd}}})
+    assert usage_of(found) == Usage(7, 3) and found.ended
+    texts, found = read({"usage": {**USAGE, **odd}, "output": [
+        {"type": "function_call", "name": "f", "arguments": "{}"}]})
+    assert usage_of(found) == Usage(7, 3) and texts.kind(NAME) == "f"
 
 
 def test_an_error_event() -> None:
@@ -99,7 +115,7 @@ def test_a_reply() -> None:
         ]})
     assert texts.kind(CONTENT) == "hino" and sorted(texts.kind(REASONING)) == list("hmos")
     assert texts.kind(NAME) == "fg" and texts.kind(ARGUMENTS) == '{"a":1}x = 11+1'
-    assert found.usage_object() == USAGE and found.error is None
+    assert usage_of(found) == Usage(7, 3) and found.error is None
 
 
 def test_a_reply_that_failed() -> None:

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relayd.core.usage import Usage
+from relayd.wire.reply import SHAPES
 from relayd.wire.reply_chat import read_chat
 from relayd.wire.replytext import (
     ARGUMENTS,
@@ -100,12 +102,12 @@ def content(escaped: bytes) -> tuple[str, Findings]:
 ])
 def test_what_is_no_character_reads_as_one_unknown(escaped: bytes, text: str) -> None:
     seen, found = content(escaped)
-    assert seen == text and found.usage_object() == {"prompt_tokens": 7}
+    assert seen == text and SHAPES["chat"].usage(found) == Usage(7)
 
 
 def test_long_json_is_mended_for_its_usage_only() -> None:
     seen, found = content(b"\xff" + b"x" * MENDED_BYTES_MAX)
-    assert seen == "" and found.usage_object() == {"prompt_tokens": 7}
+    assert seen == "" and SHAPES["chat"].usage(found) == Usage(7)
 
 
 @pytest.mark.parametrize("data", [
