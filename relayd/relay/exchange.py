@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from relayd.core.errors import RelayError
-from relayd.core.exchange import Phase, advance
+from relayd.core.exchange import RECEIVED, Phase, advance
 from relayd.core.gate import Permit
 from relayd.core.reservation import Hold
 from relayd.core.snapshot import KeyGrant, Snapshot
@@ -101,7 +101,7 @@ class Exchange:
         self.started_at_ms = started_at_ms
         self.started = self.ready = started
         self.story: Story | None = None
-        self.phase = Phase.RECEIVED
+        self.phase = RECEIVED
         self.grant: KeyGrant | None = None
         self.ticket: Ticket | None = None
         self.hold: Hold | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from relayd.core.errors import RelayError
-from relayd.core.exchange import Phase
+from relayd.core.exchange import TO_ADMITTED
 from relayd.relay.authenticate import authenticate, check
 from relayd.relay.exchange import ClientLeft, Exchange
 from relayd.relay.plan import Plan
@@ -74,7 +74,7 @@ class Handler:
             return
         plane.overload.check(exchange.policy.server, len(plane.inflight))
         plan = await self._admit(exchange, endpoint)
-        exchange.move(Phase.ADMITTED)
+        exchange.phase = TO_ADMITTED[exchange.phase]
         attempt = await plane.dispatcher.send(exchange, plan)
         await plane.streamer.copy(exchange, attempt)
 

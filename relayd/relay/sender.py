@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from relayd.core.errors import RelayError
-from relayd.core.exchange import Phase
+from relayd.core.exchange import TO_DISPATCHED
 from relayd.core.provider import Provider
 from relayd.ops.tasks import PAUSE
 from relayd.relay.exchange import ClientLeft, Exchange
@@ -75,7 +75,7 @@ class Sender:
         else:
             self._plane.meter.open(opening(exchange))
             exchange.opened = True
-        exchange.move(Phase.DISPATCHED)
+        exchange.phase = TO_DISPATCHED[exchange.phase]
         total = provider.timeouts.total
         exchange.last_deadline = exchange.started + total if total else 0.0
 

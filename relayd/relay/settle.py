@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from relayd.core.exchange import Phase
+from relayd.core.exchange import TO_SETTLED
 from relayd.core.record import CallRecord
 from relayd.core.usage import Seen, usage_of
 from relayd.relay.exchange import Exchange
@@ -30,7 +30,7 @@ class Settler:
 
     def settle(self, exchange: Exchange) -> None:
         """Settles; called once per exchange, from the handler's `finally`."""
-        exchange.move(Phase.SETTLED)
+        exchange.phase = TO_SETTLED[exchange.phase]
         if exchange.ticket is not None:
             exchange.ticket.release()
         if exchange.permit is not None:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from relayd.core.errors import RelayError
-from relayd.core.exchange import Phase
+from relayd.core.exchange import TO_STREAMING
 from relayd.core.usage import Usage
 from relayd.ops.tasks import PAUSE
 from relayd.relay.exchange import Exchange
@@ -198,7 +198,7 @@ class Streamer:
         if head.status >= 400:
             await self._copy_error(exchange, attempt)
         elif head.status in _BODYLESS:
-            exchange.move(Phase.STREAMING)
+            exchange.phase = TO_STREAMING[exchange.phase]
             attempt.close()
             exchange.ending = "completed"
             self._plane.replier.answer(exchange, head.status, (), b"")
@@ -210,7 +210,7 @@ class Streamer:
         head = attempt.head
         endpoint = exchange.target.endpoint
         assert head is not None and endpoint is not None
-        exchange.move(Phase.STREAMING)
+        exchange.phase = TO_STREAMING[exchange.phase]
         tap, opening = self._open(exchange, attempt)
         if attempt.complete and head.length is not None:
             # it came whole in one read: one write, and no stream to keep
@@ -332,7 +332,7 @@ class Streamer:
         told = error_fields(error)
         names = {*RETRY_AFTER, *(name for name, _ in told)}
         fields = [f for f in _passing(head.fields, False) if f[0] not in names]
-        exchange.move(Phase.STREAMING)
+        exchange.phase = TO_STREAMING[exchange.phase]
         plane.replier.answer(exchange, head.status, [*fields, *told], body)
 
 

@@ -4,7 +4,9 @@ import itertools
 
 import pytest
 
-from relayd.core.exchange import MOVES, Phase, advance
+from relayd.core.exchange import (
+    MOVES, RECEIVED, TO_ADMITTED, TO_DISPATCHED, TO_SETTLED, TO_STREAMING, Phase, advance,
+)
 
 PAIRS = list(itertools.product(Phase, Phase))
 
@@ -18,6 +20,13 @@ def test_moves(now: Phase, to: Phase) -> None:
 def test_no_other_moves(now: Phase, to: Phase) -> None:
     with pytest.raises(AssertionError):
         advance(now, to)
+
+
+def test_the_table_by_where_a_move_leads() -> None:
+    found = {Phase.ADMITTED: TO_ADMITTED, Phase.DISPATCHED: TO_DISPATCHED,
+             Phase.STREAMING: TO_STREAMING, Phase.SETTLED: TO_SETTLED}
+    for to in set(Phase) - {RECEIVED}:
+        assert dict(found[to]) == {now: to for now in Phase if to in MOVES[now]}
 
 
 def test_every_phase_reaches_settled() -> None:
