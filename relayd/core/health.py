@@ -78,8 +78,8 @@ class Level(IntEnum):
 class Circuit:
     """Whether one thing works, by its results in a row and by their share."""
 
-    __slots__ = ("state", "until", "hard", "streak", "on_trial", "good", "_bad", "_before",
-                 "_turned", "_times")
+    __slots__ = ("state", "until", "hard", "streak", "on_trial", "troubled", "good", "_bad",
+                 "_before", "_turned", "_times")
 
     def __init__(self) -> None:
         self.state = State.HEALTHY
@@ -88,6 +88,8 @@ class Circuit:
         """Whether it is open because nothing answers, and not because of what is answered."""
         self.streak = 0
         self.on_trial = False
+        self.troubled = False
+        """Whether an answer has something to put right; every call asks."""
         self.good = 0
         """Answers since the last turn of the window; added to directly where nothing is amiss."""
         self._bad = 0
@@ -95,16 +97,11 @@ class Circuit:
         self._turned = 0.0
         self._times = 0
 
-    @property
-    def troubled(self) -> bool:
-        """True where an answer has something to put right."""
-        return self.streak > 0 or self.state is not State.HEALTHY
-
     def answered(self) -> None:
         """It works."""
         self.good += 1
         self.streak = self._times = 0
-        self.on_trial = False
+        self.on_trial = self.troubled = False
         self.state = advance(self.state, Event.ANSWERED)
 
     def failed(self, now: float, hard: bool) -> None:
@@ -112,6 +109,7 @@ class Circuit:
         self._turn(now)
         self._bad += 1
         self.streak += 1
+        self.troubled = True
         if self.state is State.HEALTHY:
             if self.streak < TRIP_FAILURES:
                 return
@@ -255,11 +253,6 @@ class Health:
                 return state
         resting = self.credentials.level(now) is Level.LAST
         return State.COOLING if resting else State.HEALTHY
-
-    @property
-    def troubled(self) -> bool:
-        """True where an answer has something to put right, or a call something to look at."""
-        return self.reach.troubled or self.circuit.troubled
 
     def level(self, now: float) -> Level:
         """How much a call can expect."""

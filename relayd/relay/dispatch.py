@@ -85,11 +85,13 @@ class Dispatcher:
     async def send(self, exchange: Exchange, plan: Plan) -> Attempt:
         """Returns the attempt whose reply's head has come; raises what the client is told."""
         plan.budget.call(exchange.started)
-        if not plan.simple or plan.places[0].health.troubled:
+        if not plan.simple:
             return await Journey(self, exchange, plan).run()
         plane = self.plane
         place = plan.places[0]
         health = place.health
+        if health.reach.troubled or health.circuit.troubled:
+            return await Journey(self, exchange, plan).run()
         attempt: Attempt | None = None
         try:
             attempt = await plane.sender.attempt(

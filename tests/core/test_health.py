@@ -138,6 +138,7 @@ def test_a_circuit_never_sticks(steps: list[tuple[str, float]]) -> None:
             circuit.failed(now, what == "hard")
             trials = int(circuit.on_trial)
         assert trials <= 1
+        assert circuit.troubled is (circuit.streak > 0 or circuit.state is not State.HEALTHY)
     circuit.gave_up()
     now += COOL_SECONDS_MAX
     if circuit.state is not State.HEALTHY:
@@ -199,7 +200,7 @@ def test_health_is_the_worst_of_its_parts() -> None:
     assert health.level(100.0) is Level.OUT and health.wait(100.0) == COOL_SECONDS
     assert health.begin(101.0) == (reach,) and other.begin(101.0) == ()
     health.answered()
-    assert other.state(101.0) is State.HEALTHY and not other.troubled
+    assert other.state(101.0) is State.HEALTHY and not other.circuit.troubled
     other.credentials.rest(0, 101.0, 5.0)
     assert other.state(101.0) is State.COOLING and health.state(101.0) is State.HEALTHY
     for _ in range(TRIP_FAILURES + 1):

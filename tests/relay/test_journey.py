@@ -67,7 +67,8 @@ async def test_what_the_request_is_at_fault_for_is_told(opened: Opened, fault: s
         assert 400 <= reply.status < 500 and b'"message":"no"' in reply.body
         assert (await lane.settled(1))[0].attempts == 1 and made[1].requests == []
         # and nobody suffers for it
-        assert not plane_of(lane).policy.plans["openai", "test-model"].places[0].health.troubled
+        health = plane_of(lane).policy.plans["openai", "test-model"].places[0].health
+        assert not health.reach.troubled and not health.circuit.troubled
 
 
 async def test_an_unreachable_provider_costs_its_calls_no_answer(opened: Opened) -> None:
@@ -352,7 +353,7 @@ async def test_a_trial_that_its_client_leaves_does_not_stick(opened: Opened) -> 
         await lane.settled(1)
     assert not health.circuit.on_trial
     lane.upstream.answer = plain_answer
-    assert (await call(lane)).status == 200 and not health.troubled
+    assert (await call(lane)).status == 200 and not health.circuit.troubled
 
 
 async def test_a_gate_and_its_queue(opened: Opened) -> None:
