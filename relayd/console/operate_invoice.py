@@ -158,6 +158,7 @@ ROUTES: Final = (
           errors=("invalid_time", "month_open", "invalid_value")),
     Route("POST", "/api/v1/operate/invoices/{invoice}/void", give_void, MONEY,
           "Take an invoice back", takes=VoidInvoice, gives=Invoice, status=201, proof=True,
-          errors=("invoice_not_found", "invoice_state", "reason_missing", "invalid_value"),
+          errors=("invoice_not_found", "invoice_state", "reason_missing", "invalid_value",
+                  "own_account"),
           example=_EXAMPLE),
 )

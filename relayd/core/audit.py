@@ -57,6 +57,7 @@ ACTIONS: Final = _actions(
     Action("account.export", "An account's data were exported."),
     Action("role.give", "A role was given to an account."),
     Action("role.take", "A role was taken from an account."),
+    Action("conflict.refuse", "An operator was refused because of whose account it was."),
     # signing in
     Action("session.start", "An account signed in."),
     Action("session.end", "A session was ended."),
