@@ -9,10 +9,10 @@ from typing import Final
 from relayd import cli_output as output
 from relayd.cli_accounts import WHO, who
 from relayd.cli_command import DONE, Command, CommandError, option
-from relayd.cli_invoices import seller
 from relayd.cli_store import in_configured_store, in_store
 from relayd.control import enterprise, fapiao, fapiao_file
 from relayd.control.fapiao_file import Item
+from relayd.control.invoice import seller_of
 from relayd.core.actor import SHELL
 from relayd.core.currency import parse_minor
 from relayd.core.errors import RelayError
@@ -58,13 +58,13 @@ async def _take(db: Database, arguments: argparse.Namespace) -> int:
 
 async def _reject(db: Database, arguments: argparse.Namespace, config: Config) -> int:
     made = await fapiao.reject(
-        db, SHELL, arguments.fapiao, arguments.reason, seller(config), clock.unix_ms())
+        db, SHELL, arguments.fapiao, arguments.reason, seller_of(config), clock.unix_ms())
     output.text(f"{made.id} is {made.state}.")
     return DONE
 
 
 async def _export(db: Database, arguments: argparse.Namespace, config: Config) -> int:
-    _, rows = await fapiao_file.export(db, SHELL, seller(config), item(config), clock.unix_ms())
+    _, rows = await fapiao_file.export(db, SHELL, seller_of(config), item(config), clock.unix_ms())
     if arguments.json:
         output.document(rows)
     else:
@@ -74,7 +74,7 @@ async def _export(db: Database, arguments: argparse.Namespace, config: Config) -
 
 async def _xml(db: Database, arguments: argparse.Namespace, config: Config) -> int:
     found = await fapiao.look(db, SHELL, arguments.fapiao, clock.unix_ms())
-    output.raw(await fapiao_file.as_xml(db, found, seller(config), item(config)) + b"\n")
+    output.raw(await fapiao_file.as_xml(db, found, seller_of(config), item(config)) + b"\n")
     return DONE
 
 
@@ -85,7 +85,7 @@ async def _import(db: Database, arguments: argparse.Namespace, config: Config) -
     except OSError as error:
         raise CommandError(f"{arguments.file} cannot be read: {error.strerror}") from None
     made = await fapiao_file.take_in(
-        db, SHELL, arguments.fapiao, content, seller(config), clock.unix_ms())
+        db, SHELL, arguments.fapiao, content, seller_of(config), clock.unix_ms())
     output.text(f"{made.id} is {made.state}: {made.number} of {made.issued_on}.")
     return DONE
 

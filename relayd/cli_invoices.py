@@ -9,25 +9,18 @@ from relayd import cli_output as output
 from relayd.cli_command import DONE, FAULT, Command, CommandError, option
 from relayd.cli_store import in_configured_store, in_store
 from relayd.control import account, closing, invoice
-from relayd.control.invoice import Seller
+from relayd.control.invoice import seller_of
 from relayd.core.actor import SHELL
 from relayd.core.currency import PLACES, minor_text
 from relayd.core.invoice import PLACES_DEFAULT, Invoice, month
 from relayd.core.money import decimal
 from relayd.ops import clock
 from relayd.ops.config import Config
-from relayd.ops.configfile_mail import console_url
 from relayd.store.db import Database
 from relayd.store.invoice import InvoiceFilter
 
 HEADS: Final = ("NUMBER", "ID", "ACCOUNT", "KIND", "STATE", "ISSUED", "NET", "TAX", "TOTAL",
                 "CURRENCY")
-
-
-def seller(config: Config) -> Seller:
-    """Who issues, as the configuration has it."""
-    return Seller(config.operator, config.invoices.vat, config.retention.terms(),
-                  console_url(config.console, config.console_listen))
 
 
 def _minor(minor: int, currency: str) -> str:
@@ -45,7 +38,8 @@ async def _close(db: Database, arguments: argparse.Namespace, config: Config) ->
     lacking = config.operator.lacking()
     if lacking:
         raise CommandError(f"[operator] lacks {', '.join(lacking)}: invoices name the seller.")
-    closed = await closing.close(db, seller(config), arguments.month, clock.unix_ms())
+    closed = await closing.close(
+        db, SHELL, seller_of(config), arguments.month, clock.unix_ms())
     if arguments.json:
         output.document({"month": closed.month, "accounts": closed.accounts,
                          "invoices": closed.invoices, "receipts": closed.receipts})

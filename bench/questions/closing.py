@@ -18,6 +18,7 @@ from bench.sample import Sample, percentile
 from bench.settings import Settings
 from relayd.control import account, closing, invoice, wallet
 from relayd.control.invoice import Seller
+from relayd.core.actor import SHELL
 from relayd.core.invoice import month
 from relayd.core.operator import Operator
 from relayd.core.rollup import Sums
@@ -100,11 +101,11 @@ async def _run(settings: Settings) -> dict[str, float]:
             await _fill(db, settings)
             batches, began = [], time.monotonic()
             last = began
-            async for closed in closing.steps(db, SELLER, MONTH, now_ms):
+            async for closed in closing.steps(db, SHELL, SELLER, MONTH, now_ms):
                 batches.append((time.monotonic() - last) * 1000)
                 last = time.monotonic()
             close_seconds = last - began
-            again = await closing.close(db, SELLER, MONTH, now_ms)
+            again = await closing.close(db, SHELL, SELLER, MONTH, now_ms)
             again_seconds = time.monotonic() - last
             differences, gaps = await _differences(db), await invoice.gaps(db)
         finally:

@@ -23,7 +23,6 @@ from relayd.core.invoice import InvoiceKind, InvoiceState, LineKind, month, mont
 from relayd.core.sheet import Sheet
 from relayd.core.timestamp import rfc3339
 from relayd.ops import pdf
-from relayd.ops.configfile_mail import console_url
 from relayd.store.invoice import InvoiceFilter
 
 PAGE: Final = 100
@@ -91,9 +90,7 @@ class Statement(msgspec.Struct, frozen=True):
 
 def seller(visit: Visit) -> Seller:
     """Who issues, as the configuration has it now."""
-    config = visit.services.config()
-    return Seller(config.operator, config.invoices.vat, config.retention.terms(),
-                  console_url(config.console, config.console_listen))
+    return invoice.seller_of(visit.services.config())
 
 
 def listed(found: CoreInvoice) -> ListedInvoice:

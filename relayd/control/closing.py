@@ -2,19 +2,23 @@
 
 Law: what is issued is what the month has and no standing document says. So a run that broke off is
 taken up where it stopped, a second run issues nothing, a record that came late gets an invoice of
-its own, and the lines of all documents together are the records, to the nano-unit.
+its own, and the lines of all documents together are the records, to the nano-unit. What a month
+has got is counted in the transactions that issue it, and its closing is in the audit log.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
-from relayd.control import invoice
+from relayd.control import audit, invoice
 from relayd.control.invoice import Draft, Seller
+from relayd.core.actor import Actor
 from relayd.core.errors import RelayError
-from relayd.core.invoice import Invoice, Period, missing, month, month_text
+from relayd.core.invoice import (
+    ClosedMonth, Invoice, Period, before, missing, month, month_text, months_due,
+)
 from relayd.core.timestamp import HOUR_MS
 from relayd.store import closing as store_closing
 from relayd.store import invoice as store_invoice
@@ -25,6 +29,7 @@ AT_ONCE: Final = 10
 """Accounts, or payments, of one transaction: calls wait no longer than that for the store."""
 SETTLED_MS: Final = HOUR_MS
 """How long after its end a month may be closed: records of its last calls have come by then."""
+KNOWN_MAX: Final = 240
 
 
 @dataclass(slots=True)
@@ -37,6 +42,14 @@ class Closed:
     receipts: int = 0
 
 
+class Due(NamedTuple):
+    """Months that want closing, the oldest first. `again`: the one that was closed before them, for
+    what came late to it: looked at once more, first."""
+
+    months: list[Period]
+    again: list[Period]
+
+
 def check_over(text: str, now_ms: int) -> Period:
     """The month of a text. Raises `invalid_time` where it is none; `month_open` where it is not
     over for an hour."""
@@ -46,16 +59,31 @@ def check_over(text: str, now_ms: int) -> Period:
     return period
 
 
-async def close(db: Database, seller: Seller, text: str, now_ms: int) -> Closed:
+async def due(db: Database, now_ms: int, grace_ms: int) -> Due:
+    """What wants closing, once its grace is over."""
+    known = await months(db)
+    wanted = months_due(known, now_ms, grace_ms)
+    closed = {each.start_ms for each in known if each.closed_ms is not None}
+    last = [before(each) for each in wanted[:1] if before(each).start_ms in closed]
+    return Due(wanted, last)
+
+
+async def months(db: Database, most: int = KNOWN_MAX) -> list[ClosedMonth]:
+    """Months that were begun or closed, the newest first."""
+    async with db.reading() as transaction:
+        return await store_closing.months(transaction, min(most, KNOWN_MAX))
+
+
+async def close(db: Database, actor: Actor, seller: Seller, text: str, now_ms: int) -> Closed:
     """Issue everything that is missing for a month; see `steps`."""
     closed = Closed(text)
-    async for closed in steps(db, seller, text, now_ms):
+    async for closed in steps(db, actor, seller, text, now_ms):
         pass
     return closed
 
 
 async def steps(
-    db: Database, seller: Seller, text: str, now_ms: int
+    db: Database, actor: Actor, seller: Seller, text: str, now_ms: int
 ) -> AsyncIterator[Closed]:
     """The same, batch by batch: what was issued so far, after each."""
     period = check_over(text, now_ms)
@@ -63,27 +91,46 @@ async def steps(
         # what was issued for it may be gone, and would be missing again
         raise RelayError("invalid_time", param="month")
     closed = Closed(month_text(period.start_ms))
-    after = ""
-    while True:
+    batch = [""]
+    while batch:
         async with db.writing() as transaction:
-            batch = await store_closing.accounts(transaction, period, after, AT_ONCE)
+            await store_closing.begin(transaction, period.start_ms, now_ms)
+            batch = await store_closing.accounts(transaction, period, batch[-1], AT_ONCE)
+            made = 0
             for account in batch:
-                closed.invoices += len(await _account(transaction, seller, account, period,
-                                                      now_ms))
-            closed.accounts += len(batch)
+                made += len(await _account(transaction, seller, account, period, now_ms))
+            await store_closing.count(transaction, period.start_ms, invoices=made)
+        closed.accounts += len(batch)
+        closed.invoices += made
         yield closed
-        if len(batch) < AT_ONCE:
-            break
-        after = batch[-1]
-    while True:
-        async with db.writing() as transaction:
-            payments = await store_closing.payments(transaction, period, AT_ONCE)
-            for payment in payments:
-                await invoice.receipt(transaction, seller, payment, now_ms)
-            closed.receipts += len(payments)
+    payments = True
+    while payments:
+        payments = await _receipts(db, seller, closed, period, now_ms)
         yield closed
-        if len(payments) < AT_ONCE:
-            break
+    await _end(db, actor, closed, period, now_ms)
+
+
+async def _receipts(
+    db: Database, seller: Seller, closed: Closed, period: Period, now_ms: int
+) -> bool:
+    """Receipts for the next payments without one; whether there may be more."""
+    async with db.writing() as transaction:
+        payments = await store_closing.payments(transaction, period, AT_ONCE)
+        for payment in payments:
+            await invoice.receipt(transaction, seller, payment, now_ms)
+        await store_closing.count(transaction, period.start_ms, receipts=len(payments))
+    closed.receipts += len(payments)
+    return len(payments) == AT_ONCE
+
+
+async def _end(db: Database, actor: Actor, closed: Closed, period: Period, now_ms: int) -> None:
+    """The month is closed. A run that issues nothing for one that was is no event."""
+    async with db.writing() as transaction:
+        first = await store_closing.end(transaction, period.start_ms, now_ms)
+        if first or closed.invoices or closed.receipts:
+            has = await store_closing.month(transaction, period.start_ms)
+            await audit.append(transaction, actor, "month.close", None, now_ms, details={
+                "month": closed.month, "invoices": has.invoices, "receipts": has.receipts})
 
 
 async def _account(

@@ -33,6 +33,8 @@ INVOICE_MOVES: Final[dict[tuple[InvoiceState, InvoiceMove], InvoiceState]] = {
     ("uncollectible", "void"): "void",
 }
 PLACES_DEFAULT: Final = 2
+DUE_MAX: Final = 24
+"""Months that are due at most: what is older is closed by hand."""
 _MONTH: Final = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])", re.ASCII)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -65,6 +67,16 @@ class Period(NamedTuple):
 
     start_ms: int
     end_ms: int
+
+
+class ClosedMonth(NamedTuple):
+    """A month that was closed, and what was issued for it so far. `closed_ms` None: it was begun,
+    and broke off or is under way."""
+
+    start_ms: int
+    closed_ms: int | None
+    invoices: int
+    receipts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +175,29 @@ def month(text: str) -> Period:
     year, number_of = int(match[1]), int(match[2])
     after = (year + number_of // 12, number_of % 12 + 1)
     return Period(_ms(year, number_of), _ms(*after))
+
+
+def months_due(known: Iterable[ClosedMonth], now_ms: int, grace_ms: int) -> list[Period]:
+    """Months whose end and grace are over and that are not closed, the oldest first.
+
+    They begin after the newest closed one; where none was, with the oldest that was begun, else
+    with the last one alone: what was before relayd closed months is nobody's to guess.
+    """
+    last = before(month(month_text(now_ms - grace_ms)))
+    known = list(known)
+    closed = [each.start_ms for each in known if each.closed_ms is not None]
+    begun = [each.start_ms for each in known]
+    first_ms = max(closed) + 1 if closed else min(begun, default=last.start_ms)
+    due: list[Period] = []
+    while last.start_ms >= first_ms and len(due) < DUE_MAX:
+        due.insert(0, last)
+        last = before(last)
+    return due
+
+
+def before(period: Period) -> Period:
+    """The month before a month."""
+    return month(month_text(period.start_ms - 1))
 
 
 def _ms(year: int, month_of: int) -> int:

@@ -15,6 +15,7 @@ FAPIAO_WAYS: Final[tuple[FapiaoWay, ...]] = ("off", "manual", "demo")
 class InvoicesConfig:
     """`vat_rate` counts hundredths of a percent. `fapiao_days`: how long after its payment an
     order can be applied for; `item`, `category`: the platform's name and number of what is sold.
+    `close_hours`: how long after its end a month is closed by itself; 0: by hand alone.
     """
 
     vat_rate: int = 0
@@ -23,6 +24,7 @@ class InvoicesConfig:
     fapiao_days: int = 360
     item: str = "*信息技术服务*信息服务费"
     category: str = ""
+    close_hours: int = 0
 
     @property
     def vat(self) -> Vat:

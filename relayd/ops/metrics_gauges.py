@@ -64,6 +64,8 @@ class Gauges:
     payment_messages: ByName = dict
     payment_alarms: Count = int
     payment_failures: Count = int
+    months_overdue: Count = int
+    closing_failures: Count = int
 
 
 class Reading(NamedTuple):
@@ -162,6 +164,10 @@ READINGS: Final = (
             "Messages of payment partners that fit nothing and nobody has looked at."),
     Reading("payment_failures", "relayd_payment_failures_total", "counter",
             "Times that a payment partner could not be asked about open payments."),
+    Reading("months_overdue", "relayd_months_overdue", "gauge",
+            "Months whose time to be closed into invoices has come and that are not closed."),
+    Reading("closing_failures", "relayd_closing_failures_total", "counter",
+            "Times that the closing of a month broke off."),
 )
 
 

@@ -1,11 +1,12 @@
-"""What a month came to, from the rollups and the ledger, for the invoices that say so."""
+"""What a month came to, from the rollups and the ledger, for the invoices that say so; and which
+months were closed."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from typing import Final, NamedTuple
 
-from relayd.core.invoice import Line, Period
+from relayd.core.invoice import ClosedMonth, Line, Period
 from relayd.store.rollup import NOBODY
 from relayd.store.transaction import Transaction
 
@@ -27,6 +28,7 @@ _CREDITS: Final = (
     " JOIN transfers AS t ON t.number = e.transfer"
     " WHERE l.owner = ? AND l.kind = 'promo' AND t.kind = 'charge'"
     " AND t.at_ms >= ? AND t.at_ms < ? GROUP BY l.currency")
+_MONTHS: Final = "SELECT start_ms, closed_ms, invoices, receipts FROM closed_months"
 
 
 class Payment(NamedTuple):
@@ -86,3 +88,40 @@ async def payment(transaction: Transaction, order_id: str) -> Payment | None:
         " WHERE id = ? AND paid_at_ms IS NOT NULL"
         " AND state NOT IN ('created', 'pending', 'paid', 'expired', 'failed')", (order_id,))
     return None if row is None else Payment(*row)
+
+
+async def begin(transaction: Transaction, start_ms: int, now_ms: int) -> None:
+    """Note that somebody closes this month; nothing where that is noted."""
+    await transaction.run(
+        "INSERT INTO closed_months (start_ms, begun_ms) VALUES (?, ?)"
+        " ON CONFLICT (start_ms) DO NOTHING", (start_ms, now_ms))
+
+
+async def count(
+    transaction: Transaction, start_ms: int, *, invoices: int = 0, receipts: int = 0
+) -> None:
+    """Add what this transaction issues for a month that was begun."""
+    if invoices or receipts:
+        await transaction.run(
+            "UPDATE closed_months SET invoices = invoices + ?, receipts = receipts + ?"
+            " WHERE start_ms = ?", (invoices, receipts, start_ms))
+
+
+async def end(transaction: Transaction, start_ms: int, now_ms: int) -> bool:
+    """Note that a month is closed; whether it was not so before."""
+    return bool(await transaction.run(
+        "UPDATE closed_months SET closed_ms = ? WHERE start_ms = ? AND closed_ms IS NULL",
+        (now_ms, start_ms)))
+
+
+async def month(transaction: Transaction, start_ms: int) -> ClosedMonth:
+    """A month that was begun."""
+    row = await transaction.row(f"{_MONTHS} WHERE start_ms = ?", (start_ms,))
+    assert row is not None, "it was begun"
+    return ClosedMonth(*row)
+
+
+async def months(transaction: Transaction, most: int) -> list[ClosedMonth]:
+    """Months that were begun or closed, the newest first."""
+    rows = await transaction.rows(f"{_MONTHS} ORDER BY start_ms DESC LIMIT ?", (most,))
+    return [ClosedMonth(*row) for row in rows]

@@ -8,6 +8,7 @@ import pytest
 
 from relayd.control import closing, invoice, usage
 from relayd.control.invoice import Seller
+from relayd.core.actor import SHELL
 from relayd.core.invoice import Invoice, month, month_text
 from relayd.core.operator import Operator
 from relayd.core.vat import Vat
@@ -31,7 +32,7 @@ async def invoiced(console: Console, who: Person) -> Invoice:
     await usage.post(console.db, [call_record(
         account=who.account, model=model, started_at_ms=LAST.start_ms + 5, amount_nano=nano)
         for model, nano in (("gpt-4o-mini", 1_234_567_890), (None, 1))])
-    await closing.close(console.db, SELLER, month_text(LAST.start_ms), console.now_ms)
+    await closing.close(console.db, SHELL, SELLER, month_text(LAST.start_ms), console.now_ms)
     [made] = await invoice.listing(console.db, InvoiceFilter(who.account, "use"))
     return made
 

@@ -62,7 +62,7 @@ async def said(db: Database) -> int:
 async def test_totals_are_the_records(db: Database) -> None:
     accounts = await people(db, 60)
     await calls(db, accounts, 3000)
-    closed = await closing.close(db, SELLER, MONTH, NOW_MS)
+    closed = await closing.close(db, SHELL, SELLER, MONTH, NOW_MS)
     assert closed.invoices == closed.accounts == 60
     assert await said(db) == await whole(db) > 0
     for one in accounts[:5]:
@@ -73,7 +73,7 @@ async def test_totals_are_the_records(db: Database) -> None:
         assert abs(made.taxed.total * 10 ** 7 - made.amount_nano) <= 5 * 10 ** 6
         assert made.taxed.net + made.taxed.tax == made.taxed.total and made.vat.rate == 600
     assert len(await mail.listing(db, account_id=accounts[0])) == 1
-    again = await closing.close(db, SELLER, MONTH, NOW_MS + 1)
+    again = await closing.close(db, SHELL, SELLER, MONTH, NOW_MS + 1)
     assert (again.invoices, again.receipts) == (0, 0)
     assert await invoice.gaps(db) == []
 
@@ -95,11 +95,11 @@ async def test_a_run_that_broke_off_is_taken_up(
 
     monkeypatch.setattr(store_invoice, "insert", failing)
     with pytest.raises(RuntimeError):
-        await closing.close(db, SELLER, MONTH, NOW_MS)
+        await closing.close(db, SHELL, SELLER, MONTH, NOW_MS)
     # the batch in which it failed is gone as a whole
     assert len(await invoice.listing(db, InvoiceFilter())) == 8
     monkeypatch.setattr(store_invoice, "insert", real)
-    assert (await closing.close(db, SELLER, MONTH, NOW_MS)).invoices == 15
+    assert (await closing.close(db, SHELL, SELLER, MONTH, NOW_MS)).invoices == 15
     found = await invoice.listing(db, InvoiceFilter())
     assert sorted(each.sequence for each in found) == list(range(1, 24))
     assert len({each.account for each in found}) == 23
@@ -109,21 +109,21 @@ async def test_a_run_that_broke_off_is_taken_up(
 async def test_what_came_late_gets_an_invoice_of_its_own(db: Database) -> None:
     accounts = await people(db, 3)
     await calls(db, accounts, 30)
-    await closing.close(db, SELLER, MONTH, NOW_MS)
+    await closing.close(db, SHELL, SELLER, MONTH, NOW_MS)
     await calls(db, accounts[:1], 5, seed=2)
-    assert (await closing.close(db, SELLER, MONTH, NOW_MS)).invoices == 1
+    assert (await closing.close(db, SHELL, SELLER, MONTH, NOW_MS)).invoices == 1
     assert await said(db) == await whole(db)
 
 
 async def test_a_void_invoice_is_missing_again(db: Database) -> None:
     [one] = await people(db, 1)
     await calls(db, [one], 30)
-    await closing.close(db, SELLER, MONTH, NOW_MS)
+    await closing.close(db, SHELL, SELLER, MONTH, NOW_MS)
     [first] = await invoice.listing(db, InvoiceFilter())
     counter = await invoice.void(db, SHELL, first.id, "another buyer", SELLER.terms, NOW_MS)
     assert counter.number == "INV-2026-000002" and counter.amount_nano == -first.amount_nano
     assert await said(db) == 0
-    assert (await closing.close(db, SELLER, MONTH, NOW_MS)).invoices == 1
+    assert (await closing.close(db, SHELL, SELLER, MONTH, NOW_MS)).invoices == 1
     assert await said(db) == await whole(db)
 
 
@@ -142,7 +142,7 @@ async def test_fees_prorations_and_credit(db: Database) -> None:
     await usage.post(db, [record(
         id="req_1", account=one, currency="USD", model="large", started_at_ms=at_ms,
         amount_nano=3 * 10 ** 9)])
-    await closing.close(db, SELLER, MONTH, NOW_MS)
+    await closing.close(db, SHELL, SELLER, MONTH, NOW_MS)
     [made] = await invoice.listing(db, InvoiceFilter(one))
     made = await invoice.own(db, one, made.id)
     assert {line.kind: line.amount_nano // 10 ** 9 for line in made.lines} == {
@@ -156,13 +156,13 @@ async def test_U3_receipts(till: Till) -> None:
     made, _ = await till.credited(amount=12345)
     text = closing.month_text(till.now_ms)
     later = month(text).end_ms + 2 * 3_600_000
-    closed = await closing.close(till.db, SELLER, text, later)
+    closed = await closing.close(till.db, SHELL, SELLER, text, later)
     assert closed.receipts == 1
     [found] = await invoice.listing(till.db, InvoiceFilter(till.holder, "receipt"))
     assert (found.number[:4], found.taxed.total, found.taxed.tax) == ("REC-", 12345, 0)
     again = await invoice.receipt_of(till.db, SELLER, till.holder, made.id, later)
     assert again.id == found.id
-    assert (await closing.close(till.db, SELLER, text, later)).receipts == 0
+    assert (await closing.close(till.db, SHELL, SELLER, text, later)).receipts == 0
 
 
 async def test_a_month_must_be_over(db: Database) -> None:
@@ -170,5 +170,5 @@ async def test_a_month_must_be_over(db: Database) -> None:
             (MONTH, PERIOD.end_ms, "month_open"), ("2026-13", 0, "invalid_time"),
             ("x", 0, "invalid_time"), (MONTH, PERIOD.end_ms + 40 * YEAR_MS, "invalid_time")):
         with pytest.raises(RelayError) as caught:
-            await closing.close(db, SELLER, text, now_ms)
+            await closing.close(db, SHELL, SELLER, text, now_ms)
         assert caught.value.code == code

@@ -1,0 +1,93 @@
+"""Months: closes each into invoices and receipts once it and its grace are over.
+
+Law: off unless the configuration says when: a number that was given cannot be taken back. What
+broke off is taken up where it stopped; several processes may do it at once, and each document is
+issued once (control/closing.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import Final
+
+from relayd.control import closing
+from relayd.control.invoice import Seller
+from relayd.core.actor import SYSTEM
+from relayd.core.errors import RelayError
+from relayd.core.invoice import Period, month_text
+from relayd.core.timestamp import HOUR_MS
+from relayd.ops.clock import unix_ms
+from relayd.ops.logging import Logger
+from relayd.store.db import Database
+
+EVERY_SECONDS: Final = 600.0
+PAUSE_SECONDS: Final = 0.05
+"""Between batches: each holds the store for as long, and calls want it too."""
+
+
+class Months:
+    """Looks every `every_seconds`, and once at the start. `wish()` is after how many hours a month
+    is closed, 0 for never, and who issues. `overdue` counts months that should be closed."""
+
+    def __init__(
+        self, db: Database, wish: Callable[[], tuple[int, Seller]], *,
+        every_seconds: float = EVERY_SECONDS, now_ms: Callable[[], int] = unix_ms,
+        log: Logger | None = None,
+    ) -> None:
+        self._db = db
+        self._wish = wish
+        self._every_seconds = every_seconds
+        self._now_ms = now_ms
+        self._log = log or Logger()
+        self._stopping = asyncio.Event()
+        self.failures = 0
+        self.overdue = 0
+
+    async def run(self) -> None:
+        """Look until `stop()`."""
+        while not self._stopping.is_set():
+            await self.look()
+            await self._wait(self._every_seconds)
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
+
+    async def look(self) -> None:
+        """Close what is due. What fails is tried again the next time, and counts as overdue."""
+        hours, seller = self._wish()
+        if not hours:
+            self.overdue = 0
+            return
+        try:
+            due = await closing.due(self._db, self._now_ms(), hours * HOUR_MS)
+            self.overdue = len(due.months)
+            for period in due.again:
+                await self._close(seller, period)
+            for period in due.months:
+                if await self._close(seller, period):
+                    self.overdue -= 1
+        except RelayError as error:
+            self.failures += 1
+            self._log.error("closing_failed", code=error.code)
+
+    async def _close(self, seller: Seller, period: Period) -> bool:
+        """Whether a month was closed to its end: a process that stops leaves the rest."""
+        text = month_text(period.start_ms)
+        async with aclosing(closing.steps(
+                self._db, SYSTEM, seller, text, self._now_ms())) as steps:
+            async for closed in steps:
+                await self._wait(PAUSE_SECONDS)
+                if self._stopping.is_set():
+                    return False
+        self._log.info("month_closed", count=closed.invoices + closed.receipts)
+        return True
+
+    async def stop(self) -> None:
+        """Begin no more batches."""
+        self._stopping.set()
