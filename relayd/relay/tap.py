@@ -7,8 +7,10 @@ told so. It keeps no text: what it finds goes to the counter at once, and its re
 from __future__ import annotations
 
 import codecs
-from dataclasses import dataclass
-from typing import Final
+from functools import lru_cache
+from typing import Final, Literal
+
+import msgspec
 
 from relayd.core.usage import Usage
 from relayd.wire.dialect import Endpoint
@@ -27,8 +29,7 @@ _USAGE: Final = b'"usage"'
 _NULL: Final = b":null"
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(msgspec.Struct, frozen=True, gc=False):
     """What a tap has found in a whole reply.
 
     `usage` is what the provider reported, None where it did not. `ended` says that the dialect's
@@ -47,13 +48,12 @@ class Report:
 class Tap:
     """A reply that is not read: sound, images, what is encoded, answers that bill nothing."""
 
-    __slots__ = ("passes_all", "at_boundary")
+    __slots__ = ()
 
-    def __init__(self) -> None:
-        self.passes_all = True
-        """True where `feed` always gives back what it is fed: write first, then feed."""
-        self.at_boundary = False
-        """True where the client is between two events of a stream, so that one may be put in."""
+    passes_all: bool = True
+    """True where `feed` always gives back what it is fed: write first, then feed."""
+    at_boundary: bool = False
+    """True where the client is between two events of a stream, so that one may be put in."""
 
     def feed(self, data: bytes) -> bytes:
         """Reads the next bytes of the reply, cut anywhere; gives what the client gets of them."""
@@ -75,13 +75,12 @@ class Tap:
 class EventTap(Tap):
     """An event stream that is passed on whole."""
 
-    __slots__ = ("_shape", "_found", "_reader", "_read", "_dull")
+    __slots__ = ("_shape", "_found", "_reader", "_read", "_dull", "at_boundary")
 
     def __init__(self, shape: ReplyShape, found: Findings, event_bytes_max: int) -> None:
-        super().__init__()
         self._shape = shape
         self._read = shape.read
-        self._dull = shape.dull if found.add is None else ()
+        self._dull = shape.dull if found.sink is None else ()
         self._found = found
         self._reader = EventReader(event_bytes_max)
         self.at_boundary = True
@@ -140,9 +139,10 @@ class WithholdingTap(EventTap):
 
     __slots__ = ("_held", "_drop_line_feed")
 
+    passes_all = False
+
     def __init__(self, shape: ReplyShape, found: Findings, event_bytes_max: int) -> None:
         super().__init__(shape, found, event_bytes_max)
-        self.passes_all = False
         self._held: list[bytes] = []
         self._drop_line_feed = False
 
@@ -207,7 +207,7 @@ class BatchTap(Tap):
     at once they cost half. What waits is bounded, and is read before anybody asks.
     """
 
-    __slots__ = ("_inner", "_waiting", "_withholds")
+    __slots__ = ("_inner", "_waiting", "_withholds", "passes_all")
 
     def __init__(self, inner: EventTap) -> None:
         self.passes_all = inner.passes_all
@@ -269,7 +269,6 @@ class ArrayTap(Tap):
     __slots__ = ("_shape", "_found", "_reader", "_last")
 
     def __init__(self, shape: ReplyShape, found: Findings) -> None:
-        super().__init__()
         self._shape = shape
         self._found = found
         self._reader = ArrayReader()
@@ -308,7 +307,6 @@ class JsonTap(Tap):
     __slots__ = ("_shape", "_found", "_pieces", "_room")
 
     def __init__(self, shape: ReplyShape, found: Findings, limit: int) -> None:
-        super().__init__()
         self._shape = shape
         self._found = found
         self._pieces: list[bytes] = []
@@ -325,12 +323,11 @@ class JsonTap(Tap):
 
     def finish(self, clean: bool) -> Report:
         """Reads the reply; a broken one is not read."""
-        found = self._found
-        pieces = self._pieces
+        shape, found = self._shape, self._found
+        pieces, self._pieces = self._pieces, []
         if clean and self._room >= 0:
-            self._shape.read(pieces[0] if len(pieces) == 1 else b"".join(pieces), found)
-        pieces.clear()
-        return Report(self._shape.usage(found), clean, found.error, not found.unreported)
+            shape.read(pieces[0] if len(pieces) == 1 else b"".join(pieces), found)
+        return Report(shape.usage(found), clean, found.error, not found.unreported)
 
 
 class WordsTap(Tap):
@@ -339,7 +336,6 @@ class WordsTap(Tap):
     __slots__ = ("_found", "_decoder")
 
     def __init__(self, found: Findings) -> None:
-        super().__init__()
         self._found = found
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
@@ -375,16 +371,26 @@ def tap_for(
     shape = SHAPES.get(endpoint.operation)
     if shape is None or status >= 400:
         return Tap()
-    kind = content_type.partition(b";")[0].strip().lower()
-    if kind == b"text/event-stream":
+    media = _media(content_type)
+    if media == "json":
+        if endpoint.operation == "stream_generate":
+            return ArrayTap(shape, Findings(counter))
+        return JsonTap(shape, Findings(counter, True), limit)
+    if media == "events":
         found = Findings(counter)
         most = limit if shape.large else EVENT_BYTES_MAX
         events = (WithholdingTap if withhold_usage else EventTap)(shape, found, most)
         return events if shape.large else BatchTap(events)
-    if kind == b"application/json" or kind.endswith(b"+json"):
-        if endpoint.operation == "stream_generate":
-            return ArrayTap(shape, Findings(counter))
-        return JsonTap(shape, Findings(counter, whole=True), limit)
-    if kind.startswith(b"text/") and shape.words and counter is not None:
-        return WordsTap(Findings(counter, whole=True))
+    if media == "text" and shape.words and counter is not None:
+        return WordsTap(Findings(counter, True))
     return Tap()
+
+
+@lru_cache(maxsize=256)
+def _media(content_type: bytes) -> Literal["json", "events", "text", "other"]:
+    kind = content_type.partition(b";")[0].strip().lower()
+    if kind == b"text/event-stream":
+        return "events"
+    if kind == b"application/json" or kind.endswith(b"+json"):
+        return "json"
+    return "text" if kind.startswith(b"text/") else "other"

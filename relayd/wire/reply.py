@@ -46,13 +46,12 @@ class ReplyShape:
 
     def usage(self, found: Findings) -> Usage | None:
         """The usage that the provider reported, None where it gave none that can be taken."""
-        report = found.usage_object()
-        if report is None:
-            usage = None
-        elif isinstance(report, OpenaiReport):
-            usage = report.usage()
+        given = found.usage
+        if type(given) is OpenaiReport:
+            usage = given.usage()
         else:
-            usage = self.normalize(report)
+            report = found.usage_object()
+            usage = None if report is None else self.normalize(report)
         if not found.images and not found.seconds:
             return usage
         usage = usage or NO_USAGE

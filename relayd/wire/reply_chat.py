@@ -6,7 +6,6 @@ Together gives `text` beside the delta, the same again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -17,7 +16,6 @@ from relayd.wire.replytext import (
     NAME,
     REASONING,
     Findings,
-    decode_again,
     decode_odd,
     text_of,
 )
@@ -97,15 +95,18 @@ def read_chat(data: bytes, found: Findings) -> bool:
     """Reads a reply or an event. True for the event that only reports usage (empty `choices`)."""
     event: _Lean | None
     try:
-        event = _USUAL_LEAN.decode(data) if found.add is None else _USUAL_FULL.decode(data)
-    except msgspec.ValidationError:
-        event = decode_odd(data, found, _FULL, _LEAN)
-    except (ValueError, RecursionError):
-        event = decode_again(data, found, _FULL, _LEAN)
+        event = _USUAL_LEAN.decode(data) if found.sink is None else _USUAL_FULL.decode(data)
+    except (ValueError, RecursionError) as error:
+        event = decode_odd(error, data, found, _FULL, _LEAN)
     if event is None:
         return False
-    if event.choices:
-        _choices(event.choices, found)
+    for choice in event.choices or ():
+        if choice.finish_reason is not None:
+            found.ended = True
+        if choice.usage is not None or choice.error:
+            _rare_choice(choice, found)
+        if type(choice) is _Choice:
+            _text(choice, found)
     if event.x_groq is not None or event.error is not None or event.base_resp is not None:
         _rare(event, found)
     usage = event.usage
@@ -113,18 +114,6 @@ def read_chat(data: bytes, found: Findings) -> bool:
         return False
     found.report(usage)
     return event.choices == [] and isinstance(usage, (OpenaiReport, dict)) and not event.error
-
-
-def _choices(choices: Sequence[_LeanChoice], found: Findings) -> None:
-    for choice in choices:
-        if choice.finish_reason is not None:
-            found.ended = True
-        if choice.usage is not None:
-            found.report(choice.usage)
-        if choice.error:
-            found.fail()
-        if type(choice) is _Choice:
-            _text(choice, found)
 
 
 def _text(choice: _Choice, found: Findings) -> None:
@@ -168,6 +157,13 @@ def _parts(content: object, index: object, found: Findings, kind: int = CONTENT)
             found.text(part.get("text"), kind, index)
             if kind == CONTENT:
                 _parts(part.get("thinking"), index, found, REASONING)
+
+
+def _rare_choice(choice: _LeanChoice, found: Findings) -> None:
+    if choice.usage is not None:
+        found.report(choice.usage)
+    if choice.error:
+        found.fail()
 
 
 def _rare(event: _Lean, found: Findings) -> None:

@@ -72,7 +72,7 @@ _FULL: Final = msgspec.json.Decoder(_Full)
 def read_gemini(data: bytes, found: Findings) -> bool:
     """Reads a reply or a part of a stream. None is there for its usage alone."""
     try:
-        event = _LEAN.decode(data) if found.add is None else _FULL.decode(data)
+        event = _LEAN.decode(data) if found.sink is None else _FULL.decode(data)
     except (ValueError, RecursionError):
         again = decode_again(data, found, _FULL, _LEAN)
         if again is None:

@@ -63,7 +63,7 @@ _FULL: Final = msgspec.json.Decoder(_Full)
 def read_messages(data: bytes, found: Findings) -> bool:
     """Reads a reply or an event. No event is there for its usage alone."""
     try:
-        event = _LEAN.decode(data) if found.add is None else _FULL.decode(data)
+        event = _LEAN.decode(data) if found.sink is None else _FULL.decode(data)
     except (ValueError, RecursionError):
         again = decode_again(data, found, _FULL, _LEAN)
         if again is None:
@@ -87,7 +87,7 @@ def read_messages(data: bytes, found: Findings) -> bool:
 def _report(usage: object, found: Findings) -> None:
     if isinstance(usage, dict):
         earlier = found.usage_object()
-        found.report(overlaid(earlier, usage) if isinstance(earlier, dict) else usage)
+        found.report(usage if earlier is None else overlaid(earlier, usage))
 
 
 def _text(event: _Full, found: Findings) -> None:

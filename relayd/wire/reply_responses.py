@@ -16,7 +16,6 @@ from relayd.wire.replytext import (
     NAME,
     REASONING,
     Findings,
-    decode_again,
     decode_odd,
     text_of,
 )
@@ -93,11 +92,9 @@ def read_responses(data: bytes, found: Findings) -> bool:
     """Reads a reply or an event. No event is there for its usage alone."""
     event: _Lean | None
     try:
-        event = _USUAL_LEAN.decode(data) if found.add is None else _USUAL_FULL.decode(data)
-    except msgspec.ValidationError:
-        event = decode_odd(data, found, _FULL, _LEAN)
-    except (ValueError, RecursionError):
-        event = decode_again(data, found, _FULL, _LEAN)
+        event = _USUAL_LEAN.decode(data) if found.sink is None else _USUAL_FULL.decode(data)
+    except (ValueError, RecursionError) as error:
+        event = decode_odd(error, data, found, _FULL, _LEAN)
     if event is None:
         return False
     if isinstance(event, _Full):

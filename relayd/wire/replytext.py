@@ -55,34 +55,35 @@ def stream_of(kind: int, index: object = 0, tool: object = 0) -> int:
     return kind + KINDS * place
 
 
-class Findings:
+class Findings(msgspec.Struct, gc=False):
     """What has been read of one reply so far. Holds figures and flags, no text."""
 
-    __slots__ = ("usage", "ended", "error", "unreported", "images", "seconds", "add", "whole")
+    sink: TextSink | None = None
+    """Where text goes. Without it no text is looked for."""
+    whole: bool = False
+    """The JSON texts are whole replies, not parts of a stream."""
+    usage: Mapping[str, object] | OpenaiReport | bytes | None = None
+    """The provider's last usage object; bytes are JSON not parsed yet."""
+    ended: bool = False
+    """The dialect's last event has passed."""
+    error: str | None = None
+    """A code of core.errors, where the provider reported a failure in a reply under 200."""
+    unreported: bool = False
+    """Text has passed since usage was last reported. Stays False without a sink."""
+    images: int = 0
+    """Images that the reply has, where it is one of images."""
+    seconds: int = 0
+    """How long the transcribed sound was, where the reply says so beside its usage."""
 
-    def __init__(self, sink: TextSink | None = None, *, whole: bool = False) -> None:
-        self.whole = whole
-        """The JSON texts are whole replies, not parts of a stream."""
-        self.usage: Mapping[str, object] | OpenaiReport | bytes | None = None
-        """The provider's last usage object; bytes are JSON not parsed yet."""
-        self.ended = False
-        """The dialect's last event has passed."""
-        self.error: str | None = None
-        """A code of core.errors, where the provider reported a failure in a reply under 200."""
-        self.unreported = False
-        """Text has passed since usage was last reported. Stays False without a sink: then no text
-        is looked for."""
-        self.images = 0
-        """Images that the reply has, where it is one of images."""
-        self.seconds = 0
-        """How long the transcribed sound was, where the reply says so beside its usage."""
-        self.add: Callable[[str, int], None] | None = None if sink is None else sink.add
+    def __repr__(self) -> str:
+        return "Findings(...)"
 
     def text(self, text: object, kind: int, index: object = 0, tool: object = 0) -> None:
         """Hands a piece of text to the sink (see `stream_of`); anything but a string is none."""
-        if type(text) is str and text and self.add is not None:
+        sink = self.sink
+        if type(text) is str and text and sink is not None:
             self.unreported = True
-            self.add(text, stream_of(kind, index, tool) if index or tool else kind)
+            sink.add(text, stream_of(kind, index, tool) if index or tool else kind)
 
     def report(self, usage: object) -> None:
         """Notes the provider's usage object; the last one counts. Anything else is no report."""
@@ -90,11 +91,11 @@ class Findings:
             self.usage = usage
             self.unreported = False
 
-    def usage_object(self) -> Mapping[str, object] | OpenaiReport | None:
-        """The last usage object, parsed; None where there was none."""
+    def usage_object(self) -> Mapping[str, object] | None:
+        """The last usage object, parsed; None where there was none, or it was read by type."""
         usage = self.usage
         if not isinstance(usage, bytes):
-            return usage
+            return None if isinstance(usage, OpenaiReport) else usage
         try:
             parsed = msgspec.json.decode(usage)
         except (ValueError, RecursionError):
@@ -115,14 +116,19 @@ Lean = TypeVar("Lean", bound=msgspec.Struct)
 
 
 def decode_odd(
-    data: bytes, found: Findings, full: msgspec.json.Decoder[Full],
+    error: Exception, data: bytes, found: Findings, full: msgspec.json.Decoder[Full],
     lean: msgspec.json.Decoder[Lean],
 ) -> Full | Lean | None:
-    """What a text gives that did not fit the types of most; None where nothing can be read."""
-    try:
-        return lean.decode(data) if found.add is None else full.decode(data)
-    except (ValueError, RecursionError):
-        return decode_again(data, found, full, lean)
+    """What is read after `error`: JSON that did not fit the types of most replies fits others.
+
+    None where nothing can be read.
+    """
+    if isinstance(error, msgspec.ValidationError):
+        try:
+            return lean.decode(data) if found.sink is None else full.decode(data)
+        except (ValueError, RecursionError):
+            pass
+    return decode_again(data, found, full, lean)
 
 
 def decode_again(
@@ -137,7 +143,7 @@ def decode_again(
     if data.strip() == b"[DONE]":
         found.ended = True
         return None
-    if found.add is not None and len(data) <= MENDED_BYTES_MAX:
+    if found.sink is not None and len(data) <= MENDED_BYTES_MAX:
         mended = _ESCAPE.sub(_mend, data.decode("utf-8", "replace").encode())
         try:
             return full.decode(mended)

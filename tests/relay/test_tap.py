@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from relayd.core.errors import ERRORS
 from relayd.core.usage import Usage
