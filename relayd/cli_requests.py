@@ -1,7 +1,7 @@
 """The commands `relayd requests ...`: lawful requests, with two people at the shell.
 
-Law: at the shell people are told apart by their user of the system; who entered a request does not
-approve it.
+Law: at the shell people are told apart by the user of the system that they signed in as; who
+entered a request does not decide on it, and what was entered in the console is decided there.
 """
 
 from __future__ import annotations
@@ -43,16 +43,26 @@ def user() -> str:
 
     The kernel keeps that apart (loginuid), and only root could change it.
     """
-    try:
-        number = int(LOGIN_UID.read_text("ascii"))
-    except (OSError, ValueError):
-        number = NO_LOGIN
+    number = _login()
     return pwd.getpwuid(os.getuid() if number == NO_LOGIN else number).pw_name
+
+
+def signed_in() -> bool:
+    """Whether the kernel knows who signed in; in a container it does not, and whoever may become
+    another user there would be two people."""
+    return _login() != NO_LOGIN
+
+
+def _login() -> int:
+    try:
+        return int(LOGIN_UID.read_text("ascii"))
+    except (OSError, ValueError):
+        return NO_LOGIN
 
 
 def hand(arguments: argparse.Namespace) -> Hand:
     """Who acts, and why."""
-    return Hand(SHELL, arguments.reason, user())
+    return Hand(SHELL, arguments.reason, user(), signed_in())
 
 
 def recipient(arguments: argparse.Namespace) -> parcel.Recipient:

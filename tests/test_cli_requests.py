@@ -26,6 +26,7 @@ ENTER = ("requests", "enter", "--account", EMAIL, "--basis", "court_order", "--a
 @pytest.fixture
 def person(monkeypatch: pytest.MonkeyPatch) -> object:
     """Sets who is at the shell."""
+    monkeypatch.setattr(cli_requests, "signed_in", lambda: True)
     return lambda name: monkeypatch.setattr(cli_requests, "user", lambda: name)
 
 
@@ -85,9 +86,22 @@ def test_who_is_at_the_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     own = pwd.getpwuid(os.getuid()).pw_name
     login = tmp_path / "loginuid"
     monkeypatch.setattr(cli_requests, "LOGIN_UID", login)
-    assert cli_requests.user() == own
+    assert cli_requests.user() == own and not cli_requests.signed_in()
     login.write_text("4294967295")
-    assert cli_requests.user() == own
+    assert cli_requests.user() == own and not cli_requests.signed_in()
     # who signed in as another and became this one by sudo
     login.write_text(str(pwd.getpwnam("daemon").pw_uid))
-    assert cli_requests.user() == "daemon"
+    assert cli_requests.user() == "daemon" and cli_requests.signed_in()
+
+
+def test_S3_where_nobody_signed_in_nobody_is_the_second(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container: whoever may become another user there would be two people."""
+    monkeypatch.setattr(cli_requests, "LOGIN_UID", tmp_path / "none")
+    shell.json("accounts", "create", "--email", EMAIL)
+    made = shell.json(*ENTER, "profile")
+    monkeypatch.setattr(cli_requests, "user", lambda: "another")
+    for step in ("approve", "refuse"):
+        assert shell("requests", step, made["id"], "--reason", "x").code == 2
+    assert shell.json("requests", "show", made["id"])["state"] == "open"

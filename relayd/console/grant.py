@@ -81,5 +81,5 @@ ROUTES: Final = (
     Route("POST", "/credit", redeem, HOLDER, "Redeem a code", takes=Redeemed),
     Route("GET", "/api/v1/credit", give, HOLDER, "Credit given", gives=list[Grant]),
     Route("POST", "/api/v1/credit", give_new, HOLDER, "Redeem a code", takes=Redeemed,
-          gives=Grant, status=201, errors=("code_not_usable",)),
+          gives=Grant, status=201, errors=("code_not_usable", "own_account")),
 )

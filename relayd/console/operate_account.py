@@ -16,7 +16,7 @@ from relayd.console.page import page, redirect, reply
 from relayd.console.route import Access, Route, operators
 from relayd.console.series import Used, used
 from relayd.console.visit import Visit
-from relayd.control import account, key, limit, role, series, standing
+from relayd.control import account, conflict, key, limit, role, series, standing
 from relayd.control.standing import Grounds, Move
 from relayd.core.account import Account, AccountState
 from relayd.core.errors import RelayError
@@ -154,12 +154,16 @@ async def _page_of(
     visit: Visit, found: Account, error: RelayError | None = None
 ) -> web.Response:
     roles = visit.me.roles
-    steps = [step for step in STEPS.get(found.state, ()) if roles & _access(step).roles]
+    async with visit.db.reading() as transaction:
+        barred = await conflict.of(transaction, visit.actor, found.id)
+    steps = [step for step in STEPS.get(found.state, ())
+             if barred is None and roles & _access(step).roles]
     return page(
         visit, "operate/account.html", 200 if error is None else error.status,
         account=await _shown(visit, found), limits=Limits._fields, steps=steps, error=error,
         fault=error and error.param, may_reveal=bool(roles & set(role.LOOKERS)),
-        reasons=[(reason, WORDS[reason][visit.language]) for reason in REASONS])
+        reasons=[(reason, WORDS[reason][visit.language]) for reason in REASONS],
+        barred=barred and visit.said(RelayError(barred)))
 
 
 def _access(step: Move) -> Access:
@@ -238,6 +242,7 @@ _API: Final = "/api/v1/operate/accounts"
 _ONE: Final = f"{_API}/{{account}}"
 _LOST: Final = "account_not_found"
 _JUDGED: Final = (_LOST, "account_state", "reason_missing", "invalid_value")
+_MOVED: Final = (*_JUDGED, "own_account", "operator_account")
 ROUTES: Final = (
     Route("GET", "/operate/accounts", show_search, SEE, "Look for an account."),
     Route("POST", "/operate/accounts", search, SEE, "Find an account.", takes=Search),
@@ -255,11 +260,11 @@ ROUTES: Final = (
     Route("GET", _ONE, give_one, SEE, "An account.", gives=AccountShown, errors=(_LOST,),
           example=_EXAMPLE),
     Route("POST", f"{_ONE}/suspend", give_suspended, MOVE, "Suspend an account.",
-          takes=Judgement, gives=AccountShown, errors=_JUDGED, example=_EXAMPLE),
+          takes=Judgement, gives=AccountShown, errors=_MOVED, example=_EXAMPLE),
     Route("POST", f"{_ONE}/resume", give_resumed, MOVE, "Resume a suspended account.",
-          gives=AccountShown, errors=_JUDGED, example=_EXAMPLE),
+          gives=AccountShown, errors=_MOVED, example=_EXAMPLE),
     Route("POST", f"{_ONE}/terminate", give_terminated, END, "Terminate an account, for good.",
-          takes=Judgement, gives=AccountShown, errors=_JUDGED, example=_EXAMPLE),
+          takes=Judgement, gives=AccountShown, errors=_MOVED, example=_EXAMPLE),
     Route("POST", f"{_ONE}/reveal", give_revealed, SEE,
           "See an account's personal data for 15 minutes; its holder is told.",
           takes=Look, gives=Revealed, errors=_JUDGED, example=_EXAMPLE),

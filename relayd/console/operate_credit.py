@@ -303,7 +303,8 @@ async def give_code_end(visit: Visit) -> web.Response:
     return reply(await _codes(visit))
 
 
-_GIVING: Final = ("account_not_found", "invalid_value", "invalid_time", "reason_missing")
+_GIVING: Final = (
+    "account_not_found", "invalid_value", "own_account", "invalid_time", "reason_missing")
 _API: Final = "/api/v1/operate/credit"
 ROUTES: Final = (
     Route("GET", "/operate/credit", show, SEE, "Credit, codes and credit lines"),
@@ -325,13 +326,14 @@ ROUTES: Final = (
           gives=OperatedGrant, status=201, proof=True, errors=_GIVING),
     Route("POST", f"{_API}/grants/{{grant}}/end", give_grant_end, MONEY, "Take credit back",
           takes=Ending, gives=list[OperatedGrant], proof=True,
-          errors=("grant_not_found", "reason_missing", "invalid_value"), example=_GRANT),
+          errors=("grant_not_found", "reason_missing", "invalid_value", "own_account"),
+          example=_GRANT),
     Route("GET", f"{_API}/codes", give_codes, SEE, "Codes to redeem", gives=list[Code]),
     Route("POST", f"{_API}/codes", give_new_code, MONEY, "Make a code", takes=CodeWish,
-          gives=NewCode, status=201, proof=True, errors=_GIVING[1:3]),
+          gives=NewCode, status=201, proof=True, errors=("invalid_value", "invalid_time")),
     Route("POST", f"{_API}/codes/{{code}}/end", give_code_end, MONEY, "End a code",
           gives=list[Code], errors=("code_not_found",), example=_CODE),
     Route("GET", f"{_API}/lines", give_lines, SEE, "Credit lines", gives=list[Line]),
     Route("PUT", f"{_API}/lines", give_line, MONEY, "Set a credit line", takes=LineWish,
-          gives=list[Line], proof=True, errors=_GIVING[:2]),
+          gives=list[Line], proof=True, errors=_GIVING[:3]),
 )

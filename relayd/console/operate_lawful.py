@@ -1,6 +1,7 @@
 """Lawful requests, for operators: enter, see, approve or refuse; files are produced in the shell.
 
-Law: who entered a request cannot decide on it. Whom it is about and why travel in forms.
+Law: who entered a request cannot decide on it, nor can whom it is about. Whom it is about and why
+travel in forms.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from relayd.console.visit import Visit
 from relayd.control import lawful
 from relayd.control.lawful import Entry, Hand
 from relayd.core.errors import RelayError
-from relayd.core.lawful import BASES, SCOPES, Basis, LawfulRequest
+from relayd.core.lawful import AT_SHELL, BASES, SCOPES, Basis, LawfulRequest
 from relayd.core.timestamp import parse_future, parse_past
 
 SEE: Final = operators("legal", "owner")
 PATH: Final = "/operate/requests"
 _EXAMPLE: Final = {"request": "req_none"}
 _ERRORS: Final = ("request_not_found", "request_state", "two_persons", "reason_missing",
-                  "invalid_value", "role_needed")
+                  "invalid_value", "role_needed", "own_account")
 
 
 class RequestForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -137,7 +138,13 @@ async def _page(visit: Visit, error: RelayError | None) -> web.Response:
     found = await lawful.get(visit.db, visit.actor, visit.name("request"))
     return page(visit, "operate/request.html", 200 if error is None else error.status,
                 found=_shown(found), error=error, fault=error and error.param,
-                own=found.requester == visit.account)
+                own=not _may_decide(visit, found))
+
+
+def _may_decide(visit: Visit, found: LawfulRequest) -> bool:
+    """Whether they may be the second of two people."""
+    return visit.account not in (found.requester, found.account) and (
+        not found.requester.startswith(AT_SHELL))
 
 
 async def _decide(visit: Visit, *, approve: bool) -> LawfulRequest:
@@ -205,7 +212,8 @@ ROUTES: Final = (
     Route("POST", "/api/v1/operate/requests", api_enter, SEE,
           "Enter a lawful request; another operator has to approve it.", takes=RequestForm,
           gives=Request, status=201,
-          errors=("account_not_found", "invalid_value", "invalid_time", "reason_missing")),
+          errors=("account_not_found", "invalid_value", "invalid_time", "reason_missing",
+                  "own_account")),
     Route("GET", "/api/v1/operate/requests/{request}", api_show, SEE, "A lawful request.",
           gives=Request, example=_EXAMPLE, errors=("request_not_found",)),
     Route("POST", "/api/v1/operate/requests/{request}/approve", api_approve, SEE,

@@ -16,6 +16,7 @@ from relayd.console.route import Route, operators
 from relayd.console.visit import Visit
 from relayd.control import order, statement, webhook
 from relayd.control.order import RefundWish
+from relayd.core.conflict import is_own
 from relayd.core.currency import minor_text, parse_minor
 from relayd.core.errors import RelayError
 from relayd.core.order import REFUNDABLE, OrderState
@@ -128,7 +129,8 @@ async def _one_page(
     return page(visit, "money/operate_order.html", 200 if error is None else error.status,
                 order=operated(found), refunds=refunds, left=left, error=error,
                 fault=error and error.param, form=form or RefundOrder(left, ""),
-                may_refund=found.state in REFUNDABLE and "finance" in visit.actor.roles)
+                may_refund=found.state in REFUNDABLE and "finance" in visit.actor.roles
+                and not is_own(visit.actor, found.account))
 
 
 async def refund(visit: Visit) -> web.Response:
@@ -160,7 +162,7 @@ async def give_refund(visit: Visit) -> web.Response:
 
 _REFUSED: Final = ("order_not_found", "order_state", "payment_amount", "balance_short",
                    "reason_missing", "invalid_value", "partner_not_found", "partner_failed",
-                   "partner_refused")
+                   "partner_refused", "own_account")
 ROUTES: Final = (
     Route("GET", "/operate/orders", show_all, SEE, "Orders and what does not fit",
           asks=OrderSearch),

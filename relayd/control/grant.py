@@ -12,7 +12,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Final
 
-from relayd.control import audit, wallet
+from relayd.control import audit, conflict, wallet
 from relayd.core.actor import Actor
 from relayd.core.errors import RelayError
 from relayd.core.grant import CODE_BYTES, Grant, GrantSource, looks_like_code, mint_code
@@ -79,7 +79,11 @@ async def give(
 async def give_to(
     db: Database, who: str, credit: Credit, reason: str, now_ms: int, actor: Actor,
 ) -> Grant:
-    """An operator gives credit, for a reason that the audit log keeps."""
+    """An operator gives credit, for a reason that the audit log keeps.
+
+    Raises `own_account`.
+    """
+    await conflict.judge_own(db, actor, who, "credit.grant", now_ms)
     async with db.writing() as transaction:
         account = await store_account.get(transaction, who)
         grant = await give(transaction, account.id, credit, "operator", now_ms)
@@ -120,7 +124,11 @@ async def end_one(
     db: Database, grant_id: str, reason: str, now_ms: int, actor: Actor,
 ) -> None:
     """An operator takes back what is left of a grant, once what calls cost is paid from it.
-    Raises `grant_not_found`."""
+    Raises `grant_not_found`, `own_account`."""
+    async with db.reading() as transaction:
+        known = await store_grant.find(transaction, grant_id)
+    if known is not None:
+        await conflict.judge_own(db, actor, known.account, "credit.end", now_ms)
     async with db.writing() as transaction:
         found = await store_grant.find(transaction, grant_id)
         if found is not None:
@@ -183,7 +191,10 @@ async def make_code(
 
 async def redeem(db: Database, account_id: str, text: str, now_ms: int, actor: Actor) -> Grant:
     """The credit of a code, once per account. Raises `code_not_usable`: which of the reasons
-    there may be is nobody's business who tries codes."""
+    there may be is nobody's business who tries codes. Whoever may make codes takes none: they get
+    `own_account`."""
+    if actor.has("finance") and actor.account is not None:
+        await conflict.refuse(db, actor, account_id, ("code.redeem", "own_account"), now_ms)
     text = text.strip()
     if not looks_like_code(text):
         raise RelayError("code_not_usable", param="code")

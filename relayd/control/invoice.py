@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from relayd.control import audit, enterprise, mail
+from relayd.control import audit, conflict, enterprise, mail
 from relayd.core.actor import SYSTEM, Actor
 from relayd.core.currency import to_nano
 from relayd.core.errors import RelayError
@@ -170,8 +170,11 @@ async def void(
     """Take a document back by a counter-invoice, which is returned.
 
     What a void invoice said is missing again: closing its month anew says it anew. Raises
-    `invoice_not_found`, `invoice_state`, `reason_missing`.
+    `invoice_not_found`, `invoice_state`, `reason_missing`, `own_account`.
     """
+    async with db.reading() as transaction:
+        whose = (await store_invoice.get(transaction, invoice_id)).account
+    await conflict.judge_own(db, actor, whose, "invoice.void", now_ms)
     async with db.writing() as transaction:
         found = await store_invoice.get(transaction, invoice_id)
         counter = await store_invoice.insert(transaction, countered(

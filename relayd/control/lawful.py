@@ -1,8 +1,9 @@
 """Lawful requests: enter, decide, produce, tell the owner; and what comes of them in public.
 
-Law: who entered a request does not decide on it. What goes out is of its scopes and its time, is
-packed for one recipient, and is in the audit log before it leaves. Content is in no scope: it is
-answered with "not held", and with the hash of the last canary report as evidence.
+Law: who entered a request does not decide on it, nor does whom it is about. What goes out is of
+its scopes and its time, is packed for one recipient, and is in the audit log before it leaves.
+Content is in no scope: it is answered with "not held", and with the hash of the last canary report
+as evidence.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Final
 
 import orjson
 
-from relayd.control import audit, mail, portable
+from relayd.control import audit, conflict, mail, portable
 from relayd.control.erasure import Link, linked
 from relayd.core.account import check_label
 from relayd.core.actor import SYSTEM, Actor
@@ -59,11 +60,13 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Hand:
-    """Who acts: at the shell the system's user tells two people apart. `reason` is audited."""
+    """Who acts: at the shell the system's user tells two people apart, where they signed in to the
+    machine as that user. `reason` is audited."""
 
     actor: Actor
     reason: str = field(repr=False)
     user: str | None = None
+    signed_in: bool = True
 
     @property
     def person(self) -> str:
@@ -81,9 +84,11 @@ async def enter(
 ) -> LawfulRequest:
     """A new request; one for content alone is answered at once, with "not held".
 
-    Raises `role_needed`, `account_not_found`, `invalid_value`, `invalid_time`, `reason_missing`.
+    Raises `role_needed`, `own_account`, `account_not_found`, `invalid_value`, `invalid_time`,
+    `reason_missing`.
     """
     _judge(hand.actor)
+    await conflict.judge_own(db, hand.actor, entry.account, "request.open", now_ms)
     if entry.basis not in BASES:
         raise RelayError("invalid_value", param="basis")
     if not entry.since_ms < entry.until_ms or not 0 < entry.expires_ms <= EXPIRES_MS_MAX:
@@ -136,8 +141,8 @@ def canary_sha256(directory: Path) -> str | None:
 
 
 async def approve(db: Database, hand: Hand, request_id: str, now_ms: int) -> LawfulRequest:
-    """Another person than who entered it says yes. Raises `two_persons`, `role_needed`,
-    `request_state`, `reason_missing`."""
+    """Another person than who entered it says yes. Raises `two_persons`, `own_account`,
+    `role_needed`, `request_state`, `reason_missing`."""
     return await _decide(db, hand, request_id, "approve", now_ms)
 
 
@@ -149,6 +154,11 @@ async def refuse(db: Database, hand: Hand, request_id: str, now_ms: int) -> Lawf
 async def _decide(
     db: Database, hand: Hand, request_id: str, move: RequestMove, now_ms: int,
 ) -> LawfulRequest:
+    if not hand.signed_in:
+        raise RelayError("two_persons", param="request")
+    async with db.reading() as transaction:
+        about = (await store_lawful.get(transaction, request_id)).account
+    await conflict.judge_own(db, hand.actor, about, f"request.{move}", now_ms)
     async with db.writing() as transaction:
         request = await store_lawful.get(transaction, request_id)
         judge_approval(request, hand.person, hand.actor.roles)
@@ -166,11 +176,12 @@ async def produce(
 ) -> tuple[LawfulRequest, bytes]:
     """The parcel of an approved request, which is noted before it is returned.
 
-    Raises `role_needed`, `request_state`, `reason_missing`.
+    Raises `role_needed`, `own_account`, `request_state`, `reason_missing`.
     """
     _judge(hand.actor)
     async with db.reading() as transaction:
         request = await store_lawful.get(transaction, request_id)
+    await conflict.judge_own(db, hand.actor, request.account, "request.produce", now_ms)
     produced = advance(request.state, "produce")
     if request.expires_at_ms <= now_ms:
         raise RelayError("request_state", param="request")

@@ -11,7 +11,7 @@ import secrets
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from relayd.control import audit, wallet, webhook
+from relayd.control import audit, conflict, wallet, webhook
 from relayd.control.partner import Partner, Payments, moment
 from relayd.core.actor import Actor
 from relayd.core.currency import minor_text, to_nano
@@ -205,9 +205,10 @@ async def refund(
 async def begin_refund(db: Database, actor: Actor, wish: RefundWish, now_ms: int) -> Refund:
     """Holds the amount; the daemon asks the partner for it within a minute.
 
-    Raises `order_state`, `payment_amount`, `balance_short`, `reason_missing`.
+    Raises `order_state`, `payment_amount`, `balance_short`, `reason_missing`, `own_account`.
     """
     amount_minor = wish.amount_minor
+    await conflict.judge_own(db, actor, (await get(db, wish.order)).account, "refund.ask", now_ms)
     async with db.writing() as transaction:
         order = await store_order.get(transaction, wish.order)
         asked = Refund(REFUND_PREFIX + ulid(now_ms, secrets.token_bytes(RANDOM_BYTES)), order.id,

@@ -1,7 +1,8 @@
 """Standing: suspend, resume, terminate; each tells the holder in the same transaction.
 
 Law: there is no way to suspend or to terminate an account without a reason of the closed list and
-a notice with the way to appeal. What the operator writes goes into the audit log alone.
+a notice with the way to appeal. What the operator writes goes into the audit log alone. Whose
+account an operator may move is said by core/conflict.py.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from relayd.control import audit, mail, mail_token
+from relayd.control import audit, conflict, mail, mail_token
 from relayd.core.account import Account, AccountMove, advance
 from relayd.core.actor import Actor
+from relayd.core.errors import RelayError
 from relayd.core.standing import REFUND, WORDS, Reason
 from relayd.store import account as store_account
 from relayd.store import session as store_session
@@ -107,10 +109,22 @@ async def _log(
 async def move(
     db: Database, actor: Actor, who: str, step: Move, grounds: Grounds, now_ms: int
 ) -> Account:
-    """One of the three, in a transaction of its own."""
+    """One of the three, in a transaction of its own. Raises `own_account`, `operator_account`."""
     async with db.writing() as transaction:
-        if step == "suspend":
-            return await suspend(transaction, actor, who, grounds, now_ms)
-        if step == "terminate":
-            return await terminate(transaction, actor, who, grounds, now_ms)
-        return await resume(transaction, actor, who, grounds.origin, now_ms)
+        account = await store_account.get(transaction, who)
+        code = await conflict.of(transaction, actor, account.id)
+        if code is None:
+            return await _moved(transaction, actor, account.id, (step, grounds), now_ms)
+        await conflict.note(transaction, actor, account.id, (f"account.{step}", code), now_ms)
+    raise RelayError(code, param="account")
+
+
+async def _moved(
+    transaction: Transaction, actor: Actor, who: str, how: tuple[Move, Grounds], now_ms: int
+) -> Account:
+    step, grounds = how
+    if step == "suspend":
+        return await suspend(transaction, actor, who, grounds, now_ms)
+    if step == "terminate":
+        return await terminate(transaction, actor, who, grounds, now_ms)
+    return await resume(transaction, actor, who, grounds.origin, now_ms)

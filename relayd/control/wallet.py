@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
-from relayd.control import audit
+from relayd.control import audit, conflict
 from relayd.core.actor import Actor
 from relayd.core.errors import RelayError
 from relayd.core.grant import spent
@@ -104,7 +104,11 @@ async def credited(db: Database) -> list[Money]:
 async def set_credit(
     db: Database, who: str, currency: str, amount: str, now_ms: int, actor: Actor,
 ) -> None:
-    """How far an account may go below nothing, as a decimal text. Raises `invalid_value`."""
+    """How far an account may go below nothing, as a decimal text.
+
+    Raises `invalid_value`, `own_account`.
+    """
+    await conflict.judge_own(db, actor, who, "credit.change", now_ms)
     nano = parse_nano(amount)
     if nano is None or nano > TRANSFER_NANO_MAX:
         raise RelayError("invalid_value", param="credit")

@@ -57,6 +57,7 @@ ACTIONS: Final = _actions(
     Action("account.export", "An account's data were exported."),
     Action("role.give", "A role was given to an account."),
     Action("role.take", "A role was taken from an account."),
+    Action("conflict.refuse", "An operator was refused because of whose account it was."),
     # signing in
     Action("session.start", "An account signed in."),
     Action("session.end", "A session was ended."),
@@ -111,8 +112,8 @@ ACTIONS: Final = _actions(
     Action("alarm.see", "A partner's message that fits nothing was looked at."),
     Action("statement.check", "A partner's statement was held against the ledger."),
     # invoices and fapiao
-    Action("invoice.look", "A holder's invoice was opened.", look=True),
     Action("month.close", "A month was closed into invoices and receipts."),
+    Action("invoice.look", "A holder's invoice was opened.", look=True),
     Action("invoice.void", "An invoice was taken back.", needs_reason=True),
     Action("invoice.settle", "An open invoice was paid, or given up."),
     Action("enterprise.mark", "An account was marked as a company's."),

@@ -233,7 +233,12 @@ ERRORS: Final = _kinds(
     ("request_not_found", 404, "client", False, "There is no such lawful request."),
     ("request_state", 409, "client", False, "The request's state does not allow this."),
     ("two_persons", 403, "client", False,
-     "This takes two people: whoever entered a request does not decide on it."),
+     "This takes two people, and both must be known in the same way: by their accounts, or by who "
+     "signed in to the machine."),
+    ("own_account", 403, "client", False,
+     "This is about your own account: another operator has to do it."),
+    ("operator_account", 403, "client", False,
+     "This account is an operator's: only security may do this, and not to an owner."),
     ("handover_not_found", 404, "client", False, "There is no such handover."),
     ("handover_state", 409, "client", False, "The handover's state does not allow this."),
     ("handover_early", 409, "client", False,

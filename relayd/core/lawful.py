@@ -1,7 +1,8 @@
 """The lawful request: an authority's, or one's own to protect rights, and what may answer it.
 
-Law: states move by the table alone; who entered a request does not approve it. What is produced is
-of the request's scopes and time and nothing else; content is in no scope, because none is held.
+Law: states move by the table alone; who entered a request does not approve it. An account and a
+user of the system are never two people: they may be one. What is produced is of the request's
+scopes and time and nothing else; content is in no scope, because none is held.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ APPROVERS: Final[dict[Basis, frozenset[Role]]] = {
     # nobody but ourselves asks: the owner answers for it
     "rights_protection": frozenset({"owner"}),
 }
+AT_SHELL: Final = "shell:"
+"""Begins the name of a person who is known as a user of the system."""
 CONTENT: Final = "content"
 SCOPES: Final = ("profile", "keys", "calls", "network", "sign_ins", "orders", CONTENT)
 """What can be asked for. `content` is answered with "not held"."""
@@ -92,13 +95,15 @@ def person(actor: Actor, user: str | None = None) -> str:
     if actor.account is not None:
         return actor.account
     if actor.via == "shell" and user:
-        return f"shell:{user}"
+        return AT_SHELL + user
     raise RelayError("two_persons", param="request")
 
 
 def judge_approval(request: LawfulRequest, who: str, roles: frozenset[Role]) -> None:
-    """Raises `two_persons` for whoever entered it, `role_needed` without the basis's role."""
-    if who == request.requester:
+    """Raises `two_persons` for whoever entered it, and for whoever is known in another way, so
+    that it may have been them; `role_needed` without the basis's role."""
+    if who == request.requester or who.startswith(AT_SHELL) != request.requester.startswith(
+            AT_SHELL):
         raise RelayError("two_persons", param="request")
     if APPROVERS[request.basis].isdisjoint(roles):
         raise RelayError("role_needed", param="request")

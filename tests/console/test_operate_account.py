@@ -132,3 +132,25 @@ async def test_D3_each_role_may_do_its_own(
         path, method, body = f"{path}/{step}", "POST", {"reason": "abuse", "words": "x"}
     got, shown = await api(console, who, method, path, body)
     assert got == status
+
+
+async def test_D3_an_operator_s_account_is_not_moved_by_support(console: Console) -> None:
+    support = await person(console.db, NOW_MS, "support", name="support", two_factors=True)
+    for role, code in (("owner", "operator_account"), ("finance", "operator_account")):
+        other = await person(console.db, NOW_MS, role, name=role)
+        path = f"/operate/accounts/{other.account}"
+        text = await (await console.get(path, cookies=support.cookies)).text()
+        assert "/suspend" not in text and "only security may do this" in text
+        assert "/reveal" in text
+        answer = await send(console, support, f"{path}/suspend", reason="other", words="a quarrel")
+        assert answer.status == 403 and 'role="alert"' in await answer.text()
+        status, said = await api(console, support, "POST", f"{API}/{other.account}/suspend", {
+            "reason": "other", "words": "a quarrel"})
+        assert (status, said["error"]["code"]) == (403, code)
+        assert (await account.find(console.db, other.account)).state == "active"
+    status, said = await api(console, support, "POST", f"{API}/{support.account}/suspend", {
+        "reason": "other", "words": "holidays"})
+    assert (status, said["error"]["code"]) == (403, "own_account")
+    text = await (await console.get(
+        f"/operate/accounts/{support.account}?lang=zh", cookies=support.cookies)).text()
+    assert "/suspend" not in text and "您本人的账户" in text

@@ -118,3 +118,25 @@ async def test_the_owner_sees_and_gives_nothing(console: Console) -> None:
         assert (await api(console, owner, method, f"{API}/{path}", wish))[0] == 403
     support = await person(console.db, NOW_MS, "support", name="support", two_factors=True)
     assert (await console.get(PAGE, cookies=support.cookies)).status == 403
+
+
+async def test_finance_credits_itself_in_no_way(console: Console, finance: Person) -> None:
+    own = {"account": finance.account, "amount": "5", "currency": "USD"}
+    form = f"{PAGE}/grants"
+    for account in (finance.account, finance.email):
+        answer = await send(console, finance, form, form,
+                            **{**own, "account": account, "reason": "well earned"})
+        assert answer.status == 403 and "about your own account" in await answer.text()
+    answer = await send(console, finance, f"{PAGE}/lines", f"{PAGE}/lines", **own)
+    assert answer.status == 403
+    code = (await api(console, finance, "POST", f"{API}/codes", {
+        "amount": "5", "currency": "USD"}))[1]["text"]
+    for method, path, body in (
+            ("POST", f"{API}/grants", {**own, "reason": "well earned"}),
+            ("PUT", f"{API}/lines", own), ("POST", "/api/v1/credit", {"code": code})):
+        status, said = await api(console, finance, method, path, body)
+        assert (status, said["error"]["code"]) == (403, "own_account")
+    assert (await send(console, finance, "/credit", "/credit", code=code)).status == 403
+    assert await grant.listing(console.db, finance.account) == []
+    assert await posting.balances(console.db, finance.account) == []
+    assert len(await reasons(console, "conflict.refuse")) == 7

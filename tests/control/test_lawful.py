@@ -97,6 +97,43 @@ async def test_S3_at_the_shell_two_users_of_the_system(db: Database) -> None:
     assert (await lawful.approve(db, bob, request.id, START_MS)).approver == "shell:bob"
 
 
+async def test_S3_the_shell_and_the_console_are_not_two_people(db: Database) -> None:
+    await make_person(db)
+    ann = Hand(SHELL, "by letter", "ann")
+    there = await lawful.enter(db, ann, ENTRY, TERMS, START_MS)
+    here = await entered(db)
+    for decide in (lawful.approve, lawful.refuse):
+        # it may be the same person who entered it there, or here
+        assert await refused(decide(db, ONE, there.id, START_MS)) == "two_persons"
+        assert await refused(decide(db, ann, here.id, START_MS)) == "two_persons"
+    states = {(await lawful.get(db, ONE.actor, each.id)).state for each in (there, here)}
+    assert states == {"open"}
+
+
+async def test_S3_who_did_not_sign_in_to_the_machine_is_no_second(db: Database) -> None:
+    await make_person(db)
+    request = await lawful.enter(
+        db, Hand(SHELL, "by letter", "ann", signed_in=False), ENTRY, TERMS, START_MS)
+    bob = Hand(SHELL, "sudo -u bob", "bob", signed_in=False)
+    assert await refused(lawful.approve(db, bob, request.id, START_MS)) == "two_persons"
+    assert await refused(lawful.refuse(db, bob, request.id, START_MS)) == "two_persons"
+    await lawful.approve(db, replace(bob, signed_in=True), request.id, START_MS)
+
+
+async def test_S3_nobody_decides_what_is_asked_about_themselves(db: Database) -> None:
+    who = await make_person(db)
+    own = Hand(Actor(who, frozenset({"legal", "owner"})), "it is about me")
+    assert await refused(lawful.enter(db, own, ENTRY, TERMS, START_MS)) == "own_account"
+    request = await entered(db)
+    assert await refused(lawful.refuse(db, own, request.id, START_MS)) == "own_account"
+    assert await refused(lawful.approve(db, own, request.id, START_MS)) == "own_account"
+    await lawful.approve(db, OTHER, request.id, START_MS)
+    assert await refused(lawful.produce(db, own, request.id, TO, START_MS)) == "own_account"
+    tried = [json.loads(entry.event.details)["action"] async for entry in audit.listing(db)
+             if entry.event.action == "conflict.refuse"]
+    assert tried == ["request.open", "request.refuse", "request.approve", "request.produce"]
+
+
 async def test_S4_protecting_rights_takes_the_owner(db: Database) -> None:
     await make_person(db)
     request = await entered(db, basis="rights_protection")

@@ -48,6 +48,21 @@ def test_S3_one_person_alone_does_not_approve(basis: str) -> None:
     judge_approval(request, "acct_other", everything)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("entered", "decides"), [
+    ("acct_op", "shell:ann"), ("shell:ann", "acct_op"), ("acct_op", "shell:acct_op"),
+    ("shell:ann", "shell:ann"),
+])
+def test_S3_one_person_with_a_shell_and_an_account_is_one(entered: str, decides: str) -> None:
+    request = replace(REQUEST, requester=entered)
+    everything = frozenset({"owner", "legal"})
+    assert code(lambda: judge_approval(
+        request, decides, everything)) == "two_persons"  # type: ignore[arg-type]
+    assert code(lambda: judge_approval(request, decides, frozenset())) == "two_persons"
+    for pair in (("acct_a", "acct_b"), ("shell:a", "shell:b")):
+        judge_approval(replace(REQUEST, requester=pair[0]), pair[1],
+                       everything)  # type: ignore[arg-type]
+
+
 def test_S4_protecting_rights_takes_the_owner() -> None:
     request = replace(REQUEST, basis="rights_protection")
     assert code(lambda: judge_approval(request, "acct_x", frozenset({"legal"}))) == "role_needed"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
+from relayd.store.db import open_database
+from relayd.store.meta import bump_policy_version
 from tests.fakes import dialects
-from tests.fakes.daemon import Lane
+from tests.fakes.daemon import PATIENCE_SECONDS, Lane
+from tests.fakes.editions import publish
 from tests.fakes.rawclient import ask, request_bytes
 from tests.fakes.rawhttp import Reply, Request
 from tests.fakes.rawupstream import Answer, message
@@ -41,7 +45,7 @@ SEEN = {
     "content-type", "content-length", "transfer-encoding", "cache-control",
     "x-content-type-options", "date", "x-request-id", "request-id", "retry-after",
     "retry-after-ms", "x-should-retry", "openai-poll-after-ms",
-    "x-accel-buffering",
+    "x-accel-buffering", "relay-policy-version",
 }
 """All that a client may see where it dropped nothing and keeps its connection."""
 PASSED = (("Retry-After", "7"), ("Retry-After-Ms", "7000"), ("X-Should-Retry", "true"))
@@ -120,6 +124,34 @@ async def test_informational_replies_and_trailers_stay_here(lane: Lane) -> None:
     reply = await asked(lane, "openai")
     assert (reply.status, reply.body, reply.trailers) == (200, b"{}", [])
     assert CANARY.encode() not in reply.head
+
+
+async def test_G2_the_policy_in_force_is_named_to_everybody_alike(lane: Lane) -> None:
+    """Whoever calls, whatever comes of it: the number tells nobody from anybody else."""
+    async def told() -> set[bytes]:
+        replies = [await asked(lane, api, stream=stream)
+                   for api, stream in (("openai", True), ("anthropic", False), ("gemini", False))]
+        replies += [await ask(lane.address, raw) for raw in (
+            request_bytes("/v1/chat/completions", "sk-relayd-nobody", b"{}"),
+            request_bytes("/v1/no-such-thing", lane.key, b"{}"), b"quokka\r\n\r\n")]
+        return {reply.value(b"relay-policy-version") for reply in replies}
+
+    await until(told, b"1")
+    db = await open_database(lane.store)
+    try:
+        await publish(db, version=2)
+        async with db.writing() as transaction:
+            await bump_policy_version(transaction)
+    finally:
+        await db.close()
+    await until(told, b"2")
+
+
+async def until(told: Callable[[], Awaitable[set[bytes]]], version: bytes) -> None:
+    """Waits until all replies name this version."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while await told() != {version}:
+            await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize("named, seen", [
