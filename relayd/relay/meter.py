@@ -61,11 +61,12 @@ class Meter:
     """Collects settled records until the flush job takes them.
 
     `elsewhere` counts records that are not stored and in the journal alone. `waits`: an answer's
-    last byte goes out when the disk has what was written before it.
+    last byte goes out when the disk has what was written before it. `check`, `open` and `mark` are
+    the journal's own: a call is told of without a step between.
     """
 
-    __slots__ = ("_records", "_max", "_journal", "_spilled", "_since", "elsewhere", "waits",
-                 "when_synced")
+    __slots__ = ("_records", "_max", "_journal", "_close", "_spilled", "_since", "elsewhere",
+                 "check", "open", "mark", "waits", "when_synced")
 
     def __init__(self, journal: Journal, records_max: int = RECORDS_MAX) -> None:
         self._journal = journal
@@ -74,32 +75,25 @@ class Meter:
         self._spilled = False
         self._since = journal.number
         self.elsewhere = 0
+        self._close = journal.close
+        self.check = journal.check
+        self.open = journal.open
+        self.mark = journal.mark
         self.waits = journal.waits
         self.when_synced = journal.when_synced
 
     def __len__(self) -> int:
         return len(self._records) + self.elsewhere
 
-    def check(self) -> None:
-        """Raises RelayError `journal_full` where no call could be written down now."""
-        self._journal.check()
-
-    def open(self, opening: Opening) -> None:
-        """Says that a call is about to be sent; raises RelayError `journal_full`: do not send."""
-        self._journal.open(opening)
-
-    def mark(self, mark: Mark) -> None:
-        """Says how far an open call has come."""
-        self._journal.mark(mark)
-
     def append(self, record: CallRecord) -> None:
         """Takes one settled record. Never waits, never raises."""
-        self._journal.close(record)
+        self._close(record)
         if self._spilled:
             self.elsewhere += 1
             return
-        self._records.append(record)
-        if len(self._records) > self._max:
+        records = self._records
+        records.append(record)
+        if len(records) > self._max:
             self._spill(0)
 
     def take(self) -> Taken:

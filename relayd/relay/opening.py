@@ -9,12 +9,13 @@ from relayd.relay.settle import endpoint_name, is_exact
 
 def opening(exchange: Exchange) -> Opening:
     """The line that is in the journal before the first byte goes upstream."""
-    grant = exchange.grant
+    grant, target = exchange.grant, exchange.target
     assert grant is not None
+    endpoint = target.endpoint
     return Opening(
-        exchange.id, exchange.started_at_ms, grant.account, grant.key, grant.app,
-        exchange.target.api, endpoint_name(exchange), exchange.model, exchange.provider,
-        exchange.provider_model, exchange.stream,
+        exchange.id, exchange.started_at_ms, grant.account, grant.key, grant.app, target.api,
+        endpoint_name(exchange) if endpoint is None else endpoint.path, exchange.model,
+        exchange.provider, exchange.provider_model, exchange.stream,
     )
 
 
@@ -29,5 +30,5 @@ def mark(exchange: Exchange) -> Mark:
         exchange.id, exchange.provider, exchange.provider_model, exchange.attempts,
         exchange.status, None if exchange.prompt is None else exchange.prompt.tokens,
         None if counter is None else counter.total(), is_exact(exchange), usage,
-        None if first is None else round((first - exchange.started) * 1000, 3),
+        None if first is None else round((first - exchange.started) * 1e6) / 1000,
     )

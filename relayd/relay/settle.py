@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 from relayd.core.exchange import TO_SETTLED
 from relayd.core.record import CallRecord
-from relayd.core.usage import Seen, usage_of
+from relayd.core.usage import ENDINGS, Seen, UsageSource, usage_of
 from relayd.relay.exchange import Exchange
 
 if TYPE_CHECKING:
+    from relayd.relay.count import TextCounter
+    from relayd.relay.counting import PromptCount
     from relayd.relay.plane import Plane
     from relayd.relay.upstream import Attempt
 
@@ -30,88 +32,97 @@ class Settler:
 
     def settle(self, exchange: Exchange) -> None:
         """Settles; called once per exchange, from the handler's `finally`."""
+        plane = self._plane
         exchange.phase = TO_SETTLED[exchange.phase]
+        now = plane.now()
         if exchange.ticket is not None:
             exchange.ticket.release()
         if exchange.permit is not None:
             exchange.permit.release()
-        if exchange.outcome == "provider_truncated" and exchange.error in BROKEN \
+        if exchange.ending == "provider_truncated" and exchange.error in BROKEN \
                 and exchange.place is not None:
-            exchange.place.health.circuit.failed(self._plane.now(), hard=False)
-        self._plane.abandoned.end(exchange)
-        duration_ms = (self._plane.now() - exchange.started) * 1000
+            exchange.place.health.circuit.failed(now, hard=False)
+        if exchange.left_with is not None:
+            plane.abandoned.end(exchange)
         exchange.drop_body()
-        if exchange.attempt is not None:
-            self._measure(exchange, exchange.attempt)
-            exchange.attempt.close()
+        attempt = exchange.attempt
+        if attempt is not None:
+            self._measure(exchange, attempt, now)
+            attempt.close()
             exchange.attempt = None
         exchange.copying = None
-        if exchange.grant is None:
-            if exchange.error is not None:
-                self._plane.metrics.refused_before_key(exchange.target.api, exchange.error)
-            return
-        self._settle_when_counted(exchange, duration_ms)
+        if exchange.grant is not None:
+            self._settle_when_counted(exchange, now)
+        elif exchange.error is not None:
+            plane.metrics.refused_before_key(exchange.target.api, exchange.error)
 
-    def _measure(self, exchange: Exchange, attempt: Attempt) -> None:
+    def _measure(self, exchange: Exchange, attempt: Attempt, now: float) -> None:
         """How long the provider took for its first byte, and between two reads of a stream."""
         first = exchange.first_byte
         if first is None or exchange.provider is None:
             return
         gap = None
         if exchange.stream and attempt.chunks > 1:
-            gap = (self._plane.now() - first) / (attempt.chunks - 1)
+            gap = (now - first) / (attempt.chunks - 1)
         self._plane.metrics.answered(exchange.provider, first - attempt.began, gap)
 
-    def _settle_when_counted(self, exchange: Exchange, duration_ms: float) -> None:
+    def _settle_when_counted(self, exchange: Exchange, ended: float) -> None:
         """Records the exchange, now or when its counts have come from their thread."""
-        for count in (exchange.prompt, exchange.counter):
-            if count is not None and count.pending:
-                self._plane.unsettled += 1
-                count.when_done = lambda: self._settle_late(exchange, duration_ms)
+        count: PromptCount | TextCounter | None = exchange.prompt
+        if count is None or not count.pending:
+            count = exchange.counter
+            if count is None or not count.pending:
+                self._record(exchange, ended)
                 return
-        self._record(exchange, duration_ms)
+        self._plane.unsettled += 1
+        count.when_done = lambda: self._settle_late(exchange, ended)
 
-    def _settle_late(self, exchange: Exchange, duration_ms: float) -> None:
+    def _settle_late(self, exchange: Exchange, ended: float) -> None:
         """A count came after the reply's end; there may be another one."""
         self._plane.unsettled -= 1
         for count in (exchange.prompt, exchange.counter):
             if count is not None:  # it leads back to the exchange, whose texts would stay
                 count.when_done = None
-        self._settle_when_counted(exchange, duration_ms)
+        self._settle_when_counted(exchange, ended)
 
-    def _record(self, exchange: Exchange, duration_ms: float) -> None:
-        record = self._build(exchange, duration_ms)
+    def _record(self, exchange: Exchange, ended: float) -> None:
+        plane = self._plane
+        record = self._build(exchange, ended)
         if exchange.ticket is not None:
             exchange.ticket.correct(record)
         if exchange.hold is not None:
-            record = self._plane.wallets.settle(exchange, record)
-        self._plane.meter.append(record)
-        self._plane.metrics.settled(record)
-        endpoint = exchange.target.endpoint
-        if endpoint is not None and exchange.outcome == "completed" and record.provider_model:
-            self._plane.counting.reported(
-                record.provider or "", record.provider_model, endpoint, exchange.usage is not None)
+            record = plane.wallets.settle(exchange, record)
+        plane.meter.append(record)
+        plane.metrics.settled(record)
+        endpoint, model = exchange.target.endpoint, exchange.provider_model
+        if endpoint is not None and model and record.outcome == "completed":
+            plane.counting.reported(
+                exchange.provider or "", model, endpoint, exchange.usage is not None)
 
-    def _build(self, exchange: Exchange, duration_ms: float) -> CallRecord:
+    def _build(self, exchange: Exchange, ended: float) -> CallRecord:
         grant = exchange.grant
         assert grant is not None
-        counted_in = exchange.prompt.tokens if exchange.prompt is not None else None
-        counter = exchange.counter
+        target, started, first = exchange.target, exchange.started, exchange.first_byte
+        endpoint, prompt, counter = target.endpoint, exchange.prompt, exchange.counter
+        counted_in = prompt.tokens if prompt is not None else None
         counted_out = counter.total() if counter is not None else None
-        usage, source = usage_of(exchange.ending, Seen(
-            exchange.usage, exchange.usage_covers, counted_in, counted_out, is_exact(exchange)))
-        first = exchange.first_byte
+        ending, usage = exchange.ending, exchange.usage
+        source: UsageSource = "reported"
+        if usage is None or ending != "completed":  # else the table says the same
+            usage, source = usage_of(ending, Seen(
+                usage, exchange.usage_covers, counted_in, counted_out, is_exact(exchange)))
         # in the order of the fields: names would double the cost of the longest call of the path
         return CallRecord(
             exchange.id, exchange.started_at_ms, grant.account, grant.key, grant.app,
-            exchange.target.api, endpoint_name(exchange), exchange.model, exchange.provider,
-            exchange.provider_model, exchange.stream, exchange.status, exchange.outcome,
-            exchange.error, exchange.attempts, usage.input_tokens, usage.output_tokens,
-            usage.cache_read_input_tokens, usage.cache_creation_input_tokens,
-            usage.reasoning_output_tokens, usage.audio_input_tokens, usage.audio_output_tokens,
-            counted_in, counted_out, source, 0, "USD",
-            None if first is None else round((first - exchange.started) * 1000, 3),
-            round(duration_ms, 3),
+            target.api, endpoint_name(exchange) if endpoint is None else endpoint.path,
+            exchange.model, exchange.provider, exchange.provider_model, exchange.stream,
+            exchange.status, ENDINGS[ending].outcome, exchange.error, exchange.attempts,
+            usage.input_tokens, usage.output_tokens, usage.cache_read_input_tokens,
+            usage.cache_creation_input_tokens, usage.reasoning_output_tokens,
+            usage.audio_input_tokens, usage.audio_output_tokens, counted_in, counted_out,
+            source, 0, "USD",
+            None if first is None else round((first - started) * 1e6) / 1000,
+            round((ended - started) * 1e6) / 1000,
             usage.cache_creation_1h_input_tokens, usage.image_input_tokens,
             usage.image_output_tokens, usage.images, usage.audio_seconds,
         )

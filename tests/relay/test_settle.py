@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from relayd.core.record import CallRecord
 from relayd.core.route import Deployment, Route
+from relayd.core.snapshot import KeyGrant
+from relayd.core.usage import ENDINGS, Ending, Seen, Usage, usage_of
 from relayd.relay.exchange import Exchange
-from relayd.relay.settle import endpoint_name
+from relayd.relay.plane import Plane
+from relayd.relay.settle import Settler, endpoint_name
 from relayd.relay.stream import Streamer
 from relayd.wire.dialect import target_of
 from tests.fakes.daemon import ANSWER
@@ -34,6 +41,32 @@ def test_endpoints_have_names_of_a_closed_set(path: str, name: str) -> None:
     made: Exchange = exchange()
     made.target = target_of(path, "openai")
     assert endpoint_name(made) == name
+
+
+@given(st.sampled_from(sorted(ENDINGS)), st.none() | st.builds(Usage, *[st.integers(0, 9)] * 12),
+       st.booleans(), st.floats(0, 1e6), st.floats(0, 600), st.none() | st.floats(0, 600))
+def test_what_an_ending_is_recorded_with(
+    ending: Ending, reported: Usage | None, covers: bool, started: float, seconds: float,
+    first: float | None,
+) -> None:
+    """The short way for calls that are complete and reported is that of the table."""
+    made: Exchange = exchange()
+    made.grant = KeyGrant("key", "acct", "app", None, None, False)
+    made.ending, made.usage, made.usage_covers, made.started = ending, reported, covers, started
+    made.first_byte = None if first is None else started + first
+    plane: Plane = None  # type: ignore[assignment]
+    record = Settler(plane)._build(made, started + seconds)
+    usage, source = usage_of(ending, Seen(reported, covers))
+    assert (record.usage_source, record.outcome) == (source, ENDINGS[ending].outcome)
+    assert {name: getattr(record, name) for name in usage.__struct_fields__} == (
+        msgspec.structs.asdict(usage))
+    for told, seconds_true in ((record.duration_ms, (started + seconds) - started),
+                               (record.first_byte_ms, (made.first_byte or started) - started)):
+        if told is not None:  # to the microsecond
+            assert told == round(told, 3) == pytest.approx(seconds_true * 1000, abs=0.000_501)
+    assert (record.first_byte_ms is None) is (first is None)
+    assert (record.account, record.key, record.app) == ("acct", "key", "app")
+    assert msgspec.convert(msgspec.to_builtins(record), CallRecord) == record
 
 
 async def test_a_record_s_fields(opened: Opened) -> None:
