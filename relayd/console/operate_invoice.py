@@ -78,7 +78,7 @@ async def _close(visit: Visit) -> Closed:
     if lacking:
         raise RelayError("invalid_value", param="operator")
     made = await closing.close(
-        visit.db, seller(visit), visit.take(CloseMonth).month.strip(), visit.now_ms)
+        visit.db, visit.actor, seller(visit), visit.take(CloseMonth).month.strip(), visit.now_ms)
     return Closed(made.month, made.accounts, made.invoices, made.receipts)
 
 

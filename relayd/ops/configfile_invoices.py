@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final, cast
 
+from relayd.ops.config import Config
 from relayd.ops.config_invoices import FAPIAO_WAYS, FapiaoWay, InvoicesConfig
 from relayd.ops.configfile_section import Section
 
@@ -26,9 +27,18 @@ def read_invoices(section: Section) -> InvoicesConfig:
         fapiao=cast(FapiaoWay, section.choice("fapiao", FAPIAO_WAYS, default.fapiao)),
         fapiao_days=section.integer("fapiao_days", default.fapiao_days, 1, 1830),
         item=section.text("item", default.item) or default.item,
-        category=_category(section))
+        category=_category(section),
+        close_hours=section.integer("close_hours", default.close_hours, 0, 672))
     section.done(_WORDS)
     return config
+
+
+def judge_invoices(root: Section, config: Config) -> None:
+    """Invoices name the seller, also those that nobody was there to issue."""
+    lacking = config.operator.lacking()
+    if config.invoices.close_hours and lacking:
+        root.fault("operator", f"lacks {', '.join(lacking)}, and [invoices] close_hours is set",
+                   "Every invoice names who sells")
 
 
 def _rate(section: Section) -> int:
