@@ -22,7 +22,7 @@ from relayd.core.account import Language
 from relayd.core.consent import ITEMS
 from relayd.core.errors import RelayError
 
-ASKED: Final = tuple(name for name, item in ITEMS.items() if not item.assumed)
+ASKED: Final = tuple(name for name, item in ITEMS.items() if not (item.assumed or item.later))
 """The items that the form asks for."""
 
 

@@ -15,6 +15,7 @@ from relayd.control import erasure, identity, invoice, lawful, network, ticket, 
 from relayd.core.retention import ACTIONS, CATEGORIES, Terms
 from relayd.core.rollup import hour_of
 from relayd.core.timestamp import rfc3339
+from relayd.store import attribution as store_attribution
 from relayd.store import backup
 from relayd.store import consent as store_consent
 from relayd.store import erasure as store_erasure
@@ -64,7 +65,10 @@ async def kept_from_ms(db: Database) -> int:
 
 
 async def _call_records(db: Database, terms: Terms, now_ms: int, most: int) -> int:
-    return await sweep_batch(db, ends_ms(now_ms, terms.value("call_records")), most)
+    until_ms = ends_ms(now_ms, terms.value("call_records"))
+    async with db.writing() as transaction:
+        await store_attribution.delete_before(transaction, until_ms, most)
+    return await sweep_batch(db, until_ms, most)
 
 
 async def _totals(db: Database, terms: Terms, now_ms: int, most: int) -> int:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from relayd.core.attribution import split
 from relayd.core.money import decimal
 from relayd.core.rollup import Sums
 from relayd.core.series import Dimension, Line, Period, Point, renamed
 from relayd.core.timestamp import rfc3339
+from relayd.store import attribution as store_attribution
 from relayd.store import key as store_key
 from relayd.store import series as store_series
 from relayd.store.db import Database
@@ -20,14 +22,17 @@ _COLUMNS: Final[dict[Dimension, Column]] = {
 async def points(
     db: Database, account: str, wanted: Period, by: Dimension | None = None
 ) -> list[Point]:
-    """The account's points. An application is the label that its key has now."""
+    """The account's points. An application is the label that its key has now; where that has none,
+    what requests said."""
     column = None if by is None else _COLUMNS[by]
     async with db.reading() as transaction:
         found = await store_series.points(transaction, account, wanted, column)
         if by != "app":
             return found
+        shares = await store_attribution.shares(transaction, account, wanted)
         keys = await store_key.listing(transaction, account)
-    return renamed(found, {key.id: key.app or "" for key in keys})
+    left, named = split(found, shares)
+    return [*renamed(left, {key.id: key.app or "" for key in keys}), *named]
 
 
 def sums_view(sums: Sums, currency: str) -> dict[str, object]:

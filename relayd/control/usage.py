@@ -11,11 +11,13 @@ from typing import NamedTuple
 
 import msgspec
 
+from relayd.core.attribution import attributed
 from relayd.core.price import NO_PRICES, Rates
 from relayd.core.record import PRICED_ONLY, CallRecord
 from relayd.core.rollup import rollups
 from relayd.core.timestamp import rfc3339
 from relayd.store import applied as store_applied
+from relayd.store import attribution as store_attribution
 from relayd.store import record as store_record
 from relayd.store import rollup as store_rollup
 from relayd.store.applied import Applied
@@ -51,9 +53,17 @@ async def post(
         rated = await _unlabelled(transaction, rated)
         fresh = await store_record.insert(transaction, rated)
         await store_rollup.add(transaction, rollups(fresh))
+        await _attribute(transaction, fresh)
         if applied is not None:
             await store_applied.advance(transaction, applied)
     return len(fresh)
+
+
+async def _attribute(transaction: Transaction, records: Sequence[CallRecord]) -> None:
+    """Add up by application what requests named one for."""
+    keys = {record.key for record in records if record.app is not None}
+    if keys and (without := await store_attribution.unlabelled(transaction, keys)):
+        await store_attribution.add(transaction, attributed(records, without))
 
 
 async def _unlabelled(

@@ -21,13 +21,15 @@ class Item:
     """Something to agree to. `document` has its words.
 
     `required`: without it there is no account. `assumed`: in force until it is withdrawn, because
-    it rests on another ground than consent.
+    it rests on another ground than consent. `later`: not asked for at sign-up; whoever wants it
+    finds it in the privacy centre.
     """
 
     name: str
     document: str
     required: bool = False
     assumed: bool = False
+    later: bool = False
 
 
 def _items(*items: Item) -> dict[str, Item]:
@@ -43,6 +45,8 @@ ITEMS: Final = _items(
     Item("overseas_routes", "privacy"),
     # routes whose provider may train models on content; without it they answer 403
     Item("training_routes", "privacy"),
+    # what application a request says it is of is kept with its record; without it nothing is
+    Item("app_attribution", "privacy", later=True),
     Item("product", "privacy"),
     Item("marketing", "privacy"),
     # figures of use in sums over many accounts; may be objected to

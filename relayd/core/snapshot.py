@@ -13,7 +13,8 @@ class KeyGrant:
     """What an API key may do. `models` None allows every route; times are Unix milliseconds.
 
     `limits` None: neither the key nor its account has any of its own. `overseas`: the account
-    agreed to providers outside China; `training`: to such that may train models on content.
+    agreed to providers outside China; `training`: to such that may train models on content;
+    `attribution`: to keep what application its requests say they are of.
     """
 
     key: str
@@ -25,6 +26,7 @@ class KeyGrant:
     limits: OwnLimits | None = None
     overseas: bool = False
     training: bool = False
+    attribution: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,17 +84,20 @@ class Handler:
         head = exchange.head
         memo = head.memo
         snapshot = plane.view.current
+        now_ms = exchange.started_at_ms
         if memo.snapshot is snapshot:
-            check(memo.grant, exchange.started_at_ms)
+            check(memo.grant, now_ms)
             exchange.grant = memo.grant
             return
         try:
-            exchange.grant = memo.grant = authenticate(
-                head.fields, head.query, snapshot, plane.pepper, exchange.started_at_ms)
+            grant = authenticate(head.fields, head.query, snapshot, plane.pepper, now_ms)
         except RelayError:
             if exchange.target.kind == "none":
                 raise RelayError("not_found") from None
             raise
+        if grant.attribution:
+            grant = plane.applications.named(grant, head.fields, now_ms)
+        exchange.grant = memo.grant = grant
         memo.snapshot = snapshot
 
     async def _admit(self, exchange: Exchange, endpoint: Endpoint) -> Plan:

@@ -24,6 +24,7 @@ from relayd.ops.tasks import Tasks
 from relayd.relay.abandoned import Abandoned
 from relayd.relay.addresses import Addresses
 from relayd.relay.admit import Admission
+from relayd.relay.attribution import Applications
 from relayd.relay.clear import ClearKeys
 from relayd.relay.counting import Counting
 from relayd.relay.dispatch import Dispatcher
@@ -126,6 +127,7 @@ class Plane:
         self.addresses = Addresses()
         self.network = NetworkLog()
         self.clear_keys = ClearKeys()
+        self.applications = Applications()
         self.inflight: set[Exchange] = set()
         self.turn = Turn(self.inflight, _soon)
         self._date_second = 0

@@ -7,7 +7,7 @@ from typing import Final
 from relayd.core.consent import Consent, Served
 from relayd.store.transaction import Row, Transaction
 
-ROUTED: Final = ("overseas_routes", "training_routes")
+ROUTED: Final = ("overseas_routes", "training_routes", "app_attribution")
 """The consents that the relay goes by."""
 _SELECT: Final = ("SELECT account_id, item, act, document, version, digest, language, channel,"
                   " at_ms FROM consents")

@@ -37,6 +37,7 @@ TABLES: Final[tuple[Rule, ...]] = (
     Rule("identity_checks", "account_id", "profile", "delete"),
     Rule("key_exposures", "account_id", "keys", "delete"),
     Rule("call_records", "account_id", "app_labels", "empty", ("app",)),
+    Rule("app_rollups", "account_id", "app_labels", "delete"),
     Rule("holders", "account_id", "password", "delete"),
     Rule("totp", "account_id", "second_factors", "delete"),
     Rule("recovery_codes", "account_id", "second_factors", "delete"),
@@ -79,7 +80,7 @@ TABLES: Final[tuple[Rule, ...]] = (
 )
 """Every column that leads to an account."""
 UNCOUNTED: Final = frozenset({
-    "rollups", "call_records", "ledger_accounts", "account_use", "money_changes", "grants",
+    "rollups", "app_rollups", "call_records", "ledger_accounts", "account_use", "money_changes", "grants",
     "code_uses", "subscriptions", "legal_vault", "reveals", "enterprises", "audit_log.actor"})
 """Tables, or one of their columns, whose rows are not counted: sums, copies, or told already."""
 _TOLD: Final = "SELECT id FROM legal_requests WHERE notified_at_ms IS NOT NULL"

@@ -89,12 +89,12 @@ async def listing(transaction: Transaction, account_id: str | None = None) -> li
 
 async def grants(
     transaction: Transaction, overseas: frozenset[str] = frozenset(),
-    training: frozenset[str] = frozenset(),
+    training: frozenset[str] = frozenset(), attribution: frozenset[str] = frozenset(),
 ) -> AsyncIterator[dict[bytes, KeyGrant]]:
     """What the relay must know of every key that is not revoked, by digest, in batches.
 
     `overseas`: the accounts that agreed to providers outside China; `training`: to such that may
-    train models on content.
+    train models on content; `attribution`: to keep what application a request says it is of.
     """
     async for rows in transaction.batches(_GRANTS):
         yield {
@@ -103,6 +103,7 @@ async def grants(
                 models=None if models is None else frozenset(orjson.loads(models)),
                 expires_at_ms=expires_at_ms, suspended=state != "active",
                 overseas=account in overseas, training=account in training,
+                attribution=account in attribution,
             )
             for digest, key_id, account, app, models, expires_at_ms, state in rows
         }

@@ -22,7 +22,7 @@ _FIELDS: Final = re.compile(
     rb"|content-type|content-encoding|expect|connection|upgrade|origin|sec-websocket-key"
     rb"|access-control-request-headers|anthropic-version|anthropic-beta|openai-beta"
     rb"|sec-websocket-protocol|sec-websocket-version|x-forwarded-(?:for|proto)"
-    rb"|user-agent|x-stainless-(?:read-)?timeout):[ \t]*([^\r]*)",
+    rb"|user-agent|x-stainless-(?:read-)?timeout|http-referer|x-title):[ \t]*([^\r]*)",
     re.IGNORECASE,
 )
 _ONCE: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"authorization",

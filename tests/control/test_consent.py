@@ -82,7 +82,8 @@ async def test_each_item_is_withdrawn_by_itself(db: Database, holder: Actor) -> 
         assert await consent.consented(transaction, account_id, "product", START_MS)
         events = await transaction.rows("SELECT action, target FROM audit_log")
     assert held == {"terms": True, "privacy": True, "processing_in_china": True,
-                    "overseas_routes": False, "training_routes": False, "product": True,
+                    "overseas_routes": False, "training_routes": False, "app_attribution": False,
+                    "product": True,
                     "marketing": False, "improve": False}
     assert [row.act for row in await consent.history(db, account_id)].count("withdrawn") == 2
     assert events.count(("consent.withdraw", account_id)) == 2

@@ -27,7 +27,7 @@ OF_TABLES = {
     "accounts": "account", "holders": "account", "totp": "second_factors",
     "passkeys": "second_factors", "account_roles": "roles", "sessions": "sessions",
     "sign_ins": "sign_ins", "api_keys": "keys", "account_limits": "account", "key_limits": "keys",
-    "call_records": "calls", "rollups": "totals", "network_records": "network_records",
+    "call_records": "calls", "app_rollups": "calls", "rollups": "totals", "network_records": "network_records",
     "outbox": "letters", "consents": "consents", "notice_answers": "objections",
     "tickets": "tickets", "ticket_messages": "tickets", "erasures": "erasures",
     "key_exposures": "exposures", "identity_checks": "identity_checks",

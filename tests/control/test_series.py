@@ -44,6 +44,27 @@ async def test_applications_are_the_labels_of_keys(db: Database) -> None:
     assert [(line.name, line.sums.calls) for line in found] == [("shop", 2), ("", 1)]
 
 
+async def test_I2e_calls_of_keys_without_a_label_are_by_what_they_said(db: Database) -> None:
+    owner = await account.create(db, "a@example.com", None, START_MS)
+    own, bare = [(await key.create(db, owner.id, key.KeyWish("k", app), START_MS)).key.id
+                 for app in ("shop", None)]
+    said = [(own, "shop"), (bare, "chat"), (bare, "chat"), (bare, "bot"), (bare, None)]
+    batch = [call_record(account=owner.id, key=each, app=app, amount_nano=n + 1)
+             for n, (each, app) in enumerate(said)]
+    for _ in range(2):  # the second time none of them is new
+        await usage.post(db, batch)
+    wanted = period("7d", NOW_MS)
+    found = lines(await series.points(db, owner.id, wanted, "app"))
+    assert {(line.name, line.sums.calls, line.sums.amount_nano) for line in found} == {
+        ("shop", 1, 1), ("chat", 2, 5), ("bot", 1, 4), ("", 1, 5)}
+    [whole] = lines(await series.points(db, owner.id, wanted))
+    assert whole.sums.amount_nano == sum(line.sums.amount_nano for line in found)
+    # a label that the key gets stands, for what was before too
+    await key.change(db, bare, key.KeyWish("k", "late"), START_MS)
+    found = lines(await series.points(db, owner.id, wanted, "app"))
+    assert {(line.name, line.sums.calls) for line in found} == {("late", 4), ("shop", 1)}
+
+
 def test_the_view_has_every_sum_and_the_amount_as_text() -> None:
     shown = series.sums_view(Sums(*range(1, 10)), "USD")
     assert list(shown) == [*Sums._fields[:-1], "amount", "currency"]

@@ -17,7 +17,8 @@ IDENTITY = "zq7identity-"
 MARKS = (CONTENT.encode(), IDENTITY.encode())
 HEADERS = ("User-Agent", "Cookie", "X-Forwarded-For", "X-Session-Id", "Traceparent", "Baggage",
            "X-Stainless-OS", "Referer", "Origin", "X-Client-Request-Id", "Idempotency-Key",
-           "OpenAI-Organization", "Accept-Language", "X-Zq7identity-name")
+           "OpenAI-Organization", "Accept-Language", "X-Title", "HTTP-Referer",
+           "X-Zq7identity-name")
 
 
 def found_in(data: bytes) -> list[str]:
