@@ -29,7 +29,8 @@ async def test_the_console_answers_beside_the_relay(relay: Lane) -> None:
 
 
 async def test_every_job_goes_on(relay: Lane) -> None:
-    assert {"watch", "budgets", "retention", "audit", "network", "abuse"} <= set(relay.app._jobs)
+    assert {"watch", "budgets", "retention", "audit", "network", "abuse", "months"} <= set(
+        relay.app._jobs)
     assert relay.app._tasks.failed == set()
 
 

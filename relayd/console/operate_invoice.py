@@ -17,12 +17,14 @@ from relayd.console.route import Route, operators
 from relayd.console.visit import Visit
 from relayd.control import closing, invoice
 from relayd.core.errors import RelayError
-from relayd.core.invoice import INVOICE_MOVES, InvoiceKind, month
+from relayd.core.invoice import INVOICE_MOVES, InvoiceKind, month, month_text
+from relayd.core.timestamp import rfc3339
 from relayd.ops import pdf
 from relayd.store.invoice import InvoiceFilter
 
 MONEY: Final = operators("finance")
 PAGE: Final = 200
+MONTHS: Final = 12
 _EXAMPLE: Final = {"invoice": "inv_01KDVBXH00000000000000000Z"}
 
 
@@ -56,6 +58,16 @@ class Closed(msgspec.Struct, frozen=True):
     receipts: int
 
 
+class ClosedMonth(msgspec.Struct, frozen=True):
+    """A month that was closed, and all that was issued for it. `closed_at` null: it was begun, and
+    broke off or is under way."""
+
+    month: str
+    closed_at: str | None
+    invoices: int
+    receipts: int
+
+
 class VoidInvoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Why one is taken back: words for the audit log."""
 
@@ -82,10 +94,19 @@ async def _close(visit: Visit) -> Closed:
     return Closed(made.month, made.accounts, made.invoices, made.receipts)
 
 
+async def _months(visit: Visit) -> list[ClosedMonth]:
+    return [ClosedMonth(
+        month_text(each.start_ms), rfc3339(each.closed_ms) if each.closed_ms else None,
+        each.invoices, each.receipts) for each in await closing.months(visit.db, MONTHS)]
+
+
 async def show_all(visit: Visit) -> web.Response:
-    """All documents, numbers that are missing, and the form to close a month."""
+    """All documents, numbers that are missing, months that were closed, and the form to close
+    one."""
     return page(visit, "money/operate_invoices.html", invoices=await _found(visit), more=PAGE,
-                gaps=await invoice.gaps(visit.db), asked=visit.ask(InvoiceSearch))
+                gaps=await invoice.gaps(visit.db), asked=visit.ask(InvoiceSearch),
+                months=await _months(visit),
+                hours=visit.services.config().invoices.close_hours)
 
 
 async def show_one(visit: Visit) -> web.Response:
@@ -128,6 +149,11 @@ async def give_one(visit: Visit) -> web.Response:
         visit.db, visit.actor, visit.name("invoice"), visit.now_ms)))
 
 
+async def give_months(visit: Visit) -> web.Response:
+    """Months that were closed."""
+    return reply(await _months(visit))
+
+
 async def give_closed(visit: Visit) -> web.Response:
     """A month, closed."""
     return reply(await _close(visit))
@@ -153,6 +179,8 @@ ROUTES: Final = (
           asks=InvoiceSearch, gives=list[OperatedInvoice], errors=("invalid_time",)),
     Route("GET", "/api/v1/operate/invoices/{invoice}", give_one, MONEY, "Anybody's invoice",
           gives=Invoice, errors=("invoice_not_found",), example=_EXAMPLE),
+    Route("GET", "/api/v1/operate/months", give_months, MONEY, "Months that were closed",
+          gives=list[ClosedMonth]),
     Route("POST", "/api/v1/operate/months", give_closed, MONEY, "Close a month",
           takes=CloseMonth, gives=Closed, proof=True,
           errors=("invalid_time", "month_open", "invalid_value")),

@@ -8,7 +8,7 @@ has got is counted in the transactions that issue it, and its closing is in the 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -43,8 +43,8 @@ class Closed:
 
 
 class Due(NamedTuple):
-    """Months that want closing, the oldest first. `again`: the one that was closed before them, for
-    what came late to it: looked at once more, first."""
+    """Months that want closing, the oldest first. `again`: the one that was closed before them,
+    looked at once more and first, for what came late to it."""
 
     months: list[Period]
     again: list[Period]
@@ -84,7 +84,7 @@ async def close(db: Database, actor: Actor, seller: Seller, text: str, now_ms: i
 
 async def steps(
     db: Database, actor: Actor, seller: Seller, text: str, now_ms: int
-) -> AsyncIterator[Closed]:
+) -> AsyncGenerator[Closed, None]:
     """The same, batch by batch: what was issued so far, after each."""
     period = check_over(text, now_ms)
     if now_ms - period.end_ms >= seller.terms.ms("invoices"):

@@ -63,6 +63,19 @@ async def test_a_month_is_closed(console: Console, finance: Person) -> None:
     assert answer.status == 409
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+async def test_closed_months_are_listed(
+    console: Console, finance: Person, language: str
+) -> None:
+    where = f"/operate/invoices?lang={language}"
+    text = await (await console.get(where, cookies=finance.cookies)).text()
+    assert "close_hours" in text and "<caption" not in text
+    console.config = replace(console.config, invoices=InvoicesConfig(close_hours=36))
+    await invoiced(console, await person(console.db, NOW_MS))
+    text = await (await console.get(where, cookies=finance.cookies)).text()
+    assert " 36 " in text and f'?month={MONTH}"' in text
+
+
 async def test_for_programs(console: Console, finance: Person) -> None:
     console.config = replace(console.config, operator=OPERATOR)
     holder = await person(console.db, NOW_MS)
@@ -79,6 +92,9 @@ async def test_for_programs(console: Console, finance: Person) -> None:
     assert (await ask("GET", f"/invoices/{made.id}"))[1]["exact"] == "1.234567891"
     assert await ask("POST", "/months", {"month": MONTH}) == (
         200, {"month": MONTH, "accounts": 1, "invoices": 0, "receipts": 0})
+    [month] = (await ask("GET", "/months"))[1]
+    assert (month["month"], month["invoices"], month["receipts"]) == (MONTH, 1, 0)
+    assert month["closed_at"]
     status, counter = await ask("POST", f"/invoices/{made.id}/void", {"reason": "wrong"})
     assert status == 201 and counter["reverses"] == made.id
     assert (await ask("GET", "/invoices", who=holder))[0] == 403

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from relayd.core.errors import RelayError
 from relayd.core.invoice import (
-    INVOICE_MOVES, INVOICE_STATES, Invoice, InvoiceMove, Line, Period, advance, countered,
-    minor_nano, missing, month, month_text, number, summed,
+    DUE_MAX, INVOICE_MOVES, INVOICE_STATES, ClosedMonth, Invoice, InvoiceMove, Line, Period,
+    advance, before, countered, minor_nano, missing, month, month_text, months_due, number, summed,
 )
 from relayd.core.vat import Taxed, Vat
 
@@ -85,6 +85,38 @@ def test_months() -> None:
     for text in ("2026-13", "2026-1", "x", "9999-01", "2026-10 "):
         with pytest.raises(RelayError):
             month(text)
+
+
+def known(text: str, *, closed: bool = True) -> ClosedMonth:
+    start_ms = month(text).start_ms
+    return ClosedMonth(start_ms, start_ms + 1 if closed else None, 0, 0)
+
+
+@pytest.mark.parametrize("has, now, due", [
+    ([], "2026-10-31", ["2026-09"]),
+    ([], "2026-11-01", ["2026-09"]),
+    ([], "2026-11-02", ["2026-10"]),
+    ([known("2026-10")], "2026-11-30", []),
+    ([known("2026-10")], "2027-01-01", ["2026-11"]),
+    ([known("2026-10")], "2027-01-02", ["2026-11", "2026-12"]),
+    # a gap before the newest one is nobody's to guess
+    ([known("2026-03"), known("2026-10")], "2026-12-02", ["2026-11"]),
+    # begun and broken off: not forgotten
+    ([known("2026-10", closed=False)], "2027-01-01", ["2026-10", "2026-11"]),
+    ([known("2026-09"), known("2026-10", closed=False)], "2026-11-02", ["2026-10"]),
+    # closed by hand, before its grace was over
+    ([known("2026-10")], "2026-11-01", []),
+])
+def test_months_that_are_due(has: list[ClosedMonth], now: str, due: list[str]) -> None:
+    day_ms = 86_400_000
+    now_ms = month(now[:7]).start_ms + (int(now[8:]) - 1) * day_ms
+    assert [month_text(each.start_ms) for each in months_due(has, now_ms, day_ms)] == due
+
+
+def test_what_is_very_old_is_not_due() -> None:
+    due = months_due([known("1999-12")], month("2026-11").start_ms, 0)
+    assert len(due) == DUE_MAX and month_text(due[-1].start_ms) == "2026-10"
+    assert all(before(late) == early for early, late in zip(due, due[1:], strict=False))
 
 
 def test_numbers_and_what_a_repr_leaves_out() -> None:

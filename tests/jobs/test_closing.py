@@ -37,7 +37,9 @@ class Clock:
         return self.now_ms
 
 
-def job(db: Database, now_ms: Clock, hours: int = GRACE, said: io.StringIO | None = None) -> Months:
+def job(
+    db: Database, now_ms: Clock, hours: int = GRACE, said: io.StringIO | None = None
+) -> Months:
     return Months(db, lambda: (hours, SELLER), every_seconds=0.01, now_ms=now_ms,
                   log=Logger("info", said))
 
@@ -131,7 +133,9 @@ async def test_what_came_late_is_said_with_the_next_month(db: Database) -> None:
     assert [each.invoices for each in await closing.months(db)] == [0, 3]
 
 
-async def test_two_processes_close_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_two_processes_close_it_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(closing, "AT_ONCE", 3)
     monkeypatch.setattr(jobs_closing, "PAUSE_SECONDS", 0.001)
     one, two = await open_database(tmp_path), await open_database(tmp_path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from relayd.control import usage
 from relayd.core.account import Account
-from relayd.core.invoice import Line, Period
+from relayd.core.invoice import ClosedMonth, Line, Period
 from relayd.core.order import Order
 from relayd.core.posting import charge, move
 from relayd.store import account, closing, order, posting
@@ -43,6 +43,21 @@ async def test_use_fees_and_credit_of_the_period_alone(db: Database) -> None:
             "EUR": [Line("use", "gpt-4o-mini", 3, 1, 100, 20)]}
     assert [(line.kind, line.amount_nano, line.calls) for line in found["USD"]] == [
         ("use", 1, 1), ("use", 12, 2), ("fee", 4, 0), ("proration", -2, 0), ("credit", -3, 0)]
+
+
+async def test_what_a_month_has_got_is_added_up(db: Database) -> None:
+    async with db.writing() as transaction:
+        for now_ms in (7, 8):
+            await closing.begin(transaction, PERIOD.start_ms, now_ms)
+            await closing.count(transaction, PERIOD.start_ms, invoices=2, receipts=1)
+        await closing.begin(transaction, PERIOD.end_ms, 9)
+        assert await closing.end(transaction, PERIOD.start_ms, 10)
+        assert not await closing.end(transaction, PERIOD.start_ms, 11)
+        first = ClosedMonth(PERIOD.start_ms, 10, 4, 2)
+        assert await closing.month(transaction, PERIOD.start_ms) == first
+        assert await closing.months(transaction, 9) == [
+            ClosedMonth(PERIOD.end_ms, None, 0, 0), first]
+        assert len(await closing.months(transaction, 1)) == 1
 
 
 async def test_payments_without_a_receipt(db: Database) -> None:
