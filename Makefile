@@ -50,7 +50,7 @@ bench-peers: $(VENV)/bench.stamp
 	$(BIN)/python -m bench.gateways --install
 	$(BIN)/python -m bench.gateways
 
-# Writes requirements.lock and sbom.cdx.json.
+# Writes requirements.lock, sbom.cdx.json and relayd/ops/dependencies.toml.
 lock: $(VENV)/dev.stamp
 	$(BIN)/python -m tools.lock
 

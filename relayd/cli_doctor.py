@@ -22,6 +22,7 @@ from relayd.core.timestamp import rfc3339
 from relayd.ops import clock, doctor
 from relayd.ops.config import Config, MasterKey
 from relayd.ops.configfile import default_path, examine
+from relayd.ops.dependencies import dependencies_finding
 from relayd.ops.doctor import Finding, Level
 from relayd.ops.doctor_config import config_findings
 from relayd.ops.doctor_reach import (
@@ -60,7 +61,8 @@ async def examine_installation(
     if reading.config is not None:
         findings.append(Finding("ok", "configuration", f"{path} is usable."))
     findings += [doctor.clock_finding(clock.unix_ms()), doctor.swap_finding(),
-                 doctor.core_finding(), *_tokenizer_findings()]
+                 doctor.core_finding(), dependencies_finding(clock.unix_ms()),
+                 *_tokenizer_findings()]
     if reading.config is not None:
         findings += await _installed(reading.config, offline, seconds)
     return findings

@@ -1,16 +1,18 @@
-"""Locks the dependencies: `python -m tools.lock` writes requirements.lock and sbom.cdx.json.
+"""Locks the dependencies: `python -m tools.lock` writes requirements.lock, sbom.cdx.json and
+relayd/ops/dependencies.toml, which tells the installed relayd how old they are.
 
 pip resolves what setup.cfg asks for, and tells the hash of each wheel that it would install, once
 per Python and architecture that relayd is packaged for. Versions are the same for all of them.
 
-Law: the two files name packages, versions and hashes, and never where they were found, so that any
-index or folder of wheels serves. The same resolution gives the same bytes.
+Law: the files name packages, versions and hashes, and never where they were found, so that any
+index or folder of wheels serves. The same resolution gives the same bytes, also on another day.
 """
 
 from __future__ import annotations
 
 import argparse
 import configparser
+import hashlib
 import json
 import re
 import subprocess
@@ -18,12 +20,14 @@ import sys
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 LOCK: Final = ROOT / "requirements.lock"
 SBOM: Final = ROOT / "sbom.cdx.json"
+SHIPPED: Final = ROOT / "relayd" / "ops" / "dependencies.toml"
 PYTHONS: Final = ("3.11", "3.13")
 """Those of Debian 12 and 13."""
 PLATFORMS: Final = ("manylinux_2_28_x86_64", "manylinux_2_28_aarch64")
@@ -111,6 +115,18 @@ def lock_text(locked: Mapping[str, Locked]) -> str:
     return "".join(lines)
 
 
+def shipped_text(locked: Mapping[str, Locked], lock: str, before: str, today: str) -> str:
+    """relayd/ops/dependencies.toml. Where the lock is the one of `before`, so is its day."""
+    digest = hashlib.sha256(lock.encode()).hexdigest()
+    day = re.search(r"^chosen = (\S+)$", before, re.MULTILINE)
+    if day is not None and digest in before:
+        today = day[1]
+    lines = ["# What requirements.lock has, and since when. Written by `make lock`.",
+             f"chosen = {today}", f'sha256 = "{digest}"', "", "[versions]",
+             *(f'{name} = "{locked[name].version}"' for name in sorted(locked))]
+    return "\n".join(lines) + "\n"
+
+
 def sbom(locked: Mapping[str, Locked], version: str, direct: Iterable[str]) -> dict[str, Any]:
     """A CycloneDX 1.6 bill of materials of relayd and what it is installed with."""
     def reference(entry: Locked) -> str:
@@ -160,7 +176,7 @@ def own_version(setup: Path = ROOT / "setup.cfg") -> str:
 
 
 def main() -> int:
-    """Resolves and writes both files."""
+    """Resolves and writes the files."""
     argparse.ArgumentParser(prog="lock", description=__doc__.partition("\n")[0]).parse_args()
     requirements = wanted()
     locked: dict[str, Locked] = {}
@@ -171,7 +187,11 @@ def main() -> int:
             # what was found first holds for all: also packages that only one platform needs
             pinned = [*requirements, *(f"{each.name}=={each.version}"
                                        for each in locked.values())]
-    LOCK.write_text(lock_text(locked), "utf-8")
+    text = lock_text(locked)
+    LOCK.write_text(text, "utf-8")
+    before = SHIPPED.read_text("utf-8") if SHIPPED.exists() else ""
+    today = datetime.now(UTC).date().isoformat()
+    SHIPPED.write_text(shipped_text(locked, text, before, today), "utf-8")
     document = sbom(locked, own_version(), names(requirements))
     SBOM.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
     print(f"{len(locked)} packages, {sum(len(each.hashes) for each in locked.values())} wheels")

@@ -1,4 +1,4 @@
-"""The self-assessment: five things that must not go unseen, judged once a week.
+"""The self-assessment: six things that must not go unseen, judged once a week.
 
 Law: what is kept of one is a subject, a level and a number of closed tables; sentences are made of
 them when somebody reads. Pure: what is known comes in.
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Subject = Literal["audit", "certificate", "master_key", "retention", "canary"]
+Subject = Literal["audit", "certificate", "master_key", "retention", "canary", "dependencies"]
 Level = Literal["ok", "warn", "fail"]
 
 DAY_MS: Final = 86_400_000
@@ -22,6 +22,7 @@ CERTIFICATE_DAYS: Final = 21
 MASTER_KEY_DAYS: Final = 730
 RETENTION_DAYS: Final = 1
 CANARY_DAYS: Final = 31
+DEPENDENCIES_DAYS: Final = 180
 
 _WORDS: Final[dict[tuple[Subject, Level], str]] = {
     ("audit", "ok"): "The audit log is sound.",
@@ -38,6 +39,9 @@ _WORDS: Final[dict[tuple[Subject, Level], str]] = {
     ("canary", "warn"): "The last canary report is missing or older than a month: relayd"
                         " audit-canary.",
     ("canary", "fail"): "The last canary report has findings: relayd audit-canary.",
+    ("dependencies", "ok"): "The dependencies were chosen {figure} days ago.",
+    ("dependencies", "warn"): "The dependencies were chosen {figure} days ago: install a newer"
+                              " relayd, or upgrade them.",
 }
 
 
@@ -51,6 +55,7 @@ class Known:
     retention_days: int | None = None
     canary_days: int | None = None
     canary_clean: bool = True
+    dependencies_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,8 @@ def judge(known: Known) -> tuple[Judged, ...]:
         found.append(Judged("canary", "warn"))
     else:
         found.append(_older("canary", known.canary_days, CANARY_DAYS))
+    if known.dependencies_days is not None:
+        found.append(_older("dependencies", known.dependencies_days, DEPENDENCIES_DAYS))
     return tuple(found)
 
 

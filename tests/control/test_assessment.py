@@ -40,6 +40,11 @@ async def test_D4_every_subject_is_looked_at(db: Database, tmp_path: Path) -> No
     assert "certificate" not in levels
 
 
+async def test_D4_dependencies_that_nobody_looked_after_are_found(db: Database) -> None:
+    assert (await found(db))["dependencies"] == "ok"
+    assert (await found(db, days=4000))["dependencies"] == "warn"
+
+
 async def test_D4_a_bent_audit_log_is_found(db: Database) -> None:
     await account.create(db, "ann@example.org", None, START_MS)
     async with db.writing() as transaction:

@@ -10,7 +10,7 @@ from relayd.core.assessment import (
     _WORDS, DAY_MS, EVERY_MS, Assessment, Judged, Known, days_since, is_due, judge,
 )
 
-FINE = Known(None, 90, 10, 0, 3)
+FINE = Known(None, 90, 10, 0, 3, dependencies_days=30)
 
 
 def levels(known: Known) -> dict[str, str]:
@@ -18,7 +18,7 @@ def levels(known: Known) -> dict[str, str]:
 
 
 def test_all_is_well() -> None:
-    assert set(levels(FINE).values()) == {"ok"} and len(judge(FINE)) == 5
+    assert set(levels(FINE).values()) == {"ok"} and len(judge(FINE)) == 6
     assert Assessment(1, judge(FINE)).findings == []
 
 
@@ -28,6 +28,7 @@ def test_all_is_well() -> None:
     ({"master_key_days": 731}, "master_key", "warn"), ({"retention_days": 2}, "retention", "warn"),
     ({"canary_days": 32}, "canary", "warn"), ({"canary_days": None}, "canary", "warn"),
     ({"canary_clean": False}, "canary", "fail"),
+    ({"dependencies_days": 181}, "dependencies", "warn"),
 ])
 def test_each_finding(change: dict[str, int | None], subject: str, level: str) -> None:
     [found] = Assessment(1, judge(replace(FINE, **change))).findings  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -100,3 +101,11 @@ def test_requirements_are_read(tmp_path: Path) -> None:
     file.write_text("[options]\ninstall_requires =\n    # why\n    a_b >=1,<2\n    c\n")
     assert lock.names(lock.wanted(file)) == ["a-b", "c"]
     assert ROOT == lock.ROOT
+
+
+def test_what_is_shipped_has_a_day_that_stays_with_the_lock() -> None:
+    locked = {"a": lock.Locked("a", "1.0"), "b-c": lock.Locked("b-c", "2")}
+    first = lock.shipped_text(locked, "text", "", "2026-01-02")
+    assert tomllib.loads(first)["versions"] == {"a": "1.0", "b-c": "2"}
+    assert lock.shipped_text(locked, "text", first, "2026-03-04") == first
+    assert "chosen = 2026-03-04" in lock.shipped_text(locked, "other", first, "2026-03-04")
