@@ -187,6 +187,7 @@ class App:
 
     def _stored(self, records: Sequence[CallRecord]) -> None:
         """What has become of calls is told once they are in the store."""
+        self.metrics.fold()
         self.metrics.posted.posted(records)
         self._access.posted(records)
 

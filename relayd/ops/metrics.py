@@ -1,8 +1,9 @@
 """Every metric of the relay: closed label sets, no account, key, model name or address among them.
 
-Law: adding to a metric on the relay path is a dict look-up and integer additions; a label value
-that is in no closed list becomes `other` or `none`, so that clients cannot mint series. Text is
-made at scrape alone (`render`).
+Law: what the relay path tells of a call is noted, and counted with that of other calls (`fold`):
+of BATCH calls, of those that are stored, and of all before anything is read. A label value that is
+in no closed list becomes `other` or `none`, so that clients cannot mint series. Text is made at
+scrape alone (`render`).
 """
 
 from __future__ import annotations
@@ -49,6 +50,9 @@ GAP_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,
 OVERHEAD_BOUNDS: Final = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25)
 
+BATCH: Final = 64
+"""Calls that are counted together: in a batch that costs half."""
+
 _PARTS: Final = ("cache_read_input", "cache_creation_input", "reasoning_output", "audio_input",
                  "audio_output")
 _Key = tuple[str, str, str | None, str, int, bool, str]
@@ -92,10 +96,16 @@ class Metrics:
         self._overhead = Histogram(OVERHEAD_BOUNDS)
         self._answers: dict[str, Histogram] = {}
         self._gaps: dict[str, Histogram] = {}
+        # what is not counted yet; each belongs to a call that settles, so that none grows on
+        self._calls: list[CallRecord] = []
+        self._replies: list[tuple[str, float, float | None]] = []
+        self._tries: list[tuple[str, str]] = []
+        self._overheads: list[float] = []
         self.know(providers, routes)
 
     def know(self, providers: Iterable[Provider], routes: Sequence[Route] = ()) -> None:
         """Takes names as label values and starts their series at 0, so that rates work."""
+        self.fold()  # with the names that were known
         providers = list(providers)
         self.posted.know(providers, routes)
         for provider in providers:
@@ -121,6 +131,32 @@ class Metrics:
 
     def settled(self, record: CallRecord) -> None:
         """Counts one call, with its tokens and times. Called once for every record."""
+        calls = self._calls
+        calls.append(record)
+        if len(calls) >= BATCH:
+            self.fold()
+
+    def fold(self) -> None:
+        """Counts what has been noted; whoever reads a counter calls this first."""
+        calls, self._calls = self._calls, []
+        for record in calls:
+            self._count(record)
+        replies, self._replies = self._replies, []
+        for provider, seconds, gap_seconds in replies:
+            answers = self._answers.get(provider)
+            if answers is not None:
+                answers.observe(seconds)
+                if gap_seconds is not None:
+                    self._gaps[provider].observe(gap_seconds)
+        tries, self._tries = self._tries, []
+        for (provider, result), count in Counter(tries).items():
+            self._attempts[provider if provider in self._providers else "none",
+                           _closed(result, ATTEMPT_RESULTS)] += count
+        overheads, self._overheads = self._overheads, []
+        for seconds in overheads:
+            self._overhead.observe(seconds)
+
+    def _count(self, record: CallRecord) -> None:
         key = (record.api, record.endpoint, record.provider, record.outcome,
                record.status // 100, record.stream, record.usage_source)
         cell = self._cells.get(key) or self._cell(key)
@@ -136,8 +172,7 @@ class Metrics:
 
     def attempt(self, provider: str, result: str) -> None:
         """Counts one upstream attempt by its result (`ATTEMPT_RESULTS`)."""
-        self._attempts[provider if provider in self._providers else "none",
-                       _closed(result, ATTEMPT_RESULTS)] += 1
+        self._tries.append((provider, result))
 
     def retried(self, provider: str, kind: str) -> None:
         """Counts an attempt that follows a failed one (`RETRY_KINDS`)."""
@@ -147,11 +182,7 @@ class Metrics:
     def answered(self, provider: str, seconds: float, gap_seconds: float | None) -> None:
         """A reply's times: what the provider took from the request to its first byte, and the
         mean time between two reads of a stream."""
-        answers = self._answers.get(provider)
-        if answers is not None:
-            answers.observe(seconds)
-            if gap_seconds is not None:
-                self._gaps[provider].observe(gap_seconds)
+        self._replies.append((provider, seconds, gap_seconds))
 
     def refused_before_key(self, api: str, code: str) -> None:
         """Counts a request that was refused before its key was known, so without a record."""
@@ -159,10 +190,11 @@ class Metrics:
 
     def observe_overhead(self, seconds: float) -> None:
         """What the relay took from a call's whole request to sending it."""
-        self._overhead.observe(seconds)
+        self._overheads.append(seconds)
 
     def render(self) -> bytes:
         """Everything, as `CONTENT_TYPE`."""
+        self.fold()
         return "".join((
             self._calls_text(), self._tokens_text(), self._latency_text(),
             pairs("relayd_call_errors_total", "Calls that ended with an error, by its code.",

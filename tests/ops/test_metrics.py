@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 import timeit
+from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from relayd.core.errors import ERRORS
 from relayd.core.provider import Address, Provider, ProviderApi
 from relayd.core.record import CallRecord
 from relayd.core.route import Deployment, Route
-from relayd.ops.metrics import ATTEMPT_RESULTS, OUTCOMES, RETRY_KINDS, Gauges, Metrics
+from relayd.ops.metrics import ATTEMPT_RESULTS, BATCH, OUTCOMES, RETRY_KINDS, Gauges, Metrics
 from relayd.wire.dialect import ENDPOINTS
 
 SERIES_MAX = 3_500
@@ -185,6 +188,45 @@ def test_outsiders_cannot_mint_series() -> None:
     assert sum(name.startswith("relayd_calls_total") for name in samples(metrics)) \
         == sum(e.api == "openai" for e in ENDPOINTS) + 1
     assert len(metrics._cells) < 20
+
+
+NOTES = st.one_of(
+    st.builds(lambda name, ms: ("settled", call(provider=name, duration_ms=ms)),
+              st.sampled_from(["p", "q", None]), st.none() | st.floats(0, 9e5)),
+    st.tuples(st.just("attempt"), st.sampled_from("pq"), st.sampled_from(["head", "canary"])),
+    st.tuples(st.just("answered"), st.sampled_from("pq"), st.floats(0, 90),
+              st.none() | st.floats(0, 9)),
+    st.tuples(st.just("observe_overhead"), st.floats(0, 1)),
+    st.just(("know", [provider("q")])), st.just(("render",)))
+
+
+@given(st.lists(NOTES, max_size=3 * BATCH))
+def test_counted_together_or_one_by_one_is_the_same(notes: list[tuple[Any, ...]]) -> None:
+    metrics, at_once = Metrics([provider("p")]), Metrics([provider("p")])
+    for name, *values in notes:
+        getattr(metrics, name)(*values)
+        getattr(at_once, name)(*values)
+        at_once.fold()
+    mine, reference = (
+        {name: value for name, value in samples(one).items()
+         if not name.startswith(("process_", "relayd_config_last"))}
+        for one in (metrics, at_once))
+    assert mine == reference
+
+
+def waiting(metrics: Metrics) -> tuple[list[Any], ...]:
+    """What is noted and not counted."""
+    return metrics._calls, metrics._replies, metrics._tries, metrics._overheads
+
+
+def test_what_waits_to_be_counted_is_bounded() -> None:
+    metrics = Metrics([provider("p")])
+    for number in range(1_000):
+        metrics.attempt("p", "head")
+        metrics.observe_overhead(0.001)
+        metrics.answered("p", 0.3, None)
+        metrics.settled(RECORD)
+        assert {len(each) for each in waiting(metrics)} == {(number + 1) % BATCH}
 
 
 def busy() -> Metrics:
