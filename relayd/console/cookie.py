@@ -26,9 +26,10 @@ class Cookie:
 
 
 SESSION: Final = Cookie("rd_sid", "session", "cookies.session", 30, secret=True)
+REGISTERED: Final = Cookie("rd_new", "session", "cookies.registered", 0, secret=True)
 LANGUAGE: Final = Cookie("rd_lang", "preference", "cookies.language", 365)
 THEME: Final = Cookie("rd_theme", "preference", "cookies.theme", 365)
-COOKIES: Final = (SESSION, LANGUAGE, THEME)
+COOKIES: Final = (SESSION, REGISTERED, LANGUAGE, THEME)
 
 
 def name_of(cookie: Cookie, secure: bool) -> str:

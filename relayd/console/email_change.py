@@ -1,4 +1,8 @@
-"""Changing the e-mail address: ask, and the two mailed links."""
+"""Changing the e-mail address: ask, and the two mailed links.
+
+Law: the link to the new address is followed by whoever is signed in to the account, and by nobody
+else; the one to the old address by whoever reads it.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +17,8 @@ from relayd.console.route import HOLDER, PUBLIC, Route
 from relayd.console.signed import BUSY, Secret, again
 from relayd.console.visit import Visit
 from relayd.control import email_change
-from relayd.control.email_change import PURPOSES, End
+from relayd.control.email_change import End
 from relayd.core.errors import RelayError
-
-_EXAMPLE: Final = {"end": "new"}
 
 
 class NewEmail(Secret, frozen=True):
@@ -32,10 +34,14 @@ class Confirmed(msgspec.Struct, frozen=True):
 
 
 def _end(visit: Visit) -> End:
-    end = visit.name("end")
-    if end not in PURPOSES:
-        raise RelayError("page_not_found")
-    return end
+    return "new" if visit.route.path.endswith("/new") else "old"
+
+
+async def _confirm(visit: Visit) -> bool:
+    signed_in = None if visit.who is None else visit.account
+    return await email_change.confirm(
+        visit.services.door, visit.take(MailedToken).token, _end(visit),
+        (visit.caller, signed_in), visit.now_ms)
 
 
 async def show(visit: Visit) -> web.Response:
@@ -74,8 +80,7 @@ async def confirm(visit: Visit) -> web.Response:
     """One mailbox says yes."""
     end = _end(visit)
     try:
-        changed = await email_change.confirm(
-            visit.services.door, visit.take(MailedToken).token, end, visit.caller, visit.now_ms)
+        changed = await _confirm(visit)
     except RelayError as error:
         return again(visit, "auth/token.html", error, about=f"email_{end}",
                      path=f"/email/{end}", token="")
@@ -90,9 +95,7 @@ async def give_asked(visit: Visit) -> web.Response:
 
 async def give_confirmed(visit: Visit) -> web.Response:
     """The same for programs."""
-    return reply(Confirmed(await email_change.confirm(
-        visit.services.door, visit.take(MailedToken).token, _end(visit), visit.caller,
-        visit.now_ms)))
+    return reply(Confirmed(await _confirm(visit)))
 
 
 ROUTES: Final = (
@@ -100,15 +103,19 @@ ROUTES: Final = (
     Route("POST", "/settings/email", ask, HOLDER, "Ask for a new address.", takes=NewEmail,
           proof=True),
     Route("GET", "/settings/email/sent", sent, HOLDER, "Two mails are on their way."),
-    Route("GET", "/email/{end}", show_confirm, PUBLIC, "A mailed link.", asks=TokenQuery,
-          example=_EXAMPLE),
-    Route("POST", "/email/{end}", confirm, PUBLIC, "Say yes to a new address.",
-          takes=MailedToken, example=_EXAMPLE),
+    Route("GET", "/email/old", show_confirm, PUBLIC, "A mailed link.", asks=TokenQuery),
+    Route("POST", "/email/old", confirm, PUBLIC, "Say yes to another address.",
+          takes=MailedToken),
+    Route("GET", "/email/new", show_confirm, HOLDER, "A mailed link.", asks=TokenQuery),
+    Route("POST", "/email/new", confirm, HOLDER, "Say yes at the new address.",
+          takes=MailedToken),
     Route("POST", "/api/v1/email", give_asked, HOLDER,
           "Ask for a new address; both mailboxes get a link.", takes=NewEmail, gives=Accepted,
           status=202, proof=True, errors=(*BUSY, "invalid_email")),
-    Route("POST", "/api/v1/email/{end}", give_confirmed, PUBLIC,
-          "Say yes by the token of the mail to the old or to the new address.",
-          takes=MailedToken, gives=Confirmed, errors=("token_not_usable", "page_not_found"),
-          example=_EXAMPLE),
+    Route("POST", "/api/v1/email/old", give_confirmed, PUBLIC,
+          "Say yes by the token of the mail to the old address.",
+          takes=MailedToken, gives=Confirmed, errors=("token_not_usable",)),
+    Route("POST", "/api/v1/email/new", give_confirmed, HOLDER,
+          "Say yes by the token of the mail to the new address, signed in to the account.",
+          takes=MailedToken, gives=Confirmed, errors=("token_not_usable",)),
 )

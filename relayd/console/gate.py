@@ -27,7 +27,7 @@ from relayd.core.network import address_of as address_of_text
 BEARER: Final = "bearer "
 _SAFE: Final = frozenset({"GET", "HEAD"})
 _OWN_SITE: Final = frozenset({"", "same-origin", "none"})
-_BROUGHT: Final = frozenset({"active", "suspended", "unverified"})
+_BROUGHT: Final = frozenset({"active", "suspended"})
 
 
 async def visit(request: web.Request, route: Route, services: Services) -> Visit:

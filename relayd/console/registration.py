@@ -1,7 +1,8 @@
 """Signing up: the form, the answer that is the same for everybody, the mailed link.
 
 Law: no box is ticked beforehand; whatever the form does not ask for is refused. The link's page
-does nothing by itself: programs that check mails open links too.
+does nothing by itself: programs that check mails open links too. In another browser than the one
+that signed up it asks for the password: who only reads the mailbox makes nothing active.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
+from relayd.console import cookie
 from relayd.console.page import page, redirect, reply
 from relayd.console.route import PUBLIC, Route
 from relayd.console.signed import BUSY, FIRST_STEPS, Secret, Token, again, entered, told
 from relayd.console.visit import Visit
 from relayd.control import consent, registration
 from relayd.control.consent import Offer
-from relayd.control.registration import Registration
+from relayd.control.registration import Proof, Registration
 from relayd.core.account import Language
 from relayd.core.consent import ITEMS
 from relayd.core.errors import RelayError
@@ -51,6 +53,20 @@ class MailedToken(Secret, frozen=True):
     """The token of a mailed link."""
 
     token: str = ""
+
+
+class Verification(Secret, frozen=True):
+    """The mailed token; the password, where another browser signed up."""
+
+    token: str = ""
+    password: str = ""
+
+
+class VerificationOrder(Secret, frozen=True):
+    """The same for programs."""
+
+    token: str
+    password: str
 
 
 class TokenQuery(Secret, frozen=True):
@@ -96,16 +112,18 @@ async def sign_up(visit: Visit) -> web.Response:
     form = visit.take(SignUp)
     _judge_open(visit)
     try:
-        await _register(visit, form, visit.language)
+        mark = await _register(visit, form, visit.language)
     except RelayError as error:
         return await _form(visit, form, error)
-    return redirect("/sign-up/sent")
+    response = redirect("/sign-up/sent")
+    cookie.put(response, cookie.REGISTERED, mark, visit.secure)
+    return response
 
 
-async def _register(visit: Visit, form: SignUp | SignUpOrder, language: Language) -> None:
+async def _register(visit: Visit, form: SignUp | SignUpOrder, language: Language) -> str:
     wish = Registration(form.email, form.username, form.password, form.old_enough,
                         frozenset(form.agreed), language)
-    await registration.register(visit.services.door, wish, visit.caller, visit.now_ms)
+    return await registration.register(visit.services.door, wish, visit.caller, visit.now_ms)
 
 
 async def sent(visit: Visit) -> web.Response:
@@ -114,20 +132,33 @@ async def sent(visit: Visit) -> web.Response:
 
 
 async def show_verify(visit: Visit) -> web.Response:
-    """The page of the mailed link: one button."""
-    return page(visit, "auth/token.html", about="verify", path="/verify", error=None,
-                token=visit.ask(TokenQuery).token)
+    """The page of the mailed link: one button, where this browser signed up."""
+    token = visit.ask(TokenQuery).token
+    known = await registration.is_known(
+        visit.services.door, token, _mark(visit), visit.now_ms)
+    return page(visit, "auth/verify.html", error=None, fault=None, token=token, known=known,
+                open=visit.services.config().console.registration == "open")
+
+
+def _mark(visit: Visit) -> str:
+    """What the browser was given when it signed up."""
+    return cookie.read(visit.request, cookie.REGISTERED, visit.secure) or ""
 
 
 async def verify(visit: Visit) -> web.Response:
     """The address is verified, and its holder signed in."""
-    token = visit.take(MailedToken).token
+    form = visit.take(Verification)
     try:
         opened = await registration.verify(
-            visit.services.door, token, visit.caller, visit.now_ms)
+            visit.services.door, form.token, Proof(_mark(visit), form.password), visit.caller,
+            visit.now_ms)
     except RelayError as error:
-        return again(visit, "auth/token.html", error, about="verify", path="/verify", token="")
-    return entered(visit, opened, FIRST_STEPS)
+        token = "" if error.code == "token_not_usable" else form.token
+        return again(visit, "auth/verify.html", error, token=token, known=False,
+                     open=visit.services.config().console.registration == "open")
+    response = entered(visit, opened, FIRST_STEPS)
+    cookie.drop(response, cookie.REGISTERED, visit.secure)
+    return response
 
 
 async def give_sign_up(visit: Visit) -> web.Response:
@@ -141,9 +172,11 @@ async def give_sign_up(visit: Visit) -> web.Response:
 
 
 async def give_verified(visit: Visit) -> web.Response:
-    """A session, for the token of the mailed link."""
+    """A session, for the token of the mailed link and the password."""
+    order = visit.take(VerificationOrder)
     opened = await registration.verify(
-        visit.services.door, visit.take(MailedToken).token, visit.caller, visit.now_ms)
+        visit.services.door, order.token, Proof(password=order.password), visit.caller,
+        visit.now_ms)
     return reply(told(opened), 201)
 
 
@@ -155,12 +188,12 @@ ROUTES: Final = (
     Route("POST", "/sign-up", sign_up, PUBLIC, "Sign up.", takes=SignUp),
     Route("GET", "/sign-up/sent", sent, PUBLIC, "A mail is on its way."),
     Route("GET", "/verify", show_verify, PUBLIC, "The mailed link.", asks=TokenQuery),
-    Route("POST", "/verify", verify, PUBLIC, "Verify an address.", takes=MailedToken),
+    Route("POST", "/verify", verify, PUBLIC, "Verify an address.", takes=Verification),
     Route("POST", "/api/v1/registrations", give_sign_up, PUBLIC,
           "Sign up. What comes next is in a mail.", takes=SignUpOrder, gives=Accepted, status=202,
           errors=_SIGN_UP_ERRORS),
     Route("POST", "/api/v1/registrations/verify", give_verified, PUBLIC,
-          "Verify an address by the token of its mail; the answer is a session.",
-          takes=MailedToken, gives=Token, status=201,
-          errors=("token_not_usable", "account_state")),
+          "Verify an address by the token of its mail and the password; the answer is a session.",
+          takes=VerificationOrder, gives=Token, status=201,
+          errors=(*BUSY, "token_not_usable", "wrong_credentials", "account_state")),
 )

@@ -1,7 +1,8 @@
 """Changing an account's e-mail address: both mailboxes must say yes.
 
 Law: the old address is asked, the new one is checked; either may come first. Until both have, the
-old one stays. That the new address has an account is told to nobody.
+old one stays. The new one says yes only to whoever is signed in to the account: who is asked by
+somebody else to lend their address cannot. That it has an account is told to nobody.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from relayd.control import audit, mail, mail_token
 from relayd.control.door import Caller, Door
 from relayd.control.mail import To
 from relayd.core.account import Account, check_email, folded
+from relayd.core.errors import RelayError
 from relayd.core.mail_token import MailToken, Purpose
 from relayd.core.timestamp import rfc3339
 from relayd.ops.clock import monotonic
@@ -54,13 +56,19 @@ async def _ask(
             "minutes": mail_token.minutes(purpose)}, now_ms, to=to)
 
 
-async def confirm(door: Door, token: str, end: End, caller: Caller, now_ms: int) -> bool:
-    """One of the two says yes; True where the address is changed now.
+async def confirm(
+    door: Door, token: str, end: End, by: tuple[Caller, str | None], now_ms: int
+) -> bool:
+    """One of the two says yes; True where the address is changed now. `by`: from where, and the
+    account that is signed in there; for the new address it must be the one that changes.
 
     Raises `token_not_usable`.
     """
+    caller, signed_in = by
     async with door.db.writing() as transaction:
         used = await mail_token.use(transaction, token, PURPOSES[end], now_ms)
+        if end == "new" and used.account != signed_in:
+            raise RelayError("token_not_usable")
         other = await store_mail_token.of_account(
             transaction, used.account, PURPOSES["new" if end == "old" else "old"])
         if not _agree(used, other):
@@ -79,7 +87,8 @@ async def _change(
 ) -> None:
     account = await store_account.get(transaction, used.account)
     email = check_email(used.value or "")
-    await store_mail_token.delete(transaction, account.id, *PURPOSES.values())
+    # a link for a new password that went to the old address opens nothing any more
+    await store_mail_token.delete(transaction, account.id, "reset", *PURPOSES.values())
     taken = await store_account.find(transaction, email)
     if account.email is None or taken is not None and taken.id != account.id:
         return  # somebody else proved first that it is theirs

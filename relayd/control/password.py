@@ -1,7 +1,7 @@
 """Passwords: hash a new one, change it, reset it by a mailed link.
 
-Law: a new password ends every other session, and its owner is told by mail. Asking for a reset
-answers the same whoever asks.
+Law: a new password ends every other session and a change of address that waits, and its owner is
+told by mail. Asking for a reset answers the same whoever asks.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from relayd.core.timestamp import rfc3339
 from relayd.ops.clock import monotonic
 from relayd.store import account as store_account
 from relayd.store import holder as store_holder
+from relayd.store import mail_token as store_mail_token
 from relayd.store import session as store_session
 from relayd.store.db import Database
 from relayd.store.transaction import Transaction
@@ -48,8 +49,11 @@ async def known(db: Database, login: str) -> tuple[Account | None, Holder | None
     return account, holder
 
 
-async def is_right(door: Door, account: Account, text: str, caller: Caller, now_ms: int) -> bool:
-    """Whether this is an account's password, asked of somebody who is signed in.
+async def is_right(
+    door: Door, account: Account, text: str, caller: Caller, now_ms: int, *,
+    favoured: bool = True,
+) -> bool:
+    """Whether this is an account's password; `favoured`: asked of somebody who is signed in.
 
     Raises `sign_in_slowed` or `sign_in_busy`.
     """
@@ -58,7 +62,7 @@ async def is_right(door: Door, account: Account, text: str, caller: Caller, now_
     door.ask(account.id, caller, now_ms)
     try:
         hash_ = None if holder is None else holder.password
-        right = await door.hashing.right(hash_, prepared(text), favoured=True)
+        right = await door.hashing.right(hash_, prepared(text), favoured=favoured)
     except RelayError:
         door.unheard(account.id, caller, now_ms)
         raise
@@ -92,6 +96,8 @@ async def _replace(
     if holder is None:
         holder = Holder(account.id, None, None, None, now_ms)
     await store_holder.put(transaction, replace(holder, password=new, password_at_ms=now_ms))
+    # an address that somebody else began to change stays as it is
+    await store_mail_token.delete(transaction, account.id, "email_old", "email_new")
     await mail.post(transaction, "password_changed", account.id, {
         "at": rfc3339(now_ms), "link": door.link("/forgot")}, now_ms)
 

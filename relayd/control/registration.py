@@ -1,11 +1,13 @@
 """Registration: an account from an address, a username, a password and consents; verifying it.
 
 Law: nothing else is asked for. The answer does not tell whether an address has an account: whoever
-reads its mailbox is told. A registration that is not verified is gone after a day.
+reads its mailbox is told. An account is active once the same person reads the mailbox and chose
+the password. A registration that is not verified is gone after a day.
 """
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -25,12 +27,17 @@ from relayd.core.timestamp import HOUR_MS
 from relayd.ops.clock import monotonic
 from relayd.store import account as store_account
 from relayd.store import holder as store_holder
+from relayd.store import passkey as store_passkey
+from relayd.store import session as store_session
+from relayd.store import totp as store_totp
 from relayd.store.db import Database
 from relayd.store.meta import bump_policy_version
+from relayd.store.secret import derived
 from relayd.store.transaction import Transaction
 
 UNVERIFIED_MS: Final = 24 * HOUR_MS
 BATCH: Final = 100
+MARK_LABEL: Final = "who registered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +52,21 @@ class Registration:
     language: Language = "en"
 
 
-async def register(door: Door, wish: Registration, caller: Caller, now_ms: int) -> None:
-    """Make an account that is to be verified, and mail a link to its address.
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What shows that who follows the link has registered: the mark that their browser was given,
+    or the password."""
 
-    Where the address has an account already its owner gets a mail instead. Raises
+    mark: str = field(repr=False, default="")
+    password: str = field(repr=False, default="")
+
+
+async def register(door: Door, wish: Registration, caller: Caller, now_ms: int) -> str:
+    """Make an account that is to be verified, and mail a link to its address; returns a mark by
+    which whoever did it is known again.
+
+    Where the address has an account already its owner gets a mail instead, and the mark is
+    nobody's. Raises
     `invalid_email`, `mail_disposable`, `invalid_value`,
     `weak_password`, `age_not_stated`, `consent_required`,
     `username_taken`, `sign_in_slowed` or `sign_in_busy`.
@@ -65,6 +83,7 @@ async def register(door: Door, wish: Registration, caller: Caller, now_ms: int) 
     door.ask(f"register {folded(wish.email)}", caller, now_ms)
     hashed = await control_password.hashed(
         door, wish.password, (wish.email, wish.username))
+    made = new_id(ID_PREFIX, now_ms)
     async with door.db.writing() as transaction:
         known = await store_account.find(transaction, wish.email)
         stale = known if known is not None and known.state == "unverified" else None
@@ -78,18 +97,20 @@ async def register(door: Door, wish: Registration, caller: Caller, now_ms: int) 
             await mail.post(transaction, "email_known", known.id,
                             {"link": door.link("/sign-in")}, now_ms)
         else:
-            await _make(door, transaction, wish, (hashed, caller), now_ms)
+            await _make(door, transaction, wish, (made, hashed, caller), now_ms)
     if stale is not None:
         await door.db.keyring.destroy(stale.id)
     await door.steady(began)
+    return _mark(door, made)
 
 
 async def _make(
-    door: Door, transaction: Transaction, wish: Registration, by: tuple[str, Caller], now_ms: int,
+    door: Door, transaction: Transaction, wish: Registration, by: tuple[str, str, Caller],
+    now_ms: int,
 ) -> None:
-    hashed, caller = by
+    account_id, hashed, caller = by
     account = Account(
-        id=new_id(ID_PREFIX, now_ms), email=wish.email, name=None, state="unverified",
+        id=account_id, email=wish.email, name=None, state="unverified",
         created_at_ms=now_ms, username=wish.username, state_since_ms=now_ms,
         language=wish.language)
     await store_account.insert(transaction, account)
@@ -109,21 +130,72 @@ async def ask_to_verify(
         "link": door.link("/verify", token), "minutes": mail_token.minutes("verify")}, now_ms)
 
 
-async def verify(door: Door, token: str, caller: Caller, now_ms: int) -> Opened:
-    """The address is its holder's: the account is active, and signed in.
+def _mark(door: Door, account_id: str) -> str:
+    """Known to the browser that made this account, and to no mailbox."""
+    return hmac.digest(
+        derived(door.db.secret, MARK_LABEL), account_id.encode("ascii"), "sha256").hex()
 
-    Raises `token_not_usable`.
+
+def _is_marked(door: Door, account_id: str, mark: str) -> bool:
+    return hmac.compare_digest(
+        _mark(door, account_id).encode("ascii"), mark.encode("utf-8", "replace"))
+
+
+async def is_known(door: Door, token: str, mark: str, now_ms: int) -> bool:
+    """Whether a mailed link is of the account that this browser made; nothing is used up."""
+    try:
+        found = await mail_token.look(door.db, token, "verify", now_ms)
+    except RelayError:
+        return False
+    return _is_marked(door, found.account, mark)
+
+
+async def verify(
+    door: Door, token: str, proof: Proof, caller: Caller, now_ms: int
+) -> Opened:
+    """The address is its holder's, and the password is theirs: the account is active, and they are
+    signed in. Whoever reads the mailbox and knows no password registers anew.
+
+    Raises `token_not_usable`, `wrong_credentials`, `sign_in_slowed` or `sign_in_busy`.
     """
+    found = await mail_token.look(door.db, token, "verify", now_ms)
+    if not _is_marked(door, found.account, proof.mark):
+        await _judge_password(door, found.account, proof.password, caller, now_ms)
     async with door.db.writing() as transaction:
         used = await mail_token.use(transaction, token, "verify", now_ms)
         account = await store_account.get(transaction, used.account)
         state = advance(account.state, "verify")
+        await _end_ways_in(transaction, account.id)
         await store_account.update(
             transaction, replace(account, state=state, state_since_ms=now_ms))
         await bump_policy_version(transaction)
         await audit.append(
             transaction, caller.actor(account.id), "account.verify", account.id, now_ms)
         return await session.start(transaction, account.id, "link", caller, now_ms)
+
+
+async def _end_ways_in(transaction: Transaction, account_id: str) -> None:
+    """Sessions and second factors of before: nobody could make any, so that these are nobody's."""
+    await store_session.delete_all(transaction, account_id)
+    await store_totp.delete(transaction, account_id)
+    for passkey in await store_passkey.listing(transaction, account_id):
+        await store_passkey.delete(transaction, account_id, passkey.id)
+
+
+async def _judge_password(
+    door: Door, account_id: str, text: str, caller: Caller, now_ms: int
+) -> None:
+    async with door.db.reading() as transaction:
+        account = await store_account.get(transaction, account_id)
+    try:
+        right = bool(text) and await control_password.is_right(
+            door, account, text, caller, now_ms, favoured=False)
+    except RelayError as error:
+        if error.code != "weak_password":
+            raise
+        right = False
+    if not right:
+        raise RelayError("wrong_credentials", param="password")
 
 
 def check_username(text: str) -> str:

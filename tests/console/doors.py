@@ -71,7 +71,9 @@ class OpenConsole(Console):
         status, _ = await self.api("POST", "/registrations", {**ORDER, **changes})
         assert status == 202
         status, said = await self.api(
-            "POST", "/registrations/verify", {"token": await self.token("verify_email")})
+            "POST", "/registrations/verify", {
+                "token": await self.token("verify_email"),
+                "password": changes.get("password", PASSWORD)})
         assert status == 201
         return str(said["token"])
 

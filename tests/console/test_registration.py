@@ -32,11 +32,52 @@ async def test_U2_signing_up_to_the_first_page(opened: OpenConsole) -> None:
     assert (await account.find(opened.db, EMAIL)).state == "unverified"
     token = re.search(r'name="token" value="([^"]+)"', shown)
     assert token is not None
+    assert 'name="password"' not in shown  # this browser has signed up
     answer = await opened.form("/verify", {"token": token[1]})
     assert answer.status == 303 and answer.headers["Location"] == "/start"
+    assert answer.cookies["rd_new"]["max-age"] == "0"
     assert (await opened.get("/overview")).status == 200
     again = await opened.form("/verify", {"token": token[1]})
     assert again.status == 410
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+async def test_another_browser_is_asked_for_the_password(
+    opened: OpenConsole, language: str
+) -> None:
+    """Whoever signed up with another person's address: its owner follows the link."""
+    await opened.form("/sign-up", FORM)
+    link = await opened.mailed("verify_email")
+    token = link.partition("token=")[2]
+    opened.http.cookie_jar.clear()
+    shown = await (await opened.get(f"{link}&lang={language}")).text()
+    assert 'name="password"' in shown and 'href="/sign-up"' in shown and token in shown
+    for wrong in ({}, {"password": ""}, {"password": "a guess of the owner"}):
+        answer = await opened.form("/verify", {"token": token, **wrong})
+        shown = await answer.text()
+        assert answer.status == 401 and 'role="alert"' in shown and token in shown
+        assert "rd_sid" not in answer.cookies
+    assert (await account.find(opened.db, EMAIL)).state == "unverified"
+    # a mark of one's own is of no use for another registration
+    await opened.form("/sign-up", {**FORM, "email": "x@example.org", "username": "x"})
+    assert (await opened.form("/verify", {"token": token})).status == 401
+    assert (await opened.form("/verify", {"token": token, "mark": "x"})).status == 422
+    answer = await opened.form("/verify", {"token": token, "password": PASSWORD})
+    assert (answer.status, answer.headers["Location"]) == (303, "/start")
+    assert (await opened.get("/overview")).status == 200
+
+
+async def test_the_same_for_programs(opened: OpenConsole) -> None:
+    assert (await opened.api("POST", "/registrations", ORDER))[0] == 202
+    token = await opened.token("verify_email")
+    path = "/registrations/verify"
+    assert (await opened.api("POST", path, {"token": token}))[0] == 422
+    status, said = await opened.api("POST", path, {"token": token, "password": "a guess"})
+    assert (status, said["error"]["code"]) == (401, "wrong_credentials")
+    status, said = await opened.api("POST", path, {"token": "x", "password": PASSWORD})
+    assert (status, said["error"]["code"]) == (410, "token_not_usable")
+    status, said = await opened.api("POST", path, {"token": token, "password": PASSWORD})
+    assert status == 201 and said["stage"] == "open"
 
 
 @pytest.mark.parametrize("item", REQUIRED)
@@ -76,6 +117,8 @@ async def test_whoever_signs_up_again_is_answered_the_same(opened: OpenConsole) 
     for email in (EMAIL, "other@example.org"):
         wish = {**FORM, "email": email, "username": "someone-else"}
         answer = await opened.form("/sign-up", wish)
+        mark = answer.cookies["rd_new"]
+        assert re.fullmatch("[0-9a-f]{64}", mark.value) and mark["httponly"]
         answers.append((answer.status, answer.headers["Location"], await answer.text()))
         status, said = await opened.api(
             "POST", "/registrations", {**ORDER, "email": email, "username": "a-third"})

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from relayd.control import account, email_change, sign_in
+from relayd.control import account, email_change, password, sign_in
 from relayd.control.door import Door
 from relayd.control.email_change import End
 from relayd.core.errors import RelayError
-from tests.fakes.door import CALLER, EMAIL, PASSWORD, WISH, mails, registered
+from tests.fakes.door import CALLER, EMAIL, PASSWORD, WISH, mailed_token, mails, registered
 from tests.fakes.records import START_MS
 
 NEW = "new.canary@example.net"
@@ -29,36 +29,87 @@ async def asked(door: Door, email: str = NEW) -> dict[End, str]:
 async def test_Y1_both_ends_say_yes(door: Door, order: tuple[End, End]) -> None:
     account_id = (await registered(door)).session.account
     tokens = await asked(door)
-    assert not await email_change.confirm(door, tokens[order[0]], order[0], CALLER, START_MS)
+    by = (CALLER, account_id)
+    assert not await email_change.confirm(door, tokens[order[0]], order[0], by, START_MS)
     assert (await account.find(door.db, account_id)).email == EMAIL
-    assert await email_change.confirm(door, tokens[order[1]], order[1], CALLER, START_MS)
+    assert await email_change.confirm(door, tokens[order[1]], order[1], by, START_MS)
     assert (await account.find(door.db, account_id)).email == NEW
     [(kind, to, _)] = await mails(door.db)
     assert (kind, to) == ("email_changed", EMAIL)
     await sign_in.sign_in(door, NEW, PASSWORD, CALLER, START_MS)
     with pytest.raises(RelayError):
-        await email_change.confirm(door, tokens["new"], "new", CALLER, START_MS)
+        await email_change.confirm(door, tokens["new"], "new", by, START_MS)
+
+
+async def test_who_lends_their_address_to_a_stranger_s_account_cannot(door: Door) -> None:
+    """Somebody asks for another person's address: the owner of it follows the link."""
+    await registered(door)
+    tokens = await asked(door)
+    owner = (await registered(
+        door, replace(WISH, email="third@example.net", username="owner"))).session.account
+    assert not await email_change.confirm(door, tokens["old"], "old", (CALLER, None), START_MS)
+    for signed_in in (None, owner, ""):
+        with pytest.raises(RelayError) as caught:
+            await email_change.confirm(door, tokens["new"], "new", (CALLER, signed_in), START_MS)
+        assert caught.value.code == "token_not_usable"
+    assert (await account.find(door.db, EMAIL)).email == EMAIL
+    # and the address is still to be had by whose it is
+    mine = await registered(door, replace(WISH, email=NEW, username="mine"), START_MS + 1)
+    assert (await account.find(door.db, NEW)).id == mine.session.account
+
+
+@pytest.mark.parametrize("by_mail", [True, False])
+async def test_a_new_password_ends_a_change_that_waits(door: Door, by_mail: bool) -> None:
+    """Who got in and asked for their own address has lost it when the owner comes back."""
+    opened = await registered(door)
+    by = (CALLER, opened.session.account)
+    tokens = await asked(door)
+    await email_change.confirm(door, tokens["new"], "new", by, START_MS)
+    if by_mail:
+        await password.forgot(door, EMAIL, CALLER, START_MS)
+        token = await mailed_token(door.db, "reset_password")
+        await password.reset(door, token, "violet copper hourglass nine", CALLER, START_MS)
+    else:
+        await password.change(
+            door, opened.session, "violet copper hourglass nine", CALLER, START_MS)
+    with pytest.raises(RelayError) as caught:
+        await email_change.confirm(door, tokens["old"], "old", by, START_MS)
+    assert caught.value.code == "token_not_usable"
+    assert (await account.find(door.db, EMAIL)).email == EMAIL
+
+
+async def test_a_link_to_the_old_address_opens_nothing_after_the_change(door: Door) -> None:
+    by = (CALLER, (await registered(door)).session.account)
+    await password.forgot(door, EMAIL, CALLER, START_MS)
+    token = await mailed_token(door.db, "reset_password")
+    tokens = await asked(door)
+    for end in KINDS:
+        await email_change.confirm(door, tokens[end], end, by, START_MS)
+    assert (await account.find(door.db, NEW)).email == NEW
+    with pytest.raises(RelayError) as caught:
+        await password.reset(door, token, "violet copper hourglass nine", CALLER, START_MS)
+    assert caught.value.code == "token_not_usable"
 
 
 async def test_one_end_alone_changes_nothing(door: Door) -> None:
-    await registered(door)
+    by = (CALLER, (await registered(door)).session.account)
     tokens = await asked(door)
-    assert not await email_change.confirm(door, tokens["new"], "new", CALLER, START_MS)
+    assert not await email_change.confirm(door, tokens["new"], "new", by, START_MS)
     with pytest.raises(RelayError) as caught:
-        await email_change.confirm(door, tokens["new"], "old", CALLER, START_MS)
+        await email_change.confirm(door, tokens["new"], "old", by, START_MS)
     assert caught.value.code == "token_not_usable"
     late = START_MS + 30 * 60_000
     with pytest.raises(RelayError):
-        await email_change.confirm(door, tokens["old"], "old", CALLER, late)
+        await email_change.confirm(door, tokens["old"], "old", by, late)
     assert (await account.find(door.db, EMAIL)).email == EMAIL
 
 
 async def test_asked_again_the_first_yes_counts_no_more(door: Door) -> None:
-    await registered(door)
+    by = (CALLER, (await registered(door)).session.account)
     first = await asked(door)
-    await email_change.confirm(door, first["old"], "old", CALLER, START_MS)
+    await email_change.confirm(door, first["old"], "old", by, START_MS)
     second = await asked(door, "third@example.net")
-    assert not await email_change.confirm(door, second["new"], "new", CALLER, START_MS)
+    assert not await email_change.confirm(door, second["new"], "new", by, START_MS)
     assert (await account.find(door.db, EMAIL)).email == EMAIL
 
 
@@ -71,10 +122,10 @@ async def test_a_known_address_is_told_and_not_taken(door: Door) -> None:
 
 
 async def test_who_proves_it_first_has_it(door: Door) -> None:
-    await registered(door)
+    by = (CALLER, (await registered(door)).session.account)
     tokens = await asked(door)
     await registered(door, replace(WISH, email=NEW, username="second"), START_MS + 1)
-    await email_change.confirm(door, tokens["old"], "old", CALLER, START_MS)
-    await email_change.confirm(door, tokens["new"], "new", CALLER, START_MS)
+    await email_change.confirm(door, tokens["old"], "old", by, START_MS)
+    await email_change.confirm(door, tokens["new"], "new", by, START_MS)
     assert (await account.find(door.db, EMAIL)).email == EMAIL
     assert (await account.find(door.db, NEW)).username == "second"

@@ -6,21 +6,26 @@ from dataclasses import replace
 
 import pytest
 
-from relayd.control import account, audit, consent, key, registration, session
+from relayd.control import (
+    account, audit, consent, key, passkey, registration, session, sign_in, totp,
+)
 from relayd.control.door import Door
 from relayd.control.key import KeyWish
 from relayd.control.publish import load
-from relayd.control.registration import UNVERIFIED_MS
+from relayd.control.registration import UNVERIFIED_MS, Proof
 from relayd.core.consent import REQUIRED
 from relayd.core.errors import RelayError
 from relayd.ops.clock import monotonic
 from relayd.ops.hashing import Hashing
+from tests.fakes.authenticator import Authenticator
 from tests.fakes.door import (
     CALLER, EMAIL, ORIGIN, PASSWORD, USERNAME, WISH, mailed_token, mails, registered,
 )
 from tests.fakes.records import START_MS
 
 MINUTE_MS = 60_000
+KNOWN = Proof(password=PASSWORD)
+STRANGERS = "hourglass copper violin ninety"
 TRIES = 3
 
 
@@ -31,14 +36,15 @@ async def refused(work: object) -> str:
 
 
 async def test_U2_a_mailed_link_verifies_and_signs_in(door: Door) -> None:
-    await registration.register(door, WISH, CALLER, START_MS)
+    mark = await registration.register(door, WISH, CALLER, START_MS)
     made = await account.find(door.db, EMAIL.upper())
     assert (made.state, made.username, made.email) == ("unverified", USERNAME, EMAIL)
     [(kind, recipient, fields)] = await mails(door.db)
     assert (kind, recipient, fields["minutes"]) == ("verify_email", EMAIL, "30")
     assert fields["link"].startswith("https://relay.test/verify?token=")
     token = fields["link"].partition("token=")[2]
-    opened = await registration.verify(door, token, CALLER, START_MS + 29 * MINUTE_MS)
+    opened = await registration.verify(
+        door, token, Proof(mark), CALLER, START_MS + 29 * MINUTE_MS)
     found = await session.recognise(door.db, opened.token, START_MS + 29 * MINUTE_MS)
     assert found is not None and found.account.state == "active"
     actions = [each.event.action async for each in audit.listing(door.db, target=made.id)]
@@ -49,11 +55,95 @@ async def test_U2_token_reuse_fails(door: Door) -> None:
     await registration.register(door, WISH, CALLER, START_MS)
     token = await mailed_token(door.db, "verify_email")
     late = START_MS + 30 * MINUTE_MS
-    assert await refused(registration.verify(door, token, CALLER, late)) == "token_not_usable"
-    await registration.verify(door, token, CALLER, START_MS)
-    assert await refused(registration.verify(door, token, CALLER, START_MS)) == "token_not_usable"
+    for text, moment in ((token, late), ("made up", START_MS)):
+        assert await refused(
+            registration.verify(door, text, KNOWN, CALLER, moment)) == "token_not_usable"
+    await registration.verify(door, token, KNOWN, CALLER, START_MS)
     assert await refused(
-        registration.verify(door, "made up", CALLER, START_MS)) == "token_not_usable"
+        registration.verify(door, token, KNOWN, CALLER, START_MS)) == "token_not_usable"
+
+
+async def test_a_stranger_s_registration_is_not_made_active_by_whose_address_it_is(
+    door: Door
+) -> None:
+    """The owner of the mailbox follows the link: they know neither the mark nor the password."""
+    mark = await registration.register(
+        door, replace(WISH, password=STRANGERS, username="stranger"), CALLER, START_MS)
+    token = await mailed_token(door.db, "verify_email")
+    nobodys = await registration.register(
+        door, replace(WISH, email="other@example.org", username="third"), CALLER, START_MS)
+    for proof in (Proof(), Proof(password="a guess of the owner"), Proof(mark=nobodys),
+                  Proof(mark=mark[:-1]), Proof(mark="ü" * 40), Proof(password="x" * 10_000)):
+        assert await refused(registration.verify(
+            door, token, proof, CALLER, START_MS + 1)) == "wrong_credentials"
+    made = await account.find(door.db, EMAIL)
+    assert made.state == "unverified"
+    assert await refused(sign_in.sign_in(
+        door, EMAIL, STRANGERS, CALLER, START_MS + 1)) == "email_not_verified"
+    # they register themselves: what the stranger chose and agreed to is gone
+    opened = await registered(door, now_ms=START_MS + MINUTE_MS)
+    assert opened.session.account != made.id
+    assert made.id in door.db.keyring.owners(destroyed=True)
+    assert await refused(registration.verify(
+        door, token, Proof(mark, STRANGERS), CALLER, START_MS + MINUTE_MS)) == "token_not_usable"
+    assert await refused(sign_in.sign_in(
+        door, EMAIL, STRANGERS, CALLER, START_MS + MINUTE_MS)) == "wrong_credentials"
+    await sign_in.sign_in(door, EMAIL, PASSWORD, CALLER, START_MS + MINUTE_MS)
+    rows = await consent.history(door.db, opened.session.account)
+    assert {row.at_ms for row in rows} == {START_MS + MINUTE_MS}
+
+
+async def test_a_stranger_who_registers_again_behind_the_owner_gets_nothing(door: Door) -> None:
+    mark = await registration.register(door, WISH, CALLER, START_MS)
+    await registration.register(
+        door, replace(WISH, password=STRANGERS, username="stranger"), CALLER, START_MS + 1)
+    token = await mailed_token(door.db, "verify_email")
+    assert await refused(registration.verify(
+        door, token, Proof(mark, PASSWORD), CALLER, START_MS + 2)) == "wrong_credentials"
+    assert not await registration.is_known(door, token, mark, START_MS + 2)
+    assert (await account.find(door.db, EMAIL)).state == "unverified"
+
+
+async def test_the_password_of_a_registration_is_not_guessed(door: Door) -> None:
+    await registration.register(door, WISH, CALLER, START_MS)
+    token = await mailed_token(door.db, "verify_email")
+    codes = [await refused(registration.verify(
+        door, token, Proof(password=f"guess number {at}"), CALLER, START_MS))
+        for at in range(30)]
+    assert codes[0] == "wrong_credentials" and codes.count("wrong_credentials") < 10
+    assert set(codes[10:]) == {"sign_in_slowed"}
+
+
+async def test_nothing_from_before_the_verification_opens_the_account(door: Door) -> None:
+    """Nobody can make a session or a second factor before; what were there nevertheless ends."""
+    await registration.register(door, WISH, CALLER, START_MS)
+    token = await mailed_token(door.db, "verify_email")
+    me = await account.find(door.db, EMAIL)
+    assert await refused(sign_in.link(door.db, me.id, START_MS)) == "account_state"
+    device = Authenticator(origin=ORIGIN, host="relay.test")
+    await passkey.add(door, me.id, "theirs", device.create(
+        await passkey.options_to_add(door, me, START_MS)), (CALLER, START_MS))
+    signing = device.get(await passkey.options_to_sign_in(door, START_MS))
+    assert await refused(
+        passkey.sign_in_with(door, signing, CALLER, START_MS)) == "passkey_refused"
+    await totp.begin(door.db, me, START_MS)
+    async with door.db.writing() as transaction:
+        planted = await session.start(transaction, me.id, "link", CALLER, START_MS)
+    opened = await registration.verify(door, token, KNOWN, CALLER, START_MS)
+    assert await session.recognise(door.db, planted.token, START_MS) is None
+    assert await session.recognise(door.db, opened.token, START_MS) is not None
+    assert await passkey.listing(door.db, me.id) == []
+    assert await refused(totp.pending(door.db, me.id)) == "factor_not_found"
+    assert await refused(passkey.sign_in_with(door, device.get(
+        await passkey.options_to_sign_in(door, START_MS)), CALLER, START_MS)) == "passkey_refused"
+
+
+async def test_the_mark_tells_nobody_who_is_known(door: Door) -> None:
+    await registered(door)
+    marks = [await registration.register(door, replace(
+        WISH, email=email, username=f"someone-{at}"), CALLER, START_MS + at)
+        for at, email in enumerate((EMAIL, "new@example.org", EMAIL))]
+    assert len(set(marks)) == 3 and {len(mark) for mark in marks} == {64}
 
 
 async def test_O3_without_consent_there_is_no_account(door: Door) -> None:
@@ -117,7 +207,7 @@ async def test_an_unverified_registration_holds_no_address(door: Door) -> None:
     stale = await mailed_token(door.db, "verify_email")
     await registration.register(door, replace(WISH, username="owner"), CALLER, START_MS + 1)
     assert await refused(
-        registration.verify(door, stale, CALLER, START_MS + 2)) == "token_not_usable"
+        registration.verify(door, stale, KNOWN, CALLER, START_MS + 2)) == "token_not_usable"
     made = await account.find(door.db, EMAIL)
     assert made.username == "owner" and made.state == "unverified"
     # the same person once more, whose mail was lost

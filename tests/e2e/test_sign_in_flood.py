@@ -19,7 +19,7 @@ from aiohttp import ClientSession
 
 from relayd.control import password, registration
 from relayd.control.door import Caller, Door
-from relayd.control.registration import Registration
+from relayd.control.registration import Proof, Registration
 from relayd.core.consent import REQUIRED
 from relayd.core.guard import ACCOUNT_MAX
 from relayd.ops.clock import monotonic, unix_ms
@@ -57,9 +57,9 @@ async def stage(path: Path) -> AsyncIterator[Lane]:
         for at, email in enumerate((VICTIM, OTHER)):
             wish = Registration(email, f"user-{at}", PASSWORD, True, frozenset(REQUIRED))
             caller = Caller("192.0.2.1", "curl")
-            await registration.register(door, wish, caller, unix_ms())
+            mark = await registration.register(door, wish, caller, unix_ms())
             token = await mailed_token(door.db, "verify_email")
-            await registration.verify(door, token, caller, unix_ms())
+            await registration.verify(door, token, Proof(mark), caller, unix_ms())
         hashing.close()
         yield lane
 

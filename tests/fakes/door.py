@@ -9,7 +9,7 @@ import pytest
 
 from relayd.control import mail, registration
 from relayd.control.door import Caller, Door
-from relayd.control.registration import Registration
+from relayd.control.registration import Proof, Registration
 from relayd.control.session import Opened
 from relayd.core.consent import REQUIRED
 from relayd.ops.hashing import Hashing
@@ -53,4 +53,4 @@ async def registered(door: Door, wish: Registration = WISH, now_ms: int = START_
     """A registered and verified holder's first session; their mails are sent."""
     await registration.register(door, wish, CALLER, now_ms)
     token = await mailed_token(door.db, "verify_email")
-    return await registration.verify(door, token, CALLER, now_ms)
+    return await registration.verify(door, token, Proof(password=wish.password), CALLER, now_ms)
