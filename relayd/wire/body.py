@@ -86,11 +86,12 @@ WHOLE: Final = frozenset({"instructions", "systemInstruction"})
 SPLITS: Final = {
     name: Split(TABLES[name].names.verdicts, lists) for name, lists in LISTS.items()}
 
+_is_name: Final = MODEL_NAME.fullmatch
 _decode: Final = msgspec.json.Decoder().decode
 _encode: Final = msgspec.json.Encoder(enc_hook=spliced).encode
 
 
-class Ask:
+class Ask(msgspec.Struct, gc=False):
     """What one request asks for. `fields` is the body in written order, without the client's ids.
 
     Elements of long lists, and long values, may be `Spliced`: ready to be sent, not read.
@@ -98,16 +99,13 @@ class Ask:
     event of a stream. `fields` is changed in place by `write` (the model's name alone).
     """
 
-    __slots__ = ("model", "stream", "fields", "dropped", "usage_asked", "stand_ins", "places")
-
-    def __init__(self, model: str, stream: bool, fields: dict[str, object], walk: Walk) -> None:
-        self.model = model
-        self.stream = stream
-        self.fields = fields
-        self.dropped = tuple(sorted(walk.dropped))
-        self.usage_asked = walk.usage_asked
-        self.stand_ins: tuple[StandIn, ...] = walk.stand_ins
-        self.places = walk.places
+    model: str
+    stream: bool
+    fields: dict[str, object]
+    dropped: tuple[str, ...]
+    usage_asked: bool
+    stand_ins: tuple[StandIn, ...]
+    places: list[dict[str, object]]
 
     def __repr__(self) -> str:
         return "Ask(...)"
@@ -122,27 +120,28 @@ def read(
     `known` is what the account has sent under this policy; the result is the same without it.
     Raises RelayError: invalid_json, missing_model, invalid_field, refused_field, unknown_field.
     """
-    table = TABLES[endpoint.operation]
-    if known is not None and len(raw) >= SPLIT_BYTES_MIN and endpoint.operation in SPLITS:
+    operation = endpoint.operation
+    table = TABLES[operation]
+    fields = None
+    if known is not None and len(raw) >= SPLIT_BYTES_MIN and operation in SPLITS:
         walk = Walk(policy, known)
-        found = _known_fields(endpoint.operation, raw, walk)
-        if found is not None:
-            return _ask(endpoint, table, found, walk, path_model)
-    walk = Walk(policy)
-    return _ask(endpoint, table, table.read(_parsed(raw), walk), walk, path_model)
-
-
-def _ask(
-    endpoint: Endpoint, table: Table, fields: dict[str, object], walk: Walk,
-    path_model: str | None,
-) -> Ask:
+        fields = _known_fields(operation, raw, walk)
+    if fields is None:
+        walk = Walk(policy)
+        fields = table.read(_parsed(raw), walk)
+    stream = walk.stream
     if endpoint.api == "gemini":
-        return Ask(_model(path_model), endpoint.streams == "always", fields, walk)
-    named = fields.get("model")
-    if named is None and table.default_model is not None:
-        named = table.default_model
-        fields = {"model": named, **fields}
-    return Ask(_model(named), walk.stream, fields, walk)
+        model: object = path_model
+        stream = endpoint.streams == "always"
+    else:
+        model = fields.get("model")
+        if model is None and table.default_model is not None:
+            model = table.default_model
+            fields = {"model": model, **fields}
+    if type(model) is not str or _is_name(model) is None:
+        raise _no_model(model)
+    dropped = tuple(sorted(walk.dropped)) if walk.dropped else ()
+    return Ask(model, stream, fields, dropped, walk.usage_asked, walk.stand_ins, walk.places)
 
 
 def write(
@@ -228,12 +227,10 @@ def names_twice(raw: bytes) -> bool:
     return found
 
 
-def _model(named: object) -> str:
+def _no_model(named: object) -> RelayError:
     if named is None or named == "":
-        raise RelayError("missing_model", param="model")
-    if not isinstance(named, str) or MODEL_NAME.fullmatch(named) is None:
-        raise RelayError("invalid_field", param="model")
-    return named
+        return RelayError("missing_model", param="model")
+    return RelayError("invalid_field", param="model")
 
 
 def _with_stand_ins(ask: Ask, names: Pseudonyms) -> dict[str, object]:

@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+import msgspec
+
 from relayd.core.errors import RelayError
 
 if TYPE_CHECKING:
@@ -65,24 +67,23 @@ StandIn = tuple[str, Literal["end_user", "metadata", "cache_key"], str | None]
 """(field, what stands there, what the client said): made into a pseudonym for each attempt."""
 
 
-class Walk:
+class Walk(msgspec.Struct, gc=False):
     """What one reading of a body finds beside the fields themselves.
 
     With `known` the values of some fields are texts (bytes) that were not read yet.
     """
 
-    __slots__ = ("policy", "known", "dropped", "end_user", "stand_ins", "places", "stream",
-                 "usage_asked")
+    policy: BodyPolicy
+    known: Known | None = None
+    dropped: set[str] = set()
+    end_user: str | None = None
+    stand_ins: tuple[StandIn, ...] = ()
+    places: list[dict[str, object]] = []
+    stream: bool = False
+    usage_asked: bool = False
 
-    def __init__(self, policy: BodyPolicy, known: Known | None = None) -> None:
-        self.policy = policy
-        self.known = known
-        self.dropped: set[str] = set()
-        self.end_user: str | None = None
-        self.stand_ins: tuple[StandIn, ...] = ()
-        self.places: list[dict[str, object]] = []
-        self.stream = False
-        self.usage_asked = False
+    def __repr__(self) -> str:
+        return "Walk(...)"
 
     def drop(self, name: str) -> None:
         """Notes a dropped field: at most DROPPED_MAX names, and only such as a header carries."""
@@ -174,8 +175,15 @@ def by_name(value: object, walk: Walk) -> object:
     return value
 
 
+_LISTS: Final[set[Act]] = set()
+"""The acts that `items` has made."""
+
+
 def items(act: Act) -> Act:
     """A list whose objects are each acted on; a lone object is taken for its only element."""
+    shape = getattr(act, "__self__", None)
+    calm = shape.calm if isinstance(shape, Shape) else {}
+
     def run(value: object, walk: Walk) -> object:
         if type(value) is dict:
             return act(value, walk)
@@ -185,6 +193,10 @@ def items(act: Act) -> Act:
         for index, inner in enumerate(value):
             kind = type(inner)
             if kind is dict:
+                # most messages: nothing to do, which is found out without a call
+                text = calm.get(tuple(inner)) if calm else None
+                if text is not None and type(inner[text]) is str:
+                    continue
                 new = act(inner, walk)
             elif kind is bytes:
                 new = walk.known.take(inner, act, walk)  # type: ignore[union-attr]
@@ -194,6 +206,8 @@ def items(act: Act) -> Act:
                 value[index] = new
                 gone = gone or new is GONE
         return [inner for inner in value if inner is not GONE] if gone else value
+
+    _LISTS.add(run)
     return run
 
 
@@ -225,6 +239,14 @@ def kinds(by: str, acts: Mapping[str, Act], other: Act) -> Act:
         kind = value.get(by)
         return (acts.get(kind, other) if type(kind) is str else other)(value, walk)
     return run
+
+
+def kept_type(act: Verdict) -> type | None:
+    """The type whose values an act gives back as they are, if there is one: it need not run."""
+    if act is number:
+        return int
+    lists = act in _LISTS or act is by_name or isinstance(getattr(act, "__self__", None), Shape)
+    return str if lists else None
 
 
 def snake(name: str) -> str:
@@ -274,12 +296,14 @@ Plan = tuple[tuple[tuple[str, Act], ...], Order | None]
 class Shape:
     """An object with a table of its members. `put` is its act."""
 
-    __slots__ = ("_names", "_plans")
+    __slots__ = ("_names", "_plans", "calm")
 
     def __init__(
         self, verdicts: Mapping[str, Verdict] | None = None, *, snake_too: bool = False
     ) -> None:
         self._plans: dict[tuple[str, ...], Plan] = {}
+        self.calm: dict[tuple[str, ...], str] = {}
+        """Key orders with which an object stays as it is where the named member is a string."""
         self.define(verdicts or {}, snake_too=snake_too)
 
     def define(self, verdicts: Mapping[str, Verdict], *, snake_too: bool = False) -> None:
@@ -315,9 +339,17 @@ class Shape:
         if not unknown:
             if len(self._plans) >= PLANS_MAX:
                 self._plans.clear()
+                self.calm.clear()
             self._plans[keys] = plan
+            if same and len(acts) == 1 and kept_type(acts[0][1]) is str:
+                self.calm[keys] = acts[0][0]
+            elif same and keys and not acts:
+                self.calm[keys] = keys[0]
         return plan
 
+
+Reading = tuple[str, str, Verdict, type | None]
+"""A step, and the type of values that its act keeps."""
 
 Finish = Callable[[dict[str, object], Walk], None]
 
@@ -347,7 +379,7 @@ class Table:
         self.names = _Names(verdicts, snake_too)
         self.finish = finish
         self.default_model = default_model
-        self._plans: dict[tuple[str, ...], tuple[Step, ...]] = {}
+        self._plans: dict[tuple[str, ...], tuple[Reading, ...]] = {}
 
     def read(self, body: dict[str, object], walk: Walk) -> dict[str, object]:
         """The fields to write, in order. `body` is consumed."""
@@ -356,11 +388,11 @@ class Table:
         if steps is None:
             steps, unknown = self._plan(tuple(body))
         fields: dict[str, object] = {}
-        for key, name, act in steps:
+        for key, name, act, kept in steps:
             value = body[key]
             if value is None:
                 continue
-            if act is not None:
+            if act is not None and type(value) is not kept:
                 value = act(value, walk)
                 if value is GONE:
                     continue
@@ -370,9 +402,9 @@ class Table:
         self.finish(fields, walk)
         return fields
 
-    def _plan(self, keys: tuple[str, ...]) -> tuple[tuple[Step, ...], list[str]]:
+    def _plan(self, keys: tuple[str, ...]) -> tuple[tuple[Reading, ...], list[str]]:
         found, unknown = self.names.steps(keys)
-        steps = tuple(found)
+        steps = tuple([(key, name, act, kept_type(act)) for key, name, act in found])
         if not unknown:
             if len(self._plans) >= PLANS_MAX:
                 self._plans.clear()

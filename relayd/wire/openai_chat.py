@@ -48,8 +48,10 @@ WEB_SEARCH: Final = Shape({
 
 
 def _finish(fields: dict[str, object], walk: Walk) -> None:
-    end_user(fields, walk)
-    streaming(fields, walk, with_usage=True)
+    if walk.policy.end_user != "absent":
+        end_user(fields, walk)
+    if walk.stream or "stream_options" in fields:
+        streaming(fields, walk, with_usage=True)
 
 
 TABLE: Final = Table({

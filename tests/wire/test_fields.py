@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from relayd.core.errors import RelayError
 from relayd.wire import fields
+from relayd.wire.body import TABLES
 from relayd.wire.fields import (
-    GONE, PLANS_MAX, BodyPolicy, Shape, Table, Walk, by_name, drop, filled, items, kinds, members,
-    number, printable, refuse, remote, silent, snake,
+    GONE, PLANS_MAX, BodyPolicy, Shape, Table, Walk, by_name, drop, filled, items, kept_type,
+    kinds, members, number, printable, refuse, remote, silent, snake,
 )
 
 
@@ -127,6 +131,51 @@ def test_remembered_orders_are_bounded_and_hold_known_names_alone() -> None:
     for plans in (shape._plans, table._plans):
         assert 0 < len(plans) <= PLANS_MAX
         assert all("a secret" not in keys for keys in plans)
+
+
+PART = Shape({"type": None, "text": None, "url": by_name}).put
+MESSAGE = Shape({"role": None, "content": items(PART), "calls": items(PART), "id": drop("id")}).put
+MESSAGES = items(MESSAGE)
+VALUES = st.recursive(
+    st.sampled_from(["", "text", 1, 1.0, True, None]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+        st.sampled_from(["role", "content", "calls", "id", "type", "text", "url", "x"]), inner,
+        max_size=3), max_leaves=6)
+
+
+@given(st.lists(st.fixed_dictionaries(
+    {"role": st.just("user"), "content": st.just("text") | VALUES},
+    optional={"calls": VALUES, "id": VALUES}) | VALUES, max_size=6))
+def test_objects_that_need_nothing_are_passed_over(value: list[Any]) -> None:
+    lean, full = walk(), walk()
+    wanted = []
+    for inner in deepcopy(value):
+        found = MESSAGE(inner, full)
+        if found is not GONE:
+            wanted.append(found)
+    assert repr(MESSAGES(value, lean)) == repr(wanted) and lean.dropped == full.dropped
+
+
+def test_only_what_is_read_again_unchanged_is_passed_over() -> None:
+    shape = Shape({"a": None, "b": items(PART), "c": number, "d": by_name})
+    for value in ({"a": 1}, {"a": 1, "b": "x"}, {"b": "x", "a": 1}, {"a": 1, "x": 1}, {},
+                  {"c": 1}, {"a": 1, "b": 1, "d": 1}, {"d": 1}):
+        shape.put(dict(value), walk())
+    assert shape.calm == {("a",): "a", ("a", "b"): "b", ("d",): "d"}
+
+
+KEPT: dict[type, st.SearchStrategy[Any]] = {str: st.text(max_size=4), int: st.integers()}
+
+
+@pytest.mark.parametrize("operation", TABLES)
+@given(data=st.data())
+def test_what_an_act_need_not_see_it_would_not_change(operation: str, data: Any) -> None:
+    for act in TABLES[operation].names.verdicts.values():
+        kept = kept_type(act)
+        if act is not None and kept is not None:
+            value = data.draw(KEPT[kept])
+            state = walk()
+            assert act(value, state) is value and state == walk()
 
 
 TABLE = Table({"b": None, "a": number})
