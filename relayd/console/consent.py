@@ -23,7 +23,7 @@ from relayd.core.timestamp import rfc3339
 
 AGREE: Final = "/agree"
 OPEN: Final = (
-    AGREE, "/privacy", "/sign-out", "/prove", "/settings", "/notices", "/orders", "/pay",
+    AGREE, "/privacy", "/sign-out", "/prove", "/settings", "/email", "/notices", "/orders", "/pay",
     *(f"/api/v1/{name}" for name in (
         "account", "consents", "email", "erasure", "export", "factors", "notices", "passkeys",
         "password", "privacy", "proof", "sessions", "sign-ins", "tickets", "totp")))
