@@ -68,12 +68,17 @@ class Settler:
 
     def _settle_when_counted(self, exchange: Exchange, ended: float) -> None:
         """Records the exchange, now or when its counts have come from their thread."""
-        count: PromptCount | TextCounter | None = exchange.prompt
-        if count is None or not count.pending:
-            count = exchange.counter
-            if count is None or not count.pending:
-                self._record(exchange, ended)
-                return
+        prompt, counter = exchange.prompt, exchange.counter
+        if prompt is not None and prompt.pending:
+            self._wait_for(prompt, exchange, ended)
+        elif counter is not None and counter.pending:
+            self._wait_for(counter, exchange, ended)
+        else:
+            self._record(exchange, ended)
+
+    def _wait_for(
+        self, count: PromptCount | TextCounter, exchange: Exchange, ended: float
+    ) -> None:
         self._plane.unsettled += 1
         count.when_done = lambda: self._settle_late(exchange, ended)
 
