@@ -11,10 +11,11 @@ from typing import Final
 import msgspec
 
 from relayd.wire.fields import (
-    GONE, Shape, Table, Verdict, Walk, by_name, drop, flag_stream, items, kinds, number, refuse,
-    remote, silent,
+    GONE, Shape, Table, Verdict, by_name, drop, flag_stream, items, kinds, number, refuse, remote,
+    silent,
 )
 from relayd.wire.schema import schema
+from relayd.wire.walk import Walk
 
 BILLING_PREFIX: Final = "x-anthropic-billing-header:"
 """How Claude Code's first system block begins: its version, and a hash of the first message."""

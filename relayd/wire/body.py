@@ -24,7 +24,7 @@ from relayd.core.errors import RelayError
 from relayd.wire import surrogate
 from relayd.wire.anthropic_messages import COUNT_TOKENS, MESSAGES
 from relayd.wire.dialect import MODEL_NAME, Endpoint
-from relayd.wire.fields import DROPPED_MAX, BodyPolicy, StandIn, Table, Walk
+from relayd.wire.fields import Table
 from relayd.wire.gemini_generate import BATCH_EMBED, COUNT, EMBED, GENERATE
 from relayd.wire.identity import Pseudonyms
 from relayd.wire.known import Known, spliced
@@ -37,6 +37,7 @@ from relayd.wire.openai_moderations import TABLE as MODERATIONS
 from relayd.wire.openai_rerank import TABLE as RERANK
 from relayd.wire.openai_responses import TABLE as RESPONSES
 from relayd.wire.split import Split, too_deep
+from relayd.wire.walk import DROPPED_MAX, BodyPolicy, StandIn, Walk
 
 __all__ = ["NESTING_MAX", "TABLES", "Ask", "BodyPolicy", "read", "write"]
 

@@ -13,23 +13,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
-
-import msgspec
+from typing import Final
 
 from relayd.core.errors import RelayError
-
-if TYPE_CHECKING:
-    from relayd.wire.known import Known
+from relayd.wire.walk import Walk, printable
 
 PLANS_MAX: Final = 512
 """Remembered key orders of one shape. They hold known names alone, never a client's words."""
-
-DROPPED_MAX: Final = 24
-"""Names in one report of what was dropped; more are told as `more`."""
-
-_NAME: Final = re.compile(r"[A-Za-z0-9_$.\[\]:=/-]{1,64}")
 
 
 class Gone:
@@ -39,67 +29,8 @@ class Gone:
 GONE: Final = Gone()
 
 
-@dataclass(frozen=True, slots=True)
-class BodyPolicy:
-    """What `[privacy]` says about bodies of one API. `pass_fields` are names no table knows."""
-
-    unknown_fields: Literal["drop", "refuse", "pass"] = "drop"
-    pass_fields: frozenset[str] = frozenset()
-    end_user: Literal["absent", "account", "enduser"] = "absent"
-    cache_key: Literal["absent", "hashed"] = "hashed"
-    remote_mcp: Literal["off", "on"] = "off"
-
-    @classmethod
-    def of(
-        cls,
-        *,
-        unknown_fields: Literal["drop", "refuse", "pass"] = "drop",
-        pass_fields: frozenset[str] = frozenset(),
-        end_user: Literal["absent", "account", "enduser"] = "absent",
-        cache_key: Literal["absent", "hashed"] = "hashed",
-        remote_mcp: Literal["off", "on"] = "off",
-    ) -> BodyPolicy:
-        """Made once per API from the configuration."""
-        return cls(unknown_fields, frozenset(pass_fields), end_user, cache_key, remote_mcp)
-
-
-StandIn = tuple[str, Literal["end_user", "metadata", "cache_key"], str | None]
-"""(field, what stands there, what the client said): made into a pseudonym for each attempt."""
-
-
-class Walk(msgspec.Struct, gc=False):
-    """What one reading of a body finds beside the fields themselves.
-
-    With `known` the values of some fields are texts (bytes) that were not read yet.
-    """
-
-    policy: BodyPolicy
-    known: Known | None = None
-    dropped: set[str] = set()
-    end_user: str | None = None
-    stand_ins: tuple[StandIn, ...] = ()
-    places: list[dict[str, object]] = []
-    stream: bool = False
-    usage_asked: bool = False
-
-    def __repr__(self) -> str:
-        return "Walk(...)"
-
-    def drop(self, name: str) -> None:
-        """Notes a dropped field: at most DROPPED_MAX names, and only such as a header carries."""
-        if len(self.dropped) < DROPPED_MAX:
-            self.dropped.add(printable(name))
-        else:
-            self.dropped.add("more")
-
-
 Act = Callable[[object, Walk], object]
 Verdict = Act | None
-
-
-def printable(name: str) -> str:
-    """A field's name as a report or a header may carry it; `unnamed` where it is not plain."""
-    return name if _NAME.fullmatch(name) else "unnamed"
 
 
 def drop(report: str) -> Act:

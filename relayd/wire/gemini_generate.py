@@ -13,10 +13,11 @@ from typing import Final
 
 from relayd.core.errors import RelayError
 from relayd.wire.fields import (
-    Act, Shape, Table, Verdict, Walk, by_name, drop, filled, items, number, refuse, remote, silent,
+    Act, Shape, Table, Verdict, by_name, drop, filled, items, number, refuse, remote, silent,
     whole,
 )
 from relayd.wire.schema import schema
+from relayd.wire.walk import Walk
 
 _STORED: Final = re.compile(
     r"gs://|(?:https?://[^/?#]*googleapis\.com(?::[0-9]+)?/)?(?:upload/)?(?:v[0-9][^/]*/)?files/",

@@ -23,7 +23,7 @@ from urllib.parse import quote
 
 from relayd.core.provider import Provider
 from relayd.wire.dialect import Endpoint
-from relayd.wire.fields import printable
+from relayd.wire.walk import printable
 
 VERSION_DEFAULT: Final = b"2023-06-01"
 ANTHROPIC_VERSIONS: Final = frozenset({b"2023-01-01", b"2023-06-01", b"2026-10-21"})

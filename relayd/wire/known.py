@@ -18,8 +18,9 @@ from typing import Any, Final
 import msgspec
 
 from relayd.core.errors import RelayError
-from relayd.wire.fields import GONE, Act, BodyPolicy, Walk
+from relayd.wire.fields import GONE, Act
 from relayd.wire.split import too_deep
+from relayd.wire.walk import BodyPolicy, Walk
 
 ACCOUNTS_MAX: Final = 256
 """Accounts that are remembered, each per API; those that sent last."""

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from relayd.wire.fields import Table, Walk, by_name, number
+from relayd.wire.fields import Table, by_name, number
+from relayd.wire.walk import Walk
 
 
 def _format(value: object, walk: Walk) -> object:

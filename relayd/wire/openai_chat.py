@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from relayd.wire.fields import (
-    Shape, Table, Verdict, Walk, by_name, drop, filled, flag_stream, items, number, refuse,
+    Shape, Table, Verdict, by_name, drop, filled, flag_stream, items, number, refuse,
 )
 from relayd.wire.openai_tools import (
     CACHE_OPTIONS, END_USER, FORMAT, FUNCTION, TOOLS, cache_key, cache_retention, end_user,
     stream_options, streaming,
 )
+from relayd.wire.walk import Walk
 
 IDENTITY: Final[dict[str, Verdict]] = {
     name: drop(f"messages.{name}")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from relayd.wire.fields import Table, Walk, by_name, flag_stream, number
+from relayd.wire.fields import Table, by_name, flag_stream, number
 from relayd.wire.openai_tools import END_USER, end_user, stream_options, streaming
+from relayd.wire.walk import Walk
 
 
 def _finish(fields: dict[str, object], walk: Walk) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from relayd.wire.fields import Table, Walk, by_name, flag_stream, number
+from relayd.wire.fields import Table, by_name, flag_stream, number
 from relayd.wire.openai_tools import END_USER, end_user
+from relayd.wire.walk import Walk
 
 INLINE_ONLY: Final = ("gpt-image", "chatgpt-image")
 """Models that always answer with the image itself and do not know `response_format`."""

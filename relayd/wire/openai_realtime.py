@@ -25,10 +25,10 @@ from relayd.core.errors import RelayError
 from relayd.wire import surrogate
 from relayd.wire.body import NESTING_MAX
 from relayd.wire.fields import (
-    GONE, Act, BodyPolicy, Shape, Verdict, Walk, by_name, drop, items, kinds, number, printable,
-    refuse, silent,
+    GONE, Act, Shape, Verdict, by_name, drop, items, kinds, number, refuse, silent,
 )
 from relayd.wire.openai_tools import TOOLS
+from relayd.wire.walk import BodyPolicy, Walk, printable
 
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _decode: Final = msgspec.json.Decoder().decode

@@ -17,13 +17,14 @@ from typing import Final
 
 from relayd.core.errors import RelayError
 from relayd.wire.fields import (
-    Act, Shape, Table, Verdict, Walk, by_name, drop, filled, flag_stream, items, kinds, number,
-    refuse, whole,
+    Act, Shape, Table, Verdict, by_name, drop, filled, flag_stream, items, kinds, number, refuse,
+    whole,
 )
 from relayd.wire.openai_tools import (
     CACHE_OPTIONS, END_USER, FORMAT, TOOLS, cache_key, cache_retention, end_user, stream_options,
     streaming,
 )
+from relayd.wire.walk import Walk
 
 NAMELESS: Final = (
     "message", "reasoning", "function_call", "function_call_output", "custom_tool_call",

@@ -11,9 +11,10 @@ from typing import Final
 
 from relayd.core.errors import RelayError
 from relayd.wire.fields import (
-    GONE, Act, Shape, Verdict, Walk, by_name, drop, items, kinds, refuse, remote,
+    GONE, Act, Shape, Verdict, by_name, drop, items, kinds, refuse, remote,
 )
 from relayd.wire.schema import schema
+from relayd.wire.walk import Walk
 
 FUNCTION: Final = Shape({
     "name": None, "description": None, "parameters": schema, "strict": None,

@@ -19,7 +19,7 @@ from relayd.relay.prompt_memo import PromptMemo
 from relayd.relay.tokenizer import Encodings
 from relayd.wire.body import BodyPolicy
 from relayd.wire.dialect import BY_OPERATION
-from relayd.wire.fields import Walk
+from relayd.wire.walk import Walk
 from relayd.wire.known import Known
 from tests.fakes.rawclient import ask, request_bytes
 from tests.fakes.rawupstream import Answer, message

@@ -16,7 +16,7 @@ from relayd.relay.prompt_tally import TooLong
 from relayd.relay.tokenizer import Encodings, encoding_for
 from relayd.wire.body import BodyPolicy
 from relayd.wire.dialect import BY_OPERATION
-from relayd.wire.fields import Walk
+from relayd.wire.walk import Walk
 from relayd.wire.known import Known
 
 MODELS = ["gpt-4o", "gpt-5", "gpt-4.1-mini", "claude-sonnet-5", "gemini-2.5-pro", "any"]

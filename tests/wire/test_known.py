@@ -17,11 +17,12 @@ from relayd.wire import body
 from relayd.wire import known as module
 from relayd.wire.body import ELEMENTS_MAX, LISTS, NESTING_MAX, WHOLE, BodyPolicy, read, write
 from relayd.wire.dialect import BY_OPERATION
-from relayd.wire.fields import GONE, Walk
+from relayd.wire.fields import GONE
 from relayd.wire.identity import Pseudonyms
 from relayd.wire.known import (
     ENTRY_BYTES, IDLE_MAX, Elements, Known, Spliced, cut, spliced,
 )
+from relayd.wire.walk import Walk
 from tests.wire.test_body import FREE, MESSAGES, respelled
 
 POLICY = BodyPolicy.of()

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relayd.wire.body import NESTING_MAX
-from relayd.wire.fields import BodyPolicy
 from relayd.wire.openai_realtime import EVENT_TYPES, read_event
+from relayd.wire.walk import BodyPolicy
 
 STANDARD = BodyPolicy.of()
 STRICT = BodyPolicy.of(unknown_fields="refuse")

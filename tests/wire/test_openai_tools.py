@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from relayd.core.errors import RelayError
-from relayd.wire.fields import GONE, BodyPolicy, Walk
+from relayd.wire.fields import GONE
 from relayd.wire.openai_tools import FORMAT, TOOLS, cache_retention, note_end_user, streaming
+from relayd.wire.walk import BodyPolicy, Walk
 
 
 def test_formats_of_both_endpoints() -> None:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relayd.wire.fields import BodyPolicy, Walk
 from relayd.wire.schema import KEYWORDS, schema
+from relayd.wire.walk import BodyPolicy, Walk
 
 
 def written(value: object) -> str:
