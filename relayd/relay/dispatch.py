@@ -8,7 +8,7 @@ way; relay/journey.py has the long one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from relayd.core.errors import RelayError
 from relayd.core.record import MODEL_UNKNOWN
@@ -24,6 +24,10 @@ from relayd.relay.upstream import Attempt
 
 if TYPE_CHECKING:
     from relayd.relay.plane import Plane
+
+NAMES_MAX: Final = 1024
+"""Names that are remembered, of each API; then all are forgotten, and looked up again."""
+NAME_LENGTH_MAX: Final = 256
 
 
 def allowed(grant: KeyGrant, model: str) -> bool:
@@ -66,20 +70,28 @@ class Dispatcher:
         Raises unknown_model, model_not_allowed, or cross_border_consent_required or
         training_consent_required where all that serve it need what the account has not agreed to.
         """
-        policy = exchange.policy
+        policy, grant, api = exchange.policy, exchange.grant, exchange.target.api
+        assert grant is not None
+        direct = policy.direct[api]
+        if grant.models is None and model in direct:
+            exchange.model = model
+            return direct[model]
         route = policy.routes.find(model)
         if route is None:
             exchange.model = MODEL_UNKNOWN
             raise RelayError("unknown_model", param="model")
         exchange.model = model
-        assert exchange.grant is not None
-        if not may_use(exchange.grant, route, model):
+        if not may_use(grant, route, model):
             raise RelayError("model_not_allowed", param="model")
-        plan = policy.plans[exchange.target.api, route.pattern]
+        plan = policy.plans[api, route.pattern]
         if not plan.places:
             raise RelayError("unknown_model", param="model")
         if plan.asks:
             return _consented(exchange, plan)
+        if len(model) <= NAME_LENGTH_MAX:
+            if len(direct) >= NAMES_MAX:
+                direct.clear()
+            direct[model] = plan
         return plan
 
     async def send(self, exchange: Exchange, plan: Plan) -> Attempt:

@@ -1,8 +1,9 @@
 """What one configuration says to the relay path: routes, providers, body tables, pools, heads.
 
-Law: frozen once built. A reload builds a new policy and swaps it in one assignment; an exchange
-keeps the one it began under, so no live stream notices. The pools of providers that have not
-changed go over to the new policy with their connections, and what is known of their health.
+Law: frozen once built; `direct` alone is filled as calls come (relay/dispatch.py). A reload builds
+a new policy and swaps it in one assignment; an exchange keeps the one it began under, so no live
+stream notices. The pools of providers that have not changed go over to the new policy with their
+connections, and what is known of their health.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ MakePool = Callable[[Provider], Pool]
 class Policy:
     """The configuration, worked out; its parts are attributes, read directly."""
 
-    __slots__ = ("server", "providers", "routes", "plans", "body_policies", "model_names",
-                 "secrets", "pools", "heads", "head_limits", "limits", "health", "prices",
+    __slots__ = ("server", "providers", "routes", "plans", "direct", "body_policies",
+                 "model_names", "secrets", "pools", "heads", "head_limits", "limits", "health", "prices",
                  "billing", "narrowed", "strict")
 
     def __init__(self, config: Config, heads: Heads, make_pool: MakePool,
@@ -50,6 +51,8 @@ class Policy:
             (api, route.pattern): self._plan(api, route)
             for api in APIS for route in config.routes
         }
+        self.direct: Mapping[Api, dict[str, Plan]] = {api: {} for api in APIS}
+        """Plans by names that were found before, of those that ask for no consent."""
         self.narrowed = {key: tuple(plan.within(given) for given in EVERY_CONSENT)
                          for key, plan in self.plans.items() if plan.asks}
         """Plans that ask for consents, by what an account has given."""

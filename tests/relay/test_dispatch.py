@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from dataclasses import replace
+from itertools import product
 
 import pytest
 
+from relayd.core.errors import RelayError
 from relayd.core.price import Price, PriceBook, unit_prices
 from relayd.core.provider import Address
 from relayd.core.route import Deployment, Route
 from relayd.core.snapshot import KeyGrant
-from relayd.relay.dispatch import allowed, may_use
+from relayd.relay.dispatch import NAMES_MAX, allowed, may_use
+from relayd.relay.plan import Plan
+from relayd.wire.dialect import target_of
 from tests.fakes.daemon import ANSWER, Lane, plain_answer, provider
 from tests.fakes.faulty import FAULTS, providers, upstreams
 from tests.fakes.rawclient import ask, request_bytes
@@ -20,6 +24,8 @@ from tests.fakes.rawupstream import message
 from tests.fakes.stepped import stepped
 from tests.http.play import BODY, TARGET
 from tests.relay.conftest import Opened
+from tests.relay.test_exchange import exchange
+from tests.relay.test_plane import plane_of
 
 OK = message(ANSWER)
 BOTH = (Deployment("p0"), Deployment("p1"))
@@ -45,6 +51,41 @@ async def test_no_route_and_no_deployment_of_this_api(opened: Opened) -> None:
     first, second = await lane.settled(2)
     assert (first.model, first.error, second.model) == ("unknown", "unknown_model", "gpt-model")
     assert lane.upstream.requests == []
+
+
+async def test_a_name_that_was_found_before_is_found_again(opened: Opened) -> None:
+    far = provider("openai", 1, name="far", overseas=True)
+    lane = await opened(
+        providers={"near": provider("openai", 1, name="near"), "far": far},
+        routes=(Route("gpt-5", (Deployment("near"),), aliases=("fast",)),
+                Route("gpt-*", (Deployment("near"), Deployment("far"))),
+                Route("far", (Deployment("far"),)), Route("c*", (Deployment("near"),))))
+    plane = plane_of(lane)
+    grants = [KeyGrant("k", "a", None, models, None, False, overseas=overseas)
+              for models in (None, frozenset({"gpt-5"}), frozenset({"c*", "far"}))
+              for overseas in (False, True)]
+
+    def found(model: str, grant: KeyGrant, path: str) -> tuple[Plan | str, str | None]:
+        made = exchange()
+        made.grant, made.policy, made.target = grant, plane.policy, target_of(path, "openai")
+        try:
+            return plane.dispatcher.plan(made, model), made.model
+        except RelayError as error:
+            return error.code, made.model
+
+    asked = list(product(("gpt-5", "fast", "gpt-4", "far", "c1", "x", "c" * 999), grants,
+                         (TARGET, "/v1/messages")))
+    first = []
+    for model, grant, path in asked:
+        plane.policy.direct["openai"].clear()
+        first.append(found(model, grant, path))
+    assert len({what for what, _ in first if isinstance(what, str)}) == 3
+    for _ in range(2):
+        assert [found(*one) for one in asked] == first
+    assert plane.policy.direct["openai"].keys() == {"gpt-5", "fast", "c1"}
+    for number in range(3 * NAMES_MAX):
+        assert found(f"c{number}", grants[0], TARGET)[1] == f"c{number}"
+    assert len(plane.policy.direct["openai"]) <= NAMES_MAX
 
 
 async def test_a_deployment_names_its_own_model(opened: Opened) -> None:
