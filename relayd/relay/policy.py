@@ -28,8 +28,8 @@ class Policy:
     """The configuration, worked out; its parts are attributes, read directly."""
 
     __slots__ = ("server", "providers", "routes", "plans", "direct", "body_policies",
-                 "model_names", "secrets", "pools", "heads", "head_limits", "limits", "health", "prices",
-                 "billing", "narrowed", "strict")
+                 "model_names", "secrets", "pools", "heads", "head_limits", "limits", "health",
+                 "prices", "billing", "narrowed", "strict")
 
     def __init__(self, config: Config, heads: Heads, make_pool: MakePool,
                  old: Policy | None = None) -> None:
