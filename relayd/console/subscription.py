@@ -1,4 +1,5 @@
-"""Plans and one's subscription: compare, see what a change comes to, subscribe, cancel, keep.
+"""Plans and one's subscription: compare, see what a change comes to, subscribe, cancel, keep; a
+change at the end of the period, and calling it off.
 
 Law: the page that asks for a yes says what is paid, what comes back and what ends; the fee is paid
 from the balance or nothing happens.
@@ -15,7 +16,7 @@ from relayd.console.page import page, redirect, reply
 from relayd.console.route import HOLDER, Route
 from relayd.console.visit import Visit
 from relayd.console.wallet import signed_decimal
-from relayd.control import subscription
+from relayd.control import next_plan, subscription
 from relayd.core.errors import RelayError
 from relayd.core.money import decimal
 from relayd.core.plan import MARKUP_ONE, Period
@@ -44,7 +45,8 @@ class Plan(msgspec.Struct, frozen=True):
 
 class Subscription(msgspec.Struct, frozen=True):
     """One's subscription. `past_due`: its fee could not be paid, and is asked for again at
-    `due_at`: top up the balance by then."""
+    `due_at`: top up the balance by then. `next_plan` follows when the period ends; null: the same
+    plan does."""
 
     plan: str
     version: str
@@ -52,6 +54,7 @@ class Subscription(msgspec.Struct, frozen=True):
     started_at: str
     ends_at: str
     due_at: str
+    next_plan: str | None
 
 
 class Quote(msgspec.Struct, frozen=True):
@@ -96,7 +99,7 @@ def plan_shown(plan: CorePlan, language: str, mine: bool) -> Plan:
 def shown(found: CoreSubscription) -> Subscription:
     """A subscription for programs and templates."""
     return Subscription(found.plan, found.version, found.state, rfc3339(found.start_ms),
-                        rfc3339(found.end_ms), rfc3339(found.due_at_ms))
+                        rfc3339(found.end_ms), rfc3339(found.due_at_ms), found.next_plan)
 
 
 async def _present(visit: Visit) -> CoreSubscription | None:
@@ -145,13 +148,33 @@ async def _keep(visit: Visit) -> Subscription:
     return shown(await subscription.keep(visit.db, visit.account, visit.now_ms, visit.actor))
 
 
+async def _schedule(visit: Visit, name: str) -> Subscription:
+    return shown(await next_plan.schedule(
+        visit.db, visit.account, _offered(visit, name), visit.services.config().plans,
+        visit.now_ms, visit.actor))
+
+
+async def _unschedule(visit: Visit) -> Subscription:
+    return shown(await next_plan.drop(visit.db, visit.account, visit.now_ms, visit.actor))
+
+
+def _following(visit: Visit, present: CoreSubscription | None) -> Plan | None:
+    """The plan that was chosen for the next period; None also where it is there no more."""
+    if present is None or present.next_plan is None:
+        return None
+    plan = visit.services.config().plans.get(present.next_plan)
+    return None if plan is None or plan.period is None else plan_shown(
+        plan, visit.language, mine=False)
+
+
 async def show(visit: Visit) -> web.Response:
     """All plans beside each other, and how one's own stands."""
     present = await _present(visit)
     plans = await _plans(visit)
     names = {plan.name: plan.title for plan in plans}
     return page(visit, "money/plans.html", plans=plans, names=names,
-                present=None if present is None else shown(present))
+                present=None if present is None else shown(present),
+                following=_following(visit, present))
 
 
 async def show_one(visit: Visit) -> web.Response:
@@ -163,9 +186,11 @@ async def _one_page(visit: Visit, error: RelayError | None = None) -> web.Respon
     name = visit.name("plan")
     quote = await _quote(visit, name)
     plan = visit.services.config().plans[name]
+    present = await _present(visit)
+    later = present is not None and present.state == "active" and present.plan != name
     return page(visit, "money/plan.html", 200 if error is None else error.status, quote=quote,
                 plan=plan_shown(plan, visit.language, mine=False), error=error,
-                changes=await _present(visit) is not None)
+                changes=present is not None, later=present and shown(present) if later else None)
 
 
 async def choose(visit: Visit) -> web.Response:
@@ -188,6 +213,18 @@ async def cancel(visit: Visit) -> web.Response:
 async def keep(visit: Visit) -> web.Response:
     """Lets it go on after all."""
     await _keep(visit)
+    return redirect("/plans")
+
+
+async def schedule(visit: Visit) -> web.Response:
+    """Chooses the plan of the next period."""
+    await _schedule(visit, visit.name("plan"))
+    return redirect("/plans")
+
+
+async def unschedule(visit: Visit) -> web.Response:
+    """Calls that off."""
+    await _unschedule(visit)
     return redirect("/plans")
 
 
@@ -222,6 +259,16 @@ async def give_keep(visit: Visit) -> web.Response:
     return reply(await _keep(visit))
 
 
+async def give_scheduled(visit: Visit) -> web.Response:
+    """Chooses the next plan for a program."""
+    return reply(await _schedule(visit, visit.take(Choice).plan))
+
+
+async def give_unscheduled(visit: Visit) -> web.Response:
+    """Calls it off for a program."""
+    return reply(await _unschedule(visit))
+
+
 _CHOOSING: Final = ("plan_not_found", "subscription_state", "balance_short")
 ROUTES: Final = (
     Route("GET", "/plans", show, HOLDER, "Plans"),
@@ -231,6 +278,9 @@ ROUTES: Final = (
     Route("GET", "/plans/choose/{plan}", show_one, HOLDER, "What a plan comes to",
           example=_EXAMPLE),
     Route("POST", "/plans/choose/{plan}", choose, HOLDER, "Choose a plan", example=_EXAMPLE),
+    Route("POST", "/plans/schedule/{plan}", schedule, HOLDER, "Choose the plan of the next period",
+          example=_EXAMPLE),
+    Route("POST", "/plans/unschedule", unschedule, HOLDER, "Call a change of plan off"),
     Route("GET", "/api/v1/plans", give_plans, HOLDER, "Plans", gives=list[Plan]),
     Route("GET", "/api/v1/plans/{plan}/quote", give_quote, HOLDER, "What a plan comes to",
           gives=Quote, errors=_CHOOSING[:2], example=_EXAMPLE),
@@ -242,4 +292,9 @@ ROUTES: Final = (
           gives=Subscription, errors=("subscription_state",)),
     Route("POST", "/api/v1/subscription/keep", give_keep, HOLDER, "Keep the subscription",
           gives=Subscription, errors=("subscription_state",)),
+    Route("PUT", "/api/v1/subscription/next", give_scheduled, HOLDER,
+          "Choose the plan of the next period", takes=Choice, gives=Subscription,
+          errors=_CHOOSING[:2]),
+    Route("DELETE", "/api/v1/subscription/next", give_unscheduled, HOLDER,
+          "Call a change of plan off", gives=Subscription, errors=("subscription_state",)),
 )

@@ -232,7 +232,8 @@ async def _step(
         found = await store_subscription.find(transaction, account_id)
         if found is None:
             raise RelayError("subscription_state")
-        moved = replace(found, state=advance(found.state, step))
+        moved = replace(found, state=advance(found.state, step),
+                        next_plan=None if step == "cancel" else found.next_plan)
         if moved.state == "ended":
             await _end(transaction, moved, now_ms)
         else:

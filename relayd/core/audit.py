@@ -103,6 +103,8 @@ ACTIONS: Final = _actions(
     Action("plan.change", "An account was given another plan."),
     Action("subscription.cancel", "A subscription was cancelled."),
     Action("subscription.keep", "A cancelled subscription was taken up again."),
+    Action("subscription.schedule", "Another plan was chosen for the next period."),
+    Action("subscription.unschedule", "A change of plan was called off before it came."),
     Action("subscription.end", "A subscription ended."),
     Action("code.create", "A code to redeem was made."),
     Action("code.end", "A code can be redeemed no more."),

@@ -19,7 +19,7 @@ REMINDER_MS: Final = 7 * DAY_MS
 """How long before a renewal its holder is told of it."""
 
 SubscriptionState = Literal["active", "ending", "past_due", "ended"]
-SubscriptionMove = Literal["renew", "cancel", "keep", "fail", "pay", "end"]
+SubscriptionMove = Literal["renew", "cancel", "keep", "schedule", "fail", "pay", "end"]
 SUBSCRIPTION_STATES: Final[tuple[SubscriptionState, ...]] = (
     "active", "ending", "past_due", "ended")
 SUBSCRIPTION_MOVES: Final[
@@ -29,6 +29,7 @@ SUBSCRIPTION_MOVES: Final[
     ("ending", "keep"): "active",
     ("ending", "cancel"): "ending",
     ("active", "keep"): "active",
+    ("active", "schedule"): "active",
     ("active", "fail"): "past_due",
     ("past_due", "fail"): "past_due",
     ("past_due", "pay"): "active",

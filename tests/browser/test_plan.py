@@ -23,13 +23,17 @@ if TYPE_CHECKING:
 UNIT = 10 ** 9
 PLANS = {plan.name: plan for plan in (
     Plan("team", title="Team", title_zh="团队", period="month", fee_nano=10 * UNIT,
-         allowance_nano=12 * UNIT, currency="CNY", offered=True),)}
+         allowance_nano=12 * UNIT, currency="CNY", offered=True),
+    Plan("large", title="Large", title_zh="旗舰", period="month", fee_nano=20 * UNIT,
+         allowance_nano=30 * UNIT, currency="CNY", offered=True))}
 WORDS = {
-    "en": {"choose": "Choose", "pay": "Pay 10.00 CNY and start", "active": "active",
+    "en": {"pay": "Pay 10.00 CNY and start", "active": "active",
            "redeem": "Redeem a code", "set": "Set", "cancel": "Cancel",
-           "keep": "Keep it after all"},
-    "zh": {"choose": "选择", "pay": "支付 10.00 CNY 并开始", "active": "有效",
-           "redeem": "兑换", "set": "保存", "cancel": "取消订阅", "keep": "继续订阅"},
+           "keep": "Keep it after all", "then": "Large: 20.00 CNY",
+           "unschedule": "Do not change"},
+    "zh": {"pay": "支付 10.00 CNY 并开始", "active": "有效",
+           "redeem": "兑换", "set": "保存", "cancel": "取消订阅", "keep": "继续订阅",
+           "then": "旗舰: 20.00 CNY", "unschedule": "撤销更换"},
 }
 
 
@@ -48,7 +52,7 @@ def test_a_plan_a_code_and_a_cap(
         page, main = visitor.page, visitor.page.locator("main")
         bought(visitor, house, "card")
         assert visitor.go("/plans") == 200
-        visitor.press(words["choose"])
+        page.locator("a[href='/plans/choose/team']").click()
         visitor.expect(page).to_have_url(house.origin + "/plans/choose/team")
         visitor.press(words["pay"])
         visitor.expect(page).to_have_url(house.origin + "/plans")
@@ -56,6 +60,13 @@ def test_a_plan_a_code_and_a_cap(
         visitor.press(words["cancel"])
         visitor.press(words["keep"])
         visitor.expect(main.get_by_role("button", name=words["cancel"])).to_have_count(1)
+        page.locator("a[href='/plans/choose/large']").click()
+        page.locator("form[action='/plans/schedule/large'] button").click()
+        visitor.expect(page).to_have_url(house.origin + "/plans")
+        visitor.expect(main).to_contain_text(words["then"])
+        visitor.press(words["unschedule"])
+        visitor.expect(main).not_to_contain_text(words["then"])
+        visitor.expect(main).to_contain_text(words["active"])
         assert visitor.go("/credit") == 200
         page.locator("[name=code]").fill(code.text)
         visitor.press(words["redeem"])

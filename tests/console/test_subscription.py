@@ -10,6 +10,8 @@ from relayd.control import posting, subscription
 from relayd.core.actor import Actor
 from relayd.core.plan import Plan
 from relayd.core.posting import move
+from relayd.core.subscription import Subscription
+from relayd.core.timestamp import rfc3339
 from relayd.store import posting as store_posting
 from tests.console.asking import api, send, text
 from tests.console.conftest import NOW_MS, Console
@@ -110,3 +112,65 @@ async def test_for_programs(console: Console) -> None:
     assert status == 201 and made["ends_at"] == told["ends_at"]
     assert (await api(console, who, "POST", "/api/v1/subscription", {"plan": "team"}))[0] == 409
     assert (await api(console, who, "GET", "/api/v1/plans"))[1][0]["mine"] is True
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+async def test_a_change_at_the_end_of_the_period_by_pages(
+    console: Console, language: str
+) -> None:
+    who = await holder(console, 100)
+    await send(console, who, "/plans", "/plans/choose/team")
+    ends = rfc3339((await found(console, who)).end_ms)[:10]
+    where = f"/plans/choose/large?lang={language}"
+    shown = await text(console, who, where)
+    assert ends in shown and "62.00 USD" in shown and "/plans/schedule/large" in shown
+    answer = await send(console, who, where, "/plans/schedule/large")
+    assert (answer.status, answer.headers["Location"]) == (303, "/plans")
+    assert (await found(console, who)).next_plan == "large"
+    [left] = await posting.balances(console.db, who.account)
+    assert left.balance == 69 * UNIT  # nothing was paid
+    shown = await text(console, who, f"/plans?lang={language}")
+    assert "Large: 62.00 USD" in shown and shown.count(ends) >= 3
+    assert "/plans/schedule" not in await text(console, who, where)
+    answer = await send(console, who, "/plans", "/plans/unschedule")
+    assert (answer.status, (await found(console, who)).next_plan) == (303, None)
+    assert "/plans/unschedule" not in await text(console, who, "/plans")
+    assert (await send(console, who, "/plans", "/plans/unschedule")).status == 409
+
+
+async def found(console: Console, who: Person) -> Subscription:
+    made = await subscription.find(console.db, who.account)
+    assert made is not None
+    return made
+
+
+async def test_a_plan_that_was_to_follow_and_is_gone_is_said(console: Console) -> None:
+    who = await holder(console, 100)
+    await send(console, who, "/plans", "/plans/choose/team")
+    await send(console, who, "/plans", "/plans/schedule/large")
+    console.config = replace(console.config, plans={"team": PLANS["team"]})
+    shown = await text(console, who, "/plans")
+    assert "not offered any more" in shown and "/plans/unschedule" in shown
+
+
+async def test_without_a_subscription_there_is_no_later(console: Console) -> None:
+    who = await holder(console, 100)
+    assert "/plans/schedule" not in await text(console, who, "/plans/choose/team")
+    for name, status in (("team", 409), ("secret", 404), ("default", 404), ("nothing", 404)):
+        assert (await send(console, who, "/plans", f"/plans/schedule/{name}")).status == status
+
+
+async def test_a_change_at_the_end_of_the_period_for_programs(console: Console) -> None:
+    who, other = await holder(console, 100), await person(console.db, NOW_MS, name="bob")
+    await api(console, who, "POST", "/api/v1/subscription", {"plan": "team"})
+    at = "/api/v1/subscription/next"
+    status, said = await api(console, who, "PUT", at, {"plan": "large"})
+    assert (status, said["plan"], said["next_plan"]) == (200, "team", "large")
+    assert (await api(console, who, "PUT", at, {"plan": "team"}))[0] == 409
+    assert (await api(console, who, "PUT", at, {"plan": "secret"}))[0] == 404
+    assert (await api(console, who, "PUT", at, {"plan": "large", "now": True}))[0] == 422
+    # somebody else's is not there
+    assert (await api(console, other, "DELETE", at))[0] == 409
+    status, said = await api(console, who, "DELETE", at)
+    assert (status, said["next_plan"]) == (200, None)
+    assert (await api(console, who, "DELETE", at))[0] == 409

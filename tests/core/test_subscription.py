@@ -24,6 +24,10 @@ def test_states_move_by_the_table_and_no_other_way(state: str, move: str) -> Non
     assert caught.value.code == "subscription_state"
 
 
+def test_another_plan_is_chosen_for_a_period_that_will_come_alone() -> None:
+    assert {before for before, move in SUBSCRIPTION_MOVES if move == "schedule"} == {"active"}
+
+
 def test_nothing_follows_the_end() -> None:
     assert not any(before == "ended" for before, _ in SUBSCRIPTION_MOVES)
 

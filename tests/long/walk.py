@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from relayd.control import account, grant, ledger, order, posting, subscription, usage, wallet
-from relayd.control import webhook
+from relayd.control import account, grant, ledger, next_plan, order, posting, subscription, usage
+from relayd.control import wallet, webhook
 from relayd.control.grant import Credit
 from relayd.control.order import RefundWish
 from relayd.control.partner import Payments, payments
@@ -51,6 +51,7 @@ PLANS: Final = {plan.name: plan for plan in (
 WEIGHTS: Final = {
     "make": 8, "pay": 10, "again": 12, "ask": 5, "refund_ends": 5, "dispute": 3, "use": 18,
     "replay": 5, "charge": 4, "give": 4, "redeem": 3, "expire": 4, "subscribe": 4, "step": 2,
+    "schedule": 2,
     "run_due": 7, "days": 3, "nonsense": 3, "cut": 6}
 """The steps, and how often each is taken."""
 
@@ -399,6 +400,18 @@ class Walk:
         except RelayError as error:
             assert error.code == "subscription_state"
 
+    async def schedule(self) -> None:
+        """The plan of the next period, or none: neither moves money."""
+        name, plan = self.who(), self.dice.choice(list(PLANS))
+        try:
+            if self.dice.random() < 0.3:
+                await next_plan.drop(self.db, name, self.now_ms, Actor(name))
+            else:
+                await next_plan.schedule(
+                    self.db, name, plan, PLANS, self.now_ms, Actor(name))
+        except RelayError as error:
+            assert error.code == "subscription_state"
+
     async def run_due(self) -> None:
         before = {name: await subscription.find(self.db, name) for name in self.holders}
         await subscription.run_due(self.db, PLANS, LINK, self.now_ms)
@@ -414,7 +427,9 @@ class Walk:
             present.state == "active" and self.now_ms >= present.end_ms)
 
     async def renewed(self, name: str, before: Subscription) -> None:
-        who, plan = self.holders[name], PLANS[before.plan]
+        # a fee that is asked for again is the one that was due
+        follows = before.next_plan if before.state == "active" else None
+        who, plan = self.holders[name], PLANS[follows or before.plan]
         who.charge()
         after = await subscription.find(self.db, name)
         assert after is not None
@@ -422,7 +437,8 @@ class Walk:
             assert after.state in ("past_due", "ended")
             self.done["unpaid"] += 1
             return
-        assert after.state == "active"
+        assert (after.state, after.plan) == ("active", plan.name)
+        self.done["followed"] += follows is not None
         if before.state == "active":
             assert (after.start_ms, after.end_ms) == (before.end_ms, period_end(
                 before.end_ms, before.anchor_day, plan.period or "month"))
