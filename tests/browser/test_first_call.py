@@ -100,6 +100,29 @@ def test_from_signing_up_to_the_first_streamed_answer(
     assert visitor.faults == [] and visitor.hosts == {house.origin}
 
 
+def test_another_browser_than_the_one_that_signed_up_is_asked_for_the_password(
+    chromium: Browser, house: House
+) -> None:
+    with Visitor(chromium, house) as stranger:
+        stranger.go("/sign-up")
+        fill_in(stranger, "lent")
+        stranger.page.wait_for_load_state()
+        assert {"rd_new"} <= stranger.stored[0]
+    with Visitor(chromium, house) as owner:
+        page = owner.page
+        owner.go(mailed_link(house, "lent@example.org"))
+        owner.shoot("flow-5-another-browser")
+        page.locator("[name=password]").fill("a guess of the owner")
+        page.locator("main form button").first.click()
+        owner.expect(page.get_by_role("alert")).to_be_visible()
+        owner.shoot("flow-6-wrong-password")
+        page.locator("[name=password]").fill(PASSWORD)
+        page.locator("main form button").first.click()
+        owner.expect(page).to_have_url(house.origin + "/start")
+        assert "rd_new" not in owner.stored[0]
+        assert owner.hosts == {house.origin}
+
+
 def test_H2_the_browser_keeps_the_declared_cookies_and_nothing_else(
     chromium: Browser, house: House
 ) -> None:
