@@ -33,6 +33,28 @@ def test_wanted_fields_alone() -> None:
     assert head.content_type == b"text/event-stream; charset=utf-8" and head.coded
 
 
+@pytest.mark.parametrize("name", [
+    "content-type", "content-encoding", "connection", "retry-after", "retry-after-ms",
+    "x-should-retry", "openai-poll-after-ms"])
+def test_each_wanted_field(name: str) -> None:
+    for written in (name, name.title(), name.upper()):
+        head = read_reply_head(
+            LINE + b"X-%b: a\r\n%b:\t Value\t \r\n%b-x: b\r\nDate: c" % (
+                (written.encode(),) * 3), 200, "1.1")
+        assert head.fields == ((name.encode(), b"value"),)
+
+
+def test_of_two_values_the_later_one_counts() -> None:
+    head = read_reply_head(
+        LINE + b"Content-Type: a/b\r\nContent-Encoding: gzip\r\nContent-Type: c/d\r\n"
+        b"Content-Encoding: identity", 200, "1.1")
+    assert head.content_type == b"c/d" and not head.coded and len(head.fields) == 4
+
+
+def test_its_repr_shows_nothing_of_it() -> None:
+    assert repr(read_reply_head(LINE + b"Content-Type: a/b", 200, "1.1")) == "ReplyHead(200)"
+
+
 @pytest.mark.parametrize(("raw", "status", "version"), [
     (LINE + b"Transfer-Encoding: gzip, chunked", 200, "1.1"),
     (LINE + b"Transfer-Encoding: chunked\r\nContent-Length: 3", 200, "1.1"),
