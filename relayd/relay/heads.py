@@ -53,7 +53,9 @@ class Heads:
             credential = provider.credentials[turn] if provider.credentials else ""
             fixed = self._heads[name] = UpstreamHead(
                 provider, endpoint, credential, exchange.stream, self._boundary)
-        return fixed.write(model, self.client(exchange), length)
+        memo = exchange.head.memo
+        client = memo.client if memo.heads is self else self.client(exchange)
+        return fixed.write(model, client, length)
 
     def handshake(
         self, exchange: Exchange, provider: Provider, model: str, key: bytes, beta: bytes,

@@ -152,7 +152,8 @@ class UpstreamHead:
     the body asks for a stream. `boundary` is that of an upload.
     """
 
-    __slots__ = ("_line", "_model_in_path", "_fields", "_fields_sse", "_api", "_sse_in_query")
+    __slots__ = ("_line", "_model_in_path", "_fields", "_fields_sse", "_api", "_sse_in_query",
+                 "_usual")
 
     def __init__(self, provider: Provider, endpoint: Endpoint, credential: str, stream: bool,
                  boundary: str = "") -> None:
@@ -165,12 +166,23 @@ class UpstreamHead:
         own = own_fields(provider, credential)
         self._fields = _fixed(provider, own, kind, _accept(endpoint, stream))
         self._fields_sse = _fixed(provider, own, kind, "text/event-stream")
+        self._usual = b"" if self._model_in_path else self._opening("", NO_FIELDS)
+        """The head up to its framing, where neither a model nor the client's head is in it."""
 
     def __repr__(self) -> str:
         return "UpstreamHead(...)"
 
     def write(self, model: str, client: ClientFields, length: int | None) -> bytes:
         """The whole head, its empty line included; `length` None: the body will be chunked."""
+        head = self._usual
+        if client is not NO_FIELDS or not head:
+            head = self._opening(model, client)
+        if length is None:
+            return head + b"Transfer-Encoding: chunked\r\n\r\n"
+        return b"%bContent-Length: %d\r\n\r\n" % (head, length)
+
+    def _opening(self, model: str, client: ClientFields) -> bytes:
+        """The head up to its framing."""
         line = self._line
         if self._model_in_path:
             line = line.replace("{model}", quote(model, safe=""))
@@ -187,9 +199,7 @@ class UpstreamHead:
                 head += b"anthropic-beta: %b\r\n" % ",".join(client.betas).encode("ascii")
         elif client.openai_betas:
             head += b"OpenAI-Beta: %b\r\n" % ",".join(client.openai_betas).encode("ascii")
-        if length is None:
-            return head + b"Transfer-Encoding: chunked\r\n\r\n"
-        return head + b"Content-Length: %d\r\n\r\n" % length
+        return head
 
 
 def _target(provider: Provider, endpoint: Endpoint) -> str:

@@ -104,6 +104,15 @@ def test_no_credential_no_field_and_no_repr() -> None:
     assert "sk-op" not in repr(full)
 
 
+@pytest.mark.parametrize("operation", BY_OPERATION)
+@pytest.mark.parametrize("api", ["openai", "azure", "anthropic", "gemini"])
+def test_a_head_that_was_made_before_is_as_one_made_now(operation: str, api: str) -> None:
+    where = provider(api, api_version="2026-01-01" if api == "azure" else None)
+    for length in (7, None):
+        kept = head(operation, where, NO_FIELDS, stream=True, length=length)
+        assert kept == head(operation, where, ClientFields(), stream=True, length=length)
+
+
 MESSAGES = BY_OPERATION["messages"]
 
 
