@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from relayd.core.operator import Operator
-from relayd.core.provider import Address, Provider, ProviderApi
+from relayd.core.provider import Address, DataTerms, Provider, ProviderApi
 from relayd.core.route import Deployment, Route
 from relayd.demo.app import CREDENTIAL
 from relayd.demo.models import ANTHROPIC, DEMO, GEMINI, OPENAI, PATTERNS
@@ -48,7 +48,7 @@ def demo_config(
     """The configuration of `relayd demo`; a port may be 0, but not the upstream's."""
     providers = {
         name: Provider(name=name, api=api, address=Address("http", HOST, upstream_port, path),
-                       credentials=(CREDENTIAL,))
+                       credentials=(CREDENTIAL,), terms=DataTerms("no"))
         for name, api, path in PROVIDERS
     }
     return Config(

@@ -149,7 +149,7 @@ class PrivacyConfig:
     pass_fields: Mapping[str, frozenset[str]] = field(default_factory=dict)
     remote_mcp: Literal["off", "on"] = "off"
     product_betas: Literal["pass", "drop"] = "pass"
-    training: Literal["lenient", "strict"] = "lenient"
+    training: Literal["lenient", "strict"] = "strict"
     wipe_memory: bool = False
 
 

@@ -33,6 +33,7 @@ from relayd.ops.configfile_provider import read_providers
 from relayd.ops.configfile_route import read_routes
 from relayd.ops.configfile_section import Section
 from relayd.ops.configfile_store import read_store
+from relayd.ops.configfile_terms import judge_terms
 from relayd.ops.tomlfile import file_text, parsed
 
 __all__ = ["ConfigError", "Fault", "Reading", "default_path", "examine", "load", "loads"]
@@ -169,6 +170,7 @@ def _read(root: Section, around: Surroundings) -> Config:
     log.done()
     judge_operator(root, config)
     judge_payments(root, config)
+    judge_terms(root, config)
     judge_invoices(root, config)
     root.done(_TABLE_NAMES)
     for name in ("providers", "routes"):

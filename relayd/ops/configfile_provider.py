@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 from typing import Final, Literal, cast
 
-from relayd.core.provider import Address, DataTerms, Provider, ProviderApi, Timeouts
+from relayd.core.provider import Address, Provider, ProviderApi, Timeouts
 from relayd.ops.configfile_address import is_loopback, is_near, parse_base_url, path_verdict
 from relayd.ops.configfile_credential import WAYS, Surroundings, read_credentials
 from relayd.ops.configfile_proxy import read_ca_file, read_proxy
 from relayd.ops.configfile_section import Section, kind_of
 from relayd.ops.configfile_terms import read_terms
+from relayd.ops.terms import terms_of
 
 APIS: Final[tuple[ProviderApi, ...]] = ("openai", "azure", "anthropic", "gemini")
 BASE_URLS: Final = {
@@ -82,7 +83,7 @@ def _provider(name: str, table: Section, around: Surroundings) -> Provider:
         connections_max=table.integer("connections_max", 1024, 1, 1_000_000),
         probe_seconds=_probe_seconds(table),
         overseas=table.boolean("overseas", False),
-        terms=read_terms(table, DataTerms()),
+        terms=read_terms(table, terms_of(address.host)),
     )
     table.done(_ALIASES)
     return provider

@@ -17,7 +17,7 @@ import uvloop
 
 from relayd.app import App
 from relayd.control import account, key, usage
-from relayd.core.provider import Address, Api, Provider, Timeouts
+from relayd.core.provider import Address, Api, DataTerms, Provider, Timeouts
 from relayd.core.record import CallRecord
 from relayd.core.route import Deployment, Route
 from relayd.ops.clock import unix_ms
@@ -52,7 +52,8 @@ def provider(
 ) -> Provider:
     """A provider of this API on loopback; short timeouts, so that faults end soon."""
     made = Provider(api, api, Address(scheme, "127.0.0.1", port, APIS[api]), (CREDENTIAL,),
-                    timeouts=Timeouts(connect=1.0, first_byte=1.0, idle=1.0))
+                    timeouts=Timeouts(connect=1.0, first_byte=1.0, idle=1.0),
+                    terms=DataTerms("no"))
     return replace(made, **changes)
 
 

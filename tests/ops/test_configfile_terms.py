@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from relayd.core.provider import DataTerms
+from relayd.ops.configfile import examine_text
 from relayd.ops.configfile_fault import Findings
 from relayd.ops.configfile_section import Section
 from relayd.ops.configfile_terms import own_terms, read_terms
@@ -40,3 +41,45 @@ def test_what_is_wrong_is_a_fault(values: dict[str, object]) -> None:
     table, findings = section(values)
     read_terms(table, DataTerms())
     assert len(findings.faults) == 1
+
+
+def test_what_was_agreed_goes_before_what_is_usual() -> None:
+    table, findings = section({"zdr": True})
+    assert read_terms(table, DataTerms("no", 30, None, URL)) == DataTerms(
+        "no", None, None, URL, True)
+    assert not findings.faults
+
+
+CONFIG = """
+[providers.p]
+api = "openai"
+base_url = "https://{host}/v1"
+credential = {{ env = "KEY" }}
+{said}
+[routes."m"]
+deployments = [ {{ provider = "p"{own} }} ]
+[privacy]
+{training}
+"""
+
+
+@pytest.mark.parametrize(("host", "said", "own", "training", "warned"), [
+    ("api.example.com", "", "", "", True),
+    ("generativelanguage.googleapis.com", "", "", "", True),
+    ("api.openai.com", "", "", "", False), ("10.0.0.1", "", "", "", False),
+    ("api.example.com", 'trains = "no"', "", "", False),
+    ("api.example.com", 'trains = "unknown"', "", "", False),
+    ("api.example.com", "", ', trains = "no"', "", False),
+    ("api.example.com", "", "", 'training = "lenient"', False),
+])
+def test_N1_a_provider_that_serves_almost_nobody_is_named_with_the_option(
+    host: str, said: str, own: str, training: str, warned: bool,
+) -> None:
+    text = CONFIG.format(host=host, said=said, own=own, training=training)
+    reading = examine_text(text, environ={"KEY": "x"})
+    assert reading.faults == []
+    found = [each for each in reading.warnings if each.key == "providers.p.trains"]
+    assert len(found) == warned
+    if found:
+        assert host in str(found[0]) and "trains" in str(found[0]) and found[0].line == 2
+        assert ("billing" in str(found[0])) == host.startswith("generative")

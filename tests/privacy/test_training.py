@@ -23,7 +23,7 @@ from tests.relay.conftest import Opened, opened
 
 __all__ = ["opened"]
 
-STRICT = PrivacyConfig(training="strict")
+STRICT, LENIENT = PrivacyConfig(), PrivacyConfig(training="lenient")
 URL = "https://provider.example/policy"
 
 
@@ -56,7 +56,7 @@ async def test_N1_what_may_train_serves_nobody_who_did_not_agree(
     opened: Opened, trains: Trains, strict: bool, routed: bool,
 ) -> None:
     lane = await opened(provider_changes={"terms": DataTerms(trains)},
-                        privacy=STRICT if strict else PrivacyConfig())
+                        privacy=STRICT if strict else LENIENT)
     status, body = await call(lane)
     if routed:
         assert status == 200
