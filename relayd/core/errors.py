@@ -88,8 +88,8 @@ ERRORS: Final = _kinds(
     ("cross_border_consent_required", 403, "client", False,
      "This model's provider is outside China. The account's holder has to agree to that first."),
     ("training_consent_required", 403, "client", False,
-     "This model's provider trains on what it is sent, or does not say. The account's holder has to "
-     "agree to that first, or the operator writes `trains` for the provider."),
+     "This model's provider trains on what it is sent, or does not say. The account's holder has "
+     "to agree to that first, or the operator writes `trains` for the provider."),
     ("unknown_model", 404, "client", False,
      "No route serves this model over this API. GET /v1/models lists those that are served."),
     # how much: the limits of an account, a key, a model (core/limit.py says which, in `detail`)
