@@ -30,7 +30,7 @@ from relayd.jobs.wallet import Wallets
 from relayd.jobs.watch import Watch
 from relayd.ops.accesslog import AccessLog
 from relayd.ops.certificate import ends_at_seconds
-from relayd.ops.clock import monotonic, unix_ms
+from relayd.ops.clock import monotonic
 from relayd.ops.config import Config, LogConfig, adoptable
 from relayd.ops.journald import Journald
 from relayd.ops.listener import OpsListener
@@ -252,7 +252,7 @@ class App:
                               PromptMemo(secrets.token_bytes(32))),
             pepper=pepper(db.secret), pseudonym_secret=derived(db.secret, PSEUDONYM_LABEL),
             boundary="relayd" + secrets.token_hex(16),
-            new_id=Ulids(unix_ms, secrets.token_bytes), dice=random.random,
+            new_id=Ulids(secrets.token_bytes), dice=random.random,
         )
 
     def _fill_gauges(self, plane: Plane, meter: Meter, journal: JournalWriter) -> None:

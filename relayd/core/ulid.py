@@ -1,6 +1,6 @@
 """ULIDs: ids of 26 characters that sort by time (the ULID specification, Crockford base 32).
 
-Law: pure; the clock and the entropy are given. Within a process ids only grow.
+Law: pure; the time and the entropy are given. Within a process ids only grow.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ def ulid(unix_ms: int, random80: bytes) -> str:
 
 
 class Ulids:
-    """Makes ULIDs: `clock()` gives Unix milliseconds, `entropy(n)` gives n random bytes.
+    """Makes ULIDs: called with Unix milliseconds; `entropy(n)` gives n random bytes.
 
-    Ids of one process are strictly increasing: within a millisecond, or while the clock stands
+    Ids of one process are strictly increasing: within a millisecond, or while the time stands
     behind the last id, the random part counts up by one (as the specification says); where it
     would overflow, the time moves on by a millisecond.
 
@@ -56,11 +56,10 @@ class Ulids:
     `_head` is all of the id but its last four characters.
     """
 
-    __slots__ = ("_clock", "_entropy", "_block", "_offset", "_ms", "_quarter", "_date", "_head",
+    __slots__ = ("_entropy", "_block", "_offset", "_ms", "_quarter", "_date", "_head",
                  "_high", "_low")
 
-    def __init__(self, clock: Callable[[], int], entropy: Callable[[int], bytes]) -> None:
-        self._clock = clock
+    def __init__(self, entropy: Callable[[int], bytes]) -> None:
         self._entropy = entropy
         self._block = b""
         self._offset = 0
@@ -71,9 +70,8 @@ class Ulids:
         self._high = 0
         self._low = 0
 
-    def __call__(self) -> str:
+    def __call__(self, now_ms: int) -> str:
         """The next id."""
-        now_ms = self._clock()
         low = self._low + 1
         if now_ms > self._ms:
             low = self._start(now_ms)

@@ -181,8 +181,8 @@ class ClientConnection(asyncio.Protocol):
         if head.memo is None:
             head.memo = Memo(target_of(head.path, suggested_api(head.fields, head.query)))
         policy = plane.policy
-        exchange = Exchange(
-            self, head, policy, plane.new_id(), plane.unix_ms(), plane.now())
+        now_ms = plane.unix_ms()
+        exchange = Exchange(self, head, policy, plane.new_id(now_ms), now_ms, plane.now())
         if plane.draining:
             exchange.keep_alive = False
         self.exchange = exchange
@@ -246,7 +246,8 @@ class ClientConnection(asyncio.Protocol):
             return
         self.exchange = None
         self.plane.metrics.refused_before_key("openai", error.code)
-        self.write(self.plane.replier.refusal(error, self.plane.new_id()))
+        plane = self.plane
+        self.write(plane.replier.refusal(error, plane.new_id(plane.unix_ms())))
         self.linger()
 
     def pause_reading(self) -> None:

@@ -65,7 +65,7 @@ class Parts:
     pepper: bytes
     pseudonym_secret: bytes
     boundary: str
-    new_id: Callable[[], str]
+    new_id: Callable[[int], str]
     dice: Callable[[], float]
 
 

@@ -144,7 +144,8 @@ class ResponsesSocket(ClientConnection):
                 raise RelayError("concurrency_limited",
                                  detail="One response at a time is served on a connection.")
         except RelayError as error:
-            self._say(TEXT, error_event(error, self.plane.new_id()))
+            plane = self.plane
+            self._say(TEXT, error_event(error, plane.new_id(plane.unix_ms())))
             if self.plane.draining and self.exchange is None:
                 self.part(RESTART)
             return
@@ -159,7 +160,8 @@ class ResponsesSocket(ClientConnection):
         plane = self.plane
         policy = plane.policy
         head = replace(self._head, content_length=len(body))
-        exchange = Exchange(self, head, policy, plane.new_id(), plane.unix_ms(), plane.now())
+        now_ms = plane.unix_ms()
+        exchange = Exchange(self, head, policy, plane.new_id(now_ms), now_ms, plane.now())
         exchange.pieces.append(body)
         exchange.body_bytes = exchange.held_bytes = len(body)
         plane.overload.pending_bytes += len(body)  # looked at when the call is admitted
