@@ -12,6 +12,7 @@ import re
 from binascii import a2b_base64
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.resources import files
 from typing import Final, NoReturn
 
@@ -159,6 +160,9 @@ def _estimated(family: str, factor_permille: int = 1000) -> ModelEncoding:
 
 UNKNOWN: Final = _estimated("")
 
+MODELS_MAX: Final = 256
+"""Names whose encoding is remembered; the patterns cost 3 µs."""
+
 # The first pattern that matches the start of a name decides. Factors are medians of reported
 # output against o200k_base; 76 to 100 % of answers lie within 10 % (Mistral 62 %).
 _ROWS: Final = (
@@ -205,6 +209,7 @@ _MAKER: Final = re.compile(
     r"(?:[a-z]{2,6}\.)?(?:anthropic|meta|mistral|qwen|deepseek|openai|google)\.")
 
 
+@lru_cache(MODELS_MAX)
 def encoding_for(model: str) -> ModelEncoding:
     """The encoding of a model name, dated, fine-tuned or with a provider before it.
 
