@@ -7,12 +7,12 @@ long one on a thread. `relay/count.py` and `relay/prompt_count.py` hold how it i
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from typing import Final
 
 from relayd.ops.config import MeteringConfig
+from relayd.ops.configfile import hash_seed_chosen
 from relayd.relay.count import TEXT_CHARACTERS_MAX, Count, TextCounter, count_text
 from relayd.relay.prompt_count import PROMPT_BYTES_INLINE_MAX, count_prompt
 from relayd.relay.prompt_memo import PromptMemo
@@ -21,7 +21,7 @@ from relayd.relay.tokenizer import (
     BYTES_PER_TOKEN, Encodings, ModelEncoding, encoding_for, estimate,
 )
 from relayd.wire.dialect import Endpoint
-from relayd.wire.known import Spliced
+from relayd.wire.known import Spliced, hash_is_secret
 
 PLACES_MAX: Final = 4096
 """Deployments whose reporting is remembered in audit mode; beyond it they are learned anew."""
@@ -58,7 +58,7 @@ class Counting:
 
     def __init__(self, metering: MeteringConfig, encodings: Encodings, executor: Executor,
                  memo: PromptMemo) -> None:
-        self._memo = memo
+        self._memo = memo if hash_is_secret(hash_seed_chosen()) else None
         self._inline = metering.mode == "inline"
         self._audit_every = metering.audit_every
         self._encodings = encodings
@@ -103,11 +103,15 @@ class Counting:
     ) -> PromptCount:
         """Counts a prompt of `size` bytes of JSON: now if little is new, else on a thread."""
         count = PromptCount()
-        memo = self._memo.of(account)
+        memo = None if self._memo is None else self._memo.of(account)
         if size <= PROMPT_BYTES_INLINE_MAX or _in_elements(fields):
-            with contextlib.suppress(TooLong):
-                count.done(count_prompt(endpoint, fields, encoding, self._encodings, memo,
-                                        PROMPT_BYTES_INLINE_MAX))
+            try:
+                count.tokens, exact = count_prompt(
+                    endpoint, fields, encoding, self._encodings, memo, PROMPT_BYTES_INLINE_MAX)
+            except TooLong:
+                pass
+            else:
+                count.approximate = not exact
                 return count
         if self._queued > QUEUED_CHARACTERS_MAX:
             count.done((encoding.scaled(size // BYTES_PER_TOKEN), False))

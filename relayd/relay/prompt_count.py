@@ -6,6 +6,7 @@ would refuse is counted somehow and never raises: a field of a wrong type counts
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -52,7 +53,7 @@ def count_prompt(
     encoding: ModelEncoding,
     encodings: Encodings,
     memo: AccountMemo | None = None,
-    bytes_max: int | None = None,
+    bytes_max: int = sys.maxsize,
 ) -> Count:
     """Tokens of the prompt in a parsed body, >= 0; `memo` saves what was counted before.
 

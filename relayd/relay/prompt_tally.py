@@ -7,13 +7,14 @@ reckoned in proportion to what was encoded before. A tally keeps no text.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from typing import Final, TypeVar
 
 import msgspec
 
 from relayd.relay.count import count_text
-from relayd.relay.prompt_memo import TEXT_CHARACTERS_MIN, AccountMemo
+from relayd.relay.prompt_memo import AccountMemo
 from relayd.relay.tokenizer import Encodings, ModelEncoding
 from relayd.wire.known import Spliced
 
@@ -37,53 +38,63 @@ class Tally:
     the count of; what is counted until the next is asked for belongs to the one handed out.
     """
 
-    __slots__ = ("encoding", "approximate", "_encodings", "_memo", "_text", "_read", "_fixed",
-                 "_bytes_left", "_places")
+    __slots__ = ("encoding", "approximate", "_encodings", "_memo", "_texts", "_place", "_text",
+                 "_read", "_fixed", "_bytes_left")
 
     def __init__(
         self, encodings: Encodings, encoding: ModelEncoding, memo: AccountMemo | None = None,
-        bytes_max: int | None = None,
+        bytes_max: int = sys.maxsize,
     ) -> None:
         """With `bytes_max` TooLong is raised before more than that is read and encoded."""
         self.encoding = encoding
-        self._memo = memo
-        self._bytes_left = bytes_max
-        self._places: dict[str, int] = {}
         self.approximate = not encoding.exact
         self._encodings = encodings
+        self._memo = memo
+        self._texts = None if memo is None else memo.memo.texts
+        self._place = 0 if memo is None else memo.place_of_texts(encoding)
         self._text = 0
         self._read = 0
         self._fixed = 0
+        self._bytes_left = bytes_max
 
     def text(self, value: object) -> None:
         """Counts a text; a value of another type counts nothing."""
         if type(value) is not str or not value:
             return
-        left = PROMPT_CHARACTERS_MAX - self._read
-        self._charge(len(value))
-        if left > 0:
-            tokens = self._encoded(value, left)
+        size = len(value)
+        self._bytes_left -= size
+        if self._bytes_left < 0:
+            raise TooLong
+        read = self._read
+        if self._texts is None or read + size > PROMPT_CHARACTERS_MAX:
+            self._text += self._encoded(value, PROMPT_CHARACTERS_MAX - read)
         else:
-            tokens = self._text * len(value) // self._read
-            self.approximate = True
-        self._text += tokens
-        self._read += len(value)
+            # Python hashes what lies in memory: two texts of one hash (pairs of Latin letters,
+            # and Chinese characters of the same bytes) differ in length
+            key = hash(value) ^ size ^ self._place
+            tokens = self._texts.get(key)
+            self._text += self._learned(value, key) if tokens is None else tokens
+        self._read = read + size
 
     def once(self, value: object, where: str) -> Iterator[object]:
         """A value of a body, read, unless its count is known. `where` names the rule."""
         if type(value) is not Spliced:
             yield value
-        elif not self._known(value.tag, where):
+        elif not self._known(key := self._place_of(where) ^ value.tag):
             self._charge(len(value.text))
-            yield from self._counted(value.value(), value.tag, where)
+            yield from self._counted(value.value(), key)
 
     def each(self, values: object, where: str) -> Iterator[Object]:
         """The objects of a list whose counts are not known."""
+        place = None
         for value in values if type(values) is list else ():
             if type(value) is dict:
                 yield value
             elif type(value) is Spliced:
-                yield from (read for read in self.once(value, where) if type(read) is dict)
+                if place is None:
+                    place = self._place_of(where)
+                if not self._known(place ^ value.tag):
+                    yield from (read for read in self.once(value, where) if type(read) is dict)
 
     def together(self, values: object, where: str) -> Iterator[list[Object]]:
         """All objects of a list, for what can be counted with each other alone."""
@@ -95,17 +106,19 @@ class Tally:
                 break
             tags.append(value.tag)
             size += len(value.text)
-        tag = hash(tuple(tags))
         if not tags:
             yield objects(values)
-        elif not self._known(tag, where):
+        elif not self._known(key := self._place_of(where) ^ hash(tuple(tags))):
             self._charge(size)
-            yield from self._counted(objects(values), tag, where)
+            yield from self._counted(objects(values), key)
 
-    def _known(self, tag: int, where: str) -> bool:
+    def _place_of(self, where: str) -> int:
+        return 0 if self._memo is None else self._memo.place(where, self.encoding)
+
+    def _known(self, key: int) -> bool:
         """Adds what is known of an element; False where it is not."""
         memo = self._memo
-        counted = None if memo is None else memo.element(self._place(memo, where), tag)
+        counted = None if memo is None else memo.memo.elements.get(key)
         if counted is None or self._read + counted[1] > PROMPT_CHARACTERS_MAX:
             return False
         self._text += counted[0]
@@ -113,45 +126,38 @@ class Tally:
         self._fixed += counted[2]
         return True
 
-    def _counted(self, value: Value, tag: int, where: str) -> Iterator[Value]:
+    def _counted(self, value: Value, key: int) -> Iterator[Value]:
         """Hands out a value and keeps what was counted meanwhile, if that is exact."""
         text, read, fixed = self._text, self._read, self._fixed
         approximate, self.approximate = self.approximate, False
         yield value
         memo = self._memo
         if memo is not None and not self.approximate:
-            memo.put_element(self._place(memo, where), tag, (
+            memo.memo.put_element(key, (
                 self._text - text, self._read - read, self._fixed - fixed))
         self.approximate = self.approximate or approximate
 
-    def _place(self, memo: AccountMemo, where: str) -> int:
-        place = self._places.get(where)
-        if place is None:
-            place = self._places[where] = memo.place(where, self.encoding)
-        return place
-
     def _charge(self, size: int) -> None:
-        if self._bytes_left is not None:
-            self._bytes_left -= size
-            if self._bytes_left < 0:
-                raise TooLong
+        self._bytes_left -= size
+        if self._bytes_left < 0:
+            raise TooLong
 
     def _encoded(self, value: str, left: int) -> int:
-        """The tokens of a text, from the memo where it was counted before."""
-        memo = self._memo
-        if memo is None or not TEXT_CHARACTERS_MIN <= len(value) <= left:
-            tokens, exact = count_text(self._encodings, self.encoding.name, value, left)
-            self.approximate = self.approximate or not exact
-            return tokens
-        digest = memo.digest(self.encoding.name, value)
-        known = memo.get(digest)
-        if known is not None:
-            return known
-        tokens, exact = count_text(self._encodings, self.encoding.name, value, left)
-        if exact:
-            memo.put(digest, tokens)
-        else:
+        """The tokens of a text of which `left` characters may be encoded."""
+        if left <= 0:
             self.approximate = True
+            return self._text * len(value) // self._read
+        tokens, exact = count_text(self._encodings, self.encoding.name, value, left)
+        self.approximate = self.approximate or not exact
+        return tokens
+
+    def _learned(self, value: str, key: int) -> int:
+        """The tokens of a text that is short enough and has not been counted before."""
+        tokens, exact = count_text(self._encodings, self.encoding.name, value, len(value))
+        if not exact:
+            self.approximate = True
+        elif self._memo is not None:
+            self._memo.memo.put(key, tokens)
         return tokens
 
     def json(self, value: object) -> None:

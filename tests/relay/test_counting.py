@@ -123,6 +123,19 @@ async def test_a_long_prompt_of_which_little_is_new_is_counted_at_once(
     assert prompt(long, "other " * PROMPT_BYTES_INLINE_MAX).pending
 
 
+async def test_nothing_is_remembered_by_a_hash_that_others_may_know(
+    executor: ThreadPoolExecutor, encodings: Encodings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memo = PromptMemo(b"s" * 32)
+    for seed, kept in (("1", 0), ("random", 2)):
+        monkeypatch.setenv("PYTHONHASHSEED", seed)
+        counting = Counting(MeteringConfig(), encodings, executor, memo)
+        for _ in range(2):
+            count = counting.prompt(CHAT, FIELDS, 100, counting.encoding("gpt-4o"), "acct_1")
+            assert (count.tokens, count.approximate) == (9, False)
+        assert len(memo.texts) == kept
+
+
 class Watched(Encodings):
     """Notes which thread encodes how much at once."""
 
