@@ -18,6 +18,11 @@ from relayd.wire.known import Spliced
 TOOL_CHOICE: Final = 4
 """What it costs to name the tool that must be called (recorded: 4 to 14)."""
 
+_BESIDE_MESSAGES: Final = frozenset(
+    {"tools", "functions", "response_format", "tool_choice", "function_call"})
+_ROLE_AND_CONTENT: Final = 2
+"""Members of most messages."""
+
 _SYSTEM_TEXT: Final = re.compile(
     rb'\{(?:"type":"[^"]*",)?(?:"id":"[^"]*",)?"role":"(?:system|developer)"')
 
@@ -30,8 +35,15 @@ def chat(tally: Tally, fields: Mapping[str, object]) -> None:
     for message in tally.each(messages, "messages"):
         tally.fixed(frame.message)
         _message(tally, message)
+    if not _BESIDE_MESSAGES.isdisjoint(fields):
+        _beside_messages(tally, fields, frame, _has_system(messages))
+
+
+def _beside_messages(
+    tally: Tally, fields: Mapping[str, object], frame: Frame, system: bool
+) -> None:
+    """What else of a chat the model is shown."""
     old = objects(fields.get("functions"))
-    system = _has_system(messages)
     for tools in [objects(fields.get("tools"))] if old else tally.together(
             fields.get("tools"), "tools, system" if system else "tools"):
         functions = [function for tool in tools
@@ -93,8 +105,20 @@ def _item(tally: Tally, item: Object) -> None:
 
 
 def _message(tally: Tally, message: Object) -> None:
-    tally.text(message.get("role"))
-    _content(tally, message.get("content"))
+    role, content = message.get("role"), message.get("content")
+    tally.text(role)
+    if type(content) is str:
+        tally.text(content)
+    else:
+        _content(tally, content)
+    if len(message) != _ROLE_AND_CONTENT or role is None or content is None:
+        _beside_content(tally, message)
+    if role == "assistant":
+        tally.fixed(frame_of(tally.encoding.family).assistant)
+
+
+def _beside_content(tally: Tally, message: Object) -> None:
+    """What else a message says."""
     name = message.get("name")
     if isinstance(name, str) and name != message.get("role"):
         tally.text(name)
@@ -106,8 +130,6 @@ def _message(tally: Tally, message: Object) -> None:
     legacy = message.get("function_call")
     if isinstance(legacy, dict):
         _call(tally, legacy)
-    if message.get("role") == "assistant":
-        tally.fixed(frame_of(tally.encoding.family).assistant)
 
 
 def _call(tally: Tally, call: object) -> None:

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from relayd.relay.prompt_count import count_prompt
 from relayd.relay.tokenizer import Encodings, encoding_for
@@ -47,6 +49,28 @@ def test_chat_by_hand(
     encodings: Encodings, model: str, messages: list[object], expected: int
 ) -> None:
     assert tokens(encodings, "chat", {"messages": messages}, model) == expected
+
+
+WORDS = st.one_of(st.none(), st.integers(), st.sampled_from(
+    ["", "user", "assistant", "system", "hello world", "\ud83d"]), st.text(max_size=8))
+MESSAGES = st.lists(st.one_of(WORDS, st.dictionaries(
+    st.sampled_from(["role", "content", "name", "refusal", "reasoning_content"]),
+    st.one_of(WORDS, st.lists(st.dictionaries(st.just("text"), WORDS), max_size=2)))), max_size=4)
+
+
+@settings(max_examples=200, deadline=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(messages=MESSAGES, model=st.sampled_from(["gpt-4o", "gpt-5", "claude-sonnet-5"]))
+def test_a_plain_chat_counts_as_one_that_is_looked_through(
+    encodings: Encodings, messages: list[object], model: str
+) -> None:
+    """A member that says nothing more makes the rule look for all that there may be."""
+    plain: dict[str, object] = {"messages": messages}
+    fuller: dict[str, object] = {
+        "messages": [{**message, "x": 1, "y": 1} if isinstance(message, dict) else message
+                     for message in messages],
+        "tools": None, "tool_choice": None}
+    assert tokens(encodings, "chat", plain, model) == tokens(encodings, "chat", fuller, model)
 
 
 def test_tools_cost_their_namespace_and_nine(encodings: Encodings) -> None:
