@@ -29,8 +29,9 @@ _PATH: Final = re.compile(r"at `\$\.([a-zA-Z0-9_]{1,40})")
 _FIELD: Final = re.compile(r"(?:field|unknown field) `([a-zA-Z0-9_]{1,40})`")
 
 
-def from_form(kind: type, fields: Iterable[tuple[str, str]]) -> Any:
-    """A form's fields as `kind`: empty ones count as absent, a checked box as true."""
+def from_form(kind: type, fields: Iterable[tuple[str, str | bytes]]) -> Any:
+    """A form's fields as `kind`: empty ones count as absent, a checked box as true. Files are
+    bytes (console/upload.py)."""
     hints = get_type_hints(kind)
     values: dict[str, Any] = {}
     for name, value in fields:

@@ -6,7 +6,7 @@ session's token itself (RFC 6750); a cookie alone is not enough.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from relayd.console import cookie, form, texts
+from relayd.console import cookie, form, texts, upload
 from relayd.console.route import Route
 from relayd.console.services import Services
-from relayd.console.visit import CSRF_FIELD, THEMES, Theme, Visit
+from relayd.console.visit import THEMES, Theme, Visit
 from relayd.control import session
 from relayd.core.account import LANGUAGES, Language
 from relayd.core.errors import RelayError
@@ -147,7 +147,7 @@ async def _take(made: Visit) -> None:
     if request.method in _SAFE:
         return
     if route.is_api:
-        body = await _body(request)
+        body = await _body(request, route)
         if route.takes is not None:
             made.taken = form.from_json(route.takes, body)
         elif body.strip() not in (b"", b"{}"):
@@ -155,10 +155,14 @@ async def _take(made: Visit) -> None:
         return
     if route.from_anywhere:
         return
-    fields = [(name, str(value)) for name, value in (await _fields(request)).items()]
-    token = next((value for name, value in fields if name == CSRF_FIELD), "")
-    if made.who is not None and not made.is_own_form(token):
-        raise RelayError("form_stale")
+
+    def admit(token: str) -> None:
+        if made.who is not None and not made.is_own_form(token):
+            raise RelayError("form_stale")
+
+    fields = await (_fields(request) if route.files is None
+                    else upload.read(request, route, admit))
+    admit(upload.token_of(fields))
     if route.takes is not None:
         made.taken = form.from_form(route.takes, fields)
 
@@ -167,14 +171,16 @@ def _query(request: web.Request) -> list[tuple[str, str]]:
     return [(name, value) for name, value in request.query.items() if name != "lang"]
 
 
-async def _body(request: web.Request) -> bytes:
+async def _body(request: web.Request, route: Route) -> bytes:
+    if route.files is not None:
+        return await upload.body(request, route.files)
     try:
         return await request.read()
     except web.HTTPRequestEntityTooLarge:
         raise RelayError("body_too_large") from None
 
 
-async def _fields(request: web.Request) -> Mapping[str, object]:
+async def _fields(request: web.Request) -> Sequence[tuple[str, str | bytes]]:
     if request.content_type not in ("application/x-www-form-urlencoded",
                                     "application/octet-stream"):
         raise RelayError("invalid_form")
@@ -182,6 +188,6 @@ async def _fields(request: web.Request) -> Mapping[str, object]:
     if (request.charset or "utf-8").lower() != "utf-8":
         raise RelayError("invalid_form")
     try:
-        return await request.post()
+        return [(name, str(value)) for name, value in (await request.post()).items()]
     except (web.HTTPRequestEntityTooLarge, ValueError, LookupError):
         raise RelayError("invalid_form") from None

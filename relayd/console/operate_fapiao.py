@@ -17,18 +17,23 @@ from relayd.console.export import download
 from relayd.console.fapiao import Fapiao, ListedFapiao, listed, whole
 from relayd.console.invoice import seller
 from relayd.console.page import page, redirect, reply
-from relayd.console.route import Route, operators
+from relayd.console.route import Files, Route, operators
 from relayd.console.visit import Visit
 from relayd.control import fapiao, fapiao_file
 from relayd.control.fapiao_file import Item
 from relayd.core.currency import parse_minor
 from relayd.core.errors import RelayError
-from relayd.core.fapiao import CURRENCY, REASONS, RED_REASONS, STANDING, FapiaoState
+from relayd.core.fapiao import (
+    CURRENCY, FILE_BYTES_MAX, FORMATS, REASONS, RED_REASONS, STANDING, FapiaoState,
+)
 from relayd.core.fapiao import Fapiao as CoreFapiao
 from relayd.store.fapiao import FapiaoFilter
 
 MONEY: Final = operators("finance")
 PAGE: Final = 200
+MEBIBYTE: Final = 1024 * 1024
+ACCEPTED: Final = ".xml,.ofd,.pdf"
+"""What a browser offers first; what a file is, its content says."""
 _EXAMPLE: Final = {"fapiao": "fap_01KDVBXH00000000000000000Z"}
 
 
@@ -51,8 +56,17 @@ class Reject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str = ""
 
 
+class IssuedFiles(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The issued fapiao: one file of it, or one in each of its formats."""
+
+    files: list[bytes] = []
+
+    def __repr__(self) -> str:
+        return "IssuedFiles"
+
+
 class TakeIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The issued file: on the page the text of its XML, for programs base64 of any format."""
+    """The issued file in base64."""
 
     file: str = ""
 
@@ -128,12 +142,17 @@ async def show_all(visit: Visit) -> web.Response:
 
 async def show_one(visit: Visit) -> web.Response:
     """One, and what can be done with it."""
+    return await _one_page(visit)
+
+
+async def _one_page(visit: Visit, error: RelayError | None = None) -> web.Response:
     found = await fapiao.look(visit.db, visit.actor, visit.name("fapiao"), visit.now_ms)
     reasons = [(each, visit.t(f"fapiao.reason_{each}")) for each in REASONS]
     red = [(each, visit.t(f"fapiao.red_{each}")) for each in RED_REASONS]
-    return page(visit, "money/operate_fapiao_one.html", fapiao=await whole(visit, found),
-                account=found.account, reasons=reasons, red_reasons=red,
-                stands=found.state in STANDING)
+    return page(visit, "money/operate_fapiao_one.html", 200 if error is None else error.status,
+                fapiao=await whole(visit, found), account=found.account, reasons=reasons,
+                red_reasons=red, stands=found.state in STANDING, error=error,
+                fault=error and error.param, accept=ACCEPTED, most=FILE_BYTES_MAX // MEBIBYTE)
 
 
 async def take(visit: Visit) -> web.Response:
@@ -152,8 +171,17 @@ async def send(visit: Visit) -> web.Response:
 
 
 async def take_in(visit: Visit) -> web.Response:
-    """Takes in the XML of an issued one."""
-    return _there(await _take_in(visit, visit.take(TakeIn).file.strip().encode()))
+    """Takes in files of an issued one, or shows the form again with what was wrong with them."""
+    files = visit.take(IssuedFiles).files
+    try:
+        if len(files) > len(FORMATS):
+            raise RelayError("fapiao_file", param="count")
+        return _there(await fapiao_file.take_in_all(
+            visit.db, visit.actor, visit.name("fapiao"), files, seller(visit), visit.now_ms))
+    except RelayError as error:
+        if error.code not in _IN_FORM:
+            raise
+        return await _one_page(visit, error)
 
 
 async def reverse(visit: Visit) -> web.Response:
@@ -220,6 +248,7 @@ async def give_confirmed(visit: Visit) -> web.Response:
 
 
 _AT: Final = "/operate/fapiao/{fapiao}"
+_IN_FORM: Final = frozenset({"fapiao_file", "fapiao_mismatch", "fapiao_state", "pdf_missing"})
 _GONE: Final = ("fapiao_not_found", "fapiao_state")
 ROUTES: Final = (
     Route("GET", "/operate/fapiao", show_all, MONEY, "The queue of fapiao", asks=FapiaoSearch),
@@ -229,8 +258,8 @@ ROUTES: Final = (
     Route("POST", _AT + "/reject", reject, MONEY, "Reject an application", takes=Reject,
           example=_EXAMPLE),
     Route("POST", _AT + "/send", send, MONEY, "Hand one to its issuer", example=_EXAMPLE),
-    Route("POST", _AT + "/import", take_in, MONEY, "Take in an issued file", takes=TakeIn,
-          example=_EXAMPLE),
+    Route("POST", _AT + "/import", take_in, MONEY, "Take in issued files", takes=IssuedFiles,
+          files=Files(len(FORMATS), FILE_BYTES_MAX), example=_EXAMPLE),
     Route("POST", _AT + "/reverse", reverse, MONEY, "Ask for a red letter", takes=Reverse,
           proof=True, example=_EXAMPLE),
     Route("POST", _AT + "/confirm", confirm, MONEY, "A red letter was confirmed", takes=Confirm,
@@ -246,7 +275,7 @@ ROUTES: Final = (
     Route("POST", "/api/v1" + _AT + "/send", give_sent, MONEY, "Hand one to its issuer",
           gives=Fapiao, errors=(*_GONE, "fapiao_mismatch", "partner_failed"), example=_EXAMPLE),
     Route("POST", "/api/v1" + _AT + "/file", give_taken_in, MONEY, "Take in an issued file",
-          takes=TakeIn, gives=Fapiao,
+          takes=TakeIn, gives=Fapiao, files=Files(1, FILE_BYTES_MAX),
           errors=(*_GONE, "fapiao_file", "fapiao_mismatch", "pdf_missing"), example=_EXAMPLE),
     Route("POST", "/api/v1" + _AT + "/red", give_reversed, MONEY, "Ask for a red letter",
           takes=Reverse, gives=Fapiao, status=201, proof=True,

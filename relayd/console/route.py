@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from aiohttp import web
 
@@ -28,6 +28,13 @@ class Access:
 
     kind: Literal["public", "holder", "operator"]
     roles: frozenset[Role] = frozenset()
+
+
+class Files(NamedTuple):
+    """How many files a form may bring, and how large each may be."""
+
+    most: int
+    bytes_max: int
 
 
 PUBLIC: Final = Access("public")
@@ -50,8 +57,8 @@ class Route:
     `asks`: the same for the query. `gives`: what the API answers with; `errors`: codes of its own.
     `proof`: the holder must have said lately who they are. `closing`: also open to an account that
     waits for its erasure. `from_anywhere`: takes POST from others than its own pages, such as a
-    payment partner, and reads the body itself. `example`: values of the path's names, for tests
-    that visit every page.
+    payment partner, and reads the body itself. `files`: what its form brings, in those fields of
+    `takes` that are bytes. `example`: values of the path's names, for tests that visit every page.
     """
 
     method: Method
@@ -67,6 +74,7 @@ class Route:
     proof: bool = False
     closing: bool = False
     from_anywhere: bool = False
+    files: Files | None = None
     example: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -72,10 +72,46 @@ async def take_in(
 
     Raises `fapiao_file`; `fapiao_mismatch` with the field that differs; `fapiao_state`.
     """
-    kind = format_of(content)
+    return await take_in_all(db, actor, fapiao_id, [content], seller, now_ms)
+
+
+async def take_in_all(
+    db: Database, actor: Actor, fapiao_id: str, contents: Sequence[bytes], seller: Seller,
+    now_ms: int,
+) -> Fapiao:
+    """The same for one fapiao in several formats: all of them are kept, or none.
+
+    Also raises `fapiao_file` for none, and for two of one format.
+    """
+    kinds = [format_of(content) for content in contents]
+    if not kinds:
+        raise RelayError("fapiao_file", param="file")
+    if len(set(kinds)) < len(kinds):
+        raise RelayError("fapiao_file", param="twice")
     async with db.reading() as transaction:
         found = await store_fapiao.get(transaction, fapiao_id)
         want = wanted(found, seller.block(), await _blue(transaction, found))
+    says = [await _verified(kind, content, want)
+            for kind, content in zip(kinds, contents, strict=True)]
+    kept = found
+    try:
+        async with db.writing() as transaction:
+            for each, kind, content in zip(says, kinds, contents, strict=True):
+                kept = await _keep(
+                    transaction, actor, fapiao_id, each, (kind, content), now_ms)
+            if found.number is None and kept.reverses is None:
+                await invoice.tell(transaction, seller, kept.account, "fapiao_ready", {
+                    "number": says[0].number, "link": f"{seller.origin}/fapiao/{kept.id}"},
+                    now_ms)
+            return kept
+    except StoreError as error:
+        if error.code != "store_refused":
+            raise
+        raise RelayError("fapiao_mismatch", param="number") from None
+
+
+async def _verified(kind: FileFormat, content: bytes, want: Issued) -> Issued:
+    """What a file says, which is what it has to say."""
     if kind == "pdf":
         says = from_text(await text_of(content), want)
     else:
@@ -83,17 +119,7 @@ async def take_in(
     differs = difference(says, want)
     if differs is not None:
         raise RelayError("fapiao_mismatch", param=differs)
-    try:
-        async with db.writing() as transaction:
-            kept = await _keep(transaction, actor, fapiao_id, says, (kind, content), now_ms)
-            if found.number is None and kept.reverses is None:
-                await invoice.tell(transaction, seller, kept.account, "fapiao_ready", {
-                    "number": says.number, "link": f"{seller.origin}/fapiao/{kept.id}"}, now_ms)
-            return kept
-    except StoreError as error:
-        if error.code != "store_refused":
-            raise
-        raise RelayError("fapiao_mismatch", param="number") from None
+    return says
 
 
 async def _keep(
