@@ -80,14 +80,15 @@ class EventTap(Tap):
     def __init__(self, shape: ReplyShape, found: Findings, event_bytes_max: int) -> None:
         self._shape = shape
         self._read = shape.read
-        self._dull = shape.dull if found.sink is None else ()
+        self._dull = shape.dull if found.sink is None else None
         self._found = found
-        self._reader = EventReader(event_bytes_max)
+        self._reader = EventReader(event_bytes_max, self._dull)
         self.at_boundary = True
 
     def feed(self, data: bytes) -> bytes:
         """Reads the events that end in these bytes."""
-        if self._dull and self.at_boundary and self._is_dull(data):
+        dull = self._dull
+        if dull is not None and self.at_boundary and dull.fullmatch(data) is not None:
             return data
         reader = self._reader
         text = reader.feed_single(data)
@@ -104,12 +105,6 @@ class EventTap(Tap):
     def is_clear(self) -> bool:
         """True where nothing is left of an event that came before."""
         return not self._reader.held and self.at_boundary
-
-    def _is_dull(self, data: bytes) -> bool:
-        """Whether this is one whole event, of two lines, that holds text alone."""
-        if not data.startswith(self._dull) or not data.endswith(_LINE_FEED):
-            return False
-        return data.find(_LINE_FEED, data.find(_LINE_FEED) + 1) == len(data) - 2
 
     def _event(self, event: Event) -> bool:
         """Reads one event. True where it does nothing but report usage."""

@@ -6,6 +6,8 @@ read at all.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,15 +36,15 @@ class ReplyShape:
     """How the replies of one operation are read.
 
     `large` marks streams whose events carry images or sound and are long for that; `words` marks
-    replies that may come as plain text. An event that begins with one of `dull` holds text alone:
-    where none is counted it need not be read.
+    replies that may come as plain text. Events that `dull` matches hold text alone: where none is
+    counted they need not be read.
     """
 
     read: Read
     normalize: Normalize
     large: bool = False
     words: bool = False
-    dull: tuple[bytes, ...] = ()
+    dull: re.Pattern[bytes] | None = None
 
     def usage(self, found: Findings) -> Usage | None:
         """The usage that the provider reported, None where it gave none that can be taken."""
@@ -59,11 +61,19 @@ class ReplyShape:
             usage, images=found.images, audio_seconds=usage.audio_seconds or found.seconds)
 
 
+def _dull(names: Iterable[str]) -> re.Pattern[bytes]:
+    """Matches whole events of these names, in the form that their APIs write them in."""
+    return re.compile(rb"(?:event: (?:%b)\ndata: [^\n]*+\n\n)++" % b"|".join(
+        re.escape(name).encode() for name in names))
+
+
+DULL: Final = {"responses": tuple(DELTAS), "messages": ("content_block_delta",)}
+"""Events that hold text alone, by operation."""
+
 SHAPES: Final = {
     "chat": ReplyShape(read_chat, openai_usage),
     "completions": ReplyShape(read_chat, openai_usage),
-    "responses": ReplyShape(read_responses, openai_usage, dull=tuple(
-        b"event: %b\ndata: " % name.encode() for name in DELTAS)),
+    "responses": ReplyShape(read_responses, openai_usage, dull=_dull(DULL["responses"])),
     "embeddings": ReplyShape(read_media, openai_input_usage),
     "moderations": ReplyShape(read_media, openai_input_usage),
     "rerank": ReplyShape(read_ranking, openai_input_usage),
@@ -72,8 +82,7 @@ SHAPES: Final = {
     "speech": ReplyShape(read_media, openai_usage, large=True),
     "transcription": ReplyShape(read_words, openai_usage, words=True),
     "translation": ReplyShape(read_words, openai_usage, words=True),
-    "messages": ReplyShape(read_messages, anthropic_usage, dull=(
-        b"event: content_block_delta\ndata: ",)),
+    "messages": ReplyShape(read_messages, anthropic_usage, dull=_dull(DULL["messages"])),
     "generate": ReplyShape(read_gemini, gemini_usage),
     "stream_generate": ReplyShape(read_gemini, gemini_usage),
     "embed": ReplyShape(read_gemini, gemini_usage),

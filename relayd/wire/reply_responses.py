@@ -97,7 +97,7 @@ def read_responses(data: bytes, found: Findings) -> bool:
         event = decode_odd(error, data, found, _FULL, _LEAN)
     if event is None:
         return False
-    if isinstance(event, _Full):
+    if type(event) is _UsualFull or type(event) is _Full:
         _text(event, found)
     if event.response is not None:
         _summary(event.response, found)

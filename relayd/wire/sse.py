@@ -31,9 +31,16 @@ _REACH: Final = 3
 class EventReader:
     """The state of one stream."""
 
-    __slots__ = ("_held", "_over", "_first", "_max", "split_crlf", "skipped")
+    __slots__ = ("_held", "_over", "_first", "_max", "_dull", "split_crlf", "skipped")
 
-    def __init__(self, event_bytes_max: int = EVENT_BYTES_MAX) -> None:
+    def __init__(
+        self, event_bytes_max: int = EVENT_BYTES_MAX, dull: re.Pattern[bytes] | None = None
+    ) -> None:
+        """`dull` matches whole events, one or more, that are left out where they come whole.
+
+        It is asked where all lines end with LF.
+        """
+        self._dull = dull
         self._held = bytearray()
         self._over = False
         self._first = True
@@ -107,9 +114,14 @@ class EventReader:
     def _feed_whole(self, chunk: bytes, start: int, base: int) -> list[Event]:
         """Reads from an event boundary at `start`; `base` bytes were held before this chunk."""
         ends = _line_ends(chunk)
+        dull = self._dull if ends == b"\n\n" else None
         events: list[Event] = []
         size = len(chunk)
         while start < size:
+            if dull is not None and (run := dull.match(chunk, start)) is not None:
+                start = run.end()
+                self._first = False
+                continue
             if chunk[start] in b"\r\n":
                 empty = _EMPTY_LINES.match(chunk, start)
                 start = start if empty is None else empty.end()

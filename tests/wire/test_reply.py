@@ -8,7 +8,7 @@ import pytest
 
 from relayd.core.usage import Usage
 from relayd.wire.dialect import BY_OPERATION
-from relayd.wire.reply import SHAPES
+from relayd.wire.reply import DULL, SHAPES
 from relayd.wire.replytext import Findings
 from tests.fakes.texts import Texts
 
@@ -40,14 +40,24 @@ def test_usage_by_the_api_of_the_operation(operation: str) -> None:
     assert usage is not None and (usage.input_tokens, usage.output_tokens) == (7, 3)
 
 
-@pytest.mark.parametrize("operation", SHAPES)
-def test_dull_events_have_names_that_bring_nothing_but_text(operation: str) -> None:
-    for begin in SHAPES[operation].dull:
-        name = begin.removeprefix(b"event: ").removesuffix(b"\ndata: ").decode()
-        event = {"type": name, "delta": {"text": "a"} if operation == "messages" else "a"}
-        found = Findings(Texts())
-        SHAPES[operation].read(json.dumps(event).encode(), found)
-        assert found.unreported and not found.ended and found.usage is None
+@pytest.mark.parametrize(("operation", "name"), [
+    (operation, name) for operation, names in DULL.items() for name in names])
+def test_dull_events_have_names_that_bring_nothing_but_text(operation: str, name: str) -> None:
+    event = json.dumps({
+        "type": name, "delta": {"text": "a"} if operation == "messages" else "a"}).encode()
+    found = Findings(Texts())
+    SHAPES[operation].read(event, found)
+    assert found.unreported and not found.ended and found.usage is None
+    dull = SHAPES[operation].dull
+    whole = b"event: %b\ndata: %b\n\n" % (name.encode(), event)
+    assert dull is not None and dull.fullmatch(whole * 3)
+    for other in (whole[:-1], whole[:-1] + b"id: 1\n\n", whole.replace(b"\n", b"\r\n"),
+                  whole.replace(b"\nd", b"x\nd"), b"x" + whole):
+        assert dull.match(other) is None
+
+
+def test_operations_have_dull_events_by_the_table_alone() -> None:
+    assert {name for name, shape in SHAPES.items() if shape.dull is not None} == set(DULL)
 
 
 @pytest.mark.parametrize("operation", ["embeddings", "moderations", "rerank"])

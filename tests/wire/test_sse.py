@@ -132,6 +132,27 @@ def test_an_event_lies_where_it_says(stream: bytes, where: list[int]) -> None:
         held = window[len(window) - reader.held:]
 
 
+DULL = re.compile(rb"(?:event: a\ndata: [^\n]*+\n\n)++")
+
+
+@given(st.lists(ATOMS | st.sampled_from([b"event: a\n", b"event: a\ndata: b\n\n"]),
+                max_size=24).map(b"".join), places)
+def test_dull_events_are_left_out_and_no_others(stream: bytes, where: list[int]) -> None:
+    lean, full = EventReader(dull=DULL), EventReader()
+    window = b""
+    for piece in cut(stream, where):
+        window = window[len(window) - full.held:] + piece
+        events = full.feed(piece)
+        kept = lean.feed(piece)
+        left_out = [event for event in events if event not in kept]
+        assert [event for event in events if event in kept] == kept
+        assert all(DULL.fullmatch(window[start:end]) for _, _, start, end in left_out)
+        assert all(b"\r" not in window[start:end] for _, _, start, end in left_out)
+        assert (lean.held, lean.at_boundary, lean.split_crlf) == (
+            full.held, full.at_boundary, full.split_crlf)
+    assert lean.close() == full.close()
+
+
 def test_close_gives_the_event_without_its_end() -> None:
     reader = EventReader()
     assert reader.feed(b"data: a\n\ndata: b\n") == [(b"", b"a", 0, 9)]
