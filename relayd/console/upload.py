@@ -8,7 +8,7 @@ Names and types that a browser gives files are not looked at: what a file is, it
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Final, get_args, get_type_hints
 
 from aiohttp import web
@@ -98,13 +98,10 @@ async def read(request: web.Request, route: Route, admit: Callable[[str], None])
     assert route.files is not None
     reader = MultipartReader(boundary_of(
         request.headers.get("Content-Type", "").encode("latin-1", "replace")))
-    parts, left = Parts(file_names(route.takes), route.files, admit), UPLOAD_BYTES_MAX
+    parts = Parts(file_names(route.takes), route.files, admit)
     try:
         async with asyncio.timeout(UPLOAD_SECONDS):
-            async for piece in request.content.iter_any():
-                left -= len(piece)
-                if left < 0:
-                    raise RelayError("body_too_large")
+            async for piece in _pieces(request, UPLOAD_BYTES_MAX):
                 reader.feed(piece, parts)
     except TimeoutError:
         raise RelayError("request_timeout") from None
@@ -118,15 +115,20 @@ async def body(request: web.Request, files: Files) -> bytes:
     """A program's body, with files in it as base64. Raises `body_too_large`, `invalid_json`,
     `request_timeout`."""
     bytes_max = files.most * (files.bytes_max * 4 // 3 + 4) + BODY_BYTES_MAX
-    found = bytearray()
     try:
         async with asyncio.timeout(UPLOAD_SECONDS):
-            async for piece in request.content.iter_any():
-                found += piece
-                if len(found) > bytes_max:
-                    raise RelayError("body_too_large")
+            return b"".join([piece async for piece in _pieces(request, bytes_max)])
     except TimeoutError:
         raise RelayError("request_timeout") from None
     except web.RequestPayloadError:
         raise RelayError("invalid_json") from None
-    return bytes(found)
+
+
+async def _pieces(request: web.Request, bytes_max: int) -> AsyncIterator[bytes]:
+    """The body as it arrives. Raises `body_too_large` beyond the bound."""
+    left = bytes_max
+    async for piece in request.content.iter_any():
+        left -= len(piece)
+        if left < 0:
+            raise RelayError("body_too_large")
+        yield piece
