@@ -16,7 +16,7 @@ from relayd.console import (
     operate_margin, operate_network, operate_order, operate_plan, operate_price, operate_retention,
     operate_system, operate_ticket, order, overview, passkey, password, preference, privacy,
     profile, registration, role, series, session, sign_in, standing, subscription, ticket, totp,
-    transparency, wallet, webhook, well_known,
+    transparency, verification, wallet, webhook, well_known,
 )
 from relayd.console.frame import Frame, Item
 from relayd.console.listener import ConsoleListener
@@ -42,6 +42,7 @@ ROUTES: Final[tuple[Route, ...]] = tuple(chain(
     profile.ROUTES,
     email_change.ROUTES,
     totp.ROUTES,
+    verification.ROUTES,
     passkey.ROUTES,
     appeal.ROUTES,
     role.ROUTES,

@@ -165,8 +165,9 @@ ERRORS: Final = _kinds(
      "A field holds what may be a payment card's number. None is asked for here, and none "
      "is taken."),
     ("invalid_uscc", 422, "client", False, "This is not a valid unified social credit code."),
+    ("identity_off", 404, "client", False, "Identities are not verified here."),
     ("webhook_forged", 400, "client", False,
-     "The message's signature is not the payment partner's."),
+     "The message's signature is not the partner's."),
     ("webhook_stale", 400, "client", False, "The message was signed too long ago."),
     ("webhook_unreadable", 400, "client", False,
      "The message is signed, but it is none of those that are known here."),

@@ -14,6 +14,8 @@ Level = Literal["name", "document", "face"]
 
 PROVIDER: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 REFERENCE_CHARS_MAX: Final = 128
+FIELDS: Final = ("reference",)
+"""What a verifier is told: a sealed reference, with which its message comes back."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,6 +210,20 @@ class MailConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class IdentityConfig:
+    """Who verifies identities; without `name` nobody does.
+
+    `page`: where people are sent; `processor`: its row of the register; `secrets`: what its
+    messages are signed with, each of which will do.
+    """
+
+    name: str = ""
+    page: str = ""
+    processor: str = ""
+    secrets: tuple[bytes, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class BillingConfig:
     """How calls are paid for. `prepaid`: none is served that the account's balance does not cover.
 
@@ -264,6 +278,7 @@ class Config:
     log: LogConfig = LogConfig()
     operator: Operator = Operator()
     mail: MailConfig = MailConfig()
+    identity: IdentityConfig = IdentityConfig()
     payments: PaymentsConfig = field(default_factory=PaymentsConfig)
     invoices: InvoicesConfig = InvoicesConfig()
 

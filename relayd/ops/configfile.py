@@ -20,6 +20,7 @@ from relayd.ops.config import (
 from relayd.ops.configfile_abuse import read_abuse
 from relayd.ops.configfile_credential import Secrets, Surroundings
 from relayd.ops.configfile_fault import ConfigError, Fault, Findings, in_order
+from relayd.ops.configfile_identity import judge_identity, read_identity
 from relayd.ops.configfile_invoices import judge_invoices, read_invoices
 from relayd.ops.configfile_limit import read_limits
 from relayd.ops.configfile_lines import key_lines
@@ -164,6 +165,7 @@ def _read(root: Section, around: Surroundings) -> Config:
         log=_log(log),
         operator=read_operator(root.table("operator")),
         mail=read_mail(root.table("mail"), around),
+        identity=read_identity(root.table("identity"), around),
         payments=read_payments(root.table("payments"), around),
         invoices=read_invoices(root.table("invoices")),
     )
@@ -171,6 +173,7 @@ def _read(root: Section, around: Surroundings) -> Config:
     judge_operator(root, config)
     judge_payments(root, config)
     judge_terms(root, config)
+    judge_identity(root, config)
     judge_invoices(root, config)
     root.done(_TABLE_NAMES)
     for name in ("providers", "routes"):
