@@ -1,5 +1,8 @@
 """Settling: the one door by which every exchange leaves. Synchronous: nothing can cancel it.
 
+What a call holds is given back at once. Its record is written at once too, or, where the loop is
+busy, with those of all calls that end in the same turn, before anything of that turn is sent.
+
 An exchange whose key was accepted becomes exactly one call record; one that was refused before
 that is counted by its error alone.
 """
@@ -29,6 +32,7 @@ class Settler:
 
     def __init__(self, plane: Plane) -> None:
         self._plane = plane
+        self._ended: list[tuple[Exchange, float]] = []
 
     def settle(self, exchange: Exchange) -> None:
         """Settles; called once per exchange, from the handler's `finally`."""
@@ -73,8 +77,21 @@ class Settler:
             self._wait_for(prompt, exchange, ended)
         elif counter is not None and counter.pending:
             self._wait_for(counter, exchange, ended)
+        elif self._ended or self._plane.turn.first(self._record_ended):
+            self._plane.unsettled += 1
+            self._ended.append((exchange, ended))
         else:
             self._record(exchange, ended)
+
+    def _record_ended(self) -> None:
+        """Records what ended in this turn of the loop: together that costs half."""
+        ended, self._ended = self._ended, []
+        for exchange, at in ended:
+            self._plane.unsettled -= 1
+            try:
+                self._record(exchange, at)
+            except Exception as fault:  # a defect of ours costs no other call anything
+                self._plane.logger.fault("settle", fault)
 
     def _wait_for(
         self, count: PromptCount | TextCounter, exchange: Exchange, ended: float

@@ -2,7 +2,8 @@
 
 Under load a turn brings many reads. A write for each of them between the others wakes a client or
 a provider each time, and the processor forgets the relay's code within every system call: sent one
-after the other at the turn's end, writes cost a third of that (docs/decisions/0033).
+after the other at the turn's end, writes cost a third of that (docs/decisions/0033). What
+nobody waits for is done then too, just before.
 
 Law: what is written for a connection leaves in its order, and within the turn; whoever closes a
 connection, or writes to its transport directly, calls `flush()` first.
@@ -21,13 +22,14 @@ TOGETHER_MIN: Final = 4
 class Turn:
     """The writes of a turn. `inflight` are the calls under way; `soon` runs something after it."""
 
-    __slots__ = ("_inflight", "_soon", "_due")
+    __slots__ = ("_inflight", "_soon", "_due", "_first")
 
     def __init__(self, inflight: Sized,
                  soon: Callable[[Callable[[], None]], object]) -> None:
         self._inflight = inflight
         self._soon = soon
         self._due: list[tuple[asyncio.Transport, bytes]] = []
+        self._first: list[Callable[[], None]] = []
 
     def write(self, transport: asyncio.Transport, data: bytes) -> None:
         """Sends `data`, at the end of this turn at the latest."""
@@ -40,8 +42,19 @@ class Turn:
             due.append((transport, data))
             self._soon(self.flush)
 
+    def first(self, work: Callable[[], None]) -> bool:
+        """Has `work` done, which raises nothing, before what is due is sent; False: nothing is."""
+        if not self._due:
+            return False
+        self._first.append(work)
+        return True
+
     def flush(self) -> None:
         """Sends what is due now. A transport that is closing takes nothing more."""
+        while self._first:
+            first, self._first = self._first, []
+            for work in first:
+                work()
         due, self._due = self._due, []
         for transport, data in due:
             if not transport.is_closing():

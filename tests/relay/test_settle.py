@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import cast
 
 import msgspec
 import pytest
@@ -17,6 +19,7 @@ from relayd.relay.exchange import Exchange
 from relayd.relay.plane import Plane
 from relayd.relay.settle import Settler, endpoint_name
 from relayd.relay.stream import Streamer
+from relayd.relay.turn import Turn
 from relayd.wire.dialect import target_of
 from tests.fakes.daemon import ANSWER
 from tests.fakes.rawclient import RawClient, ask, request_bytes
@@ -24,6 +27,7 @@ from tests.fakes.rawupstream import Answer, message
 from tests.http.play import BODY, STREAM, TARGET
 from tests.relay.conftest import Opened
 from tests.relay.test_exchange import exchange
+from tests.relay.test_plane import plane_of
 
 NO_USAGE = b'{"choices":[{"message":{"content":"one two three"},"finish_reason":"stop"}]}'
 
@@ -130,6 +134,54 @@ async def test_forty_calls_at_once_are_forty_records(opened: Opened) -> None:
     assert {r.id.encode() for r in records} == {r.value(b"x-request-id") for r in replies}
     await asyncio.sleep(0.1)
     assert len(await lane.records()) == 40
+
+
+async def test_calls_that_end_in_one_turn_are_recorded_before_it_is_sent(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lane = await opened()
+    plane = plane_of(lane)
+    calls, build = [about_to_settle(plane) for _ in range(4)], Settler._build
+    transport = Written(lambda: len(plane.meter))
+    plane.turn = Turn(calls, lambda work: None)
+    before = len(plane.meter)
+
+    def failing(self: Settler, made: Exchange, ended: float) -> CallRecord:
+        if made is calls[1]:
+            raise ZeroDivisionError
+        return build(self, made, ended)
+
+    monkeypatch.setattr(Settler, "_build", failing)
+    plane.turn.write(cast(asyncio.Transport, transport), b"one")
+    for made in calls:
+        plane.settler.settle(made)
+    assert plane.unsettled == 4 and len(plane.meter) == before
+    plane.turn.flush()
+    # a defect costs no other call anything
+    assert transport.seen == [before + 3] and plane.idle
+    plane.turn.flush()
+    plane.settler.settle(about_to_settle(plane))
+    assert len(plane.meter) == before + 4 and plane.idle
+
+
+class Written:
+    """A transport that asks something when it is written to."""
+
+    def __init__(self, ask: Callable[[], int]) -> None:
+        self.seen: list[int] = []
+        self._ask = ask
+
+    def is_closing(self) -> bool:
+        return False
+
+    def write(self, data: bytes) -> None:
+        self.seen.append(self._ask())
+
+
+def about_to_settle(plane: Plane) -> Exchange:
+    made: Exchange = exchange()
+    made.policy, made.grant = plane.policy, KeyGrant("key", "acct", "app", None, None, False)
+    return made
 
 
 START = (b'event: message_start\ndata: {"type":"message_start","message":{"usage":{"input_tokens":'

@@ -71,6 +71,23 @@ def test_a_closing_transport_takes_nothing() -> None:
     assert not transport.written
 
 
+def test_what_is_done_first() -> None:
+    done: list[str] = []
+    turn, transport = Turn(range(TOGETHER_MIN), lambda work: None), Transport()
+    assert not turn.first(lambda: done.append("never"))
+    turn.write(as_transport(transport), b"1")
+
+    def work() -> None:
+        done.append(f"before {transport.written}")
+        turn.write(as_transport(transport), b"2")
+
+    assert turn.first(work)
+    for _ in range(2):
+        turn.flush()
+        assert transport.written == [b"1", b"2"] and done == ["before []"]
+    assert not turn.first(lambda: done.append("never"))
+
+
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2 * TOGETHER_MIN), st.booleans())))
 def test_every_transport_gets_its_own_in_order(steps: list[tuple[int, int, bool]]) -> None:
     calls: list[int] = []
