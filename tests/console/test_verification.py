@@ -80,7 +80,7 @@ async def test_H3_forged_messages_are_nothing(console: Console, ann: Person) -> 
 
 async def test_the_page_leads_there_by_a_link(console: Console, ann: Person) -> None:
     before = await (await console.get(PAGE, cookies=ann.cookies)).text()
-    assert ON.page not in before
+    assert ON.page not in before and f'href="{PAGE}"' in before
     answer = await send(console, ann, PAGE, PAGE)
     text = unescape(await answer.text())
     assert answer.status == 200 and f'href="{ON.page}?reference=' in text
@@ -91,4 +91,5 @@ async def test_H3_off_by_default(console: Console) -> None:
     assert await known(console, ann) == {"offered": False, "checks": []}
     assert (await console.post("/api/v1/identity", headers=ann.bearer)).status == 404
     assert await told(console, "x") == 404
-    assert "not verified here" in await (await console.get(PAGE, cookies=ann.cookies)).text()
+    text = await (await console.get(PAGE, cookies=ann.cookies)).text()
+    assert "not verified here" in text and f'href="{PAGE}"' not in text
