@@ -54,7 +54,7 @@ CHANGED_IN_CONTROL = {"enterprises.profile": enterprise.change}
 GIVEN_ONCE = frozenset({
     # what stands on a document that was issued
     "invoices.buyer", "fapiao.buyer", "fapiao.kind",
-    "holders.age_stated_at_ms", "call_records.app", "opening.app", "close.app",
+    "holders.age_stated_at_ms", "call_records.app", "app_rollups.app", "opening.app", "close.app",
     "orders.client_key", "account_limits.name", "account_limits.value", "notice_answers.answer",
     "account_plans.plan", "subscriptions.plan", "subscriptions.version",
     "subscriptions.next_plan", "balance_alerts.currency", "balance_alerts.below_nano",
