@@ -61,6 +61,8 @@ OTHERS: Final = {
     (WAYS, "partner_key"): "alipay, wechat: the partner's public RSA key, by which it is known. "
     "Needed.",
     (WAYS, "processor"): "Which of [[operator.processors]] the partner is.",
+    (WAYS, "h5"): "wechat: holders may also choose to pay on the phone they are on, which tells "
+    "WeChat Pay their network address; its processor's fields have ip.",
     ("payments", "partners"): "Ways to pay; NAME is part of the address of their messages, "
     "CONSOLE/pay/webhook/NAME; below.",
     ("payments", "top_up_min"): "The least that one order may be; without it 5.00.",

@@ -20,6 +20,7 @@ from relayd.control.order import OrderWish
 from relayd.control.partner import RETURN_PATH
 from relayd.core.currency import minor_text, parse_minor
 from relayd.core.errors import RelayError
+from relayd.core.network import address_of
 from relayd.core.order import Order as CoreOrder
 from relayd.core.order import OrderState
 from relayd.core.timestamp import rfc3339
@@ -28,6 +29,8 @@ from relayd.store.order import OrderFilter
 
 SHOWN: Final = 50
 PAGE: Final = 100
+ON_PHONE: Final = "/h5"
+"""Behind a partner's name in the form: to be paid on the telephone that the page is read on."""
 _EXAMPLE: Final = {"order": "ord_01KDVBXH00000000000000000Z"}
 _OPEN: Final = ("created", "pending", "expired")
 
@@ -84,7 +87,7 @@ class OrderQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TopUp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The form."""
+    """The form. `partner`: a way to pay, as the page offers it."""
 
     partner: str = ""
     amount: str = ""
@@ -101,6 +104,22 @@ def way(visit: Visit, name: str) -> str:
     return name if config is None else visit.t(f"money.kind_{config.kind}")
 
 
+def _payer(visit: Visit) -> str | None:
+    """Where the visitor's device is, where that is known."""
+    found = address_of(visit.address)
+    return None if found is None else str(found)
+
+
+def _ways(visit: Visit) -> list[tuple[str, str]]:
+    """The ways to pay as a form has them, and what they are called."""
+    payments = visit.services.payments()
+    found = [(name, way(visit, name)) for name in payments.partners]
+    if _payer(visit):
+        found += [(name + ON_PHONE, visit.t("money.kind_wechat_h5"))
+                  for name in payments.partners if payments.config.partners[name].h5]
+    return found
+
+
 async def _balances(visit: Visit) -> Balances:
     payments = visit.services.payments()
     config = payments.config
@@ -110,14 +129,14 @@ async def _balances(visit: Visit) -> Balances:
                     minor_text(config.top_up_max, config.currency), sorted(payments.partners))
 
 
-async def _create(visit: Visit, wish: NewOrder) -> CoreOrder:
+async def _create(visit: Visit, wish: NewOrder, payer: str | None = None) -> CoreOrder:
     payments = visit.services.payments()
     amount = parse_minor(wish.amount.strip(), payments.config.currency)
     if amount is None:
         raise RelayError("payment_amount", param="amount")
     return await order.create(
         visit.db, payments, visit.actor, visit.account,
-        OrderWish(wish.partner, amount, wish.idempotency_key), visit.now_ms)
+        OrderWish(wish.partner, amount, wish.idempotency_key, payer), visit.now_ms)
 
 
 async def _mine(visit: Visit) -> CoreOrder:
@@ -149,18 +168,23 @@ async def _balance_page(
     visit: Visit, form: TopUp, error: RelayError | None = None
 ) -> web.Response:
     orders = await order.listing(visit.db, OrderFilter(visit.account), SHOWN)
-    ways = [(name, way(visit, name)) for name in visit.services.payments().partners]
+    ways = _ways(visit)
     return page(visit, "money/balance.html", 200 if error is None else error.status,
                 money=await _balances(visit), left=await left(visit, visit.account),
                 orders=[shown(each) for each in orders],
-                ways=ways, names=dict(ways), form=form, error=error, fault=error and error.param)
+                ways=ways, names=dict(ways), form=form, error=error, fault=error and error.param,
+                tells=any(name.endswith(ON_PHONE) for name, _ in ways))
 
 
 async def top_up(visit: Visit) -> web.Response:
     """Makes an order and goes to its page, or shows the form again with what was wrong in it."""
     form = visit.take(TopUp)
+    partner = form.partner.removesuffix(ON_PHONE)
+    payer = _payer(visit) if partner != form.partner else None
     try:
-        made = await _create(visit, NewOrder(form.partner, form.amount))
+        if partner != form.partner and payer is None:
+            raise RelayError("partner_not_found", param="partner")
+        made = await _create(visit, NewOrder(partner, form.amount), payer)
     except RelayError as error:
         return await _balance_page(visit, form, error)
     return redirect(f"/orders/{made.id}")
@@ -173,9 +197,10 @@ async def show_order(visit: Visit) -> web.Response:
                 "amount": minor_text(each.amount_minor, found.currency)}
                for each in await order.refunds(visit.db, found.id)]
     config = visit.services.payments().config.partners.get(found.partner)
-    scans = config is not None and config.kind == "wechat"
+    scans = config is not None and config.kind == "wechat" and not found.on_phone
+    called = visit.t("money.kind_wechat_h5") if found.on_phone else way(visit, found.partner)
     return page(visit, "money/order.html", order=shown(found), refunds=refunds, scans=scans,
-                way=way(visit, found.partner))
+                way=called, phone=found.on_phone)
 
 
 async def show_code(visit: Visit) -> web.Response:

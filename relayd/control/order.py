@@ -18,6 +18,7 @@ from relayd.core.currency import minor_text, to_nano
 from relayd.core.decision import hold
 from relayd.core.dispute import Dispute
 from relayd.core.errors import RelayError
+from relayd.core.network import address_of
 from relayd.core.order import Order, moved
 from relayd.core.partner import Checkout, PartnerEvent
 from relayd.core.posting import LedgerAccount
@@ -44,11 +45,14 @@ _PAYING: Final = ("active", "suspended")
 
 @dataclass(frozen=True, slots=True)
 class OrderWish:
-    """What is asked for. `client_key`: asking again with the same one gives the same order."""
+    """What is asked for. `client_key`: asking again with the same one gives the same order.
+    `payer`: the payer's network address, where they chose to pay on the telephone they are on; it
+    is told to the partner and kept nowhere."""
 
     partner: str
     amount_minor: int
     client_key: str | None = None
+    payer: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +76,16 @@ async def create(
     config = payments.config
     if not config.top_up_min <= wish.amount_minor <= config.top_up_max:
         raise RelayError("payment_amount", param="amount")
+    if wish.payer is not None and not (
+            config.partners[partner.name].h5 and address_of(wish.payer)):
+        raise RelayError("partner_not_found", param="partner")
     order = await _made(db, payments, actor, account_id, wish, now_ms)
     if order.state != "created" or order.expires_at_ms <= now_ms:
         return order
     try:
         opened = await partner.client.run(partner.adapter.checkout(
-            order, payments.addresses(partner.name, order.id), moment(now_ms)))
+            order, payments.addresses(partner.name, order.id, wish.payer), moment(now_ms)),
+            wished=wish.payer is not None)
     except RelayError as error:
         if error.code != "partner_failed":
             await _failed(db, order.id)
@@ -138,6 +146,8 @@ def _hashes(
         raise RelayError("invalid_value", param="idempotency_key")
     key = derived(db.secret, KEY_LABEL)
     asked = f"{account_id}\n{wish.partner}\n{wish.amount_minor}\n{currency}"
+    if wish.payer is not None:
+        asked += "\nh5"
     return (hmac.digest(key, b"key\n" + text.encode(), "sha256"),
             hmac.digest(key, b"asked\n" + asked.encode(), "sha256"))
 

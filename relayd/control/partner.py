@@ -54,10 +54,11 @@ class Payments:
             raise RelayError("partner_not_found", param="partner")
         return found
 
-    def addresses(self, partner: str, order_id: str) -> Addresses:
-        """Where a partner sends people and messages."""
+    def addresses(self, partner: str, order_id: str, payer: str | None = None) -> Addresses:
+        """Where a partner sends people and messages, and where the payer is, if they wished that
+        it be told."""
         back = f"{self.url}{RETURN_PATH}{quote(order_id, safe='')}"
-        return Addresses(back, back, f"{self.url}{WEBHOOK_PATH}{partner}")
+        return Addresses(back, back, f"{self.url}{WEBHOOK_PATH}{partner}", payer or "")
 
     def order_link(self, order_id: str) -> str:
         """The order's page, for mail."""

@@ -71,6 +71,9 @@ ORDER_MOVES: Final[dict[tuple[OrderState, OrderMove], OrderState]] = {
 UNPAID: Final[frozenset[OrderState]] = frozenset({"created", "pending", "expired", "failed"})
 REFUNDABLE: Final[frozenset[OrderState]] = frozenset({"credited", "part_refunded", "dispute_won"})
 
+ON_PHONE: Final = "h5:"
+"""Begins the session of an attempt to pay on the telephone that the page is read on."""
+
 Outcome = Literal["credited", "failed", "expired", "held", "returned", "released", "disputed",
                   "won", "lost", "already", "ignored", "unknown_order", "other_partner",
                   "other_currency", "other_amount", "paid_twice", "trade_taken", "too_late"]
@@ -98,6 +101,11 @@ class Order:
     trade: str | None = None
     paid_at_ms: int | None = None
     refunded_minor: int = 0
+
+    @property
+    def on_phone(self) -> bool:
+        """Whether it is paid on the telephone that its page is read on."""
+        return self.session is not None and self.session.startswith(ON_PHONE)
 
     @property
     def left_minor(self) -> int:

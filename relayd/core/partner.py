@@ -1,7 +1,8 @@
 """Payment partners: who they are, what they may be told, and what they tell us.
 
 Law: a partner is sent the fields that are declared here for its kind and no other: no name, no
-e-mail address, no network address, no device, nothing about calls. Card numbers never come here.
+e-mail address, no device, nothing about calls; a network address by one way to pay alone, which
+the payer chooses each time and which demands it. Card numbers never come here.
 """
 
 from __future__ import annotations
@@ -40,6 +41,9 @@ DECLARED: Final[dict[PartnerKind, frozenset[str]]] = {
         "bill_date", "bill_type", "tar_type", "token"}),
 }
 """Every field that may leave, by kind of partner; the register of processors shows it."""
+ON_WISH: Final[dict[PartnerKind, frozenset[str]]] = {
+    "wechat": frozenset({"scene_info.payer_client_ip", "scene_info.h5_info.type"})}
+"""Fields that leave only where the payer chose the way to pay that demands them."""
 PURPOSE: Final = "payment"
 
 
@@ -71,8 +75,12 @@ class Checkout:
     page: str
 
 
-def declared(kind: PartnerKind, names: Iterable[str]) -> None:
-    """The gate before each request to a partner: raises RelayError `undeclared_field`."""
+def declared(kind: PartnerKind, names: Iterable[str], *, wished: bool = False) -> None:
+    """The gate before each request to a partner: raises RelayError `undeclared_field`.
+
+    `wished`: the payer chose what demands more.
+    """
+    known = DECLARED[kind] | ON_WISH.get(kind, frozenset()) if wished else DECLARED[kind]
     for name in names:
-        if name not in DECLARED[kind]:
+        if name not in known:
             raise RelayError("undeclared_field", param=name)

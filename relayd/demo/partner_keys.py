@@ -69,5 +69,5 @@ def payments_config(keys: PartnerKeys, origin: str) -> PaymentsConfig:
         "wechat": PartnerConfig(
             "wechat", "wechat", f"{origin}/wechat", credential=keys.api_key, app_id=APP_ID,
             merchant_id=MERCHANT_ID, serial=SERIAL, platform_key_id=PLATFORM_KEY_ID,
-            private_key=own, partner_key=theirs),
+            private_key=own, partner_key=theirs, h5=True),
     })

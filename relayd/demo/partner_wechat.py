@@ -8,6 +8,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from datetime import datetime
+from ipaddress import ip_address
 from typing import Any, Final
 
 import orjson
@@ -49,17 +50,27 @@ class WeChatFace:
         """A POST: an order, or a refund."""
         try:
             if path == "/v3/pay/transactions/native":
-                expires = datetime.fromisoformat(said["time_expire"])
-                trade = self._book.begin("wechat", Told(
-                    said["out_trade_no"], said["amount"]["currency"], said["amount"]["total"],
-                    said["notify_url"], "", int(expires.timestamp()) * 1000))
                 # a phone would read weixin://...; here it is the page itself
-                return 200, {"code_url": f"{origin}/page/{trade.session}"}
+                return 200, {"code_url": self._begun(said, origin)}
+            if path == "/v3/pay/transactions/h5":
+                scene = said["scene_info"]
+                ip_address(scene["payer_client_ip"])
+                if scene["h5_info"]["type"] not in ("iOS", "Android", "Wap"):
+                    raise ValueError
+                return 200, {"h5_url": f"{self._begun(said, origin)}?prepay_id=demo"}
             if path == "/v3/refund/domestic/refunds":
                 return self._refund(said)
         except (KeyError, TypeError, ValueError):
             return 400, {"code": "PARAM_ERROR", "message": "demo"}
         return 404, {"code": "NOT_FOUND", "message": "demo"}
+
+    def _begun(self, said: Mapping[str, Any], origin: str) -> str:
+        """The page of an order."""
+        expires = datetime.fromisoformat(said["time_expire"])
+        trade = self._book.begin("wechat", Told(
+            said["out_trade_no"], said["amount"]["currency"], said["amount"]["total"],
+            said["notify_url"], "", int(expires.timestamp()) * 1000))
+        return f"{origin}/page/{trade.session}"
 
     def _refund(self, said: Mapping[str, Any]) -> Answer:
         found = self._book.of_order("wechat", said["out_trade_no"])

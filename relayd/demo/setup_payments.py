@@ -41,6 +41,7 @@ def payments_lines(config: PaymentsConfig) -> list[str]:
                   if getattr(partner, name)]
         lines += [f'{name} = {{ file = "{_file(partner, name)}" }}' for name in _SECRETS
                   if getattr(partner, name)]
+        lines += ["h5 = true"] if partner.h5 else []
         if partner.webhook_secrets:
             lines.append(f'webhook_secret = {{ file = "{_file(partner, "webhook_secret")}" }}')
     return lines

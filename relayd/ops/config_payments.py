@@ -18,7 +18,8 @@ BASE_URLS: Final[dict[PartnerKind, str]] = {
 @dataclass(frozen=True, slots=True)
 class PartnerConfig:
     """One partner. Which fields have a value follows from `kind`; keys are PEM texts. `processor`:
-    its row in the register of third parties."""
+    its row in the register of third parties. `h5`: holders may also choose to pay on the telephone
+    they are on, which tells the partner their network address."""
 
     name: str
     kind: PartnerKind
@@ -33,6 +34,7 @@ class PartnerConfig:
     private_key: str = field(default="", repr=False)
     partner_key: str = field(default="", repr=False)
     processor: str = ""
+    h5: bool = False
 
 
 @dataclass(frozen=True, slots=True)

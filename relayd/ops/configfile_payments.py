@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 from yarl import URL
 
 from relayd.core.currency import PLACES, minor_text, parse_minor
+from relayd.core.operator import Processor
 from relayd.core.partner import CURRENCIES, PARTNER_KINDS, PartnerKind
 from relayd.ops.config import Config
 from relayd.ops.config_payments import BASE_URLS, PartnerConfig, PaymentsConfig
@@ -31,6 +32,8 @@ MINUTES_MIN, MINUTES_MAX = 30, 1440
 API_KEY_BYTES: Final = 32
 PARTNER_FIELDS: Final = ("order", "amount", "currency")
 """What every partner is told, in the register's words; core/partner.py has them in its own."""
+ADDRESS_FIELD: Final = "ip"
+"""What a partner is told besides, where `h5` is on."""
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _ID: Final = re.compile(r"[A-Za-z0-9_]{1,64}")
 _DEFAULT: Final = PaymentsConfig()
@@ -66,6 +69,9 @@ def judge_payments(root: Section, config: Config) -> None:
         elif row is not None and not set(PARTNER_FIELDS) <= set(row.fields):
             root.findings.fault(where, "may not be told of payments, as the register has it",
                                 f"It needs the fields {', '.join(PARTNER_FIELDS)}")
+        elif partner.h5 and not _may_have_address(partner, row):
+            root.findings.fault(where, "may not be told network addresses, and h5 is on",
+                                f"Its row in the register needs the field {ADDRESS_FIELD}")
         elif row is None and not _is_loopback(partner.base_url):
             root.findings.warning(where, "is missing: the partner is a third party",
                                   "Add it to [[operator.processors]] and name it here")
@@ -74,6 +80,11 @@ def judge_payments(root: Section, config: Config) -> None:
         root.findings.warning(
             (*root.path, "payments", "currency"), "is the currency of no price",
             f"Calls are paid in {', '.join(sorted(known))}: this balance could not be used")
+
+
+def _may_have_address(partner: PartnerConfig, row: Processor | None) -> bool:
+    """Whether people can read that the partner is told network addresses."""
+    return ADDRESS_FIELD in row.fields if row is not None else _is_loopback(partner.base_url)
 
 
 def _amount(section: Section, name: str, currency: str, default: int) -> int:
@@ -132,7 +143,8 @@ def _wechat(name: str, kind: PartnerKind, table: Section, around: Surroundings) 
         name, kind, _base_url(table, kind), credential=secret,
         app_id=_identity(table, "app_id"), merchant_id=_identity(table, "merchant_id"),
         serial=_identity(table, "serial"), platform_key_id=_identity(table, "platform_key_id"),
-        private_key=_private(table, around), partner_key=_public(table, around))
+        private_key=_private(table, around), partner_key=_public(table, around),
+        h5=table.boolean("h5", default=False))
 
 
 _READERS: Final[dict[PartnerKind, Callable[..., PartnerConfig]]] = {

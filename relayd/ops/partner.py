@@ -40,8 +40,11 @@ class PartnerClient:
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         self._reply_bytes_max = reply_bytes_max
 
-    async def run(self, conversation: Generator[PartnerRequest, PartnerReply, T]) -> T:
-        """What the conversation comes to. Raises `partner_failed` where the partner cannot be
+    async def run(
+        self, conversation: Generator[PartnerRequest, PartnerReply, T], *, wished: bool = False,
+    ) -> T:
+        """What the conversation comes to. `wished`: the payer chose what demands more fields
+        (core/partner.py). Raises `partner_failed` where the partner cannot be
         reached, `undeclared_field`, and whatever the conversation raises."""
         try:
             request = next(conversation)
@@ -51,6 +54,7 @@ class PartnerClient:
                 trust_env=False, cookie_jar=aiohttp.DummyCookieJar(), timeout=self._timeout,
                 skip_auto_headers=_SKIPPED) as session:
             for _ in range(REQUESTS_MAX):
+                declared(self._kind, request.fields, wished=wished)
                 reply = await self._exchange(session, request)
                 try:
                     request = conversation.send(reply)
@@ -73,7 +77,6 @@ class PartnerClient:
     async def _exchange(
         self, session: aiohttp.ClientSession, request: PartnerRequest
     ) -> PartnerReply:
-        declared(self._kind, request.fields)
         address = self.address(request.target)
         try:
             async with session.request(

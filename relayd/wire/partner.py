@@ -58,11 +58,16 @@ class Moment(NamedTuple):
 
 
 class Addresses(NamedTuple):
-    """Where the partner sends the payer back to, and where it sends its messages."""
+    """Where the partner sends the payer back to, and where it sends its messages. `payer`: the
+    payer's own network address, where they chose a way to pay that demands it."""
 
     returned: str
     cancelled: str
     webhook: str
+    payer: str = ""
+
+    def __repr__(self) -> str:
+        return "Addresses"
 
 
 class Acknowledgement(NamedTuple):

@@ -1,8 +1,10 @@
-"""WeChat Pay, API v3: orders by QR code (native), signed and sealed messages, refunds, bills.
+"""WeChat Pay, API v3: orders by QR code (native) or on the payer's own telephone (H5), signed and
+sealed messages, refunds, bills.
 
 Law: whatever comes from WeChat Pay is believed for its signature alone, by a key that is known
 here, and no older than the window; what is sealed opens only with the merchant's own key. Orders
-are native ones: H5 orders would tell WeChat Pay the payer's network address.
+are native ones: an H5 order tells WeChat Pay the payer's network address, so it is made only where
+the payer chose it.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from relayd.core.errors import RelayError
-from relayd.core.order import Order
+from relayd.core.order import ON_PHONE, Order
 from relayd.core.partner import Checkout, EventKind, PartnerEvent, PartnerKind
 from relayd.core.refund import Refund
 from relayd.core.statement import StatementLine
@@ -62,17 +64,28 @@ class WeChatPay:
 
     def checkout(self, order: Order, addresses: Addresses, moment: Moment
                  ) -> Generator[PartnerRequest, PartnerReply, Checkout]:
-        """A native order: the page is an address that the payer's phone reads as a QR code."""
-        reply = yield self._post("/v3/pay/transactions/native", {
+        """A native order: the page is an address that the payer's phone reads as a QR code. With
+        the payer's network address an H5 order: the page opens WeChat on the phone it is on."""
+        content: dict[str, Any] = {
             "appid": self._app_id, "mchid": self._merchant_id, "description": SUBJECT,
             "out_trade_no": order.id, "time_expire": _rfc3339(order.expires_at_ms),
             "notify_url": addresses.webhook,
             "amount": {"total": order.amount_minor, "currency": order.currency},
-        }, moment)
-        address = self._read(reply, moment).get("code_url")
+        }
+        if not addresses.payer:
+            reply = yield self._post("/v3/pay/transactions/native", content, moment)
+            return Checkout(order.id, self._address(reply, "code_url", moment))
+        content["scene_info"] = {"payer_client_ip": addresses.payer, "h5_info": {"type": "Wap"}}
+        reply = yield self._post("/v3/pay/transactions/h5", content, moment)
+        page = self._address(reply, "h5_url", moment)
+        back = urlencode({"redirect_url": addresses.returned})
+        return Checkout(ON_PHONE + order.id, f"{page}{'&' if '?' in page else '?'}{back}")
+
+    def _address(self, reply: PartnerReply, name: str, moment: Moment) -> str:
+        address = self._read(reply, moment).get(name)
         if not isinstance(address, str):
             raise RelayError("partner_failed")
-        return Checkout(order.id, address)
+        return address
 
     def status(self, order: Order, moment: Moment
                ) -> Generator[PartnerRequest, PartnerReply, PartnerEvent]:

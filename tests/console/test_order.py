@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from aiohttp import ClientResponse
 
+from relayd.console import gate
 from tests.console.conftest import NOW_MS, Console
 from tests.console.paying import Shop, shop
 from tests.console.people import Person, person
@@ -118,6 +120,40 @@ async def test_a_partner_that_is_away(shop: Shop) -> None:
     assert (await shop.console.get(f"/pay/return/{order}",
                                    cookies=shop.who.cookies)).status == 303
     assert (await api(shop, "GET", f"/api/v1/orders/{order}"))[1]["state"] == "pending"
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+async def test_a_payment_on_the_telephone_that_the_page_is_on(shop: Shop, language: str) -> None:
+    """Its page is led to with our origin: it takes nobody without."""
+    answer = await shop.console.get(f"/balance?lang={language}", cookies=shop.who.cookies)
+    page = await answer.text()
+    assert 'value="wechat/h5"' in page and 'value="card/h5"' not in page
+    assert ("network address" if language == "en" else "网络地址") in page
+    answer = await send(shop, "/balance", partner="wechat/h5", amount="5")
+    where = answer.headers["Location"]
+    page = await (await shop.console.get(
+        f"{where}?lang={language}", cookies=shop.who.cookies)).text()
+    assert "code.svg" not in page and 'referrerpolicy="origin"' in page
+    assert ("on this phone" if language == "en" else "本手机") in page
+    back = f"/pay/return/{where.rpartition('/')[2]}"
+    assert f"redirect_url=http%3A%2F%2F127.0.0.1%3A8081{quote(back, safe='')}" in page
+    await shop.pay()
+    assert (await send(shop, f"{where}/look")).status == 303
+    assert (await api(shop, "GET", f"/api/v1{where}"))[1]["state"] == "credited"
+
+
+async def test_who_is_nowhere_is_not_offered_it(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "address_of", lambda request, services: "")
+    page = await (await shop.console.get("/balance", cookies=shop.who.cookies)).text()
+    assert 'value="wechat"' in page and "wechat/h5" not in page
+    answer = await send(shop, "/balance", partner="wechat/h5", amount="5")
+    assert answer.status == 404 and shop.demo.book.trades == {}
+    # programs have no such way
+    status, said = await api(shop, "POST", "/api/v1/orders",
+                             {"partner": "wechat/h5", "amount": "5"})
+    assert (status, said["error"]["code"]) == (404, "partner_not_found")
 
 
 async def test_without_partners_there_is_nothing_to_fill_in(console: Console) -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from relayd.control import account, order
 from relayd.control.order import OrderWish
+from relayd.control.partner import payments
 from relayd.core.currency import to_nano
 from relayd.core.errors import RelayError
+from relayd.core.order import Order
 from relayd.core.posting import charge
 from relayd.store import order as store_order
 from relayd.store import posting as store_posting
@@ -41,6 +46,56 @@ async def test_a_key_makes_one_order(till: Till) -> None:
     raw = (till.db.directory / "relayd.db").read_bytes() + (
         till.db.directory / "relayd.db-wal").read_bytes()
     assert b"my key" not in raw
+
+
+PAYER = "203.0.113.77"
+
+
+async def on_phone(till: Till, partner: str = "wechat", payer: str = PAYER, key: str | None = None
+                   ) -> Order:
+    return await order.create(till.db, till.payments, till.actor, till.holder,
+                              OrderWish(partner, AMOUNT, key, payer), till.now_ms)
+
+
+async def test_an_order_that_is_paid_on_the_telephone(till: Till) -> None:
+    made = await on_phone(till)
+    assert made.on_phone and str(made.page).startswith(till.demo.origin)
+    _, message = await till.paid(made)
+    assert (await till.hear("wechat", message)).outcome == "credited"
+    assert await till.balance() == FULL and await till.wrong() == []
+    # the address was told, and is kept nowhere
+    files = [path for path in till.db.directory.rglob("*") if path.is_file()]
+    assert len(files) > 2 and not any(PAYER.encode() in path.read_bytes() for path in files)
+    assert PAYER not in repr(OrderWish("wechat", 1, None, PAYER))
+
+
+async def test_an_address_is_told_by_that_one_way_alone(till: Till) -> None:
+    heard = []
+    real = till.demo._wechat.post
+
+    def listen(path: str, said: Mapping[str, Any], origin: str) -> Any:
+        heard.append((path.rpartition("/")[2], said.get("scene_info")))
+        return real(path, said, origin)
+
+    till.demo._wechat.post = listen  # type: ignore[method-assign]
+    await till.order("wechat")
+    await on_phone(till)
+    assert heard == [("native", None),
+                     ("h5", {"payer_client_ip": PAYER, "h5_info": {"type": "Wap"}})]
+    for partner, payer in (("card", PAYER), ("alipay", PAYER), ("wechat", "unix"),
+                           ("wechat", "")):
+        assert await code_of(on_phone(till, partner, payer)) == "partner_not_found"
+    wechat = replace(till.payments.config.partners["wechat"], h5=False)
+    till.payments = payments(replace(
+        till.payments.config, partners={"wechat": wechat}), till.payments.url)
+    assert await code_of(on_phone(till)) == "partner_not_found"
+    assert len(heard) == 2
+
+
+async def test_the_way_is_part_of_what_a_key_asks_for(till: Till) -> None:
+    first = await on_phone(till, key="k")
+    assert (await on_phone(till, payer="198.51.100.1", key="k")).id == first.id
+    assert await code_of(till.order("wechat", AMOUNT, "k")) == "idempotency_mismatch"
 
 
 async def test_a_key_is_of_one_account(till: Till) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from aiohttp import ClientSession
 
-from tests.fakes.till import Till, till
+from tests.fakes.till import URL, Till, till
 
 __all__ = ["till"]
 
@@ -35,6 +35,15 @@ async def test_somebody_declines(till: Till) -> None:
         await browser.post(str(made.page), data={"step": "pay"}, allow_redirects=False)
     [message] = till.demo.delivery.messages
     assert (await till.hear("card", message)).outcome == "failed"
+
+
+async def test_an_h5_page_leads_back_to_its_own_shop_alone(till: Till) -> None:
+    made = await till.order("wechat")
+    async with ClientSession() as browser:
+        for back, shown in (("http://evil.test/x", False), (URL + ".evil.test/x", False),
+                            (f"{URL}/pay/return/{made.id}", True)):
+            async with browser.get(str(made.page), params={"redirect_url": back}) as answer:
+                assert (f'href="{back}"' in await answer.text()) is shown
 
 
 async def test_the_desk(till: Till) -> None:

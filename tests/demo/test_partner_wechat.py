@@ -40,6 +40,17 @@ def test_the_library_opens_its_messages() -> None:
     assert library.callback(headers, body)["resource"]["out_refund_no"] == "r"
 
 
+def test_an_order_on_a_telephone() -> None:
+    made, book = face()
+    scene = {"payer_client_ip": "203.0.113.7", "h5_info": {"type": "Wap"}}
+    status, said = made.post("/v3/pay/transactions/h5", {**ORDER, "scene_info": scene}, "http://p")
+    [trade] = book.trades.values()
+    assert (status, said) == (200, {"h5_url": f"http://p/page/{trade.session}?prepay_id=demo"})
+    for wrong in ({}, {**scene, "payer_client_ip": "x"}, {**scene, "h5_info": {"type": "x"}}):
+        assert made.post("/v3/pay/transactions/h5", {**ORDER, "scene_info": wrong}, "")[0] == 400
+    assert made.post("/v3/pay/transactions/h5", ORDER, "")[0] == 400
+
+
 def test_the_library_s_token_is_believed() -> None:
     made, _ = face()
     token = build_authorization("/v3/x?a=1", "GET", MERCHANT_ID, SERIAL, keys().merchant)

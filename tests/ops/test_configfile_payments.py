@@ -130,6 +130,31 @@ def test_commands_that_need_no_secret_follow_none(folder: Path) -> None:
         assert reading.faults == []
 
 
+def test_h5_is_off_unless_asked_for(folder: Path) -> None:
+    for text, h5 in ((WECHAT, False), (WECHAT + "h5 = true", True), (WECHAT + "h5 = 1", None)):
+        reading = examine_text(text, environ=ENVIRON, folder=folder)
+        if h5 is None:
+            assert [fault.key for fault in reading.faults] == ["payments.partners.wechat.h5"]
+            continue
+        assert reading.config is not None
+        assert reading.config.payments.partners["wechat"].h5 is h5
+    assert examine_text(ALIPAY + "h5 = true", environ=ENVIRON, folder=folder).faults
+
+
+@pytest.mark.parametrize("row, processor, fine", [
+    ('["order", "amount", "currency"]', True, False),
+    ('["order", "amount", "currency", "ip"]', True, True),
+    ('["order", "amount", "currency", "ip"]', False, False)])
+def test_who_is_told_network_addresses_is_in_the_register_with_them(
+    folder: Path, row: str, processor: bool, fine: bool
+) -> None:
+    text = WECHAT.replace('base_url = "http://127.0.0.1:9000"', "") + "h5 = true\n" + (
+        'processor = "Stripe"' if processor else "") + REGISTER.format(fields=row)
+    keys = [fault.key for fault in examine_text(
+        text, environ=ENVIRON, folder=folder).faults]
+    assert keys == ([] if fine else ["payments.partners.wechat.processor"])
+
+
 REGISTER = """
 [[operator.processors]]
 name = "Stripe"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
+from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 import pytest
@@ -33,8 +35,8 @@ TOKEN = re.compile(r'WECHATPAY2-SHA256-RSA2048 mchid="(\w+)",nonce_str="(\w+)",'
                    r'signature="([^"]+)",timestamp="(\d+)",serial_no="(\w+)"')
 
 
-def oracle() -> Oracle:
-    return Oracle(WeChatPayType.NATIVE, WX_MERCHANT, partners.private_pem("merchant"), WX_SERIAL,
+def oracle(kind: WeChatPayType = WeChatPayType.NATIVE) -> Oracle:
+    return Oracle(kind, WX_MERCHANT, partners.private_pem("merchant"), WX_SERIAL,
                   appid=WX_APP, apiv3_key=WX_API_KEY, notify_url="https://relay.test/n",
                   public_key=partners.public_pem("wechat"), public_key_id=WX_KEY_ID)
 
@@ -65,6 +67,51 @@ def test_an_order() -> None:
     assert request.headers["wechatpay-serial"] == WX_KEY_ID
     text = f"POST\n/v3/pay/transactions/native\n{told}\n{nonce}\n{request.body.decode()}\n"
     assert rsa_verified(rsa_key("merchant").public_key(), text.encode(), signature)
+
+
+PAYER = "203.0.113.77"
+H5_URL = "https://wx.tenpay.com/cgi-bin/mmpayweb-bin/checkmweb?prepay_id=wx2016&package=1"
+
+
+def test_an_order_on_the_payer_s_telephone_is_the_library_s_own(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ADDRESSES._replace(payer=PAYER)
+    [request], opened = talk(partners.wechat().checkout(ORDER, asked, MOMENT),
+                             wechat_reply({"h5_url": H5_URL}))
+    assert opened.page == H5_URL + "&redirect_url=" + quote(ADDRESSES.returned, safe="")
+    assert replace(ORDER, session=opened.session).on_phone and not ORDER.on_phone
+    library, heard = oracle(WeChatPayType.H5), []
+    monkeypatch.setattr(library._core, "request", lambda path, **how: heard.append((path, how)))
+    library.pay("API credit", ORDER.id, {"total": 12345, "currency": "CNY"},
+                time_expire=orjson.loads(request.body)["time_expire"],
+                notify_url=ADDRESSES.webhook,
+                scene_info={"payer_client_ip": PAYER, "h5_info": {"type": "Wap"}})
+    [(path, how)] = heard
+    assert (request.target, orjson.loads(request.body)) == (path, how["data"])
+    assert {"scene_info.payer_client_ip", "scene_info.h5_info.type"} <= set(request.fields)
+    assert PAYER not in repr(asked) + repr(request) + repr(opened)
+
+
+def test_a_native_order_tells_no_address() -> None:
+    [request], opened = talk(partners.wechat().checkout(ORDER, ADDRESSES, MOMENT),
+                             wechat_reply({"code_url": "weixin://x"}))
+    assert b"scene_info" not in request.body and not replace(
+        ORDER, session=opened.session).on_phone
+
+
+@pytest.mark.parametrize("reply, page", [
+    ({"h5_url": "https://wx.tenpay.com/x"}, "https://wx.tenpay.com/x?redirect_url="),
+    ({"code_url": "weixin://x"}, None), ({"h5_url": 3}, None), ({}, None)])
+def test_where_an_h5_order_goes_on(reply: dict[str, Any], page: str | None) -> None:
+    conversation = partners.wechat().checkout(
+        ORDER, ADDRESSES._replace(payer="2001:db8::7"), MOMENT)
+    if page is not None:
+        assert talk(conversation, wechat_reply(reply))[1].page.startswith(page)
+        return
+    with pytest.raises(RelayError) as caught:
+        talk(conversation, wechat_reply(reply))
+    assert caught.value.code == "partner_failed"
 
 
 def test_our_token_is_the_library_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
