@@ -182,9 +182,11 @@ class Latency:
 class Credentials:
     """The credentials of one deployment: they take turns, each rests by itself."""
 
-    __slots__ = ("_turn", "_rests", "_spare", "_strikes")
+    __slots__ = ("many", "_turn", "_rests", "_spare", "_strikes")
 
     def __init__(self, count: int) -> None:
+        self.many = count > 1
+        """Whether there is a turn to take; every call asks."""
         self._turn = -1
         self._rests = [0.0] * count
         self._spare = [0.0] * count

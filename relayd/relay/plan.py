@@ -93,7 +93,7 @@ class Plan:
         self.budget = Budget(route.retry_share)
         self.simple = (
             len(places) == 1 and places[0].gate is None and not places[0].deployment.drain
-            and len(places[0].health.credentials) < 2 and not route.hedge_ms)
+            and not places[0].health.credentials.many and not route.hedge_ms)
 
     def within(self, given: int) -> Plan:
         """The same without the places that need other consents than those given."""

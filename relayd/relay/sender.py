@@ -92,7 +92,7 @@ class Sender:
         attempt = exchange.attempt = Attempt(exchange.wake)
         self._expect_answer(exchange, attempt, place.provider)
         credentials = place.health.credentials
-        if len(credentials) > 1:
+        if credentials.many:
             attempt.turn = credentials.take(attempt.began)
         return attempt
 
