@@ -37,6 +37,11 @@ NAMES: Final = ("o200k_base", "cl100k_base", "p50k_base", "r50k_base")
 _PANIC: Final = "PanicException"
 # pyo3 makes this class for each module anew and exports it nowhere; it is no Exception
 
+ORDINARY_CHARACTERS_MAX: Final = 4096
+"""Up to here tiktoken's `encode_ordinary` is used, which saves the search for special tokens that
+are none here. Where its pattern gives up (after a million steps; here it takes 8 a character at
+most) it ends in a Rust panic where `encode` raises."""
+
 BYTES_PER_TOKEN: Final = 4
 """UTF-8 bytes of one token where no encoding is loaded: English 4.3, Chinese 4.2, JSON 3.3."""
 
@@ -78,7 +83,8 @@ class Encodings:
         if encoding is None:
             return estimate(text), False
         try:
-            # not encode_ordinary: that ends in a Rust panic where this raises
+            if len(text) <= ORDINARY_CHARACTERS_MAX:
+                return len(encoding.encode_ordinary(text)), True
             return len(encoding.encode(text, disallowed_special=())), True
         except ValueError:
             return estimate(text), False

@@ -15,8 +15,8 @@ import toktok
 from tiktoken_ext import openai_public
 
 from relayd.relay import tokenizer
-from relayd.relay.tokenizer import FAMILIES, FILES, R50K, Encodings, ModelEncoding, encoding_for
-from relayd.relay.tokenizer import estimate, read_ranks
+from relayd.relay.tokenizer import FAMILIES, FILES, NAMES, ORDINARY_CHARACTERS_MAX, R50K
+from relayd.relay.tokenizer import Encodings, ModelEncoding, encoding_for, estimate, read_ranks
 from tests.shared import ROOT
 
 RANKS = Path(tokenizer.__file__).parent / "ranks"
@@ -104,6 +104,21 @@ def test_counts_agree_with_an_independent_tokenizer(
     assert encodings.count(name, text) == (toktok.batch_count([text], name)[0], True)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_the_quick_way_is_for_texts_that_no_pattern_gives_up_on(
+    encodings: Encodings, name: str
+) -> None:
+    encoding = encodings.get(name)
+    assert encoding is not None
+    for unit in (" ", "\n", " \r", "a", "A", "ǅ", "ʰ", "字", "\u0301", "9", "!", "/", "'s", "\t1",
+                 "aA", "👩‍", "<|endoftext|>", "\ud83d"):
+        for end in ("", "x", " ", "\n"):
+            text = (unit * ORDINARY_CHARACTERS_MAX)[:ORDINARY_CHARACTERS_MAX - len(end)] + end
+            whole = len(encoding.encode(text, disallowed_special=()))
+            assert encodings.count(name, text) == (whole, True)
+            assert encodings.count(name, text + unit)[1]
+
+
 def test_lone_surrogates_count_as_replacement(encodings: Encodings) -> None:
     assert encodings.count("o200k_base", "a\ud83db") == encodings.count("o200k_base", "a\ufffdb")
 
@@ -138,9 +153,10 @@ def test_what_is_no_panic_gets_out(
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(tiktoken.Encoding, "encode", stopped)
-    with pytest.raises(KeyboardInterrupt):
-        encodings.count("o200k_base", "x")
+    for way, size in (("encode_ordinary", 1), ("encode", ORDINARY_CHARACTERS_MAX + 1)):
+        monkeypatch.setattr(tiktoken.Encoding, way, stopped)
+        with pytest.raises(KeyboardInterrupt):
+            encodings.count("o200k_base", "x" * size)
 
 
 def test_before_loading_counts_are_estimates_and_say_so() -> None:
