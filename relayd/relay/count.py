@@ -140,9 +140,10 @@ class TextCounter:
         """Takes the next piece of a text; surrogates that belong together may come apart."""
         buffer = self._buffers.get(stream)
         if buffer is None:
-            buffer = self._open(stream)
-        buffer.parts.append(text)
-        buffer.size += len(text)
+            buffer = self._open(stream, text)
+        else:
+            buffer.parts.append(text)
+            buffer.size += len(text)
         if buffer.size >= buffer.due:
             self._flush(buffer)
 
@@ -153,7 +154,7 @@ class TextCounter:
             tokens += self._count("".join(buffer.parts))
         return self._encoding.scaled(tokens)
 
-    def _open(self, stream: int) -> _Buffer:
+    def _open(self, stream: int, text: str) -> _Buffer:
         if stream in self._ended:
             self._approximate = True  # it was cut where it may not be
         if len(self._buffers) >= STREAMS_MAX:
@@ -163,7 +164,7 @@ class TextCounter:
                 self._ended.add(oldest)
             else:
                 self._approximate = True
-        buffer = self._buffers[stream] = _Buffer()
+        buffer = self._buffers[stream] = _Buffer(text)
         return buffer
 
     def _flush(self, buffer: _Buffer) -> None:
@@ -204,8 +205,11 @@ class TextCounter:
             self.when_done()
 
     def _count(self, text: str) -> int:
-        tokens, exact = count_text(
-            self._encodings, self._encoding.name, text, TEXT_CHARACTERS_MAX)
+        if len(text) <= PIECE_CHARACTERS_MAX:
+            tokens, exact = self._encodings.count(self._encoding.name, text)
+        else:
+            tokens, exact = count_text(
+                self._encodings, self._encoding.name, text, TEXT_CHARACTERS_MAX)
         if not exact:
             self._approximate = True
         return tokens
@@ -216,8 +220,8 @@ class _Buffer:
 
     __slots__ = ("parts", "size", "due", "kept")
 
-    def __init__(self) -> None:
-        self.parts: list[str] = []
-        self.size = 0
+    def __init__(self, text: str) -> None:
+        self.parts = [text]
+        self.size = len(text)
         self.due = FLUSH_CHARACTERS
         self.kept = 0
