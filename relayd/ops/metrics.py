@@ -139,8 +139,7 @@ class Metrics:
     def fold(self) -> None:
         """Counts what has been noted; whoever reads a counter calls this first."""
         calls, self._calls = self._calls, []
-        for record in calls:
-            self._count(record)
+        self._count(calls)
         replies, self._replies = self._replies, []
         for provider, seconds, gap_seconds in replies:
             answers = self._answers.get(provider)
@@ -156,19 +155,29 @@ class Metrics:
         for seconds in overheads:
             self._overhead.observe(seconds)
 
-    def _count(self, record: CallRecord) -> None:
-        key = (record.api, record.endpoint, record.provider, record.outcome,
-               record.status // 100, record.stream, record.usage_source)
-        cell = self._cells.get(key) or self._cell(key)
-        cell.calls += 1
-        if record.input_tokens or record.output_tokens:
-            self._tokens(cell, record)
-        if record.first_byte_ms is not None:
-            cell.first_byte.observe(record.first_byte_ms / 1000)
-        if record.duration_ms is not None:
-            cell.duration.observe(record.duration_ms / 1000)
-        if record.error is not None:
-            self._errors[_closed(record.api, APIS), _closed(record.error, CALL_ERRORS)] += 1
+    def _count(self, calls: list[CallRecord]) -> None:
+        find = self._cells.get
+        for record in calls:
+            key = (record.api, record.endpoint, record.provider, record.outcome,
+                   record.status // 100, record.stream, record.usage_source)
+            cell = find(key) or self._cell(key)
+            cell.calls += 1
+            if record.input_tokens or record.output_tokens:
+                cell.input_tokens += record.input_tokens
+                cell.output_tokens += record.output_tokens
+                parts = cell.parts
+                parts[0] += record.cache_read_input_tokens
+                parts[1] += record.cache_creation_input_tokens
+                parts[2] += record.reasoning_output_tokens
+                parts[3] += record.audio_input_tokens
+                parts[4] += record.audio_output_tokens
+            first, whole, error = record.first_byte_ms, record.duration_ms, record.error
+            if first is not None:
+                cell.first_byte.observe(first / 1000)
+            if whole is not None:
+                cell.duration.observe(whole / 1000)
+            if error is not None:
+                self._errors[_closed(record.api, APIS), _closed(error, CALL_ERRORS)] += 1
 
     def attempt(self, provider: str, result: str) -> None:
         """Counts one upstream attempt by its result (`ATTEMPT_RESULTS`)."""
@@ -218,17 +227,6 @@ class Metrics:
             self.posted.text(), gauges_text(self.gauges), self._config_text(),
             process_text(self._started_seconds),
         )).encode()
-
-    @staticmethod
-    def _tokens(cell: _Cell, record: CallRecord) -> None:
-        cell.input_tokens += record.input_tokens
-        cell.output_tokens += record.output_tokens
-        parts = cell.parts
-        parts[0] += record.cache_read_input_tokens
-        parts[1] += record.cache_creation_input_tokens
-        parts[2] += record.reasoning_output_tokens
-        parts[3] += record.audio_input_tokens
-        parts[4] += record.audio_output_tokens
 
     def _cell(self, key: _Key) -> _Cell:
         """The cell of a key, made on first use from closed label values alone."""

@@ -63,8 +63,10 @@ class _Drift:
     def add(self, figures: tuple[int, int, int, int]) -> None:
         self.calls += 1
         sums = self.sums
-        for at, figure in enumerate(figures):
-            sums[at] += figure
+        sums[0] += figures[0]
+        sums[1] += figures[1]
+        sums[2] += figures[2]
+        sums[3] += figures[3]
 
 
 class _Times:
@@ -138,9 +140,10 @@ class PostedMetrics:
             calls[place.route] += 1
             if record.amount_nano:
                 nano[place.money] += record.amount_nano
-            figures = comparison(record)
-            if figures is not None:
-                place.drift.add(figures)
+            if record.counted_output_tokens is not None:
+                figures = comparison(record)
+                if figures is not None:
+                    place.drift.add(figures)
             if place.times is not None:
                 place.times.add(record)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -200,6 +200,7 @@ NOTES = st.one_of(
     st.just(("know", [provider("q")])), st.just(("render",)))
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(NOTES, max_size=3 * BATCH))
 def test_counted_together_or_one_by_one_is_the_same(notes: list[tuple[Any, ...]]) -> None:
     metrics, at_once = Metrics([provider("p")]), Metrics([provider("p")])
