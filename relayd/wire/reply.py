@@ -22,13 +22,13 @@ from relayd.wire.reply_responses import DELTAS, read_responses
 from relayd.wire.replytext import Findings, Read
 from relayd.wire.usage import (
     Normalize,
-    OpenaiReport,
     anthropic_usage,
     gemini_usage,
     image_usage,
     openai_input_usage,
     openai_usage,
 )
+from relayd.wire.usage_typed import AnthropicReport, OpenaiReport, gemini_report
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,10 @@ class ReplyShape:
     def usage(self, found: Findings) -> Usage | None:
         """The usage that the provider reported, None where it gave none that can be taken."""
         given = found.usage
-        if type(given) is OpenaiReport:
+        if type(given) is OpenaiReport or type(given) is AnthropicReport:
             usage = given.usage()
+        elif type(given) is bytes and (typed := gemini_report(given)) is not None:
+            usage = typed.usage()
         else:
             report = found.usage_object()
             usage = None if report is None else self.normalize(report)

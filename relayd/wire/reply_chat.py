@@ -19,7 +19,7 @@ from relayd.wire.replytext import (
     decode_odd,
     text_of,
 )
-from relayd.wire.usage import OpenaiReport
+from relayd.wire.usage_typed import OpenaiReport
 
 
 class _LeanChoice(msgspec.Struct, gc=False):

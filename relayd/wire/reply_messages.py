@@ -16,10 +16,11 @@ from relayd.wire.replytext import (
     NAME,
     REASONING,
     Findings,
-    decode_again,
+    decode_odd,
     text_of,
 )
 from relayd.wire.usage import overlaid
+from relayd.wire.usage_typed import AnthropicReport
 
 _CALLS: Final = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
 
@@ -56,20 +57,36 @@ class _Full(_Lean, gc=False):
     content: list[_Block] | None = None
 
 
+class _UsualMessage(_Message, gc=False):
+    usage: AnthropicReport | None = None
+
+
+class _UsualLean(_Lean, gc=False):
+    message: _UsualMessage | None = None
+    usage: AnthropicReport | None = None
+
+
+class _UsualFull(_Full, gc=False):
+    message: _UsualMessage | None = None
+    usage: AnthropicReport | None = None
+
+
 _LEAN: Final = msgspec.json.Decoder(_Lean)
 _FULL: Final = msgspec.json.Decoder(_Full)
+_USUAL_LEAN: Final = msgspec.json.Decoder(_UsualLean)
+_USUAL_FULL: Final = msgspec.json.Decoder(_UsualFull)
 
 
 def read_messages(data: bytes, found: Findings) -> bool:
     """Reads a reply or an event. No event is there for its usage alone."""
+    event: _Lean | None
     try:
-        event = _LEAN.decode(data) if found.sink is None else _FULL.decode(data)
-    except (ValueError, RecursionError):
-        again = decode_again(data, found, _FULL, _LEAN)
-        if again is None:
-            return False
-        event = again
-    if type(event) is _Full:
+        event = _USUAL_LEAN.decode(data) if found.sink is None else _USUAL_FULL.decode(data)
+    except (ValueError, RecursionError) as error:
+        event = decode_odd(error, data, found, _FULL, _LEAN)
+    if event is None:
+        return False
+    if type(event) is _UsualFull or type(event) is _Full:
         _text(event, found)
     if event.type == "content_block_delta":
         return False
@@ -85,9 +102,17 @@ def read_messages(data: bytes, found: Findings) -> bool:
 
 
 def _report(usage: object, found: Findings) -> None:
+    """Notes a report over what an earlier one said: a stream's last one has less in it."""
+    earlier = found.usage
+    if type(usage) is AnthropicReport:
+        if type(earlier) is AnthropicReport:
+            usage = usage.over(earlier)
+        elif earlier is not None:
+            usage = msgspec.to_builtins(usage)
     if isinstance(usage, dict):
-        earlier = found.usage_object()
-        found.report(usage if earlier is None else overlaid(earlier, usage))
+        before = found.usage_object()
+        usage = usage if before is None else overlaid(before, usage)
+    found.report(usage)
 
 
 def _text(event: _Full, found: Findings) -> None:

@@ -13,7 +13,7 @@ from typing import Final, Protocol, TypeVar
 
 import msgspec
 
-from relayd.wire.usage import OpenaiReport
+from relayd.wire.usage_typed import AnthropicReport, OpenaiReport
 
 CONTENT: Final = 0
 """Kind of text: what the model says, refusals included."""
@@ -27,6 +27,8 @@ KINDS: Final = 4
 
 MENDED_BYTES_MAX: Final = 1024 * 1024
 """JSON longer than this is not tried a second time for its text, only for its usage."""
+
+_REPORTS: Final = (OpenaiReport, AnthropicReport, dict)
 
 _TOOLS: Final = 1024
 """Tool calls of different choices are told apart by this stride."""
@@ -62,7 +64,7 @@ class Findings(msgspec.Struct, gc=False):
     """Where text goes. Without it no text is looked for."""
     whole: bool = False
     """The JSON texts are whole replies, not parts of a stream."""
-    usage: Mapping[str, object] | OpenaiReport | bytes | None = None
+    usage: Mapping[str, object] | OpenaiReport | AnthropicReport | bytes | None = None
     """The provider's last usage object; bytes are JSON not parsed yet."""
     ended: bool = False
     """The dialect's last event has passed."""
@@ -87,15 +89,18 @@ class Findings(msgspec.Struct, gc=False):
 
     def report(self, usage: object) -> None:
         """Notes the provider's usage object; the last one counts. Anything else is no report."""
-        if isinstance(usage, (OpenaiReport, dict)):
+        if isinstance(usage, _REPORTS):
             self.usage = usage
             self.unreported = False
 
     def usage_object(self) -> Mapping[str, object] | None:
-        """The last usage object, parsed; None where there was none, or it was read by type."""
+        """The last usage object, parsed; None where there was none."""
         usage = self.usage
+        if isinstance(usage, (OpenaiReport, AnthropicReport)):
+            found: dict[str, object] = msgspec.to_builtins(usage)
+            return found
         if not isinstance(usage, bytes):
-            return None if isinstance(usage, OpenaiReport) else usage
+            return usage
         try:
             parsed = msgspec.json.decode(usage)
         except (ValueError, RecursionError):

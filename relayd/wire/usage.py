@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Final
+from typing import Final
 
 import msgspec
 
@@ -19,9 +19,6 @@ Report = Mapping[str, object]
 """A usage object as parsed from JSON."""
 
 Normalize = Callable[[Report], Usage | None]
-
-Count = Annotated[int, msgspec.Meta(ge=0, le=TOKENS_MAX)] | None
-"""A count in a report that is decoded by type; what `count_of` does not take has to fail."""
 
 _NOTHING: Final[Report] = {}
 _FIGURES: Final = (
@@ -91,90 +88,6 @@ def openai_usage(report: Report) -> Usage | None:
         image_output_tokens=_part(made_details, "image_tokens"),
         audio_seconds=_seconds(report),
     )
-
-
-class _Given(msgspec.Struct, gc=False):
-    cached_tokens: Count = None
-    cache_write_tokens: Count = None
-    audio_tokens: Count = None
-    image_tokens: Count = None
-
-
-class _Made(msgspec.Struct, gc=False):
-    reasoning_tokens: Count = None
-    audio_tokens: Count = None
-    image_tokens: Count = None
-
-
-_NOTHING_GIVEN: Final = _Given()
-_NOTHING_MADE: Final = _Made()
-
-
-class OpenaiReport(msgspec.Struct, gc=False):
-    """A report in OpenAI's words that was decoded by type, which saves a walk over its names.
-
-    It has all the names that `openai_usage` asks for. A report that does not fit its types has to
-    be decoded as an object; what is seldom there is `Any`.
-    """
-
-    prompt_tokens: Count = None
-    completion_tokens: Count = None
-    total_tokens: Count = None
-    prompt_tokens_details: _Given | None = None
-    completion_tokens_details: _Made | None = None
-    input_tokens: Count = None
-    output_tokens: Count = None
-    input_tokens_details: _Given | None = None
-    output_tokens_details: _Made | None = None
-    prompt_cache_hit_tokens: Count = None
-    cached_tokens: Count = None
-    num_cached_tokens: Count = None
-    cache_creation_input_tokens: Count = None
-    input_token_details: Any = None
-    output_token_details: Any = None
-    seconds: Any = None
-    prompt_audio_seconds: Any = None
-    prompt_eval_count: Any = None
-    eval_count: Any = None
-    tokens: Any = None
-    prompt_token_count: Any = msgspec.field(name="promptTokenCount", default=None)
-    candidates_token_count: Any = msgspec.field(name="candidatesTokenCount", default=None)
-
-    def usage(self) -> Usage | None:
-        """What `openai_usage` makes of the same report."""
-        given = self.input_tokens if self.prompt_tokens is None else self.prompt_tokens
-        made = self.output_tokens if self.completion_tokens is None else self.completion_tokens
-        if (given is None or made is None or self.seconds is not None
-                or self.prompt_audio_seconds is not None or self.input_token_details is not None
-                or self.output_token_details is not None):
-            return openai_usage(msgspec.to_builtins(self))
-        details = self.prompt_tokens_details or self.input_tokens_details or _NOTHING_GIVEN
-        made_details = (
-            self.completion_tokens_details or self.output_tokens_details or _NOTHING_MADE)
-        audio = details.audio_tokens or 0
-        total = self.total_tokens or 0
-        if audio and total == given + made + audio:
-            given += audio
-        cached = details.cached_tokens
-        written = details.cache_write_tokens
-        return Usage(
-            given,
-            total - given if total > given + made else made,
-            self._cached() if cached is None else cached,
-            (self.cache_creation_input_tokens or 0) if written is None else written,
-            made_details.reasoning_tokens or 0,
-            audio,
-            made_details.audio_tokens or 0,
-            0,
-            details.image_tokens or 0,
-            made_details.image_tokens or 0,
-        )
-
-    def _cached(self) -> int:
-        for value in (self.prompt_cache_hit_tokens, self.cached_tokens, self.num_cached_tokens):
-            if value is not None:
-                return value
-        return 0
 
 
 def _seconds(report: Report) -> int:

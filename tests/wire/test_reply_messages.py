@@ -6,9 +6,15 @@ import json
 
 import pytest
 
+from relayd.core.usage import Usage
+from relayd.wire.reply import SHAPES
 from relayd.wire.reply_messages import read_messages
 from relayd.wire.replytext import ARGUMENTS, CONTENT, NAME, REASONING, Findings
 from tests.fakes.texts import Texts
+
+
+def usage_of(found: Findings) -> Usage | None:
+    return SHAPES["messages"].usage(found)
 
 
 def read(*values: object) -> tuple[Texts, Findings]:
@@ -62,11 +68,24 @@ def test_usage_is_overlaid_never_added() -> None:
         "input_tokens": 10, "cache_read_input_tokens": 5, "output_tokens": 8}}}
     end = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {
         "input_tokens": None, "output_tokens": 41}}
-    assert read(start)[1].usage == start["message"]["usage"]  # type: ignore[index]
+    assert usage_of(read(start)[1]) == Usage(15, 8, 5)
     _, found = read(start, end, end)
-    assert found.usage == {"input_tokens": 10, "cache_read_input_tokens": 5, "output_tokens": 41}
+    assert usage_of(found) == Usage(15, 41, 5)
     assert not found.ended
     assert read(start, end, {"type": "message_stop"})[1].ended
+
+
+@pytest.mark.parametrize("first", [{}, {"cache_creation": []}])
+@pytest.mark.parametrize("last", [{}, {"cache_creation": "x"}])
+def test_reports_of_an_odd_form_lie_over_each_other_too(
+    first: dict[str, object], last: dict[str, object]
+) -> None:
+    _, found = read(
+        {"type": "message_start", "message": {"usage": {
+            "input_tokens": 10, "cache_read_input_tokens": 5, "output_tokens": 8, **first}}},
+        {"type": "message_delta", "usage": {
+            "output_tokens": 41, "input_tokens": None, "cache_read_input_tokens": 6, **last}})
+    assert usage_of(found) == Usage(16, 41, 6)
 
 
 def test_an_error_event() -> None:
@@ -85,4 +104,4 @@ def test_a_reply() -> None:
         ]})
     assert (texts.kind(CONTENT), texts.kind(REASONING)) == ("hi", "hm")
     assert (texts.kind(NAME), texts.kind(ARGUMENTS)) == ("fg", '{"a":[1]}{}')
-    assert found.usage == {"input_tokens": 7} and found.error is None
+    assert usage_of(found) == Usage(7) and found.error is None
