@@ -96,6 +96,12 @@ class EventTap(Tap):
             self._read(text, self._found)
             self.at_boundary = True
             return data
+        texts = reader.feed_plain(data, self._dull)
+        if texts is not None:
+            for text in texts:
+                self._read(text, self._found)
+            self.at_boundary = True
+            return data
         for event in reader.feed(data):
             self._event(event)
         self.at_boundary = reader.at_boundary

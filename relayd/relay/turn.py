@@ -15,7 +15,7 @@ import asyncio
 from collections.abc import Callable, Sized
 from typing import Final
 
-TOGETHER_MIN: Final = 4
+TOGETHER_MIN: Final = 2
 """With fewer calls under way a write goes out at once: there is little to send it with."""
 
 

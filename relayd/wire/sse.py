@@ -72,6 +72,27 @@ class EventReader:
             self._first = self.split_crlf = False
         return data
 
+    def feed_plain(self, chunk: bytes, dull: tuple[bytes, ...] = ()) -> list[bytes] | None:
+        """The data of a chunk of plain events alone, as `feed_single`; else None: `feed` it.
+
+        Events that begin as one of `dull` does are fed, and not among those that are given.
+        """
+        if self._held or self._over or len(chunk) > self._max or chunk[-2:] != b"\n\n":
+            return None
+        if _CR in chunk:
+            return None
+        found: list[bytes] = []
+        for block in chunk[:-2].split(b"\n\n"):
+            at = block.find(b"\n") + 1
+            if at and (block[:7] != b"event: " or block[7:12] == b"error"):
+                return None
+            if block[at:at + 6] != b"data: " or block.find(b"\n", at) >= 0:
+                return None
+            if len(block) > at + 6 and not block.startswith(dull):
+                found.append(block[at + 6:])
+        self._first = self.split_crlf = False
+        return found
+
     def feed(self, chunk: bytes) -> list[Event]:
         """Takes the next bytes and gives the events that ended in them; those without data not."""
         if not chunk:

@@ -40,9 +40,38 @@ def read(pieces: list[bytes], event_bytes_max: int = 1 << 20) -> list[Pair]:
     events: list[Pair] = []
     for piece in pieces:
         single = reader.feed_single(piece)
-        found = reader.feed(piece) if single is None else [(b"", single, 0, len(piece))]
+        plain = None if single is not None else reader.feed_plain(piece)
+        if single is not None:
+            found = [(b"", single, 0, len(piece))]
+        elif plain is not None:
+            found = [(b"", data, 0, 0) for data in plain]
+        else:
+            found = reader.feed(piece)
         events += [(b"error" if event[0] == b"error" else b"", event[1]) for event in found]
     return [event for event in events if event[1]]
+
+
+def test_plain_events_are_read_together_less_the_dull_ones() -> None:
+    chunk = b"event: a\ndata: 1\n\ndata: 2\n\nevent: b\ndata: 3\n\n"
+    assert EventReader().feed_plain(chunk) == [b"1", b"2", b"3"]
+    assert EventReader().feed_plain(chunk, (b"event: a\n", b"data: 2")) == [b"3"]
+
+
+@pytest.mark.parametrize("chunk", [
+    b"data: 1\n\ndata: 2\n", b"data: 1\n\n\ndata: 2\n\n", b"event: error\ndata: 1\n\n",
+    b"data: 1\ndata: 2\n\n", b"event: a\nid: 1\ndata: 1\n\n", b": c\n\ndata: 1\n\n",
+    b"data: 1\r\n\n\n", b"id: 1\ndata: 1\n\n", b"data:1\n\n", b"data: 1\n\nid: 2\n\n",
+])
+def test_other_chunks_are_not_plain(chunk: bytes) -> None:
+    assert EventReader().feed_plain(chunk) is None
+
+
+def test_a_chunk_is_not_plain_within_an_event() -> None:
+    reader = EventReader(16)
+    reader.feed(b"data: ")
+    assert reader.feed_plain(b"data: 1\n\n") is None
+    reader.feed(b"x" * 20)
+    assert reader.feed_plain(b"data: 1\n\n") is None and reader.skipped
 
 
 STREAMS = {
