@@ -8,14 +8,21 @@ from typing import cast
 
 import aiohttp
 
-from relayd.control import abuse
+from relayd.control import abuse, account, closing, invoice, usage
 from relayd.core.abuse import AbuseRules
+from relayd.core.invoice import months_due
+from relayd.core.operator import Operator
+from relayd.core.timestamp import HOUR_MS
 from relayd.jobs.abuse import Abuse
 from relayd.jobs.network import Network
 from relayd.ops.clock import unix_ms
+from relayd.ops.config_invoices import InvoicesConfig
+from relayd.store.db import open_database
+from relayd.store.invoice import InvoiceFilter
 from tests.console.people import person
 from tests.fakes.daemon import Lane
 from tests.fakes.rawclient import ask, request_bytes
+from tests.fakes.records import call_record
 from tests.http.play import BODY, TARGET
 
 
@@ -62,3 +69,23 @@ async def test_a_key_that_the_console_makes_works_at_once(relay: Lane) -> None:
         async with asyncio.timeout(5):
             while not any(g.account == ann.account for g in app.view.current.keys.values()):
                 await asyncio.sleep(0.01)
+
+
+async def test_a_month_is_closed_by_the_running_relay(tmp_path: Path) -> None:
+    """And the metrics say that nothing is overdue."""
+    last = months_due((), unix_ms(), HOUR_MS)[0]
+    store = await open_database(tmp_path / "store")
+    who = (await account.create(store, "bea@example.org", None, last.start_ms)).id
+    await usage.post(store, [call_record(
+        account=who, started_at_ms=last.start_ms + 1, amount_nano=1_500_000_000)])
+    await store.close()
+    async with Lane(tmp_path / "store", invoices=InvoicesConfig(close_hours=1),
+                    operator=Operator(name="Example Ltd")) as lane:
+        async with asyncio.timeout(10):
+            while "month_closed" not in lane.log.getvalue():
+                await asyncio.sleep(0.01)
+        assert [each.closed_ms is not None for each in await closing.months(lane.app.db)] == [True]
+        [made] = await invoice.listing(lane.app.db, InvoiceFilter(who))
+        assert (made.kind, made.taxed.total, made.period) == ("use", 150, last)
+        page = lane.app.metrics.render().decode()
+        assert "relayd_months_overdue 0" in page and "relayd_closing_failures_total 0" in page

@@ -17,18 +17,23 @@ from typing import Any, TypeVar
 
 from relayd.app import App
 from relayd.console import cookie
-from relayd.control import consent, fapiao, invoice, key, order, usage
+from relayd.control import (
+    closing, consent, fapiao, fapiao_file, invoice, key, next_plan, order, subscription, usage,
+)
 from relayd.control.fapiao import Offer, Wish
 from relayd.control.invoice import Seller
+from relayd.control.issuer import ByHand
 from relayd.control.mail import UNSUBSCRIBE_LABEL
 from relayd.control.order import OrderWish
 from relayd.control.partner import WEBHOOK_PATH, payments
 from relayd.core.actor import ROLES, SHELL, Actor
 from relayd.core.call import Place
 from relayd.core.consent import REQUIRED
+from relayd.core.invoice import before, month, month_text
 from relayd.core.key import ApiKey
 from relayd.core.mail import unsubscribe_token
 from relayd.core.operator import Operator
+from relayd.core.plan import Plan
 from relayd.core.record import CallRecord
 from relayd.core.timestamp import HOUR_MS
 from relayd.core.ulid import RANDOM_BYTES, ulid
@@ -50,6 +55,11 @@ Result = TypeVar("Result")
 OPERATOR = Operator(
     name="Example Relay Ltd.", name_zh="示例中继有限公司", address="1 Example Road, Example City",
     contact="contact@example.org", court="Example City")
+PLANS = {plan.name: plan for plan in (
+    Plan("small", title="Small", title_zh="基础", period="month", fee_nano=10 ** 10,
+         allowance_nano=12 * 10 ** 9, currency="CNY", offered=True),
+    Plan("large", title="Large", title_zh="旗舰", period="month", fee_nano=2 * 10 ** 10,
+         allowance_nano=30 * 10 ** 9, currency="CNY", offered=True))}
 MODELS = ("gpt-5.5", "claude-opus-5-5", "gemini-3.8-flash", "gpt-4o-mini")
 PATIENCE_SECONDS = 20.0
 
@@ -128,7 +138,7 @@ class House:
             mail=MailConfig(host="127.0.0.1", port=self.mail.port, tls="none",
                             sender="Relay <no-reply@example.org>"),
             metering=MeteringConfig(flush_seconds=0.05),
-            invoices=InvoicesConfig(vat_rate=600, fapiao="demo"))
+            invoices=InvoicesConfig(vat_rate=600, fapiao="demo", close_hours=24), plans=PLANS)
 
     async def _people(self) -> None:
         now_ms = unix_ms()
@@ -143,6 +153,7 @@ class House:
             "key": keys[0].id, "account": self.holder.account, "order": await self._paid(now_ms),
             "place": Place(records[-1].started_at_ms, records[-1].id).text()}
         await self._documents(now_ms)
+        await self._subscription(now_ms)
         key_of_links = derived(self.app.db.secret, UNSUBSCRIBE_LABEL)
         self.queries = {"/unsubscribe": "?token=" + unsubscribe_token(
             key_of_links, self.holder.account, "marketing")}
@@ -163,13 +174,24 @@ class House:
         assert trade is not None and self.partners.book.pay(trade)
         return (await order.refresh(self.app.db, ways, made, now_ms)).id
 
+    async def _subscription(self, now_ms: int) -> None:
+        """One that changes when its period ends."""
+        who, by = self.holder.account, Actor(self.holder.account)
+        await subscription.subscribe(self.app.db, who, "small", PLANS, now_ms, by)
+        await next_plan.schedule(self.app.db, who, "large", PLANS, now_ms, by)
+        self.examples["plan"] = "large"
+
     async def _documents(self, now_ms: int) -> None:
-        """A receipt for the paid order, and an application for its fapiao."""
+        """A receipt for the paid order, a closed month, a fapiao that the bookkeeper issues."""
         seller = Seller(OPERATOR, self._config().invoices.vat)
         who, paid = self.holder.account, self.examples["order"]
         receipt = await invoice.receipt_of(self.app.db, seller, who, paid, now_ms)
         applied = await fapiao.apply(self.app.db, Actor(who), who, Wish((paid,), title="王小明"),
                                      Offer(seller, 360), now_ms)
+        await fapiao.take(self.app.db, SHELL, applied.id, now_ms)
+        await fapiao_file.send(self.app.db, SHELL, ByHand(), applied.id, seller, now_ms)
+        last = before(month(month_text(now_ms - HOUR_MS)))
+        await closing.close(self.app.db, SHELL, seller, month_text(last.start_ms), now_ms)
         self.examples |= {"invoice": receipt.id, "fapiao": applied.id}
 
     async def _key(self, now_ms: int, name: str, app: str) -> ApiKey:
