@@ -96,7 +96,7 @@ class EventTap(Tap):
             self._read(text, self._found)
             self.at_boundary = True
             return data
-        texts = reader.feed_plain(data, self._dull)
+        texts = None if dull is not None else reader.feed_plain(data)
         if texts is not None:
             for text in texts:
                 self._read(text, self._found)

@@ -72,11 +72,8 @@ class EventReader:
             self._first = self.split_crlf = False
         return data
 
-    def feed_plain(self, chunk: bytes, dull: tuple[bytes, ...] = ()) -> list[bytes] | None:
-        """The data of a chunk of plain events alone, as `feed_single`; else None: `feed` it.
-
-        Events that begin as one of `dull` does are fed, and not among those that are given.
-        """
+    def feed_plain(self, chunk: bytes) -> list[bytes] | None:
+        """The data of a chunk of plain events alone, as `feed_single`; else None: `feed` it."""
         if self._held or self._over or len(chunk) > self._max or chunk[-2:] != b"\n\n":
             return None
         if _CR in chunk:
@@ -88,7 +85,7 @@ class EventReader:
                 return None
             if block[at:at + 6] != b"data: " or block.find(b"\n", at) >= 0:
                 return None
-            if len(block) > at + 6 and not block.startswith(dull):
+            if len(block) > at + 6:
                 found.append(block[at + 6:])
         self._first = self.split_crlf = False
         return found

@@ -51,10 +51,9 @@ def read(pieces: list[bytes], event_bytes_max: int = 1 << 20) -> list[Pair]:
     return [event for event in events if event[1]]
 
 
-def test_plain_events_are_read_together_less_the_dull_ones() -> None:
+def test_plain_events_are_read_together() -> None:
     chunk = b"event: a\ndata: 1\n\ndata: 2\n\nevent: b\ndata: 3\n\n"
     assert EventReader().feed_plain(chunk) == [b"1", b"2", b"3"]
-    assert EventReader().feed_plain(chunk, (b"event: a\n", b"data: 2")) == [b"3"]
 
 
 @pytest.mark.parametrize("chunk", [
