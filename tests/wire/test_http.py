@@ -29,6 +29,24 @@ def test_an_ordinary_head() -> None:
     assert "Bearer" not in repr(head)
 
 
+WANTED = (
+    "authorization", "x-api-key", "api-key", "x-goog-api-key", "content-type", "content-encoding",
+    "connection", "upgrade", "origin", "access-control-request-headers", "anthropic-version",
+    "anthropic-beta", "openai-beta", "sec-websocket-key", "sec-websocket-protocol",
+    "sec-websocket-version", "x-forwarded-for", "x-forwarded-proto", "user-agent",
+    "x-stainless-timeout", "x-stainless-read-timeout",
+)
+
+
+@pytest.mark.parametrize("name", WANTED)
+def test_wanted_fields_in_any_case_and_none_of_nearly_their_name(name: str) -> None:
+    for written in (name, name.title(), name.upper()):
+        lines = b"%b: A b \r\nx%b: c\r\n%bx: d\r\n%b: e\r\n" % (
+            written.encode(), name.encode(), name.encode(), name[:-1].encode())
+        head = read_head(POST + lines + b"\r\n", LIMITS)
+        assert head.fields == {b"host": b"relay.test", name.encode(): b"A b"}
+
+
 @pytest.mark.parametrize(("raw", "path", "query"), [
     (b"GET /v1/models?limit=1&key=a%20b HTTP/1.1\r\nHost: h\r\n\r\n",
      "/v1/models", "limit=1&key=a%20b"),
