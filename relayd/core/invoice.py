@@ -181,10 +181,11 @@ def months_due(known: Iterable[ClosedMonth], now_ms: int, grace_ms: int) -> list
     """Months whose end and grace are over and that are not closed, the oldest first.
 
     They begin after the newest closed one; where none was, with the oldest that was begun, else
-    with the last one alone: what was before relayd closed months is nobody's to guess.
+    with the last one alone: what was before relayd closed months is nobody's to guess. Months that
+    are still to come count for nothing: a clock that was wrong has closed them.
     """
     last = before(month(month_text(now_ms - grace_ms)))
-    known = list(known)
+    known = [each for each in known if each.start_ms <= now_ms]
     closed = [each.start_ms for each in known if each.closed_ms is not None]
     begun = [each.start_ms for each in known]
     first_ms = max(closed) + 1 if closed else min(begun, default=last.start_ms)

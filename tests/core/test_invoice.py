@@ -104,6 +104,8 @@ def known(text: str, *, closed: bool = True) -> ClosedMonth:
     # begun and broken off: not forgotten
     ([known("2026-10", closed=False)], "2027-01-01", ["2026-10", "2026-11"]),
     ([known("2026-09"), known("2026-10", closed=False)], "2026-11-02", ["2026-10"]),
+    # closed while the clock was wrong
+    ([known("2026-10"), known("2036-01"), known("2035-12")], "2026-12-02", ["2026-11"]),
     # closed by hand, before its grace was over
     ([known("2026-10")], "2026-11-01", []),
 ])
