@@ -107,6 +107,9 @@ class EventTap(Tap):
         self.at_boundary = reader.at_boundary
         return data
 
+    read_whole = feed
+    """Reads whole events that are passed on as they are, in a tap that withholds too."""
+
     @property
     def is_clear(self) -> bool:
         """True where nothing is left of an event that came before."""
@@ -208,11 +211,12 @@ class BatchTap(Tap):
     at once they cost half. What waits is bounded, and is read before anybody asks.
     """
 
-    __slots__ = ("_inner", "_waiting", "_withholds", "passes_all")
+    __slots__ = ("_inner", "_read", "_waiting", "_withholds", "passes_all")
 
     def __init__(self, inner: EventTap) -> None:
         self.passes_all = inner.passes_all
         self._inner = inner
+        self._read = inner.read_whole
         self._waiting: list[bytes] = []
         self._withholds = isinstance(inner, WithholdingTap)
 
@@ -243,9 +247,9 @@ class BatchTap(Tap):
     def _drain(self) -> None:
         waiting = self._waiting
         if waiting:
-            feed = self._inner.feed
+            read = self._read
             for data in waiting:
-                feed(data)
+                read(data)
             waiting.clear()
 
     def flush(self) -> bytes:
