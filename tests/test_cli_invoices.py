@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from relayd.control import account, usage
+from relayd.control import account, closing, usage
 from relayd.core.invoice import month, month_text
 from relayd.store.db import open_database
 from tests.fakes.records import call_record
@@ -104,6 +104,14 @@ async def said(directory: Path) -> tuple[int, list[int], int]:
     return row[0] or 0, numbers, whose[0]
 
 
+async def counted(directory: Path) -> list[tuple[int, int, bool]]:
+    db = await open_database(directory)
+    found = [(each.invoices, each.receipts, each.closed_ms is not None)
+             for each in await closing.months(db)]
+    await db.close()
+    return found
+
+
 def test_killed_on_its_way_and_run_again(shell: Shell) -> None:
     shell.config.write_text(shell.config.read_text() + OPERATOR)
     whole = asyncio.run(many(shell.store))
@@ -124,3 +132,5 @@ def test_killed_on_its_way_and_run_again(shell: Shell) -> None:
             assert numbers == list(range(1, len(numbers) + 1)) and whose == len(numbers)
     assert broken
     assert asyncio.run(said(shell.store)) == (whole, list(range(1, 151)), 150)
+    # and what is known of the month is what there is, however often it was begun
+    assert asyncio.run(counted(shell.store)) == [(150, 0, True)]
