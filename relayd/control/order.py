@@ -113,7 +113,9 @@ async def _made(
         await audit.append(
             transaction, actor, "order.create", account_id, now_ms,
             details={"order": order.id, "partner": order.partner,
-                     "amount_minor": order.amount_minor, "currency": order.currency})
+                     "amount_minor": order.amount_minor, "currency": order.currency,
+                     # whether the partner was told where the payer is; not where that is
+                     "h5": wish.payer is not None})
     return order
 
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 
-from relayd.control import account, order
+from relayd.control import account, audit, order
 from relayd.control.order import OrderWish
 from relayd.control.partner import payments
 from relayd.core.currency import to_nano
@@ -63,6 +64,9 @@ async def test_an_order_that_is_paid_on_the_telephone(till: Till) -> None:
     _, message = await till.paid(made)
     assert (await till.hear("wechat", message)).outcome == "credited"
     assert await till.balance() == FULL and await till.wrong() == []
+    await till.order("wechat")
+    assert [orjson.loads(entry.event.details)["h5"] async for entry in audit.listing(till.db)
+            if entry.event.action == "order.create"] == [True, False]
     # the address was told, and is kept nowhere
     files = [path for path in till.db.directory.rglob("*") if path.is_file()]
     assert len(files) > 2 and not any(PAYER.encode() in path.read_bytes() for path in files)
