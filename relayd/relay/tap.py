@@ -107,8 +107,7 @@ class EventTap(Tap):
         self.at_boundary = reader.at_boundary
         return data
 
-    read_whole = feed
-    """Reads whole events that are passed on as they are, in a tap that withholds too."""
+    read_whole = feed  # for whole events that pass as they are, in a tap that withholds too
 
     @property
     def is_clear(self) -> bool:
