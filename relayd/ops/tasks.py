@@ -77,27 +77,34 @@ class Story:
 
     def wake(self) -> None:
         """Lets the story look at the state again; nothing happens while it is running or ended."""
-        if self._waiting:
-            self._step(None)
+        if not self._waiting:
+            return
+        self._waiting = False
+        try:
+            self._coroutine.send(None)
+        except StopIteration:
+            self._coroutine = None  # type: ignore[assignment]
+            return
+        if self._error is None:
+            self._waiting = True
+        else:
+            self._throw(self._error)
 
     def interrupt(self, error: BaseException) -> None:
         """Raises `error` where the story waits, or at its next pause if it is running now."""
         if self._waiting:
-            self._step(error)
+            self._waiting = False
+            self._throw(error)
         elif self._coroutine is not None and self._error is None:
             self._error = error
 
-    def _step(self, error: BaseException | None) -> None:
-        self._waiting = False
-        coroutine = self._coroutine
+    def _throw(self, error: BaseException | None) -> None:
+        """Raises `error` in the story, and whatever it is interrupted by meanwhile."""
         try:
-            if error is None:
-                coroutine.send(None)
-            else:
-                coroutine.throw(error)
-            while self._error is not None:
-                error, self._error = self._error, None
-                coroutine.throw(error)
+            while error is not None:
+                self._error = None
+                self._coroutine.throw(error)
+                error = self._error
         except StopIteration:
             self._coroutine = None  # type: ignore[assignment]
         else:

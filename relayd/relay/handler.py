@@ -73,10 +73,17 @@ class Handler:
             await plane.local.answer(exchange)
             return
         plane.overload.check(exchange.policy.server, len(plane.inflight))
-        plan = await self._admit(exchange, endpoint)
+        if endpoint.body == "multipart":
+            plan = await self._admit_upload(exchange, endpoint)
+        else:
+            limit = exchange.policy.server.max_body_bytes
+            whole_here = exchange.body_complete
+            raw = whole(exchange, limit) if whole_here else await receive(exchange, limit)
+            plan = self._admit(exchange, endpoint, raw)
         exchange.phase = TO_ADMITTED[exchange.phase]
         attempt = await plane.dispatcher.send(exchange, plan)
-        await plane.streamer.copy(exchange, attempt)
+        if not plane.streamer.copy_whole(exchange, attempt):
+            await plane.streamer.copy(exchange, attempt)
 
     def _authenticate(self, exchange: Exchange) -> None:
         """Sets the grant; a head that repeats under the same policy has the same one."""
@@ -100,30 +107,34 @@ class Handler:
         exchange.grant = memo.grant = grant
         memo.snapshot = snapshot
 
-    async def _admit(self, exchange: Exchange, endpoint: Endpoint) -> Plan:
+    async def _admit_upload(self, exchange: Exchange, endpoint: Endpoint) -> Plan:
+        """Reads what is asked for as far as it must be known; returns the deployments to try."""
+        plane = self._plane
+        content_type = exchange.head.fields.get(b"content-type", b"")
+        upload = exchange.upload = Upload(
+            endpoint, content_type, exchange.policy.body_policies[endpoint.api], plane.boundary)
+        await receive_upload(exchange, exchange.policy.server.max_body_bytes)
+        exchange.stream = upload.stream
+        exchange.dropped = upload.dropped
+        if upload.model is None:
+            raise RelayError("missing_model", param="model")
+        plan = plane.dispatcher.plan(exchange, upload.model)
+        plane.admission.admit(exchange, None)
+        plane.wallets.admit(exchange, plan, None)
+        return plan
+
+    def _admit(self, exchange: Exchange, endpoint: Endpoint, raw: bytes) -> Plan:
         """Reads what is asked for; returns the deployments to try."""
         plane = self._plane
-        limit = exchange.policy.server.max_body_bytes
-        policy = exchange.policy.body_policies[endpoint.api]
-        if endpoint.body == "multipart":
-            content_type = exchange.head.fields.get(b"content-type", b"")
-            upload = Upload(endpoint, content_type, policy, plane.boundary)
-            exchange.upload = upload
-            await receive_upload(exchange, limit)
-            exchange.stream = upload.stream
-            exchange.dropped = upload.dropped
-            if upload.model is None:
-                raise RelayError("missing_model", param="model")
-            plan = plane.dispatcher.plan(exchange, upload.model)
-            plane.admission.admit(exchange, None)
-            plane.wallets.admit(exchange, plan, None)
-            return plan
-        raw = whole(exchange, limit) if exchange.body_complete else await receive(exchange, limit)
+        known = None if len(raw) < SPLIT_BYTES_MIN else self._known(exchange, endpoint)
         ask = exchange.ask = read(
-            endpoint, raw, policy, exchange.target.model, self._known(exchange, endpoint, raw))
+            endpoint, raw, exchange.policy.body_policies[endpoint.api], exchange.target.model,
+            known)
         exchange.stream = ask.stream
         exchange.dropped = ask.dropped
-        self._note_betas(exchange)
+        dropped = exchange.policy.heads.client(exchange).dropped
+        if dropped:  # items of the client's feature headers that no list knows
+            exchange.dropped = (*ask.dropped, *dropped)
         try:
             plan = plane.dispatcher.plan(exchange, ask.model)
         except RelayError as error:
@@ -135,20 +146,14 @@ class Handler:
         plane.wallets.admit(exchange, plan, raw)
         return plan
 
-    def _known(self, exchange: Exchange, endpoint: Endpoint, raw: bytes) -> Known | None:
-        """What the account has sent before, where a body is long enough for that to matter."""
+    def _known(self, exchange: Exchange, endpoint: Endpoint) -> Known | None:
+        """What the account has sent before; asked for bodies that are long enough to matter."""
         elements = self._plane.elements
-        if elements is None or len(raw) < SPLIT_BYTES_MIN:
+        if elements is None:
             return None
         assert exchange.grant is not None
         api = endpoint.api
         return elements.of(exchange.grant.account, api, exchange.policy.body_policies[api])
-
-    def _note_betas(self, exchange: Exchange) -> None:
-        """Names the items of the client's feature headers that no list knows."""
-        dropped = exchange.policy.heads.client(exchange).dropped
-        if dropped:
-            exchange.dropped = (*exchange.dropped, *dropped)
 
     def _tell(self, exchange: Exchange, error: RelayError) -> None:
         self._plane.replier.error(exchange, error)

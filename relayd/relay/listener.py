@@ -214,19 +214,14 @@ class ClientConnection(asyncio.Protocol):
         if self._chunked is not None:
             pieces, rest = self._chunked.feed(data)
             done = self._chunked.done
+            for piece in pieces:
+                self._keep(exchange, piece)
         else:
             left = self._left
-            pieces = [data if len(data) <= left else data[:left]]
             rest = data[left:]
-            self._left = left - len(pieces[0])
-            done = not self._left
-        for piece in pieces:
-            size = len(piece)
-            exchange.body_bytes += size
-            if not exchange.replied:  # what comes behind an early answer is let go
-                exchange.pieces.append(piece)
-                exchange.held_bytes += size
-                self.plane.overload.hold(exchange.policy.server, size)
+            self._left = max(left - len(data), 0)
+            done = len(data) >= left
+            self._keep(exchange, data[:left])
         if exchange.body_bytes > exchange.policy.server.max_body_bytes:
             raise RelayError("body_too_large", close=True)
         if done:
@@ -234,6 +229,14 @@ class ClientConnection(asyncio.Protocol):
             exchange.body_complete = True
         exchange.wake()
         return rest
+
+    def _keep(self, exchange: Exchange, piece: bytes) -> None:
+        size = len(piece)
+        exchange.body_bytes += size
+        if not exchange.replied:  # what comes behind an early answer is let go
+            exchange.pieces.append(piece)
+            exchange.held_bytes += size
+            self.plane.overload.hold(exchange.policy.server, size)
 
     def _refuse(self, error: RelayError) -> None:
         """A request that cannot be read: told to its story, or answered here if it has none."""

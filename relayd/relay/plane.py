@@ -161,7 +161,8 @@ class Plane:
         config = self._within_files(config)
         heads = Heads(config.privacy, self._pseudonym_secret, self.boundary)
         return Policy(
-            config, heads, lambda p: Pool(p, self._tasks, self.dice, self.turn, self._unreachable), old)
+            config, heads,
+            lambda p: Pool(p, self._tasks, self.dice, self.turn, self._unreachable), old)
 
     def _within_files(self, config: Config) -> Config:
         """The configuration with no more client connections than the process has files for."""

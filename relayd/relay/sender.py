@@ -89,7 +89,8 @@ class Sender:
 
     def _begin(self, exchange: Exchange, place: Place) -> Attempt:
         exchange.attempts += 1
-        attempt = exchange.attempt = Attempt(exchange.wake)
+        story = exchange.story
+        attempt = exchange.attempt = Attempt(exchange.wake if story is None else story.wake)
         self._expect_answer(exchange, attempt, place.provider)
         credentials = place.health.credentials
         if credentials.many:

@@ -189,6 +189,27 @@ class Streamer:
     def __init__(self, plane: Plane) -> None:
         self._plane = plane
 
+    def copy_whole(self, exchange: Exchange, attempt: Attempt) -> bool:
+        """Copies a reply that came whole in one read: one write, and no stream to keep.
+
+        False for all others, of which nothing has been written.
+        """
+        plane = self._plane
+        head = attempt.head
+        assert head is not None
+        if (not attempt.complete or head.length is None or head.status >= 300
+                or head.status in _BODYLESS or plane.meter.waits
+                or head.content_type.startswith(b"text/event-stream")):
+            return False
+        exchange.phase = TO_STREAMING[exchange.phase]
+        tap, opening = self._open(exchange, attempt)
+        data = attempt.take()
+        exchange.first_byte = plane.now()
+        exchange.connection.write(opening + data)
+        tap.feed(data)
+        self._judge(exchange, tap.finish(True))
+        return True
+
     async def copy(self, exchange: Exchange, attempt: Attempt) -> None:
         """Copies the reply to its end; raises RelayError where it breaks."""
         head = attempt.head
@@ -212,17 +233,13 @@ class Streamer:
         assert head is not None and endpoint is not None
         exchange.phase = TO_STREAMING[exchange.phase]
         tap, opening = self._open(exchange, attempt)
-        if attempt.complete and head.length is not None:
-            # it came whole in one read: one write, and no stream to keep
+        if attempt.complete and head.length is not None:  # as in copy_whole, for `sync_ms = 0`
             data = attempt.take()
             exchange.first_byte = plane.now()
-            if not plane.meter.waits:
-                exchange.connection.write(opening + data)
             tap.feed(data)
             self._judge(exchange, tap.finish(True))
-            if plane.meter.waits:
-                await self._reach_disk(exchange)
-                exchange.connection.write(opening + data)
+            await self._reach_disk(exchange)
+            exchange.connection.write(opening + data)
             return
         stream = exchange.copying = Stream(plane, exchange, attempt, tap, opening)
         provider = exchange.policy.providers[exchange.provider or ""]

@@ -279,12 +279,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _take_body(self, attempt: Attempt, framing: _Framing, sound: bool) -> None:
         pieces = framing.pieces
-        if not pieces:
-            data = b""
-        elif len(pieces) == 1:
-            data = pieces[0]
-        else:
-            data = b"".join(pieces)
+        data = pieces.pop() if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
         if framing.complete:
             self._release(sound and framing.keep_alive)

@@ -209,10 +209,10 @@ async def test_a_defect_of_ours_is_told_logged_by_type_and_settled(
 ) -> None:
     lane = await opened()
 
-    async def broken(*_: object) -> None:
+    def broken(*_: object) -> bool:
         raise ValueError("the prompt itself")
 
-    monkeypatch.setattr(Streamer, "copy", broken)
+    monkeypatch.setattr(Streamer, "copy_whole", broken)
     reply = await ask(lane.address, chat(lane))
     assert reply.status == 500 and reply.closes
     assert told("openai", reply.body)["code"] == "internal"
