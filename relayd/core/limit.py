@@ -131,15 +131,19 @@ class Bucket:
         self._at = now_ns
 
     def _flow(self, now_ns: int) -> None:
-        if now_ns > self._at:
-            self._used = max(0, self._used - (now_ns - self._at) * self.size)
+        passed = now_ns - self._at
+        if passed > 0:
             self._at = now_ns
+            if self._used:
+                used = self._used - passed * self.size
+                self._used = used if used > 0 else 0
 
     def wait_ns(self, amount: int, now_ns: int) -> int:
         """How long until `amount` may be taken; 0: now."""
         self._flow(now_ns)
-        room = max(0, self.size - amount) * MINUTE_NS
-        return max(0, -(-(self._used - room) // self.size))
+        size = self.size
+        over = self._used - (size - amount) * MINUTE_NS if amount < size else self._used
+        return -(-over // size) if over > 0 else 0
 
     def take(self, amount: int, now_ns: int) -> int:
         """Takes it, whether or not it is there; returns the mark that `correct` wants."""

@@ -13,13 +13,15 @@ from typing import Final, get_args
 
 from relayd.core.budget import Spent, SpentReading, SpentRow
 from relayd.core.limit import (
-    EMPTY_BOOK, NO_LIMITS, Allowance, Bucket, LimitBook, Limits, Scope, refusal, tightest,
+    EMPTY_BOOK, NO_LIMITS, Allowance, Bucket, LimitBook, Limits, Obstacle, Scope, refusal,
+    tightest,
 )
 from relayd.core.provider import Api
 from relayd.core.record import CallRecord
 from relayd.core.snapshot import KeyGrant, Snapshot
 from relayd.relay.counting import UNCOUNTED
 from relayd.relay.exchange import Exchange
+from relayd.wire.dialect import Endpoint
 from relayd.wire.limit_fields import Standing, limit_lines
 
 BYTES_PER_TOKEN: Final = 4
@@ -123,9 +125,12 @@ class Ticket:
         """Header field lines with the tightest requests and tokens per minute, as of now."""
         admission = self._admission
         now_ns = admission.now_ns()
-        return limit_lines(
-            exchange.target.api, _least([a.requests for a in self._allowances], now_ns),
-            _least([a.tokens for a in self._allowances], now_ns), admission.unix_ms())
+        requests: Standing | None = None
+        tokens: Standing | None = None
+        for allowance in self._allowances:
+            requests = _least(requests, allowance.requests, now_ns)
+            tokens = _least(tokens, allowance.tokens, now_ns)
+        return limit_lines(exchange.target.api, requests, tokens, admission.unix_ms())
 
 
 def _true_tokens(record: CallRecord, estimate: int) -> int:
@@ -134,11 +139,14 @@ def _true_tokens(record: CallRecord, estimate: int) -> int:
     return estimate if unknown else record.input_tokens + record.output_tokens
 
 
-def _least(buckets: list[Bucket | None], now_ns: int) -> Standing | None:
-    """The bucket that has the least left; of two the smaller one."""
-    found = [Standing(b.size, b.remaining(now_ns), -(-b.full_ns(now_ns) // _MS))
-             for b in buckets if b is not None]
-    return min(found, key=lambda s: (s.remaining, s.limit), default=None)
+def _least(least: Standing | None, bucket: Bucket | None, now_ns: int) -> Standing | None:
+    """The one that has less left; of two the smaller one."""
+    if bucket is None:
+        return least
+    size, left = bucket.size, bucket.remaining(now_ns)
+    if least is not None and (least.remaining, least.limit) <= (left, size):
+        return least
+    return Standing(size, left, -(-bucket.full_ns(now_ns) // _MS))
 
 
 class _Stand:
@@ -183,16 +191,13 @@ class Admission:
         allowances = self._that_apply(grant, book or EMPTY_BOOK, exchange.model or "", now_ns)
         if not allowances:
             return
-        endpoint = exchange.target.endpoint
-        tokens = 0
-        if (endpoint is not None and endpoint.operation not in UNCOUNTED
-                and any(allowance.tokens is not None for allowance in allowances)):
-            tokens = UPLOAD_TOKENS if raw is None else estimated_tokens(endpoint.api, raw)
+        tokens = _estimate(exchange.target.endpoint, allowances, raw)
         ticket = exchange.ticket = Ticket(self, allowances, tokens)
         now_ms = self.unix_ms()
-        obstacle = tightest(
-            found for allowance in allowances
-            for found in allowance.obstacles(tokens, now_ns, now_ms))
+        found: list[Obstacle] = []
+        for allowance in allowances:
+            found += allowance.obstacles(tokens, now_ns, now_ms)
+        obstacle = tightest(found) if found else None
         if obstacle is not None:
             self.refused[obstacle.scope, obstacle.name] += 1
             raise refusal(obstacle, now_ms)
@@ -308,6 +313,18 @@ class Admission:
             return row.key == allowance.name
         line = self._book.find(row.model)
         return line is not None and line[0] == allowance.name
+
+
+def _estimate(
+    endpoint: Endpoint | None, allowances: tuple[Allowance, ...], raw: bytes | None
+) -> int:
+    """What a call's tokens are taken for where some allowance counts them."""
+    if endpoint is None or endpoint.operation in UNCOUNTED:
+        return 0
+    for allowance in allowances:
+        if allowance.tokens is not None:
+            return UPLOAD_TOKENS if raw is None else estimated_tokens(endpoint.api, raw)
+    return 0
 
 
 def estimated_tokens(api: Api, raw: bytes) -> int:

@@ -8,18 +8,22 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from relayd.core.budget import DAY_MS, Spent, SpentReading, SpentRow
 from relayd.core.errors import RelayError
-from relayd.core.limit import LimitBook, Limits, OwnLimits
+from relayd.core.limit import Bucket, LimitBook, Limits, OwnLimits
 from relayd.core.provider import Api
 from relayd.core.record import CallRecord
 from relayd.core.snapshot import KeyGrant, Snapshot
 from relayd.relay.admit import (
-    FILE_TOKENS, READ_NS, UNPOSTED_READ_NS, UPLOAD_TOKENS, Admission, estimated_tokens,
+    FILE_TOKENS, READ_NS, UNPOSTED_READ_NS, UPLOAD_TOKENS, Admission, _least,
+    estimated_tokens,
 )
 from relayd.relay.exchange import Exchange
 from relayd.wire.dialect import target_of
+from relayd.wire.limit_fields import Standing
 from tests.fakes.records import START_MS, call_record
 from tests.relay.test_exchange import exchange
 
@@ -176,6 +180,22 @@ def test_a_client_is_told_the_tightest_figures() -> None:
         b"x-ratelimit-reset-requests: 15s\r\nx-ratelimit-limit-tokens: 900\r\n"
         b"x-ratelimit-remaining-tokens: 800\r\nx-ratelimit-reset-tokens: 6.667s\r\n")
     assert lines(Gate(book(concurrent=1)).call()) == b""
+
+
+@given(st.lists(st.none() | st.tuples(st.integers(1, 9), st.integers(0, 9)), max_size=4),
+       st.integers(0, 90 * SECOND))
+def test_the_tightest_of_many(sizes: list[tuple[int, int] | None], now_ns: int) -> None:
+    """Looked at one by one it is the least of all by what is left, then by its size."""
+    found, standings = None, []
+    for each in sizes:
+        bucket = None
+        if each is not None:
+            bucket = Bucket(each[0], 0)
+            bucket.take(each[1], 0)
+            standings.append(Standing(
+                bucket.size, bucket.remaining(now_ns), -(-bucket.full_ns(now_ns) // 1_000_000)))
+        found = _least(found, bucket, now_ns)
+    assert found == min(standings, key=lambda s: (s.remaining, s.limit), default=None)
 
 
 def test_a_refused_call_is_told_them_too_and_holds_nothing() -> None:
