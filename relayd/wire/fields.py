@@ -12,7 +12,7 @@ act, so it keeps its order: there the order is content.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from relayd.core.errors import RelayError
@@ -315,7 +315,7 @@ class Table:
     def read(self, body: dict[str, object], walk: Walk) -> dict[str, object]:
         """The fields to write, in order. `body` is consumed."""
         steps = self._plans.get(tuple(body))
-        unknown: list[str] = []
+        unknown: Sequence[str] = ()
         if steps is None:
             steps, unknown = self._plan(tuple(body))
         fields: dict[str, object] = {}
