@@ -81,7 +81,8 @@ TABLES: Final[tuple[Rule, ...]] = (
 """Every column that leads to an account."""
 UNCOUNTED: Final = frozenset({
     "rollups", "app_rollups", "call_records", "ledger_accounts", "account_use", "money_changes",
-    "grants", "code_uses", "subscriptions", "legal_vault", "reveals", "enterprises", "audit_log.actor"})
+    "grants", "code_uses", "subscriptions", "legal_vault", "reveals", "enterprises",
+    "audit_log.actor"})
 """Tables, or one of their columns, whose rows are not counted: sums, copies, or told already."""
 _TOLD: Final = "SELECT id FROM legal_requests WHERE notified_at_ms IS NOT NULL"
 COUNTED: Final[dict[str, str]] = {
