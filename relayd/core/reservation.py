@@ -38,9 +38,6 @@ class Demand(NamedTuple):
     most: int
 
 
-FREE: Final = Demand(0, 0)
-
-
 def cost(quantity: Quantity, price: Price) -> int:
     """What so much costs at most, rounded up: every token is paid as the dearest of its side."""
     unit = price.of(quantity.input_tokens)

@@ -14,7 +14,7 @@ from relayd.core.errors import RelayError
 from relayd.core.plan import Tariff, marked_up
 from relayd.core.price import NO_PRICES, Price
 from relayd.core.record import CallRecord
-from relayd.core.reservation import FREE, Demand, Hold, Quantity, Wallet, cost
+from relayd.core.reservation import Demand, Hold, Quantity, Wallet, cost
 from relayd.core.usage import Usage
 from relayd.relay.admit import UPLOAD_TOKENS, estimated_tokens
 from relayd.relay.counting import UNCOUNTED
@@ -63,7 +63,10 @@ class Wallets:
         demands = self._demands(exchange, plan, raw)
         if not demands:
             return
-        currency, demand = max(demands.items(), key=lambda item: item[1].most)
+        if len(demands) == 1:
+            [(currency, demand)] = demands.items()
+        else:
+            currency, demand = max(demands.items(), key=lambda item: item[1].most)
         wallet = self._wallet(exchange.grant.account, currency)
         try:
             exchange.hold = wallet.reserve(demand)
@@ -78,9 +81,11 @@ class Wallets:
         markup = self.tariff().markup(exchange.grant.account, exchange.model)
         found: dict[str, Demand] = {}
         for price in _prices(exchange, plan):
-            wanted = Demand(marked_up(cost(about, price), markup),
-                            marked_up(cost(most, price), markup))
-            found[price.currency] = max(found.get(price.currency, FREE), wanted)
+            dearest = marked_up(cost(most, price), markup)
+            wanted = Demand(
+                dearest if about is most else marked_up(cost(about, price), markup), dearest)
+            known = found.get(price.currency)
+            found[price.currency] = wanted if known is None else max(known, wanted)
         return found
 
     def _quantities(self, exchange: Exchange, raw: bytes | None) -> tuple[Quantity, Quantity]:

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from relayd.core.errors import RelayError
 from relayd.core.price import Price, Tier, unit_prices
-from relayd.core.reservation import FREE, Demand, Hold, Quantity, Wallet, cost
+from relayd.core.reservation import Demand, Hold, Quantity, Wallet, cost
 
 SMALL = st.integers(0, 10**6)
 
@@ -64,8 +64,8 @@ def test_without_a_bound_one_call_takes_what_is_left() -> None:
 
 
 def test_what_is_free_is_served_whatever_is_left() -> None:
-    assert wallet(0).reserve(FREE).nano == 0
-    assert wallet(-5).reserve(FREE).nano == 0
+    assert wallet(0).reserve(Demand(0, 0)).nano == 0
+    assert wallet(-5).reserve(Demand(0, 0)).nano == 0
     assert refused(wallet(-5), Demand(1, 1)).code == "balance_short"
 
 
