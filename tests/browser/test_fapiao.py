@@ -55,7 +55,8 @@ def test_a_fapiao_and_its_red_letter(
         visitor.expect(visitor.page.locator("main")).to_contain_text(order.rpartition("/")[2])
         visitor.go(f"{where}/specimen")
         visitor.shoot("fapiao-3-specimen")
-    with Visitor(chromium, house, house.operator, language=language, script=script) as finance:
+    clerk = house.run(house.clerk())
+    with Visitor(chromium, house, clerk, language=language, script=script) as finance:
         finance.page.on("dialog", lambda dialog: dialog.accept())
         finance.go(f"/operate{where}")
         finance.shoot("fapiao-4-queue")
@@ -108,7 +109,8 @@ def test_the_bookkeeper_brings_the_file(
     right, wrong = tmp_path / "dzfp.xml", tmp_path / "other.xml"
     right.write_bytes(xml(house, made, number, "王小明"))
     wrong.write_bytes(xml(house, made, number, "王大明"))
-    with Visitor(chromium, house, house.operator, language=language, script=script) as finance:
+    clerk = house.run(house.clerk())
+    with Visitor(chromium, house, clerk, language=language, script=script) as finance:
         page, main = finance.page, finance.page.locator("main")
         finance.go(f"/operate{where}")
         finance.press(words["take"])

@@ -80,7 +80,8 @@ def test_a_purchase_and_its_refund(
         assert visitor.go("/balance") == 200
         visitor.expect(visitor.page.locator("main")).to_contain_text("12.34")
         assert visitor.hosts == {house.origin, house.partners.origin}
-    with Visitor(chromium, house, house.operator, language=language, script=script) as finance:
+    clerk = house.run(house.clerk())
+    with Visitor(chromium, house, clerk, language=language, script=script) as finance:
         finance.go(f"/operate{where}")
         finance.page.on("dialog", lambda dialog: dialog.accept())
         finance.page.locator("[name=amount]").fill("2.34")

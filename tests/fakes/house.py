@@ -165,6 +165,12 @@ class House:
         await consent.agree(self.app.db, SHELL, made.account, REQUIRED, ("en", "console"), now_ms)
         return made
 
+    async def clerk(self) -> Person:
+        """Somebody with every role who signed in just now: pages that want a fresh proof of it
+        refuse `operator` once the tests have gone on for a quarter of an hour."""
+        return await person(self.app.db, unix_ms(), *ROLES, name=f"clerk-{secrets.token_hex(4)}",
+                            two_factors=True)
+
     async def _paid(self, now_ms: int) -> str:
         """An order of the holder that is paid and credited."""
         ways = payments(self.partners.config(), self.origin)
