@@ -18,7 +18,7 @@ from relayd.console import cookie, form, texts, upload
 from relayd.console.route import Route
 from relayd.console.services import Services
 from relayd.console.visit import THEMES, Theme, Visit
-from relayd.control import session
+from relayd.control import passkey, session, totp
 from relayd.core.account import LANGUAGES, Language
 from relayd.core.errors import RelayError
 from relayd.core.network import Ip, forwarded
@@ -38,6 +38,8 @@ async def visit(request: web.Request, route: Route, services: Services) -> Visit
         made.who = await session.recognise(services.db, token, made.now_ms)
     _judge_origin(made)
     _judge_access(made)
+    if made.route.factors:
+        await _judge_factors(made)
     await _take(made)
     return made
 
@@ -137,6 +139,17 @@ def _judge_access(made: Visit) -> None:
             raise RelayError("factor_needed")
     if made.route.proof and not made.is_proved:
         raise RelayError("proof_needed")
+
+
+async def _judge_factors(made: Visit) -> None:
+    """Refuses an operator who has a second factor and came by a password or a link alone: with a
+    factor of their own making they would be let in to what the other one keeps shut."""
+    who = made.me
+    if not who.roles or who.session.two_factors:
+        return
+    is_on, _ = await totp.standing(made.db, who.account.id)
+    if is_on or await passkey.listing(made.db, who.account.id):
+        raise RelayError("factor_needed")
 
 
 async def _take(made: Visit) -> None:

@@ -50,6 +50,8 @@ def codes(route: Route) -> tuple[str, ...]:
         found += _OPERATOR
     if route.proof:
         found.append("proof_needed")
+    if route.factors:
+        found.append("factor_needed")
     if route.takes is not None:
         found += ("invalid_form", "card_number", "invalid_json")
     if route.asks is not None:

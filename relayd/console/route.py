@@ -55,9 +55,10 @@ class Route:
 
     `takes`: a msgspec Struct, the fields of the form or the JSON body; anything else is 422.
     `asks`: the same for the query. `gives`: what the API answers with; `errors`: codes of its own.
-    `proof`: the holder must have said lately who they are. `closing`: also open to an account that
-    waits for its erasure. `from_anywhere`: takes POST from others than its own pages, such as a
-    payment partner, and reads the body itself. `files`: what its form brings, in those fields of
+    `proof`: the holder must have said lately who they are. `factors`: it changes how one signs in:
+    an operator who has a second factor must have come by one. `closing`: also open to an account
+    that waits for its erasure. `from_anywhere`: takes POST from others than its own pages, such as
+    a payment partner, and reads the body itself. `files`: what its form brings, in those fields of
     `takes` that are bytes. `example`: values of the path's names, for tests that visit every page.
     """
 
@@ -72,6 +73,7 @@ class Route:
     status: int = 200
     errors: tuple[str, ...] = ()
     proof: bool = False
+    factors: bool = False
     closing: bool = False
     from_anywhere: bool = False
     files: Files | None = None
