@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket as network
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -365,12 +366,17 @@ async def test_a_slow_reader_holds_up_the_provider(opened: Opened) -> None:
     lane = await opened(
         lambda _: Answer(stream([EVENTS[0], *long, EVENTS[2]])),
         server={**ON, "write_buffer_bytes": 65536}, provider_changes={})
-    async with socket_to(lane, max_queue=1) as socket:
+    small = network.socket()
+    # else the kernel may take all of it: tcp_rmem goes up to 32 MiB
+    small.setsockopt(network.SOL_SOCKET, network.SO_RCVBUF, 65536)
+    small.connect(lane.address)
+    async with socket_to(lane, max_queue=1, sock=small) as socket:
         await create(socket)
         assert await heard(socket, 1) == EVENTS[:1]
-        await asyncio.sleep(0.5)
         [exchange] = plane_of(lane).inflight
-        assert exchange.attempt is not None and exchange.attempt.paused
+        async with asyncio.timeout(10):
+            while exchange.attempt is None or not exchange.attempt.paused:
+                await asyncio.sleep(0.05)
         assert exchange.connection.transport.get_write_buffer_size() < 4_000_000
         assert await heard(socket, 401) == [*long, EVENTS[2]]
 
