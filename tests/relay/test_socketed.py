@@ -362,7 +362,7 @@ async def test_idle_sockets_leave_with_a_stop(opened: Opened) -> None:
 
 
 async def test_a_slow_reader_holds_up_the_provider(opened: Opened) -> None:
-    long = [said("response.output_text.delta", delta="x" * 60_000) for _ in range(400)]
+    long = [said("response.output_text.delta", delta="word " * 12_000) for _ in range(400)]
     lane = await opened(
         lambda _: Answer(stream([EVENTS[0], *long, EVENTS[2]])),
         server={**ON, "write_buffer_bytes": 65536}, provider_changes={})
