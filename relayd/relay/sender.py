@@ -7,6 +7,7 @@ who asked for the attempt.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from relayd.core.errors import RelayError
@@ -156,13 +157,15 @@ class Sender:
         if attempt.reused and exchange.attempts == 1:
             plane.metrics.observe_overhead(plane.now() - exchange.ready)
         if exchange.prompt is None:
-            self._count(exchange, model, len(body))
+            plane.turn.last(partial(self._count, exchange, model, len(body)))
 
     def _count(self, exchange: Exchange, model: str, size: int) -> None:
         """Counts the prompt while the provider thinks; once, whatever the number of attempts."""
+        if exchange.ask is None:
+            return  # it has ended before it was sent
         counting = self._plane.counting
         endpoint = exchange.target.endpoint
-        assert endpoint is not None and exchange.ask is not None
+        assert endpoint is not None
         assert exchange.provider is not None and exchange.grant is not None
         if not counting.wanted(exchange.provider, model, endpoint):
             return

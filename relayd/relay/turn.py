@@ -2,8 +2,8 @@
 
 Under load a turn brings many reads. A write for each of them between the others wakes a client or
 a provider each time, and the processor forgets the relay's code within every system call: sent one
-after the other at the turn's end, writes cost a third of that (docs/decisions/0033). What
-nobody waits for is done then too, just before.
+after the other at the turn's end, writes cost a third of that (docs/decisions/0033). Records of
+what ended in the turn are made just before, prompts are counted just after.
 
 Law: what is written for a connection leaves in its order, and within the turn; whoever closes a
 connection, or writes to its transport directly, calls `flush()` first.
@@ -22,7 +22,7 @@ TOGETHER_MIN: Final = 2
 class Turn:
     """The writes of a turn. `inflight` are the calls under way; `soon` runs something after it."""
 
-    __slots__ = ("_inflight", "_soon", "_due", "_first")
+    __slots__ = ("_inflight", "_soon", "_due", "_first", "_last")
 
     def __init__(self, inflight: Sized,
                  soon: Callable[[Callable[[], None]], object]) -> None:
@@ -30,6 +30,7 @@ class Turn:
         self._soon = soon
         self._due: list[tuple[asyncio.Transport, bytes]] = []
         self._first: list[Callable[[], None]] = []
+        self._last: list[Callable[[], None]] = []
 
     def write(self, transport: asyncio.Transport, data: bytes) -> None:
         """Sends `data`, at the end of this turn at the latest."""
@@ -49,6 +50,13 @@ class Turn:
         self._first.append(work)
         return True
 
+    def last(self, work: Callable[[], None]) -> None:
+        """Has `work` done, which raises nothing, when all that is due has been sent."""
+        if self._due:
+            self._last.append(work)
+        else:
+            work()
+
     def flush(self) -> None:
         """Sends what is due now. A transport that is closing takes nothing more."""
         while self._first:
@@ -59,3 +67,5 @@ class Turn:
         for transport, data in due:
             if not transport.is_closing():
                 transport.write(data)
+        while self._last:
+            self._last.pop()()

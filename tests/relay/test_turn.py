@@ -63,6 +63,24 @@ def test_what_is_due_goes_before_what_could_go_at_once() -> None:
     assert transport.written == [b"1", b"2"]
 
 
+def test_records_come_before_the_writes_and_counts_behind_them() -> None:
+    turn, transport = Turn(range(TOGETHER_MIN), lambda work: None), Transport()
+    seen: list[tuple[str, int]] = []
+
+    def note(name: str) -> Callable[[], None]:
+        return lambda: seen.append((name, len(transport.written)))
+
+    assert not turn.first(note("first"))
+    turn.last(note("at once"))
+    turn.write(as_transport(transport), b"1")
+    turn.last(note("last"))
+    assert turn.first(note("first"))
+    assert seen == [("at once", 0)]
+    turn.flush()
+    turn.flush()
+    assert seen == [("at once", 0), ("first", 0), ("last", 1)]
+
+
 def test_a_closing_transport_takes_nothing() -> None:
     turn, transport = Turn(range(TOGETHER_MIN), lambda work: None), Transport()
     turn.write(as_transport(transport), b"1")
