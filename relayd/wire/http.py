@@ -20,8 +20,8 @@ from relayd.wire.dialect import POST_PATHS
 _FIELDS: Final = re.compile(
     # sorted by how they begin: a search that ignores case tries the branches one by one
     rb"\r\n(a(?:uthorization|pi-key|nthropic-(?:version|beta)|ccess-control-request-headers)"
-    rb"|con(?:tent-(?:length|type|encoding)|nection)|host"
-    rb"|x-(?:api-key|goog-api-key|forwarded-(?:for|proto)|stainless-(?:read-)?timeout)"
+    rb"|con(?:tent-(?:length|type|encoding)|nection)|h(?:ost|ttp-referer)"
+    rb"|x-(?:api-key|goog-api-key|forwarded-(?:for|proto)|stainless-(?:read-)?timeout|title)"
     rb"|user-agent|transfer-encoding|expect|upgrade|o(?:rigin|penai-beta)"
     rb"|sec-websocket-(?:key|protocol|version)):[ \t]*([^\r]*)",
     re.IGNORECASE,

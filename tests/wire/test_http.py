@@ -34,7 +34,7 @@ WANTED = (
     "connection", "upgrade", "origin", "access-control-request-headers", "anthropic-version",
     "anthropic-beta", "openai-beta", "sec-websocket-key", "sec-websocket-protocol",
     "sec-websocket-version", "x-forwarded-for", "x-forwarded-proto", "user-agent",
-    "x-stainless-timeout", "x-stainless-read-timeout",
+    "x-stainless-timeout", "x-stainless-read-timeout", "x-title", "http-referer",
 )
 
 
