@@ -75,11 +75,12 @@ class Handler:
         plane.overload.check(exchange.policy.server, len(plane.inflight))
         if endpoint.body == "multipart":
             plan = await self._admit_upload(exchange, endpoint)
-        else:
+        else:  # the body gets no name here: this frame lives as long as its reply
             limit = exchange.policy.server.max_body_bytes
-            whole_here = exchange.body_complete
-            raw = whole(exchange, limit) if whole_here else await receive(exchange, limit)
-            plan = self._admit(exchange, endpoint, raw)
+            plan = self._admit(
+                exchange, endpoint,
+                whole(exchange, limit) if exchange.body_complete
+                else await receive(exchange, limit))
         exchange.phase = TO_ADMITTED[exchange.phase]
         attempt = await plane.dispatcher.send(exchange, plan)
         if not plane.streamer.copy_whole(exchange, attempt):
