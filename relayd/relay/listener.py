@@ -270,6 +270,11 @@ class ClientConnection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         """Writes to the client, unless it is gone."""
         if not self.lost:
+            self.plane.turn.write_now(self.transport, data)
+
+    def write_whole(self, data: bytes) -> None:
+        """The same for a whole answer, which may leave with others."""
+        if not self.lost:
             self.plane.turn.write(self.transport, data)
 
     def invite_body(self) -> None:

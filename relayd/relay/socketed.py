@@ -188,6 +188,10 @@ class ResponsesSocket(ClientConnection):
         if events:
             self.transport.write(b"".join([frame(TEXT, event) for event in events]))
 
+    def write_whole(self, data: bytes) -> None:
+        """The same."""
+        self.write(data)
+
     def cut(self) -> None:
         """A reply that breaks ends with its error event; the socket does not end with it."""
 

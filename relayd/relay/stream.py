@@ -125,10 +125,13 @@ class Stream:
         if self._head:
             data = self._head + data
             self._head = b""
-        if complete and self._holds:
+        if not complete:
+            if data:
+                self._connection.write(data)
+        elif self._holds:
             self._held = data
         elif data:
-            self._connection.write(data)
+            self._connection.write_whole(data)
 
     def release(self) -> None:
         """Writes what was held back until the journal is on disk."""
@@ -205,7 +208,7 @@ class Streamer:
         tap, opening = self._open(exchange, attempt)
         data = attempt.take()
         exchange.first_byte = plane.now()
-        exchange.connection.write(opening + data)
+        exchange.connection.write_whole(opening + data)
         tap.feed(data)
         self._judge(exchange, tap.finish(True))
         return True

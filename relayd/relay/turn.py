@@ -43,6 +43,13 @@ class Turn:
             due.append((transport, data))
             self._soon(self.flush)
 
+    def write_now(self, transport: asyncio.Transport, data: bytes) -> None:
+        """Sends `data` at once, but for what is due before it: an event of a stream comes alone."""
+        if self._due:
+            self._due.append((transport, data))
+        else:
+            transport.write(data)
+
     def first(self, work: Callable[[], None]) -> bool:
         """Has `work` done, which raises nothing, before what is due is sent; False: nothing is."""
         if not self._due:

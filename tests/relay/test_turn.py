@@ -81,6 +81,17 @@ def test_records_come_before_the_writes_and_counts_behind_them() -> None:
     assert seen == [("at once", 0), ("first", 0), ("last", 1)]
 
 
+def test_what_is_for_now_waits_for_what_is_due_alone() -> None:
+    turn, transport = Turn(range(TOGETHER_MIN), lambda work: None), Transport()
+    turn.write_now(as_transport(transport), b"1")
+    assert transport.written == [b"1"]
+    turn.write(as_transport(transport), b"2")
+    turn.write_now(as_transport(transport), b"3")
+    assert transport.written == [b"1"]
+    turn.flush()
+    assert transport.written == [b"1", b"2", b"3"]
+
+
 def test_a_closing_transport_takes_nothing() -> None:
     turn, transport = Turn(range(TOGETHER_MIN), lambda work: None), Transport()
     turn.write(as_transport(transport), b"1")
