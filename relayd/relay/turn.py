@@ -44,7 +44,7 @@ class Turn:
             self._soon(self.flush)
 
     def write_now(self, transport: asyncio.Transport, data: bytes) -> None:
-        """Sends `data` at once, but for what is due before it: an event of a stream comes alone."""
+        """Sends `data` at once, behind what is due already: an event of a stream comes alone."""
         if self._due:
             self._due.append((transport, data))
         else:
