@@ -14,7 +14,8 @@ from relayd.core.key import APP_CHARS_MAX
 
 TITLE, REFERER = b"x-title", b"http-referer"
 _ORIGIN: Final = re.compile(
-    rb"(https?)://((?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})\.?)+|\[[0-9A-Fa-f:.]{2,45}\])"
+    rb"(https?)://([A-Za-z0-9][A-Za-z0-9-]{0,62}(?:\.[A-Za-z0-9][A-Za-z0-9-]{0,62})*\.?"
+    rb"|\[[0-9A-Fa-f:.]{2,45}\])"
     rb"(?::([0-9]{1,5}))?(?:[/?#].*)?", re.DOTALL)
 _PORTS: Final = {b"http": b"80", b"https": b"443"}
 

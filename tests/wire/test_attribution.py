@@ -44,3 +44,8 @@ def test_I2e_a_label_is_short_and_can_be_printed(title: bytes, tail: bytes) -> N
 def test_I2e_nothing_behind_the_host_is_kept(tail: str) -> None:
     found = application({REFERER: f"https://a.example/{tail}".encode()})
     assert found == "https://a.example"
+
+
+@pytest.mark.parametrize("host", [b"a" * 50_000, b"a." * 25_000, b"a-" * 25_000])
+def test_I2e_a_host_that_goes_wrong_late_is_read_once(host: bytes) -> None:
+    assert application({b"http-referer": b"https://" + host + b"!"}) is None
