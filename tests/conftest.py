@@ -6,9 +6,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.fakes import dialects
 from tests.fakes.daemon import Lane
+
+settings.register_profile("relayd", deadline=None)  # no test asserts a time
+settings.load_profile("relayd")
 
 
 @pytest.fixture
