@@ -202,7 +202,7 @@ class Streamer:
         assert head is not None
         if (not attempt.complete or head.length is None or head.status >= 300
                 or head.status in _BODYLESS or plane.meter.waits
-                or head.content_type.startswith(b"text/event-stream")):
+                or head.content_type.startswith(b"text/event-stream") and not head.coded):
             return False
         exchange.phase = TO_STREAMING[exchange.phase]
         tap, opening = self._open(exchange, attempt)

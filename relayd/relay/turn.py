@@ -72,7 +72,11 @@ class Turn:
                 work()
         due, self._due = self._due, []
         for transport, data in due:
-            if not transport.is_closing():
+            if transport.is_closing():
+                continue
+            try:
                 transport.write(data)
+            except Exception:  # whatever is wrong with one connection, the others get theirs
+                transport.abort()
         while self._last:
             self._last.pop()()

@@ -19,9 +19,15 @@ class Transport:
     def __init__(self) -> None:
         self.written: list[bytes] = []
         self.closing = False
+        self.broken = False
 
     def write(self, data: bytes) -> None:
+        if self.broken:
+            raise RuntimeError("not after write_eof")
         self.written.append(data)
+
+    def abort(self) -> None:
+        self.closing = True
 
     def is_closing(self) -> bool:
         return self.closing
@@ -90,6 +96,16 @@ def test_what_is_for_now_waits_for_what_is_due_alone() -> None:
     assert transport.written == [b"1"]
     turn.flush()
     assert transport.written == [b"1", b"2", b"3"]
+
+
+def test_a_transport_that_fails_is_ended_and_costs_no_other_anything() -> None:
+    turn = Turn(range(TOGETHER_MIN), lambda work: None)
+    broken, sound = Transport(), Transport()
+    broken.broken = True
+    turn.write(as_transport(broken), b"1")
+    turn.write(as_transport(sound), b"2")
+    turn.flush()
+    assert broken.closing and not broken.written and sound.written == [b"2"]
 
 
 def test_a_closing_transport_takes_nothing() -> None:
