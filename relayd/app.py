@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -21,8 +21,8 @@ from relayd.console.opening import Opening
 from relayd.control import publish
 from relayd.control.recovery import Recovered, recover
 from relayd.control.subscription import plans_of
+from relayd.core.columns import Columns
 from relayd.core.plan import Tariff
-from relayd.core.record import CallRecord
 from relayd.core.ulid import Ulids
 from relayd.jobs.budget import Budgets
 from relayd.jobs.flush import Flush
@@ -185,11 +185,11 @@ class App:
         self.logger.to_journal(Journald() if config.format == "journald" else None)
         self._access.adopt(config)
 
-    def _stored(self, records: Sequence[CallRecord]) -> None:
+    def _stored(self, part: Columns) -> None:
         """What has become of calls is told once they are in the store."""
         self.metrics.fold()
-        self.metrics.posted.posted(records)
-        self._access.posted(records)
+        self.metrics.posted.posted(part)
+        self._access.posted(part.records)
 
     async def _begin_journal(self, db: Database, began: float) -> JournalWriter:
         """Takes a lane, and brings what daemons that are gone left in theirs to the store."""

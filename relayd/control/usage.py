@@ -7,11 +7,12 @@ posting the same batch twice changes nothing.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 from relayd.core.attribution import attributed
+from relayd.core.columns import Columns, in_one, in_parts, places
 from relayd.core.price import NO_PRICES, Rates
 from relayd.core.record import PRICED_ONLY, CallRecord
 from relayd.core.rollup import rollups
@@ -27,6 +28,9 @@ from relayd.store.erasure import erased_of
 from relayd.store.record import CallFilter
 from relayd.store.rollup import Total
 from relayd.store.transaction import BATCH_ROWS, Transaction
+
+
+_APP: Final = places("app")
 
 
 class Posted(NamedTuple):
@@ -46,36 +50,47 @@ async def post(
     `applied` is how far in the journal the store is with these. Raises StoreError, and then none
     of them is stored; `store_refused` says that one of them is not a record that the store takes.
     """
-    if not records and applied is None:
-        return 0
     rated = [book.rated(record) for record in records] if book else records
+    return await post_parts(db, in_parts(rated), applied)
+
+
+async def post_parts(
+    db: Database, parts: Sequence[Columns], applied: Applied | None = None,
+) -> int:
+    """As `post`, of records that are rated."""
+    if not parts and applied is None:
+        return 0
     async with db.writing() as transaction:
-        rated = await _unlabelled(transaction, rated)
-        fresh = await store_record.insert(transaction, rated)
+        fresh = await store_record.insert(transaction, await _unlabelled(transaction, parts))
         await store_rollup.add(transaction, rollups(fresh))
         await _attribute(transaction, fresh)
         if applied is not None:
             await store_applied.advance(transaction, applied)
-    return len(fresh)
+    return sum(map(len, fresh))
 
 
-async def _attribute(transaction: Transaction, records: Sequence[CallRecord]) -> None:
+def _labelled(parts: Sequence[Columns]) -> list[CallRecord]:
+    """Those of the records that name an application; of most calls none does."""
+    return [record for part in parts if not part.alike(_APP) or part.values[_APP[0]][0] is not None
+            for record in part.records if record.app is not None]
+
+
+async def _attribute(transaction: Transaction, parts: Sequence[Columns]) -> None:
     """Add up by application what requests named one for."""
-    keys = {record.key for record in records if record.app is not None}
+    labelled = _labelled(parts)
+    keys = {record.key for record in labelled}
     if keys and (without := await store_attribution.unlabelled(transaction, keys)):
-        await store_attribution.add(transaction, attributed(records, without))
+        await store_attribution.add(transaction, attributed(labelled, without))
 
 
-async def _unlabelled(
-    transaction: Transaction, records: Sequence[CallRecord]
-) -> Sequence[CallRecord]:
+async def _unlabelled(transaction: Transaction, parts: Sequence[Columns]) -> Sequence[Columns]:
     """The same without the application labels of accounts that were erased since: a call that was
     under way then, or one that the journal kept, brings none of them back."""
-    labelled = {record.account for record in records if record.app is not None}
+    labelled = {record.account for record in _labelled(parts)}
     erased = set(await erased_of(transaction, sorted(labelled))) if labelled else set()
-    return [
+    return in_parts([
         msgspec.structs.replace(record, app=None) if record.account in erased else record
-        for record in records] if erased else records
+        for record in in_one(parts)]) if erased else parts
 
 
 async def post_each(
@@ -83,20 +98,28 @@ async def post_each(
     applied: Applied | None = None,
 ) -> Posted:
     """As `post`, but a record that the store never takes does not hold up the others."""
+    rated = [book.rated(record) for record in records] if book else records
+    return await post_each_part(db, in_parts(rated), applied)
+
+
+async def post_each_part(
+    db: Database, parts: Sequence[Columns], applied: Applied | None = None,
+) -> Posted:
+    """As `post_each`, of records that are rated."""
     try:
-        return Posted(await post(db, records, book, applied), [])
+        return Posted(await post_parts(db, parts, applied), [])
     except StoreError as error:
         if error.code != "store_refused":
             raise
     new, refused = 0, []
-    for record in records:
+    for record in in_one(parts):
         try:
-            new += await post(db, [record], book)
+            new += await post(db, [record])
         except StoreError as error:
             if error.code != "store_refused":
                 raise
             refused.append(record.id)
-    await post(db, [], book, applied)
+    await post_parts(db, [], applied)
     return Posted(new, refused)
 
 

@@ -6,9 +6,10 @@ reported output with and without its reasoning the figure counts that lies neare
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from relayd.core.record import CallRecord
+from relayd.core.usage import UsageSource
 
 TOLERANCE_EXACT: Final = 0.02
 """For models whose own tokenizer counts: what the chat format adds varies by deployment."""
@@ -68,17 +69,44 @@ def comparable_output(output: int, reasoning: int, counted: int) -> int:
     return output if abs(counted - output) < abs(counted - visible) else visible
 
 
-def comparison(record: CallRecord) -> tuple[int, int, int, int] | None:
-    """(reported input, counted input, reported output, counted output) of one call.
+class Compared(NamedTuple):
+    """What `compared` needs of completed calls: a column for each field, or a call's values."""
 
-    None where the two cannot be held against each other: only calls that were completed, with a
-    report and both own counts, and without audio, which is not counted.
+    usage_source: Sequence[UsageSource]
+    input_tokens: Sequence[int]
+    output_tokens: Sequence[int]
+    reasoning_output_tokens: Sequence[int]
+    audio_input_tokens: Sequence[int]
+    audio_output_tokens: Sequence[int]
+    counted_input_tokens: Sequence[int | None]
+    counted_output_tokens: Sequence[int | None]
+
+
+class Figures(NamedTuple):
+    """Sums over calls that can be compared, and how many these are."""
+
+    calls: int
+    reported_input: int
+    counted_input: int
+    reported_output: int
+    counted_output: int
+
+
+NO_FIGURES: Final = Figures(0, 0, 0, 0, 0)
+
+
+def compared(columns: Compared) -> Figures:
+    """What completed calls are compared by.
+
+    Only those with a report and both own counts, and without audio, which is not counted.
     """
-    counted_input, counted_output = record.counted_input_tokens, record.counted_output_tokens
-    if (record.usage_source != "reported" or counted_input is None or counted_output is None
-            or record.outcome != "completed"
-            or record.audio_input_tokens or record.audio_output_tokens):
-        return None
-    return (record.input_tokens, counted_input,
-            comparable_output(record.output_tokens, record.reasoning_output_tokens,
-                              counted_output), counted_output)
+    count = len(columns.usage_source)
+    if columns.counted_output_tokens.count(None) == count:
+        return NO_FIGURES
+    found = []
+    for source, given, made, reasoning, heard, spoken, counted_input, counted in zip(*columns):
+        if (source == "reported" and counted_input is not None and counted is not None
+                and not (heard or spoken)):
+            found.append((1, given, counted_input, made if not reasoning
+                          else comparable_output(made, reasoning, counted), counted))
+    return Figures(*map(sum, zip(*found))) if found else NO_FIGURES

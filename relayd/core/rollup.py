@@ -7,11 +7,12 @@ Law: a rollup is a projection of the records and nothing else: it can be recompu
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
-from operator import add, attrgetter
+from collections.abc import Iterable, Mapping
+from itertools import repeat
+from operator import add
 from typing import Final, NamedTuple
 
-from relayd.core.record import CallRecord
+from relayd.core.columns import Column, Columns, places
 from relayd.core.timestamp import HOUR_MS
 
 SUM_FIELDS: Final = (
@@ -20,10 +21,9 @@ SUM_FIELDS: Final = (
 )
 """The integers of a call record that add up, in the order of `Sums` after `calls`."""
 
-_Names = tuple[str, str, str | None, str | None, str]
-_started: Final = attrgetter("started_at_ms")
-_names: Final = attrgetter("account", "key", "model", "provider", "currency")
-_summed: Final = attrgetter(*SUM_FIELDS)
+_NAMES: Final = places("account", "key", "model", "provider", "currency")
+_SUMMED: Final = places(*SUM_FIELDS)
+(_STARTED,) = places("started_at_ms")
 
 
 class RollupKey(NamedTuple):
@@ -56,18 +56,31 @@ def hour_of(unix_ms: int) -> int:
     return unix_ms - unix_ms % HOUR_MS
 
 
-def rollups(records: Collection[CallRecord]) -> dict[RollupKey, Sums]:
+def rollups(parts: Iterable[Columns]) -> dict[RollupKey, Sums]:
     """The sums of these records, by key."""
-    # few Python instructions per record: this runs beside the calls, once for each of them
-    groups: defaultdict[tuple[int, _Names], list[tuple[int, ...]]] = defaultdict(list)
-    for started_at_ms, names, values in zip(
-        map(_started, records), map(_names, records), map(_summed, records)
-    ):
-        groups[started_at_ms - started_at_ms % HOUR_MS, names].append(values)
+    groups: defaultdict[Column, list[Column]] = defaultdict(list)
+    for part in parts:
+        names, summed = part.of(_NAMES), part.of(_SUMMED)
+        started = part.values[_STARTED]
+        hour_ms = hour_of(min(started))
+        if hour_ms != hour_of(max(started)):
+            hours: Iterable[int] = map(hour_of, started)
+        elif part.alike(_NAMES):
+            key = hour_ms, *[column[0] for column in names]
+            groups[key].append((len(part), *map(sum, summed)))
+            continue
+        else:
+            hours = repeat(hour_ms)
+        for key, row in zip(zip(hours, *names), zip(repeat(1), *summed)):
+            groups[key].append(row)
+    return _summed(groups)
+
+
+def _summed(groups: Mapping[Column, Iterable[Column]]) -> dict[RollupKey, Sums]:
     found: dict[RollupKey, Sums] = {}
-    for (hour_ms, (account, key, model, provider, currency)), rows in groups.items():
+    for (hour_ms, account, key, model, provider, currency), rows in groups.items():
         rollup = RollupKey(hour_ms, account, key, model or "", provider or "", currency)
-        sums = Sums(len(rows), *map(sum, zip(*rows)))
+        sums = Sums(*map(sum, zip(*rows)))
         # None and '' count under one key
         known = found.get(rollup)
         found[rollup] = sums if known is None else Sums(*map(add, known, sums))

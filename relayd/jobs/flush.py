@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from relayd.control import usage
+from relayd.core.columns import PART_RECORDS, Columns, in_one, in_parts
 from relayd.core.price import NO_PRICES, Rates
 from relayd.core.record import CallRecord
 from relayd.ops.clock import monotonic
@@ -24,8 +25,6 @@ from relayd.store.journal import JournalWriter
 FLUSH_SECONDS: Final = 1.0
 BATCH_RECORDS: Final = 1000
 """Records per transaction: 5 to 20 ms of another thread's time, so commands never wait long."""
-TELL_RECORDS: Final = 100
-"""About 1 ms of the loop."""
 BACKOFF_SECONDS_MAX: Final = 10.0
 STOP_TRIES: Final = 3
 
@@ -66,7 +65,7 @@ class Flush:
         *,
         flush_seconds: float = FLUSH_SECONDS,
         prices: Callable[[], Rates] = lambda: NO_PRICES,
-        tell: Callable[[Sequence[CallRecord]], None] = lambda records: None,
+        tell: Callable[[Columns], None] = lambda part: None,
         log: Logger | None = None,
     ) -> None:
         self._db = db
@@ -182,12 +181,13 @@ class Flush:
     async def _post(self, records: Sequence[CallRecord], through: int | None) -> None:
         self._asked_at = monotonic()
         applied = None if through is None else Applied(self._lane, through)
-        book = self._prices()
-        rated = [book.rated(record) for record in records] if book else records
-        done = await usage.post_each(self._db, rated, NO_PRICES, applied)
+        parts = await self._rated(records)
+        done = await usage.post_each_part(self._db, parts, applied)
         self.posted += len(records) - len(done.refused)
-        refused = set(done.refused)
-        await self._tell_of([r for r in rated if r.id not in refused] if refused else rated)
+        if done.refused:
+            refused = set(done.refused)
+            parts = in_parts([each for each in in_one(parts) if each.id not in refused])
+        await self._tell_of(parts)
         for call_id in done.refused:
             self.refused += 1
             self._log.error("record_refused", request_id=call_id)
@@ -196,10 +196,19 @@ class Flush:
         except StoreError as error:  # it is tried again after the next batch
             self._log.warning("checkpoint_failed", code=error.code)
 
-    async def _tell_of(self, records: Sequence[CallRecord]) -> None:
-        """In parts: what is done with them is done on the loop that carries calls."""
-        for start in range(0, len(records), TELL_RECORDS):
-            self._tell(records[start:start + TELL_RECORDS])
+    async def _rated(self, records: Sequence[CallRecord]) -> list[Columns]:
+        """In parts, as they are told of."""
+        book, parts = self._prices(), []
+        for at in range(0, len(records), PART_RECORDS):
+            part = records[at:at + PART_RECORDS]
+            parts.append(Columns([book.rated(record) for record in part] if book else part))
+            await asyncio.sleep(0)
+        return parts
+
+    async def _tell_of(self, parts: Sequence[Columns]) -> None:
+        """One by one: what is done with them is done on the loop that carries calls."""
+        for part in parts:
+            self._tell(part)
             await asyncio.sleep(0)
 
     def _applied_to(self, number: int) -> None:

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from operator import attrgetter
+from operator import add
 from typing import Final
 
-from relayd.core.drift import comparison, ratio
+from relayd.core.columns import Column, Columns, places
+from relayd.core.drift import NO_FIGURES, Compared, Figures, compared, ratio
 from relayd.core.provider import Provider
-from relayd.core.record import CallRecord
 from relayd.core.route import Route, Routes
 from relayd.ops.metrics_text import Histogram, family, histograms, labels, pairs
 from relayd.wire.dialect import ENDPOINTS
@@ -45,28 +45,14 @@ OPERATIONS: Final = {
 _OPERATION_OF: Final = {
     endpoint.path: OPERATIONS.get(endpoint.operation, "other") for endpoint in ENDPOINTS}
 _MODEL_LABELS: Final = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model")
-_names: Final = attrgetter(
+_NAMES: Final = places(
     "endpoint", "provider", "provider_model", "model", "outcome", "currency")
-_Names = tuple[str, str | None, str | None, str | None, str, str]
+_COUNTED: Final = places(
+    *Compared._fields, "amount_nano", "stream", "input_tokens", "output_tokens", "first_byte_ms",
+    "duration_ms")
+_AMOUNT: Final = len(Compared._fields)
+_TIMED: Final = slice(_AMOUNT + 1, None)
 _Pair = tuple[str, str]
-
-
-class _Drift:
-    """Sums over the calls of one model that can be compared."""
-
-    __slots__ = ("calls", "sums")
-
-    def __init__(self) -> None:
-        self.calls = 0
-        self.sums = [0, 0, 0, 0]
-
-    def add(self, figures: tuple[int, int, int, int]) -> None:
-        self.calls += 1
-        sums = self.sums
-        sums[0] += figures[0]
-        sums[1] += figures[1]
-        sums[2] += figures[2]
-        sums[3] += figures[3]
 
 
 class _Times:
@@ -80,30 +66,36 @@ class _Times:
         self.per_token = Histogram(PER_TOKEN_BOUNDS)
         self.calls = self.input_tokens = self.output_tokens = 0
 
-    def add(self, record: CallRecord) -> None:
-        self.calls += 1
-        self.input_tokens += record.input_tokens
-        self.output_tokens += record.output_tokens
-        whole, first = record.duration_ms, record.first_byte_ms
-        if whole is None or first is None:
-            return
-        self.request.observe(whole / 1000)
-        self.first_token.observe(first / 1000)
-        if record.stream and record.output_tokens > 1:
-            self.per_token.observe((whole - first) / (1000 * (record.output_tokens - 1)))
+    def add(self, streams: Column, given: Column, made: Column, firsts: Column,
+            wholes: Column) -> None:
+        """Calls, a column for each field."""
+        self.calls += len(made)
+        self.input_tokens += sum(given)
+        self.output_tokens += sum(made)
+        timed = [(first / 1000, whole / 1000) for first, whole in zip(firsts, wholes)
+                 if first is not None and whole is not None]
+        if timed:
+            self.first_token.observe_all([first for first, _ in timed])
+            self.request.observe_all([whole for _, whole in timed])
+        if True in streams:
+            self.per_token.observe_all([
+                (whole - first) / (1000 * (tokens - 1))
+                for stream, tokens, first, whole in zip(streams, made, firsts, wholes)
+                if stream and tokens > 1 and first is not None and whole is not None])
 
 
 class _Alike:
     """Where a call is counted: calls with the same names share these."""
 
-    __slots__ = ("route", "money", "drift", "times")
+    __slots__ = ("route", "money", "drift", "times", "completed")
 
-    def __init__(self, route: tuple[str, ...], money: tuple[str, ...], drift: _Drift,
+    def __init__(self, route: tuple[str, str], money: tuple[str, ...], drift: _Pair,
                  times: _Times | None) -> None:
         self.route = route
         self.money = money
         self.drift = drift
         self.times = times
+        self.completed = route[1] == "completed"
 
 
 class PostedMetrics:
@@ -113,10 +105,10 @@ class PostedMetrics:
         self._providers: set[str] = set()
         self._models: set[_Pair] = set()
         self._routes = Routes.of(())
-        self._alike: dict[_Names, _Alike] = {}
+        self._alike: dict[Column, _Alike] = {}
         self._calls: Counter[tuple[str, ...]] = Counter()
         self._nano: Counter[tuple[str, ...]] = Counter()
-        self._drifts: dict[_Pair, _Drift] = {}
+        self._drifts: dict[_Pair, Figures] = {}
         self._times: dict[tuple[str, str, str], _Times] = {}
 
     def know(self, providers: Iterable[Provider], routes: Sequence[Route]) -> None:
@@ -131,23 +123,24 @@ class PostedMetrics:
                     self._models.add((deployment.provider, model))
         self._alike.clear()
 
-    def posted(self, records: Iterable[CallRecord]) -> None:
+    def posted(self, part: Columns) -> None:
         """Counts records that were rated and stored; each of them once."""
-        alike, calls, nano = self._alike, self._calls, self._nano
-        for record in records:
-            names: _Names = _names(record)
-            place = alike.get(names) or self._place(names)
-            calls[place.route] += 1
-            if record.amount_nano:
-                nano[place.money] += record.amount_nano
-            if record.counted_output_tokens is not None:
-                figures = comparison(record)
-                if figures is not None:
-                    place.drift.add(figures)
+        for names, columns in part.groups(_NAMES, _COUNTED):
+            place = self._alike.get(names) or self._place(names)
+            self._calls[place.route] += len(columns[0])
+            nano = sum(columns[_AMOUNT])
+            if nano:
+                self._nano[place.money] += nano
+            if not place.completed:
+                continue
+            figures = compared(Compared(*columns[:len(Compared._fields)]))
+            if figures.calls:
+                known = self._drifts.get(place.drift, NO_FIGURES)
+                self._drifts[place.drift] = Figures(*map(add, known, figures))
             if place.times is not None:
-                place.times.add(record)
+                place.times.add(*columns[_TIMED])
 
-    def _place(self, names: _Names) -> _Alike:
+    def _place(self, names: Column) -> _Alike:
         endpoint, provider, provider_model, model, outcome, currency = names
         if len(self._alike) >= ALIKE_MAX:
             self._alike.clear()
@@ -156,7 +149,7 @@ class PostedMetrics:
         route = None if model is None else self._routes.find(model)
         place = self._alike[names] = _Alike(
             ("none" if route is None else route.pattern, outcome), (provider, currency),
-            self._drifts.setdefault(pair, _Drift()),
+            pair,
             self._times_of(endpoint, pair) if outcome == "completed" and provider_model else None)
         return place
 
@@ -184,13 +177,13 @@ class PostedMetrics:
             self._drift_text(), self._times_text()))
 
     def _drift_text(self) -> str:
-        found = [(pair, each) for pair, each in sorted(self._drifts.items()) if each.calls]
+        found = sorted(self._drifts.items())
         calls: dict[tuple[str, ...], int] = {pair: each.calls for pair, each in found}
         tokens: dict[tuple[str, ...], int] = {}
         ratios = []
         for pair, each in found:
-            for token_type, at in (("input", 0), ("output", 2)):
-                reported, counted = each.sums[at:at + 2]
+            for token_type, at in (("input", 1), ("output", 3)):
+                reported, counted = each[at:at + 2]
                 tokens[(*pair, token_type, "reported")] = reported
                 tokens[(*pair, token_type, "counted")] = counted
                 drift = ratio(reported, counted)

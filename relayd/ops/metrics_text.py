@@ -8,7 +8,7 @@ library's parser is the tests' oracle.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal
 
@@ -60,6 +60,19 @@ class Histogram:
         """Counts one value, in the unit of the family."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
+
+    def observe_all(self, values: Iterable[float]) -> None:
+        """As `observe` of each: of many values the place of each bound is looked for."""
+        ordered = sorted(values)
+        self.total += sum(ordered)
+        counts, done = self.counts, 0
+        for place, bound in enumerate(self.bounds):
+            if done == len(ordered):
+                return
+            upto = bisect_right(ordered, bound, done)
+            counts[place] += upto - done
+            done = upto
+        counts[-1] += len(ordered) - done
 
     @property
     def seen(self) -> bool:

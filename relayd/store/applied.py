@@ -25,6 +25,7 @@ async def position(transaction: Transaction, lane: int) -> int:
 
 async def advance(transaction: Transaction, applied: Applied) -> None:
     """Notes that the records up to this line are in the store with this transaction."""
-    await transaction.run(
+    transaction.later(
         "INSERT INTO journal_lanes (lane, applied) VALUES (?, ?)"
-        " ON CONFLICT (lane) DO UPDATE SET applied = MAX(applied, excluded.applied)", applied)
+        " ON CONFLICT (lane) DO UPDATE SET applied = MAX(applied, excluded.applied)",
+        [applied])

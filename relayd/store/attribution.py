@@ -32,7 +32,7 @@ async def unlabelled(transaction: Transaction, keys: Collection[str]) -> frozens
 async def add(transaction: Transaction, sums: Mapping[AppKey, Sums]) -> None:
     """Add sums to those that are stored."""
     if sums:
-        await transaction.many(_ADD, [(*key, *value) for key, value in sums.items()])
+        transaction.later(_ADD, [(*key, *value) for key, value in sums.items()])
 
 
 async def shares(transaction: Transaction, account: str, wanted: Period) -> list[Share]:

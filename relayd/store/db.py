@@ -17,13 +17,12 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-import aiosqlite
-
 from relayd.core.timestamp import compact
 from relayd.ops.clock import unix_ms
 from relayd.ops.config import MasterKey
 from relayd.store import secret as secrets_file
 from relayd.store.backup import DATABASE_NAME, save_before_migration
+from relayd.store.connection import Connection, connect
 from relayd.store.directory import StoreError, prepare, private_file
 from relayd.store.keyring import FILE_NAME as KEYS_NAME
 from relayd.store.keyring import Keyring, open_keyring
@@ -54,8 +53,8 @@ _PRAGMAS: Final = (
 class Database:
     """An open store. Made by `open_database`; `close()` it, or its threads outlive the loop."""
 
-    def __init__(self, directory: Path, secret: bytes, writer: aiosqlite.Connection,
-                 reader: aiosqlite.Connection, sealer: Sealer) -> None:
+    def __init__(self, directory: Path, secret: bytes, writer: Connection,
+                 reader: Connection, sealer: Sealer) -> None:
         self.directory = directory
         self.secret = secret
         self._sealer = sealer
@@ -90,7 +89,7 @@ class Database:
 
     @asynccontextmanager
     async def _transaction(
-        self, connection: aiosqlite.Connection, begin: str
+        self, connection: Connection, begin: str
     ) -> AsyncIterator[Transaction]:
         if self._closed:
             raise StoreError("store_failed")
@@ -98,8 +97,9 @@ class Database:
             try:
                 await connection.execute(begin)
                 self.keyring.notice()
-                yield Transaction(connection, self._sealer)
-                await connection.execute("COMMIT")
+                transaction = Transaction(connection, self._sealer)
+                yield transaction
+                await transaction.commit()
             except BaseException:
                 # Queued behind whatever is still running, so a cancelled BEGIN is undone as well;
                 # it does nothing where no transaction is open.
@@ -142,8 +142,8 @@ class Database:
                     self.keyring.close()
 
 
-async def _connect(path: Path, busy_ms: int) -> aiosqlite.Connection:
-    connection = await aiosqlite.connect(path, timeout=busy_ms / 1000, isolation_level=None)
+async def _connect(path: Path, busy_ms: int) -> Connection:
+    connection = await connect(path, busy_ms)
     try:
         for pragma in _PRAGMAS:
             await connection.execute_fetchall(pragma)
@@ -183,7 +183,7 @@ async def open_database(
 
 async def _open(
     directory: Path, secret: bytes, master: MasterKey | None, busy_ms: int,
-) -> tuple[aiosqlite.Connection, aiosqlite.Connection, Sealer]:
+) -> tuple[Connection, Connection, Sealer]:
     """The writing and the reading connection, the schema up to date, and what seals."""
     writer = await _connect(directory / FILE_NAME, busy_ms)
     keyring = None
@@ -204,7 +204,7 @@ async def _open(
         raise
 
 
-async def _reader(directory: Path, busy_ms: int) -> aiosqlite.Connection:
+async def _reader(directory: Path, busy_ms: int) -> Connection:
     reader = await _connect(directory / FILE_NAME, busy_ms)
     try:
         await reader.execute_fetchall("PRAGMA query_only=ON")

@@ -66,7 +66,7 @@ class Difference(NamedTuple):
 async def add(transaction: Transaction, sums: Mapping[RollupKey, Sums]) -> None:
     """Add sums to those that are stored."""
     if sums:
-        await transaction.many(_ADD, [(*key, *value) for key, value in sums.items()])
+        transaction.later(_ADD, [(*key, *value) for key, value in sums.items()])
 
 
 def _parts(wanted: CallFilter) -> list[tuple[str, CallFilter]]:

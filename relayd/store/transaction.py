@@ -6,12 +6,11 @@ Law: every error of sqlite3 is mapped here, by its number and never by its text,
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-import aiosqlite
-
+from relayd.store.connection import Connection, Statement
 from relayd.store.directory import StoreError
 
 if TYPE_CHECKING:
@@ -69,11 +68,12 @@ def mapped() -> Iterator[None]:
 class Transaction:
     """Valid inside the `async with` of `Database.writing()` or `reading()` alone."""
 
-    __slots__ = ("_connection", "sealer")
+    __slots__ = ("_connection", "sealer", "_waiting")
 
-    def __init__(self, connection: aiosqlite.Connection, sealer: Sealer) -> None:
+    def __init__(self, connection: Connection, sealer: Sealer) -> None:
         self._connection = connection
         self.sealer = sealer
+        self._waiting: list[Statement] = []
 
     def seal(
         self, owner: str, table: str, column: str, row: str, text: str | None,
@@ -91,18 +91,32 @@ class Transaction:
         """`Sealer.blind`: what a sealed text is found by."""
         return self.sealer.blind(kind, value)
 
+    def later(self, sql: str, rows: Sequence[Values] | None = None) -> None:
+        """Run one statement, for each row if there are any, together with what comes next or with
+        the COMMIT: for what needs no answer and so no hand-over of its own."""
+        self._waiting.append((sql, rows))
+
+    async def all(self, statements: Iterable[Statement]) -> int:
+        """Run all of these at once; returns the number of rows they changed."""
+        waiting, self._waiting = self._waiting, []
+        changed = await self._connection.run_all([*waiting, *statements])
+        return sum(changed[len(waiting):])
+
     async def run(self, sql: str, values: Values = ()) -> int:
         """Run one statement; returns the number of rows it changed."""
+        await self._catch_up()
         cursor = await self._connection.execute(sql, values)
         return cursor.rowcount
 
     async def many(self, sql: str, rows: Sequence[Values]) -> int:
         """Run one statement for each row; returns the number of rows changed."""
+        await self._catch_up()
         cursor = await self._connection.executemany(sql, rows)
         return cursor.rowcount
 
     async def rows(self, sql: str, values: Values = ()) -> list[Row]:
         """All rows of a query whose answer is known to be small."""
+        await self._catch_up()
         return [tuple(row) for row in await self._connection.execute_fetchall(sql, values)]
 
     async def row(self, sql: str, values: Values = ()) -> Row | None:
@@ -112,9 +126,18 @@ class Transaction:
 
     async def batches(self, sql: str, values: Values = ()) -> AsyncIterator[list[Row]]:
         """The rows of a query whose answer may be large, BATCH_ROWS at a time."""
+        await self._catch_up()
         cursor = await self._connection.execute(sql, values)
         try:
             while batch := await cursor.fetchmany(BATCH_ROWS):
                 yield [tuple(row) for row in batch]
         finally:
             await cursor.close()
+
+    async def commit(self) -> None:
+        """For `Database` alone: the end."""
+        await self.all([("COMMIT", None)])
+
+    async def _catch_up(self) -> None:
+        if self._waiting:
+            await self.all(())

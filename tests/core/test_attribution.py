@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relayd.core.attribution import AppKey, Share, attributed, split
+from relayd.core.columns import in_parts
 from relayd.core.rollup import Sums, rollups
 from relayd.core.series import HOUR_MS, Point, lines
 from tests.fakes.records import START_MS, call_record
@@ -27,7 +28,7 @@ def test_nothing_is_lost_or_counted_twice(calls: list[tuple[str, str | None, int
     records = [call_record(key=key, app=app, started_at_ms=START_MS + hour * HOUR_MS,
                            amount_nano=n) for n, (key, app, hour) in enumerate(calls)]
     points = [Point(each.hour_ms, each.key, each.currency, sums)
-              for each, sums in rollups(records).items()]
+              for each, sums in rollups(in_parts(records)).items()]
     shares = [Share(each.hour_ms, each.key, each.app, each.currency, sums)
               for each, sums in attributed(records, {"k1"}).items()]
     left, named = split(points, shares)

@@ -8,7 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relayd.core.drift import TOKENS_MIN, Drift, comparable_output, comparison, ratio
+from relayd.core.columns import Columns, places
+from relayd.core.drift import (
+    NO_FIGURES, TOKENS_MIN, Compared, Drift, Figures, comparable_output, compared, ratio,
+)
+from relayd.core.record import CallRecord
 from tests.fakes.records import call_record
 
 
@@ -50,15 +54,23 @@ def test_it_is_one_of_the_two(output: int, reasoning: int, counted: int) -> None
     assert comparable_output(output, reasoning, counted) in (output, max(0, output - reasoning))
 
 
+def columns(*records: CallRecord) -> Compared:
+    return Compared(*Columns(records).of(places(*Compared._fields)))
+
+
 @pytest.mark.parametrize(("changes", "figures"), [
     ({}, (100, 99, 13, 11)), ({"counted_output_tokens": 20}, (100, 99, 20, 20)),
     ({"counted_output_tokens": None}, None), ({"counted_input_tokens": None}, None),
-    ({"usage_source": "counted"}, None), ({"outcome": "client_left"}, None),
-    ({"audio_input_tokens": 1}, None), ({"audio_output_tokens": 1}, None),
+    ({"usage_source": "counted"}, None), ({"audio_input_tokens": 1}, None),
+    ({"audio_output_tokens": 1}, None),
 ])
 def test_calls_that_can_be_compared(
     changes: dict[str, Any], figures: tuple[int, int, int, int] | None
 ) -> None:
-    record = call_record(**{"audio_input_tokens": 0, "audio_output_tokens": 0,
-                            "counted_output_tokens": 11, **changes})
-    assert comparison(record) == figures
+    record = call_record(**{
+        "audio_input_tokens": 0, "audio_output_tokens": 0, "counted_output_tokens": 11, **changes})
+    one = NO_FIGURES if figures is None else Figures(1, *figures)
+    assert compared(columns(record)) == one
+    other = call_record(audio_input_tokens=0, audio_output_tokens=0, counted_output_tokens=11)
+    assert compared(columns(record, other, record)) == Figures(
+        *(2 * mine + its for mine, its in zip(one, (1, 100, 99, 13, 11), strict=True)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relayd.core.columns import in_parts
 from relayd.core.rollup import SUM_FIELDS, RollupKey, Sums, hour_of, rollups
 from relayd.core.timestamp import HOUR_MS
 from tests.fakes.records import START_MS, call_record
@@ -13,14 +14,14 @@ from tests.fakes.records import START_MS, call_record
 def test_one_record_is_its_own_sum() -> None:
     record = call_record(model=None, provider=None, amount_nano=5)
     key = RollupKey(START_MS, "acct_1", "key_1", "", "", "USD")
-    assert rollups([record]) == {key: Sums(1, 100, 20, 50, 3, 7, 2, 1, 5)}
+    assert rollups(in_parts([record])) == {key: Sums(1, 100, 20, 50, 3, 7, 2, 1, 5)}
 
 
 def test_no_name_and_an_empty_one_count_under_one_key() -> None:
     records = [call_record(model=model, provider=provider, started_at_ms=START_MS)
                for model in (None, "") for provider in (None, "")]
     key = RollupKey(START_MS, "acct_1", "key_1", "", "", "USD")
-    assert rollups(records) == {key: Sums(4, 400, 80, 200, 12, 28, 8, 4, 0)}
+    assert rollups(in_parts(records)) == {key: Sums(4, 400, 80, 200, 12, 28, 8, 4, 0)}
     assert rollups([]) == {}
 
 
@@ -33,7 +34,7 @@ def test_the_sums_are_every_field_after_the_count() -> None:
 def test_every_record_counts_once(calls: list[tuple[int, str, int]]) -> None:
     records = [call_record(started_at_ms=START_MS + offset, account=account, input_tokens=tokens)
                for offset, account, tokens in calls]
-    sums = rollups(records)
+    sums = rollups(in_parts(records))
     assert sum(value.calls for value in sums.values()) == len(calls)
     for account in "ab":
         mine = [value for key, value in sums.items() if key.account == account]

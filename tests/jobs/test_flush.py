@@ -6,17 +6,18 @@ import asyncio
 import io
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from relayd.control import usage
+from relayd.core.columns import PART_RECORDS, Columns
 from relayd.core.price import Price, PriceBook, unit_prices
 from relayd.core.record import CallRecord
 from relayd.jobs import flush as flush_module
-from relayd.jobs.flush import BATCH_RECORDS, TELL_RECORDS, Flush
+from relayd.jobs.flush import BATCH_RECORDS, Flush
 from relayd.ops.logging import Logger
 from relayd.relay.meter import Meter
 from relayd.store import applied, journal_replay
@@ -116,20 +117,20 @@ async def test_what_was_stored_is_told_once_and_rated(lane: Lane) -> None:
     told: list[CallRecord] = []
     sizes: list[int] = []
 
-    def tell(records: Sequence[CallRecord]) -> None:
-        told.extend(records)
-        sizes.append(len(records))
+    def tell(part: Columns) -> None:
+        told.extend(part.records)
+        sizes.append(len(part))
 
     flush = lane.flush(
         tell=tell, prices=lambda: PriceBook([Price("*", unit_prices({"call": 9}))]))
     with held(lane.db):
-        lane.add(*(call_record() for _ in range(TELL_RECORDS + 1)))
+        lane.add(*(call_record() for _ in range(PART_RECORDS + 1)))
         assert not await flush.flush() and not told
     lane.add(call_record(attempts=-1))
     assert await flush.flush() and await flush.flush()
-    assert told == await stored(lane.db) and max(sizes) == TELL_RECORDS
+    assert told == await stored(lane.db) and max(sizes) == PART_RECORDS
     assert {record.amount_nano for record in told} == {9}
-    assert (flush.failures, flush.refused, flush.posted) == (1, 1, TELL_RECORDS + 1)
+    assert (flush.failures, flush.refused, flush.posted) == (1, 1, PART_RECORDS + 1)
 
 
 async def test_a_store_that_fails_loses_nothing(lane: Lane) -> None:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+from relayd.core.columns import Columns
 from relayd.core.errors import ERRORS
 from relayd.core.provider import Address, Provider, ProviderApi
 from relayd.core.record import CallRecord
@@ -250,9 +251,9 @@ def busy() -> Metrics:
         metrics.refused_before_key("openai", code)
     for route in ROUTES:
         for outcome in OUTCOMES:
-            metrics.posted.posted([call(
+            metrics.posted.posted(Columns([call(
                 model=route.pattern, provider_model=route.pattern, outcome=outcome,
-                amount_nano=10, audio_input_tokens=0, audio_output_tokens=0)])
+                amount_nano=10, audio_input_tokens=0, audio_output_tokens=0)]))
     return metrics
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import timeit
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+from relayd.core.columns import in_parts
 from relayd.core.provider import Address, Provider
 from relayd.core.record import CallRecord
 from relayd.core.route import Deployment, Route
@@ -31,6 +35,11 @@ def made(routes: tuple[Route, ...] = ROUTES) -> PostedMetrics:
     return metrics
 
 
+def posted(metrics: PostedMetrics, records: Sequence[CallRecord]) -> None:
+    for part in in_parts(records):
+        metrics.posted(part)
+
+
 def samples(metrics: PostedMetrics) -> dict[str, float]:
     found = {}
     for one in text_string_to_metric_families(metrics.text()):
@@ -42,9 +51,9 @@ def samples(metrics: PostedMetrics) -> dict[str, float]:
 
 def test_drift() -> None:
     metrics = made()
-    metrics.posted([call(), call(model="gpt-4o-mini"), call(counted_output_tokens=None),
-                    call(usage_source="counted"), call(outcome="client_left"),
-                    call(audio_output_tokens=1)])
+    posted(metrics, [call(), call(model="gpt-4o-mini"), call(counted_output_tokens=None),
+                     call(usage_source="counted"), call(outcome="client_left"),
+                     call(audio_output_tokens=1)])
     found = samples(metrics)
     where = 'provider="openai",model="gpt-4o-mini"'
     assert found[f"relayd_drift_calls_total{{{where}}}"] == 2
@@ -58,14 +67,14 @@ def test_drift() -> None:
 
 def test_hidden_reasoning_is_no_drift() -> None:
     metrics = made()
-    metrics.posted([call(output_tokens=510, reasoning_output_tokens=500)])
+    posted(metrics, [call(output_tokens=510, reasoning_output_tokens=500)])
     where = 'provider="openai",model="gpt-4o-mini",token_type="output"'
     assert samples(metrics)[f"relayd_drift_ratio{{{where}}}"] == 1
 
 
 def test_amounts_and_routes() -> None:
     metrics = made()
-    metrics.posted([
+    posted(metrics, [
         call(model="fast", amount_nano=1_500_000_000), call(model="gpt-9", amount_nano=250),
         call(model="gpt-9", outcome="provider_error", amount_nano=0),
         call(model="unknown", provider=None, provider_model=None, outcome="refused"),
@@ -84,8 +93,8 @@ def test_amounts_and_routes() -> None:
 
 def test_times_by_model() -> None:
     metrics = made()
-    metrics.posted([call(), call(stream=False), call(outcome="provider_error"),
-                    call(first_byte_ms=None)])
+    posted(metrics, [call(), call(stream=False), call(outcome="provider_error"),
+                     call(first_byte_ms=None)])
     found = samples(metrics)
     name = "{gen_ai_operation_name=" + CALL
     assert found[f"gen_ai_server_request_duration_seconds_count{name}}}"] == 2
@@ -102,9 +111,9 @@ def test_times_by_model() -> None:
 def test_names_that_are_not_configured_make_no_series() -> None:
     metrics = made()
     for number in range(ALIKE_MAX + 10):
-        metrics.posted([call(model=f"canary{number}", provider=f"canary{number}"),
-                        call(model=f"gpt-canary{number}", provider_model=f"gpt-canary{number}"),
-                        call(endpoint=f"/canary{number}")])
+        posted(metrics, [call(model=f"canary{number}", provider=f"canary{number}"),
+                         call(model=f"gpt-canary{number}", provider_model=f"gpt-canary{number}"),
+                         call(endpoint=f"/canary{number}")])
     text = metrics.text()
     assert "canary" not in text and len(metrics._alike) <= ALIKE_MAX
     assert 'provider="openai",model="other"' in text and 'route="none"' in text
@@ -115,7 +124,7 @@ def test_only_so_many_models_are_timed() -> None:
     routes = tuple(Route(f"model-{n}", (Deployment("openai"),)) for n in range(40))
     metrics = made(routes)
     for route in routes:
-        metrics.posted([call(model=route.pattern, provider_model=route.pattern)])
+        posted(metrics, [call(model=route.pattern, provider_model=route.pattern)])
     found = [name for name in samples(metrics) if "request_duration_seconds_count" in name]
     assert len(found) == TIMED_MODELS_MAX + 1
     assert sum("other" in name for name in found) == 1
@@ -123,18 +132,39 @@ def test_only_so_many_models_are_timed() -> None:
 
 def test_a_later_configuration() -> None:
     metrics = made()
-    metrics.posted([call(model="late", provider_model="late")])
+    posted(metrics, [call(model="late", provider_model="late")])
     metrics.know([Provider("q", "openai", Address("https", "h", 443, ""), ())],
                  (Route("late", (Deployment("openai"), Deployment("q"))),))
-    metrics.posted([call(model="late", provider_model="late"),
-                    call(model="late", provider_model="late", provider="q")])
+    posted(metrics, [call(model="late", provider_model="late"),
+                     call(model="late", provider_model="late", provider="q")])
     found = samples(metrics)
     assert found['relayd_drift_calls_total{provider="openai",model="other"}'] == 1
     assert found['relayd_drift_calls_total{provider="openai",model="late"}'] == 1
     assert found['relayd_drift_calls_total{provider="q",model="late"}'] == 1
 
 
+CALLS = st.fixed_dictionaries({
+    "model": st.sampled_from(["fast", "gpt-9", None, "unknown"]),
+    "provider": st.sampled_from(["openai", None, "q"]),
+    "provider_model": st.sampled_from(["gpt-4o-mini", "gpt-9", None]),
+    "outcome": st.sampled_from(["completed", "refused"]), "stream": st.booleans(),
+    "usage_source": st.sampled_from(["reported", "counted"]),
+    "output_tokens": st.integers(0, 3), "reasoning_output_tokens": st.integers(0, 3),
+    "audio_output_tokens": st.integers(0, 1), "counted_output_tokens": st.none() | st.just(2),
+    "amount_nano": st.integers(0, 9), "first_byte_ms": st.none() | st.floats(0, 9e4),
+    "duration_ms": st.none() | st.floats(0, 9e5)})
+
+
+@given(st.lists(st.builds(lambda changes: call(**changes), CALLS), max_size=40))
+def test_counted_together_or_one_by_one_is_the_same(records: list[CallRecord]) -> None:
+    together, alone = made(), made()
+    posted(together, records)
+    for record in records:
+        posted(alone, [record])
+    assert samples(together) == pytest.approx(samples(alone))
+
+
 def test_it_is_cheap() -> None:
     metrics, records = made(), [call() for _ in range(1000)]
-    best = min(timeit.repeat(lambda: metrics.posted(records), number=1, repeat=7)) / 1000
-    assert best < 12e-6  # 3 us on an idle machine
+    best = min(timeit.repeat(lambda: posted(metrics, records), number=1, repeat=7)) / 1000
+    assert best < 4e-6  # 0.5 us on an idle machine

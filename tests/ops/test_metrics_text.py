@@ -52,6 +52,15 @@ def test_histogram(values: list[float]) -> None:
     assert samples["relayd_s_sum", (("a", "x"),)] == pytest.approx(sum(values))
 
 
+@given(st.lists(st.floats(0, 100) | st.sampled_from([0.5, 1.0, 50.0]), max_size=30))
+def test_many_values_are_counted_as_each_of_them(values: list[float]) -> None:
+    together, alone = Histogram((0.5, 1.0, 50.0)), Histogram((0.5, 1.0, 50.0))
+    together.observe_all(values)
+    for value in values:
+        alone.observe(value)
+    assert together.counts == alone.counts and together.total == pytest.approx(alone.total)
+
+
 def test_histogram_without_labels() -> None:
     histogram = Histogram((1.0,))
     histogram.observe(1.0)

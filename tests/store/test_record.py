@@ -8,14 +8,14 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import astuple
 
+from relayd.core.columns import Columns, in_one, in_parts
 from relayd.core.record import CallRecord
 from relayd.store import record as store_record
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
 from relayd.store.record import CallFilter
-from relayd.store.transaction import BATCH_ROWS
+from relayd.store.transaction import BATCH_ROWS, Transaction
 from tests.fakes.records import START_MS, call_record
 
 
@@ -25,6 +25,10 @@ async def everything(db: Database, wanted: CallFilter = CallFilter()) -> list[Ca
         while page := await store_record.page(transaction, wanted, found[-1] if found else None):
             found += page
     return found
+
+
+async def insert(transaction: Transaction, records: Sequence[CallRecord]) -> list[CallRecord]:
+    return in_one(await store_record.insert(transaction, in_parts(records)))
 
 
 def distinct_record() -> CallRecord:
@@ -43,7 +47,7 @@ async def test_every_column_comes_back(db: Database) -> None:
         "counted_output_tokens", "first_byte_ms", "duration_ms")}, stream=False, status=0)
     records = [bare, distinct_record()]
     async with db.writing() as transaction:
-        assert await store_record.insert(transaction, records) == records
+        assert await insert(transaction, records) == records
     assert await everything(db) == records
 
 
@@ -51,13 +55,13 @@ async def test_posting_twice_changes_nothing(db: Database) -> None:
     first, second = call_record(), call_record()
     changed = msgspec.structs.replace(first, input_tokens=999)
     async with db.writing() as transaction:
-        assert await store_record.insert(transaction, [first, changed, first]) == [first]
-        assert await store_record.insert(transaction, [changed, second]) == [second]
-        assert await store_record.insert(transaction, []) == []
+        assert await insert(transaction, [first, changed, first]) == [first]
+        assert await insert(transaction, [changed, second]) == [second]
+        assert await insert(transaction, []) == []
     assert await everything(db) == [first, second]
 
 
-@pytest.mark.parametrize("size", [1, 99, 100, 101, 1234])
+@pytest.mark.parametrize("size", [1, 19, 20, 21, 100, 141, 1234])
 @pytest.mark.parametrize("known", [[0], [-1], [0, -1], range(0, 1234, 2)])
 async def test_known_ones_among_many_are_left_out(
     db: Database, size: int, known: Sequence[int]
@@ -65,10 +69,10 @@ async def test_known_ones_among_many_are_left_out(
     records = [call_record() for _ in range(size)]
     before = list({records[n].id: records[n] for n in known if n < size}.values())
     async with db.writing() as transaction:
-        assert await store_record.insert(transaction, before) == before
+        assert await insert(transaction, before) == before
         fresh = [record for record in records if record not in before]
         changed = [msgspec.structs.replace(record, amount_nano=77) for record in before]
-        assert await store_record.insert(transaction, [*changed, *records]) == fresh
+        assert await insert(transaction, [*changed, *records]) == fresh
     assert await everything(db) == sorted(records, key=lambda record: record.started_at_ms)
 
 
@@ -86,26 +90,30 @@ async def test_one_that_differs_among_many_that_are_alike(
     records[150] = msgspec.structs.replace(records[150], **changes)
     records[299] = msgspec.structs.replace(records[299], app="last", error="timeout")
     async with db.writing() as transaction:
-        await store_record.insert(transaction, records)
+        await insert(transaction, records)
     assert await everything(db) == records
 
 
 def test_what_is_shared_is_handed_over_once_and_statements_are_few() -> None:
-    alike = [astuple(call_record()) for _ in range(100)]
-    sql, values = store_record._together(alike)
+    alike = [call_record() for _ in range(100)]
+    sql, values = store_record._together(Columns(alike).values)
     assert len(values) == 22 + 100 * 12 == sql.count("?") - 22 * 99
-    alike[7] = astuple(call_record(error="timeout"))
-    assert len(store_record._together(alike)[1]) == 18 + 100 * 16
+    alike[7] = call_record(error="timeout")
+    assert len(store_record._together(Columns(alike).values)[1]) == 18 + 100 * 16
     kinds = 2 ** len(store_record._KINDS)
-    assert store_record._insert_sql.cache_parameters()["maxsize"] == kinds + 1
+    sizes = len(store_record._ROWS_AT_ONCE)
+    assert store_record._insert_sql.cache_parameters()["maxsize"] == sizes * kinds + 1
+    several = store_record._statements(in_parts([call_record() for _ in range(245)]))
+    assert [(sql.count("(?"), len(rows or ())) for sql, rows in several] == [
+        (100, 1), (100, 1), (20, 1), (20, 1), (1, 5)]
 
 
 async def test_what_the_transaction_did_before_stays_when_some_are_known(db: Database) -> None:
     record = call_record()
     async with db.writing() as transaction:
         await transaction.run("INSERT INTO meta (name, value) VALUES ('before', '')")
-        await store_record.insert(transaction, [record, record])
-        assert await store_record.insert(transaction, [record]) == []
+        await insert(transaction, [record, record])
+        assert await insert(transaction, [record]) == []
     async with db.reading() as transaction:
         assert await transaction.row("SELECT value FROM meta WHERE name = 'before'") == ("",)
     assert await everything(db) == [record]
@@ -126,7 +134,7 @@ async def test_pages_are_read_in_their_order_without_sorting(db: Database) -> No
 async def test_pages_follow_each_other_without_gap_or_repeat(db: Database) -> None:
     records = [call_record(started_at_ms=START_MS + n // 7) for n in range(2 * BATCH_ROWS + 1)]
     async with db.writing() as transaction:
-        await store_record.insert(transaction, records[::-1])
+        await insert(transaction, records[::-1])
     assert await everything(db) == records
 
 
@@ -137,7 +145,7 @@ async def test_pages_follow_each_other_without_gap_or_repeat(db: Database) -> No
 ])
 async def test_filters(db: Database, wanted: CallFilter, expected: str) -> None:
     async with db.writing() as transaction:
-        await store_record.insert(transaction, [
+        await insert(transaction, [
             call_record(started_at_ms=START_MS + n, model=name, account="yxyx"[n])
             for n, name in enumerate("abcd")])
     assert "".join(record.model or "" for record in await everything(db, wanted)) == expected
@@ -151,7 +159,7 @@ async def test_filters(db: Database, wanted: CallFilter, expected: str) -> None:
 async def test_nonsense_is_refused(db: Database, change: dict[str, object]) -> None:
     with pytest.raises(StoreError) as caught:
         async with db.writing() as transaction:
-            await store_record.insert(transaction, [call_record(**change)])
+            await insert(transaction, [call_record(**change)])
     assert caught.value.code == "store_refused"
 
 
@@ -166,7 +174,7 @@ def test_conditions_have_a_value_for_each_mark(
 async def test_a_late_page_costs_no_more_than_the_first(db: Database) -> None:
     records = [call_record() for _ in range(5 * BATCH_ROWS)]
     async with db.writing() as transaction:
-        await store_record.insert(transaction, records)
+        await insert(transaction, records)
     ticks = [0]
 
     def tick() -> int:

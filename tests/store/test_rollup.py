@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from relayd.core.columns import in_parts
 from relayd.core.record import CallRecord
 from relayd.core.rollup import SUM_FIELDS, Sums, rollups
 from relayd.core.timestamp import HOUR_MS
@@ -34,8 +35,8 @@ def expected(records: list[CallRecord], wanted: CallFilter) -> list[Total]:
 
 async def post(db: Database, records: list[CallRecord]) -> None:
     async with db.writing() as transaction:
-        await store_record.insert(transaction, records)
-        await rollup.add(transaction, rollups(records))
+        await store_record.insert(transaction, in_parts(records))
+        await rollup.add(transaction, rollups(in_parts(records)))
 
 
 async def test_I2b_totals_are_those_of_the_records(tmp_path: Path) -> None:

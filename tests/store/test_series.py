@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from relayd.core.columns import in_parts
 from relayd.core.rollup import rollups
 from relayd.core.series import DAY_MS, period
 from relayd.core.timestamp import HOUR_MS
@@ -19,7 +20,7 @@ async def test_days_are_summed_by_column_and_currency(db: Database) -> None:
         call_record(started_at_ms=START_MS + DAY_MS, model="a"),
     ]
     async with db.writing() as transaction:
-        await rollup.add(transaction, rollups(records))
+        await rollup.add(transaction, rollups(in_parts(records)))
     wanted = period("7d", START_MS + DAY_MS)
     async with db.reading() as transaction:
         found = await series.points(transaction, "acct_1", wanted, "model")

@@ -26,6 +26,29 @@ async def test_answers(db: Database) -> None:
         assert await transaction.row("SELECT name FROM meta WHERE name = ?", ("x",)) is None
 
 
+async def test_what_waits_is_run_in_its_order_before_what_comes_next(db: Database) -> None:
+    renamed = "UPDATE meta SET value = value || ? WHERE name = 'a'"
+    async with db.writing() as transaction:
+        transaction.later(NOTE, [("a", "1"), ("b", "")])
+        assert await transaction.run(renamed, ("2",)) == 1
+        transaction.later("SAVEPOINT here")
+        transaction.later(renamed, [("3",)])
+        assert await transaction.all([(renamed, [("4",), ("5",)]), (renamed, [("6",)])]) == 3
+        assert await transaction.row("SELECT value FROM meta WHERE name = 'a'") == ("123456",)
+        transaction.later("ROLLBACK TO here")
+        assert await transaction.many(renamed, [("7",)]) == 1
+        transaction.later(renamed, [("8",)])
+    async with db.reading() as transaction:
+        assert await transaction.row("SELECT value FROM meta WHERE name = 'a'") == ("1278",)
+    with pytest.raises(StoreError) as caught:
+        async with db.writing() as transaction:
+            await transaction.run(renamed, ("9",))
+            transaction.later(NOTE, [("a", "canary")])
+    assert caught.value.code == "store_refused"
+    async with db.reading() as transaction:
+        assert await transaction.row("SELECT value FROM meta WHERE name = 'a'") == ("1278",)
+
+
 async def test_large_answers_come_in_batches(db: Database) -> None:
     async with db.writing() as transaction:
         await transaction.many(NOTE, [(f"n{n:05}", "") for n in range(BATCH_ROWS + 1)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from relayd.core.anonymity import Cell
+from relayd.core.columns import in_parts
 from relayd.core.rollup import rollups
 from relayd.store import rollup, transparency
 from relayd.store.db import Database
@@ -13,8 +14,8 @@ async def test_by_model_and_without_nobody(db: Database) -> None:
     records = [call_record(account=f"acct_{n % 2}", model="m", input_tokens=3, output_tokens=4)
                for n in range(4)]
     async with db.writing() as transaction:
-        await rollup.add(transaction, rollups([
-            *records, call_record(account="acct_1", model=None)]))
+        await rollup.add(transaction, rollups(in_parts([
+            *records, call_record(account="acct_1", model=None)])))
         await transaction.run("UPDATE rollups SET account_id = '' WHERE account_id = 'acct_0'")
         found = await transparency.use_by_model(transaction, START_MS, START_MS + 3_600_000)
         assert found == {"m": Cell(1, 2, 14)}
