@@ -66,7 +66,7 @@ class SpentReading:
 class Spending:
     """What one scope has spent. `unread` until the store was asked."""
 
-    __slots__ = ("read_ns", "_day_ms", "_month_ms", "_posted", "_recent", "_calls")
+    __slots__ = ("read_ns", "_day_ms", "_month_ms", "_posted", "_day", "_month", "_calls")
 
     def __init__(self) -> None:
         self.read_ns: int | None = None
@@ -74,7 +74,7 @@ class Spending:
         self._day_ms = 0
         self._month_ms = 0
         self._posted = Spent()
-        self._recent = Spent()
+        self._day = self._month = 0
         self._calls: dict[str, tuple[int, int]] = {}
 
     @property
@@ -86,13 +86,14 @@ class Spending:
         """A call was settled here."""
         if nano > 0:
             self._calls[call_id] = started_at_ms, nano
-            self._recent = self._with(self._recent, started_at_ms, nano)
+            self._count(started_at_ms, nano)
 
     def spent(self, now_ms: int) -> Spent:
         """What was spent in the day and the month of `now_ms`."""
-        if day_of(now_ms) != self._day_ms:
+        if not 0 <= now_ms - self._day_ms < DAY_MS:
             self._turn(now_ms)
-        return Spent(self._posted.day + self._recent.day, self._posted.month + self._recent.month)
+        day, month = self._posted
+        return Spent(day + self._day, month + self._month)
 
     def install(self, posted: Spent, known: Collection[str], now_ms: int, now_ns: int) -> None:
         """Takes what the store says as of `now_ms`, and forgets the calls that it holds."""
@@ -112,10 +113,12 @@ class Spending:
         self._sum()
 
     def _sum(self) -> None:
-        self._recent = Spent()
+        self._day = self._month = 0
         for started_at_ms, nano in self._calls.values():
-            self._recent = self._with(self._recent, started_at_ms, nano)
+            self._count(started_at_ms, nano)
 
-    def _with(self, spent: Spent, started_at_ms: int, nano: int) -> Spent:
-        return Spent(spent.day + (nano if started_at_ms >= self._day_ms else 0),
-                     spent.month + (nano if started_at_ms >= self._month_ms else 0))
+    def _count(self, started_at_ms: int, nano: int) -> None:
+        if started_at_ms >= self._day_ms:
+            self._day += nano
+        if started_at_ms >= self._month_ms:
+            self._month += nano

@@ -118,38 +118,32 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 class Bucket:
     """A token bucket: `size` units flow in evenly each minute, and a full one holds as many.
 
-    Exact: what is in use is kept in units of 1/MINUTE_NS. More than a whole bucket is given to
-    nobody but who finds it full, and is then paid off: so the limit is never passed by more than
-    one such amount.
+    Exact: what is in use is kept in units of 1/MINUTE_NS, as the moment at which none of it will
+    be, times `size`: so nothing has to be brought up to date as time passes. More than a whole
+    bucket is given to nobody but who finds it full, and is then paid off: so the limit is never
+    passed by more than one such amount.
     """
 
-    __slots__ = ("size", "_used", "_at")
+    __slots__ = ("size", "_full")
 
     def __init__(self, size: int, now_ns: int) -> None:
         self.size = size
-        self._used = 0
-        self._at = now_ns
-
-    def _flow(self, now_ns: int) -> None:
-        passed = now_ns - self._at
-        if passed > 0:
-            self._at = now_ns
-            if self._used:
-                used = self._used - passed * self.size
-                self._used = used if used > 0 else 0
+        self._full = now_ns * size
 
     def wait_ns(self, amount: int, now_ns: int) -> int:
         """How long until `amount` may be taken; 0: now."""
-        self._flow(now_ns)
         size = self.size
-        over = self._used - (size - amount) * MINUTE_NS if amount < size else self._used
+        over = self._full - now_ns * size
+        if amount < size:
+            over -= (size - amount) * MINUTE_NS
         return -(-over // size) if over > 0 else 0
 
     def take(self, amount: int, now_ns: int) -> int:
         """Takes it, whether or not it is there; returns the mark that `correct` wants."""
-        self._flow(now_ns)
-        self._used += amount * MINUTE_NS
-        return self._used
+        now = now_ns * self.size
+        full = self._full
+        self._full = full = (full if full > now else now) + amount * MINUTE_NS
+        return full - now
 
     def correct(self, over: int, mark: int, taken_ns: int, now_ns: int) -> None:
         """Puts back what an estimate was `over` the truth, or takes what it was under.
@@ -157,27 +151,40 @@ class Bucket:
         What flowed in since then has paid for some of the estimate already; at most that part is
         put back which cannot have been paid for, so no correction makes room that nobody had.
         """
-        self._flow(now_ns)
+        now = now_ns * self.size
         change = over * MINUTE_NS
         if change > 0:
             unpaid = max(0, mark - (now_ns - taken_ns) * self.size)
             change = min(change, unpaid)
-        self._used = max(0, self._used - change)
+        self._full = max(now, max(now, self._full) - change)
 
     def remaining(self, now_ns: int) -> int:
         """Whole units that are there."""
-        self._flow(now_ns)
-        return max(0, self.size - -(-self._used // MINUTE_NS))
+        used = self._full - now_ns * self.size
+        if used <= 0:
+            return self.size
+        left = self.size - -(-used // MINUTE_NS)
+        return left if left > 0 else 0
+
+    def standing(self, now_ns: int) -> tuple[int, int, int]:
+        """Its size, the whole units that are there, and in how many ms it is full again."""
+        size = self.size
+        used = self._full - now_ns * size
+        if used <= 0:
+            return size, size, 0
+        left = size - -(-used // MINUTE_NS)
+        return size, left if left > 0 else 0, -(-used // (size * _MS))
 
     def full_ns(self, now_ns: int) -> int:
         """How long until it is full again, if nobody takes anything."""
-        self._flow(now_ns)
-        return -(-self._used // self.size)
+        used = self._full - now_ns * self.size
+        return -(-used // self.size) if used > 0 else 0
 
     def resize(self, size: int, now_ns: int) -> None:
         """A changed limit; what is in use stays in use."""
-        self._flow(now_ns)
+        used = max(0, self._full - now_ns * self.size)
         self.size = size
+        self._full = now_ns * size + used
 
 
 class Obstacle(NamedTuple):
@@ -221,6 +228,21 @@ class Allowance:
             self.spending = None
         elif self.spending is None:
             self.spending = Spending()
+
+    def admits(self, tokens: int, now_ns: int, now_ms: int) -> bool:
+        """Whether `obstacles` would find none."""
+        limits = self.limits
+        if limits.concurrent and self.running >= limits.concurrent:
+            return False
+        requests, bucket, spending = self.requests, self.tokens, self.spending
+        if requests is not None and requests.wait_ns(1, now_ns):
+            return False
+        if bucket is not None and bucket.wait_ns(tokens, now_ns):
+            return False
+        if spending is None:
+            return True
+        day, month = spending.spent(now_ms)
+        return (not 0 < limits.daily_budget <= day) and not 0 < limits.monthly_budget <= month
 
     def obstacles(self, tokens: int, now_ns: int, now_ms: int) -> list[Obstacle]:
         """What keeps a call of so many tokens from being admitted now; nothing is taken."""

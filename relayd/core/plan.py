@@ -125,16 +125,22 @@ class Tariff:
 
         0 stays 0 where the call is not billed (core/usage.py) or has no price.
         """
-        if not self.plans:
-            return self.book.rated(record)
-        if record.amount_nano or not billed(record.outcome, record.usage_source):
+        if record.amount_nano:
             return record
+        nano, currency = self.charge(record)
+        if currency is None:
+            return record
+        return msgspec.structs.replace(record, amount_nano=nano, currency=currency)
+
+    def charge(self, record: CallRecord) -> tuple[int, str | None]:
+        """What a record without an amount costs, and in which currency; None: it has no price,
+        or is not billed (core/usage.py)."""
+        if not billed(record.outcome, record.usage_source):
+            return 0, None
         price = self.book.price_of(record)
         if price is None:
-            return record
-        return msgspec.structs.replace(
-            record, amount_nano=amount(record, price, self.markup(record.account, record.model)),
-            currency=price.currency)
+            return 0, None
+        return amount(record, price, self.markup(record.account, record.model)), price.currency
 
 
 def marked_up(nano: int, markup: int) -> int:

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import accumulate, chain
-from operator import mul
+from operator import attrgetter, mul
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
@@ -140,6 +140,21 @@ def _scaled(record: CallRecord, price: Price) -> Iterable[int]:
     return map(mul, map(mul, used, price.of(record.input_tokens)), _FACTORS)
 
 
+_special: Final = attrgetter(
+    "cache_read_input_tokens", "cache_creation_input_tokens", "audio_input_tokens",
+    "image_input_tokens", "reasoning_output_tokens", "audio_output_tokens", "image_output_tokens",
+    "images", "audio_seconds")
+
+
+def _sum(record: CallRecord, price: Price) -> int:
+    """What `_scaled` adds up to."""
+    if any(_special(record)):
+        return sum(_scaled(record, price))
+    unit = price.of(record.input_tokens)  # most calls: plain input, plain output
+    return ((record.input_tokens * unit.input + record.output_tokens * unit.output) * _MINUTE
+            + unit.call * _SCALE)
+
+
 def amount(record: CallRecord, price: Price, markup: int = _MILLION) -> int:
     """What the call costs, in nano-units of the price's currency: 0 to AMOUNT_MAX.
 
@@ -148,8 +163,8 @@ def amount(record: CallRecord, price: Price, markup: int = _MILLION) -> int:
     that much where the price is right.
     """
     if markup == _MILLION:
-        return min(rounded(sum(_scaled(record, price)), _SCALE), AMOUNT_MAX)
-    return min(rounded(sum(_scaled(record, price)) * markup, _SCALE * _MILLION), AMOUNT_MAX)
+        return min(rounded(_sum(record, price), _SCALE), AMOUNT_MAX)
+    return min(rounded(_sum(record, price) * markup, _SCALE * _MILLION), AMOUNT_MAX)
 
 
 def amounts(record: CallRecord, price: Price) -> dict[str, int]:

@@ -12,9 +12,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Final, get_args
 
 from relayd.core.budget import Spent, SpentReading, SpentRow
+from relayd.core.errors import RelayError
 from relayd.core.limit import (
-    EMPTY_BOOK, NO_LIMITS, Allowance, Bucket, LimitBook, Limits, Obstacle, Scope, refusal,
-    tightest,
+    EMPTY_BOOK, NO_LIMITS, Allowance, Bucket, LimitBook, Limits, Scope, refusal, tightest,
 )
 from relayd.core.provider import Api
 from relayd.core.record import CallRecord
@@ -123,6 +123,9 @@ class Ticket:
 
     def lines(self, exchange: Exchange) -> bytes:
         """Header field lines with the tightest requests and tokens per minute, as of now."""
+        api = exchange.target.api
+        if api == "gemini":
+            return b""
         admission = self._admission
         now_ns = admission.now_ns()
         requests: Standing | None = None
@@ -130,7 +133,7 @@ class Ticket:
         for allowance in self._allowances:
             requests = _least(requests, allowance.requests, now_ns)
             tokens = _least(tokens, allowance.tokens, now_ns)
-        return limit_lines(exchange.target.api, requests, tokens, admission.unix_ms())
+        return limit_lines(api, requests, tokens, admission.unix_ms())
 
 
 def _true_tokens(record: CallRecord, estimate: int) -> int:
@@ -143,10 +146,10 @@ def _least(least: Standing | None, bucket: Bucket | None, now_ns: int) -> Standi
     """The one that has less left; of two the smaller one."""
     if bucket is None:
         return least
-    size, left = bucket.size, bucket.remaining(now_ns)
-    if least is not None and (least.remaining, least.limit) <= (left, size):
+    standing = bucket.standing(now_ns)
+    if least is not None and (least[1], least[0]) <= (standing[1], standing[0]):
         return least
-    return Standing(size, left, -(-bucket.full_ns(now_ns) // _MS))
+    return standing
 
 
 class _Stand:
@@ -194,14 +197,20 @@ class Admission:
         tokens = _estimate(exchange.target.endpoint, allowances, raw)
         ticket = exchange.ticket = Ticket(self, allowances, tokens)
         now_ms = self.unix_ms()
-        found: list[Obstacle] = []
         for allowance in allowances:
-            found += allowance.obstacles(tokens, now_ns, now_ms)
-        obstacle = tightest(found) if found else None
-        if obstacle is not None:
-            self.refused[obstacle.scope, obstacle.name] += 1
-            raise refusal(obstacle, now_ms)
+            if not allowance.admits(tokens, now_ns, now_ms):
+                raise self._refusal(allowances, tokens, now_ns, now_ms)
         ticket.take(now_ns)
+
+    def _refusal(
+        self, allowances: tuple[Allowance, ...], tokens: int, now_ns: int, now_ms: int
+    ) -> RelayError:
+        """What a call is told that one of them does not admit."""
+        obstacle = tightest(found for allowance in allowances
+                            for found in allowance.obstacles(tokens, now_ns, now_ms))
+        assert obstacle is not None
+        self.refused[obstacle.scope, obstacle.name] += 1
+        return refusal(obstacle, now_ms)
 
     def _that_apply(
         self, grant: KeyGrant, book: LimitBook, model: str, now_ns: int

@@ -6,7 +6,7 @@ has no such fields; a wait is told in its error's body.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 from relayd.core.provider import Api
 from relayd.core.timestamp import rfc3339
@@ -17,12 +17,20 @@ LIMIT_FIELDS: Final = tuple(
 """OpenAI's names, which pages of other origins may read too."""
 
 
-class Standing(NamedTuple):
-    """One limit per minute: how high, how much is left, and when all of it is back (ms)."""
+_OPENAI: Final = (
+    "x-ratelimit-limit-{0}: %d\r\nx-ratelimit-remaining-{0}: %d\r\nx-ratelimit-reset-{0}: %s\r\n")
+_ANTHROPIC: Final = (
+    "anthropic-ratelimit-{0}-limit: %d\r\nanthropic-ratelimit-{0}-remaining: %d\r\n"
+    "anthropic-ratelimit-{0}-reset: %s\r\n")
+_LINES: Final = {
+    api: tuple(lines.format(unit) for unit in ("requests", "tokens"))
+    for api, lines in (("openai", _OPENAI), ("anthropic", _ANTHROPIC))}
 
-    limit: int
-    remaining: int
-    reset_ms: int
+
+_BOTH: Final = "".join(_LINES["openai"])
+
+Standing = tuple[int, int, int]
+"""One limit per minute: how high, how much is left, and when all of it is back (ms)."""
 
 
 def duration(ms: int) -> str:
@@ -40,17 +48,13 @@ def limit_lines(
     """The field lines of a reply; b"" where nothing is limited per minute."""
     if api == "gemini":
         return b""
+    if requests and tokens and api == "openai":
+        return (_BOTH % (requests[0], requests[1], duration(requests[2]),
+                         tokens[0], tokens[1], duration(tokens[2]))).encode("ascii")
     text = ""
-    for unit, standing in (("requests", requests), ("tokens", tokens)):
-        if standing is None:
-            continue
-        limit, remaining, reset_ms = standing
-        if api == "anthropic":
-            text += (f"anthropic-ratelimit-{unit}-limit: {limit}\r\n"
-                     f"anthropic-ratelimit-{unit}-remaining: {remaining}\r\n"
-                     f"anthropic-ratelimit-{unit}-reset: {rfc3339(now_ms + reset_ms)}\r\n")
-        else:
-            text += (f"x-ratelimit-limit-{unit}: {limit}\r\n"
-                     f"x-ratelimit-remaining-{unit}: {remaining}\r\n"
-                     f"x-ratelimit-reset-{unit}: {duration(reset_ms)}\r\n")
+    for line, standing in zip(_LINES[api], (requests, tokens), strict=True):
+        if standing is not None:
+            limit, remaining, reset_ms = standing
+            reset = duration(reset_ms) if api == "openai" else rfc3339(now_ms + reset_ms)
+            text += line % (limit, remaining, reset)
     return text.encode("ascii")

@@ -43,6 +43,8 @@ def test_a_bucket_is_exact(size: int, steps: list[tuple[int, int]]) -> None:
         wait = bucket.wait_ns(amount, now)
         assert (wait == 0) == may
         assert bucket.remaining(now) == max(0, (size - model.used).__floor__())
+        assert bucket.standing(now) == (
+            size, bucket.remaining(now), -(-bucket.full_ns(now) // 1_000_000))
         if not may:
             # the wait is neither too short nor a nanosecond too long
             free = size if amount <= size else amount
@@ -244,3 +246,21 @@ def test_a_cap_makes_a_budget_smaller_and_never_larger() -> None:
             ({"daily_cap": 0}, defaults)):
         assert OwnLimits(own).of_account(defaults) == expected
     assert OwnLimits({"daily_cap": 1}).has_budgets and not OwnLimits({"concurrent": 1}).has_budgets
+
+
+@given(st.builds(Limits, *[st.integers(0, 3)] * 5), st.lists(st.tuples(
+    st.integers(0, 40 * SECOND), st.integers(0, 4), st.booleans(), st.integers(0, 2)), max_size=20))
+def test_a_call_is_admitted_where_nothing_is_in_its_way(
+    limits: Limits, calls: list[tuple[int, int, bool, int]]
+) -> None:
+    allowance, now = Allowance("key", "a", "k", limits, 0), 0
+    for number, (pause, tokens, ends, nano) in enumerate(calls):
+        now += pause
+        now_ms = NOW_MS + now // 1_000_000
+        admitted = allowance.admits(tokens, now, now_ms)
+        assert admitted == (not allowance.obstacles(tokens, now, now_ms))
+        if admitted:
+            allowance.take(tokens, now)
+            allowance.running -= ends
+        if allowance.spending is not None:
+            allowance.spending.add(str(number), now_ms, nano)

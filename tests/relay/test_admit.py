@@ -23,7 +23,6 @@ from relayd.relay.admit import (
 )
 from relayd.relay.exchange import Exchange
 from relayd.wire.dialect import target_of
-from relayd.wire.limit_fields import Standing
 from tests.fakes.records import START_MS, call_record
 from tests.relay.test_exchange import exchange
 
@@ -192,10 +191,10 @@ def test_the_tightest_of_many(sizes: list[tuple[int, int] | None], now_ns: int) 
         if each is not None:
             bucket = Bucket(each[0], 0)
             bucket.take(each[1], 0)
-            standings.append(Standing(
+            standings.append((
                 bucket.size, bucket.remaining(now_ns), -(-bucket.full_ns(now_ns) // 1_000_000)))
         found = _least(found, bucket, now_ns)
-    assert found == min(standings, key=lambda s: (s.remaining, s.limit), default=None)
+    assert found == min(standings, key=lambda s: (s[1], s[0]), default=None)
 
 
 def test_a_refused_call_is_told_them_too_and_holds_nothing() -> None:

@@ -6,11 +6,11 @@ import re
 
 import pytest
 
-from relayd.wire.limit_fields import LIMIT_FIELDS, Standing, duration, limit_lines
+from relayd.wire.limit_fields import LIMIT_FIELDS, duration, limit_lines
 
 NOW_MS = 1_790_000_000_000
-SOME = Standing(60, 59, 1_000)
-MORE = Standing(9_000, 0, 90_500)
+SOME = (60, 59, 1_000)
+MORE = (9_000, 0, 90_500)
 
 
 @pytest.mark.parametrize(("ms", "text"), [
@@ -27,6 +27,8 @@ def test_openai() -> None:
         "x-ratelimit-limit-requests: 60", "x-ratelimit-remaining-requests: 59",
         "x-ratelimit-reset-requests: 1s", "x-ratelimit-limit-tokens: 9000",
         "x-ratelimit-remaining-tokens: 0", "x-ratelimit-reset-tokens: 1m30.5s", ""]
+    assert limit_lines("openai", SOME, MORE, NOW_MS) == (
+        limit_lines("openai", SOME, None, NOW_MS) + limit_lines("openai", None, MORE, NOW_MS))
 
 
 def test_anthropic() -> None:
