@@ -248,8 +248,12 @@ def test_a_cap_makes_a_budget_smaller_and_never_larger() -> None:
     assert OwnLimits({"daily_cap": 1}).has_budgets and not OwnLimits({"concurrent": 1}).has_budgets
 
 
-@given(st.builds(Limits, *[st.integers(0, 3)] * 5), st.lists(st.tuples(
-    st.integers(0, 40 * SECOND), st.integers(0, 4), st.booleans(), st.integers(0, 2)), max_size=20))
+LIMITED = st.builds(Limits, *[st.integers(0, 3)] * 5)
+
+
+@given(LIMITED, st.lists(st.tuples(
+    st.integers(0, 40 * SECOND), st.integers(0, 4), st.booleans(), st.integers(0, 2)),
+    max_size=20))
 def test_a_call_is_admitted_where_nothing_is_in_its_way(
     limits: Limits, calls: list[tuple[int, int, bool, int]]
 ) -> None:
