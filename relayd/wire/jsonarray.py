@@ -11,10 +11,13 @@ from typing import Final
 
 OBJECT_BYTES_MAX: Final = 1024 * 1024
 """A longer object is not read."""
+PART_BYTES: Final = 4096
+"""Matched at a time: what a pattern notes of its way back stays in the cache."""
 
-# possessive: a run is tried once, so no input costs more than its length
-_STRING_REST: Final = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
-_TO_BRACE: Final = re.compile(rb'(?:[^{}"]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
+# sets that exclude each other: a run is tried once, so no input costs more than its length.
+# No possessive groups: Python before 3.11.5 matches those wrongly (its issue 106052)
+_STRING_REST: Final = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*', re.DOTALL)
+_TO_BRACE: Final = re.compile(rb'[^{}"]*(?:"[^"\\]*(?:\\.[^"\\]*)*"[^{}"]*)*', re.DOTALL)
 _OPEN: Final = 0x7B
 _CLOSE: Final = 0x7D
 _QUOTE: Final = 0x22
@@ -46,6 +49,14 @@ class ArrayReader:
     def feed(self, chunk: bytes) -> list[bytes]:
         """Takes the next bytes and gives the objects that ended in them."""
         objects: list[bytes] = []
+        if len(chunk) <= PART_BYTES:
+            self._feed(chunk, objects)
+        else:
+            for at in range(0, len(chunk), PART_BYTES):
+                self._feed(chunk[at:at + PART_BYTES], objects)
+        return objects
+
+    def _feed(self, chunk: bytes, objects: list[bytes]) -> None:
         start = 0
         place = self._string(chunk, 0) if self._in_string else 0
         while place < len(chunk):
@@ -68,7 +79,6 @@ class ArrayReader:
                     self._close(chunk[start:place], objects)
         if self._depth:
             self._hold(chunk[start:])
-        return objects
 
     def _string(self, chunk: bytes, start: int) -> int:
         """Goes on inside a string; the offset behind its end, or that of the chunk's."""

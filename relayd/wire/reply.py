@@ -65,7 +65,7 @@ class ReplyShape:
 
 def _dull(names: Iterable[str]) -> re.Pattern[bytes]:
     """Matches whole events of these names, in the form that their APIs write them in."""
-    return re.compile(rb"(?:event: (?:%b)\ndata: [^\n]*+\n\n)++" % b"|".join(
+    return re.compile(rb"(?:event: (?:%b)\ndata: [^\n]*+\n\n)+" % b"|".join(
         re.escape(name).encode() for name in names))
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from re import _constants, _parser  # type: ignore[attr-defined]
 from typing import NamedTuple
 
 
@@ -68,6 +70,7 @@ def check(path: str, tree: ast.Module) -> Iterator[tuple[int, str]]:
         yield from _homes(path, node)
         if isinstance(node, ast.Constant) and id(node) not in docstrings:
             yield from _sql(path, node)
+            yield from _pattern(node)
         if isinstance(node, ast.Call):
             yield from _writes(path, node)
     for call in _calls_at_import(tree):
@@ -109,6 +112,28 @@ def _docstrings(tree: ast.Module) -> Iterator[ast.AST]:
 def _sql(path: str, node: ast.Constant) -> Iterator[tuple[int, str]]:
     if isinstance(node.value, str) and SQL.search(node.value) and not path.startswith("store/"):
         yield node.lineno, "SQL belongs in store/"
+
+
+def _pattern(node: ast.Constant) -> Iterator[tuple[int, str]]:
+    """A repeated group that gives nothing back: Python before 3.11.5 matches it wrongly (its issue
+    106052), and Debian 12 has 3.11.2. What is no pattern has no such thing in it."""
+    text = node.value
+    if isinstance(text, bytes):
+        text = text.decode("latin-1")
+    if isinstance(text, str) and ")" in text and "+" in text:
+        with contextlib.suppress(re.error, OverflowError):
+            if _possessive(_parser.parse(text)):
+                yield node.lineno, "a possessive group: Debian 12's Python matches it wrongly"
+
+
+def _possessive(parts: Iterable[object]) -> bool:
+    for part in parts:
+        if isinstance(part, tuple) and part and part[0] is _constants.POSSESSIVE_REPEAT:
+            if any(op is _constants.SUBPATTERN for op, _ in part[1][2]) or len(part[1][2]) > 1:
+                return True
+        if isinstance(part, (tuple, list, _parser.SubPattern)) and _possessive(part):
+            return True
+    return False
 
 
 def _writes(path: str, call: ast.Call) -> Iterator[tuple[int, str]]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relayd.wire.jsonarray import ArrayReader
+from relayd.wire.jsonarray import PART_BYTES, ArrayReader
 from tests.fakes.splits import cut, one_by_one, places
 
 
@@ -68,3 +68,11 @@ def test_nothing_is_held_between_objects_or_of_a_long_one() -> None:
     assert reader.held == 4
     reader.feed(b':"0123456789')
     assert reader.held == 0
+
+
+@pytest.mark.parametrize("text", ["x", "\\n", '\\"', "{", "}", "\\\\"])
+@pytest.mark.parametrize("size", [-1, 0, 1, PART_BYTES - 1])
+def test_what_comes_in_one_long_read(text: str, size: int) -> None:
+    item = b'{"a":"%b"}' % (text * (PART_BYTES + size)).encode()
+    array = b"[%b,%b]" % (item, item)
+    assert read([array]) == [item, item] == read(cut(array, [PART_BYTES, len(item), 5]))
