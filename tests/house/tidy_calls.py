@@ -53,6 +53,7 @@ SQL = re.compile(
     r"\b(?:SELECT\s.+\sFROM|INSERT\s+(?:OR\s+\w+\s+)?INTO|UPDATE\s+\w+\s+SET|DELETE\s+FROM"
     r"|(?:CREATE|DROP|ALTER)\s+(?:UNIQUE\s+)?(?:TABLE|INDEX|TRIGGER|VIEW)|PRAGMA\s+\w+"
     r"|BEGIN\s+(?:IMMEDIATE|EXCLUSIVE)|VACUUM|ATTACH\s+DATABASE)\b", re.DOTALL)
+ONE_CHARACTER = (_constants.LITERAL, _constants.NOT_LITERAL, _constants.IN, _constants.ANY)
 WRITERS = ("store/", "demo/setup", "ops/pricewrite")
 """The places that may write files."""
 WRITE_CALLS = frozenset({"write_text", "write_bytes", "mkdir", "makedirs", "touch"})
@@ -129,7 +130,7 @@ def _pattern(node: ast.Constant) -> Iterator[tuple[int, str]]:
 def _possessive(parts: Iterable[object]) -> bool:
     for part in parts:
         if isinstance(part, tuple) and part and part[0] is _constants.POSSESSIVE_REPEAT:
-            if any(op is _constants.SUBPATTERN for op, _ in part[1][2]) or len(part[1][2]) > 1:
+            if len(part[1][2]) > 1 or part[1][2][0][0] not in ONE_CHARACTER:
                 return True
         if isinstance(part, (tuple, list, _parser.SubPattern)) and _possessive(part):
             return True
