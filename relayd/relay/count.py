@@ -117,7 +117,7 @@ class TextCounter:
     """
 
     __slots__ = ("pending", "when_done", "_encodings", "_encoding", "_elsewhere", "_tokens",
-                 "_buffers", "_ended", "_approximate")
+                 "_buffers", "_lone", "_ended", "_approximate")
 
     def __init__(self, encodings: Encodings, encoding: ModelEncoding,
                  elsewhere: Elsewhere | None = None) -> None:
@@ -128,6 +128,7 @@ class TextCounter:
         self._elsewhere = elsewhere
         self._tokens = 0
         self._buffers: dict[int, _Buffer] = {}
+        self._lone: tuple[int, str] | None = None
         self._ended: set[int] = set()
         self._approximate = False
 
@@ -140,6 +141,9 @@ class TextCounter:
         """Takes the next piece of a text; surrogates that belong together may come apart."""
         buffer = self._buffers.get(stream)
         if buffer is None:
+            if self._lone is None and not self._buffers and len(text) < FLUSH_CHARACTERS:
+                self._lone = stream, text  # all there is of most replies that come whole
+                return
             buffer = self._open(stream, text)
         else:
             buffer.parts.append(text)
@@ -149,12 +153,25 @@ class TextCounter:
 
     def total(self) -> int:
         """Tokens of all texts so far, by the model's factor. Text may be added afterwards."""
-        tokens = self._tokens
+        tokens, encoding = self._tokens, self._encoding
+        if self._lone is not None:
+            counted, exact = self._encodings.count(encoding.name, self._lone[1])
+            if not exact:
+                self._approximate = True
+            tokens += counted
         for buffer in self._buffers.values():
             tokens += self._count("".join(buffer.parts))
-        return self._encoding.scaled(tokens)
+        return tokens if encoding.factor_permille == 1000 else encoding.scaled(tokens)
 
     def _open(self, stream: int, text: str) -> _Buffer:
+        """The buffer of a text that has none, with its next piece in it."""
+        lone, self._lone = self._lone, None
+        if lone is not None:
+            buffer = self._buffers[lone[0]] = _Buffer(lone[1])
+            if stream == lone[0]:
+                buffer.parts.append(text)
+                buffer.size += len(text)
+                return buffer
         if stream in self._ended:
             self._approximate = True  # it was cut where it may not be
         if len(self._buffers) >= STREAMS_MAX:

@@ -58,6 +58,7 @@ def test_any_chunking_counts_as_the_whole(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(count, "FLUSH_CHARACTERS", flush)
         counter.add("")
+        counter.add("")  # a buffer is there from the second piece on
         for chunk in chunks(text, sizes):
             counter._buffers[0].due = min(counter._buffers[0].due, flush)
             counter.add(chunk)
@@ -175,6 +176,20 @@ def test_streams_are_texts_of_their_own(encodings: Encodings) -> None:
     parts = ("internationalization", "12345678901234567890")
     assert counter.total() == sum(encodings.count("o200k_base", part)[0] for part in parts)
     assert not counter.approximate
+
+
+@pytest.mark.parametrize("streams", ["0", "00", "000", "01", "010", "110", "101", "0120"])
+def test_a_reply_of_one_piece_or_a_few_counts_as_its_texts(
+    encodings: Encodings, streams: str
+) -> None:
+    counter = TextCounter(encodings, GPT_4O)
+    texts: dict[int, str] = {}
+    for number, stream in enumerate(map(int, streams)):
+        piece = f"inter{number}natio"
+        counter.add(piece, stream)
+        texts[stream] = texts.get(stream, "") + piece
+        exact = sum(toktok.batch_count(list(texts.values()), "o200k_base"))
+        assert counter.total() == exact and not counter.approximate
 
 
 def test_an_ended_text_is_counted_and_dropped(encodings: Encodings) -> None:
@@ -326,7 +341,7 @@ def test_hostile_text_is_bounded_in_work_and_space(
     begun = time.process_time()
     for start in range(0, len(text), size):
         counter.add(text[start:start + size])
-        assert counter._buffers[0].size < PIECE_CHARACTERS_MAX
+        assert sum(held.size for held in counter._buffers.values()) < PIECE_CHARACTERS_MAX
     total = counter.total()
     print(f"{text[0]!r} by {size}: {time.process_time() - begun:.2f} s")
     assert sum(ledger.calls) == len(text) and max(ledger.calls) <= PIECE_CHARACTERS_MAX + size
@@ -358,5 +373,7 @@ def test_a_burst_beyond_the_limit_is_reckoned_in_proportion(encodings: Encodings
 
 def test_text_is_not_in_a_repr(encodings: Encodings) -> None:
     counter = TextCounter(encodings, GPT_4O)
+    counter.add("canary")
+    assert "canary" not in repr(counter)
     counter.add("canary")
     assert "canary" not in repr(counter) + repr(counter._buffers)
