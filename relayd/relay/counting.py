@@ -11,11 +11,14 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from typing import Final
 
+import msgspec
+
 from relayd.ops.config import MeteringConfig
 from relayd.ops.configfile import hash_seed_chosen
 from relayd.relay.count import TEXT_CHARACTERS_MAX, Count, TextCounter, count_text
 from relayd.relay.prompt_count import PROMPT_BYTES_INLINE_MAX, count_prompt
 from relayd.relay.prompt_memo import PromptMemo
+from relayd.relay.prompt_plain import plain_chat
 from relayd.relay.prompt_tally import TooLong
 from relayd.relay.tokenizer import (
     BYTES_PER_TOKEN, Encodings, ModelEncoding, encoding_for, estimate,
@@ -33,16 +36,13 @@ UNCOUNTED: Final = frozenset({"count_tokens", "count"})
 """Endpoints that only count: their answers bill nothing."""
 
 
-class PromptCount:
+class PromptCount(msgspec.Struct):
     """The relay's own count of a prompt: there at once, or `when_done` is called later."""
 
-    __slots__ = ("tokens", "approximate", "pending", "when_done")
-
-    def __init__(self) -> None:
-        self.tokens: int | None = None
-        self.approximate = True
-        self.pending = False
-        self.when_done: Callable[[], None] | None = None
+    tokens: int | None = None
+    approximate: bool = True
+    pending: bool = False
+    when_done: Callable[[], None] | None = None
 
     def done(self, count: Count | None) -> None:
         """The count has come, or failed (None)."""
@@ -102,8 +102,14 @@ class Counting:
         encoding: ModelEncoding, account: str,
     ) -> PromptCount:
         """Counts a prompt of `size` bytes of JSON: now if little is new, else on a thread."""
+        memo = None
+        if self._memo is not None:
+            memo = self._memo.accounts.get(account) or self._memo.of(account)
+        if memo is not None and size <= PROMPT_BYTES_INLINE_MAX and endpoint.operation == "chat":
+            plain = plain_chat(fields, encoding, self._encodings, memo)
+            if plain is not None:
+                return PromptCount(plain[0], not plain[1])
         count = PromptCount()
-        memo = None if self._memo is None else self._memo.of(account)
         if size <= PROMPT_BYTES_INLINE_MAX or _in_elements(fields):
             try:
                 count.tokens, exact = count_prompt(

@@ -34,13 +34,13 @@ class Frame:
     shown_as: Literal["typescript", "json"] = "json"
 
 
-_OPENAI: Final = Frame(3, 3, 7, 9, tools_beside_system=4, shown_as="typescript")
+OPENAI: Final = Frame(3, 3, 7, 9, tools_beside_system=4, shown_as="typescript")
 _REASONING: Final = Frame(2, 3, 11, 9, assistant=2, shown_as="typescript")
 _GPT_5: Final = Frame(2, 3, 11, 9, assistant=2, tools_chat=81, shown_as="typescript")
 _CLAUDE: Final = Frame(4, 2, 8, 300, 150, tool=8)
 _CLAUDE_4_5: Final = Frame(4, 2, 8, 480, 150, tool=8)
 
-_FRAMES: Final[dict[str, Frame]] = {
+FRAMES: Final[dict[str, Frame]] = {
     "gpt-3.5-0301": Frame(3, 4, 7, 9, tools_beside_system=4, shown_as="typescript"),
     "gpt-5": _GPT_5, "gpt-5-mini": _GPT_5, "gpt-5-nano": _GPT_5,
     "o": _REASONING, "o-mini": _REASONING,
@@ -60,4 +60,4 @@ _FRAMES: Final[dict[str, Frame]] = {
 
 def frame_of(family: str) -> Frame:
     """The frame of a family."""
-    return _FRAMES.get(family, _OPENAI)
+    return FRAMES.get(family, OPENAI)

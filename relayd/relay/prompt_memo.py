@@ -28,7 +28,7 @@ Counted = tuple[int, int, int]
 class PromptMemo:
     """The counts of all accounts. Used by the event loop and the counting thread."""
 
-    __slots__ = ("texts", "elements", "_secret", "_accounts", "_entries_max")
+    __slots__ = ("texts", "elements", "accounts", "_secret", "_entries_max")
 
     def __init__(self, secret: bytes, entries_max: int = ENTRIES_MAX) -> None:
         self.texts: dict[int, int] = {}
@@ -36,17 +36,18 @@ class PromptMemo:
         self.elements: dict[int, Counted] = {}
         """What an element adds, by the account's place for its rule and its tag."""
         self._secret = secret
-        self._accounts: dict[str, AccountMemo] = {}
+        self.accounts: dict[str, AccountMemo] = {}
+        """What was made of `of` before."""
         self._entries_max = entries_max
 
     def of(self, account: str) -> AccountMemo:
         """The memo as one account sees it."""
-        memo = self._accounts.get(account)
+        memo = self.accounts.get(account)
         if memo is None:
-            if len(self._accounts) >= ACCOUNTS_MAX:
-                self._accounts.clear()
+            if len(self.accounts) >= ACCOUNTS_MAX:
+                self.accounts.clear()
             key = hashlib.blake2b(account.encode(), key=self._secret, digest_size=32).digest()
-            memo = self._accounts[account] = AccountMemo(self, key)
+            memo = self.accounts[account] = AccountMemo(self, key)
         return memo
 
     def put(self, key: int, tokens: int) -> None:
@@ -65,15 +66,18 @@ class PromptMemo:
 class AccountMemo:
     """What tells the counts of one account from those of all others."""
 
-    __slots__ = ("memo", "_key")
+    __slots__ = ("memo", "places", "_key")
 
     def __init__(self, memo: PromptMemo, key: bytes) -> None:
         self.memo = memo
         self._key = key
+        self.places: dict[str, int] = {}
+        """`place_of_texts` by the encoding's name, where it has been asked."""
 
     def place_of_texts(self, encoding: ModelEncoding) -> int:
         """The place of this account's texts under an encoding."""
-        return hash((self._key, encoding.name))
+        place = self.places[encoding.name] = hash((self._key, encoding.name))
+        return place
 
     def place(self, where: str, encoding: ModelEncoding) -> int:
         """The place of what one rule reads for one kind of model, for this account."""

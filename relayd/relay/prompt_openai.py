@@ -18,9 +18,9 @@ from relayd.wire.known import Spliced
 TOOL_CHOICE: Final = 4
 """What it costs to name the tool that must be called (recorded: 4 to 14)."""
 
-_BESIDE_MESSAGES: Final = frozenset(
+BESIDE_MESSAGES: Final = frozenset(
     {"tools", "functions", "response_format", "tool_choice", "function_call"})
-_ROLE_AND_CONTENT: Final = 2
+ROLE_AND_CONTENT: Final = 2
 """Members of most messages."""
 
 _SYSTEM_TEXT: Final = re.compile(
@@ -35,7 +35,7 @@ def chat(tally: Tally, fields: Mapping[str, object]) -> None:
     for message in tally.each(messages, "messages"):
         tally.fixed(frame.message)
         _message(tally, message)
-    if not _BESIDE_MESSAGES.isdisjoint(fields):
+    if not BESIDE_MESSAGES.isdisjoint(fields):
         _beside_messages(tally, fields, frame, _has_system(messages))
 
 
@@ -111,7 +111,7 @@ def _message(tally: Tally, message: Object) -> None:
         tally.text(content)
     else:
         _content(tally, content)
-    if len(message) != _ROLE_AND_CONTENT or role is None or content is None:
+    if len(message) != ROLE_AND_CONTENT or role is None or content is None:
         _beside_content(tally, message)
     if role == "assistant":
         tally.fixed(frame_of(tally.encoding.family).assistant)

@@ -127,7 +127,7 @@ async def test_nothing_is_remembered_by_a_hash_that_others_may_know(
     executor: ThreadPoolExecutor, encodings: Encodings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     memo = PromptMemo(b"s" * 32)
-    for seed, kept in (("1", 0), ("random", 2)):
+    for seed, kept in (("1", 0), ("random", 1)):
         monkeypatch.setenv("PYTHONHASHSEED", seed)
         counting = Counting(MeteringConfig(), encodings, executor, memo)
         for _ in range(2):

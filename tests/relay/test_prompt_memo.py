@@ -95,7 +95,7 @@ def test_accounts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     place = whole.of("acct_1").place_of_texts(gpt)
     for number in range(2, 9):
         whole.of(f"acct_{number}")
-        assert len(whole._accounts) <= 3
+        assert len(whole.accounts) <= 3
     assert whole.of("acct_1").place_of_texts(gpt) == place
 
 
