@@ -94,20 +94,58 @@ class Dispatcher:
             direct[model] = plan
         return plan
 
-    async def send(self, exchange: Exchange, plan: Plan) -> Attempt:
-        """Returns the attempt whose reply's head has come; raises what the client is told."""
-        plan.budget.call(exchange.started)
+    def begin(self, exchange: Exchange, plan: Plan) -> bool:
+        """Sends a usual call over a kept connection; False: nothing was done, `send` has to.
+
+        What comes of it is in the exchange's attempt, with which `send` can go on.
+        """
         if not plan.simple:
-            return await Journey(self, exchange, plan).run()
-        plane = self.plane
+            return False
         place = plan.places[0]
         health = place.health
         if health.reach.troubled or health.circuit.troubled:
+            return False
+        connection = place.pool.take()
+        if connection is None:
+            return False
+        plan.budget.call(exchange.started)
+        sender = self.plane.sender
+        model = place.sends or exchange.model or ""
+        try:
+            sender.announce(exchange, place, model)
+        except RelayError:
+            place.pool.give_back(connection)
+            raise
+        sender.put(exchange, place, model, connection)
+        return True
+
+    def served(self, plan: Plan) -> None:
+        """A usual call's answer has come, and is good."""
+        place = plan.places[0]
+        place.health.reach.good += 1
+        place.health.circuit.good += 1
+        self.plane.metrics.attempt(place.provider.name, "head")
+
+    async def send(
+        self, exchange: Exchange, plan: Plan, begun: Attempt | None = None
+    ) -> Attempt:
+        """Returns the attempt whose reply's head has come; raises what the client is told.
+
+        `begun` is an attempt that `begin` has sent.
+        """
+        if begun is None:
+            plan.budget.call(exchange.started)
+            if not plan.simple:
+                return await Journey(self, exchange, plan).run()
+        plane = self.plane
+        place = plan.places[0]
+        health = place.health
+        if begun is None and (health.reach.troubled or health.circuit.troubled):
             return await Journey(self, exchange, plan).run()
         attempt: Attempt | None = None
         try:
             attempt = await plane.sender.attempt(
-                exchange, place, place.sends or exchange.model or "")
+                exchange, place, place.sends or exchange.model or "", begun)
             assert attempt.head is not None
             early = exchange.stream and exchange.target.api == "anthropic"
             fault = None

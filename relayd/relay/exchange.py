@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from relayd.relay.counting import PromptCount
     from relayd.relay.heads import Heads
     from relayd.relay.listener import ClientConnection
-    from relayd.relay.plan import Place
+    from relayd.relay.plan import Place, Plan
     from relayd.relay.policy import Policy
     from relayd.relay.stream import Stream
     from relayd.relay.upstream import Attempt
@@ -72,7 +72,8 @@ class Exchange:
     provider's total time, 0: never. `ready`: since when the relay alone has kept it waiting.
     `opened`: the journal has its opening; `marked`: when it may be told how far the call has come,
     and what it was told last. `held_bytes` is what of the body counts as held in memory
-    (relay/overload.py). `usage_covers`: no text has passed since that
+    (relay/overload.py). `plan`: a usual call's, while it waits without a story
+    (relay/handler.py). `usage_covers`: no text has passed since that
     usage was reported. `left_with`: status and first byte that a client had when it left, where
     its reply is read on without it (relay/abandoned.py).
     """
@@ -86,7 +87,7 @@ class Exchange:
         "prompt", "left_with",
         "attempt", "copying", "seen_chunks", "last_heard", "dropped", "idle_seconds",
         "encoding_exact", "ready", "keep_alive", "opened", "marked", "ticket", "hold", "place",
-        "permit",
+        "permit", "plan",
     )
 
     def __init__(
@@ -101,6 +102,7 @@ class Exchange:
         self.started_at_ms = started_at_ms
         self.started = self.ready = started
         self.story: Story | None = None
+        self.plan: Plan | None = None
         self.phase = RECEIVED
         self.grant: KeyGrant | None = None
         self.ticket: Ticket | None = None
@@ -134,8 +136,7 @@ class Exchange:
         self.attempt: Attempt | None = None
         self.copying: Stream | None = None
         self.seen_chunks = 0
-        self.last_heard = 0.0
-        self.idle_seconds = 0.0
+        self.last_heard = self.idle_seconds = 0.0
         self.encoding_exact = False
         self.keep_alive = head.keep_alive
         self.dropped: tuple[str, ...] = ()
@@ -148,9 +149,13 @@ class Exchange:
         """Lets the story look at the state again."""
         if self.story is not None:
             self.story.wake()
+        elif self.plan is not None:
+            self.connection.plane.handler.arrived(self)
 
     def interrupt(self, error: BaseException) -> None:
         """Ends the story's wait with an error."""
+        if self.plan is not None:
+            self.connection.plane.handler.go_on(self)
         if self.story is not None:
             self.story.interrupt(error)
 

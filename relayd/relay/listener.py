@@ -7,11 +7,11 @@ bounded buffer, and the socket is not read while that buffer is full.
 from __future__ import annotations
 
 import asyncio
-import select
+from select import POLLIN
 from typing import TYPE_CHECKING, Final
 
 from relayd.core.errors import RelayError
-from relayd.ops.tasks import Story
+from relayd.ops.poll import polled
 from relayd.relay.exchange import ClientLeft, Exchange, Memo
 from relayd.wire.chunked import ChunkedReader
 from relayd.wire.dialect import suggested_api, target_of
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 PIPELINED_BYTES_MAX: Final = 64 * 1024
 LINGER_SECONDS: Final = 2.0
-CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class ClientConnection(asyncio.Protocol):
@@ -31,34 +30,25 @@ class ClientConnection(asyncio.Protocol):
     is known of it (relay/network.py)."""
 
     __slots__ = ("plane", "transport", "exchange", "deadline", "lost", "write_paused",
-                 "idle_since",
-                 "_buffer", "_partial", "_left", "_chunked", "_consuming",
+                 "idle_since", "seen", "_buffer", "_partial", "_left", "_chunked", "_consuming",
                  "_read_paused", "_lingering", "_half_closed", "_continue_due", "_tls", "_origin",
-                 "_repeated", "seen")
+                 "_repeated")
 
     def __init__(self, plane: Plane, tls: bool, origin: bytes) -> None:
         self.plane = plane
         self.transport: asyncio.Transport = None  # type: ignore[assignment]
         self.exchange: Exchange | None = None
-        self.deadline = 0.0
-        self.idle_since = 0.0
-        self.lost = False
-        self.write_paused = False
+        self.deadline = self.idle_since = 0.0
+        self.lost = self.write_paused = False
         self._buffer = b""
         self._partial: PartialHead | None = None
         self._left = 0
         self._chunked: ChunkedReader | None = None
-        self._consuming = False
-        self._read_paused = False
-        self._lingering = False
-        self._half_closed = False
-        self._continue_due = False
-        self._tls = tls
-        self._origin = origin
+        self._consuming = self._read_paused = False
+        self._lingering = self._half_closed = self._continue_due = False
+        self._tls, self._origin = tls, origin
         self._repeated: RepeatedHead | None = None
         self.seen: Seen | None = None
-
-    # -- the transport's side -------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected."""
@@ -74,8 +64,9 @@ class ClientConnection(asyncio.Protocol):
         if self._lingering:
             return
         if self._buffer:
-            data = self._buffer + data
-            self._buffer = b""
+            data, self._buffer = self._buffer + data, b""
+        elif self._repeated is not None and self._read_whole(self._repeated, data):
+            return
         self._consume(data)
 
     def eof_received(self) -> bool:
@@ -131,23 +122,23 @@ class ClientConnection(asyncio.Protocol):
                 if exchange is None and not self.write_paused:
                     data = self._read_head(data)
                 elif exchange is None or exchange.body_complete:
-                    self._hold(data)
-                    break
+                    data = self._hold(data)
                 else:
                     data = self._read_body(exchange, data)
         except RelayError as error:
             self._refuse(error)
         finally:
             self._consuming = False
-        if self._half_closed and self.exchange is None and not self._lingering:
-            if not self._buffer:
-                self.cut()
+        idle = self.exchange is None and not self._lingering and not self._buffer
+        if idle and self._half_closed:
+            self.cut()
 
-    def _hold(self, data: bytes) -> None:
+    def _hold(self, data: bytes) -> bytes:
         """Keeps what was sent behind the running exchange, or behind answers not read yet."""
         self._buffer = data
         if len(data) > PIPELINED_BYTES_MAX:
             self.pause_reading()
+        return b""
 
     def _read_head(self, data: bytes) -> bytes:
         """Starts an exchange if a head is complete; returns what lies behind what was read."""
@@ -158,7 +149,7 @@ class ClientConnection(asyncio.Protocol):
         if data[0] in b"\r\n":
             data = data.lstrip(b"\r\n")  # RFC 9112 section 2.2: empty lines before a request
             if not data:
-                return data
+                return b""
         end = data.find(b"\r\n\r\n")
         limits = self.plane.policy.head_limits
         if end < 0:
@@ -169,24 +160,50 @@ class ClientConnection(asyncio.Protocol):
             self._buffer = data
             return b""
         self._partial = None
-        end += 4
-        raw = data if len(data) == end else data[:end]
+        raw = data[:end + 4]
         head = read_head(raw, limits)
         if head.content_length and b"expect" not in head.fields:
             self._repeated = RepeatedHead(raw, head)
-        return self._start(head, data[end:])
+        return self._start(head, data[len(raw):])
 
-    def _start(self, head: RequestHead, rest: bytes) -> bytes:
+    def _read_whole(self, repeated: RepeatedHead, data: bytes) -> bool:
+        """Takes the usual read, a head that repeats and the whole of its body; others: False."""
+        if self.exchange is not None:
+            return False  # its head may be the same, and is not to be changed
+        end = repeated.read(data)
+        size = len(data) - end
         plane = self.plane
-        if head.memo is None:
-            head.memo = Memo(target_of(head.path, suggested_api(head.fields, head.query)))
-        policy = plane.policy
+        server = plane.policy.server
+        if (not end or size != repeated.head.content_length
+                or self.write_paused or self.lost or size > server.max_body_bytes
+                or plane.overload.pending_bytes + size > server.pending_bytes_max):
+            return False
+        exchange = self._enter(repeated.head)
+        exchange.pieces = [data[end:]]
+        exchange.body_bytes = exchange.held_bytes = size
+        exchange.body_complete = True
+        plane.overload.pending_bytes += size
+        plane.handler.start(exchange)
+        return True
+
+    def _enter(self, head: RequestHead) -> Exchange:
+        """A request begins; nothing of its body is in it yet."""
+        plane = self.plane
         now_ms = plane.unix_ms()
-        exchange = Exchange(self, head, policy, plane.new_id(now_ms), now_ms, plane.now())
+        exchange = self.exchange = Exchange(
+            self, head, plane.policy, plane.new_id(now_ms), now_ms, plane.now())
+        exchange.deadline = exchange.started + exchange.policy.server.body_seconds
         if plane.draining:
             exchange.keep_alive = False
-        self.exchange = exchange
         self.deadline = 0.0
+        self._continue_due = False
+        plane.inflight.add(exchange)
+        return exchange
+
+    def _start(self, head: RequestHead, rest: bytes) -> bytes:
+        if head.memo is None:
+            head.memo = Memo(target_of(head.path, suggested_api(head.fields, head.query)))
+        exchange = self._enter(head)
         # not to HTTP/1.0: RFC 9110 section 10.1.1
         self._continue_due = bool(head.minor) and b"expect" in head.fields
         if head.chunked:
@@ -200,10 +217,7 @@ class ClientConnection(asyncio.Protocol):
                 rest = self._read_body(exchange, rest)
             except RelayError as error:  # told by the story, which knows the key and the dialect
                 fault = error
-        exchange.deadline = exchange.started + policy.server.body_seconds
-        plane.inflight.add(exchange)
-        exchange.story = Story(plane.handler.handle(exchange))
-        exchange.story.wake()
+        self.plane.handler.start(exchange)
         if fault is not None and self.exchange is exchange:
             raise fault
         return rest
@@ -214,14 +228,13 @@ class ClientConnection(asyncio.Protocol):
         if self._chunked is not None:
             pieces, rest = self._chunked.feed(data)
             done = self._chunked.done
-            for piece in pieces:
-                self._keep(exchange, piece)
         else:
             left = self._left
-            rest = data[left:]
+            pieces, rest = [data[:left]], data[left:]
             self._left = max(left - len(data), 0)
             done = len(data) >= left
-            self._keep(exchange, data[:left])
+        for piece in pieces:
+            self._keep(exchange, piece)
         if exchange.body_bytes > exchange.policy.server.max_body_bytes:
             raise RelayError("body_too_large", close=True)
         if done:
@@ -248,8 +261,8 @@ class ClientConnection(asyncio.Protocol):
                 self._lingering = True
             return
         self.exchange = None
-        self.plane.metrics.refused_before_key("openai", error.code)
         plane = self.plane
+        plane.metrics.refused_before_key("openai", error.code)
         self.write(plane.replier.refusal(error, plane.new_id(plane.unix_ms())))
         self.linger()
 
@@ -281,7 +294,7 @@ class ClientConnection(asyncio.Protocol):
         """Sends 100 Continue where the client waits for it (RFC 9110 section 10.1.1)."""
         if self._continue_due:
             self._continue_due = False
-            self.write(CONTINUE)
+            self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def upgrade(self, protocol: asyncio.Protocol) -> bytes:
         """Hands the transport to `protocol`, which tells this connection when it is lost.
@@ -345,27 +358,16 @@ class ClientConnection(asyncio.Protocol):
 
         At once: between the look and the farewell a client must not have the time to send one.
         """
-        if self.exchange is not None or self._lingering or self._has_input():
+        if self.exchange is not None or self._lingering or polled(self.transport, POLLIN):
             return
         if self._tls:
             self.cut()
         else:
             self.linger()
 
-    def _has_input(self) -> bool:
-        poll = select.poll()
-        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return bool(poll.poll(0))
-
     def broken(self) -> bool:
-        """Whether the socket has an error that nobody was told of.
-
-        libuv stops watching a socket at its first error, and says so once: where the client reset
-        the connection behind bytes that were not read yet, one read takes those alone.
-        """
-        poll = select.poll()
-        poll.register(self.transport.get_extra_info("socket").fileno(), 0)
-        return bool(poll.poll(0))
+        """Whether the socket has an error that nobody was told of."""
+        return polled(self.transport)
 
     def cut(self) -> None:
         """Ends the connection after what was written, for which a slow reader has some time."""

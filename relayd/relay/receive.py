@@ -12,18 +12,18 @@ from relayd.relay.exchange import Exchange
 _WINDOWS: Final = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
 
 
-async def receive(exchange: Exchange, body_bytes_max: int) -> bytes:
-    """The whole body, decoded; raises RelayError 413, 415 or 400."""
+async def receive(exchange: Exchange, body_bytes_max: int) -> None:
+    """Waits for the rest of the body; raises RelayError 413."""
     check_length(exchange, body_bytes_max)
     while not exchange.body_complete:
         exchange.connection.invite_body()
         await PAUSE
     exchange.ready = exchange.connection.plane.now()
-    return whole(exchange, body_bytes_max)
 
 
 def whole(exchange: Exchange, body_bytes_max: int) -> bytes:
-    """A body that has come whole, decoded; the exchange lets go of it."""
+    """A body that has come whole, decoded; the exchange lets go of it. Raises RelayError 413,
+    415 or 400."""
     pieces = exchange.pieces
     body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     exchange.pieces = []

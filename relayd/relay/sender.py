@@ -36,20 +36,18 @@ class Sender:
     def __init__(self, plane: Plane) -> None:
         self._plane = plane
 
-    async def attempt(self, exchange: Exchange, place: Place, model: str) -> Attempt:
-        """Sends the exchange there; returns when the head of the reply has come."""
-        self.announce(exchange, place, model)
+    async def attempt(
+        self, exchange: Exchange, place: Place, model: str, begun: Attempt | None = None
+    ) -> Attempt:
+        """Sends the exchange there, or waits for `begun`, which was; returns when the head of the
+        reply has come."""
+        if begun is None:
+            self.announce(exchange, place, model)
         # an upload cannot be sent twice: it is not risked on a connection that may be stale
         fresh = exchange.upload is not None
         while True:
-            connection = None if fresh else place.pool.take()
-            if connection is None:
-                connection = await self._open(exchange, place.pool)
-            if exchange.upload is None:
-                attempt = self.put(exchange, place, model, connection)
-            else:
-                attempt = self._begin(exchange, place)
-                await self._upload(exchange, attempt, place.provider, model, connection)
+            attempt = begun or await self._send(exchange, place, model, fresh)
+            begun = None
             while attempt.head is None and attempt.error is None:
                 await PAUSE
             self.count(attempt, place.provider)
@@ -59,6 +57,19 @@ class Sender:
             if fresh or not attempt.stale or exchange.ask is None:
                 raise error
             fresh = True
+
+    async def _send(
+        self, exchange: Exchange, place: Place, model: str, fresh: bool
+    ) -> Attempt:
+        """Sends it over a kept connection, or over one that is opened for it (`fresh`)."""
+        connection = None if fresh else place.pool.take()
+        if connection is None:
+            connection = await self._open(exchange, place.pool)
+        if exchange.upload is None:
+            return self.put(exchange, place, model, connection)
+        attempt = self._begin(exchange, place)
+        await self._upload(exchange, attempt, place.provider, model, connection)
+        return attempt
 
     def announce(self, exchange: Exchange, place: Place, model: str) -> None:
         """Writes the call's opening before anything is sent, then where it is sent instead.

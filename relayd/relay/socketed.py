@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from relayd.core.errors import RelayError
-from relayd.ops.tasks import PAUSE, Story
+from relayd.ops.tasks import PAUSE
 from relayd.relay.exchange import ClientLeft, Exchange, Memo
 from relayd.relay.listener import ClientConnection
 from relayd.relay.tunnel import (
@@ -171,8 +171,7 @@ class ResponsesSocket(ClientConnection):
         self.deadline = 0.0
         self._reply = ReplyReader()
         plane.inflight.add(exchange)
-        exchange.story = Story(plane.handler.handle(exchange))
-        exchange.story.wake()
+        plane.handler.start(exchange)
 
     # -- the exchange's side --------------------------------------------------------------
 

@@ -1,0 +1,26 @@
+"""Sockets are asked themselves, without waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from select import POLLIN
+
+from relayd.ops.poll import polled
+
+
+async def test_input_is_seen_where_it_is_asked_for_and_a_reset_always() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        loop = asyncio.get_running_loop()
+        here = socket.create_connection(listening.getsockname())
+        there, _ = listening.accept()
+        transport, _ = await loop.create_connection(asyncio.Protocol, sock=here)
+        transport.pause_reading()  # from now on the loop says nothing of it
+        assert not polled(transport, POLLIN)
+        there.sendall(b"x")
+        assert polled(transport, POLLIN) and not polled(transport)
+        there.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        there.close()
+        assert polled(transport)
+        transport.abort()
