@@ -9,7 +9,7 @@ scrape alone (`render`).
 from __future__ import annotations
 
 import platform
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Final, get_args
 
@@ -141,19 +141,13 @@ class Metrics:
         calls, self._calls = self._calls, []
         self._count(calls)
         replies, self._replies = self._replies, []
-        for provider, seconds, gap_seconds in replies:
-            answers = self._answers.get(provider)
-            if answers is not None:
-                answers.observe(seconds)
-                if gap_seconds is not None:
-                    self._gaps[provider].observe(gap_seconds)
+        self._time(replies)
         tries, self._tries = self._tries, []
         for (provider, result), count in Counter(tries).items():
             self._attempts[provider if provider in self._providers else "none",
                            _closed(result, ATTEMPT_RESULTS)] += count
         overheads, self._overheads = self._overheads, []
-        for seconds in overheads:
-            self._overhead.observe(seconds)
+        self._overhead.observe_all(overheads)
 
     def _count(self, calls: list[CallRecord]) -> None:
         find = self._cells.get
@@ -178,6 +172,16 @@ class Metrics:
                 cell.duration.observe(whole / 1000)
             if error is not None:
                 self._errors[_closed(record.api, APIS), _closed(error, CALL_ERRORS)] += 1
+
+    def _time(self, replies: list[tuple[str, float, float | None]]) -> None:
+        found: defaultdict[str, list[float]] = defaultdict(list)
+        for provider, seconds, gap_seconds in replies:
+            found[provider].append(seconds)
+            if gap_seconds is not None and provider in self._gaps:
+                self._gaps[provider].observe(gap_seconds)
+        for provider, times in found.items():
+            if provider in self._answers:
+                self._answers[provider].observe_all(times)
 
     def attempt(self, provider: str, result: str) -> None:
         """Counts one upstream attempt by its result (`ATTEMPT_RESULTS`)."""

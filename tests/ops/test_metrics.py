@@ -213,7 +213,7 @@ def test_counted_together_or_one_by_one_is_the_same(notes: list[tuple[Any, ...]]
         {name: value for name, value in samples(one).items()
          if not name.startswith(("process_", "relayd_config_last"))}
         for one in (metrics, at_once))
-    assert mine == reference
+    assert mine == pytest.approx(reference)
 
 
 def waiting(metrics: Metrics) -> tuple[list[Any], ...]:
