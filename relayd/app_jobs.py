@@ -91,7 +91,8 @@ def jobs(
             db, lambda: (config().invoices.close_hours, seller_of(config())), log=log),
         "margins": Margins(db, lambda: config().prices, log=log),
         "mail": Postman(db, config, log=log),
-        "documents": Documents(db, lambda: drafts(config(), cookie_words()), log=log),
+        "documents": Documents(db, lambda: drafts(config(), cookie_words()), made_of=config,
+                               log=log),
         "dormancy": Dormancy(
             db, lambda: console_url(config().console, config().console_listen),
             lambda who, now_ms: erasure.begin_dormant(db, who, now_ms, link()), log=log),

@@ -6,12 +6,12 @@ start; later ones within a second or two. While the store fails, what was read l
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection
 from typing import Final
 
 from relayd.control import limit
 from relayd.core.budget import SpentReading
+from relayd.ops.beat import Beat
 from relayd.ops.clock import unix_ms
 from relayd.ops.logging import Logger
 from relayd.store.db import Database
@@ -46,9 +46,8 @@ class Budgets:
         self._due = due
         self._unposted = unposted
         self._install = install
-        self._budget_seconds = budget_seconds
         self._log = log or Logger()
-        self._stopping = asyncio.Event()
+        self._beat = Beat(budget_seconds)
         self._begun = False
         self.healthy = True
 
@@ -63,12 +62,8 @@ class Budgets:
 
     async def run(self) -> None:
         """Look every `budget_seconds` until `stop()`."""
-        while not self._stopping.is_set():
-            try:
-                async with asyncio.timeout(self._budget_seconds):
-                    await self._stopping.wait()
-            except TimeoutError:
-                await self.look()
+        while await self._beat.wait():
+            await self.look()
 
     async def look(self) -> None:
         """Read what is due. A store that fails is asked again next time."""
@@ -92,4 +87,4 @@ class Budgets:
 
     async def stop(self) -> None:
         """Look no more."""
-        self._stopping.set()
+        self._beat.stop()

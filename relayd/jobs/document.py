@@ -12,8 +12,10 @@ from typing import Final
 from relayd.control import document
 from relayd.control.document_text import Drafts
 from relayd.core.errors import RelayError
+from relayd.ops.beat import Beat
 from relayd.ops.clock import unix_ms
 from relayd.ops.logging import Logger
+from relayd.store.change import CLOCK_SECONDS, News
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
 
@@ -30,45 +32,50 @@ class Documents:
 
     def __init__(
         self, db: Database, drafts: Callable[[], Drafts], *,
-        every_seconds: float = EVERY_SECONDS, now_ms: Callable[[], int] = unix_ms,
-        log: Logger | None = None,
+        made_of: Callable[[], object] = lambda: None, every_seconds: float = EVERY_SECONDS,
+        now_ms: Callable[[], int] = unix_ms, log: Logger | None = None,
     ) -> None:
         self._db = db
         self._drafts = drafts
-        self._every_seconds = every_seconds
+        self._made_of = made_of
+        self._was_made_of: object = None
         self._now_ms = now_ms
         self._log = log or Logger()
-        self._stopping = asyncio.Event()
+        self._news = News(db.changes, CLOCK_SECONDS)
+        self._beat = Beat(every_seconds, self._is_due)
         self._seen: Drafts | None = None
         self._gating: dict[str, int] = {}
         self.waiting: list[str] = []
 
     async def look(self) -> None:
         """Publish what needs nobody, where the texts are others than before."""
+        self._was_made_of = self._made_of()
         drafts = await asyncio.to_thread(self._drafts)
         try:
             self._gating = await document.take_effect(self._db, self._gating, self._now_ms())
             if drafts is self._seen:
+                self._news.seen()
                 return
             waiting = await document.settle(self._db, drafts, self._now_ms())
             self._gating = await document.take_effect(self._db, self._gating, self._now_ms())
         except (StoreError, RelayError) as error:
             self._log.error("documents_failed", code=error.code)
             return
+        self._news.seen()
         self._seen, self.waiting = drafts, waiting
         for name in waiting:
             self._log.warning("document_differs", part=name)
 
     async def run(self) -> None:
-        """Look every `every_seconds` until `stop()`."""
-        while not self._stopping.is_set():
+        """Look every `every_seconds` if something is new, until `stop()`."""
+        while not self._beat.stopped:
             await self.look()
-            try:
-                async with asyncio.timeout(self._every_seconds):
-                    await self._stopping.wait()
-            except TimeoutError:
-                pass
+            await self._beat.wait()
+
+    def _is_due(self) -> bool:
+        """Whether the store was written, or the texts may be made of something else now."""
+        return self._news.due() or self._made_of() is not self._was_made_of
 
     async def stop(self) -> None:
         """Look no more."""
-        self._stopping.set()
+        self._beat.stop()

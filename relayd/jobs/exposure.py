@@ -5,12 +5,12 @@ Law: what the store does not take waits in the relay's memory, one entry for eac
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Final, Protocol
 
 from relayd.control import exposure
 from relayd.core.exposure import Exposure
+from relayd.ops.beat import Beat
 from relayd.ops.clock import unix_ms
 from relayd.ops.logging import Logger
 from relayd.store.db import Database
@@ -39,19 +39,14 @@ class Exposures:
         self._db = db
         self._memory = memory
         self._console = console
-        self._every_seconds = every_seconds
         self._log = log or Logger()
-        self._stopping = asyncio.Event()
+        self._beat = Beat(every_seconds)
         self.failures = 0
 
     async def run(self) -> None:
         """Flag every `every_seconds` until `stop()`."""
-        while not self._stopping.is_set():
-            try:
-                async with asyncio.timeout(self._every_seconds):
-                    await self._stopping.wait()
-            except TimeoutError:
-                await self.flag()
+        while await self._beat.wait():
+            await self.flag()
 
     async def flag(self) -> None:
         """Flag what there is now."""
@@ -70,5 +65,5 @@ class Exposures:
 
     async def stop(self) -> None:
         """Flag what is left, then no more."""
-        self._stopping.set()
+        self._beat.stop()
         await self.flag()

@@ -17,11 +17,13 @@ from relayd.control.mail import Outgoing
 from relayd.control.mail_text import render
 from relayd.core.errors import RelayError
 from relayd.core.operator import MAIL_FIELDS
+from relayd.ops.beat import Beat
 from relayd.ops.clock import monotonic, unix_ms
 from relayd.ops.config import Config
 from relayd.ops.configfile_mail import console_url
 from relayd.ops.logging import Logger
 from relayd.ops.smtp import STEP_SECONDS, Message, SmtpError, SmtpSession
+from relayd.store.change import CLOCK_SECONDS, News
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
 
@@ -44,27 +46,28 @@ class Postman:
     ) -> None:
         self._db = db
         self._config = config
-        self._every_seconds = every_seconds
         self._step_seconds = step_seconds
         self._now_ms = now_ms
         self._log = log or Logger()
-        self._stopping = asyncio.Event()
+        self._news = News(db.changes, CLOCK_SECONDS)
+        self._beat = Beat(every_seconds, self._news.due)
         self.outcomes: Counter[str] = Counter()
         self.waiting = 0
 
     async def run(self) -> None:
-        """Look into the outbox every `every_seconds`."""
-        while not self._stopping.is_set():
-            try:
-                await self.round()
-                self.waiting = await mail.waiting(self._db)
-            except (StoreError, RelayError) as error:
-                self._log.error("mail_failed", code=error.code)
-            try:
-                async with asyncio.timeout(self._every_seconds):
-                    await self._stopping.wait()
-            except TimeoutError:
-                pass
+        """Look into the outbox every `every_seconds` if the store was written."""
+        while not self._beat.stopped:
+            await self._look()
+            await self._beat.wait()
+
+    async def _look(self) -> None:
+        try:
+            await self.round()
+            self.waiting = await mail.waiting(self._db)
+        except (StoreError, RelayError) as error:
+            self._log.error("mail_failed", code=error.code)
+        else:
+            self._news.seen()
 
     async def round(self) -> int:
         """Queue what notices say, and send all that is due; returns how many were taken."""
@@ -72,7 +75,7 @@ class Postman:
         if not self._config().mail.host:
             return 0
         taken = 0
-        while not self._stopping.is_set():
+        while not self._beat.stopped:
             batch = await mail.due(self._db, self._now_ms(), BATCH_MAILS)
             if not batch:
                 break
@@ -87,7 +90,7 @@ class Postman:
     async def _queue_notices(self) -> None:
         config = self._config()
         origin = console_url(config.console, config.console_listen)
-        while not self._stopping.is_set() and await notice.queue_batch(
+        while not self._beat.stopped and await notice.queue_batch(
                 self._db, origin, self._now_ms(), NOTICE_ACCOUNTS):
             await asyncio.sleep(0)
 
@@ -147,4 +150,4 @@ class Postman:
 
     async def stop(self) -> None:
         """Send no more; a mail that is under way ends."""
-        self._stopping.set()
+        self._beat.stop()

@@ -6,13 +6,13 @@ there is counted and told, a number and no more.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from secrets import token_bytes
 from typing import Final, Protocol
 
 from relayd.control import network
 from relayd.core.network import NetworkRecord, Prefixes
+from relayd.ops.beat import Beat
 from relayd.ops.logging import Logger
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
@@ -42,22 +42,17 @@ class Network:
     ) -> None:
         self._db = db
         self._memory = memory
-        self._every_seconds = every_seconds
         self.prefixes = Prefixes(dice)
         self._log = log or Logger()
-        self._stopping = asyncio.Event()
+        self._beat = Beat(every_seconds)
         self._told_lost = 0
         self.posted = 0
         self.failures = 0
 
     async def run(self) -> None:
         """Store every `every_seconds` until `stop()`."""
-        while not self._stopping.is_set():
-            try:
-                async with asyncio.timeout(self._every_seconds):
-                    await self._stopping.wait()
-            except TimeoutError:
-                await self.flush()
+        while await self._beat.wait():
+            await self.flush()
 
     async def flush(self) -> bool:
         """Store what there is now; False where the store failed, which keeps it for later."""
@@ -87,5 +82,5 @@ class Network:
 
     async def stop(self) -> None:
         """Store what is left, then no more. Called when no more calls begin."""
-        self._stopping.set()
+        self._beat.stop()
         await self.flush()

@@ -11,8 +11,10 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 from relayd.control import wallet
+from relayd.ops.beat import Beat
 from relayd.ops.clock import monotonic, unix_ms
 from relayd.ops.logging import Logger
+from relayd.store.change import News
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
 
@@ -35,11 +37,11 @@ class Wallets:
         self._db = db
         self._unposted = unposted
         self._install = install
-        self._wallet_seconds = wallet_seconds
         self._charge_seconds = charge_seconds
         self._now_ms = now_ms
         self._log = log or Logger()
-        self._stopping = asyncio.Event()
+        self._news = News(db.changes)
+        self._beat = Beat(wallet_seconds, self._news.due)
         self._version = -1
         self._charged_at = monotonic()
         self.healthy = True
@@ -49,13 +51,9 @@ class Wallets:
         await self._read()
 
     async def run(self) -> None:
-        """Look every `wallet_seconds` until `stop()`."""
-        while not self._stopping.is_set():
-            try:
-                async with asyncio.timeout(self._wallet_seconds):
-                    await self._stopping.wait()
-            except TimeoutError:
-                await self.look()
+        """Look every `wallet_seconds` if the store was written, until `stop()`."""
+        while await self._beat.wait():
+            await self.look()
 
     async def look(self) -> None:
         """Read what changed, charge what is due. A store that fails is asked again next time."""
@@ -71,6 +69,7 @@ class Wallets:
             self.healthy = False
         else:
             self.healthy = True
+            self._news.seen()
 
     async def _read(self) -> None:
         reading = await wallet.read(self._db, self._version, self._unposted)
@@ -80,4 +79,4 @@ class Wallets:
 
     async def stop(self) -> None:
         """Look no more."""
-        self._stopping.set()
+        self._beat.stop()

@@ -5,14 +5,14 @@ Law: the relay keeps its last snapshot while the store fails; it never runs with
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final
 
 from relayd.control import publish
 from relayd.core.snapshot import Snapshot
+from relayd.ops.beat import Beat
 from relayd.ops.logging import Logger
+from relayd.store.change import News
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
 
@@ -35,31 +35,25 @@ class Watch:
         self._db = db
         self._publish = publish
         self._version = version
-        self._watch_seconds = watch_seconds
         self._log = log or Logger()
-        self._stopping = False
-        self._wake = asyncio.Event()
+        self._news = News(db.changes)
+        self._beat = Beat(watch_seconds, self._news.due)
         self.healthy = True
 
     async def run(self) -> None:
-        """Look every `watch_seconds`, and when poked, until `stop()`."""
-        while not self._stopping:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._watch_seconds):
-                    await self._wake.wait()
-            self._wake.clear()
-            if not self._stopping:
-                await self.look()
+        """Look every `watch_seconds` if the store was written, and when poked, until `stop()`."""
+        while await self._beat.wait():
+            await self.look()
 
     def poke(self) -> None:
         """Look soon: this process has changed something."""
-        self._wake.set()
+        self._beat.poke()
 
     async def look(self) -> None:
         """Publish the policy if it changed. A store that fails is tried again next time."""
         try:
             if await publish.policy_version(self._db) == self._version:
-                self.healthy = True
+                self._fine()
                 return
             # another process may have erased an account
             self._db.keyring.forget()
@@ -69,11 +63,14 @@ class Watch:
                 self._log.error("policy_unreadable", code=error.code)
             self.healthy = False
             return
-        self.healthy = True
+        self._fine()
         self._version = snapshot.version
         self._publish(snapshot)
 
+    def _fine(self) -> None:
+        self.healthy = True
+        self._news.seen()
+
     async def stop(self) -> None:
         """Look no more."""
-        self._stopping = True
-        self._wake.set()
+        self._beat.stop()

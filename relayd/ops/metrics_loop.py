@@ -6,9 +6,11 @@ scrapers see the same.
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from typing import Final
+
+from relayd.ops.beat import Beat
+from relayd.ops.clock import monotonic
 
 INTERVAL_SECONDS: Final = 0.5
 WINDOW_SAMPLES: Final = 60
@@ -19,16 +21,13 @@ class LoopLag:
     """Spawned by the app (`run`); `worst_seconds` is read at scrape."""
 
     def __init__(self, interval_seconds: float = INTERVAL_SECONDS) -> None:
-        self._interval = interval_seconds
+        self._beat = Beat(interval_seconds)
         self._samples: deque[float] = deque(maxlen=WINDOW_SAMPLES)
 
     async def run(self) -> None:
         """Samples until cancelled."""
-        loop = asyncio.get_running_loop()
-        while True:
-            due = loop.time() + self._interval
-            await asyncio.sleep(self._interval)
-            self._samples.append(max(0.0, loop.time() - due))
+        while await self._beat.wait():
+            self._samples.append(max(0.0, monotonic() - self._beat.due))
 
     def worst_seconds(self) -> float:
         """The largest lag of the window; 0 before the first sample."""

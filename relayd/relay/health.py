@@ -6,7 +6,6 @@ make it grow. A reload keeps the records of providers that have not changed.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +13,7 @@ from relayd.core.gate import Gate
 from relayd.core.health import Circuit, Health, State
 from relayd.core.provider import Provider
 from relayd.core.route import Deployment, Route
+from relayd.ops.beat import Beat
 from relayd.ops.clock import monotonic
 from relayd.relay.pool import Opening, Pool
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from relayd.relay.plane import Plane
 
 PROBE_STEP_SECONDS: Final = 0.25
+NO_PROBE_SECONDS: Final = 1.0
+"""How often it is asked whether a provider wants probes, where none does."""
 
 
 class HealthBook:
@@ -92,9 +94,11 @@ class Prober:
 
     async def run(self) -> None:
         """Runs until cancelled."""
-        while True:
-            await asyncio.sleep(PROBE_STEP_SECONDS)
+        beat = Beat(PROBE_STEP_SECONDS)
+        while await beat.wait():
             self.once()
+            wanted = any(pool.provider.probe_seconds for pool in self._plane.policy.pools.values())
+            beat.seconds = PROBE_STEP_SECONDS if wanted else NO_PROBE_SECONDS
 
     def once(self) -> None:
         """Starts the probes that are due."""

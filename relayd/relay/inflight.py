@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from relayd.core.errors import RelayError
 from relayd.core.exchange import Phase
+from relayd.ops.beat import Beat
 from relayd.ops.process import resident_bytes
 from relayd.relay.exchange import Exchange
 from relayd.relay.opening import mark
@@ -47,12 +48,11 @@ class Sweep:
 
     async def run(self) -> None:
         """Runs until cancelled."""
-        plane = self._plane
-        while True:
-            due = plane.now() + 1 / SWEEPS_PER_SECOND
-            await asyncio.sleep(1 / SWEEPS_PER_SECOND)
-            now = plane.now()
-            plane.overload.sample(plane.policy.server, now - due, resident_bytes())
+        plane, beat = self._plane, Beat(1 / SWEEPS_PER_SECOND)
+        while await beat.wait():
+            now, server = plane.now(), plane.policy.server
+            plane.overload.sample(server, max(0.0, now - beat.due),
+                                  resident_bytes() if server.memory_bytes_max else 0)
             for _ in self.steps(now):
                 await asyncio.sleep(0)
 

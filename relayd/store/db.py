@@ -22,6 +22,7 @@ from relayd.ops.clock import unix_ms
 from relayd.ops.config import MasterKey
 from relayd.store import secret as secrets_file
 from relayd.store.backup import DATABASE_NAME, save_before_migration
+from relayd.store.change import Changes
 from relayd.store.connection import Connection, connect
 from relayd.store.directory import StoreError, prepare, private_file
 from relayd.store.keyring import FILE_NAME as KEYS_NAME
@@ -57,6 +58,7 @@ class Database:
                  reader: Connection, sealer: Sealer) -> None:
         self.directory = directory
         self.secret = secret
+        self.changes = Changes(directory / FILE_NAME)
         self._sealer = sealer
         self._writer = writer
         self._reader = reader
@@ -143,6 +145,7 @@ class Database:
 
 
 async def _connect(path: Path, busy_ms: int) -> Connection:
+                    self.changes.close()
     connection = await connect(path, busy_ms)
     try:
         for pragma in _PRAGMAS:

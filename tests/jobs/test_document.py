@@ -94,3 +94,29 @@ async def test_it_runs_until_it_is_stopped(db: Database) -> None:
             await asyncio.sleep(0.01)
         await job.stop()
         await running
+
+
+async def test_it_looks_again_where_the_configuration_is_another(db: Database) -> None:
+    made = 0
+
+    def draw() -> dict[str, dict[str, str]]:
+        nonlocal made
+        made += 1
+        return drafts(config, cookie_words())
+
+    config = Config({}, ())
+    job = Documents(db, draw, made_of=lambda: config, every_seconds=0.01)
+    running = asyncio.ensure_future(job.run())
+    async with asyncio.timeout(5):
+        while not await numbers(db):
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.3)
+    before = made
+    await asyncio.sleep(0.3)
+    assert made == before
+    config = replace(config, operator=Operator(hosting=Hosting("Cloud")))
+    async with asyncio.timeout(5):
+        while (await numbers(db))["hosting"] != 2:
+            await asyncio.sleep(0.01)
+    await job.stop()
+    await running

@@ -70,3 +70,33 @@ async def test_it_looks_soon_when_it_is_poked(db: Database) -> None:
     assert len(seen[-1].keys) == 1
     await watch.stop()
     await asyncio.wait_for(running, 5)
+
+
+async def test_it_looks_where_the_store_was_written_or_could_not_be_read(db: Database) -> None:
+    looks = 0
+
+    class Counted(Watch):
+        async def look(self) -> None:
+            nonlocal looks
+            looks += 1
+            await super().look()
+
+    watch = Counted(db, lambda _: None, version=0, watch_seconds=0.01)
+    running = asyncio.create_task(watch.run())
+
+    async def looks_in(seconds: float) -> int:
+        before = looks
+        await asyncio.sleep(seconds)
+        return looks - before
+
+    await looks_in(0.2)
+    assert await looks_in(0.3) == 0
+    async with db.writing() as transaction:
+        await transaction.run("ALTER TABLE counters RENAME TO gone")
+    assert await looks_in(0.3) > 2 and not watch.healthy
+    async with db.writing() as transaction:
+        await transaction.run("ALTER TABLE gone RENAME TO counters")
+    assert await looks_in(0.3) > 0 and watch.healthy
+    assert await looks_in(0.3) == 0
+    await watch.stop()
+    await running
