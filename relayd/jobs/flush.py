@@ -15,6 +15,7 @@ from relayd.control import usage
 from relayd.core.columns import PART_RECORDS, Columns, in_one, in_parts
 from relayd.core.price import NO_PRICES, Rates
 from relayd.core.record import CallRecord
+from relayd.ops.beat import Beat
 from relayd.ops.clock import monotonic
 from relayd.ops.logging import Logger
 from relayd.store.applied import Applied
@@ -26,6 +27,8 @@ FLUSH_SECONDS: Final = 1.0
 BATCH_RECORDS: Final = 1000
 """Records per transaction: 5 to 20 ms of another thread's time, so commands never wait long."""
 BACKOFF_SECONDS_MAX: Final = 10.0
+PROBE_SECONDS: Final = 5.0
+"""How often the store is asked whether it takes records where there are none."""
 STOP_TRIES: Final = 3
 
 
@@ -76,7 +79,8 @@ class Flush:
         self._prices = prices
         self._tell = tell
         self._log = log or Logger()
-        self._stopping = asyncio.Event()
+        self._beat = Beat(flush_seconds, self._is_due)
+        self._probe_at = 0.0
         self._one_at_a_time = asyncio.Lock()
         self._failures = 0
         self._applied = journal.number
@@ -101,19 +105,23 @@ class Flush:
 
     async def run(self) -> None:
         """Flush until `stop()`."""
-        while not self._stopping.is_set():
-            try:
-                async with asyncio.timeout(self._pause_seconds()):
-                    await self._stopping.wait()
-            except TimeoutError:
-                await self.flush()
+        while await self._beat.wait():
+            await self.flush()
+            self._beat.seconds = self._pause_seconds()
+
+    def _is_due(self) -> bool:
+        """Whether there are records, or the store failed, or was not asked for a while."""
+        if len(self._memory) or self._failures:
+            return True
+        self._clean_at = monotonic()
+        return self._clean_at >= self._probe_at
 
     async def stop(self) -> bool:
         """Store what is left. Called when no more exchanges settle, before the journal stops.
 
         False where not all of it is stored: the journal has the rest.
         """
-        self._stopping.set()
+        self._beat.stop()
         for _ in range(STOP_TRIES):
             if await self.flush() or not len(self._memory):
                 return True
@@ -138,6 +146,7 @@ class Flush:
                 self._asked_at = None
             self._failures = 0
             self._clean_at = monotonic()
+            self._probe_at = self._clean_at + PROBE_SECONDS
             return True
 
     def _pause_seconds(self) -> float:

@@ -270,6 +270,39 @@ async def test_a_store_that_cannot_be_written_is_noticed_without_records(lane: L
     assert flush.refused == 0
 
 
+async def test_without_records_the_store_is_asked_now_and_then(
+    lane: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flush_module, "PROBE_SECONDS", 0.3)
+    flush = lane.flush(flush_seconds=0.01)
+    probes = 0
+    ask = flush._probe
+
+    async def probe() -> None:
+        nonlocal probes
+        probes += 1
+        await ask()
+
+    monkeypatch.setattr(flush, "_probe", probe)
+    running = asyncio.create_task(flush.run())
+    await asyncio.sleep(0.8)
+    assert 1 <= probes <= 4 and flush.healthy and flush.oldest_seconds() == 0.0
+    lane.add(call_record())
+    assert flush.oldest_seconds() < 0.1
+    async with asyncio.timeout(5):
+        while flush.posted != 1:
+            await asyncio.sleep(0.01)
+    with held(lane.db):
+        async with asyncio.timeout(5):
+            while flush.healthy:
+                await asyncio.sleep(0.01)
+    async with asyncio.timeout(5):
+        while not flush.healthy:
+            await asyncio.sleep(0.01)
+    await flush.stop()
+    await running
+
+
 async def test_how_long_the_store_has_been_at_one_thing(lane: Lane) -> None:
     flush = lane.flush()
     lane.add(call_record())
