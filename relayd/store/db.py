@@ -138,6 +138,7 @@ class Database:
         async with self._write_lock, self._read_lock:
             with mapped():
                 try:
+                    self.changes.close()
                     await self._reader.close()
                 finally:
                     await self._writer.close()
@@ -145,7 +146,6 @@ class Database:
 
 
 async def _connect(path: Path, busy_ms: int) -> Connection:
-                    self.changes.close()
     connection = await connect(path, busy_ms)
     try:
         for pragma in _PRAGMAS:
