@@ -6,10 +6,9 @@ reported output with and without its reasoning the figure counts that lies neare
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from relayd.core.usage import UsageSource
+from relayd.core.columns import Column
 
 TOLERANCE_EXACT: Final = 0.02
 """For models whose own tokenizer counts: what the chat format adds varies by deployment."""
@@ -70,16 +69,16 @@ def comparable_output(output: int, reasoning: int, counted: int) -> int:
 
 
 class Compared(NamedTuple):
-    """What `compared` needs of completed calls: a column for each field, or a call's values."""
+    """What `compared` needs of completed calls: a column for each field."""
 
-    usage_source: Sequence[UsageSource]
-    input_tokens: Sequence[int]
-    output_tokens: Sequence[int]
-    reasoning_output_tokens: Sequence[int]
-    audio_input_tokens: Sequence[int]
-    audio_output_tokens: Sequence[int]
-    counted_input_tokens: Sequence[int | None]
-    counted_output_tokens: Sequence[int | None]
+    usage_source: Column
+    input_tokens: Column
+    output_tokens: Column
+    reasoning_output_tokens: Column
+    audio_input_tokens: Column
+    audio_output_tokens: Column
+    counted_input_tokens: Column
+    counted_output_tokens: Column
 
 
 class Figures(NamedTuple):
@@ -100,13 +99,23 @@ def compared(columns: Compared) -> Figures:
 
     Only those with a report and both own counts, and without audio, which is not counted.
     """
-    count = len(columns.usage_source)
-    if columns.counted_output_tokens.count(None) == count:
+    sources, given, made, reasoning, heard, spoken, counted_input, counted = columns
+    count = len(sources)
+    if counted.count(None) == count:
         return NO_FIGURES
-    found = []
-    for source, given, made, reasoning, heard, spoken, counted_input, counted in zip(*columns):
-        if (source == "reported" and counted_input is not None and counted is not None
-                and not (heard or spoken)):
-            found.append((1, given, counted_input, made if not reasoning
-                          else comparable_output(made, reasoning, counted), counted))
-    return Figures(*map(sum, zip(*found))) if found else NO_FIGURES
+    if (sources.count("reported") == count and not any(heard) and not any(spoken)
+            and None not in counted_input and None not in counted):
+        return _summed(given, counted_input, made, reasoning, counted)
+    found = [row for row in zip(*columns)
+             if row[0] == "reported" and not (row[4] or row[5]) and None not in row[6:]]
+    if not found:
+        return NO_FIGURES
+    _, given, made, reasoning, _, _, counted_input, counted = zip(*found)
+    return _summed(given, counted_input, made, reasoning, counted)
+
+
+def _summed(given: Column, counted_input: Column, made: Column, reasoning: Column,
+            counted: Column) -> Figures:
+    if any(reasoning):
+        made = tuple(map(comparable_output, made, reasoning, counted))
+    return Figures(len(given), sum(given), sum(counted_input), sum(made), sum(counted))

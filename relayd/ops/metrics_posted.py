@@ -72,16 +72,18 @@ class _Times:
         self.calls += len(made)
         self.input_tokens += sum(given)
         self.output_tokens += sum(made)
-        timed = [(first / 1000, whole / 1000) for first, whole in zip(firsts, wholes)
-                 if first is not None and whole is not None]
-        if timed:
-            self.first_token.observe_all([first for first, _ in timed])
-            self.request.observe_all([whole for _, whole in timed])
+        if None in firsts or None in wholes:
+            rows = [row for row in zip(streams, made, firsts, wholes) if None not in row]
+            if not rows:
+                return
+            streams, made, firsts, wholes = zip(*rows)
+        self.first_token.observe_all([first / 1000 for first in firsts])
+        self.request.observe_all([whole / 1000 for whole in wholes])
         if True in streams:
             self.per_token.observe_all([
                 (whole - first) / (1000 * (tokens - 1))
                 for stream, tokens, first, whole in zip(streams, made, firsts, wholes)
-                if stream and tokens > 1 and first is not None and whole is not None])
+                if stream and tokens > 1])
 
 
 class _Alike:

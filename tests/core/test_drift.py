@@ -74,3 +74,27 @@ def test_calls_that_can_be_compared(
     other = call_record(audio_input_tokens=0, audio_output_tokens=0, counted_output_tokens=11)
     assert compared(columns(record, other, record)) == Figures(
         *(2 * mine + its for mine, its in zip(one, (1, 100, 99, 13, 11), strict=True)))
+
+
+CALLS = st.lists(st.builds(
+    lambda source, tokens, audio, counts: call_record(
+        usage_source=source, output_tokens=tokens[0], reasoning_output_tokens=tokens[1],
+        audio_input_tokens=audio[0], audio_output_tokens=audio[1],
+        counted_input_tokens=counts[0], counted_output_tokens=counts[1]),
+    st.just("reported") | st.just("counted"), st.tuples(*[st.integers(0, 9)] * 2),
+    st.just((0, 0)) | st.tuples(*[st.integers(0, 1)] * 2),
+    st.tuples(*[st.none() | st.integers(0, 9)] * 2)), min_size=1, max_size=5)
+
+
+@given(CALLS)
+def test_calls_are_compared_one_by_one_or_together(records: list[CallRecord]) -> None:
+    expected = NO_FIGURES
+    for each in records:
+        counts = each.counted_input_tokens, each.counted_output_tokens
+        if (each.usage_source == "reported" and counts[0] is not None and counts[1] is not None
+                and not each.audio_input_tokens and not each.audio_output_tokens):
+            output = comparable_output(
+                each.output_tokens, each.reasoning_output_tokens, counts[1])
+            expected = Figures(*map(sum, zip(
+                expected, (1, each.input_tokens, counts[0], output, counts[1]), strict=True)))
+    assert compared(columns(*records)) == expected
