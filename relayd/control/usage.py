@@ -60,7 +60,7 @@ async def post_parts(
     """As `post`, of records that are rated."""
     if not parts and applied is None:
         return 0
-    async with db.writing() as transaction:
+    async with db.writing(begin_now=False) as transaction:
         fresh = await store_record.insert(transaction, await _unlabelled(transaction, parts))
         await store_rollup.add(transaction, rollups(fresh))
         await _attribute(transaction, fresh)

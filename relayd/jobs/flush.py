@@ -156,7 +156,7 @@ class Flush:
 
     async def _probe(self) -> None:
         """Without records: whether the store would take one. Nothing is written."""
-        async with self._db.writing():
+        async with self._db.writing(begin_now=False):
             pass
 
     async def _post_journal(self, until: int) -> None:

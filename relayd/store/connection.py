@@ -27,6 +27,14 @@ class Connection(aiosqlite.Connection):
             _run_all, self._conn, statements)  # type: ignore[no-untyped-call]
         return found
 
+    async def run_last(
+        self, before: Sequence[Statement], sql: str, values: Sequence[Any],
+    ) -> tuple[list[tuple[Any, ...]], int]:
+        """Run one statement after these; returns its rows, and how many it changed."""
+        found: tuple[list[tuple[Any, ...]], int] = await self._execute(
+            _run_last, self._conn, before, sql, values)  # type: ignore[no-untyped-call]
+        return found
+
 
 def _run_all(connection: sqlite3.Connection, statements: Sequence[Statement]) -> list[int]:
     changed = []
@@ -37,6 +45,15 @@ def _run_all(connection: sqlite3.Connection, statements: Sequence[Statement]) ->
         else:
             changed.append(connection.executemany(sql, rows).rowcount)
     return changed
+
+
+def _run_last(
+    connection: sqlite3.Connection, before: Sequence[Statement], sql: str, values: Sequence[Any],
+) -> tuple[list[tuple[Any, ...]], int]:
+    if before:
+        _run_all(connection, before)
+    cursor = connection.execute(sql, values)
+    return cursor.fetchall(), cursor.rowcount
 
 
 async def connect(path: Path, busy_ms: int) -> Connection:

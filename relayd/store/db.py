@@ -72,36 +72,43 @@ class Database:
         return self._sealer.keyring
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[Transaction]:
+    async def writing(self, *, begin_now: bool = True) -> AsyncIterator[Transaction]:
         """A transaction that may write: committed and on disk when the block ends, else undone.
+
+        With `begin_now=False` others may write up to its first statement: for who seals nothing,
+        and looks at nothing but by statements of this transaction.
 
         Raises StoreError: `store_busy` where another process held the store for too long,
         `store_refused` where a row breaks a rule, `store_failed` for all else.
         """
         async with self._write_lock:
-            async with self._transaction(self._writer, "BEGIN IMMEDIATE") as transaction:
+            async with self._transaction(self._writer) as transaction:
+                transaction.later("BEGIN IMMEDIATE")
+                if begin_now:
+                    await transaction.catch_up()
+                    self.keyring.notice()
                 yield transaction
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Transaction]:
         """A transaction that sees one state of the store throughout."""
         async with self._read_lock:
-            async with self._transaction(self._reader, "BEGIN") as transaction:
+            async with self._transaction(self._reader) as transaction:
+                # what it sees begins with its first query, wherever this is
+                transaction.later("BEGIN")
+                self.keyring.notice()
                 yield transaction
 
     @asynccontextmanager
-    async def _transaction(
-        self, connection: Connection, begin: str
-    ) -> AsyncIterator[Transaction]:
+    async def _transaction(self, connection: Connection) -> AsyncIterator[Transaction]:
         if self._closed:
             raise StoreError("store_failed")
         with mapped():
             try:
-                await connection.execute(begin)
-                self.keyring.notice()
                 transaction = Transaction(connection, self._sealer)
                 yield transaction
-                await transaction.commit()
+                transaction.later("COMMIT")
+                await transaction.catch_up()
             except BaseException:
                 # Queued behind whatever is still running, so a cancelled BEGIN is undone as well;
                 # it does nothing where no transaction is open.

@@ -93,31 +93,26 @@ class Transaction:
 
     def later(self, sql: str, rows: Sequence[Values] | None = None) -> None:
         """Run one statement, for each row if there are any, together with what comes next or with
-        the COMMIT: for what needs no answer and so no hand-over of its own."""
+        the COMMIT: for what needs no answer, and so no hand-over of its own."""
         self._waiting.append((sql, rows))
 
     async def all(self, statements: Iterable[Statement]) -> int:
         """Run all of these at once; returns the number of rows they changed."""
-        waiting, self._waiting = self._waiting, []
+        waiting = self._taken()
         changed = await self._connection.run_all([*waiting, *statements])
         return sum(changed[len(waiting):])
 
     async def run(self, sql: str, values: Values = ()) -> int:
         """Run one statement; returns the number of rows it changed."""
-        await self._catch_up()
-        cursor = await self._connection.execute(sql, values)
-        return cursor.rowcount
+        return (await self._connection.run_last(self._taken(), sql, values))[1]
 
     async def many(self, sql: str, rows: Sequence[Values]) -> int:
         """Run one statement for each row; returns the number of rows changed."""
-        await self._catch_up()
-        cursor = await self._connection.executemany(sql, rows)
-        return cursor.rowcount
+        return await self.all([(sql, rows)])
 
     async def rows(self, sql: str, values: Values = ()) -> list[Row]:
         """All rows of a query whose answer is known to be small."""
-        await self._catch_up()
-        return [tuple(row) for row in await self._connection.execute_fetchall(sql, values)]
+        return (await self._connection.run_last(self._taken(), sql, values))[0]
 
     async def row(self, sql: str, values: Values = ()) -> Row | None:
         """The first row of a query, or None."""
@@ -126,7 +121,7 @@ class Transaction:
 
     async def batches(self, sql: str, values: Values = ()) -> AsyncIterator[list[Row]]:
         """The rows of a query whose answer may be large, BATCH_ROWS at a time."""
-        await self._catch_up()
+        await self.catch_up()
         cursor = await self._connection.execute(sql, values)
         try:
             while batch := await cursor.fetchmany(BATCH_ROWS):
@@ -134,10 +129,10 @@ class Transaction:
         finally:
             await cursor.close()
 
-    async def commit(self) -> None:
-        """For `Database` alone: the end."""
-        await self.all([("COMMIT", None)])
+    async def catch_up(self) -> None:
+        """Run what waits, now."""
+        await self.all(())
 
-    async def _catch_up(self) -> None:
-        if self._waiting:
-            await self.all(())
+    def _taken(self) -> list[Statement]:
+        waiting, self._waiting = self._waiting, []
+        return waiting

@@ -61,13 +61,16 @@ async def test_a_block_that_fails_leaves_nothing(db: Database) -> None:
     assert await notes(db) == ["n2"]
 
 
-async def test_cancelling_at_any_point_leaves_all_or_nothing(db: Database) -> None:
+@pytest.mark.parametrize("begin_now", [True, False])
+async def test_cancelling_at_any_point_leaves_all_or_nothing(
+    db: Database, begin_now: bool
+) -> None:
     """Cancelled after k turns of the loop, for every k up to the end of the transaction."""
 
     async def work(name: str) -> None:
-        async with db.writing() as transaction:
+        async with db.writing(begin_now=begin_now) as transaction:
             await transaction.run(NOTE, (name + "a",))
-            await transaction.run(NOTE, (name + "b",))
+            transaction.later(NOTE, [(name + "b",)])
 
     done = 0
     for turn in range(400):
@@ -82,6 +85,18 @@ async def test_cancelling_at_any_point_leaves_all_or_nothing(db: Database) -> No
     names = await notes(db)
     assert done and len(names) >= 2 * done
     assert all(name[:-1] + "a" in names and name[:-1] + "b" in names for name in names)
+
+
+async def test_a_transaction_may_begin_with_its_first_statement(db: Database) -> None:
+    other = sqlite3.connect(db.directory / FILE_NAME, isolation_level=None, timeout=0)
+    async with db.writing(begin_now=False) as transaction:
+        other.execute(NOTE, ("n1",))
+        assert len(await transaction.rows("SELECT 1 FROM meta WHERE name = 'n1'")) == 1
+        with pytest.raises(sqlite3.OperationalError):
+            other.execute(NOTE, ("n2",))
+    other.execute(NOTE, ("n3",))
+    other.close()
+    assert await notes(db) == ["n1", "n3"]
 
 
 async def test_writers_wait_for_each_other(db: Database) -> None:
