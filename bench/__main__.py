@@ -13,7 +13,7 @@ from typing import Final
 from bench import process, report, result
 from bench.client import Broken
 from bench.questions import (
-    agent_call, closing, counting, journal, json_call, latency, ledger, memory, metrics,
+    agent_call, closing, counting, idle, journal, json_call, latency, ledger, memory, metrics,
     slow_peers, sse_event, tls_upstream,
 )
 from bench.result import Outcome
@@ -22,7 +22,7 @@ from bench.settings import FULL, QUICK, SMOKE, Settings
 QUESTIONS: Final[dict[str, Callable[[Settings], Outcome]]] = {
     "json": json_call.run, "sse": sse_event.run, "agent": agent_call.run,
     "tls": tls_upstream.run, "latency": latency.run, "memory": memory.run,
-    "journal": journal.run, "counting": counting.run,
+    "idle": idle.run, "journal": journal.run, "counting": counting.run,
     "metrics": metrics.run, "ledger": ledger.run,
     "slow": slow_peers.run, "closing": closing.run,
 }

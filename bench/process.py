@@ -130,6 +130,17 @@ def cpu_ns(pids: Sequence[int]) -> int:
     return total
 
 
+def wakeups(pids: Sequence[int]) -> int:
+    """How often a thread has given up its CPU to sleep, and so was woken afterwards."""
+    total = 0
+    for pid in pids:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(OSError):
+                status = Path(f"/proc/{pid}/task/{task}/status").read_text()
+                total += int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+    return total
+
+
 def rss_bytes(pids: Sequence[int]) -> int:
     """Resident memory of the processes together."""
     return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids) * _PAGE

@@ -45,6 +45,8 @@ def text(kept: Mapping[str, Kept]) -> str:
         parts.append(_latency(samples["latency"]))
     if "memory" in samples:
         parts.append(_memory(samples["memory"]))
+    if "idle" in samples:
+        parts.append(_idle(samples["idle"]))
     parts.append(_notes(kept))
     return "\n\n".join(parts)
 
@@ -153,6 +155,15 @@ def _memory(samples: Sequence[Sample]) -> str:
         if any(found):
             rows.append((peer, *("-" if each is None else number(each.middle) for each in found)))
     return table(("", "KiB per idle connection", "KiB per open stream", "MiB before"), rows)
+
+
+def _idle(samples: Sequence[Sample]) -> str:
+    rows = [(peer, *(_cell(sample.of_peer(samples, peer, figure))
+                     for figure in ("idle_ms_per_s", "wakeups_per_s")))
+            for peer in (NGINX, RELAYD, PLAIN)]
+    return ("Without a call, its clients connected, least (median) of the rounds:\n\n"
+            + table(("", "ms of CPU per second", "wake-ups per second"),
+                    [row for row in rows if row[1] != "-"]))
 
 
 def _noise(kept: Kept) -> float:

@@ -30,6 +30,10 @@ class Settings:
     latency_streams_per_second: float = 16.0
     held_connections: int = 2000
     held_streams: int = 5000
+    idle_rounds: int = 3
+    idle_connections: int = 100
+    idle_seconds: float = 10.0
+    idle_settle_seconds: float = 5.0
     slow_rounds: int = 3
     slow_streams: int = 5000
     slow_idle: int = 2000
@@ -53,9 +57,10 @@ FULL: Final = Settings()
 QUICK: Final = replace(
     FULL, name="quick", rounds=2, json_calls=1500, streams=24, agent_calls=100,
     latency_rounds=2, latency_calls=500, latency_streams=10, held_connections=500,
-    held_streams=1000, slow_rounds=1, slow_calls=1000)
+    held_streams=1000, idle_rounds=1, slow_rounds=1, slow_calls=1000)
 SMOKE: Final = replace(
     FULL, name="smoke", rounds=1, json_calls=64, streams=4, streams_at_once=2, agent_calls=8,
     latency_rounds=1, latency_calls=50, latency_streams=2, held_connections=16, held_streams=16,
+    idle_rounds=1, idle_connections=4, idle_seconds=2.0, idle_settle_seconds=0.1,
     slow_rounds=1, slow_streams=20, slow_idle=8, slow_tricklers=4, slow_calls=50,
     slow_settle_seconds=0.5, settle_seconds=0.1, without_nginx=True)

@@ -43,6 +43,17 @@ def test_metrics_are_timed() -> None:
     assert all(value > 0 for value in sample["figures"].values())
 
 
+def test_an_idle_relay_is_watched() -> None:
+    done = subprocess.run([sys.executable, "-m", "bench", "idle", "--smoke"], cwd=ROOT,
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    kept = json.loads((ROOT / "bench/out/smoke/idle.json").read_text("utf-8"))
+    figures = {each["peer"]: each["figures"] for each in kept["samples"]}
+    assert 0 < figures["relayd"]["idle_ms_per_s"] < 500
+    assert 1 < figures["relayd"]["wakeups_per_s"] < 500
+    assert "| relayd |" in done.stdout
+
+
 def test_slow_peers_are_a_burden() -> None:
     done = subprocess.run([sys.executable, "-m", "bench", "slow", "--smoke"], cwd=ROOT,
                           capture_output=True, text=True, timeout=60)

@@ -59,10 +59,12 @@ def test_every_kind_of_table() -> None:
         Sample(peer, 0, {"call_p50_us": p50, "call_p99_us": 5 * p50, "paced_call_us": 40.0})
         for peer, p50 in (("direct", 100.0), (RELAYD, 220.0))))
     memory = kept("memory", Sample(RELAYD, 0, {"stream_kib": 30.5, "before_stream_mib": 70.0}))
-    found = text({"latency": latency, "memory": memory})
+    idle = kept("idle", Sample(RELAYD, 0, {"idle_ms_per_s": 1.25, "wakeups_per_s": 9.0}))
+    found = text({"latency": latency, "memory": memory, "idle": idle})
     assert "| relayd adds | 120 (120 to 120) | 600 (600 to 600) |" in found
     assert "| relayd | - | 30.5 | 70.0 |" in found
     assert "relayd 40.0 (40.0) µs" in found
+    assert "| relayd | 1.25 (1.25) | 9.00 (9.00) |" in found
 
 
 def test_figures_replace_figures_only() -> None:
