@@ -20,7 +20,7 @@ from relayd.relay.authenticate import authenticate, check
 from relayd.relay.exchange import ClientLeft, Exchange
 from relayd.relay.plan import Plan
 from relayd.relay.receive import receive, receive_upload, whole
-from relayd.relay.stream import take_usage
+from relayd.relay.streamer import take_usage
 from relayd.relay.upstream import Attempt
 from relayd.wire.body import SPLIT_BYTES_MIN, names_twice, read
 from relayd.wire.dialect import Endpoint

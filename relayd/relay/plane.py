@@ -16,6 +16,7 @@ from relayd.core.provider import Provider
 from relayd.ops.clock import monotonic, monotonic_ns, unix_ms
 from relayd.ops.config import Config
 from relayd.ops.configfile import hash_seed_chosen
+from relayd.ops.gmac import gmac
 from relayd.ops.logging import Logger
 from relayd.ops.metrics import Metrics
 from relayd.ops.notice import Notices
@@ -43,7 +44,7 @@ from relayd.relay.realtime import Realtime
 from relayd.relay.reply import Replier
 from relayd.relay.sender import Sender
 from relayd.relay.settle import Settler
-from relayd.relay.stream import Streamer
+from relayd.relay.streamer import Streamer
 from relayd.relay.turn import Turn
 from relayd.relay.view import View
 from relayd.relay.wallet import Wallets
@@ -132,7 +133,8 @@ class Plane:
         self.turn = Turn(self.inflight, _soon)
         self._date_second = 0
         self._date = b""
-        self.elements = Elements(NESTING_MAX - 2) if hash_is_secret(hash_seed_chosen()) else None
+        secret = hash_is_secret(hash_seed_chosen())
+        self.elements = Elements(NESTING_MAX - 2, gmac()) if secret else None
         self.overload = Overload(START_SAMPLES)
         self.abandoned = Abandoned(self)
         self.admission = Admission(monotonic_ns, unix_ms)

@@ -10,9 +10,8 @@ import codecs
 from functools import lru_cache
 from typing import Final, Literal
 
-import msgspec
-
 from relayd.core.usage import Usage
+from relayd.relay.report import Report, Tap
 from relayd.wire.dialect import Endpoint
 from relayd.wire.jsonarray import ArrayReader
 from relayd.wire.reply import SHAPES, ReplyShape
@@ -27,49 +26,6 @@ BATCH_BYTES: Final = 4096
 _LINE_FEED: Final = b"\n"
 _USAGE: Final = b'"usage"'
 _NULL: Final = b":null"
-
-
-class Report(msgspec.Struct, frozen=True, gc=False):
-    """What a tap has found in a whole reply.
-
-    `usage` is what the provider reported, None where it did not. `ended` says that the dialect's
-    last event was seen (or may have been one too long to be read), or that a body which is no
-    stream came whole. `error` is a code of
-    core.errors where the provider reported a failure in a reply of status 200. `covers`: no text
-    has passed since that usage was reported, as far as a counter looked for text.
-    """
-
-    usage: Usage | None
-    ended: bool
-    error: str | None
-    covers: bool
-
-
-class Tap:
-    """A reply that is not read: sound, images, what is encoded, answers that bill nothing."""
-
-    __slots__ = ()
-
-    passes_all: bool = True
-    """True where `feed` always gives back what it is fed: write first, then feed."""
-    at_boundary: bool = False
-    """True where the client is between two events of a stream, so that one may be put in."""
-
-    def feed(self, data: bytes) -> bytes:
-        """Reads the next bytes of the reply, cut anywhere; gives what the client gets of them."""
-        return data
-
-    def flush(self) -> bytes:
-        """What was held back when the reply ended inside an event. Nothing is fed afterwards."""
-        return b""
-
-    def finish(self, clean: bool) -> Report:
-        """The report. `clean`: the reply ended as its framing says, and did not break off."""
-        return Report(None, clean, None, True)
-
-    def usage_so_far(self) -> Usage | None:
-        """What the provider has reported up to here."""
-        return None
 
 
 class EventTap(Tap):
@@ -208,62 +164,72 @@ class BatchTap(Tap):
 
     Between two reads of a socket the processor forgets the code that reads events; read sixteen
     at once they cost half. What waits is bounded, and is read before anybody asks.
+
+    `chunks` are reads that wait with their framing, all of which came after the others.
     """
 
-    __slots__ = ("_inner", "_read", "_waiting", "_withholds", "passes_all")
+    __slots__ = ("_inner", "_read", "_waiting", "_withholds", "passes_all", "chunks")
 
     def __init__(self, inner: EventTap) -> None:
         self.passes_all = inner.passes_all
         self._inner = inner
         self._read = inner.read_whole
         self._waiting: list[bytes] = []
+        self.chunks: list[bytes] = []
         self._withholds = isinstance(inner, WithholdingTap)
 
     @property
     def at_boundary(self) -> bool:  # type: ignore[override]
         """True where the client is between two events."""
-        self._drain()
+        self.drain()
         return self._inner.at_boundary
 
     def feed(self, data: bytes) -> bytes:
         """Takes the next bytes; gives what the client gets of them."""
-        if self._withholds and not self._is_harmless(data):
-            self._drain()
+        if self.chunks:
+            self.drain()
+        if self._withholds and not self.is_harmless(data, b"\n\n"):
+            self.drain()
             return self._inner.feed(data)
         self._waiting.append(data)
         if len(self._waiting) >= BATCH_READS or len(data) > BATCH_BYTES:
-            self._drain()
+            self.drain()
         return data
 
-    def _is_harmless(self, data: bytes) -> bool:
+    def is_harmless(self, data: bytes, end: bytes) -> bool:
         """Whether these are whole events none of which can be the one to withhold."""
-        if not data.endswith(b"\n\n") or (not self._waiting and not self._inner.is_clear):
+        if not data.endswith(end) or not (
+                self._waiting or self.chunks or self._inner.is_clear):
             return False
         at = data.find(_USAGE)
         return at < 0 or (
             data.startswith(_NULL, at + len(_USAGE)) and data.find(_USAGE, at + 1) < 0)
 
-    def _drain(self) -> None:
-        waiting = self._waiting
+    def drain(self) -> None:
+        """Reads what waits."""
+        read, waiting, chunks = self._read, self._waiting, self.chunks
         if waiting:
-            read = self._read
             for data in waiting:
                 read(data)
             waiting.clear()
+        if chunks:
+            for data in chunks:
+                read(data[data.find(b"\n") + 1:-2])
+            chunks.clear()
 
     def flush(self) -> bytes:
         """What was held back."""
-        self._drain()
+        self.drain()
         return self._inner.flush()
 
     def finish(self, clean: bool) -> Report:
         """The report of all."""
-        self._drain()
+        self.drain()
         return self._inner.finish(clean)
 
     def usage_so_far(self) -> Usage | None:
         """What the provider has reported up to here."""
-        self._drain()
+        self.drain()
         return self._inner.usage_so_far()
 
 

@@ -20,21 +20,24 @@ TOGETHER_MIN: Final = 2
 
 
 class Turn:
-    """The writes of a turn. `inflight` are the calls under way; `soon` runs something after it."""
+    """The writes of a turn. `inflight` are the calls under way; `soon` runs something after it.
 
-    __slots__ = ("_inflight", "_soon", "_due", "_first", "_last")
+    `due` is what waits: where nothing does, one may write to a transport directly.
+    """
+
+    __slots__ = ("_inflight", "_soon", "due", "_first", "_last")
 
     def __init__(self, inflight: Sized,
                  soon: Callable[[Callable[[], None]], object]) -> None:
         self._inflight = inflight
         self._soon = soon
-        self._due: list[tuple[asyncio.Transport, bytes]] = []
+        self.due: list[tuple[asyncio.Transport, bytes]] = []
         self._first: list[Callable[[], None]] = []
         self._last: list[Callable[[], None]] = []
 
     def write(self, transport: asyncio.Transport, data: bytes) -> None:
         """Sends `data`, at the end of this turn at the latest."""
-        due = self._due
+        due = self.due
         if due:
             due.append((transport, data))
         elif len(self._inflight) < TOGETHER_MIN:
@@ -45,21 +48,21 @@ class Turn:
 
     def write_now(self, transport: asyncio.Transport, data: bytes) -> None:
         """Sends `data` at once, behind what is due already: an event of a stream comes alone."""
-        if self._due:
-            self._due.append((transport, data))
+        if self.due:
+            self.due.append((transport, data))
         else:
             transport.write(data)
 
     def first(self, work: Callable[[], None]) -> bool:
         """Has `work` done, which raises nothing, before what is due is sent; False: nothing is."""
-        if not self._due:
+        if not self.due:
             return False
         self._first.append(work)
         return True
 
     def last(self, work: Callable[[], None]) -> None:
         """Has `work` done, which raises nothing, when all that is due has been sent."""
-        if self._due:
+        if self.due:
             self._last.append(work)
         else:
             work()
@@ -70,7 +73,7 @@ class Turn:
             first, self._first = self._first, []
             for work in first:
                 work()
-        due, self._due = self._due, []
+        due, self.due = self.due, []
         for transport, data in due:
             if transport.is_closing():
                 continue

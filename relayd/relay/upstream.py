@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import select
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import httptools
 
 from relayd.core.errors import RelayError
+from relayd.wire.chunked import is_chunk
 from relayd.wire.replyhead import HEAD_BYTES_MAX, ReplyHead, read_reply_head
 
 if TYPE_CHECKING:
@@ -29,11 +31,12 @@ class Attempt:
 
     `wake` is called when the head, an error or (without a sink) the end has come. With a sink set,
     body bytes go there with `complete` telling the end; a failure then sets `error` and wakes.
+    `passage`, where it is set too, takes a read that is exactly one chunk, with its framing.
     `octets` counts all that came of the reply, with its framing.
     """
 
-    __slots__ = ("wake", "connection", "head", "complete", "error", "sink", "chunks", "octets",
-                 "_pieces", "reused", "touched", "paused", "turn", "began")
+    __slots__ = ("wake", "connection", "head", "complete", "error", "sink", "passage", "chunks",
+                 "octets", "_pieces", "reused", "touched", "paused", "turn", "began")
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self.wake = wake
@@ -42,6 +45,7 @@ class Attempt:
         self.complete = False
         self.error: RelayError | None = None
         self.sink: Sink | None = None
+        self.passage: Callable[[bytes], None] | None = None
         self.chunks = 0
         self.octets = 0
         self.reused = False
@@ -117,6 +121,7 @@ class Attempt:
         """The exchange is over: nobody is told any more; a connection still at work is ended."""
         connection, self.connection = self.connection, None
         self.sink = _ignore
+        self.passage = None
         self.wake = _nobody
         if connection is not None:
             connection.abort()
@@ -144,12 +149,16 @@ class _Framing:
     Body pieces are appended by C code, without a Python frame per piece.
     """
 
-    __slots__ = ("parser", "pieces", "on_body", "interim", "headers_complete", "complete",
-                 "keep_alive", "_skipping")
+    __slots__ = ("parser", "pieces", "on_body", "marks", "on_chunk_header", "on_chunk_complete",
+                 "interim", "headers_complete", "complete", "keep_alive", "_skipping")
 
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
         self.on_body = self.pieces.append
+        self.marks: list[bool] = []
+        """Of the last read: True for each chunk that began in it, False for each that ended."""
+        self.on_chunk_header = partial(self.marks.append, True)
+        self.on_chunk_complete = partial(self.marks.append, False)
         self.begin()
         self.parser: Any = httptools.HttpResponseParser(self)
 
@@ -197,7 +206,7 @@ class UpstreamConnection(asyncio.Protocol):
     """One connection to a provider: idle in its pool, or busy with one attempt."""
 
     __slots__ = ("pool", "transport", "attempt", "uses", "idle_since", "write_paused", "closed",
-                 "owes", "_framing", "_raw")
+                 "owes", "_framing", "_raw", "_at_chunk")
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
@@ -212,6 +221,8 @@ class UpstreamConnection(asyncio.Protocol):
         leaves a connection that can carry no other (RFC 9112 section 9.3)."""
         self._framing = _Framing()
         self._raw = b""
+        self._at_chunk = False
+        """True where the next byte begins a chunk, and the parser waits for one."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is open (and its TLS handshake done)."""
@@ -226,6 +237,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.owes = False
         self._framing.begin()
         self._raw = b""
+        self._at_chunk = False
         self.pool.turn.write(self.transport, data)
 
     def data_received(self, data: bytes) -> None:
@@ -234,19 +246,28 @@ class UpstreamConnection(asyncio.Protocol):
         if attempt is None or self.closed:
             self.abort()
             return
+        if self._at_chunk and attempt.passage is not None and is_chunk(data):
+            # the usual read of a stream; the parser stays before a chunk, and need not see it
+            attempt.octets += len(data)
+            attempt.chunks += 1
+            attempt.passage(data)
+            return
         framing = self._framing
         if attempt.head is None:
             attempt.touched = True
             self._raw += data
+        marks = framing.marks
+        marks.clear()
         sound = True
         try:
             framing.parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             sound = False
+        self._at_chunk = bool(marks) and not marks[-1] and data.endswith(b"\n")
         attempt.octets += len(data)
         sink = attempt.sink
         if sink is not None and sound and not framing.complete and len(framing.pieces) == 1:
-            # the usual read of a stream: one event in one chunk
+            # one event of a stream
             attempt.chunks += 1
             sink(framing.pieces.pop(), False)
             return

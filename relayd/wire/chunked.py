@@ -1,4 +1,4 @@
-"""The chunked transfer coding of request bodies, read strictly (RFC 9112 section 7.1).
+"""The chunked transfer coding (RFC 9112 section 7.1): of request bodies, read strictly.
 
 Where llhttp would do, its reader does not say at which octet a message ends; a relay that answers
 pipelined requests in order, with bounded buffers, has to know. So the framing is read here.
@@ -25,6 +25,13 @@ _FORBIDDEN: Final = frozenset({
     b"connection", b"content-encoding", b"content-type", b"content-range", b"expect", b"upgrade",
     b"x-api-key", b"api-key", b"x-goog-api-key", b"cookie",
 })
+
+
+def is_chunk(data: bytes) -> bool:
+    """Whether these are one chunk and no more, framed as the relay frames; the last is none."""
+    at = data.find(b"\r\n", 1, 9)
+    size = len(data) - at - 4
+    return at > 0 < size and data.endswith(b"\r\n") and data.startswith(b"%x\r" % size)
 
 
 class ChunkedReader:

@@ -12,7 +12,7 @@ from relayd.control import account, key
 from relayd.core.key import mint
 from relayd.ops.clock import unix_ms
 from relayd.relay.pool import Pool
-from relayd.relay.stream import Streamer
+from relayd.relay.streamer import Streamer
 from relayd.relay.upstream import UpstreamConnection
 from tests.fakes import standing
 from tests.fakes.daemon import Lane

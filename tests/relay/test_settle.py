@@ -18,7 +18,7 @@ from relayd.core.usage import ENDINGS, Ending, Seen, Usage, usage_of
 from relayd.relay.exchange import Exchange
 from relayd.relay.plane import Plane
 from relayd.relay.settle import Settler, endpoint_name
-from relayd.relay.stream import Streamer
+from relayd.relay.streamer import Streamer
 from relayd.relay.turn import Turn
 from relayd.wire.dialect import target_of
 from tests.fakes.daemon import ANSWER

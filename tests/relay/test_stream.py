@@ -1,4 +1,4 @@
-"""Replies as they pass: every framing and status, backpressure, and how a broken one ends."""
+"""Replies as they pass: every framing, backpressure, and how a broken one ends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from relayd.core.provider import Timeouts
-from relayd.relay.stream import ERROR_BODY_BYTES_MAX
+from relayd.relay.stream import Stream
+from relayd.wire.chunked import is_chunk
 from tests.fakes.daemon import ANSWER, Lane
 from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.fakes.rawupstream import Answer, message
@@ -33,19 +34,6 @@ def chat(lane: Lane, body: bytes = BODY, **more: Any) -> bytes:
     return request_bytes(TARGET, lane.key, body, **more)
 
 
-@pytest.mark.parametrize("status", [204, 205, 304])
-async def test_replies_without_a_body(opened: Opened, status: int) -> None:
-    raw = b"HTTP/1.1 %d Nothing\r\nSet-Cookie: a=b\r\n%b\r\n" % (
-        status, b"Content-Length: 0\r\n" if status == 205 else b"")
-    lane = await opened(lambda _: Answer(raw))
-    async with RawClient(lane.address) as client:
-        for _ in range(2):  # and the client's connection goes on
-            reply = await client.ask(chat(lane))
-            assert (reply.status, reply.body, reply.closes) == (status, b"", False)
-            assert reply.values(b"content-length") == ([b"0"] if status == 205 else [])
-    assert [r.outcome for r in await lane.settled(2)] == ["completed"] * 2
-
-
 async def test_interim_answers_and_trailers_stay_here(opened: Opened) -> None:
     raw = (b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n" + message(b"", chunked=True)[:-5]
            + chunk(ANSWER) + b"0\r\nX-Trailer: t\r\n\r\n")
@@ -55,15 +43,6 @@ async def test_interim_answers_and_trailers_stay_here(opened: Opened) -> None:
         reply = await client.reply()
         assert reply is not None and (reply.status, reply.body) == (200, ANSWER)
         assert reply.trailers == []
-
-
-@pytest.mark.parametrize("status", [301, 302, 307])
-async def test_redirects_are_not_followed(opened: Opened, status: int) -> None:
-    lane = await opened(lambda _: Answer(message(
-        b"", status=status, fields=(("Location", "http://evil.test/"),))))
-    reply = await ask(lane.address, chat(lane))
-    assert reply.status == 502 and b"evil" not in reply.head + reply.body
-    assert len(lane.upstream.requests) == 1
 
 
 async def test_usage_that_only_the_relay_asked_for_is_withheld(opened: Opened) -> None:
@@ -79,12 +58,44 @@ async def test_usage_that_only_the_relay_asked_for_is_withheld(opened: Opened) -
         (3, 2, "reported")] * 2
 
 
-async def test_json_reply_bytes_max(opened: Opened) -> None:
-    lane = await opened(server={"json_reply_bytes_max": len(ANSWER)})
-    lane.upstream.answers.extend([Answer(message(ANSWER)), Answer(message(ANSWER + b" "))])
-    for extra in (b"", b" "):  # the reply passes all the same; its usage is counted instead
-        assert (await ask(lane.address, chat(lane))).body == ANSWER + extra
-    assert [r.usage_source for r in await lane.settled(2)] == ["reported", "estimated"]
+SPELLINGS = [
+    chunk(EVENT), chunk(EVENT), b"3B\r\n%b\r\n" % EVENT, chunk(EVENT), b"03b\r\n%b\r\n" % EVENT,
+    b"3b;a=b\r\n%b\r\n" % EVENT, chunk(EVENT) * 2, chunk(EVENT), chunk(EVENT)[:20],
+    chunk(EVENT)[20:], chunk(EVENT)[:-1], b"\n", chunk(EVENT), chunk(EVENT[:9]), chunk(EVENT[9:]),
+    chunk(EVENT), *[chunk(EVENT)] * 20, chunk(USAGE), chunk(DONE),
+]
+"""What a provider sends, a read each: one event of 59 bytes in chunks of all kinds."""
+
+
+@pytest.mark.parametrize(("body", "usage"), [(STREAM, USAGE), (SILENT, b"")])
+async def test_a_chunk_framed_as_here_passes_as_it_came(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch, body: bytes, usage: bytes
+) -> None:
+    passed: list[bytes] = []
+    on_chunk = Stream.on_chunk
+
+    def seen(stream: Stream, data: bytes) -> None:
+        passed.append(data)
+        on_chunk(stream, data)
+
+    async def send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"hi")
+        for piece in (EVENTS, *SPELLINGS, b"0\r\n\r\n"):
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.01)
+        await reader.read()
+
+    monkeypatch.setattr(Stream, "on_chunk", seen)
+    async with stepped(send) as address:
+        lane = await opened(provider_changes={"address": address})
+        reply = await ask(lane.address, chat(lane, body))
+        [record] = await lane.settled(1)
+    events = b"".join(SPELLINGS).count(b"data: {") - 1
+    assert reply.ended == "complete" and reply.body == EVENT * events + usage + DONE
+    assert (record.outcome, record.usage_source) == ("completed", "reported")
+    assert record.counted_output_tokens == events
+    assert len(passed) > 20 and all(map(is_chunk, passed))
 
 
 @pytest.mark.parametrize("case", ["cut", "reset", "stalled"])
@@ -100,29 +111,6 @@ async def test_a_broken_stream_ends_with_an_event_and_a_cut(opened: Opened, case
     assert record.outcome == "provider_truncated" and error["code"] == record.error
     assert record.error == ("upstream_stalled" if case == "stalled" else "upstream_truncated")
     assert record.counted_output_tokens == 1 and record.status == 200
-
-
-async def test_a_broken_length_is_cut_without_a_word(opened: Opened) -> None:
-    lane = await opened(lambda _: Answer(message(ANSWER)[:-10], after="close"))
-    reply = await ask(lane.address, chat(lane))
-    assert (reply.status, reply.ended, reply.body) == (200, "closed", ANSWER[:-10])
-
-
-async def test_an_error_is_passed_and_one_that_is_too_long_is_not(opened: Opened) -> None:
-    lane = await opened()
-    short = b'{"error":{"message":"too hot","type":"invalid_request_error"}}'
-    lane.upstream.answers.extend([
-        Answer(message(short, status=400)),
-        Answer(message(b"x" * (ERROR_BODY_BYTES_MAX + 1), status=400)),
-        Answer(message(short, status=400)[:-1], after="close"),
-    ])
-    reply = await ask(lane.address, chat(lane))
-    assert (reply.status, reply.body) == (400, short)
-    assert reply.value(b"x-should-retry") == b"false"
-    reply = await ask(lane.address, chat(lane))
-    assert reply.status == 400 and b"xxx" not in reply.body
-    assert (await ask(lane.address, chat(lane))).status == 502
-    assert [r.outcome for r in await lane.settled(3)] == ["provider_error"] * 3
 
 
 async def test_a_client_that_does_not_read_stops_the_provider(opened: Opened) -> None:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from relayd.core.errors import ERRORS
 from relayd.core.usage import Usage
 from relayd.ops.config import ServerConfig
-from relayd.relay.tap import Report, Tap, tap_for, usage_in_error
+from relayd.relay.tap import BatchTap, Report, Tap, tap_for, usage_in_error
 from relayd.wire.dialect import BY_OPERATION
 from relayd.wire.replytext import ARGUMENTS, CONTENT, NAME
 from relayd.wire.sse import EVENT_BYTES_MAX
@@ -109,6 +109,30 @@ def test_what_is_fed_is_given_back_itself(operation: str) -> None:
         for piece in cut(STREAMS[operation], [5, 50, 100]):
             assert it.feed(piece) is piece
         assert it.flush() == b""
+
+
+@pytest.mark.parametrize("withhold", [False, True])
+@given(where=places, framed=st.lists(st.booleans(), min_size=1))
+def test_reads_that_wait_with_their_framing_are_read_as_others(
+    withhold: bool, where: list[int], framed: list[bool]
+) -> None:
+    stream = said("a") * 20 + STREAMS["chat"]
+    for pieces in (cut(stream, where), [e + b"\n\n" for e in stream.split(b"\n\n")[:-1]]):
+        it, texts = tap(counter=(found := Texts()), withhold=withhold), Texts()
+        assert isinstance(it, BatchTap)
+        passed = b""
+        for number, piece in enumerate(pieces):
+            chunk = b"%x\r\n%b\r\n" % (len(piece), piece)
+            if framed[number % len(framed)] and piece and (
+                    not withhold or it.is_harmless(chunk, b"\n\n\r\n")):
+                it.chunks.append(chunk)
+                passed += piece
+            else:
+                passed += it.feed(piece)
+        ends = passed + it.flush(), it.finish(True)
+        assert ends == run(tap(counter=texts, withhold=withhold), pieces)
+        assert ends == (stream.replace(USAGE, b"") if withhold else stream, SEEN)
+        assert found.streams == texts.streams
 
 
 def test_boundaries() -> None:

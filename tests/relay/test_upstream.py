@@ -8,6 +8,8 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from relayd.core.errors import RelayError
 from relayd.core.provider import Address, Provider
@@ -15,6 +17,8 @@ from relayd.ops.tasks import Tasks
 from relayd.relay.pool import USES_MAX, Pool
 from relayd.relay.turn import Turn
 from relayd.relay.upstream import Attempt, UpstreamConnection
+from relayd.wire.chunked import is_chunk
+from tests.fakes.splits import cut
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 REQUEST = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n"
@@ -208,3 +212,72 @@ async def test_the_provider_s_limit_of_connections(world: World) -> None:
     with pytest.raises(RelayError) as caught:
         pool.open(lambda: None)
     assert caught.value.code == "upstream_busy"
+
+
+class Quiet(asyncio.Transport):
+    """A transport on which nothing is sent: what is received is said by the test."""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        assert data == REQUEST
+
+    def abort(self) -> None:
+        pass
+
+
+def received(reads: list[bytes], passes: bool) -> tuple[tuple[object, ...], int]:
+    """What an attempt has of these reads, where whole chunks may pass or not; how many passed."""
+    provider = Provider("p", "openai", Address("http", "127.0.0.1", 9, ""), ("c",))
+    pool = Pool(provider, Tasks(lambda name, error: None), lambda: 0.5, Turn((), print))
+    connection = UpstreamConnection(pool)
+    connection.connection_made(Quiet())
+    attempt = Attempt(lambda: None)
+    body: list[bytes] = []
+    passed: list[bytes] = []
+
+    def passage(chunk: bytes) -> None:
+        assert is_chunk(chunk)
+        passed.append(chunk)
+        body.append(chunk[chunk.find(b"\n") + 1:-2])
+
+    connection.begin(attempt, REQUEST)
+    connection.data_received(CHUNKED)
+    attempt.attach(lambda data, complete: body.append(data))
+    attempt.passage = passage if passes else None
+    for read in reads:
+        if attempt.connection is not None:
+            connection.data_received(read)
+    code = None if attempt.error is None else attempt.error.code
+    return (b"".join(body), len([x for x in body if x]), attempt.octets, attempt.chunks,
+            attempt.complete, code, pool.idle), len(passed)
+
+
+STYLES = st.sampled_from([b"%x\r\n%b\r\n"] * 12 + [
+    b"%X\r\n%b\r\n", b"0%x\r\n%b\r\n", b"%x;a=b\r\n%b\r\n", b"%x\r\n%b\r\n1\r\na\r\n",
+    b"%x\n%b\r\n", b"-%x\r\n%b\r\n", b"%x \r\n%b\r\n", b"%x\r\n%b\n", b"%x\r\n%bx\r\n"])
+BODIES = st.one_of(
+    st.binary(min_size=1, max_size=40), st.sampled_from([
+        b"\r\n0\r\n\r\n", b"1\r\na\r\n", b"\n", b"\r\n", b"data: x\n\n", b"y" * 300]))
+ENDS = st.sampled_from([b"0\r\n\r\n", b"0\r\nA: b\r\n\r\n", b"", b"0\r\n\r\n1\r\na\r\n"])
+
+
+@given(st.lists(st.builds(lambda style, data: style % (len(data), data), STYLES, BODIES),
+                max_size=8), ENDS, st.lists(st.integers(0, 500), max_size=3), st.data())
+def test_a_chunk_that_passes_whole_changes_nothing(
+    chunks: list[bytes], end: bytes, where: list[int], data: st.DataObject
+) -> None:
+    reads = [*chunks, end]
+    places = st.lists(st.integers(0, 8), max_size=3)
+    for at in data.draw(places):
+        reads[at:at + 2] = [b"".join(reads[at:at + 2])]
+    for at in data.draw(places):
+        reads[at:at + 1] = cut(b"".join(reads[at:at + 1]), where)
+    reads = [read for read in reads if read]
+    assert received(reads, True)[0] == received(reads, False)[0]
+
+
+def test_a_whole_chunk_passes_unread_where_one_is_due() -> None:
+    one = b"4\r\nabcd\r\n"
+    trap = b"%x\r\n%b" % (len(one), one)  # a chunk that is there is data of another one
+    for reads, passed in [([one, one], 1), ([one[:3], one[3:], one], 1), ([trap, one], 0),
+                          ([trap[:-10], one], 0), ([one, b"%x\r\n" % len(one), one], 0)]:
+        assert received(reads, True) == (received(reads, False)[0], passed)

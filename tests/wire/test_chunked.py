@@ -1,11 +1,11 @@
 """The chunked coding: read strictly, in any pieces, with nothing read beyond its end."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from relayd.core.errors import RelayError
-from relayd.wire.chunked import LINE_BYTES_MAX, OVERHEAD_BYTES_MAX, ChunkedReader
+from relayd.wire.chunked import LINE_BYTES_MAX, OVERHEAD_BYTES_MAX, ChunkedReader, is_chunk
 
 
 def whole(data: bytes) -> tuple[bytes, bytes, bool]:
@@ -74,3 +74,35 @@ def test_any_pieces_give_the_same(chunks: list[bytes], data: st.DataObject) -> N
         start = cut
     assert b"".join(got) == b"".join(chunks)
     assert behind == b"NEXT" and reader.done
+
+
+FRAMED = st.builds(lambda style, data: style % (len(data), data), st.sampled_from([
+    b"%x\r\n%b\r\n", b"%X\r\n%b\r\n", b"0%x\r\n%b\r\n", b"%x;a\r\n%b\r\n", b"%x\n%b\r\n",
+    b"%x\r\n%b\n", b"%x \r\n%b\r\n", b"+%x\r\n%b\r\n", b"-%x\r\n%b\r\n", b"%x\r\n%b\r\n0\r\n\r\n",
+]), st.binary(max_size=300))
+
+
+@example(b"-2\r\n")
+@example(b"0\r\n\r\n")
+@example(b"")
+@given(st.one_of(FRAMED, st.binary(), st.text("0123456789abcdefx+-_ \r\n").map(str.encode)))
+def test_one_chunk_is_known_by_its_octets(data: bytes) -> None:
+    bodies = [data[at:-2] for at in range(len(data) - 2)]
+    assert is_chunk(data) == (data in [b"%x\r\n%b\r\n" % (len(b), b) for b in bodies if b])
+
+
+@given(FRAMED)
+def test_one_chunk_is_one_to_who_reads_them_strictly(data: bytes) -> None:
+    if is_chunk(data):
+        reader = ChunkedReader()
+        [body], rest = reader.feed(data)
+        assert data == b"%x\r\n%b\r\n" % (len(body), body)
+        assert (rest, reader.done) == (b"", False)
+
+
+@pytest.mark.parametrize("size", [1, 15, 16, 255, 256, 4095, 4096, 65536, 1 << 20])
+def test_chunks_of_every_length_of_their_size(size: int) -> None:
+    data = b"%x\r\n%b\r\n" % (size, b"x" * size)
+    assert is_chunk(data)
+    for other in (data[:-1], data + b"\n", data[1:], b"0" + data, data[:-2], data + data):
+        assert not is_chunk(other)

@@ -1,0 +1,71 @@
+"""Replies by their status and length: what passes, what does not, and what comes whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from relayd.relay.streamer import ERROR_BODY_BYTES_MAX
+from tests.fakes.daemon import ANSWER, Lane
+from tests.fakes.rawclient import RawClient, ask, request_bytes
+from tests.fakes.rawupstream import Answer, message
+from tests.http.play import BODY, TARGET
+from tests.relay.conftest import Opened
+
+
+def chat(lane: Lane, body: bytes = BODY, **more: Any) -> bytes:
+    return request_bytes(TARGET, lane.key, body, **more)
+
+
+@pytest.mark.parametrize("status", [204, 205, 304])
+async def test_replies_without_a_body(opened: Opened, status: int) -> None:
+    raw = b"HTTP/1.1 %d Nothing\r\nSet-Cookie: a=b\r\n%b\r\n" % (
+        status, b"Content-Length: 0\r\n" if status == 205 else b"")
+    lane = await opened(lambda _: Answer(raw))
+    async with RawClient(lane.address) as client:
+        for _ in range(2):  # and the client's connection goes on
+            reply = await client.ask(chat(lane))
+            assert (reply.status, reply.body, reply.closes) == (status, b"", False)
+            assert reply.values(b"content-length") == ([b"0"] if status == 205 else [])
+    assert [r.outcome for r in await lane.settled(2)] == ["completed"] * 2
+
+
+@pytest.mark.parametrize("status", [301, 302, 307])
+async def test_redirects_are_not_followed(opened: Opened, status: int) -> None:
+    lane = await opened(lambda _: Answer(message(
+        b"", status=status, fields=(("Location", "http://evil.test/"),))))
+    reply = await ask(lane.address, chat(lane))
+    assert reply.status == 502 and b"evil" not in reply.head + reply.body
+    assert len(lane.upstream.requests) == 1
+
+
+async def test_json_reply_bytes_max(opened: Opened) -> None:
+    lane = await opened(server={"json_reply_bytes_max": len(ANSWER)})
+    lane.upstream.answers.extend([Answer(message(ANSWER)), Answer(message(ANSWER + b" "))])
+    for extra in (b"", b" "):  # the reply passes all the same; its usage is counted instead
+        assert (await ask(lane.address, chat(lane))).body == ANSWER + extra
+    assert [r.usage_source for r in await lane.settled(2)] == ["reported", "estimated"]
+
+
+async def test_a_broken_length_is_cut_without_a_word(opened: Opened) -> None:
+    lane = await opened(lambda _: Answer(message(ANSWER)[:-10], after="close"))
+    reply = await ask(lane.address, chat(lane))
+    assert (reply.status, reply.ended, reply.body) == (200, "closed", ANSWER[:-10])
+
+
+async def test_an_error_is_passed_and_one_that_is_too_long_is_not(opened: Opened) -> None:
+    lane = await opened()
+    short = b'{"error":{"message":"too hot","type":"invalid_request_error"}}'
+    lane.upstream.answers.extend([
+        Answer(message(short, status=400)),
+        Answer(message(b"x" * (ERROR_BODY_BYTES_MAX + 1), status=400)),
+        Answer(message(short, status=400)[:-1], after="close"),
+    ])
+    reply = await ask(lane.address, chat(lane))
+    assert (reply.status, reply.body) == (400, short)
+    assert reply.value(b"x-should-retry") == b"false"
+    reply = await ask(lane.address, chat(lane))
+    assert reply.status == 400 and b"xxx" not in reply.body
+    assert (await ask(lane.address, chat(lane))).status == 502
+    assert [r.outcome for r in await lane.settled(3)] == ["provider_error"] * 3
