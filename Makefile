@@ -25,7 +25,8 @@ browser: $(VENV)/browser.stamp
 test-node: $(VENV)/dev.stamp
 	cd tests/node && npm ci --no-audit --no-fund && PATH="$(CURDIR)/$(BIN):$$PATH" node --test --test-concurrency=1
 
-# What is shipped, installed as users do it: from the lock, and in a fresh Debian (root, debootstrap).
+# What is shipped, installed as users do it: from the lock, in a fresh Debian (root, debootstrap), as
+# an image (buildah).
 test-packages: $(VENV)/dev.stamp
 	RELAYD_PACKAGES=1 $(BIN)/python -m pytest tests/packages
 

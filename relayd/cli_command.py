@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from relayd import __version__
+
 DONE: Final = 0
 FAULT: Final = 1
 UNUSABLE: Final = 2
@@ -67,6 +69,7 @@ def build_parser(
     parser = argparse.ArgumentParser(
         prog=program, description=description, allow_abbrev=False)
     parser.add_argument(*CONFIG.flags, **{**CONFIG.settings, "default": None})
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     top = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     nested = {}
     for group, text in groups.items():

@@ -8,6 +8,7 @@ from importlib import import_module
 
 import pytest
 
+from relayd import __version__
 from relayd.cli import GROUPS, MODULES, commands, main
 from tests.fakes.records import call_record
 from tests.fakes.shell import Shell, shell
@@ -35,6 +36,12 @@ def test_every_command_has_help_for_people(
     assert ended.value.code == 0 and "-c FILE" in shown
     [command] = [each for each in commands() if each.name == name]
     assert " ".join(command.help.split()) in " ".join(shown.split())
+
+
+def test_it_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0 and capsys.readouterr().out == f"relayd {__version__}\n"
 
 
 def test_the_variable_names_the_configuration(
