@@ -24,7 +24,8 @@ from relayd.relay.tokenizer import (
     BYTES_PER_TOKEN, Encodings, ModelEncoding, encoding_for, estimate,
 )
 from relayd.wire.dialect import Endpoint
-from relayd.wire.known import Spliced, hash_is_secret
+from relayd.wire.known import hash_is_secret
+from relayd.wire.spliced import Run, Spliced
 
 PLACES_MAX: Final = 4096
 """Deployments whose reporting is remembered in audit mode; beyond it they are learned anew."""
@@ -154,7 +155,7 @@ class Counting:
 
 def _in_elements(fields: Mapping[str, object]) -> bool:
     """Whether there are elements whose counts the memo may know."""
-    return any(isinstance(value, list) and value and type(value[-1]) is Spliced
+    return any(isinstance(value, list) and value and type(value[-1]) in (Spliced, Run)
                for value in fields.values())
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from relayd.relay.prompt_image import image_tokens, size_of_base64
-from relayd.relay.prompt_tally import Object, Tally, is_object, member, objects
+from relayd.relay.prompt_tally import Object, Tally, any_object, member, objects
 
 OPENING: Final = 4
 MESSAGE: Final = 3
@@ -39,7 +39,7 @@ def messages(tally: Tally, fields: Mapping[str, object]) -> None:
         tally.fixed(MESSAGE)
         _content(tally, message.get("content"))
     tools = fields.get("tools")
-    if isinstance(tools, list) and any(map(is_object, tools)):
+    if any_object(tools):
         forced = member(fields.get("tool_choice"), "type") in ("any", "tool")
         tally.fixed(TOOLS_FORCED if forced else TOOLS)
         if tally.encoding.family != "claude":

@@ -13,7 +13,7 @@ from relayd.relay.prompt_frame import Frame, frame_of
 from relayd.relay.prompt_image import image_tokens, size_of_url
 from relayd.relay.prompt_tally import Object, Tally, member, objects
 from relayd.relay.prompt_tools import namespace
-from relayd.wire.known import Spliced
+from relayd.wire.spliced import Spliced, one_by_one
 
 TOOL_CHOICE: Final = 4
 """What it costs to name the tool that must be called (recorded: 4 to 14)."""
@@ -44,7 +44,7 @@ def _beside_messages(
 ) -> None:
     """What else of a chat the model is shown."""
     old = objects(fields.get("functions"))
-    for tools in [objects(fields.get("tools"))] if old else tally.together(
+    for tools in [objects(list(one_by_one(fields.get("tools"))))] if old else tally.together(
             fields.get("tools"), "tools, system" if system else "tools"):
         functions = [function for tool in tools
                      if isinstance(function := tool.get("function"), dict)] + old
@@ -79,7 +79,7 @@ def responses(tally: Tally, fields: Mapping[str, object]) -> None:
 
 def _has_system(items: object) -> bool:
     """Whether a message of a list is the system's."""
-    return any(_is_system(item) for item in items) if isinstance(items, list) else False
+    return any(map(_is_system, one_by_one(items)))
 
 
 def _is_system(item: object) -> bool:

@@ -16,7 +16,7 @@ import msgspec
 from relayd.relay.count import count_text
 from relayd.relay.prompt_memo import AccountMemo
 from relayd.relay.tokenizer import Encodings, ModelEncoding
-from relayd.wire.known import Spliced
+from relayd.wire.spliced import Run, Spliced, one_by_one
 
 PROMPT_CHARACTERS_MAX: Final = 1024 * 1024
 """Characters of one prompt that are encoded: 0.06 s of a thread for prose, 0.3 at worst."""
@@ -78,7 +78,9 @@ class Tally:
 
     def once(self, value: object, where: str) -> Iterator[object]:
         """A value of a body, read, unless its count is known. `where` names the rule."""
-        if type(value) is not Spliced:
+        if type(value) is Run:
+            yield from self._once_each(value, where)
+        elif type(value) is not Spliced:
             yield value
         elif not self._known(key := self._place_of(where) ^ value.tag):
             self._charge(len(value.text))
@@ -95,22 +97,35 @@ class Tally:
                     place = self._place_of(where)
                 if not self._known(place ^ value.tag):
                     yield from (read for read in self.once(value, where) if type(read) is dict)
+            elif type(value) is Run:
+                yield from (read for read in self.once(value, where) if type(read) is dict)
+
+    def _once_each(self, run: Run, where: str) -> Iterator[object]:
+        """The same of elements that follow each other; what they add together is kept too."""
+        key = self._place_of(where) ^ ~run.tag  # that of `together` is another
+        if not self._known(key):
+            for elements in self._counted(list(run.elements()), key):
+                for element in elements:
+                    yield from self.once(element, where)
 
     def together(self, values: object, where: str) -> Iterator[list[Object]]:
         """All objects of a list, for what can be counted with each other alone."""
         tags: list[int] = []
         size = 0
         for value in values if type(values) is list else ():
-            if type(value) is not Spliced:
+            if type(value) is Run:
+                tags.extend(value.tags)
+            elif type(value) is Spliced:
+                tags.append(value.tag)
+            else:
                 tags = []
                 break
-            tags.append(value.tag)
             size += len(value.text)
         if not tags:
-            yield objects(values)
+            yield objects(list(one_by_one(values)))
         elif not self._known(key := self._place_of(where) ^ hash(tuple(tags))):
             self._charge(size)
-            yield from self._counted(objects(values), key)
+            yield from self._counted(objects(list(one_by_one(values))), key)
 
     def _place_of(self, where: str) -> int:
         return 0 if self._memo is None else self._memo.place(where, self.encoding)
@@ -189,6 +204,11 @@ def objects(value: object) -> list[Object]:
 def is_object(value: object) -> bool:
     """Whether a value of a body is a JSON object, read or not."""
     return type(value) is dict or (type(value) is Spliced and value.text.startswith(b"{"))
+
+
+def any_object(values: object) -> bool:
+    """Whether a list has an object."""
+    return any(map(is_object, one_by_one(values)))
 
 
 def opened(value: object) -> object:

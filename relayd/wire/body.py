@@ -16,7 +16,8 @@ Law: nothing of a body gets into an exception, its context, or a repr.
 from __future__ import annotations
 
 import json
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import msgspec
 
@@ -27,7 +28,7 @@ from relayd.wire.dialect import MODEL_NAME, Endpoint
 from relayd.wire.fields import Table
 from relayd.wire.gemini_generate import BATCH_EMBED, COUNT, EMBED, GENERATE
 from relayd.wire.identity import Pseudonyms
-from relayd.wire.known import Known, spliced
+from relayd.wire.known import Known
 from relayd.wire.openai_audio import TABLE as SPEECH
 from relayd.wire.openai_chat import TABLE as CHAT
 from relayd.wire.openai_completions import TABLE as COMPLETIONS
@@ -36,6 +37,7 @@ from relayd.wire.openai_images import TABLE as IMAGES
 from relayd.wire.openai_moderations import TABLE as MODERATIONS
 from relayd.wire.openai_rerank import TABLE as RERANK
 from relayd.wire.openai_responses import TABLE as RESPONSES
+from relayd.wire.spliced import Spliced, spliced
 from relayd.wire.split import Split, too_deep
 from relayd.wire.walk import DROPPED_MAX, BodyPolicy, StandIn, Walk
 
@@ -126,7 +128,7 @@ def read(
     fields = None
     if known is not None and len(raw) >= SPLIT_BYTES_MIN and operation in SPLITS:
         walk = Walk(policy, known)
-        fields = _known_fields(operation, raw, walk)
+        fields = _known_fields(operation, raw, walk, known)
     if fields is None:
         walk = Walk(policy)
         fields = table.read(_parsed(raw), walk)
@@ -171,18 +173,51 @@ def write(
     return surrogate.encode(fields)
 
 
-def _known_fields(operation: str, raw: bytes, walk: Walk) -> dict[str, object] | None:
+def _known_fields(
+    operation: str, raw: bytes, walk: Walk, known: Known
+) -> dict[str, object] | None:
     """The fields of a body, read as far as they are not known; None: it has to be read whole.
 
     That also finds out what is wrong with it, and says so.
     """
-    texts = SPLITS[operation].take(raw)
-    if texts is None or sum(len(t) for t in texts.values() if type(t) is list) > ELEMENTS_MAX:
+    known.seen.clear()
+    match = known.layouts.find(operation, raw)
+    texts = None if match is None else match.texts(SPLITS[operation])
+    if match is None or texts is None:
+        return _split_fields(operation, raw, walk, known)
+    known.hits += match.known
+    walk.dropped |= match.names
+    fields = _fields(operation, texts, match.count, walk)
+    if fields is not None:
+        known.layouts.extend(operation, raw, match, known.seen)
+    return fields
+
+
+def _split_fields(
+    operation: str, raw: bytes, walk: Walk, known: Known
+) -> dict[str, object] | None:
+    """As `_known_fields`, of a body that no other has begun."""
+    split = SPLITS[operation].take(raw)
+    if split is None:
+        return None
+    texts = {name: text if isinstance(text, bytes) else text.copy()
+             for name, text in split.items()}
+    count = sum([len(text) for text in split.values() if type(text) is list])
+    fields = _fields(operation, split, count, walk)
+    if fields is not None and known.seen:
+        known.layouts.learn(operation, raw, texts, LISTS[operation][0], known.seen)
+    return fields
+
+
+def _fields(operation: str, texts: Mapping[str, bytes | list[Any] | Spliced], count: int,
+            walk: Walk) -> dict[str, object] | None:
+    """The fields of members and `count` elements that are texts yet. `texts` are consumed."""
+    if count > ELEMENTS_MAX:
         return None
     try:
         body: dict[str, object] = {}
         for name, text in texts.items():
-            if isinstance(text, list) or name in WHOLE:
+            if not isinstance(text, bytes) or name in WHOLE:
                 body[name] = text
                 continue
             value = body[name] = _decode(text)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Final
 
-from relayd.wire.known import Spliced
+from relayd.wire.spliced import Spliced, one_by_one
 
 TEXT_BYTES_MAX: Final = 64 * 1024
 """Of each of the two parts; what follows changes nothing."""
@@ -40,7 +40,7 @@ def beginning(fields: Mapping[str, object]) -> bytes:
 def _messages(fields: Mapping[str, object]) -> Iterator[object]:
     for name in _LISTS:
         value = fields.get(name)
-        for item in islice(value if isinstance(value, list) else [value], _PARTS_MAX):
+        for item in islice(one_by_one(value if isinstance(value, list) else [value]), _PARTS_MAX):
             if item is not None:
                 yield item.value() if isinstance(item, Spliced) else item
 
@@ -56,7 +56,7 @@ def _texts(value: object, depth: int) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, list) and depth < 4:
-        for item in islice(value, _PARTS_MAX):
+        for item in islice(one_by_one(value), _PARTS_MAX):
             yield from _texts(item, depth + 1)
     elif isinstance(value, dict) and depth < 4:
         for name in ("text", "content", "parts"):

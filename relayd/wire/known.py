@@ -13,19 +13,25 @@ be known. Bounded: the older half of what an account has is forgotten first.
 from __future__ import annotations
 
 import sys
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from relayd.core.errors import RelayError
 from relayd.wire.fields import GONE, Act
+from relayd.wire.layout import Mac
+from relayd.wire.layouts import Layouts
+from relayd.wire.spliced import Spliced
 from relayd.wire.split import too_deep
+from relayd.wire.stretch import Seen
 from relayd.wire.walk import BodyPolicy, Walk
 
 ACCOUNTS_MAX: Final = 256
 """Accounts that are remembered, each per API; those that sent last."""
 ACCOUNT_BYTES_MAX: Final = 256 * 1024
-"""About what one account's memory takes: 2,400 elements, several long conversations."""
+"""About what one account's memory takes: 1,800 elements, several long conversations."""
+LAYOUTS_SHARE: Final = 4
+"""One part in so many of it is for the layouts of conversations (wire/layout.py)."""
 ENTRY_BYTES: Final = 104
 PIECE_BYTES: Final = 144
 """What an entry costs, and each piece that its text is cut into."""
@@ -52,41 +58,14 @@ def hash_is_secret(seed_chosen: bool) -> bool:
             and sys.hash_info.algorithm.startswith("siphash") and sys.hash_info.width >= 64)
 
 
-class Spliced:
-    """An element as it is sent: `text` is its canonical JSON. `tag` is the hash of what came."""
-
-    __slots__ = ("text", "tag", "_value")
-
-    def __init__(self, text: bytes, tag: int, value: object = GONE) -> None:
-        self.text = text
-        self.tag = tag
-        self._value = value
-
-    def value(self) -> Any:
-        """The element itself; read when it is first asked for."""
-        if self._value is GONE:
-            self._value = _decode(self.text)
-        return self._value
-
-    def __repr__(self) -> str:
-        return "Spliced(...)"
-
-
-def spliced(value: object) -> object:
-    """For encoders: what stands for an element."""
-    if type(value) is Spliced:
-        return msgspec.Raw(value.text)
-    raise TypeError("not JSON")
-
-
 class Known:
     """What one account has sent to one API under one policy."""
 
-    __slots__ = ("policy", "levels", "hits", "idle", "_young", "_old", "_acts", "_bytes",
-                 "_bytes_max")
+    __slots__ = ("policy", "levels", "hits", "idle", "seen", "layouts", "_young", "_old", "_acts",
+                 "_bytes", "_bytes_max")
 
-    def __init__(self, policy: BodyPolicy, levels: int,
-                 bytes_max: int = ACCOUNT_BYTES_MAX) -> None:
+    def __init__(self, policy: BodyPolicy, levels: int, bytes_max: int = ACCOUNT_BYTES_MAX,
+                 mac: Mac = hash) -> None:
         """`levels`: how many levels of lists and objects an element may have."""
         self.policy = policy
         self.levels = levels
@@ -94,11 +73,14 @@ class Known:
         """Elements that were known, of the present body."""
         self.idle = 0
         """Bodies in a row of which nothing was known."""
+        self.seen: dict[int, Seen] = {}
+        """The known elements of the present body, by the id of their text."""
+        self.layouts = Layouts(mac, bytes_max // LAYOUTS_SHARE)
         self._young: dict[int, Entry] = {}
         self._old: dict[int, Entry] = {}
         self._acts: set[Act | None] = set()
         self._bytes = 0
-        self._bytes_max = bytes_max // 2
+        self._bytes_max = (bytes_max - bytes_max // LAYOUTS_SHARE) // 2
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
@@ -120,6 +102,8 @@ class Known:
         self.hits += 1
         if size != len(text) or pieces == ():
             return self._read(text, tag, act, walk)[0]
+        if size > 1:  # of one byte there is but one object
+            self.seen[id(text)] = (tag, size, pieces, names)
         if pieces is None:
             return Spliced(text, tag)
         for name in names:
@@ -161,12 +145,14 @@ class Known:
 class Elements:
     """What all accounts have sent."""
 
-    __slots__ = ("_known", "_levels", "_accounts_max", "_bytes_max")
+    __slots__ = ("_known", "_levels", "_mac", "_accounts_max", "_bytes_max")
 
-    def __init__(self, levels: int, accounts_max: int = ACCOUNTS_MAX,
+    def __init__(self, levels: int, mac: Mac = hash, accounts_max: int = ACCOUNTS_MAX,
                  bytes_max: int = ACCOUNT_BYTES_MAX) -> None:
+        """`mac`: the keyed hash of long texts; `hash` where there is none that takes less."""
         self._known: dict[tuple[str, str], Known] = {}
         self._levels = levels
+        self._mac = mac
         self._accounts_max = accounts_max
         self._bytes_max = bytes_max
 
@@ -177,7 +163,7 @@ class Elements:
         """
         known = self._known.pop((account, api), None)
         if known is None or (known.policy is not policy and known.policy != policy):
-            known = Known(policy, self._levels, self._bytes_max)
+            known = Known(policy, self._levels, self._bytes_max, self._mac)
             while len(self._known) >= self._accounts_max:
                 del self._known[next(iter(self._known))]
         self._known[account, api] = known

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 import msgspec
 import pytest
@@ -18,6 +19,7 @@ from relayd.wire.body import BodyPolicy
 from relayd.wire.dialect import BY_OPERATION
 from relayd.wire.walk import Walk
 from relayd.wire.known import Known
+from relayd.wire.spliced import Run
 
 MODELS = ["gpt-4o", "gpt-5", "gpt-4.1-mini", "claude-sonnet-5", "gemini-2.5-pro", "any"]
 KEYS = ["messages", "content", "role", "text", "parts", "input", "prompt", "tools", "function",
@@ -84,6 +86,14 @@ def _in_elements(value: object) -> object:
     return _known(msgspec.json.encode(value))
 
 
+def _in_runs(elements: list[Any], cut: int) -> list[object]:
+    """As the reading of a body that repeats another leaves it: one run, and what is new."""
+    tags = tuple([element.tag for element in elements[:cut]])
+    text = b",".join([element.text for element in elements[:cut]])
+    run = Run(text, tags, [len(element.text) for element in elements[:cut]], hash(tags))
+    return [run, *elements[cut:]] if tags else elements
+
+
 LONG = {"messages", "tools", "system", "input", "contents", "instructions", "systemInstruction"}
 
 
@@ -93,9 +103,9 @@ LONG = {"messages", "tools", "system", "input", "contents", "instructions", "sys
 @given(fields=st.dictionaries(st.sampled_from(KEYS), st.one_of(
            JSON, st.lists(st.dictionaries(st.sampled_from(KEYS), JSON, max_size=5), max_size=4)),
            max_size=6),
-       models=st.lists(st.sampled_from(MODELS), min_size=2, max_size=3))
+       models=st.lists(st.sampled_from(MODELS), min_size=2, max_size=3), cut=st.integers(0, 4))
 def test_elements_count_as_what_they_hold(
-    encodings: Encodings, operation: str, fields: dict[str, object], models: list[str]
+    encodings: Encodings, operation: str, fields: dict[str, object], models: list[str], cut: int
 ) -> None:
     """Read or not, counted before or not, under whatever model was counted before."""
     # lone surrogates, which the text of the JSON values has, are in no body
@@ -104,11 +114,14 @@ def test_elements_count_as_what_they_hold(
         isinstance(value, list) or name in ("instructions", "systemInstruction")) else value
         for name, value in fields.items()}
     memo = PromptMemo(b"k" * 32).of("acct_1")
+    runs = {name: _in_runs(value, cut) if isinstance(value, list) and name in LONG else value
+            for name, value in spliced.items()}
     for model in (*models, *models):
         plain = count_prompt(BY_OPERATION[operation], fields, encoding_for(model), encodings)
-        found = count_prompt(
-            BY_OPERATION[operation], spliced, encoding_for(model), encodings, memo)
-        assert found == plain
+        for known in (spliced, runs):
+            found = count_prompt(
+                BY_OPERATION[operation], known, encoding_for(model), encodings, memo)
+            assert found == plain
 
 
 def test_what_is_known_is_not_encoded(encodings: Encodings) -> None:
@@ -131,8 +144,9 @@ def test_what_is_known_is_not_encoded(encodings: Encodings) -> None:
             count(fields, other)
     with pytest.raises(TooLong):
         count({**fields, "tools": _in_elements([*tools, *tools])})
-    short = _in_elements([*messages, {"role": "user", "content": "more"}])
-    assert count({**fields, "messages": short}) == (whole[0] + 3 + 1 + 1, True)
+    short: Any = _in_elements([*messages, {"role": "user", "content": "more"}])
+    for asked in (short, _in_runs(short, 2), _in_runs(short, 3)):
+        assert count({**fields, "messages": asked}) == (whole[0] + 3 + 1 + 1, True)
     with pytest.raises(TooLong):
         count_prompt(BY_OPERATION["chat"], fields, encoding_for("gpt-4o"), encodings,
                      PromptMemo(b"k" * 32).of("acct_2"), PROMPT_BYTES_INLINE_MAX)

@@ -1,0 +1,125 @@
+"""Parts of a body that repeat: where the members lie in them that are read each time, and the
+bytes of known elements that are sent.
+
+Law: offsets and hashes, no content.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from relayd.wire.spliced import Run
+
+STRETCH_COST: Final = 300
+MEMBER_COST: Final = 400
+PIECE_COST: Final = 8
+ELEMENT_COST: Final = 16
+"""What each takes of the memory, in bytes."""
+
+Seen = tuple[int, int, tuple[slice, ...] | None, tuple[str, ...]]
+"""A known element: (its tag, length, pieces to be sent (None: all of it), names it drops)."""
+
+Known = Mapping[int, Seen]
+"""The known elements of a body, by the id of their text."""
+
+
+class Cut(NamedTuple):
+    """Where the bytes of elements that follow each other lie in a stretch, as they are sent."""
+
+    pieces: array[int]
+    """The start and the stop of each piece."""
+    tags: array[int]
+    sizes: array[int]
+    tag: int
+    names: frozenset[str]
+    alone: bool
+    """It is a value by itself, of no list."""
+
+    def text(self, stretch: memoryview) -> bytes | memoryview:
+        """The bytes that are sent."""
+        if len(self.pieces) == 2:
+            start, stop = self.pieces
+            return stretch[start:stop]
+        bounds = iter(self.pieces)
+        return b"".join([stretch[start:stop] for start, stop in zip(bounds, bounds)])
+
+    def run(self, stretch: memoryview) -> Run:
+        """What stands for the elements of a list."""
+        return Run(self.text(stretch), self.tags, self.sizes, self.tag)
+
+
+Member = tuple[str, slice | Cut]
+
+
+class Stretch(NamedTuple):
+    """A part of a body that repeats, and the members that lie in it."""
+
+    size: int
+    mac: object
+    members: tuple[Member, ...]
+
+    def cost(self) -> int:
+        """About what it takes of the memory."""
+        cuts = [part for _, part in self.members if isinstance(part, Cut)]
+        return STRETCH_COST + MEMBER_COST * len(self.members) + sum([
+            PIECE_COST // 2 * len(cut.pieces) + ELEMENT_COST * len(cut.tags) for cut in cuts])
+
+
+def leading(values: Sequence[bytes], seen: Known,
+            start: int) -> tuple[list[tuple[int, Seen]], int]:
+    """The first elements that are known, each with its start, and where the last one stops."""
+    elements: list[tuple[int, Seen]] = []
+    at = start
+    for value in values:
+        entry = seen.get(id(value))
+        if entry is None:
+            break
+        elements.append((at, entry))
+        at += len(value) + 1
+    return elements, at - 1
+
+
+def cut(elements: Sequence[tuple[int, Seen]]) -> Cut:
+    """Where the bytes of elements lie that start there."""
+    pieces: list[int] = []
+    sizes: list[int] = []
+    names: set[str] = set()
+    for start, (_, size, own, dropped) in elements:
+        if pieces:
+            _add(pieces, start - 1, start)
+        if own is None:
+            own = (slice(0, size),)
+        for piece in own:
+            _add(pieces, start + piece.start, start + piece.stop)
+        sizes.append(sum([piece.stop - piece.start for piece in own]))
+        names.update(dropped)
+    return _packed(pieces, [entry[0] for _, entry in elements], sizes, names)
+
+
+def join(cuts: Sequence[tuple[int, Cut]]) -> Cut:
+    """One cut of those of stretches that follow each other, each with where it starts."""
+    pieces: list[int] = []
+    for origin, cut in cuts:
+        if pieces:
+            _add(pieces, origin, origin + 1)
+        bounds = iter(cut.pieces)
+        for start, stop in zip(bounds, bounds):
+            _add(pieces, origin + start, origin + stop)
+    return _packed(pieces, [tag for _, cut in cuts for tag in cut.tags],
+                   [size for _, cut in cuts for size in cut.sizes],
+                   frozenset().union(*[cut.names for _, cut in cuts]))
+
+
+def _packed(pieces: list[int], tags: list[int], sizes: list[int], names: Iterable[str]) -> Cut:
+    return Cut(array("I", pieces), array("q", tags), array("I", sizes), hash(tuple(tags)),
+               frozenset(names), False)
+
+
+def _add(pieces: list[int], start: int, stop: int) -> None:
+    """A further piece; one with the last where it follows on it."""
+    if pieces and pieces[-1] == start:
+        pieces[-1] = stop
+    else:
+        pieces += (start, stop)
