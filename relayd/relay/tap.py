@@ -16,7 +16,7 @@ from relayd.wire.dialect import Endpoint
 from relayd.wire.jsonarray import ArrayReader
 from relayd.wire.reply import SHAPES, ReplyShape
 from relayd.wire.replytext import CONTENT, Findings, TextSink
-from relayd.wire.sse import EVENT_BYTES_MAX, Event, EventReader
+from relayd.wire.sse import EVENT_BYTES_MAX, PLAIN_EVENTS, Event, EventReader
 
 __all__ = ["Report", "Tap", "TextSink", "tap_for", "usage_in_error"]
 
@@ -38,7 +38,8 @@ class EventTap(Tap):
         self._read = shape.read
         self._dull = shape.dull if found.sink is None else None
         self._found = found
-        self._reader = EventReader(event_bytes_max, self._dull)
+        self._reader = EventReader(
+            event_bytes_max, self._dull, shape.telling if self._dull else PLAIN_EVENTS)
         self.at_boundary = True
 
     def feed(self, data: bytes) -> bytes:
@@ -52,7 +53,7 @@ class EventTap(Tap):
             self._read(text, self._found)
             self.at_boundary = True
             return data
-        texts = None if dull is not None else reader.feed_plain(data)
+        texts = reader.feed_plain(data)
         if texts is not None:
             for text in texts:
                 self._read(text, self._found)

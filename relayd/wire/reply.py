@@ -20,6 +20,7 @@ from relayd.wire.reply_media import read_images, read_media, read_ranking, read_
 from relayd.wire.reply_messages import read_messages
 from relayd.wire.reply_responses import DELTAS, read_responses
 from relayd.wire.replytext import Findings, Read
+from relayd.wire.sse import PLAIN_EVENTS, plain_events
 from relayd.wire.usage import (
     Normalize,
     anthropic_usage,
@@ -37,7 +38,7 @@ class ReplyShape:
 
     `large` marks streams whose events carry images or sound and are long for that; `words` marks
     replies that may come as plain text. Events that `dull` matches hold text alone: where none is
-    counted they need not be read.
+    counted they need not be read: `telling` finds the data of all others, where all are plain.
     """
 
     read: Read
@@ -45,6 +46,7 @@ class ReplyShape:
     large: bool = False
     words: bool = False
     dull: re.Pattern[bytes] | None = None
+    telling: re.Pattern[bytes] = PLAIN_EVENTS
 
     def usage(self, found: Findings) -> Usage | None:
         """The usage that the provider reported, None where it gave none that can be taken."""
@@ -75,7 +77,8 @@ DULL: Final = {"responses": tuple(DELTAS), "messages": ("content_block_delta",)}
 SHAPES: Final = {
     "chat": ReplyShape(read_chat, openai_usage),
     "completions": ReplyShape(read_chat, openai_usage),
-    "responses": ReplyShape(read_responses, openai_usage, dull=_dull(DULL["responses"])),
+    "responses": ReplyShape(read_responses, openai_usage, dull=_dull(DULL["responses"]),
+                             telling=plain_events(DULL["responses"])),
     "embeddings": ReplyShape(read_media, openai_input_usage),
     "moderations": ReplyShape(read_media, openai_input_usage),
     "rerank": ReplyShape(read_ranking, openai_input_usage),
@@ -84,7 +87,8 @@ SHAPES: Final = {
     "speech": ReplyShape(read_media, openai_usage, large=True),
     "transcription": ReplyShape(read_words, openai_usage, words=True),
     "translation": ReplyShape(read_words, openai_usage, words=True),
-    "messages": ReplyShape(read_messages, anthropic_usage, dull=_dull(DULL["messages"])),
+    "messages": ReplyShape(read_messages, anthropic_usage, dull=_dull(DULL["messages"]),
+                            telling=plain_events(DULL["messages"])),
     "generate": ReplyShape(read_gemini, gemini_usage),
     "stream_generate": ReplyShape(read_gemini, gemini_usage),
     "embed": ReplyShape(read_gemini, gemini_usage),

@@ -8,6 +8,7 @@ line ends an event; a leading byte order mark and comment lines mean nothing).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 Event = tuple[bytes, bytes, int, int]
@@ -20,6 +21,9 @@ EVENT_BYTES_MAX: Final = 1024 * 1024
 
 # two line ends in a row; the groups are atomic, so that CR LF is never taken for two
 _END: Final = re.compile(rb"(?>\r\n|\r|\n)(?>\r\n|\r|\n)")
+_PLAIN: Final = rb"(?:event: (?!error)[^\n]*\n)?data: ([^\n]*)"
+# behind what fits comes all that does not: so each match begins where the one before has ended
+_EVENTS: Final = rb"(?:%b)\n\n|[\s\S]+"
 _EMPTY_LINES: Final = re.compile(rb"[\r\n]*")
 _BOM: Final = b"\xef\xbb\xbf"
 _LF: Final = 0x0A
@@ -28,19 +32,34 @@ _REACH: Final = 3
 """Bytes before a chunk that an event's end inside the chunk can begin in."""
 
 
+def plain_events(dull: Iterable[str] = ()) -> re.Pattern[bytes]:
+    """Finds the data of plain events, whose lines end with LF; no data of those named in `dull`.
+
+    Where other bytes come among them the last thing that it finds is empty.
+    """
+    named = b"|".join(re.escape(name).encode() for name in dull)
+    skipped = rb"event: (?:%b)\ndata: [^\n]*|" % named if named else b""
+    return re.compile(_EVENTS % (skipped + _PLAIN))
+
+
+PLAIN_EVENTS: Final = plain_events()
+
+
 class EventReader:
     """The state of one stream."""
 
-    __slots__ = ("_held", "_over", "_first", "_max", "_dull", "split_crlf", "skipped")
+    __slots__ = ("_held", "_over", "_first", "_max", "_dull", "_plain", "split_crlf", "skipped")
 
     def __init__(
-        self, event_bytes_max: int = EVENT_BYTES_MAX, dull: re.Pattern[bytes] | None = None
+        self, event_bytes_max: int = EVENT_BYTES_MAX, dull: re.Pattern[bytes] | None = None,
+        plain: re.Pattern[bytes] = PLAIN_EVENTS,
     ) -> None:
         """`dull` matches whole events, one or more, that are left out where they come whole.
 
-        It is asked where all lines end with LF.
+        It is asked where all lines end with LF. `plain` finds the others, by `plain_events`.
         """
         self._dull = dull
+        self._plain = plain
         self._held = bytearray()
         self._over = False
         self._first = True
@@ -78,17 +97,11 @@ class EventReader:
             return None
         if _CR in chunk:
             return None
-        found: list[bytes] = []
-        for block in chunk[:-2].split(b"\n\n"):
-            at = block.find(b"\n") + 1
-            if at and (block[:7] != b"event: " or block[7:12] == b"error"):
-                return None
-            if block[at:at + 6] != b"data: " or block.find(b"\n", at) >= 0:
-                return None
-            if len(block) > at + 6:
-                found.append(block[at + 6:])
+        found: list[bytes] = self._plain.findall(chunk)
+        if not found[-1]:
+            return None
         self._first = self.split_crlf = False
-        return found
+        return list(filter(None, found))
 
     def feed(self, chunk: bytes) -> list[Event]:
         """Takes the next bytes and gives the events that ended in them; those without data not."""

@@ -51,6 +51,7 @@ def test_dull_events_have_names_that_bring_nothing_but_text(operation: str, name
     dull = SHAPES[operation].dull
     whole = b"event: %b\ndata: %b\n\n" % (name.encode(), event)
     assert dull is not None and dull.fullmatch(whole * 3)
+    assert SHAPES[operation].telling.findall(whole + b"data: x\n\n") == [b"", b"x"]
     for other in (whole[:-1], whole[:-1] + b"id: 1\n\n", whole.replace(b"\n", b"\r\n"),
                   whole.replace(b"\nd", b"x\nd"), b"x" + whole):
         assert dull.match(other) is None

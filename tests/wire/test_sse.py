@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from relayd.wire.sse import EventReader
+from relayd.wire.sse import EventReader, plain_events
 from tests.fakes.splits import cut, one_by_one, places
 
 Pair = tuple[bytes, bytes]
@@ -179,6 +179,30 @@ def test_dull_events_are_left_out_and_no_others(stream: bytes, where: list[int])
         assert (lean.held, lean.at_boundary, lean.split_crlf) == (
             full.held, full.at_boundary, full.split_crlf)
     assert lean.close() == full.close()
+
+
+@example(b"data: 1\n\nevent: a\ndata: b\n\nevent: ab\ndata: 2\n\n", [])
+@example(b"data: 1\n\nevent: a\ndata: b\n\n", [])
+@example(b"event: a\ndata: b\n\nid: 1\nevent: a\ndata: b\n\ndata: 2\n\n", [])
+@given(st.lists(ATOMS | st.sampled_from([b"event: a\ndata: b\n\n", b"event: b\ndata: c\n\n"]),
+                max_size=24).map(b"".join), places)
+def test_events_found_together_are_those_read_one_by_one(stream: bytes, where: list[int]) -> None:
+    together, apart = EventReader(dull=DULL, plain=plain_events(["a"])), EventReader(dull=DULL)
+    for piece in cut(stream, where):
+        plain = together.feed_plain(piece)
+        events = apart.feed(piece)
+        if plain is None:
+            assert together.feed(piece) == events
+        else:
+            assert [(b"", data) for data in plain] == [event[:2] for event in events]
+        assert (together.held, together.at_boundary, together.split_crlf) == (
+            apart.held, apart.at_boundary, apart.split_crlf)
+
+
+def test_dull_events_among_others_are_not_found() -> None:
+    reader = EventReader(dull=DULL, plain=plain_events(["a", "c"]))
+    chunk = b"event: a\ndata: 1\n\nevent: ac\ndata: 2\n\nevent: c\ndata: 3\n\ndata: 4\n\n"
+    assert reader.feed_plain(chunk) == [b"2", b"4"]
 
 
 def test_close_gives_the_event_without_its_end() -> None:
