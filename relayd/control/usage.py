@@ -6,6 +6,7 @@ posting the same batch twice changes nothing.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Final, NamedTuple
 
@@ -31,6 +32,7 @@ from relayd.store.transaction import BATCH_ROWS, Transaction
 
 
 _APP: Final = places("app")
+_SUMMED_PARTS: Final = 5
 
 
 class Posted(NamedTuple):
@@ -62,7 +64,9 @@ async def post_parts(
         return 0
     async with db.writing(begin_now=False) as transaction:
         fresh = await store_record.insert(transaction, await _unlabelled(transaction, parts))
-        await store_rollup.add(transaction, rollups(fresh))
+        for at in range(0, len(fresh), _SUMMED_PARTS):
+            await store_rollup.add(transaction, rollups(fresh[at:at + _SUMMED_PARTS]))
+            await asyncio.sleep(0)  # this is the loop that carries calls
         await _attribute(transaction, fresh)
         if applied is not None:
             await store_applied.advance(transaction, applied)

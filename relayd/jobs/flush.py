@@ -24,7 +24,7 @@ from relayd.store.directory import StoreError
 from relayd.store.journal import JournalWriter
 
 FLUSH_SECONDS: Final = 1.0
-BATCH_RECORDS: Final = 1000
+BATCH_RECORDS: Final = 2000
 """Records per transaction: 5 to 20 ms of another thread's time, so commands never wait long."""
 BACKOFF_SECONDS_MAX: Final = 10.0
 PROBE_SECONDS: Final = 5.0

@@ -7,7 +7,8 @@ record is its start and its id together: the rows are kept in that order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import asyncio
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
@@ -101,17 +102,25 @@ def _together(columns: Sequence[Column]) -> tuple[str, Row]:
     return _insert_sql(count, tuple(shared)), values
 
 
-def _statements(parts: Iterable[Columns]) -> Iterator[Statement]:
+def _statements(part: Columns) -> Iterator[Statement]:
     """Inserts them in as few statements as those of known sizes can be."""
+    values, at = part.values, 0
+    for size in _ROWS_AT_ONCE:
+        while len(part) - at >= size:
+            sql, row = _together([column[at:at + size] for column in values])
+            yield sql, [row]
+            at += size
+    if at < len(part):
+        yield _insert_sql(1, ()), list(zip(*[column[at:] for column in values], strict=True))
+
+
+async def _insert(transaction: Transaction, parts: Sequence[Columns]) -> int:
+    """Insert what is not there yet; returns how many that were."""
+    statements: list[Statement] = []
     for part in parts:
-        values, at = part.values, 0
-        for size in _ROWS_AT_ONCE:
-            while len(part) - at >= size:
-                sql, row = _together([column[at:at + size] for column in values])
-                yield sql, [row]
-                at += size
-        if at < len(part):
-            yield _insert_sql(1, ()), list(zip(*[column[at:] for column in values], strict=True))
+        statements += _statements(part)
+        await asyncio.sleep(0)  # this is the loop that carries calls
+    return await transaction.all(statements)
 
 
 async def _known(transaction: Transaction, identities: Sequence[tuple[int, str]]) -> set[Row]:
@@ -135,7 +144,7 @@ async def insert(transaction: Transaction, parts: Sequence[Columns]) -> Sequence
     if not parts:
         return []
     transaction.later("SAVEPOINT records")
-    if await transaction.all(_statements(parts)) == sum(map(len, parts)):
+    if await _insert(transaction, parts) == sum(map(len, parts)):
         return parts
     await transaction.run("ROLLBACK TO records")
     # of two with one identity the first counts
@@ -145,7 +154,7 @@ async def insert(transaction: Transaction, parts: Sequence[Columns]) -> Sequence
     known = await _known(transaction, list(by_identity))
     fresh = in_parts([
         record for identity, record in by_identity.items() if identity not in known])
-    await transaction.all(_statements(fresh))
+    await _insert(transaction, fresh)
     return fresh
 
 

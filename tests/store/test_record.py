@@ -103,7 +103,7 @@ def test_what_is_shared_is_handed_over_once_and_statements_are_few() -> None:
     kinds = 2 ** len(store_record._KINDS)
     sizes = len(store_record._ROWS_AT_ONCE)
     assert store_record._insert_sql.cache_parameters()["maxsize"] == sizes * kinds + 1
-    several = store_record._statements(in_parts([call_record() for _ in range(245)]))
+    several = store_record._statements(Columns([call_record() for _ in range(245)]))
     assert [(sql.count("(?"), len(rows or ())) for sql, rows in several] == [
         (100, 1), (100, 1), (20, 1), (20, 1), (1, 5)]
 
