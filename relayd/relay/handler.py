@@ -134,8 +134,13 @@ class Handler:
         plane.meter.check()  # what cannot be written down is not begun
         if exchange.target.kind == "socket":
             exchange.keep_alive = False  # what comes behind an upgrade may be frames
-        self._authenticate(exchange)
-        if exchange.head.memo.noted_until <= exchange.started:
+        memo = exchange.head.memo
+        if memo.snapshot is plane.view.current:  # under the same policy it is the same key
+            check(memo.grant, exchange.started_at_ms)
+            exchange.grant = memo.grant
+        else:
+            self._authenticate(exchange)
+        if memo.noted_until <= exchange.started:
             if exchange.policy.server.tls_terminated:
                 plane.clear_keys.check(exchange, plane.network)
             plane.network.note(exchange, exchange.started, exchange.started_at_ms)
@@ -173,16 +178,12 @@ class Handler:
             await plane.streamer.copy(exchange, attempt)
 
     def _authenticate(self, exchange: Exchange) -> None:
-        """Sets the grant; a head that repeats under the same policy has the same one."""
+        """Sets the grant, and notes it for heads that repeat."""
         plane = self._plane
         head = exchange.head
         memo = head.memo
         snapshot = plane.view.current
         now_ms = exchange.started_at_ms
-        if memo.snapshot is snapshot:
-            check(memo.grant, now_ms)
-            exchange.grant = memo.grant
-            return
         try:
             grant = authenticate(head.fields, head.query, snapshot, plane.pepper, now_ms)
         except RelayError:
@@ -220,9 +221,10 @@ class Handler:
             known)
         exchange.stream = ask.stream
         exchange.dropped = ask.dropped
-        dropped = exchange.policy.heads.client(exchange).dropped
-        if dropped:  # items of the client's feature headers that no list knows
-            exchange.dropped = (*ask.dropped, *dropped)
+        memo, heads = exchange.head.memo, exchange.policy.heads
+        client = memo.client if memo.heads is heads else heads.client(exchange)
+        if client.dropped:  # items of the client's feature headers that no list knows
+            exchange.dropped = (*ask.dropped, *client.dropped)
         try:
             plan = plane.dispatcher.plan(exchange, ask.model)
         except RelayError as error:
@@ -230,8 +232,11 @@ class Handler:
             if error.code == "unknown_model" and short and names_twice(raw):
                 raise RelayError("invalid_json") from None
             raise
-        plane.admission.admit(exchange, raw)
-        plane.wallets.admit(exchange, plan, raw)
+        policy, grant = exchange.policy, exchange.grant
+        if policy.limits is not None or grant is not None and grant.limits is not None:
+            plane.admission.admit(exchange, raw)
+        if policy.billing.prepaid:
+            plane.wallets.admit(exchange, plan, raw)
         exchange.phase = TO_ADMITTED[exchange.phase]
         return plan
 

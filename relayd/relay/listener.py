@@ -336,7 +336,7 @@ class ClientConnection(asyncio.Protocol):
             self.idle_since = self.plane.now()
             self.deadline = self.idle_since + self.plane.policy.server.idle_seconds
             self.resume_reading()
-            if not self._consuming:
+            if not self._consuming and (self._buffer or self._half_closed):
                 self._go_on()
 
     def _go_on(self) -> None:

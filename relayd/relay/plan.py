@@ -37,7 +37,8 @@ def given(grant: KeyGrant) -> int:
 class Place:
     """One deployment as a route has it."""
 
-    __slots__ = ("deployment", "provider", "pool", "health", "gate", "sends", "terms", "asks")
+    __slots__ = ("deployment", "provider", "pool", "health", "gate", "sends", "terms", "asks",
+                 "keeps_unless_told")
 
     def __init__(
         self, route: Route, deployment: Deployment, pool: Pool, health: Health, gate: Gate | None,
@@ -49,6 +50,7 @@ class Place:
         trains = self.terms.trains == "yes" or strict and self.terms.trains == "unknown"
         self.asks = OVERSEAS * self.provider.overseas | TRAINING * trains
         """The consents without which nothing goes there."""
+        self.keeps_unless_told = self.provider.keeps_unless_told
         self.pool = pool
         self.health = health
         self.gate = gate

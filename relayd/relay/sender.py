@@ -94,19 +94,37 @@ class Sender:
     def put(
         self, exchange: Exchange, place: Place, model: str, connection: UpstreamConnection
     ) -> Attempt:
-        """Sends a request that is whole; what comes of it is in the attempt."""
+        """Sends a request that is whole, and has its prompt counted while the provider thinks.
+
+        What comes of it is in the attempt.
+        """
+        plane, provider = self._plane, place.provider
+        ask, endpoint = exchange.ask, exchange.target.endpoint
+        assert ask is not None and endpoint is not None
         attempt = self._begin(exchange, place)
-        self._request(exchange, attempt, place.provider, model, connection)
+        names = plane.pseudonyms(exchange, provider) if ask.stand_ins else NOBODY
+        body = write(ask, model, names,
+                     stream_usage=provider.stream_usage,
+                     unstored=place.keeps_unless_told and endpoint.operation == "chat")
+        head = exchange.policy.heads.head(exchange, provider, model, len(body), attempt.turn)
+        connection.begin(attempt, head + body)
+        if attempt.reused and exchange.attempts == 1:
+            plane.metrics.observe_overhead(plane.now() - exchange.ready)
+        if exchange.prompt is None and plane.counting.wanted(provider.name, model, endpoint):
+            plane.turn.last(partial(self._count, exchange, model, len(body)))
         return attempt
 
     def _begin(self, exchange: Exchange, place: Place) -> Attempt:
+        """From now on it is the provider that keeps us waiting."""
         exchange.attempts += 1
         story = exchange.story
         attempt = exchange.attempt = Attempt(exchange.wake if story is None else story.wake)
-        self._expect_answer(exchange, attempt, place.provider)
+        began = attempt.began = self._plane.now()
+        exchange.deadline = began + place.provider.timeouts.first_byte
+        exchange.expire_code = "upstream_timeout"
         credentials = place.health.credentials
         if credentials.many:
-            attempt.turn = credentials.take(attempt.began)
+            attempt.turn = credentials.take(began)
         return attempt
 
     def count(self, attempt: Attempt, provider: Provider) -> None:
@@ -150,41 +168,18 @@ class Sender:
         exchange.attempts += 1
         self._plane.metrics.attempt(pool.provider.name, error.code)
 
-    def _request(
-        self, exchange: Exchange, attempt: Attempt, provider: Provider, model: str,
-        connection: UpstreamConnection,
-    ) -> None:
-        """Writes a request that is whole, then counts its prompt while the provider thinks."""
-        plane = self._plane
-        ask = exchange.ask
-        assert ask is not None and exchange.target.endpoint is not None
-        operation = exchange.target.endpoint.operation
-        names = plane.pseudonyms(exchange, provider) if ask.stand_ins else NOBODY
-        body = write(ask, model, names,
-                     stream_usage=provider.stream_usage,
-                     unstored=provider.keeps_unless_told and operation == "chat")
-        head = exchange.policy.heads.head(exchange, provider, model, len(body), attempt.turn)
-        connection.begin(attempt, head + body)
-        if attempt.reused and exchange.attempts == 1:
-            plane.metrics.observe_overhead(plane.now() - exchange.ready)
-        if exchange.prompt is None:
-            plane.turn.last(partial(self._count, exchange, model, len(body)))
-
     def _count(self, exchange: Exchange, model: str, size: int) -> None:
         """Counts the prompt while the provider thinks; once, whatever the number of attempts."""
-        if exchange.ask is None:
-            return  # it has ended before it was sent
+        endpoint, grant = exchange.target.endpoint, exchange.grant
+        if exchange.ask is None or exchange.prompt is not None:
+            return  # it has ended before it was sent, or was sent twice
+        assert endpoint is not None and grant is not None
         counting = self._plane.counting
-        endpoint = exchange.target.endpoint
-        assert endpoint is not None
-        assert exchange.provider is not None and exchange.grant is not None
-        if not counting.wanted(exchange.provider, model, endpoint):
-            return
         encoding = counting.encoding(model)
         exchange.counter = counting.text_counter(encoding)
         exchange.encoding_exact = encoding.exact
         exchange.prompt = counting.prompt(
-            endpoint, exchange.ask.fields, size, encoding, exchange.grant.account)
+            endpoint, exchange.ask.fields, size, encoding, grant.account)
 
     async def _upload(
         self, exchange: Exchange, attempt: Attempt, provider: Provider, model: str,

@@ -48,10 +48,12 @@ class Settler:
             exchange.place.health.circuit.failed(now, hard=False)
         if exchange.left_with is not None:
             plane.abandoned.end(exchange)
-        exchange.drop_body()
+        if exchange.held_bytes or exchange.ask is not None or exchange.upload is not None:
+            exchange.drop_body()
         attempt = exchange.attempt
         if attempt is not None:
-            self._measure(exchange, attempt, now)
+            if exchange.first_byte is not None:
+                self._measure(exchange, attempt, exchange.first_byte, now)
             attempt.close()
             exchange.attempt = None
         exchange.copying = None
@@ -60,10 +62,11 @@ class Settler:
         elif exchange.error is not None:
             plane.metrics.refused_before_key(exchange.target.api, exchange.error)
 
-    def _measure(self, exchange: Exchange, attempt: Attempt, now: float) -> None:
+    def _measure(
+        self, exchange: Exchange, attempt: Attempt, first: float, now: float
+    ) -> None:
         """How long the provider took for its first byte, and between two reads of a stream."""
-        first = exchange.first_byte
-        if first is None or exchange.provider is None:
+        if exchange.provider is None:
             return
         gap = None
         if exchange.stream and attempt.chunks > 1:
