@@ -77,8 +77,9 @@ DULL: Final = {"responses": tuple(DELTAS), "messages": ("content_block_delta",)}
 SHAPES: Final = {
     "chat": ReplyShape(read_chat, openai_usage),
     "completions": ReplyShape(read_chat, openai_usage),
-    "responses": ReplyShape(read_responses, openai_usage, dull=_dull(DULL["responses"]),
-                             telling=plain_events(DULL["responses"])),
+    "responses": ReplyShape(
+        read_responses, openai_usage, dull=_dull(DULL["responses"]),
+        telling=plain_events(DULL["responses"])),
     "embeddings": ReplyShape(read_media, openai_input_usage),
     "moderations": ReplyShape(read_media, openai_input_usage),
     "rerank": ReplyShape(read_ranking, openai_input_usage),
@@ -87,8 +88,9 @@ SHAPES: Final = {
     "speech": ReplyShape(read_media, openai_usage, large=True),
     "transcription": ReplyShape(read_words, openai_usage, words=True),
     "translation": ReplyShape(read_words, openai_usage, words=True),
-    "messages": ReplyShape(read_messages, anthropic_usage, dull=_dull(DULL["messages"]),
-                            telling=plain_events(DULL["messages"])),
+    "messages": ReplyShape(
+        read_messages, anthropic_usage, dull=_dull(DULL["messages"]),
+        telling=plain_events(DULL["messages"])),
     "generate": ReplyShape(read_gemini, gemini_usage),
     "stream_generate": ReplyShape(read_gemini, gemini_usage),
     "embed": ReplyShape(read_gemini, gemini_usage),
