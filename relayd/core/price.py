@@ -140,19 +140,30 @@ def _scaled(record: CallRecord, price: Price) -> Iterable[int]:
     return map(mul, map(mul, used, price.of(record.input_tokens)), _FACTORS)
 
 
-_special: Final = attrgetter(
-    "cache_read_input_tokens", "cache_creation_input_tokens", "audio_input_tokens",
-    "image_input_tokens", "reasoning_output_tokens", "audio_output_tokens", "image_output_tokens",
+_rare: Final = attrgetter(
+    "audio_input_tokens", "image_input_tokens", "audio_output_tokens", "image_output_tokens",
     "images", "audio_seconds")
 
 
 def _sum(record: CallRecord, price: Price) -> int:
     """What `_scaled` adds up to."""
-    if any(_special(record)):
+    if any(_rare(record)):
         return sum(_scaled(record, price))
-    unit = price.of(record.input_tokens)  # most calls: plain input, plain output
-    return ((record.input_tokens * unit.input + record.output_tokens * unit.output) * _MINUTE
-            + unit.call * _SCALE)
+    # most calls: input, of which parts are cached, and output
+    given, made = record.input_tokens, record.output_tokens
+    unit = price.of(given)
+    paid = given * unit.input + made * unit.output
+    reasoning = record.reasoning_output_tokens
+    if reasoning:
+        paid += min(reasoning, made) * (unit.reasoning - unit.output)
+    read, written = record.cache_read_input_tokens, record.cache_creation_input_tokens
+    if read or written:
+        read = min(read, given)
+        written = min(written, given - read)
+        hour = min(record.cache_creation_1h_input_tokens, written)
+        paid += (read * unit.cache_read + (written - hour) * unit.cache_creation
+                 + hour * unit.cache_creation_1h - (read + written) * unit.input)
+    return paid * _MINUTE + unit.call * _SCALE
 
 
 def amount(record: CallRecord, price: Price, markup: int = _MILLION) -> int:

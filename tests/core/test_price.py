@@ -146,6 +146,20 @@ def test_amounts_are_integers_and_their_parts_add_up(record: CallRecord, charged
     assert sum(parts.values()) == total and all(type(p) is int and p > 0 for p in parts.values())
 
 
+FEW = st.just(0) | st.integers(0, 10 ** 6)
+CACHED = st.builds(lambda **fields: used(**fields), **dict.fromkeys(
+    ("input_tokens", "output_tokens", "reasoning_output_tokens", "cache_read_input_tokens",
+     "cache_creation_input_tokens", "cache_creation_1h_input_tokens"), FEW))
+UNITS = st.builds(UnitPrices, *[st.integers(0, 10 ** 9)] * len(KINDS))
+
+
+@given(CACHED, UNITS, FEW, UNITS)
+def test_calls_without_audio_and_images_cost_what_their_kinds_add_up_to(
+        record: CallRecord, base: UnitPrices, above: int, more: UnitPrices) -> None:
+    charged = Price("*", base, tiers=(Tier(above, more),))
+    assert amount(record, charged) == sum(amounts(record, charged).values()) < AMOUNT_MAX
+
+
 @given(RECORDS, PRICES)
 def test_the_amount_is_the_exact_one_rounded(record: CallRecord, charged: Price) -> None:
     per = {"call": 1, "image": 1, "audio_minute": 60}
