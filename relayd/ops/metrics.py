@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Final, get_args
 
+from relayd.core.columns import Columns, places
 from relayd.core.errors import ERRORS
 from relayd.core.provider import Api, Provider
 from relayd.core.record import CallRecord
@@ -56,6 +57,10 @@ BATCH: Final = 64
 _PARTS: Final = ("cache_read_input", "cache_creation_input", "reasoning_output", "audio_input",
                  "audio_output")
 _Key = tuple[str, str, str | None, str, int, bool, str]
+_NAMES: Final = places("api", "endpoint", "provider", "outcome", "status", "stream",
+                       "usage_source", "error")
+_COUNTED: Final = places("input_tokens", "output_tokens", *(f"{part}_tokens" for part in _PARTS),
+                         "first_byte_ms", "duration_ms")
 
 
 class _Cell:
@@ -139,7 +144,8 @@ class Metrics:
     def fold(self) -> None:
         """Counts what has been noted; whoever reads a counter calls this first."""
         calls, self._calls = self._calls, []
-        self._count(calls)
+        if calls:
+            self._count(calls)
         replies, self._replies = self._replies, []
         self._time(replies)
         tries, self._tries = self._tries, []
@@ -150,28 +156,19 @@ class Metrics:
         self._overhead.observe_all(overheads)
 
     def _count(self, calls: list[CallRecord]) -> None:
-        find = self._cells.get
-        for record in calls:
-            key = (record.api, record.endpoint, record.provider, record.outcome,
-                   record.status // 100, record.stream, record.usage_source)
-            cell = find(key) or self._cell(key)
-            cell.calls += 1
-            if record.input_tokens or record.output_tokens:
-                cell.input_tokens += record.input_tokens
-                cell.output_tokens += record.output_tokens
-                parts = cell.parts
-                parts[0] += record.cache_read_input_tokens
-                parts[1] += record.cache_creation_input_tokens
-                parts[2] += record.reasoning_output_tokens
-                parts[3] += record.audio_input_tokens
-                parts[4] += record.audio_output_tokens
-            first, whole, error = record.first_byte_ms, record.duration_ms, record.error
-            if first is not None:
-                cell.first_byte.observe(first / 1000)
-            if whole is not None:
-                cell.duration.observe(whole / 1000)
+        for names, columns in Columns(calls).groups(_NAMES, _COUNTED):
+            api, endpoint, provider, outcome, status, stream, source, error = names
+            key = api, endpoint, provider, outcome, status // 100, stream, source
+            cell = self._cells.get(key) or self._cell(key)
+            inputs, outputs, *parts, first, whole = columns
+            cell.calls += len(inputs)
+            cell.input_tokens += sum(inputs)
+            cell.output_tokens += sum(outputs)
+            cell.parts = [was + sum(part) for was, part in zip(cell.parts, parts, strict=True)]
+            cell.first_byte.observe_all([ms / 1000 for ms in first if ms is not None])
+            cell.duration.observe_all([ms / 1000 for ms in whole if ms is not None])
             if error is not None:
-                self._errors[_closed(record.api, APIS), _closed(error, CALL_ERRORS)] += 1
+                self._errors[_closed(api, APIS), _closed(error, CALL_ERRORS)] += len(inputs)
 
     def _time(self, replies: list[tuple[str, float, float | None]]) -> None:
         found: defaultdict[str, list[float]] = defaultdict(list)
