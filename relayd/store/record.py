@@ -85,32 +85,36 @@ def _insert_sql(rows: int, shared: Places) -> str:
     return f"INSERT INTO call_records ({names}) VALUES {values} ON CONFLICT DO NOTHING"
 
 
-def _together(columns: Sequence[Column]) -> tuple[str, Row]:
-    """One statement for all these rows, and its values.
+def _shared(part: Columns) -> Places:
+    """Fields in which all these records are the same.
 
     To hand sqlite3 a text or a None costs more than to store it, so a kind of fields in which all
     rows are the same is handed over once.
     """
-    count = len(columns[0])
-    shared: list[int] = []
-    for kind in _KINDS:
-        if all(columns[place].count(columns[place][0]) == count for place in kind):
-            shared += kind
-    others = [column for place, column in enumerate(columns) if place not in shared]
-    values = (*(columns[place][0] for place in shared),
-              *chain.from_iterable(zip(*others, strict=True)))
-    return _insert_sql(count, tuple(shared)), values
+    return tuple([place for kind in _KINDS if part.alike(kind) for place in kind])
+
+
+def _together(once: Row, columns: Sequence[Column]) -> list[Any]:
+    """The values of one statement: those that its rows share, then row by row the others."""
+    width = len(columns)
+    values = [*once, *[None] * (width * len(columns[0]))]
+    for place, column in enumerate(columns, len(once)):
+        values[place::width] = column
+    return values
 
 
 def _statements(part: Columns) -> Iterator[Statement]:
     """Inserts them in as few statements as those of known sizes can be."""
-    values, at = part.values, 0
+    values, count, at = part.values, len(part), 0
+    shared = _shared(part)
+    once = tuple([values[place][0] for place in shared])
+    others = [column for place, column in enumerate(values) if place not in shared]
     for size in _ROWS_AT_ONCE:
-        while len(part) - at >= size:
-            sql, row = _together([column[at:at + size] for column in values])
-            yield sql, [row]
+        while count - at >= size:
+            row = _together(once, [column[at:at + size] for column in others])
+            yield _insert_sql(size, shared), [row]
             at += size
-    if at < len(part):
+    if at < count:
         yield _insert_sql(1, ()), list(zip(*[column[at:] for column in values], strict=True))
 
 

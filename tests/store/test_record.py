@@ -96,10 +96,11 @@ async def test_one_that_differs_among_many_that_are_alike(
 
 def test_what_is_shared_is_handed_over_once_and_statements_are_few() -> None:
     alike = [call_record() for _ in range(100)]
-    sql, values = store_record._together(Columns(alike).values)
-    assert len(values) == 22 + 100 * 12 == sql.count("?") - 22 * 99
+    ((sql, rows),) = store_record._statements(Columns(alike))
+    assert rows and len(rows[0]) == 22 + 100 * 12 == sql.count("?") - 22 * 99
     alike[7] = call_record(error="timeout")
-    assert len(store_record._together(Columns(alike).values)[1]) == 18 + 100 * 16
+    ((sql, rows),) = store_record._statements(Columns(alike))
+    assert rows and len(rows[0]) == 18 + 100 * 16
     kinds = 2 ** len(store_record._KINDS)
     sizes = len(store_record._ROWS_AT_ONCE)
     assert store_record._insert_sql.cache_parameters()["maxsize"] == sizes * kinds + 1
