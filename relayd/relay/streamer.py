@@ -14,10 +14,11 @@ from relayd.ops.tasks import PAUSE
 from relayd.relay.exchange import Exchange
 from relayd.relay.opening import mark
 from relayd.relay.stream import Stream
-from relayd.relay.tap import Report, Tap, tap_for, usage_in_error
+from relayd.relay.tap import Report, Tap, read_whole, tap_for, usage_in_error
 from relayd.relay.upstream import Attempt
 from relayd.wire.headers import RETRY_AFTER, asked_wait, response_fields
 from relayd.wire.provider_error import judge
+from relayd.wire.replyhead import ReplyHead
 from relayd.wire.shapes import error_fields
 
 if TYPE_CHECKING:
@@ -54,12 +55,16 @@ class Streamer:
                 or head.content_type.startswith(b"text/event-stream") and not head.coded):
             return False
         exchange.phase = TO_STREAMING[exchange.phase]
-        tap, opening = self._open(exchange, attempt)
+        opening = self._opening(exchange, head)
         data = attempt.take()
         exchange.first_byte = plane.now()
         exchange.connection.write_whole(opening + data)
-        tap.feed(data)
-        self._judge(exchange, tap.finish(True))
+        exchange.drop_body()
+        endpoint = exchange.target.endpoint
+        assert endpoint is not None
+        self._judge(exchange, read_whole(
+            endpoint, b"" if head.coded else head.content_type, data, exchange.counter,
+            exchange.policy.server.json_reply_bytes_max))
         return True
 
     async def copy(self, exchange: Exchange, attempt: Attempt) -> None:
@@ -146,6 +151,10 @@ class Streamer:
         if streamed and not head.coded:
             head.length = None  # events that are withheld or put in make a declared length untrue
         exchange.drop_body()
+        return tap, self._opening(exchange, head)
+
+    def _opening(self, exchange: Exchange, head: ReplyHead) -> bytes:
+        """The head that the client gets."""
         if head.length is not None:
             framing = b"content-length: %d\r\n" % head.length
         elif exchange.head.minor == 1:
@@ -155,8 +164,9 @@ class Streamer:
             exchange.keep_alive = False
         exchange.status = head.status
         exchange.replied = True
-        fields = _passing(head.fields, streamed)
-        return tap, self._plane.replier.head(exchange, head.status, fields, framing)
+        streamed = head.content_type.startswith(b"text/event-stream")
+        return self._plane.replier.head(
+            exchange, head.status, _passing(head.fields, streamed), framing)
 
     def _judge(self, exchange: Exchange, report: Report) -> None:
         """Takes the reply's usage, and how it ended in the dialect's own words."""

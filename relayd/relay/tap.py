@@ -18,7 +18,7 @@ from relayd.wire.reply import SHAPES, ReplyShape
 from relayd.wire.replytext import CONTENT, Findings, TextSink
 from relayd.wire.sse import EVENT_BYTES_MAX, PLAIN_EVENTS, Event, EventReader
 
-__all__ = ["Report", "Tap", "TextSink", "tap_for", "usage_in_error"]
+__all__ = ["Report", "Tap", "TextSink", "read_whole", "tap_for", "usage_in_error"]
 
 BATCH_READS: Final = 16
 BATCH_BYTES: Final = 4096
@@ -355,6 +355,23 @@ def tap_for(
     if media == "text" and shape.words and counter is not None:
         return WordsTap(Findings(counter, True))
     return Tap()
+
+
+def read_whole(
+    endpoint: Endpoint, content_type: bytes, data: bytes, counter: TextSink | None, limit: int,
+) -> Report:
+    """What the tap for it would report of a reply of status 200 that has come whole."""
+    operation = endpoint.operation
+    shape = SHAPES.get(operation)
+    if shape is None or _media(content_type) != "json" or operation == "stream_generate":
+        tap = tap_for(endpoint, content_type, 200, withhold_usage=False, counter=counter,
+                      limit=limit)
+        tap.feed(data)
+        return tap.finish(True)
+    found = Findings(counter, True)
+    if len(data) <= limit:
+        shape.read(data, found)
+    return Report(shape.usage(found), True, found.error, not found.unreported)
 
 
 @lru_cache(maxsize=256)

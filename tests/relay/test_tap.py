@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from relayd.core.errors import ERRORS
 from relayd.core.usage import Usage
 from relayd.ops.config import ServerConfig
-from relayd.relay.tap import BatchTap, Report, Tap, tap_for, usage_in_error
+from relayd.relay.tap import BatchTap, Report, Tap, read_whole, tap_for, usage_in_error
 from relayd.wire.dialect import BY_OPERATION
 from relayd.wire.replytext import ARGUMENTS, CONTENT, NAME
 from relayd.wire.sse import EVENT_BYTES_MAX
@@ -339,6 +339,25 @@ def test_json_replies(operation: str, where: list[int]) -> None:
         assert run(tap(operation, JSON, counter=texts), pieces) == (body, SEEN)
         assert texts.streams == {CONTENT: "hello"}
         assert run(tap(operation, JSON), pieces) == (body, SEEN)
+
+
+WHOLE = [json.dumps(reply).encode() for reply in REPLIES.values()] + [
+    b"", b"[]", b"not json", b'{"error":{"code":503}}', b'[{"error":{"code":503}}]', "é".encode(),
+    b'{"choices":[{"message":{"content":"a","refusal":"\\ud83d"}}]}']
+
+
+@given(operation=st.sampled_from(sorted(BY_OPERATION)), body=st.sampled_from(WHOLE),
+       kind=st.sampled_from([JSON, b"application/json; charset=utf-8", b"text/plain", b"audio/wav",
+                             b""]), short=st.booleans(), counted=st.booleans())
+def test_a_whole_reply_is_read_as_its_tap_would(
+    operation: str, body: bytes, kind: bytes, short: bool, counted: bool
+) -> None:
+    limit = len(body) - short
+    one, other = Texts(), Texts()
+    found = run(tap(operation, kind, counter=one if counted else None, limit=limit), [body])[1]
+    assert read_whole(BY_OPERATION[operation], kind, body, other if counted else None,
+                      limit) == found
+    assert one.streams == other.streams
 
 
 @given(places)
