@@ -17,7 +17,7 @@ from typing import Final
 
 from relayd.wire.split import Split
 from relayd.wire.spliced import Run, Spliced
-from relayd.wire.stretch import Cut, Known, Member, Stretch, cut, join, leading
+from relayd.wire.stretch import Cut, Known, Read, Stretch, cut, join, leading
 
 SAMPLE_BYTES: Final = 256
 """Conversations of one opening are told apart by so much before the place where they end."""
@@ -76,9 +76,10 @@ class Layout:
                      + sum([stretch.cost() for stretch in more]))
         self._stale = -1
 
-    def match(self, view: memoryview, mac: Mac) -> Match | None:
+    def match(self, raw: bytes, mac: Mac) -> Match | None:
         """How much of a body it is the beginning of, if it also is the end."""
-        end, start = self.base.size, len(view) - self.tail.size
+        view = memoryview(raw)
+        end, start = self.base.size, len(raw) - self.tail.size
         if (end > start or mac(view[:end]) != self.base.mac
                 or mac(view[start:]) != self.tail.mac):
             return None
@@ -89,15 +90,16 @@ class Layout:
                 break
             end = after
             count += 1
-        return Match(self, view, count, end, start)
+        return Match(self, raw, count, end, start)
 
 
 class Match:
     """One body of which a layout is the beginning and the end."""
 
-    __slots__ = ("layout", "names", "known", "count", "_view", "_more", "_end", "_start", "_fresh")
+    __slots__ = ("layout", "names", "known", "count", "_raw", "_view", "_more", "_end", "_start",
+                 "_fresh")
 
-    def __init__(self, layout: Layout, view: memoryview, more: int, end: int, start: int) -> None:
+    def __init__(self, layout: Layout, raw: bytes, more: int, end: int, start: int) -> None:
         """`more`: how many of the further stretches follow its beginning."""
         self.layout = layout
         self.names: set[str] = set()
@@ -106,7 +108,8 @@ class Match:
         """How many elements the beginning and the end have."""
         self.count = 0
         """How many elements there are."""
-        self._view = view
+        self._raw = raw
+        self._view = memoryview(raw)
         self._more = more
         self._end = end
         self._start = start
@@ -119,24 +122,24 @@ class Match:
             return None
         layout = self.layout
         texts: Taken = {}
-        self._put(texts, layout.base, self._view)
+        self._put(texts, layout.base, 0)
         end = layout.base.size
         for stretch in layout.more[:self._more]:
-            self._put(texts, stretch, self._view[end:end + stretch.size])
+            self._put(texts, stretch, end)
             end += stretch.size
         for name, elements in between.items():
             _open(texts, name).extend(elements)
             self.count += len(elements)
-        self._put(texts, layout.tail, self._view[self._start:])
+        self._put(texts, layout.tail, self._start)
         self.count += self.known
         return texts
 
-    def _put(self, texts: Taken, stretch: Stretch, view: memoryview) -> None:
-        for name, part in stretch.members:
-            if type(part) is slice:
-                texts[name] = bytes(view[part])
-                continue
-            assert isinstance(part, Cut)
+    def _put(self, texts: Taken, stretch: Stretch, origin: int) -> None:
+        raw = self._raw
+        for name, start, stop in stretch.reads:
+            texts[name] = raw[origin + start:origin + stop]
+        view = self._view[origin:] if origin else self._view
+        for name, part in stretch.cuts:
             self.known += len(part.tags)
             self.names |= part.names
             if part.alone:
@@ -153,14 +156,14 @@ class Match:
         they are a body of these lists alone.
         """
         opens = self.layout.opens
-        middle = bytes(self._view[self._end:self._start])
+        middle = self._raw[self._end:self._start]
         if not middle and len(opens) == 1:
             return {}
         begins = middle[:1]
         if begins != b"," and (begins != b"]" or len(opens) == 1):
             return None
         further = begins == b","
-        found = split.take(b'{"%b":[%b]}' % (opens[0].encode(), middle[further:]))
+        found = split.alone(opens).take(b'{"%b":[%b]}' % (opens[0].encode(), middle[further:]))
         if found is None or found.keys() != set(opens):
             return None
         lists = {name: texts for name, texts in found.items() if isinstance(texts, list)}
@@ -180,9 +183,9 @@ class Match:
             return None
         del elements[-SETTLED:]
         at, entry = elements[-1]
-        grown = Stretch(at + entry[1], None, ((self.layout.opens[0], cut(elements)),))
+        grown = Stretch(at + entry[1], None, (), ((self.layout.opens[0], cut(elements)),))
         base = self._joined((*self.layout.more[:self._more], grown), mac)
-        return Layout(base, self.layout.tail, self.layout.opens, sample(self._view, base.size))
+        return Layout(base, self.layout.tail, self.layout.opens, sample(self._raw, base.size))
 
     def extend(self, seen: Known, mac: Mac) -> None:
         """Adds to the beginning what followed it and was known."""
@@ -191,40 +194,63 @@ class Match:
             return
         layout = self.layout
         part = self._view[self._end:self._end + stop]
-        grown = Stretch(stop, mac(part), ((layout.opens[0], cut(elements)),))
+        grown = Stretch(stop, mac(part), (), ((layout.opens[0], cut(elements)),))
         more = (*layout.more[:self._more], grown)
         if len(more) <= MORE_MAX:
             layout.grow(layout.base, more, layout.sample)
         else:
             base = self._joined(more[:-SETTLED], mac)
-            layout.grow(base, more[-SETTLED:], sample(self._view, base.size))
+            layout.grow(base, more[-SETTLED:], sample(self._raw, base.size))
 
     def _joined(self, more: Sequence[Stretch], mac: Mac) -> Stretch:
         """One beginning of the layout's and what follows it."""
-        *members, (name, first) = self.layout.base.members
-        assert isinstance(first, Cut)
+        base = self.layout.base
+        *others, (name, first) = base.cuts
         cuts = [(0, first)]
-        end = self.layout.base.size
+        end = base.size
         for stretch in more:
-            further = stretch.members[0][1]
-            assert isinstance(further, Cut)
-            cuts.append((end, further))
+            cuts.append((end, stretch.cuts[0][1]))
             end += stretch.size
-        return Stretch(end, mac(self._view[:end]), (*members, (name, join(cuts))))
+        return Stretch(end, mac(self._view[:end]), base.reads, (*others, (name, join(cuts))))
+
+
+class _Parts:
+    """The members of a stretch as they are found."""
+
+    __slots__ = ("reads", "cuts")
+
+    def __init__(self) -> None:
+        self.reads: list[Read] = []
+        self.cuts: list[tuple[str, Cut]] = []
+
+    def add(self, name: str, start: int, value: Value, seen: Known) -> bool:
+        """A member that starts there; False where it has elements that are not known."""
+        if isinstance(value, bytes):
+            entry = seen.get(id(value))
+            if entry is None:
+                self.reads.append((name, start, start + len(value)))
+            else:
+                alone = cut([(start, entry)])._replace(alone=True, tag=entry[0])
+                self.cuts.append((name, alone))
+            return True
+        elements, _ = leading(value, seen, start + 1)
+        self.cuts.append((name, cut(elements)))
+        return len(elements) == len(value)
+
+    def stretch(self, part: memoryview, mac: Mac) -> Stretch:
+        """All of them."""
+        return Stretch(len(part), mac(part), tuple(self.reads), tuple(self.cuts))
 
 
 def layout_of(raw: bytes, texts: Texts, grows: str, seen: Known, mac: Mac) -> Layout | None:
     """The layout of a body of which enough is known, else None."""
-    view = memoryview(raw)
-    base: list[Member] = []
+    base = _Parts()
     places = _places(raw, texts)
     for name, start, value in places:
         if name == grows:
             break
-        part = _part(value, start, seen)
-        if part is None:
+        if not base.add(name, start, value, seen):
             return None
-        base.append((name, part))
     else:
         return None
     if isinstance(value, bytes):
@@ -232,50 +258,31 @@ def layout_of(raw: bytes, texts: Texts, grows: str, seen: Known, mac: Mac) -> La
     elements, end = leading(value, seen, start + 1)
     if not elements:
         return None
-    base.append((grows, cut(elements)))
+    base.cuts.append((grows, cut(elements)))
     found = _tail(places, grows, start + _length(value) - 1, seen)
-    if found is None:
+    if found is None or 2 * (end + len(raw) - found[1]) < len(raw):
         return None
-    opens, tail, begin = found
-    if 2 * (end + len(raw) - begin) < len(raw):
-        return None
-    return Layout(Stretch(end, mac(view[:end]), tuple(base)),
-                  Stretch(len(raw) - begin, mac(view[begin:]), tail), opens, sample(view, end))
+    opens, begin, tail = found
+    view = memoryview(raw)
+    return Layout(base.stretch(view[:end], mac), tail.stretch(view[begin:], mac), opens,
+                  sample(raw, end))
 
 
 def _tail(places: Iterator[tuple[str, int, Value]], grows: str, begin: int,
-          seen: Known) -> tuple[tuple[str, ...], tuple[Member, ...], int] | None:
-    """(open lists, members, where it begins) of a body's end, from `begin` on or a bit later."""
+          seen: Known) -> tuple[tuple[str, ...], int, _Parts] | None:
+    """(open lists, where it begins, members) of a body's end, from `begin` on or a bit later."""
     opens: tuple[str, ...] = (grows,)
-    found: list[tuple[str, int, Value]] = []
+    tail = _Parts()
     for name, start, value in places:
-        if not found and not isinstance(value, bytes):
-            unknown = [at for at, text in enumerate(value) if id(text) not in seen]
-            if unknown:
-                opens = grows, name
-                first = unknown[-1] + 1
-                start += 1 + sum(map(len, value[:first])) + first
-                begin, value = start - 1, value[first:]
-                start -= 1
-        found.append((name, start, value))
-    members: list[Member] = []
-    for name, start, value in found:
-        part = _part(value, start - begin, seen)
-        if part is None:
+        first = 0 if isinstance(value, bytes) or tail.reads or tail.cuts else max(
+            [at + 1 for at, text in enumerate(value) if id(text) not in seen], default=0)
+        if first:
+            # what follows the last unknown one is as a list whose bracket is where a comma is
+            start += _length(value[:first]) - 1
+            begin, opens, value = start, (grows, name), value[first:]
+        if not tail.add(name, start - begin, value, seen):
             return None
-        members.append((name, part))
-    return opens, tuple(members), begin
-
-
-def _part(value: Value, start: int, seen: Known) -> slice | Cut | None:
-    """A member that starts there: known elements, or what has to be read; None: unknown ones."""
-    if isinstance(value, bytes):
-        entry = seen.get(id(value))
-        if entry is None:
-            return slice(start, start + len(value))
-        return cut([(start, entry)])._replace(alone=True, tag=entry[0])
-    elements, _ = leading(value, seen, start + 1)
-    return cut(elements) if len(elements) == len(value) else None
+    return opens, begin, tail
 
 
 def _places(raw: bytes, texts: Texts) -> Iterator[tuple[str, int, Value]]:
@@ -295,9 +302,9 @@ def _length(value: Value) -> int:
     return sum(map(len, value)) + (len(value) or 1) + 1
 
 
-def sample(view: memoryview, end: int) -> int:
+def sample(raw: bytes, end: int) -> int:
     """What stands before the end of a beginning."""
-    return hash(bytes(view[max(end - SAMPLE_BYTES, 0):end]))
+    return hash(raw[max(end - SAMPLE_BYTES, 0):end])
 
 
 def _open(texts: Taken, name: str) -> list[bytes | Run]:

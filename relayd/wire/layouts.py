@@ -45,12 +45,11 @@ class Layouts:
         bucket = self._buckets.get(key)
         if bucket is None:
             return None
-        view = memoryview(raw)
         tries = TRIES_MAX
         for layout in bucket:
-            if layout.sample != sample(view, layout.base.size):
+            if layout.sample != sample(raw, layout.base.size):
                 continue
-            match = layout.match(view, self._mac)
+            match = layout.match(raw, self._mac)
             if match is not None:
                 if not layout.proven:
                     layout.proven = True

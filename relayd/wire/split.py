@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
-__all__ = ["Split", "too_deep"]
+__all__ = ["Split", "may_be_deep", "too_deep"]
 
 _CONTAINERS: Final = frozenset((dict, list))
 _ABSENT: Final = msgspec.UNSET
@@ -24,7 +24,7 @@ _ABSENT: Final = msgspec.UNSET
 class Split:
     """Takes bodies apart whose members are among `names`; `lists` are those with elements."""
 
-    __slots__ = ("_names", "_decode", "_values")
+    __slots__ = ("_names", "_decode", "_values", "_alone")
 
     def __init__(self, names: Iterable[str], lists: Iterable[str]) -> None:
         self._names = tuple(names)
@@ -35,7 +35,15 @@ class Split:
         ]
         shape = msgspec.defstruct("Body", fields, forbid_unknown_fields=True)
         self._decode = msgspec.json.Decoder(shape).decode
-        self._values = attrgetter(*self._names)
+        self._values = attrgetter(*self._names, *self._names[:1])  # of one name, too, a tuple
+        self._alone: dict[tuple[str, ...], Split] = {}
+
+    def alone(self, lists: tuple[str, ...]) -> Split:
+        """For bodies that have some of the lists and nothing else."""
+        split = self._alone.get(lists)
+        if split is None:
+            split = self._alone[lists] = Split(lists, lists)
+        return split
 
     def take(self, raw: bytes) -> dict[str, bytes | list[bytes]] | None:
         """The texts by name, in the order of the names; None where they are not all of `raw`.
@@ -49,7 +57,7 @@ class Split:
             return None
         found: dict[str, bytes | list[bytes]] = {}
         size = 1
-        for name, value in zip(self._names, self._values(body), strict=True):
+        for name, value in zip(self._names, self._values(body), strict=False):
             if value is _ABSENT:
                 continue
             if type(value) is list:
@@ -60,6 +68,11 @@ class Split:
                 size += len(text)
             size += len(name) + 4
         return found if size == len(raw) else None
+
+
+def may_be_deep(text: bytes, levels: int) -> bool:
+    """Whether a text opens lists and objects often enough for more than so many levels."""
+    return len(text) > 2 * levels and text.count(b"[") + text.count(b"{") > levels
 
 
 def too_deep(value: object, levels: int) -> bool:

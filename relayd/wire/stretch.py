@@ -50,7 +50,8 @@ class Cut(NamedTuple):
         return Run(self.text(stretch), self.tags, self.sizes, self.tag)
 
 
-Member = tuple[str, slice | Cut]
+Read = tuple[str, int, int]
+"""(name, start, stop) of a member that is read each time."""
 
 
 class Stretch(NamedTuple):
@@ -58,13 +59,14 @@ class Stretch(NamedTuple):
 
     size: int
     mac: object
-    members: tuple[Member, ...]
+    reads: tuple[Read, ...]
+    cuts: tuple[tuple[str, Cut], ...]
 
     def cost(self) -> int:
         """About what it takes of the memory."""
-        cuts = [part for _, part in self.members if isinstance(part, Cut)]
-        return STRETCH_COST + MEMBER_COST * len(self.members) + sum([
-            PIECE_COST // 2 * len(cut.pieces) + ELEMENT_COST * len(cut.tags) for cut in cuts])
+        return STRETCH_COST + MEMBER_COST * (len(self.reads) + len(self.cuts)) + sum([
+            PIECE_COST // 2 * len(cut.pieces) + ELEMENT_COST * len(cut.tags)
+            for _, cut in self.cuts])
 
 
 def leading(values: Sequence[bytes], seen: Known,

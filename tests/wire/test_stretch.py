@@ -66,5 +66,5 @@ def test_what_it_takes_of_the_memory() -> None:
     text = b"abcdef"
     part = cut([(0, (1, 6, (slice(0, 2), slice(4, 6)), ()))])
     assert bytes(part.text(memoryview(text))) == b"abef"
-    stretch = Stretch(6, 0, (("a", part), ("b", slice(0, 1))))
+    stretch = Stretch(6, 0, (("b", 0, 1),), (("a", part),))
     assert stretch.cost() == STRETCH_COST + 2 * MEMBER_COST + 2 * PIECE_COST + ELEMENT_COST
