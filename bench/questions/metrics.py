@@ -14,6 +14,7 @@ from bench.peers import RELAYD
 from bench.result import Outcome
 from bench.sample import Sample
 from bench.settings import Settings
+from relayd.core.columns import Columns
 from relayd.core.provider import Address, Provider
 from relayd.core.record import CallRecord
 from relayd.core.route import Deployment, Route
@@ -60,7 +61,8 @@ def _round(number: int, settings: Settings) -> Sample:
         access = AccessLog(Logger(stream=nowhere), LogConfig("all"))
         figures = {
             "call_us": _each_us(lambda: _call(metrics), count),
-            "posted_us": _each_us(lambda: metrics.posted.posted(records), 5, len(records)),
+            "posted_us": _each_us(lambda: metrics.posted.posted(Columns(records)), 5,
+                                  len(records)),
             "access_us": _each_us(lambda: access.posted(records), 5, len(records)),
             "scrape_ms": _each_us(metrics.render, 5) / 1000,
             "series": float(sum(not line.startswith(b"#")
