@@ -6,6 +6,7 @@ import asyncio
 import json
 import sqlite3
 import threading
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -18,17 +19,18 @@ import trustme
 from relayd import app as app_module
 from relayd import app_jobs
 from relayd.app import App
-from relayd.control import usage
+from relayd.control import key, usage
 from relayd.core.route import Deployment, Route
 from relayd.jobs.retention import Retention
 from relayd.ops.clock import unix_ms
 from relayd.ops.config import LogConfig, StoreConfig, TlsFiles
 from relayd.ops.logging import Logger
 from relayd.store import journal_segment
-from relayd.store.db import FILE_NAME
+from relayd.store.db import FILE_NAME, Database, open_database
 from relayd.store.directory import StoreError
 from relayd.store.journal_frame import CLOSE, OPEN, frame
 from relayd.store.journal_lane import claim, lane_directory, lanes, lock_store
+from relayd.store.transaction import Transaction
 from tests.fakes.daemon import Lane, config, issue, records
 from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.fakes.rawupstream import Answer
@@ -58,6 +60,33 @@ async def test_it_serves_and_is_ready(tmp_path: Path) -> None:
         started = [line for line in lane.log.getvalue().splitlines() if '"started"' in line]
         assert len(started) == 1 and '"port":%d' % lane.address[1] in started[0]
     assert '"stopped"' in lane.log.getvalue()
+
+
+async def test_an_idle_relay_leaves_its_store_alone_and_takes_what_changes_within_a_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, read = 0, Database.reading
+
+    def reading(db: Database) -> AbstractAsyncContextManager[Transaction]:
+        nonlocal asked
+        asked += 1
+        return read(db)
+
+    async with Lane(tmp_path / "store") as lane:
+        assert (await ask(lane.address, request_bytes(TARGET, lane.key, BODY))).status == 200
+        await asyncio.sleep(3.0)  # what begins with the relay looks twice
+        monkeypatch.setattr(Database, "reading", reading)
+        await asyncio.sleep(1.5)
+        assert asked <= 4  # documents may look for a second time now
+        other = await open_database(lane.store)
+        try:
+            await key.revoke(other, lane.key, unix_ms())
+        finally:
+            await other.close()
+        async with asyncio.timeout(1):
+            while (await ask(lane.address, request_bytes(TARGET, lane.key, BODY))).status != 401:
+                await asyncio.sleep(0.02)
+        assert asked > 0
 
 
 async def test_records_of_the_last_moment_are_stored(tmp_path: Path) -> None:
