@@ -1,4 +1,5 @@
-"""The database: one SQLite file, one writing connection, one reading connection.
+"""The database: one SQLite file, one writing connection, one reading connection, and one that is
+asked whether anybody has written (store/change.py).
 
 Law: transactions are opened here alone. A write is durable when its block ends: WAL with
 `synchronous=FULL`, which costs a batch of records one sync and no more. A failed or cancelled

@@ -106,3 +106,15 @@ async def test_bodies_that_are_held_are_counted_and_let_go(opened: Opened) -> No
     assert plane.overload.pending_bytes == 0
     assert (await ask(lane.address, request_bytes(TARGET, lane.key, BODY))).status == 200
     assert plane.overload.pending_bytes == 0
+
+
+async def test_the_memory_of_the_process_is_looked_at_where_it_has_a_limit(
+    opened: Opened,
+) -> None:
+    lane = await opened(server={"memory_bytes_max": 1 << 20})
+    plane = plane_of(lane)
+    async with asyncio.timeout(5):
+        while plane.overload.standing is None:
+            await asyncio.sleep(0.05)
+    assert (await ask(lane.address, request_bytes(TARGET, lane.key, BODY))).status == 503
+    assert plane.overload.refused["memory"] == 1
