@@ -252,7 +252,7 @@ class App:
                               PromptMemo(secrets.token_bytes(32))),
             pepper=pepper(db.secret), pseudonym_secret=derived(db.secret, PSEUDONYM_LABEL),
             boundary="relayd" + secrets.token_hex(16),
-            new_id=Ulids(secrets.token_bytes), dice=random.random,
+            new_id=Ulids(secrets.token_bytes).__call__, dice=random.random,
         )
 
     def _fill_gauges(self, plane: Plane, meter: Meter, journal: JournalWriter) -> None:

@@ -141,6 +141,12 @@ class Metrics:
         if len(calls) >= BATCH:
             self.fold()
 
+    def settled_all(self, records: list[CallRecord]) -> None:
+        """The same for calls that ended together."""
+        self._calls += records
+        if len(self._calls) >= BATCH:
+            self.fold()
+
     def fold(self) -> None:
         """Counts what has been noted; whoever reads a counter calls this first."""
         calls, self._calls = self._calls, []

@@ -41,6 +41,9 @@ class Journal(Protocol):
     def close(self, record: CallRecord) -> None:
         """Writes a call's end; never raises: what cannot be written now is written later."""
 
+    def close_all(self, records: Sequence[CallRecord]) -> None:
+        """The same for calls that ended together."""
+
     @property
     def waits(self) -> bool:
         """Whether an answer's last byte waits for the disk (`sync_ms = 0`)."""
@@ -94,6 +97,16 @@ class Meter:
         records = self._records
         records.append(record)
         if len(records) > self._max:
+            self._spill(0)
+
+    def append_all(self, records: list[CallRecord]) -> None:
+        """The same for records of calls that ended together."""
+        self._journal.close_all(records)
+        if self._spilled:
+            self.elsewhere += len(records)
+            return
+        self._records += records
+        if len(self._records) > self._max:
             self._spill(0)
 
     def take(self) -> Taken:

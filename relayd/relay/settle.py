@@ -88,13 +88,20 @@ class Settler:
 
     def _record_ended(self) -> None:
         """Records what ended in this turn of the loop: together that costs half."""
+        plane = self._plane
         ended, self._ended = self._ended, []
+        plane.unsettled -= len(ended)
+        records: list[CallRecord] = []
         for exchange, at in ended:
-            self._plane.unsettled -= 1
             try:
-                self._record(exchange, at)
+                records.append(self._made(exchange, at))
             except Exception as fault:  # a defect of ours costs no other call anything
-                self._plane.logger.fault("settle", fault)
+                plane.logger.fault("settle", fault)
+        if len(records) == 1:
+            plane.meter.append(records[0])
+        else:
+            plane.meter.append_all(records)
+        plane.metrics.settled_all(records)
 
     def _wait_for(
         self, count: PromptCount | TextCounter, exchange: Exchange, ended: float
@@ -111,18 +118,23 @@ class Settler:
         self._settle_when_counted(exchange, ended)
 
     def _record(self, exchange: Exchange, ended: float) -> None:
+        record = self._made(exchange, ended)
+        self._plane.meter.append(record)
+        self._plane.metrics.settled(record)
+
+    def _made(self, exchange: Exchange, ended: float) -> CallRecord:
+        """The record, of which all know but those who keep it."""
         plane = self._plane
         record = self._build(exchange, ended)
         if exchange.ticket is not None:
             exchange.ticket.correct(record)
         if exchange.hold is not None:
             record = plane.wallets.settle(exchange, record)
-        plane.meter.append(record)
-        plane.metrics.settled(record)
         endpoint, model = exchange.target.endpoint, exchange.provider_model
         if endpoint is not None and model and record.outcome == "completed":
             plane.counting.reported(
                 exchange.provider or "", model, endpoint, exchange.usage is not None)
+        return record
 
     def _build(self, exchange: Exchange, ended: float) -> CallRecord:
         grant = exchange.grant

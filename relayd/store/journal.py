@@ -12,7 +12,7 @@ openings of calls that are still under way are carried over first.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -103,6 +103,17 @@ class JournalWriter:
         self._live.pop(record.id, None)
         if self._marks:
             self._marks.pop(record.id, None)
+
+    def close_all(self, records: Sequence[CallRecord]) -> None:
+        """The same for calls that ended together."""
+        if self._stuck or not self._files.write_all(CLOSE, map(_encode, records)):
+            for record in records:
+                self.close(record)
+            return
+        for record in records:
+            self._live.pop(record.id, None)
+            if self._marks:
+                self._marks.pop(record.id, None)
 
     @property
     def waits(self) -> bool:

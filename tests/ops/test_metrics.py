@@ -231,6 +231,21 @@ def test_what_waits_to_be_counted_is_bounded() -> None:
         assert {len(each) for each in waiting(metrics)} == {(number + 1) % BATCH}
 
 
+def test_calls_that_end_together_are_counted_as_others() -> None:
+    together, single = Metrics([provider("p")]), Metrics([provider("p")])
+    calls = [call(provider="p", status=200 + 100 * (n % 3), duration_ms=float(n), stream=n % 2 > 0)
+             for n in range(3 * BATCH // 2)]
+    together.settled_all(calls[:BATCH + 9])
+    together.settled_all(calls[BATCH + 9:])
+    for one in calls:
+        single.settled(one)
+    # sums of times depend on the order, in their last digit
+    told = [[line for line in made.render().splitlines()
+             if line.startswith((b"relayd_call", b"relayd_token"))
+             and b"_sum" not in line] for made in (together, single)]
+    assert told[0] == told[1] and sum(b"_bucket" in line for line in told[0]) > 30
+
+
 def busy() -> Metrics:
     """Three providers, every endpoint, streamed and not, every usual ending."""
     names: list[ProviderApi] = ["openai", "anthropic", "gemini"]

@@ -33,6 +33,25 @@ async def test_what_is_appended_is_taken_once(journal: JournalWriter) -> None:
     assert meter.take() == ([], 2) and meter.since() == 0
 
 
+@pytest.mark.parametrize("records_max", [1, 2, 3])
+async def test_records_that_come_together(
+    journal: JournalWriter, tmp_path: Path, records_max: int
+) -> None:
+    """They are where they would be had they come one by one."""
+    records = [call_record() for _ in range(3)]
+    (tmp_path / "other").mkdir()
+    other = JournalWriter(tmp_path / "other")
+    await other.start()
+    together, single = Meter(journal, records_max), Meter(other, records_max)
+    together.append_all(records[:2])
+    together.append_all(records[2:])
+    for record in records:
+        single.append(record)
+    assert (len(together), together.elsewhere) == (len(single), single.elsewhere)
+    assert together.take() == single.take() and journal.number == other.number
+    await other.stop(stored=True)
+
+
 async def test_what_is_given_back_comes_first(journal: JournalWriter) -> None:
     meter = Meter(journal)
     old, new = call_record(), call_record()

@@ -76,6 +76,34 @@ async def test_what_is_written_is_there_at_once(tmp_path: Path) -> None:
     assert [(r.id, r.counted_output_tokens) for r in left] == [(open_.id, 3)]
 
 
+async def test_what_ends_together_is_closed_together(tmp_path: Path) -> None:
+    several = [call_record() for _ in range(30)]
+    async with journal(tmp_path, segment_bytes=4000) as made:  # they have no room in one file
+        for record in several:
+            made.open(opening_of(record))
+            made.mark(mark_of(record, 3))
+        for at in range(0, 30, 10):
+            made.close_all(several[at:at + 10])
+            await made.work()
+        assert told(tmp_path) == (several, [])
+        assert not made._live and not made._marks
+
+
+async def test_what_ends_together_on_a_full_disk_waits(tmp_path: Path) -> None:
+    several = [call_record() for _ in range(3)]
+    async with journal(tmp_path, segment_bytes=100_000) as made:
+        for record in several:
+            made.open(opening_of(record))
+        await made.work()
+        with no_file_above(made.bytes):
+            while not refused(made):
+                pass
+            made.close_all(several)
+            assert made.pending[-3:] == several
+        await made.work()
+        assert made.pending == [] and told(tmp_path)[0][-3:] == several
+
+
 async def test_numbers_go_on_from_an_earlier_life(tmp_path: Path) -> None:
     async with journal(tmp_path) as made:
         made.close(call_record())

@@ -196,6 +196,30 @@ async def test_a_line_is_the_same_whichever_way_it_is_written(
     assert files._segment.path.read_bytes().rstrip(b"\0") == expected
 
 
+async def test_lines_are_the_same_together_or_one_by_one(files: Files, tmp_path: Path) -> None:
+    values = [b"one", b"", bytes(82)]
+    assert files.write(OPEN, b"zero") and files.write_all(CLOSE, values)
+    await files.sync()
+    assert not files.dirty
+    assert files.write_all(CLOSE, [b"four"]) and files.dirty and files.number == 5
+    expected = [frame(number, CLOSE, value) for number, value in enumerate(values, 2)]
+    there = files._segment.path.read_bytes()[:files._segment.bytes]
+    assert there == b"".join([frame(1, OPEN, b"zero"), *expected, frame(5, CLOSE, b"four")])
+    assert files._segment.unsynced == [frame(5, CLOSE, b"four")]
+
+
+async def test_what_does_not_go_in_one_is_not_begun(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await write(files, 2)
+    assert not files.write_all(CLOSE, [bytes(82)] * 9) and files.number == 2
+    with no_file_above(250):
+        went = files.write_all(CLOSE, [bytes(82)] * 2)  # into room that was taken before, or not
+    assert went == files._segment.mapped and files.number == 2 + 2 * went
+    assert files.write(CLOSE, bytes(82))
+    assert lines(tmp_path) == [list(range(1, files.number + 1))]
+
+
 async def test_a_mapped_file_takes_all_that_its_room_was_reserved_for(
     files: Files, tmp_path: Path, way: str
 ) -> None:
