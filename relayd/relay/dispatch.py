@@ -16,7 +16,7 @@ from relayd.core.retry import kind_of
 from relayd.core.route import Route
 from relayd.core.snapshot import KeyGrant
 from relayd.relay.exchange import Exchange
-from relayd.relay.faults import Fault
+from relayd.relay.faults import Fault, begins_well
 from relayd.relay.journey import Journey
 from relayd.relay.plan import OVERSEAS, Cost, Place, Plan, given
 from relayd.relay.sticky import Sticky
@@ -149,7 +149,7 @@ class Dispatcher:
             assert attempt.head is not None
             early = exchange.stream and exchange.target.api == "anthropic"
             fault = None
-            if attempt.head.status >= 300 or early:
+            if attempt.head.status >= 300 or early and not begins_well(attempt):
                 fault = await plane.faults.of_reply(exchange, attempt)
             if fault is None:
                 health.reach.good += 1

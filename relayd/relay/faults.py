@@ -29,8 +29,14 @@ FIRST_EVENT_SECONDS: Final = 0.25
 less where heartbeats are more frequent."""
 _ERROR_EVENT: Final = re.compile(
     rb'\s*(?:event:[ ]?error\r?\n)?data:[ ]?(\{[^\r\n]*"error"[^\r\n]*\})\r?\n\r?\n')
+_MESSAGE_START: Final = b"event: message_start\n"
 _ERROR_START: Final = b"event: error"
 _EARLY: Final = frozenset({"provider_failed", "provider_rate_limited"})
+
+
+def begins_well(attempt: Attempt) -> bool:
+    """Whether what has come of a Messages stream shows that it begins with no error."""
+    return attempt.error is None and attempt.peek().startswith(_MESSAGE_START)
 
 
 class Fault(NamedTuple):

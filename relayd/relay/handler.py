@@ -18,6 +18,7 @@ from relayd.core.exchange import TO_ADMITTED
 from relayd.ops.tasks import Story
 from relayd.relay.authenticate import authenticate, check
 from relayd.relay.exchange import ClientLeft, Exchange
+from relayd.relay.faults import begins_well
 from relayd.relay.plan import Plan
 from relayd.relay.receive import receive, receive_upload, whole
 from relayd.relay.streamer import take_usage
@@ -69,7 +70,9 @@ class Handler:
         attempt, plan = exchange.attempt, exchange.plan
         assert attempt is not None and plan is not None
         head = attempt.head
-        if not attempt.complete or head is None or head.status >= 300 or exchange.stream:
+        early = exchange.stream and exchange.target.api == "anthropic"
+        if (not attempt.complete or head is None or head.status >= 300
+                or early and not begins_well(attempt)):
             if head is not None or attempt.error is not None:
                 self.go_on(exchange)
             return
@@ -80,6 +83,8 @@ class Handler:
                 return
             self._plane.dispatcher.served(plan)
         except Exception as fault:
+            if isinstance(fault, RelayError):  # a stream that was cut short is an answer too
+                self._plane.dispatcher.served(plan)
             self._give_up(exchange, fault)
         else:
             self._end(exchange)

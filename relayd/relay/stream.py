@@ -25,12 +25,25 @@ _WITH_LAST_EVENT: Final = frozenset(
 """Operations whose streams say themselves that they are whole, at every provider."""
 
 
+def in_chunks(data: bytes) -> bytes:
+    """The rest of a body in the chunked coding, to its end."""
+    return b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else _LAST_CHUNK
+
+
+def is_cut_short(exchange: Exchange, report: Report) -> bool:
+    """Whether a stream that ended cleanly has not had its dialect's last event."""
+    if report.ended or report.error is not None or not exchange.stream:
+        return False
+    endpoint = exchange.target.endpoint
+    return endpoint is not None and endpoint.operation in _WITH_LAST_EVENT
+
+
 class Stream:
     """The state of one copy. `on_data` is the attempt's sink."""
 
     __slots__ = ("_plane", "_exchange", "_attempt", "_tap", "_feed", "_passes_all", "_head",
                  "_chunked", "done", "is_event_stream", "_connection", "_heartbeat", "_beaten",
-                 "sent", "_report", "_ends_itself", "cut_short", "_holds", "_held", "_batch",
+                 "sent", "_report", "cut_short", "_holds", "_held", "_batch",
                  "_chunks", "_turn")
 
     def __init__(self, plane: Plane, exchange: Exchange, attempt: Attempt, tap: Tap,
@@ -54,8 +67,6 @@ class Stream:
         self.is_event_stream = (
             content_type.startswith(b"text/event-stream") and not attempt.head.coded)
         endpoint = exchange.target.endpoint
-        self._ends_itself = (
-            exchange.stream and endpoint is not None and endpoint.operation in _WITH_LAST_EVENT)
         self._report: Report | None = None
         self.cut_short = False
         """The provider ended its stream cleanly, but without the dialect's last event."""
@@ -122,21 +133,27 @@ class Stream:
         if data:
             data = self._feed(data)
         data += self._tap.flush()
-        report = self.report(True)
-        self.cut_short = (
-            self._ends_itself and not report.ended and report.error is None)
-        if not self.cut_short:
+        if is_cut_short(self._exchange, self.report(True)):
+            self._cut(data)
+        else:
             self._write(data, True)
-        elif not self._head or b"data:" in data:  # else it is no event stream at all
+
+    def end_cut(self, data: bytes, report: Report) -> None:
+        """The same for a stream that came whole, has been looked at, and is cut short."""
+        self._report = report
+        self._cut(data)
+
+    def _cut(self, data: bytes) -> None:
+        self.cut_short = True
+        if not self._head or b"data:" in data:  # else it is no event stream at all
             self._write(data, False)
 
     def _write(self, data: bytes, complete: bool) -> None:
         if self._chunked:
-            if data:
-                tail = _LAST_CHUNK if complete else b""
-                data = b"%x\r\n%b\r\n%b" % (len(data), data, tail)
-            elif complete:
-                data = _LAST_CHUNK
+            if complete:
+                data = in_chunks(data)
+            elif data:
+                data = b"%x\r\n%b\r\n" % (len(data), data)
         if self._head:
             data = self._head + data
             self._head = b""

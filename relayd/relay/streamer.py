@@ -13,7 +13,7 @@ from relayd.core.exchange import TO_STREAMING
 from relayd.ops.tasks import PAUSE
 from relayd.relay.exchange import Exchange
 from relayd.relay.opening import mark
-from relayd.relay.stream import Stream
+from relayd.relay.stream import Stream, in_chunks, is_cut_short
 from relayd.relay.tap import Report, Tap, read_whole, tap_for, usage_in_error
 from relayd.relay.upstream import Attempt
 from relayd.wire.headers import RETRY_AFTER, asked_wait, response_fields
@@ -50,15 +50,17 @@ class Streamer:
         plane = self._plane
         head = attempt.head
         assert head is not None
-        if (not attempt.complete or head.length is None or head.status >= 300
-                or head.status in _BODYLESS or plane.meter.waits
-                or head.content_type.startswith(b"text/event-stream") and not head.coded):
+        if (not attempt.complete or head.status >= 300 or head.status in _BODYLESS
+                or plane.meter.waits):
             return False
         exchange.phase = TO_STREAMING[exchange.phase]
+        if head.content_type.startswith(b"text/event-stream") and not head.coded:
+            self._copy_events(exchange, attempt)
+            return True
         opening = self._opening(exchange, head)
         data = attempt.take()
         exchange.first_byte = plane.now()
-        exchange.connection.write_whole(opening + data)
+        exchange.connection.write_whole(opening + _framed(exchange, head, data))
         exchange.drop_body()
         endpoint = exchange.target.endpoint
         assert endpoint is not None
@@ -66,6 +68,26 @@ class Streamer:
             endpoint, b"" if head.coded else head.content_type, data, exchange.counter,
             exchange.policy.server.json_reply_bytes_max))
         return True
+
+    def _copy_events(self, exchange: Exchange, attempt: Attempt) -> None:
+        """The same for an event stream: looked at first, for only what is whole ends cleanly."""
+        tap, opening = self._open(exchange, attempt)
+        head, data = attempt.head, attempt.take()
+        assert head is not None
+        exchange.first_byte = self._plane.now()
+        if data:
+            data = tap.feed(data)
+        data += tap.flush()
+        report = tap.finish(True)
+        cut_short = is_cut_short(exchange, report)
+        if cut_short:
+            stream = exchange.copying = Stream(self._plane, exchange, attempt, tap, opening)
+            stream.end_cut(data, report)
+        else:
+            exchange.connection.write_whole(opening + _framed(exchange, head, data))
+        self._judge(exchange, report)
+        if cut_short:
+            raise RelayError("upstream_truncated")
 
     async def copy(self, exchange: Exchange, attempt: Attempt) -> None:
         """Copies the reply to its end; raises RelayError where it breaks."""
@@ -224,6 +246,11 @@ def _passing(
     if streamed:
         passed.append((b"x-accel-buffering", b"no"))
     return tuple(passed)
+
+
+def _framed(exchange: Exchange, head: ReplyHead, data: bytes) -> bytes:
+    """A whole body, as the head that the client gets says."""
+    return in_chunks(data) if head.length is None and exchange.head.minor == 1 else data
 
 
 def _gather(attempt: Attempt, pieces: list[bytes], data: bytes, complete: bool) -> None:
