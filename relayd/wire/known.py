@@ -13,7 +13,8 @@ be known. Bounded: the older half of what an account has is forgotten first.
 from __future__ import annotations
 
 import sys
-from typing import Final
+from array import array
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -23,18 +24,19 @@ from relayd.wire.layout import Mac
 from relayd.wire.layouts import Layouts
 from relayd.wire.spliced import Spliced
 from relayd.wire.split import may_be_deep, too_deep
-from relayd.wire.stretch import Seen
+from relayd.wire.stretch import Bounds, Seen, pieced
 from relayd.wire.walk import BodyPolicy, Walk
 
 ACCOUNTS_MAX: Final = 256
 """Accounts that are remembered, each per API; those that sent last."""
 ACCOUNT_BYTES_MAX: Final = 256 * 1024
-"""About what one account's memory takes: 1,800 elements, several long conversations."""
-LAYOUTS_SHARE: Final = 4
-"""One part in so many of it is for the layouts of conversations (wire/layout.py)."""
+"""About what one account's memory takes: several long conversations."""
+LAYOUTS_SHARE: Final = 2
+"""One part in so many of it is for their layouts (wire/layout.py), the rest for 1,000 elements."""
 ENTRY_BYTES: Final = 104
-PIECE_BYTES: Final = 144
-"""What an entry costs, and each piece that its text is cut into."""
+CUT_BYTES: Final = 96
+PIECE_BYTES: Final = 8
+"""What an entry costs, one whose text is cut, and each piece of it."""
 PIECES_MAX: Final = 256
 """An element whose bytes lie in more pieces is read every time."""
 PROBE_BYTES: Final = (24, 12, 5, 1)
@@ -47,7 +49,7 @@ IDLE_MAX: Final = 8
 _decode: Final = msgspec.json.Decoder().decode
 _encode: Final = msgspec.json.Encoder().encode
 
-Entry = tuple[int, tuple[slice, ...] | None, tuple[str, ...]]
+Entry: TypeAlias = "tuple[int, Bounds | None, tuple[str, ...]]"
 """(length of the text, its pieces in written order (None: all of it), names that are dropped).
 No pieces at all: it has to be read each time."""
 
@@ -100,7 +102,7 @@ class Known:
             self._keep(key, entry)
         size, pieces, names = entry
         self.hits += 1
-        if size != len(text) or pieces == ():
+        if size != len(text) or (pieces is not None and not pieces):
             return self._read(text, tag, act, walk)[0]
         if size > 1:  # of one byte there is but one object
             self.seen[id(text)] = (tag, size, pieces, names)
@@ -108,7 +110,7 @@ class Known:
             return Spliced(text, tag)
         for name in names:
             walk.drop(name)
-        return Spliced(b"".join(map(text.__getitem__, pieces)), tag)
+        return Spliced(pieced(text, pieces), tag)
 
     def _read(
         self, text: bytes, tag: int, act: Act | None, walk: Walk
@@ -135,10 +137,13 @@ class Known:
         return element
 
     def _keep(self, key: int, entry: Entry) -> None:
-        self._bytes += ENTRY_BYTES + PIECE_BYTES * len(entry[1] or ())
+        pieces = entry[1]
+        cost = ENTRY_BYTES if pieces is None else (
+            ENTRY_BYTES + CUT_BYTES + PIECE_BYTES // 2 * len(pieces))
+        self._bytes += cost
         if self._bytes > self._bytes_max:
             self._old, self._young = self._young, {}
-            self._bytes = ENTRY_BYTES + PIECE_BYTES * len(entry[1] or ())
+            self._bytes = cost
         self._young[key] = entry
 
 
@@ -172,27 +177,28 @@ class Elements:
         return known if known.idle <= IDLE_MAX or known.idle % IDLE_MAX == 0 else None
 
 
-def cut(text: bytes, written: bytes) -> tuple[slice, ...]:
-    """Pieces of `text` that make up `written`; () where it would take too many."""
-    pieces: list[slice] = []
+def cut(text: bytes, written: bytes) -> Bounds:
+    """Pieces of `text` that make up `written`; none where it would take too many."""
+    pieces: list[int] = []
     done = near = 0
     while done < len(written):
         at = _find(text, written[done:done + PROBE_BYTES[0]], near)
-        if at < 0 or len(pieces) == PIECES_MAX:
-            return ()
+        if at < 0 or len(pieces) == 2 * PIECES_MAX:
+            return array("I")
         length = _common(text, at, written, done)
-        pieces.append(slice(at, at + length))
-        done += length
         near = at + length
-    return tuple(pieces)
+        pieces += (at, near)
+        done += length
+    return array("I", pieces)
 
 
 def _find(text: bytes, probe: bytes, near: int) -> int:
     """Where a piece begins that starts as `probe` does, the better the longer; -1: nowhere."""
+    first, last = max(near - NEAR_BYTES, 0), near + NEAR_BYTES
     for size in PROBE_BYTES:
         start = probe[:size]
-        at = text.find(start, max(near - NEAR_BYTES, 0), near + NEAR_BYTES)
-        if at < 0:
+        at = text.find(start, first, last)
+        if at < 0 and (first or last < len(text)):
             at = text.find(start)
         if at >= 0:
             return at
@@ -202,14 +208,18 @@ def _find(text: bytes, probe: bytes, near: int) -> int:
 def _common(text: bytes, at: int, written: bytes, done: int) -> int:
     """How many bytes `text` from `at` and `written` from `done` have in common."""
     most = min(len(text) - at, len(written) - done)
-    same, step = 0, 64
-    while same < most:
-        step = min(step, most - same)
-        one = text[at + same:at + same + step]
-        two = written[done + same:done + same + step]
-        if one != two:
-            apart = int.from_bytes(one, "big") ^ int.from_bytes(two, "big")
-            return same + step - (apart.bit_length() + 7) // 8
+    if most <= NEAR_BYTES and text[at:at + most] == written[done:done + most]:
+        return most
+    same, step = 0, 32
+    while same < most and text[at + same:at + same + step] == (
+            written[done + same:done + same + step]):
         same += step
         step *= 2
-    return same
+    while step > 32:
+        step //= 2
+        if text[at + same:at + same + step] == written[done + same:done + same + step]:
+            same += step
+    one = text[at + same:at + same + 32].ljust(32)
+    two = written[done + same:done + same + 32].ljust(32)
+    apart = int.from_bytes(one, "big") ^ int.from_bytes(two, "big")
+    return min(same + 32 - (apart.bit_length() + 7) // 8, most)

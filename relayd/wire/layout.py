@@ -17,7 +17,9 @@ from typing import Final
 
 from relayd.wire.split import Split
 from relayd.wire.spliced import Run, Spliced
-from relayd.wire.stretch import Cut, Known, Read, Stretch, cut, join, leading
+from relayd.wire.stretch import (
+    Cut, Known, Read, Seen, Stretch, cut, join, leading, stretch,
+)
 
 SAMPLE_BYTES: Final = 256
 """Conversations of one opening are told apart by so much before the place where they end."""
@@ -50,30 +52,33 @@ class Layout:
         self.tail = tail
         self.opens = opens
         self.sample = sample
-        self.cost = LAYOUT_COST + base.cost() + tail.cost()
+        self.cost = LAYOUT_COST + base.cost + tail.cost
         self.used = 0
         """When it was made, or was last the beginning of a body."""
         self.proven = False
         """Whether it has been that."""
         self._stale = -1
 
-    def goes_on(self, count: int, known: bool) -> bool:
-        """Whether a body that has the first `count` of the further stretches is the same
-        conversation, and not another that began alike: with what is `known`, but did not follow
-        last. (A mark of a cache that moves on changes an element first, which is not known then.)
+    def goes_on(self, count: int, first: Seen | None) -> bool:
+        """Whether a body that has the first `count` of the further stretches is of the same
+        conversation, and not of another that began alike. `first` is what it has then, if known.
+
+        What is known but did not follow last is of another. A mark of a cache that moves on
+        changes an element first, which is not known then, or one behind the first.
         """
-        stale = self._stale
-        if count < len(self.more) and not known:
+        if count == len(self.more):
+            return True
+        if first is None:
             self._stale = count
-        return count == len(self.more) or not known or stale == count
+            return True
+        return self._stale == count or self.more[count].cuts[0][1].tags[0] == first[0]
 
     def grow(self, base: Stretch, more: tuple[Stretch, ...], sample: int) -> None:
         """Takes what the last body has in common with the one before."""
         self.base = base
         self.more = more
         self.sample = sample
-        self.cost = (LAYOUT_COST + base.cost() + self.tail.cost()
-                     + sum([stretch.cost() for stretch in more]))
+        self.cost = LAYOUT_COST + base.cost + self.tail.cost + sum([one.cost for one in more])
         self._stale = -1
 
     def match(self, raw: bytes, mac: Mac) -> Match | None:
@@ -84,9 +89,9 @@ class Layout:
                 or mac(view[start:]) != self.tail.mac):
             return None
         count = 0
-        for stretch in self.more:
-            after = end + stretch.size
-            if after > start or mac(view[end:after]) != stretch.mac:
+        for one in self.more:
+            after = end + one.size
+            if after > start or mac(view[end:after]) != one.mac:
                 break
             end = after
             count += 1
@@ -124,9 +129,9 @@ class Match:
         texts: Taken = {}
         self._put(texts, layout.base, 0)
         end = layout.base.size
-        for stretch in layout.more[:self._more]:
-            self._put(texts, stretch, end)
-            end += stretch.size
+        for one in layout.more[:self._more]:
+            self._put(texts, one, end)
+            end += one.size
         for name, elements in between.items():
             _open(texts, name).extend(elements)
             self.count += len(elements)
@@ -134,20 +139,20 @@ class Match:
         self.count += self.known
         return texts
 
-    def _put(self, texts: Taken, stretch: Stretch, origin: int) -> None:
+    def _put(self, texts: Taken, part: Stretch, origin: int) -> None:
         raw = self._raw
-        for name, start, stop in stretch.reads:
+        for name, start, stop in part.reads:
             texts[name] = raw[origin + start:origin + stop]
         view = self._view[origin:] if origin else self._view
-        for name, part in stretch.cuts:
-            self.known += len(part.tags)
-            self.names |= part.names
-            if part.alone:
-                texts[name] = Spliced(bytes(part.text(view)), part.tag)
+        for name, known in part.cuts:
+            self.known += len(known.tags)
+            self.names |= known.names
+            if known.alone:
+                texts[name] = Spliced(bytes(known.text(view)), known.tag)
                 continue
             elements = _open(texts, name)
-            if part.tags:
-                elements.append(part.run(view))
+            if known.tags:
+                elements.append(known.run(view))
 
     def _between(self, split: Split) -> dict[str, list[bytes]] | None:
         """The elements between beginning and end; None where they are anything else.
@@ -174,7 +179,8 @@ class Match:
 
     def goes_on(self, seen: Known) -> bool:
         """Whether it is of the layout's conversation, not of another that began alike."""
-        return self.layout.goes_on(self._more, bool(self._fresh) and id(self._fresh[0]) in seen)
+        first = seen.get(id(self._fresh[0])) if self._fresh else None
+        return self.layout.goes_on(self._more, first)
 
     def branch(self, seen: Known, mac: Mac) -> Layout | None:
         """The layout of such a conversation, as soon as it has gone on for a while."""
@@ -183,7 +189,7 @@ class Match:
             return None
         del elements[-SETTLED:]
         at, entry = elements[-1]
-        grown = Stretch(at + entry[1], None, (), ((self.layout.opens[0], cut(elements)),))
+        grown = stretch(at + entry[1], None, (), [(self.layout.opens[0], cut(elements))])
         base = self._joined((*self.layout.more[:self._more], grown), mac)
         return Layout(base, self.layout.tail, self.layout.opens, sample(self._raw, base.size))
 
@@ -194,7 +200,7 @@ class Match:
             return
         layout = self.layout
         part = self._view[self._end:self._end + stop]
-        grown = Stretch(stop, mac(part), (), ((layout.opens[0], cut(elements)),))
+        grown = stretch(stop, mac(part), (), [(layout.opens[0], cut(elements))])
         more = (*layout.more[:self._more], grown)
         if len(more) <= MORE_MAX:
             layout.grow(layout.base, more, layout.sample)
@@ -206,12 +212,13 @@ class Match:
         """One beginning of the layout's and what follows it."""
         base = self.layout.base
         *others, (name, first) = base.cuts
-        cuts = [(0, first)]
+        further = []
         end = base.size
-        for stretch in more:
-            cuts.append((end, stretch.cuts[0][1]))
-            end += stretch.size
-        return Stretch(end, mac(self._view[:end]), base.reads, (*others, (name, join(cuts))))
+        for one in more:
+            further.append((end, one.cuts[0][1]))
+            end += one.size
+        return stretch(end, mac(self._view[:end]), base.reads,
+                       [*others, (name, join(first, further))])
 
 
 class _Parts:
@@ -237,9 +244,9 @@ class _Parts:
         self.cuts.append((name, cut(elements)))
         return len(elements) == len(value)
 
-    def stretch(self, part: memoryview, mac: Mac) -> Stretch:
+    def whole(self, part: memoryview, mac: Mac) -> Stretch:
         """All of them."""
-        return Stretch(len(part), mac(part), tuple(self.reads), tuple(self.cuts))
+        return stretch(len(part), mac(part), self.reads, self.cuts)
 
 
 def layout_of(raw: bytes, texts: Texts, grows: str, seen: Known, mac: Mac) -> Layout | None:
@@ -264,7 +271,7 @@ def layout_of(raw: bytes, texts: Texts, grows: str, seen: Known, mac: Mac) -> La
         return None
     opens, begin, tail = found
     view = memoryview(raw)
-    return Layout(base.stretch(view[:end], mac), tail.stretch(view[begin:], mac), opens,
+    return Layout(base.whole(view[:end], mac), tail.whole(view[begin:], mac), opens,
                   sample(raw, end))
 
 

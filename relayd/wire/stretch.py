@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from relayd.wire.spliced import Run
 
@@ -18,18 +18,26 @@ PIECE_COST: Final = 8
 ELEMENT_COST: Final = 16
 """What each takes of the memory, in bytes."""
 
-Seen = tuple[int, int, tuple[slice, ...] | None, tuple[str, ...]]
+Bounds: TypeAlias = "array[int]"
+"""The start and the stop of each piece of a text."""
+
+Seen: TypeAlias = "tuple[int, int, Bounds | None, tuple[str, ...]]"
 """A known element: (its tag, length, pieces to be sent (None: all of it), names it drops)."""
 
 Known = Mapping[int, Seen]
 """The known elements of a body, by the id of their text."""
 
 
+def pieced(text: bytes | memoryview, pieces: Bounds) -> bytes:
+    """The bytes of the pieces of a text."""
+    bounds = iter(pieces)
+    return b"".join([text[start:stop] for start, stop in zip(bounds, bounds)])
+
+
 class Cut(NamedTuple):
     """Where the bytes of elements that follow each other lie in a stretch, as they are sent."""
 
-    pieces: array[int]
-    """The start and the stop of each piece."""
+    pieces: Bounds
     tags: array[int]
     sizes: array[int]
     tag: int
@@ -42,8 +50,7 @@ class Cut(NamedTuple):
         if len(self.pieces) == 2:
             start, stop = self.pieces
             return stretch[start:stop]
-        bounds = iter(self.pieces)
-        return b"".join([stretch[start:stop] for start, stop in zip(bounds, bounds)])
+        return pieced(stretch, self.pieces)
 
     def run(self, stretch: memoryview) -> Run:
         """What stands for the elements of a list."""
@@ -61,12 +68,17 @@ class Stretch(NamedTuple):
     mac: object
     reads: tuple[Read, ...]
     cuts: tuple[tuple[str, Cut], ...]
+    cost: int
+    """About what it takes of the memory."""
 
-    def cost(self) -> int:
-        """About what it takes of the memory."""
-        return STRETCH_COST + MEMBER_COST * (len(self.reads) + len(self.cuts)) + sum([
-            PIECE_COST // 2 * len(cut.pieces) + ELEMENT_COST * len(cut.tags)
-            for _, cut in self.cuts])
+
+def stretch(size: int, mac: object, reads: Iterable[Read],
+            cuts: Sequence[tuple[str, Cut]]) -> Stretch:
+    """A stretch with its cost."""
+    fields = (*reads,)
+    cost = STRETCH_COST + MEMBER_COST * (len(fields) + len(cuts)) + sum([
+        PIECE_COST // 2 * len(cut.pieces) + ELEMENT_COST * len(cut.tags) for _, cut in cuts])
+    return Stretch(size, mac, fields, (*cuts,), cost)
 
 
 def leading(values: Sequence[bytes], seen: Known,
@@ -91,32 +103,41 @@ def cut(elements: Sequence[tuple[int, Seen]]) -> Cut:
     for start, (_, size, own, dropped) in elements:
         if pieces:
             _add(pieces, start - 1, start)
+        sent = size
         if own is None:
-            own = (slice(0, size),)
-        for piece in own:
-            _add(pieces, start + piece.start, start + piece.stop)
-        sizes.append(sum([piece.stop - piece.start for piece in own]))
+            _add(pieces, start, start + size)
+        else:
+            sent = _add_all(pieces, own, start)
+        sizes.append(sent)
         names.update(dropped)
     return _packed(pieces, [entry[0] for _, entry in elements], sizes, names)
 
 
-def join(cuts: Sequence[tuple[int, Cut]]) -> Cut:
+def join(first: Cut, others: Sequence[tuple[int, Cut]]) -> Cut:
     """One cut of those of stretches that follow each other, each with where it starts."""
-    pieces: list[int] = []
-    for origin, cut in cuts:
-        if pieces:
-            _add(pieces, origin, origin + 1)
-        bounds = iter(cut.pieces)
-        for start, stop in zip(bounds, bounds):
-            _add(pieces, origin + start, origin + stop)
-    return _packed(pieces, [tag for _, cut in cuts for tag in cut.tags],
-                   [size for _, cut in cuts for size in cut.sizes],
-                   frozenset().union(*[cut.names for _, cut in cuts]))
+    pieces = first.pieces.tolist()
+    tags, sizes, names = first.tags.tolist(), first.sizes.tolist(), set(first.names)
+    for origin, cut in others:
+        _add(pieces, origin, origin + 1)
+        _add_all(pieces, cut.pieces, origin)
+        tags += cut.tags
+        sizes += cut.sizes
+        names |= cut.names
+    return _packed(pieces, tags, sizes, names)
 
 
 def _packed(pieces: list[int], tags: list[int], sizes: list[int], names: Iterable[str]) -> Cut:
     return Cut(array("I", pieces), array("q", tags), array("I", sizes), hash(tuple(tags)),
                frozenset(names), False)
+
+
+def _add_all(pieces: list[int], further: Bounds, origin: int) -> int:
+    """Pieces of what starts at `origin`; how many bytes they are."""
+    bounds, size = iter(further), 0
+    for start, stop in zip(bounds, bounds):
+        _add(pieces, origin + start, origin + stop)
+        size += stop - start
+    return size
 
 
 def _add(pieces: list[int], start: int, stop: int) -> None:

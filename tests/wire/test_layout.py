@@ -262,5 +262,5 @@ def test_nothing_of_a_body_is_kept() -> None:
     tables = set(SPLITS["messages"].take(claude([])) or ()) | {"messages.user_id"}
     assert words <= tables | {
         "Stretch", "Cut", "slice", "None", "False", "True", "frozenset", "size", "mac", "reads",
-        "cuts", "array", "pieces", "tags", "sizes", "tag", "names", "alone"}
+        "cuts", "array", "pieces", "tags", "sizes", "tag", "names", "alone", "cost"}
     assert repr(Run(b"canary", (1,), (6,), 1)) == "Run(...)"

@@ -66,7 +66,7 @@ def test_memory_is_bounded_and_who_went_on_last_stays() -> None:
 
 
 def test_a_layout_of_very_many_pieces_is_not_kept() -> None:
-    memory = Known(POLICY, 254, 64 * 1024)
+    memory = Known(POLICY, 254, 16 * 1024)
     raw = claude([{"content": [{"text": "x", "type": "text"}] * 40, "role": "user"}] * 9)
     for _ in range(3):
         once(raw, memory)
