@@ -292,7 +292,8 @@ class UpstreamConnection(asyncio.Protocol):
             if len(head) > HEAD_BYTES_MAX:
                 raise RelayError("upstream_protocol")
             attempt.head = read_reply_head(
-                head, parser.get_status_code(), parser.get_http_version())
+                head, parser.get_status_code(),
+                "1.1" if head.startswith(b"HTTP/1.1 ") else parser.get_http_version())
         except RelayError as error:
             self._fail(error)
             return False

@@ -81,7 +81,7 @@ class RepeatedHead:
     are the same have the same meaning, so they are not read again.
     """
 
-    __slots__ = ("_before", "_behind", "head")
+    __slots__ = ("_before", "_behind", "_start", "_stop", "head")
 
     def __init__(self, raw: bytes, head: RequestHead) -> None:
         at = raw.lower().find(b"\r\ncontent-length:")
@@ -89,21 +89,28 @@ class RepeatedHead:
         digits = raw[at:raw.index(b"\r", at)]
         at += len(digits) - len(digits.lstrip(b" \t"))
         self._before = raw[:at]
-        self._behind = raw[raw.index(b"\r", at):]
+        self._start = at
+        self._stop = raw.index(b"\r", at)
+        self._behind = raw[self._stop:]
         self.head = head
 
     def read(self, data: bytes) -> int:
         """Where the head ends in `data` if it is the same one, its length set; else 0."""
-        before = self._before
-        if not data.startswith(before):
+        start, stop, behind = self._start, self._stop, self._behind
+        if data[:start] != self._before:
             return 0
-        start = len(before)
-        stop = data.find(b"\r", start, start + 12)
+        end = stop + len(behind)
+        if data[stop:end] != behind:  # the length has not as many digits as the one before
+            stop = data.find(b"\r", start, start + 12)
+            end = stop + len(behind)
+            if stop < 0 or data[stop:end] != behind:
+                return 0
+            self._stop = stop
         digits = data[start:stop]
-        if not digits.isdigit() or not data.startswith(self._behind, stop):
+        if not digits.isdigit():
             return 0
         self.head.content_length = int(digits)
-        return stop + len(self._behind)
+        return end
 
 
 class _Nothing:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relayd.core.errors import RelayError
-from relayd.wire.http import HeadLimits, PartialHead, read_head
+from relayd.wire.http import HeadLimits, PartialHead, RepeatedHead, read_head
 
 LIMITS = HeadLimits(head_bytes_max=4096, header_count_max=20, target_bytes_max=512)
 POST = b"POST /v1/chat/completions HTTP/1.1\r\nHost: relay.test\r\n"
@@ -159,3 +159,27 @@ def test_any_bytes_are_read_or_refused(noise: bytes) -> None:
         read_head(noise + b"\r\n\r\n", LIMITS)
     except RelayError as error:
         assert error.close
+
+
+def _request(length: bytes) -> bytes:
+    return (b"POST /v1/messages HTTP/1.1\r\nHost: h\r\nContent-Length: " + length
+            + b"\r\nX-Api-Key: k\r\n\r\n")
+
+
+@given(st.lists(st.one_of(
+    st.integers(0, 10 ** 12).map(lambda number: b"%d" % number),
+    st.sampled_from([b"", b"x", b"1 ", b"1\r\nX-A: 2", b"0" * 11 + b"1", b"99\r\nX-Api-Key: k"]),
+    st.binary(max_size=4)), max_size=6), st.binary(max_size=9))
+def test_a_head_that_repeats_is_read_as_any_other(lengths: list[bytes], rest: bytes) -> None:
+    first = read_head(_request(b"12"), LIMITS)
+    repeated = RepeatedHead(_request(b"12"), first)
+    for length in lengths:
+        raw = _request(length)
+        end = repeated.read(raw + rest)
+        if length.isdigit() and len(length) < 12:
+            assert end == len(raw)
+        if end:
+            assert raw[:end] == raw and first.content_length == int(length)
+            assert read_head(raw, LIMITS).content_length == first.content_length
+    assert not repeated.read(_request(b"12")[:-1])
+    assert not repeated.read(b"x" + _request(b"12"))
