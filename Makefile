@@ -1,5 +1,7 @@
 # Everything a developer types. Each target installs what it needs into .venv.
-PYTHON ?= python3
+# The system's Python, which operators run, where it can make an environment (docs/decisions/0038).
+PYTHON ?= $(shell /usr/bin/python3 -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' \
+	2> /dev/null && echo /usr/bin/python3 || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
