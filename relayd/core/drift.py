@@ -106,8 +106,9 @@ def compared(columns: Compared) -> Figures:
     if (sources.count("reported") == count and not any(heard) and not any(spoken)
             and None not in counted_input and None not in counted):
         return _summed(given, counted_input, made, reasoning, counted)
-    found = [row for row in zip(*columns)
-             if row[0] == "reported" and not (row[4] or row[5]) and None not in row[6:]]
+    found = [row for row in zip(*columns)  # of most calls nothing is counted: that is asked first
+             if row[7] is not None and row[6] is not None and row[0] == "reported"
+             and not (row[4] or row[5])]
     if not found:
         return NO_FIGURES
     _, given, made, reasoning, _, _, counted_input, counted = zip(*found)
