@@ -180,7 +180,7 @@ def _known_fields(
 
     That also finds out what is wrong with it, and says so.
     """
-    known.seen.clear()
+    known.begin()
     match = known.layouts.find(operation, raw)
     texts = None if match is None else match.texts(SPLITS[operation])
     if match is None or texts is None:

@@ -39,6 +39,9 @@ PIECE_BYTES: Final = 8
 """What an entry costs, one whose text is cut, and each piece of it."""
 PIECES_MAX: Final = 256
 """An element whose bytes lie in more pieces is read every time."""
+CUTS_MAX: Final = 1024
+"""Pieces that the new elements of one body are cut into: 3 to 8 ms. Others are read, and cut when
+they come again: 1 MB of small blocks that are spelled in another order took a second."""
 PROBE_BYTES: Final = (24, 12, 5, 1)
 """Lengths by which the next piece is looked for, the longest first."""
 NEAR_BYTES: Final = 2048
@@ -64,7 +67,7 @@ class Known:
     """What one account has sent to one API under one policy."""
 
     __slots__ = ("policy", "levels", "hits", "idle", "seen", "layouts", "_young", "_old", "_acts",
-                 "_bytes", "_bytes_max")
+                 "_bytes", "_bytes_max", "_cuts_left")
 
     def __init__(self, policy: BodyPolicy, levels: int, bytes_max: int = ACCOUNT_BYTES_MAX,
                  mac: Mac = hash) -> None:
@@ -82,10 +85,16 @@ class Known:
         self._old: dict[int, Entry] = {}
         self._acts: set[Act | None] = set()
         self._bytes = 0
+        self._cuts_left = CUTS_MAX
         self._bytes_max = (bytes_max - bytes_max // LAYOUTS_SHARE) // 2
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
+
+    def begin(self) -> None:
+        """Another body comes."""
+        self.seen.clear()
+        self._cuts_left = CUTS_MAX
 
     def take(self, text: bytes, act: Act | None, walk: Walk) -> object:
         """One element's text, as it is to be sent; GONE where it is not.
@@ -130,8 +139,12 @@ class Known:
     def _learn(self, text: bytes, tag: int, act: Act | None, walk: Walk) -> object:
         element, names = self._read(text, tag, act, walk)
         if type(element) is Spliced:
-            written = element.text
-            pieces = None if written == text else cut(text, written)
+            pieces = None
+            if element.text != text:
+                if self._cuts_left <= 0:
+                    return element
+                pieces = cut(text, element.text)
+                self._cuts_left -= len(pieces) // 2 or PIECES_MAX
             self._acts.add(act)  # its id stays its own
             self._keep(tag ^ id(act), (len(text), pieces, names))
         return element

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from relayd.wire.layout import Layout, Mac, Match, Texts, layout_of, sample
-from relayd.wire.stretch import Known
+from relayd.wire.stretch import PIECE_COST, Known
 
 OPENING_BYTES: Final = 256
 """Conversations are looked up by the hash of so much of their beginning."""
@@ -65,7 +65,8 @@ class Layouts:
     def learn(self, operation: str, raw: bytes, texts: Texts, grows: str,
               seen: Known) -> None:
         """Keeps how a body begins and ends that was taken apart; `grows` is its growing list."""
-        if self._due():
+        pieces = sum([len(each[2]) // 2 for each in seen.values() if each[2]])
+        if pieces * PIECE_COST < self._bytes_max // SHARE_MAX and self._due():
             self._keep(operation, raw, layout_of(raw, texts, grows, seen, self._mac))
 
     def extend(self, operation: str, raw: bytes, match: Match, seen: Known) -> None:

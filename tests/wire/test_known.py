@@ -20,7 +20,7 @@ from relayd.wire.dialect import BY_OPERATION
 from relayd.wire.fields import GONE
 from relayd.wire.identity import Pseudonyms
 from relayd.wire.known import (
-    ENTRY_BYTES, IDLE_MAX, Elements, Known, cut,
+    CUTS_MAX, ENTRY_BYTES, IDLE_MAX, PIECES_MAX, Elements, Known, cut,
 )
 from relayd.wire.spliced import Run, Spliced
 from relayd.wire.stretch import pieced
@@ -281,6 +281,28 @@ def test_memory_is_bounded_and_what_is_used_stays() -> None:
         reads = element(b'{"used":1}', memory)
         assert reads._value is GONE, "read again"
         assert len(memory) <= 20
+
+
+def test_a_body_is_cut_into_so_many_pieces_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left of it is cut when it comes again."""
+    cuts: list[int] = []
+
+    def counted(text: bytes, written: bytes) -> Any:
+        pieces = cut(text, written)
+        cuts.append(len(pieces) // 2 or PIECES_MAX)
+        return pieces
+
+    monkeypatch.setattr(module, "cut", counted)
+    memory = Known(POLICY, LEVELS, 1 << 21)
+    raw = compact({"model": "m", "max_tokens": 1, "messages": [
+        {"content": [{"text": f"{number} {part}", "type": "text"} for part in range(20)],
+         "role": "user"} for number in range(60)]})
+    whole = outcome("messages", raw, None)
+    for _ in range(7):
+        cuts.clear()
+        assert outcome("messages", raw, memory) == whole
+        assert sum(cuts) <= CUTS_MAX + PIECES_MAX
+    assert not cuts and len(memory) == 60
 
 
 @settings(max_examples=300)

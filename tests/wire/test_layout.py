@@ -245,7 +245,7 @@ def test_more_elements_than_are_taken_apart_are_read_whole() -> None:
     counts = []
     for count in (ELEMENTS_MAX - 4, ELEMENTS_MAX - 3, ELEMENTS_MAX - 2, ELEMENTS_MAX + 1):
         raw = claude([said(number) for number in range(count)])
-        for _ in range(2):
+        for _ in range(4):
             once(raw, memory)
         counts.append(runs(raw, memory))
     assert counts[0] > ELEMENTS_MAX - 8 and counts[-1] == 0
