@@ -94,20 +94,20 @@ class Dispatcher:
             direct[model] = plan
         return plan
 
-    def begin(self, exchange: Exchange, plan: Plan) -> bool:
-        """Sends a usual call over a kept connection; False: nothing was done, `send` has to.
+    def begin(self, exchange: Exchange, plan: Plan) -> Attempt | None:
+        """Sends a usual call over a kept connection; None: nothing was done, `send` has to.
 
-        What comes of it is in the exchange's attempt, with which `send` can go on.
+        With the attempt `send` can go on.
         """
         if not plan.simple:
-            return False
+            return None
         place = plan.places[0]
         health = place.health
         if health.reach.troubled or health.circuit.troubled:
-            return False
+            return None
         connection = place.pool.take()
         if connection is None:
-            return False
+            return None
         plan.budget.call(exchange.started)
         sender = self.plane.sender
         model = place.sends or exchange.model or ""
@@ -116,8 +116,7 @@ class Dispatcher:
         except RelayError:
             place.pool.give_back(connection)
             raise
-        sender.put(exchange, place, model, connection)
-        return True
+        return sender.put(exchange, place, model, connection)
 
     def served(self, plan: Plan) -> None:
         """A usual call's answer has come, and is good."""

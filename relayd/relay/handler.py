@@ -57,8 +57,11 @@ class Handler:
             server = exchange.policy.server
             self._plane.overload.check(server, len(self._plane.inflight))
             plan = self._admit(exchange, endpoint, whole(exchange, server.max_body_bytes))
-            if self._plane.dispatcher.begin(exchange, plan):
+            attempt = self._plane.dispatcher.begin(exchange, plan)
+            if attempt is not None:
                 exchange.plan = plan
+                if attempt.error is not None:  # its connection could not even be written to
+                    self.go_on(exchange)
                 return
         except Exception as fault:
             self._give_up(exchange, fault)

@@ -14,7 +14,7 @@ from relayd.relay.exchange import Exchange
 from relayd.relay.handler import Handler
 from relayd.relay.listener import ClientConnection
 from relayd.relay.streamer import Streamer
-from relayd.relay.upstream import Attempt
+from relayd.relay.upstream import Attempt, UpstreamConnection
 from tests.fakes.daemon import ANSWER, Lane
 from tests.fakes.rawclient import RawClient, request_bytes
 from tests.fakes.rawupstream import Answer, message
@@ -101,7 +101,7 @@ class Told:
                 return copy_whole(streamer, exchange, attempt)
 
             monkeypatch.setattr(Streamer, "copy_whole", measured)
-            monkeypatch.setattr(Dispatcher, "begin", lambda *given: False)
+            monkeypatch.setattr(Dispatcher, "begin", lambda *given: None)
             monkeypatch.setattr(ClientConnection, "_read_whole", lambda *given: False)
 
 
@@ -202,6 +202,21 @@ async def test_a_client_that_leaves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: bytes
 ) -> None:
     told = await both(tmp_path, monkeypatch, [Answer(b"", after="hold")], body, leaves=True)
+    assert (told.ended, told.stories) == (0, 2)
+
+
+async def test_a_connection_that_fails_while_it_is_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = UpstreamConnection.begin
+
+    def broken(connection: UpstreamConnection, attempt: Attempt, data: bytes) -> None:
+        begin(connection, attempt, b"" if connection.uses == 1 else data)
+        if connection.uses == 2:
+            connection.connection_lost(OSError())
+
+    monkeypatch.setattr(UpstreamConnection, "begin", broken)
+    told = await both(tmp_path, monkeypatch, [], BODY)
     assert (told.ended, told.stories) == (0, 2)
 
 
