@@ -155,8 +155,10 @@ class Counting:
 
 def _in_elements(fields: Mapping[str, object]) -> bool:
     """Whether there are elements whose counts the memo may know."""
-    return any(isinstance(value, list) and value and type(value[-1]) in (Spliced, Run)
-               for value in fields.values())
+    for value in fields.values():
+        if type(value) is list and value and type(value[-1]) in (Spliced, Run):
+            return True
+    return False
 
 
 def _result(future: asyncio.Future[Count]) -> Count | None:

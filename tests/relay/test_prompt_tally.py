@@ -7,8 +7,9 @@ import time
 import pytest
 import toktok
 
-from relayd.relay.prompt_tally import PROMPT_CHARACTERS_MAX, Tally, member, objects
+from relayd.relay.prompt_tally import PROMPT_CHARACTERS_MAX, Tally, any_object, member, objects
 from relayd.relay.tokenizer import Encodings, encoding_for
+from relayd.wire.spliced import Run
 
 
 def test_text_fixed_and_factor(encodings: Encodings) -> None:
@@ -69,3 +70,15 @@ def test_objects_and_members_of_anything() -> None:
     assert objects({"a": 1}) == objects(None) == objects("x") == []
     assert member({"a": 1}, "a") == 1
     assert member({}, "a") is member([], "a") is member("a", "a") is member(None, "a") is None
+
+
+@pytest.mark.parametrize(("texts", "found"), [
+    ([b"{}"], True), ([b'{"a":1}', b"5"], True), ([b"5", b"{}"], True), ([b"5", b"[{}]"], False),
+    ([], False)])
+def test_an_object_among_known_elements(texts: list[bytes], found: bool) -> None:
+    for text in (b",".join(texts), memoryview(b",".join(texts))):
+        run = Run(text, range(len(texts)), [len(text) for text in texts], 7)
+        assert any_object([run]) is found
+        assert any_object([5, run]) is found
+        assert any_object([run, {}]) is True
+    assert not any_object(None) and not any_object([]) and not any_object({"a": {}})
