@@ -92,13 +92,11 @@ class Tally:
         for value in values if type(values) is list else ():
             if type(value) is dict:
                 yield value
-            elif type(value) is Spliced:
+            elif type(value) is Spliced or type(value) is Run:
                 if place is None:
                     place = self._place_of(where)
-                if not self._known(place ^ value.tag):
+                if not self._known(place ^ (value.tag if type(value) is Spliced else ~value.tag)):
                     yield from (read for read in self.once(value, where) if type(read) is dict)
-            elif type(value) is Run:
-                yield from (read for read in self.once(value, where) if type(read) is dict)
 
     def _once_each(self, run: Run, where: str) -> Iterator[object]:
         """The same of elements that follow each other; what they add together is kept too."""
