@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from relayd.wire.conversation import TEXT_BYTES_MAX, beginning
-from relayd.wire.known import Spliced
+from relayd.wire.spliced import Run, Spliced
 
 MARK = {"cache_control": {"type": "ephemeral"}}
 SYSTEM, FIRST, SECOND = "You are brief.", "Hello.", "And then?"
@@ -48,8 +48,13 @@ def test_turns_change_nothing(body: Any) -> None:
 
 def test_elements_that_were_not_read_are_the_same() -> None:
     whole = chat(1)
-    spliced = {"messages": [Spliced(json.dumps(item).encode(), 1) for item in whole["messages"]]}
+    texts = [json.dumps(item).encode() for item in whole["messages"]]
+    spliced = {"messages": [Spliced(text, 1) for text in texts]}
     assert beginning(spliced) == beginning(whole)
+    for count in range(1, len(texts) + 1):
+        run = Run(memoryview(b",".join(texts[:count])), [1] * count,
+                  [len(text) for text in texts[:count]], 1)
+        assert beginning({"messages": [run, *spliced["messages"][count:]]}) == beginning(whole)
 
 
 @pytest.mark.parametrize("fields", [
