@@ -70,8 +70,8 @@ class CutStore:
         return getattr(self._db, name)
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[Transaction]:
-        async with self._db.writing() as transaction:
+    async def writing(self, **how: bool) -> AsyncIterator[Transaction]:
+        async with self._db.writing(**how) as transaction:
             yield transaction
             raise Cut
 
