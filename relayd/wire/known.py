@@ -23,7 +23,7 @@ from relayd.wire.fields import GONE, Act
 from relayd.wire.layout import Mac
 from relayd.wire.layouts import Layouts
 from relayd.wire.spliced import Spliced
-from relayd.wire.split import may_be_deep, too_deep
+from relayd.wire.split import too_deep
 from relayd.wire.stretch import Bounds, Seen, pieced
 from relayd.wire.walk import BodyPolicy, Walk
 
@@ -126,7 +126,7 @@ class Known:
     ) -> tuple[object, tuple[str, ...]]:
         """As without any memory; also the names that were dropped."""
         value = _decode(text)
-        if may_be_deep(text, self.levels) and too_deep(value, self.levels):
+        if len(text) > 2 * self.levels and too_deep(value, self.levels):
             raise RelayError("invalid_json")
         if act is None or type(value) is not dict:
             return Spliced(_encode(value), tag, value), ()

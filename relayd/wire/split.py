@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
-__all__ = ["Split", "may_be_deep", "too_deep"]
+__all__ = ["Split", "too_deep"]
 
 _CONTAINERS: Final = frozenset((dict, list))
 _ABSENT: Final = msgspec.UNSET
@@ -68,11 +68,6 @@ class Split:
                 size += len(text)
             size += len(name) + 4
         return found if size == len(raw) else None
-
-
-def may_be_deep(text: bytes, levels: int) -> bool:
-    """Whether a text opens lists and objects often enough for more than so many levels."""
-    return len(text) > 2 * levels and text.count(b"[") + text.count(b"{") > levels
 
 
 def too_deep(value: object, levels: int) -> bool:
