@@ -113,7 +113,7 @@ class Dispatcher:
         model = place.sends or exchange.model or ""
         try:
             sender.announce(exchange, place, model)
-        except RelayError:
+        except Exception:
             place.pool.give_back(connection)
             raise
         return sender.put(exchange, place, model, connection)

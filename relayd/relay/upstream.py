@@ -7,7 +7,6 @@ what is foreign (llhttp's errors, the loop's) is turned into `RelayError` here a
 from __future__ import annotations
 
 import asyncio
-import select
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httptools
 
 from relayd.core.errors import RelayError
+from relayd.ops.poll import polled
 from relayd.wire.chunked import is_chunk
 from relayd.wire.replyhead import HEAD_BYTES_MAX, ReplyHead, read_reply_head
 
@@ -336,10 +336,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._ended(reset=error is not None)
 
     def broken(self) -> bool:
-        """Whether the socket has an error that nobody was told of: ClientConnection.broken."""
-        poll = select.poll()
-        poll.register(self.transport.get_extra_info("socket").fileno(), 0)
-        return bool(poll.poll(0))
+        """Whether the socket has an error that nobody was told of."""
+        return polled(self.transport)
 
     def vanished(self) -> None:
         """The provider has reset the connection; what it sent before has been read."""

@@ -31,7 +31,8 @@ def is_chunk(data: bytes) -> bool:
     """Whether these are one chunk and no more, framed as the relay frames; the last is none."""
     at = data.find(b"\r\n", 1, 9)
     size = len(data) - at - 4
-    return at > 0 < size and data.endswith(b"\r\n") and data.startswith(b"%x\r" % size)
+    return (at > 0 and size > 0 and data.endswith(b"\r\n")
+            and data.startswith(b"%x\r" % size))
 
 
 class ChunkedReader:
