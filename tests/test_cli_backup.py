@@ -52,7 +52,7 @@ class PatientDaemon(DaemonProcess):
     """One whose provider may be silent for as long as the commands take."""
 
     def _config(self) -> str:
-        return super()._config().replace("idle = 1", "idle = 600")
+        return super()._config().replace("idle = 5", "idle = 600")
 
 
 async def test_under_load_and_back(tmp_path: Path) -> None:

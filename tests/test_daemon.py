@@ -91,7 +91,7 @@ class Patient(DaemonProcess):
 
     def _config(self) -> str:
         text = super()._config().replace("drain_seconds = 1\n", "drain_seconds = 60\n")
-        return text.replace("idle = 1 }", "idle = 60 }")
+        return text.replace("idle = 5 }", "idle = 60 }")
 
 
 async def test_a_second_term_ends_at_once(tmp_path: Path, upstream: RawUpstream) -> None:

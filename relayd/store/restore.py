@@ -80,7 +80,7 @@ def restore(source: Path, store: Path, *, replace: bool, stamp: str,
             schema = judge(draft / DATABASE_NAME)
             _find_secret(draft, store, apart.secret)
             _find_keys(draft, store, apart, schema)
-            aside = None if is_empty(store) else store / f"{ASIDE_NAME}{stamp}"
+            aside = None if is_empty(store) else _free(store / f"{ASIDE_NAME}{stamp}")
             if aside is not None:
                 _move_aside(store, aside)
             _place(draft, store)
@@ -186,6 +186,15 @@ def _find_keys(draft: Path, store: Path, apart: Apart, schema: int) -> None:
             raise StoreError("store_keys")
         for ring in rings[1:]:  # what is in use gets what it has not, and is not replaced
             rings[0].merge(ring)
+
+
+def _free(wanted: Path) -> Path:
+    """This name, or with `-2`, `-3` ... where a restore of the same second has taken it."""
+    path, number = wanted, 1
+    while path.exists():
+        number += 1
+        path = wanted.with_name(f"{wanted.name}-{number}")
+    return path
 
 
 def _move_aside(store: Path, aside: Path) -> None:

@@ -42,7 +42,7 @@ PROVIDER = """
 api = "{api}"
 base_url = "http://127.0.0.1:{port}{path}"
 credential = {{ env = "UPSTREAM_CREDENTIAL" }}
-timeouts = {{ connect = 1, first_byte = 1, idle = 1 }}
+timeouts = {{ connect = 5, first_byte = 5, idle = 5 }}
 """
 
 

@@ -9,6 +9,7 @@ import pytest
 from relayd.core.errors import RelayError
 from relayd.ops.config import ServerConfig
 from relayd.relay.overload import SAMPLES, Overload
+from tests.fakes.daemon import BRISK
 from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.fakes.rawupstream import Answer
 from tests.http.play import BODY, TARGET
@@ -77,7 +78,8 @@ def test_the_body_that_goes_over_the_bound_is_refused_itself() -> None:
 async def test_above_the_ceiling_new_calls_get_503_and_old_ones_their_answer(
     opened: Opened,
 ) -> None:
-    lane = await opened(lambda _: Answer(b"", after="hold"), server={"calls_max": 2})
+    lane = await opened(lambda _: Answer(b"", after="hold"), server={"calls_max": 2},
+                        provider_changes=BRISK)
     plane = plane_of(lane)
     async with RawClient(lane.address) as one, RawClient(lane.address) as two:
         for client in (one, two):

@@ -22,7 +22,7 @@ from relayd.ops.config import BillingConfig, LimitsConfig, PrivacyConfig
 from relayd.relay.meter import Meter
 from relayd.store.db import open_database
 from tests.fakes import standing
-from tests.fakes.daemon import CREDENTIAL, Lane, provider
+from tests.fakes.daemon import BRISK, CREDENTIAL, Lane, provider
 from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.fakes.sockets import (
     HANDSHAKE, MODEL, TARGET, Provider, accept, answer, event, obliging, realtime_provider, rest,
@@ -282,7 +282,7 @@ async def test_a_provider_that_does_not_answer_the_handshake(opened: Opened) -> 
         await reader.read()
 
     async with stepped(play) as address:
-        lane = await opened(provider_changes={"address": address})
+        lane = await opened(provider_changes={"address": address, **BRISK})
         assert (await refusal(lane))[0] == 504
         assert (await record_of(lane)).error == "upstream_timeout"
 

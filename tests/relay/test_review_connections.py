@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from relayd.relay.listener import ClientConnection
-from tests.fakes.daemon import ANSWER, Lane
+from tests.fakes.daemon import ANSWER, BRISK, Lane
 from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.fakes.rawupstream import Answer, message
 from tests.fakes.stepped import EVENTS, chunk, stepped
@@ -229,7 +229,7 @@ async def test_heartbeats_never_break_a_declared_length(opened: Opened) -> None:
 
 async def test_a_reply_that_stalls_before_its_first_octet_is_told(opened: Opened) -> None:
     raw = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n"
-    lane = await opened(lambda _: Answer(raw, after="hold"))
+    lane = await opened(lambda _: Answer(raw, after="hold"), provider_changes=BRISK)
     reply = await ask(lane.address, chat(lane))
     assert reply.status == 504
     (record,) = await lane.settled(1)

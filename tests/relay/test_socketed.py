@@ -21,7 +21,7 @@ from relayd.wire.websocket import (
     CLOSE, GOING_AWAY, PING, POLICY, PROTOCOL_ERROR, RESTART, TEXT, TOO_BIG, UNSUPPORTED,
     close_payload, frame,
 )
-from tests.fakes.daemon import Lane
+from tests.fakes.daemon import BRISK, Lane
 from tests.fakes.rawclient import RawClient, request_bytes
 from tests.fakes.rawupstream import Answer, message
 from tests.fakes.sockets import HANDSHAKE
@@ -221,7 +221,7 @@ async def test_errors_of_the_provider_and_of_the_relay_are_events(opened: Opened
 
 
 async def test_one_response_at_a_time(opened: Opened) -> None:
-    lane = await opened(answered, server=ON)
+    lane = await opened(answered, server=ON, provider_changes=BRISK)
     lane.upstream.answers.append(Answer(BEGUN, after="hold"))
     async with socket_to(lane) as socket:
         await create(socket)

@@ -15,7 +15,7 @@ from relayd.relay.handler import Handler
 from relayd.relay.listener import ClientConnection
 from relayd.relay.streamer import Streamer
 from relayd.relay.upstream import Attempt, UpstreamConnection
-from tests.fakes.daemon import ANSWER, Lane
+from tests.fakes.daemon import ANSWER, BRISK, Lane
 from tests.fakes.rawclient import RawClient, request_bytes
 from tests.fakes.rawupstream import Answer, message
 from tests.fakes.stepped import EVENTS, chunk, vanish
@@ -147,13 +147,14 @@ async def both(
     leaves: bool = False, target: str = TARGET,
 ) -> Told:
     """Asks the same of both ways; returns what the lean one was told by."""
+    named: dict[str, Any] = {"patterns": ("test-*",), "provider_changes": BRISK}
     with monkeypatch.context() as patch:
         Told(patch, general=True)
-        async with Lane(directory / "general", patterns=("test-*",)) as lane:
+        async with Lane(directory / "general", **named) as lane:
             general = await seen(lane, answers, body, leaves, target)
     with monkeypatch.context() as patch:
         told = Told(patch, general=False)
-        async with Lane(directory / "lean", patterns=("test-*",)) as lane:
+        async with Lane(directory / "lean", **named) as lane:
             assert await seen(lane, answers, body, leaves, target) == general
     return told
 

@@ -61,6 +61,14 @@ def test_over_a_store_only_when_told(tmp_path: Path, store: Path) -> None:
     assert count(store / DATABASE_NAME) == 3
 
 
+def test_twice_within_a_second(tmp_path: Path, store: Path) -> None:
+    take(store, tmp_path / "b", with_secret=False, created_at=AT)
+    made = [restore(tmp_path / "b", store, replace=True, stamp=STAMP).aside for _ in range(3)]
+    names = [f"replaced-{STAMP}", f"replaced-{STAMP}-2", f"replaced-{STAMP}-3"]
+    assert made == [store / name for name in names]
+    assert all(count(store / name / DATABASE_NAME) == 3 for name in names)
+
+
 def test_a_database_alone(tmp_path: Path, store: Path) -> None:
     take(store, tmp_path / "b", with_secret=False, created_at=AT)
     done = restore(tmp_path / "b" / DATABASE_NAME, store, replace=True, stamp=STAMP)
