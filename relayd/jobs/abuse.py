@@ -5,13 +5,13 @@ Law: it sees numbers; whom it suspends is told at once and may ask for a person 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Final
 
 from relayd.control import abuse
 from relayd.control.abuse import Lookout
 from relayd.ops.clock import unix_ms
+from relayd.ops.halt import Halt
 from relayd.ops.logging import Logger
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
@@ -32,18 +32,14 @@ class Abuse:
         self._every_seconds = every_seconds
         self._now_ms = now_ms
         self._log = log or Logger()
-        self._stopping = asyncio.Event()
+        self._halt = Halt()
         self.found = 0
         self.failures = 0
 
     async def run(self) -> None:
         """Look until `stop()`; for the first time after a while."""
-        while not self._stopping.is_set():
-            try:
-                async with asyncio.timeout(self._every_seconds):
-                    await self._stopping.wait()
-            except TimeoutError:
-                await self.look()
+        while not await self._halt.comes_within(self._every_seconds):
+            await self.look()
 
     async def look(self) -> None:
         """Apply the rules once."""
@@ -61,4 +57,4 @@ class Abuse:
 
     async def stop(self) -> None:
         """Look no more; a transaction that is under way ends."""
-        self._stopping.set()
+        self._halt.give()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Final
 
 from relayd.control import assessment
 from relayd.core.assessment import Assessment, is_due
 from relayd.ops.clock import unix_ms
+from relayd.ops.halt import Halt
 from relayd.ops.logging import Logger
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
@@ -33,16 +33,16 @@ class Assessments:
         self._first_seconds = first_seconds
         self._now_ms = now_ms
         self._log = log or Logger()
-        self._stopping = asyncio.Event()
+        self._halt = Halt()
         self.last: Assessment | None = None
         self.failures = 0
 
     async def run(self) -> None:
         """Look every hour until `stop()`."""
-        await self._pause(self._first_seconds)
-        while not self._stopping.is_set():
+        await self._halt.comes_within(self._first_seconds)
+        while not self._halt.given:
             await self.look()
-            await self._pause(EVERY_SECONDS)
+            await self._halt.comes_within(EVERY_SECONDS)
 
     async def look(self) -> None:
         """Assess, where it is time."""
@@ -72,11 +72,4 @@ class Assessments:
 
     async def stop(self) -> None:
         """Assess no more."""
-        self._stopping.set()
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            pass
+        self._halt.give()

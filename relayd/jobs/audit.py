@@ -6,13 +6,13 @@ has what `relayd audit verify --seen` takes: it finds a log cut off together wit
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Final
 
 from relayd.control import checkpoint
 from relayd.core.checkpoint import Checkpoint
 from relayd.ops.clock import unix_ms
+from relayd.ops.halt import Halt
 from relayd.ops.logging import Logger
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
@@ -35,18 +35,14 @@ class Audit:
         self._every_seconds = every_seconds
         self._now_ms = now_ms
         self._log = log or Logger()
-        self._stopping = asyncio.Event()
+        self._halt = Halt()
         self.failures = 0
 
     async def run(self) -> None:
         """Look every `every_seconds` until `stop()`."""
-        while not self._stopping.is_set():
+        while not self._halt.given:
             await self.look()
-            try:
-                async with asyncio.timeout(self._every_seconds):
-                    await self._stopping.wait()
-            except TimeoutError:
-                pass
+            await self._halt.comes_within(self._every_seconds)
 
     async def look(self) -> None:
         """Sign what is due and prune what is over."""
@@ -69,4 +65,4 @@ class Audit:
 
     async def stop(self) -> None:
         """Look no more; a transaction that is under way ends."""
-        self._stopping.set()
+        self._halt.give()

@@ -6,13 +6,13 @@ it stopped.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from relayd.control import alert, grant, subscription
 from relayd.core.plan import Plan
 from relayd.ops.clock import unix_ms
+from relayd.ops.halt import Halt
 from relayd.ops.logging import Logger
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
@@ -34,17 +34,13 @@ class Billing:
         self._every_seconds = every_seconds
         self._now_ms = now_ms
         self._log = log or Logger()
-        self._stopping = asyncio.Event()
+        self._halt = Halt()
         self.failures = 0
 
     async def run(self) -> None:
         """Look until `stop()`."""
-        while not self._stopping.is_set():
-            try:
-                async with asyncio.timeout(self._every_seconds):
-                    await self._stopping.wait()
-            except TimeoutError:
-                await self.look()
+        while not await self._halt.comes_within(self._every_seconds):
+            await self.look()
 
     async def look(self) -> None:
         """Do all for which it is time now. What is left is done the next time."""
@@ -59,4 +55,4 @@ class Billing:
 
     async def stop(self) -> None:
         """Look no more."""
-        self._stopping.set()
+        self._halt.give()

@@ -7,7 +7,6 @@ issued once (control/closing.py).
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
 from typing import Final
@@ -19,6 +18,7 @@ from relayd.core.errors import RelayError
 from relayd.core.invoice import Period, month_text
 from relayd.core.timestamp import HOUR_MS
 from relayd.ops.clock import unix_ms
+from relayd.ops.halt import Halt
 from relayd.ops.logging import Logger
 from relayd.store.db import Database
 
@@ -41,22 +41,15 @@ class Months:
         self._every_seconds = every_seconds
         self._now_ms = now_ms
         self._log = log or Logger()
-        self._stopping = asyncio.Event()
+        self._halt = Halt()
         self.failures = 0
         self.overdue = 0
 
     async def run(self) -> None:
         """Look until `stop()`."""
-        while not self._stopping.is_set():
+        while not self._halt.given:
             await self.look()
-            await self._wait(self._every_seconds)
-
-    async def _wait(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            return
+            await self._halt.comes_within(self._every_seconds)
 
     async def look(self) -> None:
         """Close what is due. What fails is tried again the next time, and counts as overdue."""
@@ -82,12 +75,11 @@ class Months:
         async with aclosing(closing.steps(
                 self._db, SYSTEM, seller, text, self._now_ms())) as steps:
             async for closed in steps:
-                await self._wait(PAUSE_SECONDS)
-                if self._stopping.is_set():
+                if await self._halt.comes_within(PAUSE_SECONDS):
                     return False
         self._log.info("month_closed", count=closed.invoices + closed.receipts)
         return True
 
     async def stop(self) -> None:
         """Begin no more batches."""
-        self._stopping.set()
+        self._halt.give()

@@ -5,7 +5,6 @@ Law: what fails is tried again at the next turn; the steps that were taken are i
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -14,6 +13,7 @@ from relayd.control.dormancy import Erase
 from relayd.core.dormancy import Step
 from relayd.core.errors import RelayError
 from relayd.ops.clock import unix_ms
+from relayd.ops.halt import Halt
 from relayd.ops.logging import Logger
 from relayd.store.db import Database
 
@@ -36,15 +36,15 @@ class Dormancy:
         self._every_seconds = every_seconds
         self._now_ms = now_ms
         self._log = log or Logger()
-        self._stopping = asyncio.Event()
+        self._halt = Halt()
         self.failures = 0
 
     async def run(self) -> None:
         """Look until `stop()`."""
-        await self._pause(self._first_seconds)
-        while not self._stopping.is_set():
+        await self._halt.comes_within(self._first_seconds)
+        while not self._halt.given:
             await self.look()
-            await self._pause(self._every_seconds)
+            await self._halt.comes_within(self._every_seconds)
 
     async def look(self) -> Mapping[Step, int]:
         """One turn; returns how many accounts took each step."""
@@ -57,11 +57,4 @@ class Dormancy:
 
     async def stop(self) -> None:
         """Look no more; a step that is under way ends."""
-        self._stopping.set()
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            pass
+        self._halt.give()

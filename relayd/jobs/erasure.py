@@ -6,7 +6,6 @@ answered in time are counted here, for the metrics.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -16,6 +15,7 @@ from relayd.core.erasure import Erasure
 from relayd.core.errors import RelayError
 from relayd.core.retention import Terms
 from relayd.ops.clock import unix_ms
+from relayd.ops.halt import Halt
 from relayd.ops.logging import Logger
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
@@ -43,17 +43,17 @@ class Erasures:
         self._every_seconds = every_seconds
         self._now_ms = now_ms
         self._log = log or Logger()
-        self._stopping = asyncio.Event()
+        self._halt = Halt()
         self.done = 0
         self.failures = 0
         self.overdue: dict[str, int] = {}
 
     async def run(self) -> None:
         """Look until `stop()`."""
-        await self._pause(self._first_seconds)
-        while not self._stopping.is_set():
+        await self._halt.comes_within(self._first_seconds)
+        while not self._halt.given:
             await self.turn()
-            await self._pause(self._every_seconds)
+            await self._halt.comes_within(self._every_seconds)
 
     async def turn(self) -> int:
         """Erase what is due, tell who may be told; returns how many accounts were erased."""
@@ -85,11 +85,4 @@ class Erasures:
 
     async def stop(self) -> None:
         """Look no more; an erasure that is under way ends."""
-        self._stopping.set()
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            pass
+        self._halt.give()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Final
 
 from relayd.control import margin
 from relayd.core.price import PriceBook
 from relayd.ops.clock import unix_ms
+from relayd.ops.halt import Halt
 from relayd.ops.logging import Logger
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
@@ -29,24 +29,20 @@ class Margins:
         self._every_seconds = every_seconds
         self._now_ms = now_ms
         self._log = log or Logger()
-        self._stopping = asyncio.Event()
+        self._halt = Halt()
         self.failures = 0
 
     async def run(self) -> None:
         """Look until `stop()`."""
-        while not self._stopping.is_set():
+        while not self._halt.given:
             await self.look()
-            try:
-                async with asyncio.timeout(self._every_seconds):
-                    await self._stopping.wait()
-            except TimeoutError:
-                continue
+            await self._halt.comes_within(self._every_seconds)
 
     async def look(self) -> None:
         """Sum up what wants it. A store that fails is asked again the next time."""
         try:
             while await margin.settle(self._db, self._book(), self._now_ms()):
-                if self._stopping.is_set():
+                if self._halt.given:
                     return
         except StoreError as error:
             self.failures += 1
@@ -54,4 +50,4 @@ class Margins:
 
     async def stop(self) -> None:
         """Look no more."""
-        self._stopping.set()
+        self._halt.give()

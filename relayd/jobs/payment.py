@@ -7,7 +7,6 @@ partner that cannot be reached holds up nothing but its own orders.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -18,6 +17,7 @@ from relayd.core.errors import RelayError
 from relayd.core.order import Order
 from relayd.core.refund import Refund
 from relayd.ops.clock import unix_ms
+from relayd.ops.halt import Halt
 from relayd.ops.logging import Logger
 from relayd.store.db import Database
 
@@ -44,7 +44,7 @@ class PaymentJob:
         self._every_seconds = every_seconds
         self._now_ms = now_ms
         self._log = log or Logger()
-        self._stopping = asyncio.Event()
+        self._halt = Halt()
         self._asked_ms: dict[str, int] = {}
         self._statements_ms = 0
         self.failures = 0
@@ -52,16 +52,12 @@ class PaymentJob:
 
     async def run(self) -> None:
         """Go round until `stop()`."""
-        while not self._stopping.is_set():
-            try:
-                async with asyncio.timeout(self._every_seconds):
-                    await self._stopping.wait()
-            except TimeoutError:
-                await self.round()
+        while not await self._halt.comes_within(self._every_seconds):
+            await self.round()
 
     async def stop(self) -> None:
         """Begin no more rounds."""
-        self._stopping.set()
+        self._halt.give()
 
     async def round(self) -> None:
         """Orders, refunds and, once an hour, statements. Raises nothing of a partner or store."""

@@ -7,7 +7,6 @@ overwrites what it deletes. A category that fails does not keep the others.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -15,6 +14,7 @@ from relayd.control import retention
 from relayd.control.retention import Sweeper
 from relayd.core.retention import Terms
 from relayd.ops.clock import monotonic, unix_ms
+from relayd.ops.halt import Halt
 from relayd.ops.logging import Logger
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
@@ -49,17 +49,17 @@ class Retention:
         self._sweepers = sweepers
         self._now_ms = now_ms
         self._log = log or Logger()
-        self._stopping = asyncio.Event()
+        self._halt = Halt()
         self.swept = dict.fromkeys(sweepers, 0)
         self.noted: dict[str, Swept] = {}
         self.failures = 0
 
     async def run(self) -> None:
         """Sweep every `every_seconds` until `stop()`."""
-        await self._pause(self._first_seconds)
-        while not self._stopping.is_set():
+        await self._halt.comes_within(self._first_seconds)
+        while not self._halt.given:
             await self.sweep()
-            await self._pause(self._every_seconds)
+            await self._halt.comes_within(self._every_seconds)
 
     async def sweep(self) -> int:
         """Delete all whose time is over; returns how many rows, also where the store failed."""
@@ -84,7 +84,7 @@ class Retention:
         deleted = 0
         now_ms = self._now_ms()
         try:
-            while not self._stopping.is_set():
+            while not self._halt.given:
                 began = monotonic()
                 batch = await sweeper(self._db, self._terms(), now_ms, self._batch_records)
                 took = monotonic() - began
@@ -92,7 +92,7 @@ class Retention:
                 if batch < self._batch_records:
                     break
                 await self._db.checkpoint_if_large()
-                await self._pause(took)
+                await self._halt.comes_within(took)
             if deleted:
                 await self._db.checkpoint()
             await retention.note(self._db, category, deleted, now_ms)
@@ -106,11 +106,4 @@ class Retention:
 
     async def stop(self) -> None:
         """Sweep no more; a transaction that is under way ends."""
-        self._stopping.set()
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            pass
+        self._halt.give()
