@@ -19,16 +19,20 @@ def opening(exchange: Exchange) -> Opening:
     )
 
 
-def mark(exchange: Exchange) -> Mark:
-    """How far the exchange has come: what its record would say if the process died now."""
+def mark(exchange: Exchange, begins: int = 0) -> Mark:
+    """How far the exchange has come: what its record would say if the process died now.
+
+    `begins` are attempts that are made at once, behind this.
+    """
     usage = exchange.usage
     if usage is None and exchange.copying is not None:
         usage = exchange.copying.usage_so_far()
     counter = exchange.counter
     first = exchange.first_byte
     return Mark(
-        exchange.id, exchange.provider, exchange.provider_model, exchange.attempts,
-        exchange.status, None if exchange.prompt is None else exchange.prompt.tokens,
+        exchange.id, exchange.provider, exchange.provider_model,
+        exchange.attempts + begins, exchange.status,
+        None if exchange.prompt is None else exchange.prompt.tokens,
         None if counter is None else counter.total(), is_exact(exchange), usage,
         None if first is None else round((first - exchange.started) * 1e6) / 1000,
     )

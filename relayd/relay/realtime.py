@@ -140,7 +140,7 @@ class Realtime:
         exchange.provider = provider.name
         exchange.provider_model = model
         if exchange.opened:
-            plane.meter.mark(mark(exchange))
+            plane.meter.mark(mark(exchange, begins=1))
         else:
             plane.meter.open(opening(exchange))
             exchange.opened = True

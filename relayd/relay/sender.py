@@ -83,7 +83,7 @@ class Sender:
         exchange.provider_model = model
         exchange.place = place
         if exchange.opened:
-            self._plane.meter.mark(mark(exchange))
+            self._plane.meter.mark(mark(exchange, begins=1))
         else:
             self._plane.meter.open(opening(exchange))
             exchange.opened = True

@@ -9,9 +9,11 @@ from dataclasses import replace
 import pytest
 
 from relayd.core.health import TRIP_FAILURES
+from relayd.core.journal import Mark
 from relayd.core.provider import Address, Timeouts
 from relayd.core.route import Deployment, Route
 from relayd.relay.journey import patience_of
+from relayd.relay.meter import Meter
 from tests.fakes.daemon import ANSWER, Lane, plain_answer, provider
 from tests.fakes.faulty import (
     EVENT_HEAD, FAULTS, REJECTED, SHORT, black_hole, error, providers, route, upstreams,
@@ -44,6 +46,18 @@ async def test_the_next_deployment_serves_it(opened: Opened, fault: str) -> None
         [record] = await lane.settled(1)
         assert (record.provider, record.attempts, record.outcome) == ("p1", 2, "completed")
         assert [len(u.requests) for u in made] == [1, 1]
+
+
+async def test_the_journal_knows_of_an_attempt_before_it_is_made(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with upstreams() as made:
+        made[0].answers.append(FAULTS["503"])
+        lane = await opened(providers=providers(made), routes=(route(),))
+        marks: list[Mark] = []
+        monkeypatch.setattr(Meter, "mark", lambda meter, mark: marks.append(mark))
+        assert (await call(lane)).status == 200
+        assert [(mark.provider, mark.attempts) for mark in marks] == [("p1", 2)]
 
 
 @pytest.mark.parametrize("fault", ["closed", "silence", "503", "429", "garbage"])
