@@ -29,7 +29,7 @@ def beginning(fields: Mapping[str, object]) -> bytes:
     first = b""
     for item in _messages(fields):
         role = item.get("role") if isinstance(item, dict) else None
-        if role not in _SYSTEM_ROLES:
+        if type(role) is not str or role not in _SYSTEM_ROLES:
             first = _text(item)
             break
         system.append(_text(item))
@@ -41,8 +41,9 @@ def _messages(fields: Mapping[str, object]) -> Iterator[object]:
     for name in _LISTS:
         value = fields.get(name)
         for item in islice(one_by_one(value if isinstance(value, list) else [value]), _PARTS_MAX):
-            if item is not None:
-                yield item.value() if isinstance(item, Spliced) else item
+            read = item.value() if isinstance(item, Spliced) else item
+            if read is not None:
+                yield read
 
 
 def _text(value: object) -> bytes:

@@ -57,6 +57,14 @@ def test_elements_that_were_not_read_are_the_same() -> None:
         assert beginning({"messages": [run, *spliced["messages"][count:]]}) == beginning(whole)
 
 
+@pytest.mark.parametrize("item", [None, {"role": ["user"]}, {"role": {"a": 1}}, "text", 7])
+def test_a_conversation_begins_with_anything(item: object) -> None:
+    whole = {"messages": [item, *chat(1)["messages"]]}
+    spliced = {"messages": [Spliced(json.dumps(each).encode(), 1) for each in whole["messages"]]}
+    assert beginning(spliced) == beginning(whole)
+    assert bool(beginning(whole)) is (item is None or isinstance(item, str))
+
+
 @pytest.mark.parametrize("fields", [
     {}, {"messages": []}, {"messages": None}, {"input": [1, None]}, {"prompt": "x"},
     {"messages": [{"role": "user", "content": [{"type": "image", "source": {}}]}]},
