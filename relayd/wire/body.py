@@ -162,8 +162,9 @@ def write(
         place["model"] = "models/" + model
     if ask.stand_ins:
         fields = _with_stand_ins(ask, names)
-    if not stream_usage and not ask.usage_asked and "stream_options" in fields:
-        fields = _without_usage(fields)
+    if not stream_usage and not ask.usage_asked and type(
+            options := fields.get("stream_options")) is dict:
+        fields = _without_usage(fields, options)
     if unstored:
         fields = {**fields, "store": False}
     try:
@@ -217,7 +218,7 @@ def _fields(operation: str, texts: Mapping[str, bytes | list[Any] | Spliced], co
     try:
         body: dict[str, object] = {}
         for name, text in texts.items():
-            if not isinstance(text, bytes) or name in WHOLE:
+            if not isinstance(text, bytes) or name in WHOLE and text != b"null":
                 body[name] = text
                 continue
             value = body[name] = _decode(text)
@@ -284,9 +285,7 @@ def _with_stand_ins(ask: Ask, names: Pseudonyms) -> dict[str, object]:
     return fields
 
 
-def _without_usage(fields: dict[str, object]) -> dict[str, object]:
-    options = fields["stream_options"]
-    assert isinstance(options, dict)
+def _without_usage(fields: dict[str, object], options: dict[str, object]) -> dict[str, object]:
     rest = {name: value for name, value in options.items() if name != "include_usage"}
     fields = {name: value for name, value in fields.items() if name != "stream_options"}
     if rest:

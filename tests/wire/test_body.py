@@ -126,6 +126,15 @@ def test_a_provider_may_not_know_the_usage_option(options: object, wanted: objec
     assert "include_usage" in json.loads(write(asked, "m", NAMES))["stream_options"]
 
 
+@pytest.mark.parametrize("options", [5, "text", [1]])
+def test_an_option_that_no_table_knows_may_be_anything(options: object) -> None:
+    raw = json.dumps({"model": "m", "messages": [], "stream_options": options}).encode()
+    asked = read(BY_OPERATION["messages"], raw, BodyPolicy.of(unknown_fields="pass"))
+    for stream_usage in (True, False):
+        told = json.loads(write(asked, "m", NAMES, stream_usage=stream_usage))
+        assert told["stream_options"] == options
+
+
 def test_a_provider_that_keeps_chats_is_told_not_to() -> None:
     asked = ask("chat", {"model": "m", "messages": ["\ud83d"], "store": True})
     assert write(asked, "m", NAMES, unstored=True) == (

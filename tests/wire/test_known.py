@@ -112,6 +112,8 @@ BODIES: list[tuple[str, bytes]] = [
                   b'"message","role":"user","content":"hi"}],"tools":[]}'),
     ("responses", b'{"model":"m","input":[{"type":"item_reference","id":"x"}]}'),
     ("responses", b'{"model":"m","instructions":{"a":1},"input":"text"}'),
+    ("responses", b'{"model":"m","instructions":null,"input":[{"role":"user","content":"hi"}]}'),
+    ("generate", b'{"systemInstruction":null,"contents":[{"role":"user"}]}'),
     ("generate", b'{"systemInstruction":{"role":"user","parts":{"text":"t"}},"contents":[{"parts":'
                  b'[{"text":"hi"}],"role":"user"}],"tools":[]}'),
     ("generate", b'{"system_instruction":{"parts":[]},"contents":[{"role":"user"}]}'),
