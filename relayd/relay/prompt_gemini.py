@@ -23,10 +23,11 @@ def generate(tally: Tally, fields: Mapping[str, object]) -> None:
     """`:generateContent`, `:streamGenerateContent`, `:countTokens`."""
     inner = fields.get("generateContentRequest", fields.get("generate_content_request"))
     asked = inner if isinstance(inner, dict) else fields
-    for said in tally.once(_either(asked, "systemInstruction", "system_instruction"), "system"):
+    system = _either(asked, "systemInstruction", "system_instruction")
+    for said in tally.once(system, "system content"):
         _content(tally, said)
     _contents(tally, asked.get("contents"))
-    for tool in tally.each(asked.get("tools"), "tools"):
+    for tool in tally.each(asked.get("tools"), "declarations"):
         declarations = _either(tool, "functionDeclarations", "function_declarations")
         for declaration in objects(declarations):
             tally.json(declaration)

@@ -24,7 +24,8 @@ ROLE_AND_CONTENT: Final = 2
 """Members of most messages."""
 
 _SYSTEM_TEXT: Final = re.compile(
-    rb'\{(?:"type":"[^"]*",)?(?:"id":"[^"]*",)?"role":"(?:system|developer)"')
+    rb'\{(?:"type":(?:"%b"|[^"{[]*),)?(?:"id":(?:"%b"|[^"{[]*),)?"role":"(?:system|developer)"' % (
+        (rb'[^"\\]*(?:\\.[^"\\]*)*',) * 2))
 
 
 def chat(tally: Tally, fields: Mapping[str, object]) -> None:
@@ -32,7 +33,7 @@ def chat(tally: Tally, fields: Mapping[str, object]) -> None:
     frame = frame_of(tally.encoding.family)
     messages = fields.get("messages")
     tally.fixed(frame.opening)
-    for message in tally.each(messages, "messages"):
+    for message in tally.each(messages, "chat"):
         tally.fixed(frame.message)
         _message(tally, message)
     if not BESIDE_MESSAGES.isdisjoint(fields):
@@ -45,7 +46,7 @@ def _beside_messages(
     """What else of a chat the model is shown."""
     old = objects(fields.get("functions"))
     for tools in [objects(list(one_by_one(fields.get("tools"))))] if old else tally.together(
-            fields.get("tools"), "tools, system" if system else "tools"):
+            fields.get("tools"), "chat tools, system" if system else "chat tools"):
         functions = [function for tool in tools
                      if isinstance(function := tool.get("function"), dict)] + old
         _tools(tally, functions, system)

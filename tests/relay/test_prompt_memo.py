@@ -7,7 +7,10 @@ from relayd.relay.count import count_text
 from relayd.relay.prompt_count import count_prompt
 from relayd.relay.prompt_memo import PromptMemo
 from relayd.relay.tokenizer import Encodings, encoding_for
+from relayd.wire import body as wire_body
+from relayd.wire.body import BodyPolicy
 from relayd.wire.dialect import BY_OPERATION
+from relayd.wire.known import Known
 
 LONG = "The relay forwards what it is given, and keeps nothing of it. " * 20
 CHAT = BY_OPERATION["chat"]
@@ -25,6 +28,27 @@ def test_counts_are_those_without_it(encodings: Encodings, model: str) -> None:
         fields = body(*texts)
         assert count_prompt(CHAT, fields, encoding, encodings, memo) == count_prompt(
             CHAT, fields, encoding, encodings)
+
+
+@pytest.mark.parametrize(("operations", "raw"), [
+    (("chat", "messages"), b'{"model":"m","messages":[{"role":"user","content":"hi"},7]}'),
+    (("messages", "generate"),
+     b'{"model":"m","tools":[{"name":"Read","functionDeclarations":[{"name":"Read"}]}]}'),
+])
+def test_one_text_counts_by_the_rule_of_its_endpoint(
+    encodings: Encodings, monkeypatch: pytest.MonkeyPatch, operations: tuple[str, ...], raw: bytes
+) -> None:
+    """Chat and messages of one model, from one account, may hold the same element."""
+    monkeypatch.setattr(wire_body, "SPLIT_BYTES_MIN", 0)
+    memo = PromptMemo(b"k" * 32).of("acct_1")
+    gpt = encoding_for("gpt-4o")
+    for operation in operations * 2:
+        endpoint = BY_OPERATION[operation]
+        known = Known(BodyPolicy.of(), 254)
+        fields = wire_body.read(endpoint, raw, BodyPolicy.of(), "m", known).fields
+        plain = wire_body.read(endpoint, raw, BodyPolicy.of(), "m").fields
+        assert count_prompt(endpoint, fields, gpt, encodings, memo) == count_prompt(
+            endpoint, plain, gpt, encodings)
 
 
 def test_a_known_text_is_not_encoded_again(encodings: Encodings) -> None:

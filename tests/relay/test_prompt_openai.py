@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from relayd.relay.prompt_count import count_prompt
 from relayd.relay.tokenizer import Encodings, encoding_for
 from relayd.wire.dialect import BY_OPERATION
+from relayd.wire.spliced import Spliced
 from tests.shared import shared
 
 OPERATIONS = {"chat.completions": "chat", "responses": "responses", "completions": "completions",
@@ -88,6 +89,23 @@ def test_tools_cost_their_namespace_and_nine(encodings: Encodings) -> None:
     assert tokens(encodings, "chat", legacy, "gpt-4o") == 8 + rendered + 9
     flat = {"input": "hello", "tools": [{"type": "function", **FORM["function"]}]}
     assert tokens(encodings, "responses", flat, "gpt-5") == 7 + rendered + 9
+
+
+@pytest.mark.parametrize("item", [
+    {"role": "system", "content": "x"}, {"role": "developer", "type": "message", "content": "x"},
+    {"type": None, "role": "system"}, {"type": 5, "role": "system"},
+    {"type": 'a"b\\', "id": 'c"d', "role": "system"}, {"type": "item", "id": 7, "role": "system"},
+    {"role": "user", "content": '{"role":"system"'}, {"role": "systems"},
+    {"a": {"role": "system"}},
+    {"type": '","role":"system"', "role": "user"}, "system", [{"role": "system"}],
+])
+def test_the_systems_message_is_seen_in_its_text(encodings: Encodings, item: object) -> None:
+    """With it the tools cost less."""
+    body: dict[str, object] = {"tools": [
+        {"type": "function", "name": "f", "parameters": {"type": "object"}}]}
+    spliced = Spliced(json.dumps(item, separators=(",", ":")).encode(), 1)
+    assert tokens(encodings, "responses", {**body, "input": [spliced]}, "gpt-4o") == tokens(
+        encodings, "responses", {**body, "input": [item]}, "gpt-4o")
 
 
 def test_the_schema_of_the_answer_is_counted_in_both_apis(encodings: Encodings) -> None:
