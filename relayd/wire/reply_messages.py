@@ -31,12 +31,14 @@ class _Block(msgspec.Struct, gc=False):
     thinking: Any = None
     name: Any = None
     input: Any = None
+    content: msgspec.Raw = msgspec.Raw()  # what a search found, which nobody reads, or a summary
 
 
 class _Delta(msgspec.Struct, gc=False):
     text: Any = None
     thinking: Any = None
     partial_json: Any = None
+    content: Any = None  # of a compaction
 
 
 class _Message(msgspec.Struct, gc=False):
@@ -124,6 +126,8 @@ def _text(event: _Full, found: Findings) -> None:
             found.text(delta.partial_json, ARGUMENTS, event.index)
         elif delta.thinking is not None:
             found.text(delta.thinking, REASONING, event.index)
+        elif delta.content is not None:
+            found.text(delta.content, CONTENT, event.index)
     elif event.content_block is not None:
         _block(event.content_block, event.index, found)
     elif event.content is not None:
@@ -141,3 +145,13 @@ def _block(block: _Block, index: object, found: Findings) -> None:
         found.text(block.text, CONTENT, index)
     elif block.type == "thinking":
         found.text(block.thinking, REASONING, index)
+    elif block.type == "compaction":
+        found.text(_summary(block.content), CONTENT, index)
+
+
+def _summary(content: msgspec.Raw) -> object:
+    """What a compaction has made of the turns before; in a stream it comes as a delta."""
+    try:
+        return msgspec.json.decode(content)
+    except (ValueError, RecursionError):
+        return None

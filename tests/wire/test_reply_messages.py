@@ -43,6 +43,10 @@ def delta(**fields: object) -> dict[str, object]:
       "content_block": {"type": "text", "text": "hi"}}, CONTENT, "hi"),
     ({"type": "content_block_start", "index": 0,
       "content_block": {"type": "thinking", "thinking": "hm"}}, REASONING, "hm"),
+    (delta(type="compaction_delta", content="in short"), CONTENT, "in short"),
+    ({"type": "message", "content": [{"type": "compaction", "content": "in short"},
+                                     {"type": "compaction", "content": None}]},
+     CONTENT, "in short"),
 ])
 def test_text(event: object, kind: int, text: str) -> None:
     texts, found = read(event)
@@ -54,6 +58,9 @@ def test_text(event: object, kind: int, text: str) -> None:
     delta(type="citations_delta", citation={"cited_text": "x"}),
     {"type": "content_block_start", "index": 1, "content_block": {
         "type": "web_search_tool_result", "content": [{"title": "x"}]}},
+    {"type": "content_block_start", "content_block": {"type": "compaction", "content": None}},
+    {"type": "content_block_start", "content_block": {"type": "compaction"}},
+    {"content": [{"type": "web_search_tool_result", "content": "x"}]},
     {"type": "content_block_start", "content_block": {"type": "redacted_thinking", "data": "AA"}},
     {"type": "ping"},
     {"type": "content_block_stop", "index": 0},
