@@ -21,6 +21,10 @@ from relayd.wire.replytext import (
 )
 
 
+_COUNTS: Final = b'TokenCount"'
+"""Vertex has reports of `trafficType` alone: they do not stand for one with counts."""
+
+
 class _Call(msgspec.Struct, gc=False):
     name: Any = None
     args: Any = None
@@ -81,7 +85,7 @@ def read_gemini(data: bytes, found: Findings) -> bool:
     if event.candidates:
         _candidates(event.candidates, found)
     usage = bytes(event.usage_metadata)  # a copy: the original holds on to the text around it
-    if usage[:1] == b"{":
+    if usage[:1] == b"{" and (found.usage is None or _COUNTS in usage):
         found.usage = usage  # nearly every part has one; only the last is parsed
         found.unreported = False
     if event.error:

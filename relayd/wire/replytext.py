@@ -13,6 +13,7 @@ from typing import Final, Protocol, TypeVar
 
 import msgspec
 
+from relayd.wire.usage import openai_input_usage
 from relayd.wire.usage_typed import AnthropicReport, OpenaiReport
 
 CONTENT: Final = 0
@@ -88,8 +89,9 @@ class Findings(msgspec.Struct, gc=False):
             sink.add(text, stream_of(kind, index, tool) if index or tool else kind)
 
     def report(self, usage: object) -> None:
-        """Notes the provider's usage object; the last one counts. Anything else is no report."""
-        if isinstance(usage, _REPORTS):
+        """Notes the provider's usage object; the last one counts. Anything else is no report,
+        and what has no figures that can be taken does not stand for one that had."""
+        if isinstance(usage, _REPORTS) and (self.usage is None or _tells(usage)):
             self.usage = usage
             self.unreported = False
 
@@ -110,6 +112,17 @@ class Findings(msgspec.Struct, gc=False):
     def fail(self) -> None:
         """Notes that the provider reported a failure."""
         self.error = "provider_failed" if self.whole else "provider_stream_error"
+
+
+def _tells(report: OpenaiReport | AnthropicReport | dict[str, object]) -> bool:
+    """Whether usage can be taken from it; the usual report is known by two looks."""
+    if isinstance(report, OpenaiReport):
+        if report.prompt_tokens is not None and report.completion_tokens is not None:
+            return True
+        return report.usage() is not None
+    if isinstance(report, AnthropicReport):
+        return True  # it lies over what came before
+    return openai_input_usage(report) is not None
 
 
 Read = Callable[[bytes, Findings], bool]

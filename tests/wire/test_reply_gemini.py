@@ -58,6 +58,15 @@ def test_the_last_usage_counts() -> None:
     assert found.usage_object() == {"promptTokenCount": 2}
 
 
+@pytest.mark.parametrize("report", [{}, {"trafficType": "ON_DEMAND"}])
+def test_a_report_without_counts_stands_for_none(report: object) -> None:
+    text = {"candidates": [{"content": {"parts": [{"text": "hi"}]}}], "usageMetadata": report}
+    _, found = read({"usageMetadata": {"promptTokenCount": 2}}, text)
+    assert found.usage_object() == {"promptTokenCount": 2} and found.unreported
+    _, found = read(text, {"usageMetadata": {"promptTokenCount": 2}})
+    assert found.usage_object() == {"promptTokenCount": 2} and not found.unreported
+
+
 @pytest.mark.parametrize(("event", "ended", "error"), [
     ({"candidates": [{"finishReason": "STOP"}]}, True, None),
     ({"candidates": [{"finishReason": None}]}, False, None),

@@ -58,6 +58,11 @@ def test_the_last_usage_object_counts() -> None:
     assert found.usage_object() == {"a": 1}
     found.usage = b'{"a":2}'
     assert found.usage_object() == {"a": 2}
+    found.report({"total_tokens": 3})
+    for nothing in ({}, {"a": 3}, {"prompt_tokens": -1, "completion_tokens": 3}):
+        found.unreported = True
+        found.report(nothing)
+        assert found.usage_object() == {"total_tokens": 3} and found.unreported
     for broken in (b"{", b"[]", b"[" * 100_000):
         found.usage = broken
         assert found.usage_object() is None
