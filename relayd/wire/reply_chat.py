@@ -63,6 +63,11 @@ class _Choice(_LeanChoice, gc=False):
 
 class _Groq(msgspec.Struct, gc=False):
     usage: Any = None
+    error: Any = None
+
+
+class _Named(msgspec.Struct, gc=False):
+    object: Any = None
 
 
 class _Lean(msgspec.Struct, gc=False):
@@ -89,6 +94,7 @@ _LEAN: Final = msgspec.json.Decoder(_Lean)
 _FULL: Final = msgspec.json.Decoder(_Full)
 _USUAL_LEAN: Final = msgspec.json.Decoder(_UsualLean)
 _USUAL_FULL: Final = msgspec.json.Decoder(_UsualFull)
+_NAMED: Final = msgspec.json.Decoder(_Named)
 
 
 def read_chat(data: bytes, found: Findings) -> bool:
@@ -101,19 +107,20 @@ def read_chat(data: bytes, found: Findings) -> bool:
     if event is None:
         return False
     for choice in event.choices or ():
-        if choice.finish_reason is not None:
+        if choice.finish_reason:  # some write an empty one in every event
             found.ended = True
         if choice.usage is not None or choice.error:
             _rare_choice(choice, found)
         if type(choice) is _Choice:
             _text(choice, found)
-    if event.x_groq is not None or event.error is not None or event.base_resp is not None:
-        _rare(event, found)
+    if (event.x_groq is not None or event.error is not None or event.base_resp is not None
+            or event.choices is None):
+        _rare(event, data, found)
     usage = event.usage
     if usage is None:
         return False
     found.report(usage)
-    return event.choices == [] and isinstance(usage, (OpenaiReport, dict)) and not event.error
+    return event.choices == [] and isinstance(usage, (OpenaiReport, dict)) and not _failed(event)
 
 
 def _text(choice: _Choice, found: Findings) -> None:
@@ -166,11 +173,24 @@ def _rare_choice(choice: _LeanChoice, found: Findings) -> None:
         found.fail()
 
 
-def _rare(event: _Lean, found: Findings) -> None:
-    if event.x_groq is not None:
-        found.report(event.x_groq.usage)
-    if event.error:
+def _rare(event: _Lean, data: bytes, found: Findings) -> None:
+    groq = event.x_groq
+    if groq is not None:
+        found.report(groq.usage)
+    if _failed(event) or (groq is not None and groq.error):
         found.fail()
+    elif event.choices is None and _is_error(data):
+        found.fail()
+
+
+def _failed(event: _Lean) -> bool:
     base = event.base_resp
-    if isinstance(base, dict) and base.get("status_code"):
-        found.fail()
+    return bool(event.error or isinstance(base, dict) and base.get("status_code"))
+
+
+def _is_error(data: bytes) -> bool:
+    """An error that is no member of its event, but the event itself (FastChat, older vLLM)."""
+    try:
+        return bool(_NAMED.decode(data).object == "error")
+    except (ValueError, RecursionError):
+        return False

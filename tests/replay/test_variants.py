@@ -130,6 +130,21 @@ VARIANTS = {
         None, JSON),
     "a zero that is meant": Reply("chat", chat(openai(9, 4), openai(0, 0)), Usage()),
     "nonsense after a report": Reply("chat", chat(openai(9, 4), [9, 4]), Usage(9, 4)),
+    "nothing after a report": Reply("chat", chat(openai(9, 4), {}), Usage(9, 4)),
+    "half a report after a whole one": Reply(
+        "chat", chat(openai(9, 4), {"prompt_tokens": -1, "completion_tokens": 4}), Usage(9, 4)),
+    "a report in other words after one": Reply(
+        "chat", chat(openai(9, 3), {"input_tokens": 9, "output_tokens": 4}), Usage(9, 4)),
+    "groq: over capacity": Reply("chat", events(
+        {"choices": [TEXT]}, {"choices": [STOP], "x_groq": {"id": "r", "error": "x"}}) + DONE,
+        None, "provider_stream_error"),
+    "an event that is an error": Reply("chat", events(
+        {"choices": [TEXT]}, {"object": "error", "message": "x", "code": 500}) + DONE,
+        None, "provider_stream_error"),
+    "minimax: its own failure, in a stream": Reply("chat", events(
+        {"choices": [TEXT]}, {"choices": None, "usage": None,
+                              "base_resp": {"status_code": 1002}}),
+        None, "provider_stream_error"),
     "completions": Reply("completions", events(
         {"choices": [{"index": 0, "text": "one", "finish_reason": "stop"}], "usage": None},
         {"choices": [], "usage": openai(9, 4)}) + DONE, Usage(9, 4)),
@@ -191,6 +206,11 @@ VARIANTS = {
          "usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 4,
                            "thoughtsTokenCount": 20, "totalTokenCount": 33}}, end=b"\r\n\r\n"),
         Usage(9, 24, 0, 0, 20)),
+    "vertex: what traffic it was": Reply("stream_generate", events(
+        {"usageMetadata": {"trafficType": "ON_DEMAND"}},
+        {"candidates": [{"finishReason": "STOP"}],
+         "usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 4}},
+        {"usageMetadata": {"trafficType": "ON_DEMAND"}}), Usage(9, 4)),
     "gemini: an array": Reply("stream_generate", json.dumps([
         {"usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 1}},
         {"usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 4,

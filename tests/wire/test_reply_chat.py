@@ -90,6 +90,8 @@ USAGE = {"prompt_tokens": 7, "completion_tokens": 3}
     ({"choices": [], "usage": None, "prompt_filter_results": []}, False),
     ({"choices": [], "usage": [7, 3]}, False),
     ({"choices": [], "usage": USAGE, "error": {"message": "x"}}, False),
+    ({"choices": [], "usage": USAGE, "base_resp": {"status_code": 1002}}, False),
+    ({"choices": [], "usage": USAGE, "base_resp": {"status_code": 0}}, True),
     ({"choices": None, "usage": USAGE}, False),
     ({"usage": USAGE}, False),
 ])
@@ -125,6 +127,10 @@ def test_usage_in_content_is_content() -> None:
     ({"error": "text"}, True),
     ({"choices": [{"delta": {}, "error": {"code": 1}}]}, True),
     ({"base_resp": {"status_code": 1002}}, True),
+    ({"object": "error", "message": "x", "code": 500}, True),
+    ({"object": "chat.completion.chunk", "message": "error"}, False),
+    ({"choices": [], "x_groq": {"id": "r", "error": "over capacity"}}, True),
+    ({"choices": [], "x_groq": {"id": "r", "error": None}}, False),
     ({"base_resp": {"status_code": 0}, "choices": []}, False),
     ({"error": None, "choices": []}, False),
 ])
@@ -135,6 +141,7 @@ def test_errors_under_200(event: object, failed: bool) -> None:
 
 def test_the_end() -> None:
     assert not read({"choices": [{"delta": {"content": "a"}, "finish_reason": None}]})[1].ended
+    assert not read({"choices": [{"delta": {"content": "a"}, "finish_reason": ""}]})[1].ended
     assert read({"choices": [{"delta": {}, "finish_reason": "tool_calls"}]})[1].ended
     found = Findings()
     assert read_chat(b"[DONE]", found) is False and found.ended
