@@ -95,8 +95,15 @@ class JournalWriter:
             self._get_stuck()
 
     def close(self, record: CallRecord) -> None:
-        """Writes a call's end, now or later; never raises."""
-        if self._stuck or not self._write(CLOSE, _encode(record)):
+        """Writes a call's end, now or later; never raises.
+
+        What no line can hold stays open; the store does not take it either, and says so.
+        """
+        try:
+            value = _encode(record)
+        except (OverflowError, UnicodeEncodeError):
+            return
+        if self._stuck or not self._write(CLOSE, value):
             self.pending.append(record)
             self._get_stuck()
             return
@@ -106,7 +113,11 @@ class JournalWriter:
 
     def close_all(self, records: Sequence[CallRecord]) -> None:
         """The same for calls that ended together."""
-        if self._stuck or not self._files.write_all(CLOSE, map(_encode, records)):
+        try:
+            done = not self._stuck and self._files.write_all(CLOSE, map(_encode, records))
+        except (OverflowError, UnicodeEncodeError):  # one of them costs the others nothing
+            done = False
+        if not done:
             for record in records:
                 self.close(record)
             return
@@ -216,9 +227,8 @@ class JournalWriter:
             carried = self._leave_behind()
             waiting, self._waiting = self._waiting, []
             await files.sync()
-            if carried and not files.sync_fails:
-                leaving, self._leaving = self._leaving, []
-                await files.remove(leaving)
+            if carried and not files.sync_fails and await files.remove(self._leaving):
+                self._leaving = []
         for wake in waiting:
             wake()
 

@@ -331,11 +331,16 @@ class Files:
             done += 1
         del self._doubtful[:done]
 
-    async def remove(self, segments: list[Segment]) -> None:
-        """Deletes files that `take_ended` gave."""
-        await self.in_thread(_remove, segments)
+    async def remove(self, segments: list[Segment]) -> bool:
+        """Deletes files that `take_ended` gave; False where one stays, to be tried again."""
+        try:
+            await self.in_thread(_remove, segments)
+        except OSError as error:
+            self._log.warning("journal_file_failed", errno=error.errno)
+            return False
         self._ended_bytes -= sum(segment.bytes for segment in segments)
         self._plan()
+        return True
 
     def end(self, *, remove: bool) -> None:
         """Closes all files, or deletes them. Nothing is called afterwards."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import subprocess
 from collections.abc import AsyncIterator
@@ -10,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from relayd.core.errors import RelayError
@@ -102,6 +104,43 @@ async def test_what_ends_together_on_a_full_disk_waits(tmp_path: Path) -> None:
             assert made.pending[-3:] == several
         await made.work()
         assert made.pending == [] and told(tmp_path)[0][-3:] == several
+
+
+@pytest.mark.parametrize("bad", [{"model": "\ud800"}, {"counted_input_tokens": 1 << 70}])
+async def test_what_no_line_can_hold_costs_the_others_nothing(
+    tmp_path: Path, bad: dict[str, Any]
+) -> None:
+    several = [call_record() for _ in range(3)]
+    async with journal(tmp_path) as made:
+        for record in several:
+            made.open(opening_of(record))
+        wrong = msgspec.structs.replace(several[1], **bad)
+        made.close_all([several[0], wrong, several[2]])
+        closed, left = told(tmp_path)
+        assert closed == [several[0], several[2]]
+        assert [record.id for record in left] == [wrong.id]
+
+
+async def test_a_file_that_cannot_be_removed_is_removed_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with journal(tmp_path, segment_bytes=4000) as made:
+        for _ in range(60):
+            made.close(call_record())
+            await made.work()
+        several, size = made.segments, made.bytes
+        assert several > 2
+
+        def fails(path: Path, missing_ok: bool = False) -> None:
+            raise OSError(errno.EROFS, "")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "unlink", fails)
+            made.applied(made.number)
+            await made.work()
+            assert made.bytes == size and len(journal_segment.paths(tmp_path)) >= several
+        await made.work()
+        assert made.bytes < size and len(journal_segment.paths(tmp_path)) <= 2
 
 
 async def test_numbers_go_on_from_an_earlier_life(tmp_path: Path) -> None:
