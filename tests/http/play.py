@@ -28,7 +28,8 @@ CLOSE_SECONDS = 1.5
 """How long a connection may take to be closed where it must be."""
 INCOMPLETE_SECONDS = 1.6
 """How long a client waits with a request that never ends; the relay's own limits are shorter."""
-HOLD_SECONDS = 4.0
+HOLD_SECONDS = 8.0
+"""How long a client waits for a provider that says no more; the relay waits shorter for one."""
 REPLIES_MAX = 60
 TARGET = "/v1/chat/completions"
 BODY = b'{"model":"test-model","messages":[{"role":"user","content":"hi"}]}'
