@@ -126,7 +126,7 @@ class ClientConnection(asyncio.Protocol):
                 else:
                     data = self._read_body(exchange, data)
         except RelayError as error:
-            self._refuse(error)
+            self._refuse(error, data)
         finally:
             self._consuming = False
         idle = self.exchange is None and not self._lingering and not self._buffer
@@ -146,9 +146,8 @@ class ClientConnection(asyncio.Protocol):
         if repeated is not None and (end := repeated.read(data)):
             self._partial = None
             return self._start(repeated.head, data[end:])
-        if data[0] in b"\r\n":
-            data = data.lstrip(b"\r\n")  # RFC 9112 section 2.2: empty lines before a request
-            if not data:
+        if data[0] in b"\r\n":  # RFC 9112 section 2.2: empty lines before a request
+            if not (data := data.lstrip(b"\r\n")):
                 return b""
         end = data.find(b"\r\n\r\n")
         limits = self.plane.policy.head_limits
@@ -207,7 +206,7 @@ class ClientConnection(asyncio.Protocol):
         # not to HTTP/1.0: RFC 9110 section 10.1.1
         self._continue_due = bool(head.minor) and b"expect" in head.fields
         if head.chunked:
-            self._chunked = ChunkedReader()
+            self._chunked = ChunkedReader(exchange.policy.server.max_body_bytes)
         else:
             self._left = head.content_length or 0
             exchange.body_complete = not self._left
@@ -251,7 +250,7 @@ class ClientConnection(asyncio.Protocol):
             exchange.held_bytes += size
             self.plane.overload.hold(exchange.policy.server, size)
 
-    def _refuse(self, error: RelayError) -> None:
+    def _refuse(self, error: RelayError, data: bytes) -> None:
         """A request that cannot be read: told to its story, or answered here if it has none."""
         exchange = self.exchange
         self._buffer = b""
@@ -263,7 +262,8 @@ class ClientConnection(asyncio.Protocol):
         self.exchange = None
         plane = self.plane
         plane.metrics.refused_before_key("openai", error.code)
-        self.write(plane.replier.refusal(error, plane.new_id(plane.unix_ms())))
+        to_head = data.lstrip(b"\r\n").startswith(b"HEAD ")
+        self.write(plane.replier.refusal(error, plane.new_id(plane.unix_ms()), to_head))
         self.linger()
 
     def pause_reading(self) -> None:
@@ -397,4 +397,4 @@ class ClientConnection(asyncio.Protocol):
             self._lingering = True
             self.transport.close()
         else:
-            self._refuse(RelayError("request_timeout", close=True))
+            self._refuse(RelayError("request_timeout", close=True), self._buffer)

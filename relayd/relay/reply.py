@@ -118,15 +118,19 @@ class Replier:
             copying.end_array(error)
         exchange.connection.cut()
 
-    def refusal(self, error: RelayError, call_id: str) -> bytes:
-        """The answer to a request whose head could not be read: no exchange, connection closed."""
+    def refusal(self, error: RelayError, call_id: str, to_head: bool = False) -> bytes:
+        """The answer to a request whose head could not be read: no exchange, connection closed.
+
+        To HEAD it has no body, as any other.
+        """
         body = error_body("openai", error, call_id)
         name = call_id.encode()
         return b"".join([
             _opening(error.status, (JSON, *error_fields(error)), self._view.line),
             b"date: ", self._date(),
             b"\r\nx-request-id: %b\r\nrequest-id: %b\r\n" % (name, name),
-            b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body), body,
+            b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body),
+            b"" if to_head else body,
         ])
 
 

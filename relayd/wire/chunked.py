@@ -16,7 +16,17 @@ LINE_BYTES_MAX: Final = 256
 OVERHEAD_BYTES_MAX: Final = 16 * 1024
 """Extensions and trailers of one message together; chunk-size digits are not counted."""
 
-_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;[\t\x20-\x7e\x80-\xff]*)?")
+BODY_BYTES_MAX: Final = (1 << 32) - 1
+"""Octets of one body, where its reader is not told a smaller limit."""
+
+_TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_QUOTED: Final = (rb"\"(?:[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]"
+                  rb"|\\[\t\x20-\x7e\x80-\xff])*\"")
+_SIZE: Final = re.compile(
+    rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[ \t]*%b(?:[ \t]*=[ \t]*(?:%b|%b))?)*"
+    % (_TOKEN, _TOKEN, _QUOTED))
+_BEGUN: Final = re.compile(rb"[0-9A-Fa-f]{1,16}(?:[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?)?")
+"""What a size line may look like before it has ended."""
 _TRAILER: Final = re.compile(
     rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*[\t\x20-\x7e\x80-\xff]*"
 )
@@ -36,13 +46,17 @@ def is_chunk(data: bytes) -> bool:
 
 
 class ChunkedReader:
-    """Takes the bytes of one chunked body; `done` once its last empty line has been read."""
+    """Takes the bytes of one chunked body; `done` once its last empty line has been read.
 
-    __slots__ = ("done", "_left", "_after_data", "_in_trailer", "_line", "_overhead")
+    A chunk that would bring the body over `body_bytes_max` is refused when its size is known.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("done", "_left", "_may_come", "_after_data", "_in_trailer", "_line", "_overhead")
+
+    def __init__(self, body_bytes_max: int = BODY_BYTES_MAX) -> None:
         self.done = False
         self._left = 0
+        self._may_come = body_bytes_max
         self._after_data = False
         self._in_trailer = False
         self._line = b""
@@ -90,7 +104,7 @@ class ChunkedReader:
         elif self._in_trailer:
             valid = b"\r" not in line and b"\0" not in line
         else:
-            valid = line == b"" or _SIZE.fullmatch(line) is not None
+            valid = line == b"" or _BEGUN.fullmatch(line) is not None
         if not valid:
             raise RelayError("bad_http", close=True)
 
@@ -110,7 +124,8 @@ class ChunkedReader:
             raise RelayError("bad_http", close=True)
         self._count(len(line) - len(match[1]))
         self._left = int(match[1], 16)
-        if self._left >= 1 << 32:
+        self._may_come -= self._left
+        if self._may_come < 0:
             raise RelayError("body_too_large", close=True)
         self._in_trailer = not self._left
 

@@ -32,7 +32,10 @@ _HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(
 _LINE: Final = re.compile(rb"([A-Z][A-Z-]{0,19}) ([\x21-\x7e]+) (HTTP/[0-9]\.[0-9])")
 _ABSOLUTE: Final = re.compile(r"https?://[^/?#@\\]+(/[^#]*)?")
 _TARGET: Final = re.compile(r"/[A-Za-z0-9/._:~@!$&'()*+,;=%-]*(?:\?[\x21\x22\x24-\x7e]*)?")
-_START: Final = re.compile(rb"[A-Za-z!#$%&'*+.^_`|~0-9-]{0,20}(?: .*)?", re.DOTALL)
+_START: Final = re.compile(rb"[A-Za-z!#$%&'*+.^_`|~0-9-]{0,20}(?: [^\r\n]*\r?)?")
+_PADDED: Final = re.compile(
+    rb"(\ntransfer-encoding:[ \t]*chunked)[ \t]+(?=\r|\Z)", re.IGNORECASE)
+"""Blanks behind a value are no part of it (RFC 9112 section 5); llhttp takes a tab for one."""
 
 VERSIONS: Final = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
 _KNOWN_LINES: Final = {
@@ -123,10 +126,11 @@ _NOTHING: Final = _Nothing()
 class PartialHead:
     """Watches a head that arrives in pieces, so that garbage is refused before it ends."""
 
-    __slots__ = ("_parser", "_seen")
+    __slots__ = ("_parser", "_padded", "_seen")
 
     def __init__(self) -> None:
         self._parser = httptools.HttpRequestParser(_NOTHING)
+        self._padded = False
         self._seen = 0
 
     def feed(self, whole: bytes, limits: HeadLimits) -> None:
@@ -140,12 +144,16 @@ class PartialHead:
             _request_line(line, limits)
         elif not _START.fullmatch(line):
             raise RelayError("bad_http", close=True)
+        if self._padded:
+            return
         try:
             self._parser.feed_data(whole[self._seen:])
         except httptools.HttpParserUpgrade:
             pass
         except httptools.HttpParserError:
-            raise RelayError("bad_http", close=True) from None
+            self._padded = _PADDED.search(whole) is not None  # judged when it is whole
+            if not self._padded:
+                raise RelayError("bad_http", close=True) from None
         self._seen = len(whole)
 
 
@@ -163,13 +171,8 @@ def read_head(raw: bytes, limits: HeadLimits) -> RequestHead:
     else:
         method, target, minor = _request_line(line, limits)
         path, query = _target(target, method)
-    parser = httptools.HttpRequestParser(_NOTHING)
-    try:
-        parser.feed_data(raw)
-    except httptools.HttpParserUpgrade:
-        pass
-    except httptools.HttpParserError:
-        raise RelayError("bad_http", close=True) from None
+    if not _sound(raw) and (not _PADDED.search(raw) or not _sound(_PADDED.sub(rb"\1", raw))):
+        raise RelayError("bad_http", close=True)
     fields = _fields(raw, line_end)
     _check_host(fields, minor)
     if fields.get(b"expect", b"100-continue").lower() != b"100-continue":
@@ -177,6 +180,17 @@ def read_head(raw: bytes, limits: HeadLimits) -> RequestHead:
     length, chunked = _framing(fields, minor)
     return RequestHead(method, path, query, minor, fields, _keep_alive(fields, minor),
                        length, chunked)
+
+
+def _sound(raw: bytes) -> bool:
+    """What llhttp says of a whole head's grammar."""
+    try:
+        httptools.HttpRequestParser(_NOTHING).feed_data(raw)
+    except httptools.HttpParserUpgrade:
+        pass
+    except httptools.HttpParserError:
+        return False
+    return True
 
 
 def _request_line(line: bytes, limits: HeadLimits) -> tuple[bytes, bytes, int]:

@@ -182,6 +182,24 @@ async def test_max_body_bytes(opened: Opened, framing: str, target: str) -> None
     assert len(lane.upstream.requests) == 1
 
 
+async def test_a_chunk_over_the_limit_is_not_waited_for(opened: Opened) -> None:
+    lane = await opened(server={"max_body_bytes": 1000, "body_seconds": 60.0})
+    head = request_bytes(TARGET, lane.key, fields=(("Transfer-Encoding", "chunked"),))
+    reply = await ask(lane.address, head + b"3e9\r\n" + BODY)
+    assert reply.status == 413 and reply.closes
+
+
+@pytest.mark.parametrize("before", [b"", b"\r\n"])
+@pytest.mark.parametrize("rest", [b"\r\n", b"Host: a b\r\n\r\n", b"X : y\r\n", b"X: y\r\n"])
+async def test_head_is_refused_without_a_body(opened: Opened, before: bytes, rest: bytes) -> None:
+    lane = await opened(server={"header_seconds": SHORT_SECONDS})
+    async with RawClient(lane.address) as client:
+        await client.send(before + b"HEAD / HTTP/1.1\r\n" + rest)
+        reply = await client.reply(b"HEAD")
+        assert reply is not None and reply.status in (400, 408) and reply.closes
+        assert await client.reply(b"HEAD") is None
+
+
 async def test_an_early_refusal_arrives_while_the_body_is_sent(opened: Opened) -> None:
     lane = await opened()
     raw = chat(lane).replace(lane.key.encode(), b"wrong").replace(

@@ -186,6 +186,12 @@ def test_a_refusal_without_an_exchange() -> None:
     assert fields[b"content-length"] == b"%d" % len(body) and fields[b"x-request-id"] == b"01J"
 
 
+def test_a_refusal_of_head_has_no_body() -> None:
+    whole = replier().refusal(RelayError("bad_host"), "01J")
+    bare = replier().refusal(RelayError("bad_host"), "01J", to_head=True)
+    assert bare.endswith(b"\r\n\r\n") and whole.startswith(bare) and whole != bare
+
+
 async def test_nothing_else_of_a_provider_s_head_passes(opened: Opened) -> None:
     lane = await opened(lambda _: Answer(message(b"{}", fields=(
         ("openai-organization", "org-1"), ("Server", "x"), ("Via", "y"), ("x-request-id", "up-1"),

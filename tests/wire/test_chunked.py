@@ -19,6 +19,8 @@ def whole(data: bytes) -> tuple[bytes, bytes, bool]:
     (b"5\r\nhello\r\n0\r\n\r\n", b"hello"),
     (b"A\r\n0123456789\r\n1\r\n!\r\n000\r\n\r\n", b"0123456789!"),
     (b"3;name=value\r\nabc\r\n0;x\r\n\r\n", b"abc"),
+    (b'3;a;b="c;\\"\xe2 d";e\r\nabc\r\n0;x=""\r\n\r\n', b"abc"),
+    (b"3 \t; a\t= b ;c\r\nabc\r\n0 ;x\r\n\r\n", b"abc"),
     (b"1\r\na\r\n0\r\nX-Sum: 1\r\nX-Other:\r\n\r\n", b"a"),
 ])
 def test_accepted(data: bytes, body: bytes) -> None:
@@ -31,7 +33,9 @@ def test_accepted(data: bytes, body: bytes) -> None:
     b"0\r\n\n", b"0\n\r\n", b"0\r\nno colon\r\n\r\n", b"0\r\n folded: x\r\n\r\n",
     b"0\r\nContent-Length: 5\r\n\r\n", b"0\r\nTransfer-Encoding: chunked\r\n\r\n",
     b"0\r\nHost: evil\r\n\r\n", b"0\r\nGET / HTTP/1.1\r\n\r\n", b"1\r\na\r\r\n",
-    b"\xa05\r\n", b"00000000000000001\r\n",
+    b"\xa05\r\n", b"00000000000000001\r\n", b"1;\r\n", b"1;;a\r\n", b"1;=b\r\n", b"1;a=\r\n",
+    b"1;a b\r\n", b"1;a=b=c\r\n", b"1;\xe2\x82\xac\r\n", b"1;a \r\n", b'0;a="b\r\nX-A: "\r\n\r\n',
+    b'1;a="b\\"\r\n', b"1 a\r\n",
 ])
 def test_refused(data: bytes) -> None:
     with pytest.raises(RelayError) as caught:
@@ -51,6 +55,14 @@ def test_limits(data: bytes, code: str) -> None:
     with pytest.raises(RelayError) as caught:
         whole(data)
     assert caught.value.code == code
+
+
+def test_a_chunk_that_is_too_long_is_refused_by_its_size() -> None:
+    reader = ChunkedReader(10)
+    assert reader.feed(b"6\r\nabcdef\r\n4\r\n") == ([b"abcdef"], b"")
+    with pytest.raises(RelayError) as caught:
+        reader.feed(b"ghij\r\n1\r\n")
+    assert caught.value.code == "body_too_large" and caught.value.close
 
 
 def test_one_octet_chunks_cost_no_overhead() -> None:

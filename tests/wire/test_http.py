@@ -127,10 +127,24 @@ def test_transfer_encoding_in_http_1_0_is_refused() -> None:
     assert refused(raw) == "ambiguous_framing"
 
 
+@pytest.mark.parametrize("padding", [b"\t", b" \t ", b"\t\t", b"   "])
+def test_blanks_behind_the_coding_are_no_part_of_it(padding: bytes) -> None:
+    raw = POST + b"transfer-encoding:\tChunked" + padding + b"\r\nX-A: b\r\n\r\n"
+    assert read_head(raw, LIMITS).chunked
+    partial = PartialHead()
+    for end in range(1, len(raw) - 3):
+        partial.feed(raw[:end], LIMITS)
+    assert refused(raw.replace(b"X-A", b"X A")) == "bad_http"
+    assert refused(raw.replace(b"X-A: b", b"Transfer-Encoding: x")) == "bad_http"
+
+
 @pytest.mark.parametrize(("raw", "code"), [
     (b"SSH-2.0-OpenSSH_9\r\n", "bad_http"),
     (b"PING\r\n", "bad_http"),
     (b"GET /v1/models\r\n", "bad_http"),
+    (b"GET /v1/models\n", "bad_http"),
+    (b"GET /v1/models HTTP/1.1\rX", "bad_http"),
+    (POST + b"Transfer-Encoding: chunked\t\x0b", "bad_http"),
     (b"\0" * 100, "bad_http"),
     (b"\x16\x03\x01\x02\x00", "bad_http"),
     (b"GET / HTTP/3.0\r\n", "http_version"),
