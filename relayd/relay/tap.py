@@ -239,10 +239,10 @@ class ArrayTap(Tap):
 
     __slots__ = ("_shape", "_found", "_reader", "_last")
 
-    def __init__(self, shape: ReplyShape, found: Findings) -> None:
+    def __init__(self, shape: ReplyShape, found: Findings, object_bytes_max: int) -> None:
         self._shape = shape
         self._found = found
-        self._reader = ArrayReader()
+        self._reader = ArrayReader(object_bytes_max)
         self._last = b""
 
     @property
@@ -262,7 +262,8 @@ class ArrayTap(Tap):
     def finish(self, clean: bool) -> Report:
         """The report."""
         found = self._found
-        return Report(self._shape.usage(found), found.ended, found.error, not found.unreported)
+        ended = found.ended or self._reader.skipped
+        return Report(self._shape.usage(found), ended, found.error, not found.unreported)
 
     def usage_so_far(self) -> Usage | None:
         """What the provider has reported up to here."""
@@ -337,20 +338,21 @@ def tap_for(
     """The tap for one reply, by its endpoint and media type.
 
     `content_type` is empty where the body is encoded. `limit` bounds what is gathered of a JSON
-    reply, and one event of a stream that carries images or sound. Text goes to `counter`.
+    reply, and one event of a stream that may be long. Text goes to `counter`.
     """
     shape = SHAPES.get(endpoint.operation)
     if shape is None or status >= 400:
         return Tap()
     media = _media(content_type)
+    most = max(limit, EVENT_BYTES_MAX) if shape.long else EVENT_BYTES_MAX
     if media == "json":
         if endpoint.operation == "stream_generate":
-            return ArrayTap(shape, Findings(counter))
+            return ArrayTap(shape, Findings(counter), most)
         return JsonTap(shape, Findings(counter, True), limit)
     if media == "events":
         found = Findings(counter)
-        most = limit if shape.large else EVENT_BYTES_MAX
-        events = (WithholdingTap if withhold_usage else EventTap)(shape, found, most)
+        events = (WithholdingTap if withhold_usage else EventTap)(
+            shape, found, limit if shape.large else most)
         return events if shape.large else BatchTap(events)
     if media == "text" and shape.words and counter is not None:
         return WordsTap(Findings(counter, True))

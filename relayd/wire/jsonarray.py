@@ -26,7 +26,7 @@ _QUOTE: Final = 0x22
 class ArrayReader:
     """The state of one array: how deep in braces, and whether inside a string."""
 
-    __slots__ = ("_held", "_over", "_max", "_depth", "_in_string", "_escaped")
+    __slots__ = ("_held", "_over", "_max", "_depth", "_in_string", "_escaped", "skipped")
 
     def __init__(self, object_bytes_max: int = OBJECT_BYTES_MAX) -> None:
         self._held = bytearray()
@@ -35,6 +35,8 @@ class ArrayReader:
         self._depth = 0
         self._in_string = False
         self._escaped = False
+        self.skipped = False
+        """An object was too long to be read: what it said is not known."""
 
     @property
     def held(self) -> int:
@@ -103,7 +105,7 @@ class ArrayReader:
 
     def _hold(self, data: bytes) -> None:
         if self._over or len(self._held) + len(data) > self._max:
-            self._over = True
+            self._over = self.skipped = True
             self._held.clear()
         else:
             self._held += data

@@ -36,14 +36,17 @@ from relayd.wire.usage_typed import AnthropicReport, OpenaiReport, gemini_report
 class ReplyShape:
     """How the replies of one operation are read.
 
-    `large` marks streams whose events carry images or sound and are long for that; `words` marks
-    replies that may come as plain text. Events that `dull` matches hold text alone: where none is
-    counted they need not be read: `telling` finds the data of all others, where all are plain.
+    `large` marks streams whose events carry images or sound and are long for that; `long` those
+    whose last event, which has the usage, may be: it carries images beside text, or all of the
+    reply again. `words` marks replies that may come as plain text. Events that `dull` matches hold
+    text alone: where none is counted they need not be read: `telling` finds the data of all
+    others, where all are plain.
     """
 
     read: Read
     normalize: Normalize
     large: bool = False
+    long: bool = False
     words: bool = False
     dull: re.Pattern[bytes] | None = None
     telling: re.Pattern[bytes] = PLAIN_EVENTS
@@ -78,7 +81,7 @@ SHAPES: Final = {
     "chat": ReplyShape(read_chat, openai_usage),
     "completions": ReplyShape(read_chat, openai_usage),
     "responses": ReplyShape(
-        read_responses, openai_usage, dull=_dull(DULL["responses"]),
+        read_responses, openai_usage, long=True, dull=_dull(DULL["responses"]),
         telling=plain_events(DULL["responses"])),
     "embeddings": ReplyShape(read_media, openai_input_usage),
     "moderations": ReplyShape(read_media, openai_input_usage),
@@ -92,7 +95,7 @@ SHAPES: Final = {
         read_messages, anthropic_usage, dull=_dull(DULL["messages"]),
         telling=plain_events(DULL["messages"])),
     "generate": ReplyShape(read_gemini, gemini_usage),
-    "stream_generate": ReplyShape(read_gemini, gemini_usage),
+    "stream_generate": ReplyShape(read_gemini, gemini_usage, long=True),
     "embed": ReplyShape(read_gemini, gemini_usage),
     "batch_embed": ReplyShape(read_gemini, gemini_usage),
 }

@@ -315,6 +315,32 @@ def test_images_come_in_long_events() -> None:
     assert run(tap("image_generation", limit=LIMIT), [event])[1].usage is None
 
 
+LONG = {
+    "responses": b'event: response.completed\ndata: {"type":"response.completed","response":{'
+                 b'"output":[{"type":"image_generation_call","result":"%b"}],'
+                 b'"usage":{"input_tokens":7,"output_tokens":3}}}\n\n',
+    "stream_generate": b'data: {"candidates":[{"content":{"parts":[{"inlineData":{"data":"%b"}}]},'
+                       b'"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":7,'
+                       b'"candidatesTokenCount":3}}\r\n\r\n',
+}
+
+
+@pytest.mark.parametrize("operation", LONG)
+@pytest.mark.parametrize("counter", [None, Texts()])
+def test_a_last_event_may_carry_images(operation: str, counter: Texts | None) -> None:
+    event = LONG[operation] % (b"A" * (EVENT_BYTES_MAX + 1))
+    pieces = cut(event, [9, 1 << 16])
+    read = tap(operation, limit=4 << 20, counter=counter)
+    assert run(read, pieces)[1] == SEEN
+    assert run(tap(operation, limit=LIMIT), pieces)[1] == NOTHING
+    if operation == "stream_generate":
+        pieces = [b"[", event[6:-4], b"]"]
+        read = tap(operation, b"application/json", limit=4 << 20, counter=counter)
+        assert run(read, pieces)[1] == SEEN
+        read = tap(operation, b"application/json", limit=LIMIT, counter=counter)
+        assert run(read, pieces)[1] == NOTHING
+
+
 # replies that are no event stream
 
 REPLIES = {

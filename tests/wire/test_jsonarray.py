@@ -58,6 +58,10 @@ def test_any_bytes_cut_anywhere(data: bytes, where: list[int]) -> None:
 def test_a_long_object_is_not_read_and_the_next_one_is(where: list[int]) -> None:
     array = b'[{"a":"%b"},{"b":"}"},{"c":"%b"}]' % (b"{" * 40, b"x" * 40)
     assert read(cut(array, where), 20) == [b'{"b":"}"}']
+    for most, skipped in ((20, True), (60, False)):
+        reader = ArrayReader(most)
+        reader.feed(array)
+        assert reader.skipped is skipped
 
 
 def test_nothing_is_held_between_objects_or_of_a_long_one() -> None:
