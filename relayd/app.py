@@ -18,7 +18,7 @@ from relayd import __version__, app_jobs
 from relayd.app_jobs import Job
 from relayd.console.listener import ConsoleListener
 from relayd.console.opening import Opening
-from relayd.control import publish
+from relayd.control import publish, tombstone
 from relayd.control.recovery import Recovered, recover
 from relayd.control.subscription import plans_of
 from relayd.core.columns import Columns
@@ -30,7 +30,7 @@ from relayd.jobs.wallet import Wallets
 from relayd.jobs.watch import Watch
 from relayd.ops.accesslog import AccessLog
 from relayd.ops.certificate import ends_at_seconds
-from relayd.ops.clock import monotonic
+from relayd.ops.clock import monotonic, unix_ms
 from relayd.ops.config import Config, LogConfig, adoptable
 from relayd.ops.journald import Journald
 from relayd.ops.listener import OpsListener
@@ -145,6 +145,8 @@ class App:
         store = self.config.store
         self._lock = lock_store(Path(store.path), shared=store.shared)
         db = self._db = await open_database(Path(store.path), master=store.master_key)
+        # of those whom a restore brought back that was killed before its end
+        await tombstone.reapply(db, self.config.retention.terms(), unix_ms())
         journal = await self._begin_journal(db, began)
         meter = Meter(journal)
         snapshot = await publish.load(db)

@@ -19,7 +19,7 @@ import trustme
 from relayd import app as app_module
 from relayd import app_jobs
 from relayd.app import App
-from relayd.control import key, usage
+from relayd.control import account, key, usage
 from relayd.core.route import Deployment, Route
 from relayd.jobs.retention import Retention
 from relayd.ops.clock import unix_ms
@@ -47,6 +47,25 @@ async def figures(lane: Lane) -> dict[str, float]:
     raw = (await ask(lane.app.ops_address, b"GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n")).body
     lines = [line for line in raw.decode().splitlines() if not line.startswith("#")]
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+
+
+async def test_who_was_erased_before_a_restore_that_was_killed_is_erased_at_the_start(
+    tmp_path: Path,
+) -> None:
+    await issue(tmp_path / "store", "erased@example.com")
+    db = await open_database(tmp_path / "store")
+    try:
+        who = await account.find(db, "erased@example.com")
+        await db.keyring.destroy(who.id)  # as after an erasure that the restored copy has not
+    finally:
+        await db.close()
+    async with Lane(tmp_path / "store") as lane:
+        assert (await ask(lane.address, request_bytes(TARGET, lane.key, BODY))).status == 200
+    db = await open_database(tmp_path / "store")
+    try:
+        assert (await account.find(db, who.id)).state == "erased"
+    finally:
+        await db.close()
 
 
 async def test_it_serves_and_is_ready(tmp_path: Path) -> None:

@@ -253,6 +253,8 @@ ERRORS: Final = _kinds(
      "Another relayd serves this store. Stop it, or set [store] shared = true for both."),
     ("store_not_empty", 409, "client", False,
      "There is a store already. Say --replace: it is kept under another name."),
+    ("store_unfinished", 503, "relay", False,
+     "A restore into this store did not come to its end. Run it again, with --replace."),
     ("backup_damaged", 503, "relay", False,
      "This is no backup of a store, or it is damaged. Nothing was changed. Take an older one."),
     ("store_newer", 503, "relay", False,

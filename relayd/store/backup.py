@@ -34,6 +34,8 @@ MANIFEST_NAME: Final = "manifest.json"
 TAR_SUFFIX: Final = ".tar"
 FORMAT: Final = 1
 SAVED_FOLDER: Final = "backups"
+DRAFT_NAME: Final = ".restore"
+"""Is there while a restore goes on, and behind one that was killed."""
 ASIDE_NAME: Final = "replaced-"
 """Begins the names of folders with stores that a restore replaced."""
 SAVED_MAX: Final = 3

@@ -22,7 +22,7 @@ from relayd.core.timestamp import compact
 from relayd.ops.clock import unix_ms
 from relayd.ops.config import MasterKey
 from relayd.store import secret as secrets_file
-from relayd.store.backup import DATABASE_NAME, save_before_migration
+from relayd.store.backup import DATABASE_NAME, DRAFT_NAME, save_before_migration
 from relayd.store.change import Changes
 from relayd.store.connection import Connection, connect
 from relayd.store.directory import StoreError, prepare, private_file
@@ -174,7 +174,8 @@ async def open_database(
 
     Raises StoreError: `store_newer` where a later relayd wrote it, `store_secret` where its secret
     is missing or another's, `store_master_key` the same for the master key, `store_keys` where
-    its data keys are missing, `store_open_to_others` where file modes are unsafe.
+    its data keys are missing, `store_open_to_others` where file modes are unsafe,
+    `store_unfinished` where a restore was killed.
     """
     # aiosqlite logs statements with their values at debug level: those must reach no log
     logging.getLogger("aiosqlite").setLevel(logging.WARNING)
@@ -183,6 +184,8 @@ async def open_database(
         prepare(directory)
         # in this order: a process that makes a store makes its secret first
         fresh = not (directory / FILE_NAME).exists()
+        if fresh and (directory / DRAFT_NAME).exists():
+            raise StoreError("store_unfinished")
         secret = secrets_file.read_or_make(directory) if fresh else secrets_file.read(directory)
         if secret is None:
             raise StoreError("store_secret")

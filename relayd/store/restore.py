@@ -21,8 +21,8 @@ from relayd.store import journal_segment
 from relayd.store import master as master_file
 from relayd.store import secret as secrets_file
 from relayd.store.backup import (
-    ASIDE_NAME, DATABASE_NAME, FORMAT, MANIFEST_NAME, NAME, PIECE_BYTES, Manifest, copy_database,
-    copy_file, judge, make_directory, remove_tree, secret_mark, write_file,
+    ASIDE_NAME, DATABASE_NAME, DRAFT_NAME, FORMAT, MANIFEST_NAME, NAME, PIECE_BYTES, Manifest,
+    copy_database, copy_file, judge, make_directory, remove_tree, secret_mark, write_file,
 )
 from relayd.store.directory import StoreError
 from relayd.store.journal_lane import FOLDER, lane_directory, lanes
@@ -33,9 +33,9 @@ from relayd.store.secret import FILE_NAME as SECRET_NAME
 from relayd.store.tombstone import blank_unsealed, living_in
 from relayd.store.transaction import mapped
 
-DRAFT_NAME: Final = ".restore"
 MANIFEST_BYTES_MAX: Final = 16 * 1024 * 1024
-_MOVED: Final = (DATABASE_NAME, f"{DATABASE_NAME}-wal", f"{DATABASE_NAME}-shm", FOLDER)
+_DATABASE: Final = (DATABASE_NAME, f"{DATABASE_NAME}-wal", f"{DATABASE_NAME}-shm")
+_MOVED: Final = (*_DATABASE, FOLDER)
 
 
 class Apart(NamedTuple):
@@ -55,8 +55,11 @@ class Restored(NamedTuple):
 
 
 def is_empty(store: Path) -> bool:
-    """Whether there is neither a database nor a line of a journal."""
-    return not (store / DATABASE_NAME).exists() and not any(
+    """Whether there is neither a database nor a line of a journal.
+
+    A WAL alone, which a killed restore left, would be taken for the next database's own.
+    """
+    return not any((store / name).exists() for name in _DATABASE) and not any(
         journal_segment.paths(lane_directory(store, number)) for number in lanes(store))
 
 
@@ -209,7 +212,7 @@ def _move_aside(store: Path, aside: Path) -> None:
 
 
 def _place(draft: Path, store: Path) -> None:
-    """The database comes last: until then there is no store, and a start would see none."""
+    """The database comes last: until then there is no store, and a start refuses (store/db.py)."""
     found = secrets_file.read(draft)
     if found is not None and secrets_file.mark(found) == secret_mark(draft / DATABASE_NAME):
         os.replace(draft / SECRET_NAME, store / SECRET_NAME)

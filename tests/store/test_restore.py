@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import sqlite3
 import tarfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from relayd.ops.config import MasterKey
-from relayd.store.backup import DATABASE_NAME, MANIFEST_NAME, take
+from relayd.store import restore as restore_module
+from relayd.store.backup import DATABASE_NAME, DRAFT_NAME, MANIFEST_NAME, take
 from relayd.store.db import open_database
 from relayd.store.directory import StoreError
-from relayd.store.restore import DRAFT_NAME, Apart, is_empty, restore
+from relayd.store.restore import Apart, is_empty, restore
 from tests.store.test_backup import AT, count, make_store
 
 STAMP = "20261124T230000Z"
@@ -59,6 +64,57 @@ def test_over_a_store_only_when_told(tmp_path: Path, store: Path) -> None:
     assert (done.aside / DATABASE_NAME).read_bytes() == before
     assert (done.aside / "journal" / "0").is_dir() and (done.aside / "secret").exists()
     assert count(store / DATABASE_NAME) == 3
+
+
+class Killed(BaseException):
+    """Stands for kill -9."""
+
+
+@pytest.mark.parametrize("step", range(6))
+async def test_one_that_was_killed_is_run_again(
+    tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """A start in between sees the store before, or none; no record of it is lost."""
+    take(store, tmp_path / "b", with_secret=False, created_at=AT)
+    db = await open_database(store)
+    async with db.writing() as transaction:
+        await transaction.run("INSERT INTO meta (name, value) VALUES ('later', '')")
+    killed = tmp_path / "killed"
+    shutil.copytree(store, killed)  # the row is in the WAL, as kill -9 leaves it
+    killed.chmod(0o700)
+    await db.close()
+    steps = iter(range(99))
+
+    def dying(way: Callable[..., object]) -> Callable[..., object]:
+        def move(*places: object) -> object:
+            if next(steps) == step:
+                raise Killed
+            return way(*places)
+        return move
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(Path, "rename", dying(Path.rename))
+        patched.setattr(os, "replace", dying(os.replace))
+        patched.setattr(restore_module, "remove_tree", lambda path: None)
+        restore(tmp_path / "b", killed, replace=True, stamp=STAMP)
+    if not (killed / DATABASE_NAME).exists():
+        with pytest.raises(StoreError) as refused:
+            await open_database(killed)
+        assert refused.value.code == "store_unfinished"
+    restore(tmp_path / "b", killed, replace=True, stamp="again")
+    assert later(killed) == 0
+    aside = tmp_path / "aside"
+    aside.mkdir()
+    for path in killed.glob(f"replaced-*/{DATABASE_NAME}*"):
+        path.rename(aside / path.name)
+    assert later(aside) == 1
+
+
+def later(folder: Path) -> int:
+    """How many rows there are of those that the backup has not."""
+    with closing(sqlite3.connect(folder / DATABASE_NAME)) as db:
+        [(found,)] = db.execute("SELECT COUNT(*) FROM meta WHERE name = 'later'")
+    return int(found)
 
 
 def test_twice_within_a_second(tmp_path: Path, store: Path) -> None:
