@@ -73,6 +73,11 @@ MODELS_PATHS: Final = frozenset({"/v1/models", "/v1beta/models"})
 MODEL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,255}")
 """What a model name may look like: nothing that could reach into a path, a query or a header."""
 
+_MODELS_PATHS: Final = MODELS_PATHS | {"/models", "/openai/v1/models"}
+"""With the other ways to write a path of OpenAI's, as calls have them (`_ALIASES`)."""
+
+_MODEL_PREFIXES: Final = frozenset(path.removesuffix("/models") for path in _MODELS_PATHS)
+
 _POSTS: Final = {e.path: e for e in ENDPOINTS if e.api != "gemini"}
 _ALIASES: Final = {
     alias: endpoint
@@ -142,9 +147,9 @@ def target_of(path: str, api: Api) -> Target:
         nearest = "gemini"
     elif path.startswith("/v1/messages"):
         nearest = "anthropic"
-    if path in MODELS_PATHS:
+    if path in _MODELS_PATHS:
         return Target("models", nearest)
     prefix, _, name = path.rpartition("/models/")
-    if prefix in ("/v1", "/v1beta") and MODEL_NAME.fullmatch(name) and ":" not in name:
+    if prefix in _MODEL_PREFIXES and MODEL_NAME.fullmatch(name) and ":" not in name:
         return Target("models", nearest, None, name)
     return Target("stateful" if _STATEFUL.fullmatch(path) else "none", nearest)

@@ -36,6 +36,10 @@ def test_every_endpoint_is_reached_by_a_path_of_the_contract() -> None:
     ("/v1beta/models", "gemini", "models", None),
     ("/v1/models/gpt-4o", "openai", "models", "gpt-4o"),
     ("/v1beta/models/gemini-2.5-flash", "gemini", "models", "gemini-2.5-flash"),
+    ("/models", "openai", "models", None),
+    ("/openai/v1/models", "openai", "models", None),
+    ("/models/gpt-4o", "openai", "models", "gpt-4o"),
+    ("/openai/v1/models/gpt-4o", "openai", "models", "gpt-4o"),
     ("/openai/v1/chat/completions", "openai", "call", None),
     ("/chat/completions", "openai", "call", None),
 ])
