@@ -161,6 +161,10 @@ class _Framing:
         self.on_chunk_complete = partial(self.marks.append, False)
         self.begin()
         self.parser: Any = httptools.HttpResponseParser(self)
+        # what a trailer says of lengths means nothing (RFC 9110 section 6.5.1; a head that says
+        # both is refused in wire/replyhead.py), nor does space behind a size (RFC 9112 7.1.1)
+        self.parser.set_dangerous_leniencies(
+            lenient_chunked_length=True, lenient_spaces_after_chunk_size=True)
 
     def begin(self) -> None:
         """Another reply is due."""
