@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
+from urllib.parse import unquote
 
 from relayd.core.provider import Api
 
@@ -149,7 +150,12 @@ def target_of(path: str, api: Api) -> Target:
         nearest = "anthropic"
     if path in _MODELS_PATHS:
         return Target("models", nearest)
+    if _STATEFUL.fullmatch(path):
+        return Target("stateful", nearest)
     prefix, _, name = path.rpartition("/models/")
-    if prefix in _MODEL_PREFIXES and MODEL_NAME.fullmatch(name) and ":" not in name:
+    if "%" in name:  # SDKs write meta-llama%2FLlama
+        name = unquote(name)
+    verb = ":" in name and (nearest == "gemini" or name.rpartition(":")[2] in _GEMINI)
+    if prefix in _MODEL_PREFIXES and MODEL_NAME.fullmatch(name) and not verb:
         return Target("models", nearest, None, name)
-    return Target("stateful" if _STATEFUL.fullmatch(path) else "none", nearest)
+    return Target("none", nearest)
