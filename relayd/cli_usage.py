@@ -194,9 +194,10 @@ def _print_verdict(found: list[Difference], logged: journal.Finding) -> None:
     if logged.torn_bytes:
         output.text(f"{logged.torn_bytes} bytes of the journal cannot be read.")
     if found:
-        output.table(("HOUR", "ACCOUNT", "KEY", "MODEL", "TOTAL OF", "STORED", "RECORDS"), [
+        output.table(("HOUR", "ACCOUNT", "KEY", "MODEL", "APPLICATION", "TOTAL OF", "STORED",
+                      "RECORDS"), [
             (output.moment(each.key.hour_ms), each.key.account, each.key.key,
-             each.key.model or None, *difference)
+             *ledger.what(each), *difference)
             for each in found for difference in ledger.changed(each)])
     if logged.mismatches:
         output.table(("CALL", "FIELD", "STORED", "JOURNAL"), [

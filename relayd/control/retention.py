@@ -66,9 +66,10 @@ async def kept_from_ms(db: Database) -> int:
 
 async def _call_records(db: Database, terms: Terms, now_ms: int, most: int) -> int:
     until_ms = ends_ms(now_ms, terms.value("call_records"))
-    async with db.writing() as transaction:
+    deleted = await sweep_batch(db, until_ms, most)
+    async with db.writing() as transaction:  # behind it: the store says first what is not whole
         await store_attribution.delete_before(transaction, until_ms, most)
-    return await sweep_batch(db, until_ms, most)
+    return deleted
 
 
 async def _totals(db: Database, terms: Terms, now_ms: int, most: int) -> int:

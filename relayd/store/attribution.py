@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from operator import gt
 from typing import Final
 
 import orjson
@@ -10,6 +11,8 @@ import orjson
 from relayd.core.attribution import AppKey, Share
 from relayd.core.rollup import Sums
 from relayd.core.series import Period
+from relayd.core.timestamp import HOUR_MS
+from relayd.store.rollup import Difference
 from relayd.store.transaction import Transaction
 
 _KEYS: Final = ("hour_ms", "account_id", "key_id", "app", "currency")
@@ -19,6 +22,25 @@ _ADD: Final = (
     f" VALUES ({', '.join('?' * (len(_KEYS) + len(_SUMS)))})"
     f" ON CONFLICT ({', '.join(_KEYS)}) DO UPDATE SET "
     + ", ".join(f"{name} = app_rollups.{name} + excluded.{name}" for name in _SUMS))
+
+_CHANGED: Final = (
+    "SELECT json_extract(details, '$.key') FROM audit_log WHERE action = 'key.change'")
+_NOT_ERASED: Final = "account_id NOT IN (SELECT id FROM accounts WHERE state = 'erased')"
+# the same rows as `app_rollups`, from the records of keys that have no label, or had none once
+_RECOMPUTED: Final = (
+    f"SELECT started_at_ms - started_at_ms % {HOUR_MS}, account_id, key_id, app, currency,"
+    f" COUNT(*), {', '.join(f'SUM({name})' for name in _SUMS[1:])} FROM call_records"
+    f" WHERE started_at_ms >= ?1 AND app IS NOT NULL AND {_NOT_ERASED} AND (key_id IN"
+    f" (SELECT id FROM api_keys WHERE app IS NULL) OR key_id IN ({_CHANGED}))"
+    " GROUP BY 1, 2, 3, 4, 5")
+_STORED: Final = (
+    f"SELECT {', '.join((*_KEYS, *_SUMS))} FROM app_rollups"
+    f" WHERE hour_ms >= ?1 AND {_NOT_ERASED}")
+_DIFFERENCES: Final = (
+    f"WITH computed AS MATERIALIZED ({_RECOMPUTED}),"
+    f" wrong AS (SELECT * FROM ({_STORED}) EXCEPT SELECT * FROM computed),"
+    f" missing AS (SELECT * FROM computed EXCEPT SELECT * FROM ({_STORED}))"
+    " SELECT 1, * FROM wrong UNION ALL SELECT 0, * FROM missing")
 
 
 async def unlabelled(transaction: Transaction, keys: Collection[str]) -> frozenset[str]:
@@ -53,3 +75,27 @@ async def delete_before(transaction: Transaction, until_ms: int, most: int) -> i
         "DELETE FROM app_rollups WHERE (account_id, hour_ms, key_id, app, currency) IN"
         " (SELECT account_id, hour_ms, key_id, app, currency FROM app_rollups"
         " WHERE hour_ms < ? LIMIT ?)", (until_ms, most))
+
+
+async def differences(transaction: Transaction, since_ms: int = 0) -> list[Difference]:
+    """Every hour from `since_ms` (the start of one) on whose stored sums are not what its records
+    add up to; reads all those records.
+
+    Calls of the time when a key had a label are in none of its sums. So of a key that was changed
+    once it is known only that its sums are no larger than its records make them.
+    """
+    rows = await transaction.rows(_DIFFERENCES, (since_ms,))
+    changed = {row[0] for row in await transaction.rows(_CHANGED)}
+    width = len(_KEYS)
+    has, should = (
+        {AppKey(*row[1:width + 1]): Sums(*row[width + 1:]) for row in rows if row[0] == side}
+        for side in (1, 0))
+    found = [Difference(key, has.get(key), should.get(key)) for key in sorted(has | should)]
+    return [each for each in found if each.key.key not in changed or _above(each)]
+
+
+def _above(found: Difference) -> bool:
+    """Whether more is stored than there is."""
+    if found.stored is None or found.computed is None:
+        return found.stored is not None
+    return any(map(gt, found.stored, found.computed))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
+from relayd.core.attribution import AppKey
 from relayd.core.rollup import RollupKey, Sums, hour_of
 from relayd.core.timestamp import HOUR_MS
 from relayd.store.record import CallFilter
@@ -58,7 +59,7 @@ class Total(NamedTuple):
 class Difference(NamedTuple):
     """An hour whose stored sums are not those of its records; None: there is no such row."""
 
-    key: RollupKey
+    key: RollupKey | AppKey
     stored: Sums | None
     computed: Sums | None
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from relayd.control import ledger, usage
+import pytest
+
+from relayd.control import account, key, ledger, retention, usage
+from relayd.core.retention import Terms
+from relayd.store import attribution
 from relayd.store.db import Database
-from tests.fakes.records import call_record
+from relayd.store.directory import StoreError
+from tests.fakes.records import START_MS, call_record
 
 
 async def test_a_tampered_total_is_shown(db: Database) -> None:
@@ -27,3 +32,61 @@ async def test_a_missing_total_counts_as_zero(db: Database) -> None:
         await transaction.run("DELETE FROM rollups")
     [found] = await ledger.verify(db)
     assert ("calls", 0, 1) in ledger.changed(found)
+
+
+async def labelled(db: Database) -> tuple[str, str]:
+    """(account, key): a key without a label, and calls of it that named an application."""
+    owner = (await account.create(db, "a@example.com", None, START_MS)).id
+    ref = (await key.create(db, owner, key.KeyWish("k"), START_MS)).key.id
+    await usage.post(db, [call_record(account=owner, key=ref, app=app) for app in (
+        "chat", "chat", "other", None)])
+    return owner, ref
+
+
+async def test_a_total_of_an_application_is_held_against_its_records(db: Database) -> None:
+    owner, ref = await labelled(db)
+    own = (await key.create(db, owner, key.KeyWish("k", "own"), START_MS)).key.id
+    await usage.post(db, [call_record(account=owner, key=own, app="own")])
+    assert await ledger.verify(db) == []
+    async with db.writing() as transaction:
+        await transaction.run("UPDATE app_rollups SET input_tokens = 1 WHERE app = 'chat'")
+        await transaction.run("DELETE FROM app_rollups WHERE app = 'other'")
+    chat, other = await ledger.verify(db)
+    assert ledger.view(chat) == {
+        "hour": "2026-01-01T00:00:00.000Z", "account": owner, "key": ref, "application": "chat",
+        "currency": "USD", "differs": {"input_tokens": [1, 2 * call_record().input_tokens]}}
+    assert ledger.what(other) == (None, "other") and ("calls", 0, 1) in ledger.changed(other)
+    async with db.writing() as transaction:
+        await transaction.run("UPDATE app_rollups SET key_id = ?", (own,))
+    assert len(await ledger.verify(db)) == 3
+
+
+async def test_a_key_whose_label_changed_has_no_more_than_its_records(db: Database) -> None:
+    owner, ref = await labelled(db)
+    for label in ("own", None):
+        await key.change(db, ref, key.KeyWish("k", label), START_MS)
+        await usage.post(db, [call_record(account=owner, key=ref, app="other")])
+        assert await ledger.verify(db) == []
+    async with db.writing() as transaction:
+        await transaction.run("UPDATE app_rollups SET calls = 9 WHERE app = 'chat'")
+    [found_wrong] = await ledger.verify(db)
+    assert ("calls", 9, 2) in ledger.changed(found_wrong)
+
+
+async def test_hours_whose_records_go_are_held_against_nothing_at_any_moment(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await labelled(db)
+
+    async def dies(*_: object) -> int:
+        raise StoreError("store_failed")
+
+    monkeypatch.setattr(attribution, "delete_before", dies)
+    now_ms = START_MS + 400 * retention.DAY_MS
+    with pytest.raises(StoreError):
+        await retention.SWEEPERS["call_records"](db, Terms(), now_ms, 2)
+    assert await ledger.verify(db) == []
+    monkeypatch.undo()
+    while await retention.SWEEPERS["call_records"](db, Terms(), now_ms, 2) == 2:
+        assert await ledger.verify(db) == []
+    assert await ledger.verify(db) == []
