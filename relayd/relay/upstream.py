@@ -308,7 +308,9 @@ class UpstreamConnection(asyncio.Protocol):
         data = pieces.pop() if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
         if framing.complete:
-            self._release(sound and framing.keep_alive)
+            head = attempt.head
+            surely = bool(data) or head is None or not head.contradicts
+            self._release(sound and framing.keep_alive and surely)
             attempt.deliver(data, True)
         elif not sound:
             if data:

@@ -20,6 +20,8 @@ _fields: Final = re.compile(
     rb"\r\n(c(?:ontent-(?:type|length|encoding)|onnection)|transfer-encoding"
     rb"|retry-after(?:-ms)?|x-should-retry|openai-poll-after-ms):[ \t]*([^\r]*)"
 ).findall
+_FRAMES: Final = re.compile(rb"\r\n(?:content-length|transfer-encoding):")
+_NO_BODY: Final = (204, 304)
 
 
 class ReplyHead(msgspec.Struct, gc=False):
@@ -39,6 +41,11 @@ class ReplyHead(msgspec.Struct, gc=False):
 
     def __repr__(self) -> str:
         return f"ReplyHead({self.status})"
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether a status that has no body comes with fields that frame one: it may follow."""
+        return self.status in _NO_BODY and _FRAMES.search(self.raw) is not None
 
 
 def read_reply_head(raw: bytes, status: int, version: str) -> ReplyHead:
@@ -69,7 +76,7 @@ def read_reply_head(raw: bytes, status: int, version: str) -> ReplyHead:
     if length is not None and (not length.isdigit() or len(length) > 18):
         raise RelayError("upstream_protocol")
     size = None if length is None else int(length)
-    if status in (204, 304):
+    if status in _NO_BODY:
         return ReplyHead(status, tuple(fields), 0, True, content_type, coded, raw)
     return ReplyHead(status, tuple(fields), size, coding is not None or size is not None,
                      content_type, coded, raw)

@@ -24,6 +24,16 @@ def test_bodyless(status: int) -> None:
     assert (head.length, head.delimited) == (0, True)
 
 
+@pytest.mark.parametrize(("fields", "status", "contradicts"), [
+    (b"Content-Length: 12", 204, True),
+    (b"X: y\r\nTransfer-Encoding: chunked", 304, True),
+    (b"X-Content-Length: 12", 204, False),
+    (b"Content-Length: 12", 200, False),
+])
+def test_a_body_that_must_not_be(fields: bytes, status: int, contradicts: bool) -> None:
+    assert read_reply_head(LINE + fields, status, "1.1").contradicts is contradicts
+
+
 def test_wanted_fields_alone() -> None:
     head = read_reply_head(
         LINE + b"Content-Type: text/event-stream; charset=utf-8 \r\nSet-Cookie: a=b\r\n"
