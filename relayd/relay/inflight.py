@@ -110,7 +110,9 @@ class Sweep:
         if not exchange.body_complete and exchange.connection.broken():
             exchange.connection.transport.abort()
             return
-        if attempt is not None and exchange.copying is not None:
+        copying = exchange.copying
+        # one that is done waits for the disk alone (`sync_ms = 0`)
+        if attempt is not None and copying is not None and not copying.done:
             if attempt.octets > exchange.policy.server.reply_bytes_max:
                 exchange.interrupt(RelayError("upstream_endless", close=True))
                 return
@@ -127,7 +129,7 @@ class Sweep:
                     and attempt.vanished()):
                 return
             else:
-                exchange.copying.keep_alive(now, exchange.last_heard)
+                copying.keep_alive(now, exchange.last_heard)
         if exchange.last_deadline and exchange.last_deadline <= now:
             exchange.last_deadline = 0.0
             exchange.interrupt(RelayError("upstream_timeout", close=True))

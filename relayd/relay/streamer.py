@@ -149,7 +149,7 @@ class Streamer:
             reached.append(True)
             exchange.wake()
 
-        exchange.deadline = 0.0
+        exchange.deadline = exchange.last_deadline = 0.0  # the provider has done its part
         meter.mark(mark(exchange))
         if not meter.when_synced(wake):
             while not reached:

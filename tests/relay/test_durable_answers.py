@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from relayd.core.provider import Timeouts
 from relayd.ops.config import MeteringConfig
 from tests.fakes.daemon import ANSWER
 from tests.fakes.rawclient import RawClient, request_bytes
@@ -49,6 +50,25 @@ async def test_a_stream_s_end_waits_for_the_disk(opened: Opened, disk: threading
                 await client.reader.readuntil(b"0\r\n\r\n")
         disk.set()
         await client.reader.readuntil(b"0\r\n\r\n")
+    assert [r.outcome for r in await lane.settled(1)] == ["completed"]
+
+
+@pytest.mark.parametrize("total", [0.0, 1.0])
+async def test_what_waits_for_the_disk_is_not_taken_for_a_silent_provider(
+    opened: Opened, disk: threading.Event, total: float,
+) -> None:
+    half = EVENTS + chunk(EVENT) + chunk(EVENT[:20])
+    rest = chunk(EVENT[20:]) + chunk(DONE) + chunk(b"")
+    timeouts = Timeouts(connect=1.0, first_byte=1.0, idle=0.3, total=total)
+    lane = await opened(lambda _: Answer(half + rest, pace=f"segments-{len(half)}"),
+                        metering=SYNC_NOW, server={"heartbeat_seconds": 0.3},
+                        provider_changes={"timeouts": timeouts})
+    async with RawClient(lane.address) as client:
+        await client.send(request_bytes(TARGET, lane.key, STREAM))
+        timer = asyncio.get_running_loop().call_later(1.3, disk.set)
+        reply = await client.final_reply()
+    timer.cancel()
+    assert (reply.ended, reply.body) == ("complete", EVENT + EVENT + DONE)
     assert [r.outcome for r in await lane.settled(1)] == ["completed"]
 
 
