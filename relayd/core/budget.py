@@ -70,7 +70,7 @@ class Spending:
 
     def __init__(self) -> None:
         self.read_ns: int | None = None
-        """When the store was asked last."""
+        """When the store was asked last; None where it is to be asked at once."""
         self._day_ms = 0
         self._month_ms = 0
         self._posted = Spent()
@@ -106,6 +106,8 @@ class Spending:
 
     def _turn(self, now_ms: int) -> None:
         """Another day has begun, and with it perhaps another month."""
+        if now_ms < self._day_ms:  # a clock was set back: what that day had is known no more
+            self.read_ns = None
         self._day_ms = day_of(now_ms)
         month_ms = month_of(now_ms)
         self._posted = Spent(0, self._posted.month if month_ms == self._month_ms else 0)

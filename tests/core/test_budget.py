@@ -46,6 +46,15 @@ def test_a_call_counts_for_the_day_and_month_in_which_it_started() -> None:
     assert spending.spent(ms("2026-03-01T00:00:01")) == Spent(0, 0)
 
 
+def test_a_clock_that_is_set_back_over_midnight_has_the_store_asked_at_once() -> None:
+    spending = Spending()
+    spending.install(Spent(10, 100), set(), NOON, 1)
+    assert spending.spent(NOON + DAY_MS) == Spent(0, 0) and spending.read_ns == 1
+    assert spending.spent(NOON) == Spent(0, 0) and spending.read_ns is None
+    spending.install(Spent(10, 100), set(), NOON, 2)
+    assert spending.spent(NOON) == Spent(10, 100) and spending.read_ns == 2
+
+
 def test_the_day_ends_before_the_month() -> None:
     spending = Spending()
     early = ms("2026-02-03T23:59:59")
