@@ -13,9 +13,10 @@ import msgspec
 from relayd.wire.replytext import CONTENT, Findings, decode_again
 from relayd.wire.usage import seconds_of
 
-_WORDS: Final = frozenset({"transcript.text.delta", "transcription.text.delta"})
-_IMAGE: Final = frozenset({"image_generation.completed", "image_edit.completed"})
-_LAST: Final = _IMAGE | {"transcript.text.done", "transcription.done", "speech.audio.done"}
+# tuples: a type that is no string is in none of them, and cannot be looked up in a set
+_WORDS: Final = ("transcript.text.delta", "transcription.text.delta")
+_IMAGE: Final = ("image_generation.completed", "image_edit.completed")
+_LAST: Final = (*_IMAGE, "transcript.text.done", "transcription.done", "speech.audio.done")
 
 
 class _Lean(msgspec.Struct, gc=False):

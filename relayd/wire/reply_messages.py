@@ -26,7 +26,7 @@ _CALLS: Final = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
 
 
 class _Block(msgspec.Struct, gc=False):
-    type: Any = None
+    type: str | None = None
     text: Any = None
     thinking: Any = None
     name: Any = None

@@ -21,7 +21,7 @@ from relayd.wire.replytext import (
 )
 from relayd.wire.usage_typed import OpenaiReport
 
-_LAST: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
+_LAST: Final = ("response.completed", "response.incomplete", "response.failed")
 DELTAS: Final = {
     "response.output_text.delta": CONTENT,
     "response.refusal.delta": CONTENT,
@@ -45,7 +45,7 @@ class _Summary(msgspec.Struct, gc=False):
 
 
 class _Item(msgspec.Struct, gc=False):
-    type: Any = None
+    type: str | None = None
     name: Any = None
     arguments: Any = None
     input: Any = None
@@ -60,6 +60,7 @@ class _Lean(_Summary, gc=False):
 
 
 class _Full(_Lean, gc=False):
+    type: str | None = None
     delta: Any = None
     output_index: Any = None
     content_index: Any = None
@@ -118,7 +119,7 @@ def _summary(summary: _Summary, found: Findings) -> None:
 
 def _text(event: _Full, found: Findings) -> None:
     if event.delta is not None:
-        kind = DELTAS.get(event.type)
+        kind = DELTAS.get(event.type or "")
         if kind is not None:
             part = event.content_index or event.summary_index
             found.text(event.delta, kind, event.output_index, part)
@@ -132,7 +133,7 @@ def _text(event: _Full, found: Findings) -> None:
 
 def _item(item: _Item, index: int, found: Findings) -> None:
     """An item of a reply's output."""
-    kind = _PARTS.get(item.type)
+    kind = _PARTS.get(item.type or "")
     if kind is not None:
         _parts(item.summary, kind, index, found)
         _parts(item.content, kind, index, found)

@@ -40,6 +40,27 @@ def test_usage_by_the_api_of_the_operation(operation: str) -> None:
     assert usage is not None and (usage.input_tokens, usage.output_tokens) == (7, 3)
 
 
+STRANGE = {"type": [], "name": {}, "text": 5, "delta": {"type": {}}, "content": [{"type": []}],
+           "output": [{"type": {}}], "item": {"type": []}, "response": {"status": []},
+           "choices": [{"index": [], "finish_reason": {}, "delta": {"content": {}}}],
+           "candidates": [{"index": {}, "finishReason": [], "content": {"parts": [{}]}}],
+           "data": [{"type": []}], "meta": {"tokens": []}}
+USUAL_TYPES = ("message", "content_block_start", "response.output_item.added")
+
+
+@pytest.mark.parametrize("operation", SHAPES)
+@pytest.mark.parametrize("whole", [True, False])
+def test_values_of_other_types_than_they_have_fail_no_reply(operation: str, whole: bool) -> None:
+    shape = SHAPES[operation]
+    for name, value in STRANGE.items():
+        for kind in ([], {}, 5, None, *USUAL_TYPES):
+            for texts in (Texts(), None):
+                found = Findings(texts, whole)
+                shape.read(json.dumps({"type": kind, name: value}).encode(), found)
+                assert shape.usage(found) in (None, Usage(images=1)), name
+                assert texts is None or not texts.streams
+
+
 @pytest.mark.parametrize(("operation", "name"), [
     (operation, name) for operation, names in DULL.items() for name in names])
 def test_dull_events_have_names_that_bring_nothing_but_text(operation: str, name: str) -> None:
