@@ -40,6 +40,7 @@ SPECIAL: Final = {
     "fee": ("amount", "0"),
     "allowance": ("amount", "0"),
     "webhook_secret": ("reference, or a list of them", "none"),
+    "secret": ("reference, or a list of them", "none"),
     "private_key": ("reference to PEM", "none"),
     "partner_key": ("reference to PEM", "none"),
     "partners": ("table of tables", "{}"),
@@ -177,6 +178,8 @@ class Recorder(Section):
     def _note(self, name: str, kind: str, default: object) -> None:
         table = _table(self.path)
         kind, shown = (kind, _shown(default)) if kind else SPECIAL[name]
+        if (table, name) == ("mail", "credential"):  # a mail server takes one password
+            kind = "reference"
         needed = name in REQUIRED and table not in ("operator.hosting", WAYS) \
             or table == REGISTER
         shown = "required" if needed else shown
@@ -329,6 +332,10 @@ def needs_restart(key: Key) -> bool:
         return key.name != "level" and "log" in FIXED
     if key.name in ("listen", "tls"):
         return f"{key.table}_listen" in FIXED
+    if key.table == "privacy":
+        return key.name == "wipe_memory"
+    if key.name == "redirect":
+        return "console_redirect" in FIXED
     return key.table in FIXED
 
 

@@ -296,6 +296,8 @@ def adoptable(running: Config, wanted: Config) -> tuple[Config, tuple[str, ...]]
     times = running.metering
     metering = replace(
         wanted.metering, flush_seconds=times.flush_seconds, sync_ms=times.sync_ms)
-    names = (*kept, *whole, *(("metering",) if metering != wanted.metering else ()))
+    privacy = replace(wanted.privacy, wipe_memory=running.privacy.wipe_memory)
+    names = (*kept, *whole, *(("metering",) if metering != wanted.metering else ()),
+             *(("wipe_memory",) if privacy != wanted.privacy else ()))
     server = replace(wanted.server, **kept)
-    return replace(wanted, server=server, metering=metering, **whole), names
+    return replace(wanted, server=server, metering=metering, privacy=privacy, **whole), names

@@ -28,8 +28,8 @@ def read_identity(section: Section, around: Surroundings) -> IdentityConfig:
         section.raw("secret"), (*section.path, "secret"), around, section.findings)
     config = IdentityConfig(
         name, _page(section), section.text("processor") or "", _keys(section, secrets))
-    if name:
-        for key in KEYS[1:]:
+    if section.values:
+        for key in KEYS:
             if not section.has(key):
                 section.fault(key, "is missing", "Nobody can be sent there without it")
     section.done({"url": "page", "webhook_secret": "secret", "provider": "name"})

@@ -56,7 +56,7 @@ def _judge_mail(root: Section, config: Config) -> None:
     """Somebody else's mail server is a processor, and may be sent what the register says (S2)."""
     mail = config.mail
     where = (*root.path, "mail", "processor")
-    row = config.operator.processor(mail.processor)
+    row = config.operator.processor(mail.processor) if mail.processor else None
     if mail.processor and row is None:
         root.findings.fault(where, "is not in [[operator.processors]]", "Name one of them")
     elif row is not None and not set(MAIL_FIELDS) <= set(row.fields):

@@ -74,12 +74,15 @@ def test_what_a_running_process_can_take_and_what_needs_a_restart() -> None:
     wanted = Config(
         {}, (), log_level="debug", ops_listen="127.0.0.1:1", store=StoreConfig("elsewhere"),
         server=ServerConfig(("127.0.0.1:2",), tls=TlsFiles("a", "b"), calls_max=7),
-        metering=MeteringConfig("audit", sync_ms=0))
+        metering=MeteringConfig("audit", sync_ms=0),
+        privacy=PrivacyConfig(wipe_memory=True, training="lenient"))
     adopted, fixed = adoptable(running, wanted)
-    assert set(fixed) == {"listen", "tls", "ops_listen", "store", "metering"}
+    assert set(fixed) == {"listen", "tls", "ops_listen", "store", "metering",
+                          "wipe_memory"}
     assert (adopted.log_level, adopted.server.calls_max, adopted.metering.mode) == (
         "debug", 7, "audit")
     assert (adopted.server.listen, adopted.server.tls, adopted.metering.sync_ms) == (
         running.server.listen, None, 50)
     assert (adopted.ops_listen, adopted.store) == (running.ops_listen, running.store)
+    assert (adopted.privacy.training, adopted.privacy.wipe_memory) == ("lenient", False)
     assert adoptable(running, running) == (running, ())

@@ -55,6 +55,7 @@ def test_all_of_it() -> None:
     {"name": "Check Ers"}, {"page": "http://verify.example/"}, {"page": "ftp://x"},
     {"page": "https://[x"}, {"page": "https://a:b@verify.example/"}, {"page": "https://v.e/#x"},
     {"secret": "literal"}, {"processor": None}, {"page": None}, {"secret": None},
+    {"name": None},
     {"unknown": 1},
 ])
 def test_what_is_wrong_is_a_fault(change: dict[str, object]) -> None:

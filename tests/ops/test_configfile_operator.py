@@ -59,6 +59,8 @@ def test_all_of_it() -> None:
      "operator.processors[0].region"),
     ('[[operator.processors]]\nname = "x"\npurpose = "y"\nregion = "z"\nfields = ["A;B"]\n'
      'since = 2026-01-31', "operator.processors[0].fields[0]"),
+    ('[[operator.processors]]\npurpose = "y"\nregion = "z"\nfields = []\nsince = 2026-01-31',
+     "operator.processors[0].name"),
 ])
 def test_faults(text: str, key: str) -> None:
     assert faults(text) == [key]
