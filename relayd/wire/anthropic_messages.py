@@ -73,12 +73,12 @@ def _is_billing(block: object) -> bool:
 
 
 def _system(value: object, walk: Walk) -> object:
-    """The system prompt; a first block that only says which client this is goes."""
+    """The system prompt, if it says anything; a first block that only says which client this is
+    goes."""
     if isinstance(value, list) and value and _is_billing(value[0]):
         walk.drop("system.billing_header")
         value = value[1:]
-        return _BLOCKS(value, walk) if value else GONE
-    return _BLOCKS(value, walk)
+    return _BLOCKS(value, walk) if value else GONE
 
 
 def user_of(user_id: str) -> str:

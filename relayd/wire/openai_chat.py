@@ -67,7 +67,7 @@ TABLE: Final = Table({
     "seed": number,
     "frequency_penalty": number,
     "presence_penalty": number,
-    "logit_bias": by_name,
+    "logit_bias": filled(by_name),
     "logprobs": None,
     "top_logprobs": number,
     "tools": TOOLS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from relayd.wire.fields import Table, by_name, flag_stream, number
+from relayd.wire.fields import Table, by_name, filled, flag_stream, number
 from relayd.wire.openai_tools import END_USER, end_user, stream_options, streaming
 from relayd.wire.walk import Walk
 
@@ -28,7 +28,7 @@ TABLE: Final = Table({
     "echo": None,
     "frequency_penalty": number,
     "presence_penalty": number,
-    "logit_bias": by_name,
+    "logit_bias": filled(by_name),
     "logprobs": number,
     "user": END_USER["user"],
     "stream": flag_stream,

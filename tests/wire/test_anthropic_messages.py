@@ -44,6 +44,8 @@ def test_order_and_stream() -> None:
     ([BILLING], None),
     ([{"type": "text", "text": "be kind"}, BILLING], "same"),
     ("be kind", "same"),
+    ([], None),
+    ("", None),
 ])
 def test_the_billing_block_goes(system: object, wanted: object) -> None:
     wanted = system if wanted == "same" else wanted

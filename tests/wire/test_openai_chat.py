@@ -27,6 +27,11 @@ def test_nothing_is_stored() -> None:
     assert dropped("chat", {**CHAT, "store": False}) == ()
 
 
+def test_an_empty_bias_is_none() -> None:
+    assert sent("chat", {**CHAT, "logit_bias": {}}) == CHAT
+    assert sent("chat", {**CHAT, "logit_bias": {"5": 1}})["logit_bias"] == {"5": 1}
+
+
 @pytest.mark.parametrize(("options", "wanted", "asked"), [
     (None, {"include_usage": True}, False),
     ({}, {"include_usage": True}, False),

@@ -22,3 +22,8 @@ def test_token_ids_pass_and_usage_is_asked_for() -> None:
     }
     assert dropped("completions", body) == ("user",)
     assert "user" in sent("completions", body, end_user="account")
+
+
+def test_an_empty_bias_is_none() -> None:
+    body = {"model": "m", "prompt": "x"}
+    assert sent("completions", {**body, "logit_bias": {}}) == body

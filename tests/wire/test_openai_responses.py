@@ -24,6 +24,13 @@ def test_nothing_is_stored() -> None:
     assert sent("responses", {**ASK, "store": True})["store"] is False
 
 
+@pytest.mark.parametrize("name", ["reasoning", "text"])
+def test_what_says_nothing_tells_no_client(name: str) -> None:
+    """Some frameworks write these members empty in every request."""
+    assert sent("responses", {**ASK, name: {}}) == sent("responses", ASK)
+    assert dropped("responses", {**ASK, name: {}}) == ()
+
+
 def test_options_of_the_stream_are_kept_without_usage() -> None:
     body = {**ASK, "stream": True, "stream_options": {"include_obfuscation": False}}
     assert sent("responses", body)["stream_options"] == {"include_obfuscation": False}
