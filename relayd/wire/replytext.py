@@ -38,6 +38,8 @@ _TOOLS: Final = 1024
 _ESCAPE: Final = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
     rb"|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL)
+# where a value may stand, what JSON has no word for: Python writes it for a logprob that is none
+_NO_NUMBER: Final = re.compile(rb"(?<=[:,\[\s])-?(?:NaN|Infinity)(?=\s*[,\]}])")
 
 
 class TextSink(Protocol):
@@ -155,12 +157,15 @@ def decode_again(
 ) -> Full | Lean | None:
     """What a first decoding that failed can still give; None where nothing can be read.
 
-    Surrogates that stand alone and bytes that are no UTF-8 read as U+FFFD; where the text has an
-    unknown shape the rest may do (`lean`). `[DONE]` is the end of OpenAI's streams.
+    Surrogates that stand alone and bytes that are no UTF-8 read as U+FFFD, and `NaN` as null;
+    where the text has an unknown shape the rest may do (`lean`). `[DONE]` is the end of OpenAI's
+    streams.
     """
     if data.strip() == b"[DONE]":
         found.ended = True
         return None
+    if (b"NaN" in data or b"Infinity" in data) and len(data) <= MENDED_BYTES_MAX:
+        data = _NO_NUMBER.sub(b"null", data)
     if found.sink is not None and len(data) <= MENDED_BYTES_MAX:
         mended = _ESCAPE.sub(_mend, data.decode("utf-8", "replace").encode())
         try:

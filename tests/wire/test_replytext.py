@@ -110,6 +110,16 @@ def test_what_is_no_character_reads_as_one_unknown(escaped: bytes, text: str) ->
     assert seen == text and SHAPES["chat"].usage(found) == Usage(7)
 
 
+@pytest.mark.parametrize("texts", [Texts(), None])
+@pytest.mark.parametrize("value", [b"NaN", b"-Infinity", b"Infinity", b'"NaN", "a": NaN'])
+def test_what_is_no_number_costs_no_usage(texts: Texts | None, value: bytes) -> None:
+    found = Findings(texts)
+    read_chat(b'{"choices":[{"index":0,"delta":{"content":"NaN \\" Infinity"},"logprobs":%b}],'
+              b'"usage":{"prompt_tokens":7}}' % value, found)
+    assert SHAPES["chat"].usage(found) == Usage(7)
+    assert texts is None or set(texts.kind(CONTENT).split("NaN ")) == {"", '" Infinity'}
+
+
 def test_long_json_is_mended_for_its_usage_only() -> None:
     seen, found = content(b"\xff" + b"x" * MENDED_BYTES_MAX)
     assert seen == "" and SHAPES["chat"].usage(found) == Usage(7)
