@@ -46,6 +46,9 @@ PROBE_BYTES: Final = (24, 12, 5, 1)
 """Lengths by which the next piece is looked for, the longest first."""
 NEAR_BYTES: Final = 2048
 """How far around the last piece it is looked for first."""
+FAR_BYTES_MAX: Final = 16 * 1024 * 1024
+"""How much of one body's new elements is gone through for what lies elsewhere: a member that comes
+in another place takes ten times their length, 200 escapes in 1 MB took a quarter of a second."""
 IDLE_MAX: Final = 8
 """After so many bodies in a row of which nothing was known, one in so many is taken apart."""
 
@@ -67,7 +70,7 @@ class Known:
     """What one account has sent to one API under one policy."""
 
     __slots__ = ("policy", "levels", "hits", "idle", "seen", "layouts", "_young", "_old", "_acts",
-                 "_bytes", "_bytes_max", "_cuts_left")
+                 "_bytes", "_bytes_max", "_cuts_left", "_far_left")
 
     def __init__(self, policy: BodyPolicy, levels: int, bytes_max: int = ACCOUNT_BYTES_MAX,
                  mac: Mac = hash) -> None:
@@ -86,6 +89,7 @@ class Known:
         self._acts: set[Act | None] = set()
         self._bytes = 0
         self._cuts_left = CUTS_MAX
+        self._far_left = FAR_BYTES_MAX
         self._bytes_max = (bytes_max - bytes_max // LAYOUTS_SHARE) // 2
 
     def __len__(self) -> int:
@@ -95,6 +99,7 @@ class Known:
         """Another body comes."""
         self.seen.clear()
         self._cuts_left = CUTS_MAX
+        self._far_left = FAR_BYTES_MAX
 
     def take(self, text: bytes, act: Act | None, walk: Walk) -> object:
         """One element's text, as it is to be sent; GONE where it is not.
@@ -141,10 +146,11 @@ class Known:
         if type(element) is Spliced:
             pieces = None
             if element.text != text:
-                if self._cuts_left <= 0:
+                if self._cuts_left <= 0 or self._far_left < 0:
                     return element
-                pieces = cut(text, element.text)
+                pieces, gone = cut(text, element.text)
                 self._cuts_left -= len(pieces) // 2 or PIECES_MAX
+                self._far_left -= gone
             self._acts.add(act)  # its id stays its own
             self._keep(tag ^ id(act), (len(text), pieces, names))
         return element
@@ -190,32 +196,37 @@ class Elements:
         return known if known.idle <= IDLE_MAX or known.idle % IDLE_MAX == 0 else None
 
 
-def cut(text: bytes, written: bytes) -> Bounds:
-    """Pieces of `text` that make up `written`; none where it would take too many."""
+def cut(text: bytes, written: bytes) -> tuple[Bounds, int]:
+    """(pieces of `text` that make up `written`, none where it would take too many; how many bytes
+    were gone through for those that lie far from each other)."""
     pieces: list[int] = []
-    done = near = 0
+    done = near = far = 0
     while done < len(written):
-        at = _find(text, written[done:done + PROBE_BYTES[0]], near)
-        if at < 0 or len(pieces) == 2 * PIECES_MAX:
-            return array("I")
+        at, gone = _find(text, written[done:done + PROBE_BYTES[0]], near)
+        far += gone
+        if at < 0 or far > FAR_BYTES_MAX or len(pieces) == 2 * PIECES_MAX:
+            return array("I"), far
         length = _common(text, at, written, done)
         near = at + length
         pieces += (at, near)
         done += length
-    return array("I", pieces)
+    return array("I", pieces), far
 
 
-def _find(text: bytes, probe: bytes, near: int) -> int:
-    """Where a piece begins that starts as `probe` does, the better the longer; -1: nowhere."""
+def _find(text: bytes, probe: bytes, near: int) -> tuple[int, int]:
+    """(where a piece begins that starts as `probe` does, the better the longer; -1: nowhere, how
+    many bytes were gone through for it beyond those that are near)."""
     first, last = max(near - NEAR_BYTES, 0), near + NEAR_BYTES
+    gone = 0
     for size in PROBE_BYTES:
         start = probe[:size]
         at = text.find(start, first, last)
         if at < 0 and (first or last < len(text)):
             at = text.find(start)
+            gone += len(text) if at < 0 else at
         if at >= 0:
-            return at
-    return -1
+            return at, gone
+    return -1, gone
 
 
 def _common(text: bytes, at: int, written: bytes, done: int) -> int:
