@@ -356,6 +356,8 @@ def tap_for(
         return events if shape.large else BatchTap(events)
     if media == "text" and shape.words and counter is not None:
         return WordsTap(Findings(counter, True))
+    if content_type.startswith(b"text/plain") and not shape.words:  # some call their JSON so
+        return JsonTap(shape, Findings(counter, True), limit)
     return Tap()
 
 

@@ -22,6 +22,8 @@ _fields: Final = re.compile(
 ).findall
 _FRAMES: Final = re.compile(rb"\r\n(?:content-length|transfer-encoding):")
 _NO_BODY: Final = (204, 304)
+_NO_CODING: Final = frozenset({b"", b"identity", b"none", b"utf-8"})
+"""What some servers write where nothing is encoded."""
 
 
 class ReplyHead(msgspec.Struct, gc=False):
@@ -70,7 +72,7 @@ def read_reply_head(raw: bytes, status: int, version: str) -> ReplyHead:
             if name == b"content-type":
                 content_type = value
             elif name == b"content-encoding":
-                coded = value != b"identity"
+                coded = value not in _NO_CODING
     if coding is not None and (coding != b"chunked" or length is not None or version == "1.0"):
         raise RelayError("upstream_protocol")
     if length is not None and (not length.isdigit() or len(length) > 18):

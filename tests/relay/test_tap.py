@@ -398,6 +398,14 @@ def test_gemini_streams_as_an_array(where: list[int]) -> None:
         assert texts.kind(ARGUMENTS) == '{"a":"}"}'
 
 
+def test_json_that_is_called_text() -> None:
+    body = json.dumps(REPLIES["chat"]).encode()
+    texts, kind = Texts(), b"text/plain; charset=utf-8"
+    assert run(tap("chat", kind, counter=texts), [body]) == (body, SEEN)
+    assert texts.streams == {CONTENT: "hello"}
+    assert run(tap("chat", kind), [b"no JSON"])[1] == Report(None, True, None, True)
+
+
 def test_an_error_in_an_array() -> None:
     report = run(tap("stream_generate", JSON), [b'[{"error":{"code":503}}]'])[1]
     assert report.error == "provider_stream_error" and not report.ended

@@ -61,6 +61,13 @@ def test_of_two_values_the_later_one_counts() -> None:
     assert head.content_type == b"c/d" and not head.coded and len(head.fields) == 4
 
 
+@pytest.mark.parametrize(("value", "coded"), [
+    (b"gzip", True), (b"X-Unknown", True), (b"", False), (b" Identity", False), (b"none", False),
+    (b"UTF-8", False)])
+def test_what_is_no_coding(value: bytes, coded: bool) -> None:
+    assert read_reply_head(LINE + b"Content-Encoding:" + value, 200, "1.1").coded is coded
+
+
 def test_its_repr_shows_nothing_of_it() -> None:
     assert repr(read_reply_head(LINE + b"Content-Type: a/b", 200, "1.1")) == "ReplyHead(200)"
 
