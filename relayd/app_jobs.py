@@ -117,7 +117,7 @@ def _redirect(
 
     listener = Redirect(
         config().console_redirect, lambda: config().console.url, pages.ROUTES, exposed)
-    return {"redirect": Opening(listener, log=log)}
+    return {"redirect": Opening(listener, log=log, part="redirect")}
 
 
 async def publish(jobs: Mapping[str, Job]) -> None:

@@ -45,7 +45,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     reading = configfile.examine(path)
     config = reading.config
     if config is None:
-        raise configfile.ConfigError(reading.faults)
+        raise configfile.ConfigError(reading.faults, path)
     for warning in reading.warnings:
         Logger(config.log_level).warning("config_warning", finding=warning)
     wanted = config.privacy.wipe_memory

@@ -66,6 +66,7 @@ def test_a_configuration_with_faults(tmp_path: Path, capfd: pytest.CaptureFixtur
     assert main(["serve", "-c", str(path)]) == UNUSABLE
     err = capfd.readouterr().err
     assert "listen" in err and "nonsense" in err and "Traceback" not in err
+    assert f"relayd: {path}: line 2: server.listen" in err
 
 
 def test_no_configuration(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -78,7 +79,8 @@ def test_a_port_that_is_taken(
 ) -> None:
     assert main(["serve", "-c", written(tmp_path, taken)]) == FAULT
     err = capfd.readouterr().err
-    assert "listener cannot be opened" in err and "sk-canary" not in err
+    assert f"listener cannot be opened: [server] listen, 127.0.0.1:{taken}: " in err
+    assert "sk-canary" not in err
 
 
 def test_a_store_that_cannot_be_used(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -24,7 +24,9 @@ from relayd.ops.configfile_identity import judge_identity, read_identity
 from relayd.ops.configfile_invoices import judge_invoices, read_invoices
 from relayd.ops.configfile_limit import read_limits
 from relayd.ops.configfile_lines import key_lines
-from relayd.ops.configfile_listener import read_private_listen, read_redirect, read_server
+from relayd.ops.configfile_listener import (
+    judge_addresses, read_private_listen, read_redirect, read_server,
+)
 from relayd.ops.configfile_mail import read_console, read_mail
 from relayd.ops.configfile_operator import judge_operator, read_operator
 from relayd.ops.configfile_payments import judge_payments, read_payments
@@ -97,7 +99,7 @@ def load(path: str | os.PathLike[str], *, secrets: Secrets = "resolve") -> Confi
 
     `secrets="skip"` is for commands that need the store alone: providers come without credentials.
     """
-    return _config(examine(path, secrets=secrets))
+    return _config(examine(path, secrets=secrets), os.fspath(path))
 
 
 def loads(
@@ -134,9 +136,9 @@ def examine_text(
     return Reading(None if faults else config, faults, in_order(findings.warnings))
 
 
-def _config(reading: Reading) -> Config:
+def _config(reading: Reading, file: str = "") -> Config:
     if reading.config is None:
-        raise ConfigError(reading.faults)
+        raise ConfigError(reading.faults, file)
     return reading.config
 
 
@@ -175,6 +177,7 @@ def _read(root: Section, around: Surroundings) -> Config:
     judge_terms(root, config)
     judge_identity(root, config)
     judge_invoices(root, config)
+    judge_addresses(root, config)
     root.done(_TABLE_NAMES)
     for name in ("providers", "routes"):
         if not root.values.get(name):

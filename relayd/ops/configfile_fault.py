@@ -47,10 +47,14 @@ class Fault:
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used; `faults` holds every reason, in the file's order."""
+    """The configuration cannot be used; `faults` holds every reason, in the file's order.
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
-        super().__init__("\n".join(str(fault) for fault in faults))
+    `file` is its name, where it has one.
+    """
+
+    def __init__(self, faults: Sequence[Fault], file: str = "") -> None:
+        place = f"{file}: " if file else ""
+        super().__init__("\n".join(f"{place}{fault}" for fault in faults))
         self.faults = list(faults)
 
 

@@ -10,9 +10,9 @@ import ssl
 from collections.abc import Iterable
 from typing import Any, Final
 
-from relayd.ops.config import ServerConfig, TlsFiles
+from relayd.ops.config import Config, ServerConfig, TlsFiles
 from relayd.ops.configfile_address import (
-    SYSTEMD, listen_problem, network_problem, origin_problem, parse_listen,
+    SYSTEMD, Listen, listen_problem, network_problem, origin_problem, parse_listen,
 )
 from relayd.ops.configfile_credential import Surroundings
 from relayd.ops.configfile_fault import Path
@@ -51,6 +51,8 @@ _DEFAULT: Final = ServerConfig()
 _ALIASES: Final = {"address": "listen", "bind": "listen", "port": "listen", "host": "listen",
                    "cors": "cors_origins", "max_body_size": "max_body_bytes",
                    "timeout": "body_seconds"}
+_ANY: Final = frozenset({"0.0.0.0"})
+"""Every address of IPv4; that of IPv6 is not IPv4's here (IPV6_V6ONLY)."""
 _NEEDS_TLS: Final = ('Give it `tls = { certificate = "...", key = "..." }`, or write'
                      ' `tls = "terminated"` if something before it ends TLS')
 
@@ -133,6 +135,29 @@ def _judge_listeners(section: Section, listen: Iterable[str], safe: bool) -> Non
         else:
             section.findings.fault(
                 where, "is in clear text on an address that is not loopback", _NEEDS_TLS)
+
+
+def judge_addresses(root: Section, config: Config) -> None:
+    """No two listeners of different tables may want one address: the second would not open."""
+    others: list[tuple[Path, str]] = [
+        (("ops", "listen"), config.ops_listen), (("console", "listen"), config.console_listen)]
+    if config.console_redirect:
+        others.append((("console", "redirect"), config.console_redirect))
+    taken = [parse_listen(text) for text in config.server.listen]
+    for path, text in others:
+        wanted = parse_listen(text)
+        if any(_collide(wanted, each) for each in taken):
+            root.findings.fault(path, "is an address that another listener has",
+                                "Each needs its own")
+        taken.append(wanted)
+
+
+def _collide(one: Listen, other: Listen) -> bool:
+    if one.kind == "unix" or other.kind == "unix":
+        return one == other
+    hosts = {one.host, other.host}
+    return one.kind == other.kind == "tcp" and one.port == other.port != 0 and (
+        len(hosts) == 1 or not _ANY.isdisjoint(hosts))
 
 
 def _tls(section: Section, around: Surroundings) -> tuple[TlsFiles | None, bool]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import errno
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,7 @@ def read_store(section: Section, around: Surroundings) -> StoreConfig:
         section.integer("journal_bytes_max", default.journal_bytes_max, 1024 * 1024, 10 ** 15),
         _master_key(section, around))
     section.done(_ALIASES)
+    _judge_directory(section, Path(config.path))
     if config.master_key is None:
         _judge_files(section, Path(config.path))
     return config
@@ -70,6 +72,17 @@ def master_key_bytes(text: str) -> bytes | None:
         if len(found) == MASTER_KEY_BYTES:
             return found
     return None
+
+
+def _judge_directory(section: Section, store: Path) -> None:
+    """What no start could make a directory of; where we may not look nothing is said."""
+    try:
+        found = next((each for each in (store, *store.parents) if each.exists()), store)
+        wrong = found.exists() and not found.is_dir()
+    except OSError as error:
+        wrong = error.errno == errno.ENAMETOOLONG
+    if wrong:
+        section.fault("path", "is too long, a file, or in one", "The store is a directory")
 
 
 def _judge_files(section: Section, store: Path) -> None:

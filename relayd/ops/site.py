@@ -5,6 +5,8 @@ Law: no access log; what is asked of it leaves no line.
 
 from __future__ import annotations
 
+import os
+
 from aiohttp import web
 
 from relayd.ops.configfile_address import parse_listen
@@ -14,6 +16,7 @@ class Site:
     """Takes an address as the configuration has it; `address` says the port that was given."""
 
     def __init__(self, listen: str, shutdown_seconds: float) -> None:
+        self._text = listen
         self._listen = parse_listen(listen)
         self._shutdown_seconds = shutdown_seconds
         self._runner: web.AppRunner | None = None
@@ -26,16 +29,18 @@ class Site:
         return (bound, 0) if isinstance(bound, str) else (bound[0], bound[1])
 
     async def open(self, app: web.Application, *, handler_cancellation: bool = False) -> None:
-        """Binds; OSError where that fails."""
+        """Binds; OSError, with the address, where that fails."""
         runner = self._runner = web.AppRunner(
             app, access_log=None, shutdown_timeout=self._shutdown_seconds,
             handler_cancellation=handler_cancellation)
         await runner.setup()
         try:
             await self._bound(runner).start()
-        except OSError:
+        except OSError as error:
             await self.close()
-            raise
+            # whom the loop tells of it has the address in its own words, and a path in none
+            reason = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror
+            raise OSError(error.errno, f"{self._text}: {reason}") from None
 
     def _bound(self, runner: web.AppRunner) -> web.BaseSite:
         if self._listen.kind == "unix":

@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import ssl
+import stat
 from typing import Final
 
 from relayd.ops.config import ServerConfig, TlsFiles
@@ -21,7 +22,7 @@ class Doors:
 
     def __init__(self, plane: Plane, server: ServerConfig, systemd_sockets: int) -> None:
         self._plane = plane
-        self._listen = tuple(parse_listen(text) for text in server.listen)
+        self._listen = {text: parse_listen(text) for text in server.listen}
         self._reuse_port = server.reuse_port
         self._tls = server_context(server.tls) if server.tls is not None else None
         self._systemd_sockets = systemd_sockets
@@ -45,14 +46,20 @@ class Doors:
             return 0
 
     async def open(self) -> None:
-        """Binds and listens; raises OSError where an address cannot be had."""
-        for listen in self._listen:
-            for sock in self._bind(listen):
+        """Binds and listens; raises OSError, with the address, where one cannot be had."""
+        for text, listen in self._listen.items():
+            for sock in self._bound(text, listen):
                 acceptor = Acceptor(self._plane, sock, self._tls)
                 self._acceptors.append(acceptor)
                 acceptor.start()
                 if sock.family in (socket.AF_INET, socket.AF_INET6):
                     self._addresses.append(sock.getsockname()[:2])
+
+    def _bound(self, text: str, listen: Listen) -> list[socket.socket]:
+        try:
+            return self._bind(listen)
+        except OSError as error:
+            raise OSError(error.errno, f"[server] listen, {text}: {error.strerror}") from None
 
     def _bind(self, listen: Listen) -> list[socket.socket]:
         if listen.kind == "systemd":
@@ -100,10 +107,12 @@ class Doors:
 
 
 def _unix(path: str) -> socket.socket:
-    """A unix socket at `path`; one that a dead process left behind is replaced."""
+    """A unix socket at `path`; one that a dead process left behind is replaced, a file is not."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
         if os.path.exists(path) and not _answers(path):
+            if not stat.S_ISSOCK(os.stat(path).st_mode):
+                raise OSError(errno.EEXIST, "there is something that is no socket")
             os.unlink(path)
         sock.bind(path)
     except OSError:

@@ -30,6 +30,7 @@ async def test_it_waits_for_its_address_and_says_so_once(db: Database) -> None:
         await asyncio.sleep(0.1)
         assert not made.opened.is_set()
         assert said.getvalue().count("console_waits") == 1
+        assert '"part":"console"' in said.getvalue() and '"taken"' in said.getvalue()
     await asyncio.wait_for(made.opened.wait(), 5)
     await running
     await made.stop()

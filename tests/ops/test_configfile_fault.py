@@ -42,6 +42,8 @@ def test_error_holds_every_fault() -> None:
     error = ConfigError([Fault("a", 1, "x", ""), Fault("b", 2, "y", "")])
     assert str(error) == "line 1: a: x\nline 2: b: y"
     assert [fault.key for fault in error.faults] == ["a", "b"]
+    named = ConfigError(error.faults, "x.toml")
+    assert str(named) == "x.toml: line 1: a: x\nx.toml: line 2: b: y"
 
 
 def test_line_of_a_missing_key_is_its_tables() -> None:

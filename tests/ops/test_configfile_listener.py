@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import trustme
 
-from relayd.ops.config import ServerConfig, TlsFiles
+from relayd.ops.config import Config, ServerConfig, TlsFiles
 from relayd.ops.configfile_credential import Secrets, Surroundings
 from relayd.ops.configfile_fault import Findings
 from relayd.ops.configfile_listener import (
-    INTEGERS, NUMBERS, read_private_listen, read_redirect, read_server,
+    INTEGERS, NUMBERS, judge_addresses, read_private_listen, read_redirect, read_server,
 )
 from relayd.ops.configfile_section import Section
 
@@ -168,3 +168,21 @@ def test_D1_redirect_needs_to_know_where_to(
     findings = Findings()
     assert read_redirect(Section(values, ("console",), findings)) == listen
     assert len(findings.faults) == faults
+
+
+@pytest.mark.parametrize(("server", "ops", "console", "faults"), [
+    ("127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", []),
+    ("127.0.0.1:1", "127.0.0.1:1", "127.0.0.1:2", ["ops.listen"]),
+    ("0.0.0.0:1", "127.0.0.1:2", "127.0.0.1:1", ["console.listen"]),
+    ("127.0.0.1:1", "[::1]:1", "127.0.0.2:1", []),
+    ("[::]:1", "127.0.0.1:1", "127.0.0.1:2", []),
+    ("systemd", "unix:/a", "unix:/a", ["console.listen"]),
+    ("systemd", "unix:/a", "unix:/b", []),
+])
+def test_two_listeners_cannot_have_one_address(
+    server: str, ops: str, console: str, faults: list[str],
+) -> None:
+    findings = Findings()
+    judge_addresses(Section({}, (), findings), Config(
+        {}, (), server=ServerConfig((server,)), ops_listen=ops, console_listen=console))
+    assert [fault.key for fault in findings.faults] == faults

@@ -30,6 +30,13 @@ def test_without_a_word_of_it(tmp_path: Path) -> None:
     assert config == StoreConfig(str(tmp_path / "store")) and not findings.faults
 
 
+@pytest.mark.parametrize("path", ["file", "file/store", "x" * 300])
+def test_what_cannot_be_a_directory(tmp_path: Path, path: str) -> None:
+    (tmp_path / "file").touch()
+    _, findings = read(tmp_path, path=path)
+    assert [fault.key for fault in findings.faults] == ["store.path"]
+
+
 @pytest.mark.parametrize("secrets", ["resolve", "examine", "skip"])
 def test_a_reference(tmp_path: Path, secrets: Secrets) -> None:
     config, findings = read(tmp_path, secrets, master_key={"env": "KEY"})

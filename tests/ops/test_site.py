@@ -41,8 +41,9 @@ async def test_an_address_that_is_taken_leaves_nothing_open() -> None:
     first = Site("127.0.0.1:0", 0.1)
     await first.open(app())
     second = Site(f"127.0.0.1:{first.address[1]}", 0.1)
-    with pytest.raises(OSError):
+    with pytest.raises(OSError) as caught:
         await second.open(app())
+    assert caught.value.strerror == f"127.0.0.1:{first.address[1]}: Address already in use"
     await first.close()
     await second.open(app())
     await second.close()

@@ -109,6 +109,21 @@ async def test_a_socket_that_was_left_behind_is_replaced(opened: Opened, tmp_pat
     assert (await over_unix(path, raw)).endswith(ANSWER)
 
 
+async def test_a_file_at_the_place_of_a_socket_is_left_alone(
+    opened: Opened, tmp_path: Path
+) -> None:
+    path = tmp_path / "relayd.toml"
+    path.write_text("precious")
+    lane = await opened()
+    plane = lane.app._plane
+    assert plane is not None
+    doors = Doors(plane, ServerConfig((f"unix:{path}",)), 0)
+    with pytest.raises(OSError, match=f"listen, unix:{path}: there is something"):
+        await doors.open()
+    await doors.close()
+    assert path.read_text() == "precious"
+
+
 async def test_a_socket_that_another_process_serves_is_left_alone(
     opened: Opened, tmp_path: Path
 ) -> None:
