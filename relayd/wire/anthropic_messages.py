@@ -41,8 +41,10 @@ _BLOCK.define({
     "citations": by_name, "caller": by_name, "transformations": by_name, "tabs": by_name,
     "state_changes": by_name, "tool": Shape({"type": None, "name": None, "server_name": None}).put,
     "from": by_name, "to": by_name, "trigger": by_name, "cache_control": by_name,
+    "parsed_output": drop("messages.content.parsed_output"),
 })
-"""`input` is a tool's arguments: free JSON, kept in its order."""
+"""`input` is a tool's arguments: free JSON, kept in its order. `parsed_output` is what the SDK
+made of an answer that came before."""
 
 _MESSAGE: Final = Shape({
     "role": None, "content": _BLOCKS, "clear_at": by_name, "output_config": by_name,

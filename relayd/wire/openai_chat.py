@@ -32,7 +32,10 @@ _PART: Final = Shape({
 
 _CALL: Final = Shape({
     "index": None, "id": None, "type": None,
-    "function": Shape({"name": None, "arguments": None}).put,
+    "function": Shape({
+        "name": None, "arguments": None,
+        "parsed_arguments": drop("messages.tool_calls.function.parsed_arguments"),
+    }).put,
     "custom": Shape({"name": None, "input": None}).put,
 }).put
 
@@ -40,8 +43,9 @@ _MESSAGE: Final = Shape({
     "role": None, "name": None, "content": items(_PART), "refusal": None,
     "reasoning_content": None, "tool_calls": items(_CALL),
     "function_call": Shape({"name": None, "arguments": None}).put,
-    "tool_call_id": None, "audio": by_name, **IDENTITY,
+    "tool_call_id": None, "audio": by_name, "parsed": drop("messages.parsed"), **IDENTITY,
 }).put
+"""`parsed` and `parsed_arguments` are what OpenAI's SDKs made of an answer that came before."""
 
 WEB_SEARCH: Final = Shape({
     "search_context_size": None, "user_location": drop("web_search_options.user_location"),

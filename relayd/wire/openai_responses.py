@@ -40,6 +40,7 @@ _PART: Final = items(Shape({
     "filename": None, "file_data": None, "file_url": None,
     "file_id": refuse("input.content.file_id"), "input_audio": by_name, "annotations": by_name,
     "logprobs": by_name, "prompt_cache_breakpoint": by_name,
+    "parsed": drop("input.content.parsed"),
 }).put)
 
 _REST: Final[dict[str, Verdict]] = {
@@ -53,6 +54,7 @@ _REST: Final[dict[str, Verdict]] = {
     "metadata": drop("input.metadata"),
     "client_metadata": drop("input.client_metadata"),
     "created_at": drop("input.created_at"),
+    "parsed_arguments": drop("input.parsed_arguments"),
 }
 _NAMED: Final = Shape({"type": None, "id": None, **_REST}).put
 _UNNAMED: Final = Shape({"type": None, "id": drop("input.id"), **_REST}).put

@@ -134,3 +134,10 @@ def test_a_count_takes_the_prompt_alone() -> None:
     assert sent("count_tokens", {**ASK, "metadata": {"user_id": "bob"}, "stream": True}) == {
         "model": "claude-x", "messages": ASK["messages"]}
     assert not ask("count_tokens", {**ASK, "stream": True}).stream
+
+
+def test_what_the_sdk_made_of_an_answer_stays_here() -> None:
+    block = {"type": "text", "text": "{}"}
+    said = [{"role": "assistant", "content": [{**block, "parsed_output": {"city": "Paris"}}]}]
+    told = sent("messages", {**ASK, "messages": said})
+    assert told["messages"] == [{"role": "assistant", "content": [block]}]

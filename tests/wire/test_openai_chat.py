@@ -121,3 +121,13 @@ def test_order_is_fixed_where_it_is_structure_and_kept_where_it_is_content() -> 
     assert "'function': {'name': 'f', 'arguments': '{\"b\": 1, \"a\": 2}'}" in wire
     assert "{'type': 'object', 'properties': {'b': {}, 'a': {}}}" in wire
     assert "{'role': 'assistant', 'content': None, 'tool_calls'" in wire
+
+
+def test_what_sdks_made_of_an_answer_stays_here() -> None:
+    """Their helpers put it into the message that goes into the next turn."""
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    said = {"role": "assistant", "content": None, "tool_calls": [call]}
+    helped = {**said, "parsed": {"city": "Paris"}, "tool_calls": [
+        {**call, "function": {"name": "f", "arguments": "{}", "parsed_arguments": {}}}]}
+    assert sent("chat", {**CHAT, "messages": [helped]}) == {**CHAT, "messages": [said]}
+    assert dropped("chat", {**CHAT, "messages": [helped]}) == ("messages.parsed",)

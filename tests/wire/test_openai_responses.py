@@ -115,3 +115,13 @@ def test_what_codex_adds_is_dropped() -> None:
 def test_location_is_dropped_from_search() -> None:
     tool = {"type": "web_search", "user_location": {"type": "approximate", "city": "X"}}
     assert sent("responses", {**ASK, "tools": [tool]})["tools"] == [{"type": "web_search"}]
+
+
+def test_what_sdks_made_of_an_answer_stays_here() -> None:
+    said = [{"type": "message", "role": "assistant", "content": [
+                {"type": "output_text", "text": "{}", "parsed": {"city": "Paris"}}]},
+            {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}",
+             "parsed_arguments": {"city": "Paris"}}]
+    told = sent("responses", {**ASK, "input": said})["input"]
+    assert told[0]["content"] == [{"type": "output_text", "text": "{}"}]
+    assert told[1] == {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
