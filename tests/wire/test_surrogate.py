@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relayd.wire.surrogate import decode, encode, may_hold_surrogates
+from relayd.wire import surrogate
+from relayd.wire.surrogate import TOGETHER, decode, encode, may_hold_surrogates
 
 JSON = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False,
@@ -53,3 +56,31 @@ def test_only_where_there_is_one(raw: bytes, may: bool) -> None:
 
 def test_the_escape_is_lower_case_hex() -> None:
     assert encode("a\udcffé\ud83d\n") == '"a\\udcffé\\ud83d\\n"'.encode()
+
+
+@given(st.lists(JSON, max_size=3), st.integers(0, 3 * TOGETHER), st.integers(0, 3 * TOGETHER))
+def test_what_is_long_is_written_the_same_around_it(
+    values: list[object], before: int, after: int
+) -> None:
+    """One by one is how a short list is written."""
+    values = [*values, *range(before), "\ud83d", {"\udcff": 1}, *range(after), *values]
+    assert encode(values) == b"[%b]" % b",".join([encode(value) for value in values])
+    members = {str(number): value for number, value in enumerate(values)}
+    assert encode(members) == b"{%b}" % b",".join(
+        [encode({name: value})[1:-1] for name, value in members.items()])
+
+
+@pytest.mark.parametrize("kind", [list, dict.fromkeys])
+def test_one_surrogate_does_not_make_a_long_body_slow(
+    kind: Callable[[list[str]], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = 0
+
+    def counted(value: object) -> bytes:
+        nonlocal written
+        written += 1
+        return msgspec.json.encode(value)
+
+    monkeypatch.setattr(surrogate, "_encode", counted)
+    encode(kind([*map(str, range(10_000)), "\ud83d"]))
+    assert written < 10_000 // TOGETHER + 2 * TOGETHER
