@@ -194,7 +194,7 @@ def _tells(secret: bytes, body: bytes) -> bool:
 def _document(body: bytes) -> object:
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):  # a name that is not UTF-8 is no DecodeError
         return None
 
 

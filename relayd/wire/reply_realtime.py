@@ -42,6 +42,8 @@ _READ: Final = frozenset({
     *_DELTAS, _TRANSCRIBED, "error", "response.created", "response.done",
     "response.output_item.added",
 })
+_TELLING: Final = frozenset({"error", "response.done"})
+"""Events with words of the provider's own, which are judged even where they cannot be read."""
 RUNNING_MAX: Final = 64
 """Responses of one session under way at a time that are told apart."""
 
@@ -106,7 +108,7 @@ class SessionReader:
         try:
             event = _EVENT.decode(payload)
         except (ValueError, RecursionError):
-            return self._instead(payload, None) if kind == "error" else None
+            return self._instead(payload, None) if kind in _TELLING else None
         return self._read(kind, event, payload)
 
     def _read(self, kind: str, event: _Event, payload: bytes) -> bytes | None:
@@ -154,7 +156,7 @@ class SessionReader:
         self.failed = verdict.code
         if verdict.passes:
             return None
-        return _failed_anonymously(payload, RelayError(verdict.code))
+        return _failed_anonymously(payload, name, RelayError(verdict.code))
 
     def _transcribed(self, report: object) -> None:
         """What was said to the model, written down by another one: billed beside the response."""
@@ -196,9 +198,14 @@ def _without_secret(payload: bytes) -> bytes | None:
         return b""
 
 
-def _failed_anonymously(payload: bytes, error: RelayError) -> bytes:
-    event = msgspec.json.decode(payload)
-    event["response"]["status_details"] = {"type": "failed", "error": _told(error)}
+def _failed_anonymously(payload: bytes, name: object, error: RelayError) -> bytes:
+    details = {"type": "failed", "error": _told(error)}
+    try:
+        event = msgspec.json.decode(payload)
+        event["response"]["status_details"] = details
+    except (ValueError, RecursionError):  # by a member that nobody has looked at
+        response = {"id": name, "object": "realtime.response", "status": "failed", "output": []}
+        event = {"type": "response.done", "response": {**response, "status_details": details}}
     return msgspec.json.encode(event)
 
 

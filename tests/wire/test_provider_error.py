@@ -203,3 +203,10 @@ def test_a_hostile_body_is_judged_in_linear_time(bad: str) -> None:
     begun = time.perf_counter()
     judge("openai", 400, body, SECRETS)
     assert time.perf_counter() - begun < 1.0  # quadratic would be minutes
+
+
+def test_a_body_that_is_no_text_is_judged_all_the_same() -> None:
+    assert judge("openai", 429, b'{"error":{"m\xdessage":"x"}}', ()) == Verdict(
+        True, "provider_rate_limited")
+    naming = b'{"error":{"\xff":"organization org-abcdefgh12345678"}}'
+    assert not judge("openai", 429, naming, ()).passes

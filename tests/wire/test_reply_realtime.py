@@ -226,3 +226,18 @@ def test_our_own_errors_have_the_shape_of_the_api() -> None:
     assert event["type"] == "error" and event["event_id"] == "event_1"
     assert event["error"]["event_id"] == "mine" and event["error"]["param"] == "type"
     assert event["error"]["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize("odd", [b'"\xff":1', b'"x":"\xff"', b'"x":1e999', b'"x":' + b"[" * 5000])
+def test_an_event_that_cannot_be_read_whole_raises_nothing_and_names_nobody(odd: bytes) -> None:
+    session = reader()
+    failed = (b'{"type":"response.done","response":{"id":"r","status":"failed","status_details":'
+              b'{"error":{"code":"insufficient_quota","message":"org-abcdefgh12345678"}}},')
+    told = session.passing(failed + odd + b"}")
+    assert told is not None and b"org-" not in told
+    assert json.loads(told)["type"] in ("response.done", "error")
+    naming = b'{"message":"organization org-abcdefgh12345678",'
+    error = b'{"type":"error","error":' + naming + odd + b"}}"
+    told = session.passing(error)
+    assert told is not None and b"org-" not in told
+    assert session.passing(b'{"type":"error","error":{' + odd + b"}}") is None
