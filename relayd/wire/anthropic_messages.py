@@ -11,8 +11,8 @@ from typing import Final
 import msgspec
 
 from relayd.wire.fields import (
-    GONE, Shape, Table, Verdict, by_name, drop, flag_stream, items, kinds, number, refuse, remote,
-    silent,
+    GONE, Shape, Table, Verdict, by_name, copies, drop, flag_stream, items, kinds, number, refuse,
+    remote, silent,
 )
 from relayd.wire.schema import schema
 from relayd.wire.walk import Walk
@@ -48,9 +48,7 @@ made of an answer that came before."""
 
 _MESSAGE: Final = Shape({
     "role": None, "content": _BLOCKS, "clear_at": by_name, "output_config": by_name,
-    **{name: drop(f"messages.{name}")
-       for name in ("id", "metadata", "created_at", "createdAt", "timestamp", "user_id",
-                    "session_id", "conversation_id", "thread_id")},
+    **copies("messages"),
 }).put
 
 _TOOL: Final = Shape({

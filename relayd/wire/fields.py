@@ -22,6 +22,11 @@ PLANS_MAX: Final = 512
 """Remembered key orders of one shape. They hold known names alone, never a client's words."""
 
 
+NOUNS: Final = ("user", "session", "conversation", "thread", "message", "parent", "run", "trace",
+                "request", "device", "client")
+"""What applications give ids to."""
+
+
 class Gone:
     """The type of GONE: the field is not written."""
 
@@ -40,6 +45,18 @@ def drop(report: str) -> Act:
             walk.drop(report)
         return GONE
     return act
+
+
+COPIES: Final = (
+    "id", "metadata", "created_at", "createdAt", "updated_at", "updatedAt", "timestamp", "ts",
+    *(f"{noun}_id" for noun in NOUNS), *(f"{noun}Id" for noun in NOUNS),
+)
+"""Members that applications keep in their own copies of messages; no API has them there."""
+
+
+def copies(where: str) -> dict[str, Verdict]:
+    """The verdicts of such members, `where` before their names."""
+    return {name: drop(f"{where}.{name}") for name in COPIES}
 
 
 def refuse(param: str) -> Act:

@@ -13,8 +13,8 @@ from typing import Final
 
 from relayd.core.errors import RelayError
 from relayd.wire.fields import (
-    Act, Shape, Table, Verdict, by_name, drop, filled, items, number, refuse, remote, silent,
-    whole,
+    Act, Shape, Table, Verdict, by_name, copies, drop, filled, items, number, refuse, remote,
+    silent, whole,
 )
 from relayd.wire.schema import schema
 from relayd.wire.walk import Walk
@@ -58,7 +58,7 @@ _PART.define({
 }, snake_too=True)
 """`args` and `response` are free JSON, kept in their order."""
 
-_CONTENT: Final = _shape(role=None, parts=_PARTS).put
+_CONTENT: Final = _shape(role=None, parts=_PARTS, **copies("contents")).put
 _CONTENTS: Final = items(_CONTENT)
 
 _FUNCTION: Final = _shape(

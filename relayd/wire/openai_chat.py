@@ -5,20 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from relayd.wire.fields import (
-    Shape, Table, Verdict, by_name, drop, filled, flag_stream, items, number, refuse,
+    Shape, Table, by_name, copies, drop, filled, flag_stream, items, number, refuse,
 )
 from relayd.wire.openai_tools import (
     CACHE_OPTIONS, END_USER, FORMAT, FUNCTION, TOOLS, cache_key, cache_retention, end_user,
     stream_options, streaming,
 )
 from relayd.wire.walk import Walk
-
-IDENTITY: Final[dict[str, Verdict]] = {
-    name: drop(f"messages.{name}")
-    for name in ("id", "metadata", "created_at", "createdAt", "timestamp", "user_id", "session_id",
-                 "conversation_id", "thread_id")
-}
-"""Members that applications keep in their own copies of messages; no API has them."""
 
 _FILE: Final = Shape({
     "filename": None, "file_data": None, "file_id": refuse("messages.content.file.file_id"),
@@ -43,7 +36,8 @@ _MESSAGE: Final = Shape({
     "role": None, "name": None, "content": items(_PART), "refusal": None,
     "reasoning_content": None, "tool_calls": items(_CALL),
     "function_call": Shape({"name": None, "arguments": None}).put,
-    "tool_call_id": None, "audio": by_name, "parsed": drop("messages.parsed"), **IDENTITY,
+    "tool_call_id": None, "audio": by_name, "parsed": drop("messages.parsed"),
+    **copies("messages"),
 }).put
 """`parsed` and `parsed_arguments` are what OpenAI's SDKs made of an answer that came before."""
 

@@ -17,8 +17,8 @@ from typing import Final
 
 from relayd.core.errors import RelayError
 from relayd.wire.fields import (
-    Act, Shape, Table, Verdict, by_name, drop, filled, flag_stream, items, kinds, number, refuse,
-    whole,
+    Act, Shape, Table, Verdict, by_name, copies, drop, filled, flag_stream, items, kinds, number,
+    refuse, whole,
 )
 from relayd.wire.openai_tools import (
     CACHE_OPTIONS, END_USER, FORMAT, TOOLS, cache_key, cache_retention, end_user, stream_options,
@@ -43,6 +43,8 @@ _PART: Final = items(Shape({
     "parsed": drop("input.content.parsed"),
 }).put)
 
+_COPIES: Final = copies("input")
+
 _REST: Final[dict[str, Verdict]] = {
     "role": None, "phase": None, "status": None, "content": _PART, "summary": items(by_name),
     "encrypted_content": None, "call_id": None, "namespace": None, "name": None,
@@ -51,13 +53,11 @@ _REST: Final[dict[str, Verdict]] = {
     "reasoning": by_name, "text": Shape({"format": FORMAT.put}).put,
     "internal_chat_message_metadata_passthrough":
         drop("input.internal_chat_message_metadata_passthrough"),
-    "metadata": drop("input.metadata"),
     "client_metadata": drop("input.client_metadata"),
-    "created_at": drop("input.created_at"),
     "parsed_arguments": drop("input.parsed_arguments"),
 }
-_NAMED: Final = Shape({"type": None, "id": None, **_REST}).put
-_UNNAMED: Final = Shape({"type": None, "id": drop("input.id"), **_REST}).put
+_UNNAMED: Final = Shape({"type": None, **_COPIES, **_REST}).put
+_NAMED: Final = Shape({"type": None, **_COPIES, "id": None, **_REST}).put
 
 
 def _other(value: object, walk: Walk) -> object:

@@ -16,6 +16,7 @@ from relayd.wire.fields import (
     number, refuse, remote, silent, snake,
 )
 from relayd.wire.walk import BodyPolicy, Walk
+from tests.wire.asking import dropped, sent
 
 
 def walk(**policy: Any) -> Walk:
@@ -180,3 +181,21 @@ def test_unknown_fields() -> None:
     with pytest.raises(RelayError) as caught:
         TABLE.read(dict(body), walk(unknown_fields="refuse"))
     assert (caught.value.code, caught.value.param) == ("unknown_field", "y")
+
+
+@pytest.mark.parametrize(("operation", "list_name", "message"), [
+    ("chat", "messages", {"role": "user", "content": "hi"}),
+    ("responses", "input", {"role": "user", "content": "hi"}),
+    ("messages", "messages", {"role": "user", "content": "hi"}),
+    ("generate", "contents", {"role": "user", "parts": [{"text": "hi"}]}),
+])
+def test_what_applications_note_on_their_messages_stays_here(
+    operation: str, list_name: str, message: dict[str, Any]
+) -> None:
+    notes = {"id": "canary", "userId": "canary", "session_id": "canary", "runId": "canary",
+             "parentId": "canary", "trace_id": "canary", "deviceId": "canary", "ts": 7,
+             "metadata": {"a": "canary"}, "updatedAt": "canary"}
+    body = {"model": "m", "max_tokens": 5}
+    noted = {**body, list_name: [{**notes, **message}]}
+    assert sent(operation, noted) == sent(operation, {**body, list_name: [message]})
+    assert f"{list_name}.userId" in dropped(operation, noted)
