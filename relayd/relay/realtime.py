@@ -274,11 +274,13 @@ class Realtime:
         seen: Snapshot = plane.view.current
 
         def recheck() -> None:
-            nonlocal seen
-            check(grant, plane.unix_ms())
-            if plane.view.current is not seen:
-                authenticate(head.fields, head.query, plane.view.current, plane.pepper,
-                             plane.unix_ms())
+            nonlocal seen, grant
+            assert grant is not None
+            if plane.view.current is seen:
+                check(grant, plane.unix_ms())
+            else:
+                grant = authenticate(head.fields, head.query, plane.view.current, plane.pepper,
+                                     plane.unix_ms())
                 seen = plane.view.current
         return recheck
 

@@ -50,6 +50,8 @@ _CLOSE_CODES: Final = {
     "expired_key": POLICY, "invalid_key": POLICY, "account_suspended": POLICY,
 }
 """What a client is told with the close; INTERNAL where no row is."""
+_HEARD: Final = frozenset({"input_audio_buffer.append", "input_audio_buffer.commit"})
+"""What the provider answers by itself where it is to find a speaker's turns, which is usual."""
 
 
 class Pace:
@@ -122,7 +124,7 @@ class Tunnel:
 
     __slots__ = ("client", "provider", "error", "left", "provider_code", "over", "session",
                  "_plane", "_exchange", "_upstream", "_provider_open", "_client_open", "_timer",
-                 "_tick_seconds", "_ends_at", "_recheck")
+                 "_tick_seconds", "_ends_at", "_recheck", "_spent")
 
     def __init__(self, plane: Plane, exchange: Exchange, upstream: UpstreamConnection,
                  session: SessionReader, recheck: Callable[[], None]) -> None:
@@ -141,6 +143,8 @@ class Tunnel:
         self._provider_open = True
         self._client_open = True
         self._recheck = recheck
+        self._spent = False
+        """A response has been paid for since the limits were looked at."""
         self._ends_at = now + SESSION_SECONDS_MAX
         self._tick_seconds = min(TICK_SECONDS_MAX, self._provider_idle() / 4,
                                  exchange.policy.server.idle_seconds / 4)
@@ -171,7 +175,8 @@ class Tunnel:
             self._misused(client.reader.fault)
 
     def _ask(self, event: ClientEvent) -> None:
-        if event.error is None and event.type == "response.create":
+        if event.error is None and (
+                event.type == "response.create" or self._spent and event.type in _HEARD):
             event = self._admitted(event)
         if event.error is None:
             self._to_provider(TEXT, event.data)
@@ -183,14 +188,17 @@ class Tunnel:
             self._say(TEXT, error_event(event.error, event.event_id, self._exchange.id))
 
     def _admitted(self, event: ClientEvent) -> ClientEvent:
-        """A wish for a response, refused where the limits have no room for more."""
+        """What leads to a response, refused where the limits have no room for more."""
         ticket = self._exchange.ticket
+        self._spent = True
         try:
+            self._recheck()
             if ticket is not None:
                 ticket.go_on()
             self._plane.wallets.go_on(self._exchange)
         except RelayError as error:
             return event._replace(error=error)
+        self._spent = False
         return event
 
     def _misused(self, code: int) -> None:
@@ -247,6 +255,7 @@ class Tunnel:
         usage = self.session.usage
         if usage is not None and usage is not exchange.usage:
             exchange.usage = usage
+            self._spent = True
             # a response is paid for: known from now on, whatever becomes of this process
             self._plane.meter.mark(mark(exchange))
             if exchange.ticket is not None:

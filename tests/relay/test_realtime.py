@@ -587,6 +587,52 @@ async def test_a_session_uses_up_its_tokens_as_it_goes(opened: Opened) -> None:
         assert upstream.heard == [CREATE, CREATE, '{"type":"input_audio_buffer.clear"}']
 
 
+async def test_limits_hold_where_the_provider_answers_what_it_hears_by_itself(
+    opened: Opened
+) -> None:
+    async def play(made: Provider, socket: ServerConnection) -> None:
+        async for message in socket:
+            made.heard.append(message)
+            for each in answer("resp_1", "I", "see"):
+                await socket.send(each)
+
+    sound = '{"type":"input_audio_buffer.append","audio":"AAAA"}'
+    async with realtime_provider(play) as upstream:
+        lane = await opened(
+            provider_changes={"address": upstream.address},
+            limits=LimitsConfig(tokens_per_minute=25))
+        async with session(lane) as socket:
+            for _ in range(2):
+                await socket.send(sound)
+                await told(socket, "response.done")
+            for _ in range(2):
+                await socket.send(sound)
+                error = (await told(socket, "error"))["error"]
+                assert error["code"] == "rate_limit_exceeded"
+        assert (await record_of(lane)).output_tokens == 10
+        assert upstream.heard == [sound, sound]
+
+
+async def test_a_key_that_is_revoked_gets_no_further_response(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relayd.relay.tunnel.TICK_SECONDS_MAX", 60.0)
+    async with realtime_provider() as upstream:
+        lane = await opened(provider_changes={"address": upstream.address})
+        async with session(lane) as socket:
+            await socket.send(CREATE)
+            await told(socket, "response.done")
+            db = await open_database(lane.store)
+            try:
+                await standing.move(db, "someone@example.com", "suspend", 1)
+            finally:
+                await db.close()
+            await lane.app.refresh()
+            await socket.send(CREATE)
+            assert (await told(socket, "error"))["error"]["code"] == "account_suspended"
+        assert upstream.heard == [CREATE]
+
+
 async def test_sound_has_no_count_of_the_relays_own(opened: Opened) -> None:
     async def play(made: Provider, socket: ServerConnection) -> None:
         first, *others = answer("resp_1", "Hi")
