@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator
 from json.encoder import encode_basestring
 from typing import Any, Final, NoReturn
 
@@ -19,6 +18,8 @@ import msgspec
 _ESCAPED: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 TOGETHER: Final = 64
 """Values that are written in one go: one by one, 500,000 small ones of 1 MB took 0.1 s."""
+TRIES_MAX: Final = 8
+"""How many such, each within the other, are tried: what is tried in vain is written again."""
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -46,34 +47,40 @@ def decode(raw: bytes) -> object:
     return _DECODER.decode(raw.decode("utf-8"))
 
 
-def encode(value: object) -> bytes:
+def encode(value: object, tries: int = TRIES_MAX) -> bytes:
     """As msgspec encodes, but a lone surrogate is written as its escape."""
     if isinstance(value, str):
         return _text(value)
+    if isinstance(value, (dict, list)) and len(value) > TOGETHER:
+        tries -= 1
+        together = tries >= 0
+    else:
+        together = False
+    parts: list[bytes] = []
     if isinstance(value, dict):
-        return b"{%b}" % b",".join(_parts(list(value.items()), dict, _member))
+        for some in _some(list(value.items())):
+            whole = _whole(dict(some)) if together else None
+            parts += [b"%b:%b" % (_text(key), encode(inner, tries)) for key, inner in some
+                      ] if whole is None else [whole]
+        return b"{%b}" % b",".join(parts)
     if isinstance(value, list):
-        return b"[%b]" % b",".join(_parts(value, list, encode))
+        for some in _some(value):
+            whole = _whole(some) if together else None
+            parts += [encode(inner, tries) for inner in some] if whole is None else [whole]
+        return b"[%b]" % b",".join(parts)
     return _encode(value)
 
 
-def _parts(
-    values: list[Any], kind: Callable[[list[Any]], object], each: Callable[[Any], bytes]
-) -> Iterator[bytes]:
-    """The texts of what a list or an object holds, so many at once as have no surrogate."""
-    for at in range(0, len(values), TOGETHER):
-        some = values[at:at + TOGETHER]
-        if len(values) > TOGETHER:
-            try:
-                yield _encode(kind(some))[1:-1]
-                continue
-            except UnicodeEncodeError:
-                pass
-        yield from map(each, some)
+def _some(values: list[Any]) -> list[list[Any]]:
+    return [values[at:at + TOGETHER] for at in range(0, len(values), TOGETHER)]
 
 
-def _member(item: tuple[str, object]) -> bytes:
-    return b"%b:%b" % (_text(item[0]), encode(item[1]))
+def _whole(values: object) -> bytes | None:
+    """The text of what is in an object or a list; None where there is a lone surrogate."""
+    try:
+        return _encode(values)[1:-1]
+    except UnicodeEncodeError:
+        return None
 
 
 def _text(text: str) -> bytes:

@@ -84,3 +84,21 @@ def test_one_surrogate_does_not_make_a_long_body_slow(
     monkeypatch.setattr(surrogate, "_encode", counted)
     encode(kind([*map(str, range(10_000)), "\ud83d"]))
     assert written < 10_000 // TOGETHER + 2 * TOGETHER
+
+
+def test_lists_in_lists_are_not_written_over_and_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = 0
+
+    def counted(value: object) -> bytes:
+        nonlocal written
+        written += len(str(value))
+        return msgspec.json.encode(value)
+
+    value: object = "\ud83d"
+    for level in range(200):
+        value = [*range(2 * TOGETHER - 1), value] if level % 2 else {
+            **dict.fromkeys(map(str, range(2 * TOGETHER - 1)), 1), "": value}
+    size = len(encode(value))
+    monkeypatch.setattr(surrogate, "_encode", counted)
+    assert len(encode(value)) == size
+    assert written < 20 * size
