@@ -12,6 +12,7 @@ from relayd.core.errors import RelayError
 from relayd.core.exchange import TO_STREAMING
 from relayd.ops.tasks import PAUSE
 from relayd.relay.exchange import Exchange
+from relayd.relay.inflate import InflatingTap, coding_of
 from relayd.relay.opening import mark
 from relayd.relay.stream import Stream, in_chunks, is_cut_short
 from relayd.relay.tap import Report, Tap, read_whole, tap_for, usage_in_error
@@ -62,10 +63,15 @@ class Streamer:
         exchange.first_byte = plane.now()
         exchange.connection.write_whole(opening + _framed(exchange, head, data))
         exchange.drop_body()
+        if head.coded:
+            tap = _tap(exchange, head, False)
+            tap.feed(data)
+            self._judge(exchange, tap.finish(True))
+            return True
         endpoint = exchange.target.endpoint
         assert endpoint is not None
         self._judge(exchange, read_whole(
-            endpoint, b"" if head.coded else head.content_type, data, exchange.counter,
+            endpoint, head.content_type, data, exchange.counter,
             exchange.policy.server.json_reply_bytes_max))
         return True
 
@@ -166,10 +172,7 @@ class Streamer:
             ask is not None and ask.stream and not ask.usage_asked and streamed
             and endpoint.operation in ("chat", "completions")
         )
-        tap = tap_for(
-            endpoint, b"" if head.coded else head.content_type, head.status,
-            withhold_usage=withhold and not head.coded, counter=exchange.counter,
-            limit=exchange.policy.server.json_reply_bytes_max)
+        tap = _tap(exchange, head, withhold)
         if streamed and not head.coded:
             head.length = None  # events that are withheld or put in make a declared length untrue
         exchange.drop_body()
@@ -235,6 +238,21 @@ class Streamer:
         fields = [f for f in _passing(head.fields, False) if f[0] not in names]
         exchange.phase = TO_STREAMING[exchange.phase]
         plane.replier.answer(exchange, head.status, [*fields, *told], body)
+
+
+def _tap(exchange: Exchange, head: ReplyHead, withhold: bool) -> Tap:
+    """What reads the reply; nothing is withheld of one that is encoded."""
+    endpoint, kind = exchange.target.endpoint, head.content_type
+    assert endpoint is not None
+    limit = exchange.policy.server.json_reply_bytes_max
+    coding = None
+    if head.coded:
+        withhold = exchange.encoding_exact = False  # not all that is inside may be read
+        coding = coding_of(head)
+        kind = b"" if coding is None else kind
+    tap = tap_for(endpoint, kind, head.status, withhold_usage=withhold,
+                  counter=exchange.counter, limit=limit)
+    return tap if coding is None else InflatingTap(tap, coding, limit)
 
 
 @lru_cache(maxsize=128)

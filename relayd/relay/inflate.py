@@ -1,0 +1,70 @@
+"""Replies that a provider has compressed although it was asked not to: read as what they hold.
+
+Law: they pass as they came; what is inflated is bounded, and kept nowhere. What cannot be inflated
+is not read, and fails nothing.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final
+
+import msgspec
+
+from relayd.core.usage import Usage
+from relayd.relay.report import Report, Tap
+from relayd.wire.replyhead import ReplyHead
+
+STEP_BYTES: Final = 64 * 1024
+"""Inflated at a time."""
+_WINDOWS: Final = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
+
+
+def coding_of(head: ReplyHead) -> bytes | None:
+    """How a reply is encoded, where that can be undone here."""
+    coding = None
+    for name, value in head.fields:
+        if name == b"content-encoding":
+            coding = value if coding is None else b""  # of two codings none is undone
+    return coding if coding in _WINDOWS else None
+
+
+class InflatingTap(Tap):
+    """Hands what is inside to the tap that reads it, up to `limit` bytes of it."""
+
+    __slots__ = ("_inner", "_inflater", "_left")
+
+    def __init__(self, inner: Tap, coding: bytes, limit: int) -> None:
+        self._inner = inner
+        self._inflater = zlib.decompressobj(wbits=_WINDOWS[coding])
+        self._left = limit
+
+    def feed(self, data: bytes) -> bytes:
+        """Reads these bytes."""
+        rest, more = data, True
+        while more and self._left > 0:
+            try:
+                inside = self._inflater.decompress(rest, STEP_BYTES)
+            except zlib.error:
+                self._left = 0
+                break
+            self._left -= len(inside)
+            if inside and self._left >= 0:
+                self._inner.feed(inside)
+            rest = self._inflater.unconsumed_tail
+            more = bool(rest) or len(inside) == STEP_BYTES
+        return data
+
+    def finish(self, clean: bool) -> Report:
+        """The report of what was inside; an end that its framing calls clean is the end."""
+        whole = clean and self.whole
+        return msgspec.structs.replace(self._inner.finish(whole), ended=clean)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all that was inside has been read."""
+        return self._inflater.eof and self._left >= 0
+
+    def usage_so_far(self) -> Usage | None:
+        """What the provider has reported up to here."""
+        return self._inner.usage_so_far()

@@ -1,0 +1,114 @@
+"""Replies that came compressed: passed as they are, read as what they hold."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relayd.core.usage import Usage
+from relayd.relay.inflate import STEP_BYTES, InflatingTap, coding_of
+from relayd.relay.report import Report
+from relayd.relay.tap import tap_for
+from relayd.wire.dialect import BY_OPERATION
+from relayd.wire.replyhead import ReplyHead, read_reply_head
+from tests.fakes.daemon import ANSWER
+from tests.fakes.rawclient import RawClient, request_bytes
+from tests.fakes.rawupstream import Answer, message
+from tests.fakes.splits import cut, places
+from tests.fakes.texts import Texts
+from tests.http.play import BODY, STREAM, TARGET
+from tests.relay.conftest import Opened
+
+JSON, SSE = b"application/json", b"text/event-stream"
+LIMIT = 1 << 20
+EVENTS = (b'data: {"choices":[{"index":0,"delta":{"content":"ok"},"finish_reason":"stop"}]}\n\n'
+          b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}\n\n'
+          b"data: [DONE]\n\n")
+CODINGS: dict[bytes, Callable[[bytes], bytes]] = {
+    b"gzip": gzip.compress, b"deflate": zlib.compress}
+
+
+def tap(
+    coding: bytes, kind: bytes, texts: Texts | None = None, limit: int = LIMIT
+) -> InflatingTap:
+    inner = tap_for(BY_OPERATION["chat"], kind, 200, withhold_usage=False, counter=texts,
+                    limit=limit)
+    return InflatingTap(inner, coding, limit)
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+@pytest.mark.parametrize(("kind", "inside"), [(JSON, ANSWER), (SSE, EVENTS)])
+@given(where=places)
+def test_it_passes_and_is_read_however_it_is_cut(
+    coding: bytes, kind: bytes, inside: bytes, where: list[int]
+) -> None:
+    body = CODINGS[coding](inside)
+    for pieces in ([body], cut(body, where)):
+        texts = Texts()
+        it = tap(coding, kind, texts)
+        for piece in pieces:
+            assert it.feed(piece) is piece
+        assert it.usage_so_far() == (Usage(3, 2) if kind == SSE else None)
+        assert it.finish(True) == Report(Usage(3, 2), True, None, True)
+        assert "".join(texts.streams.values()) == "ok"
+
+
+@pytest.mark.parametrize("body", [b"", b"no gzip", gzip.compress(ANSWER)[:-9], ANSWER])
+def test_what_cannot_be_inflated_fails_nothing(body: bytes) -> None:
+    it = tap(b"gzip", JSON)
+    assert it.feed(body) == body
+    assert it.finish(True) == Report(None, True, None, True)
+
+
+@given(st.integers(-2, 2), st.sampled_from([1, 2, 3]))
+def test_all_of_it_comes_at_every_size(more: int, steps: int) -> None:
+    reply = json.loads(ANSWER) | {"filler": ""}
+    filler = steps * STEP_BYTES + more - len(json.dumps(reply))
+    it = tap(b"gzip", JSON)
+    it.feed(gzip.compress(json.dumps(reply | {"filler": "x" * filler}).encode()))
+    assert it.finish(True).usage == Usage(3, 2)
+
+
+def test_no_more_is_inflated_than_is_read() -> None:
+    it = tap(b"gzip", JSON, limit=3 * STEP_BYTES)
+    it.feed(gzip.compress(b"[" * (64 << 20)))
+    assert it._left > -STEP_BYTES - 1 and it.finish(True) == Report(None, True, None, True)
+
+
+@pytest.mark.parametrize(("fields", "coding"), [
+    (b"Content-Encoding: GZIP", b"gzip"), (b"Content-Encoding: br", None), (b"X: y", None),
+    (b"Content-Encoding: gzip\r\nContent-Encoding: gzip", None),
+    (b"Content-Encoding: gzip, gzip", None),
+])
+def test_codings(fields: bytes, coding: bytes | None) -> None:
+    head: ReplyHead = read_reply_head(b"HTTP/1.1 200 OK\r\n" + fields, 200, "1.1")
+    assert coding_of(head) == coding
+
+
+@pytest.mark.parametrize("pace", ["once", "segments-20"])
+@pytest.mark.parametrize(("ask", "kind", "inside", "code", "seen"), [
+    (BODY, JSON, ANSWER, "gzip", ("reported", 3, 2)),
+    (STREAM, SSE, EVENTS, "deflate", ("reported", 3, 2)),
+    (BODY, JSON, ANSWER, "br", ("estimated", 8, 0)),
+])
+async def test_through_the_relay(
+    opened: Opened, ask: bytes, kind: bytes, inside: bytes, code: str, pace: str,
+    seen: tuple[str, int, int],
+) -> None:
+    body = CODINGS.get(code.encode(), bytes)(inside)
+    raw = message(body, kind.decode(), fields=(("Content-Encoding", code),))
+    lane = await opened(lambda _: Answer(raw, pace=pace))
+    async with RawClient(lane.address) as client:
+        for _ in range(2):  # the second over a kept connection
+            reply = await client.ask(request_bytes(TARGET, lane.key, ask))
+            assert (reply.status, reply.ended, reply.body) == (200, "complete", body)
+            assert reply.value(b"content-encoding") == code.encode()
+    for record in await lane.settled(2):
+        assert (record.outcome, record.usage_source, record.input_tokens,
+                record.output_tokens) == ("completed", *seen)
