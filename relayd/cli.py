@@ -93,6 +93,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     found = commands(words)
     groups = {each.name.partition(" ")[0] for each in found}
+    if sys.stdout is None:  # a shell's >&-: nobody reads
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     parser = build_parser("relayd", DESCRIPTION, {
         group: text for group, text in GROUPS.items() if group in groups}, found)
     arguments = parser.parse_args(words)
@@ -112,8 +114,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _INTERRUPTED
     except BrokenPipeError:
         # the reader, such as `head`, has seen enough; nothing may be written at exit either
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more()
         return DONE
+    except OSError as error:  # a full disk behind `>` among others
+        _write_no_more()
+        return _fail(": ".join(str(each) for each in (error.filename, error.strerror) if each)
+                     or type(error).__name__, FAULT)
+
+
+def _write_no_more() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str, exit_code: int) -> int:

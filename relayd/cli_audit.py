@@ -60,7 +60,8 @@ async def _verify(db: Database, arguments: argparse.Namespace) -> int:
 async def _list(db: Database, arguments: argparse.Namespace) -> int:
     since = arguments.since
     since_ms = 0 if since is None else parse_past(since, clock.unix_ms(), "since")
-    target = arguments.account and (await account.find(db, arguments.account)).id
+    target = None if arguments.account is None else (
+        await account.find(db, arguments.account)).id
     found = [each async for each in audit.listing(db, since_ms=since_ms, target=target)]
     if arguments.json:
         output.document([audit.view(each) for each in found])

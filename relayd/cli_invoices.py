@@ -50,7 +50,8 @@ async def _close(db: Database, arguments: argparse.Namespace, config: Config) ->
 
 
 async def _list(db: Database, arguments: argparse.Namespace) -> int:
-    who = (await account.find(db, arguments.account)).id if arguments.account else None
+    who = None if arguments.account is None else (
+        await account.find(db, arguments.account)).id
     start_ms = month(arguments.month).start_ms if arguments.month else None
     found = await invoice.listing(db, InvoiceFilter(who, None, start_ms))
     gaps = await invoice.gaps(db)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from typing import Final
 
 from relayd import cli_output as output
@@ -29,10 +30,10 @@ def _ref(arguments: argparse.Namespace) -> str:
 
 
 def _seconds(text: str) -> int:
-    seconds = int(text)
-    if not 0 <= seconds <= 365 * 86_400:
-        raise argparse.ArgumentTypeError("give 0 to 31536000 seconds")
-    return seconds
+    with suppress(ValueError):
+        if 0 <= (seconds := int(text)) <= 365 * 86_400:
+            return seconds
+    raise argparse.ArgumentTypeError("give 0 to 31536000 seconds")
 
 
 def _models(arguments: argparse.Namespace) -> tuple[str, ...] | None:

@@ -26,7 +26,8 @@ def _shown(found: Order) -> dict[str, object]:
 
 
 async def _list(db: Database, arguments: argparse.Namespace) -> int:
-    who = (await account.find(db, arguments.account)).id if arguments.account else None
+    who = None if arguments.account is None else (
+        await account.find(db, arguments.account)).id
     states = (arguments.state,) if arguments.state else ()
     found = await order.listing(db, OrderFilter(who, states, before=arguments.before))
     if arguments.json:

@@ -46,7 +46,7 @@ async def _assign(db: Database, arguments: argparse.Namespace, config: Config) -
 
 
 def _credit(arguments: argparse.Namespace) -> Credit:
-    until = None if not arguments.until else parse_future(
+    until = None if arguments.until is None else parse_future(
         arguments.until, clock.unix_ms(), "until")
     return Credit(grant.read_amount(arguments.amount, arguments.currency), arguments.currency,
                   until)

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -38,6 +38,7 @@ DEMO_EMAIL: Final = "demo@example.org"
 DEMO_KEY: Final = "demo"
 DEMO_PORT: Final = 8080
 OPS_PORT: Final = 9464
+PORT_MAX: Final = 65535
 
 
 def _serve(arguments: argparse.Namespace) -> int:
@@ -142,6 +143,13 @@ def _program() -> str:
     return f"{sys.executable} -m relayd" if called.endswith("__main__.py") else called
 
 
+def _port(text: str) -> int:
+    with suppress(ValueError):
+        if 0 <= (port := int(text)) <= PORT_MAX:
+            return port
+    raise argparse.ArgumentTypeError(f"give a port, 0 to {PORT_MAX}")
+
+
 async def _demo_key(db: Database) -> str:
     """A key is shown once, so each start makes one and revokes that of the last."""
     try:
@@ -159,7 +167,7 @@ COMMANDS: Final = (
             epilog="SIGTERM drains: running calls finish, every record is stored. A second one "
                    "ends at once."),
     Command("demo", "Run a relay with a built-in demo provider, an account and a key.", _demo,
-            (option("--port", type=int, default=DEMO_PORT, metavar="P",
+            (option("--port", type=_port, default=DEMO_PORT, metavar="P",
                     help=f"of the relay (default: {DEMO_PORT}; 0: any)"),),
             prints_data=True,
             epilog=f"Keeps its store under ./{DATA_DIRECTORY}. No network, no provider key."),

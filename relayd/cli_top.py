@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import shutil
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Final
 
@@ -143,10 +144,10 @@ def _top(arguments: argparse.Namespace) -> int:
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
-    if not SECONDS_MIN <= value <= SECONDS_MAX:
-        raise ValueError
-    return value
+    with suppress(ValueError):
+        if SECONDS_MIN <= (value := float(text)) <= SECONDS_MAX:
+            return value
+    raise argparse.ArgumentTypeError(f"give {SECONDS_MIN} to {SECONDS_MAX:.0f} seconds")
 
 
 COMMANDS: Final = (

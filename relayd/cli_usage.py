@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from contextlib import suppress
 from typing import Final
 
 import orjson
@@ -39,7 +40,8 @@ async def _wanted(db: Database, arguments: argparse.Namespace) -> CallFilter:
     now_ms = clock.unix_ms()
     since, until = arguments.since, arguments.until
     wanted = CallFilter(
-        account=(await account.find(db, arguments.account)).id if arguments.account else None,
+        account=None if arguments.account is None else (
+            await account.find(db, arguments.account)).id,
         since_ms=0 if since is None else parse_past(since, now_ms, "since"),
         until_ms=None if until is None else parse_past(until, now_ms, "until"),
     )
@@ -206,10 +208,10 @@ def _print_verdict(found: list[Difference], logged: journal.Finding) -> None:
 
 
 def _share(text: str) -> float:
-    share = float(text)
-    if not 0 <= share <= 1:
-        raise ValueError
-    return share
+    with suppress(ValueError):
+        if 0 <= (share := float(text)) <= 1:
+            return share
+    raise argparse.ArgumentTypeError("give a share from 0 to 1")
 
 
 _TIMES: Final = "a date, a time (RFC 3339, UTC unless it says otherwise), or a span such as 7d"

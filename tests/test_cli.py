@@ -63,6 +63,44 @@ def test_a_reader_that_stops_early_is_no_error(shell: Shell) -> None:
         assert process.wait(60) == 0
 
 
+def test_a_full_disk_behind_the_output_is_told_in_a_line(shell: Shell) -> None:
+    command = [sys.executable, "-m", "relayd", "accounts", "list", "-c", str(shell.config)]
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=60)
+    assert (ended.returncode, ended.stderr) == (1, b"relayd: No space left on device\n")
+
+
+def test_a_closed_output_is_nobody_who_reads(shell: Shell) -> None:
+    command = f"exec {sys.executable} -m relayd accounts list -c {shell.config} >&-"
+    ended = subprocess.run(["/bin/sh", "-c", command], stderr=subprocess.PIPE, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("words", [
+    ("usage",), ("orders", "list"), ("invoices", "list"), ("audit", "list"), ("keys", "list"),
+])
+def test_an_empty_name_is_nobody_s_and_not_everybody_s(
+    shell: Shell, words: tuple[str, ...],
+) -> None:
+    assert shell(*words, "--account", "") == (
+        2, "", "relayd: account: There is no such account.\n")
+
+
+@pytest.mark.parametrize(("words", "advice"), [
+    (("top", "--every", "0"), "give 0.1 to 3600 seconds"),
+    (("top", "--every", "nan"), "give 0.1 to 3600 seconds"),
+    (("usage", "--tolerance", "x"), "give a share from 0 to 1"),
+    (("keys", "rotate", "k", "--grace", "1d"), "give 0 to 31536000 seconds"),
+    (("demo", "--port", "99999"), "give a port, 0 to 65535"),
+    (("demo", "--port", "-1"), "give a port, 0 to 65535"),
+])
+def test_an_option_says_what_it_takes(
+    shell: Shell, words: tuple[str, ...], advice: str,
+) -> None:
+    code, _, err = shell(*words)
+    assert code == 2 and advice in err
+
+
 def test_an_interrupted_command_says_nothing(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,7 +39,8 @@ class Site:
         except OSError as error:
             await self.close()
             # whom the loop tells of it has the address in its own words, and a path in none
-            reason = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror
+            number = error.errno or 0
+            reason = os.strerror(number) if number > 0 else error.strerror
             raise OSError(error.errno, f"{self._text}: {reason}") from None
 
     def _bound(self, runner: web.AppRunner) -> web.BaseSite:
