@@ -120,6 +120,11 @@ def _finish(fields: dict[str, object], walk: Walk) -> None:
         fields["stream"] = True
 
 
+_SAFEGUARD: Final = Shape({
+    "type": None, "classifier_context": drop("safeguards.classifier_context"),
+}).put
+"""A check of the answer's tool calls. Its context is free JSON about whoever runs the agent."""
+
 _PROMPT: Final[dict[str, Verdict]] = {
     "model": None,
     "system": _system,
@@ -134,6 +139,7 @@ _PROMPT: Final[dict[str, Verdict]] = {
     "output_format": _FORMAT,
     "mcp_servers": remote("mcp_servers", items(_SERVER)),
     "speed": None,
+    "safeguards": items(_SAFEGUARD),
     "billing_policy": _billing,
     "user_profile_id": refuse("user_profile_id"),
     "workspace_id": refuse("workspace_id"),

@@ -30,26 +30,29 @@ ANTHROPIC_VERSIONS: Final = frozenset({b"2023-01-01", b"2023-06-01", b"2026-10-2
 
 ANTHROPIC_BETAS: Final = frozenset({
     "advanced-tool-use-2025-11-20", "advisor-tool-2026-03-01", "cache-diagnosis-2026-04-07",
-    "code-execution-2025-05-22", "code-execution-2025-08-25", "compact-2026-01-12",
-    "compact-2026-09-04", "computer-use-2024-10-22", "computer-use-2025-01-24",
-    "computer-use-2025-11-24", "context-1m-2025-08-07", "context-management-2025-06-27",
+    "code-execution-2025-05-22", "code-execution-2025-08-25",
+    "code-execution-web-tools-2026-02-09", "compact-2026-01-12", "compact-2026-09-04",
+    "computer-use-2024-10-22", "computer-use-2025-01-24", "computer-use-2025-11-24",
+    "context-1m-2025-08-07", "context-management-2025-06-27", "dangerous-tool-use-2026-09-03",
     "dev-full-thinking-2025-05-14", "effort-2025-11-24", "extended-cache-ttl-2025-04-11",
     "fast-mode-2026-02-01", "fine-grained-tool-streaming-2025-05-14", "inline-tools-2026-09-15",
-    "interleaved-thinking-2025-05-14", "max-tokens-3-5-sonnet-2024-07-15",
-    "mcp-client-2025-04-04", "mcp-client-2025-11-20", "mcp-client-2026-09-15",
-    "mcp-servers-2025-12-04", "mid-conversation-output-config-2026-07-01",
-    "mid-conversation-system-2026-04-07", "mid-conversation-system-clear-at-2026-08-21",
-    "mid-conversation-tool-changes-2026-07-01", "model-context-window-exceeded-2025-08-26",
-    "output-128k-2025-02-19", "output-300k-2026-03-24", "pdfs-2024-09-25",
-    "per-turn-control-2026-07-01", "prompt-caching-2024-07-31",
+    "interleaved-thinking-2025-05-14", "max-tokens-3-5-sonnet-2024-07-15", "mcp-client-2025-04-04",
+    "mcp-client-2025-11-20", "mcp-client-2026-09-15", "mcp-servers-2025-12-04",
+    "mid-conversation-output-config-2026-07-01", "mid-conversation-system-2026-04-07",
+    "mid-conversation-system-clear-at-2026-08-21", "mid-conversation-tool-changes-2026-07-01",
+    "model-context-window-exceeded-2025-08-26", "output-128k-2025-02-19", "output-300k-2026-03-24",
+    "pdfs-2024-09-25", "per-turn-control-2026-07-01", "prompt-caching-2024-07-31",
     "prompt-caching-scope-2026-01-05", "redact-thinking-2026-02-12",
-    "structured-outputs-2025-11-13", "structured-outputs-2025-12-15", "task-budgets-2026-03-13",
+    "structured-outputs-2025-09-17", "structured-outputs-2025-11-13",
+    "structured-outputs-2025-12-15", "task-budgets-2026-03-13",
     "thinking-binding-controls-2026-08-01", "thinking-display-updates-2026-08-18",
-    "thinking-token-count-2026-05-13", "token-counting-2024-11-01",
-    "token-efficient-tools-2025-02-19", "tool-search-tool-2025-10-19", "web-fetch-2025-09-10",
+    "thinking-token-count-2026-05-13", "tmp-preserve-thinking-2025-10-01",
+    "token-counting-2024-11-01", "token-efficient-tools-2025-02-19", "tool-examples-2025-10-29",
+    "tool-search-tool-2025-10-19", "tools-2024-04-04", "web-fetch-2025-09-10",
     "web-search-2025-03-05",
 })
-"""Betas of /v1/messages that change what a request does (anthropic 2.13, Claude Code 2.1).
+"""Betas of /v1/messages that change what a request does (anthropic 0.23 to 2.14, Claude Code 1.0
+to 2.1, AI SDK 4 to 7).
 
 Those of endpoints and state that the relay does not serve (files, skills, threads, user profiles,
 fallbacks, billing, administration) are not here.

@@ -141,3 +141,10 @@ def test_what_the_sdk_made_of_an_answer_stays_here() -> None:
     said = [{"role": "assistant", "content": [{**block, "parsed_output": {"city": "Paris"}}]}]
     told = sent("messages", {**ASK, "messages": said})
     assert told["messages"] == [{"role": "assistant", "content": [block]}]
+
+
+def test_safeguards_are_asked_for_without_their_context() -> None:
+    body = {**ASK, "safeguards": [{"type": "dangerous_tool_use",
+                                   "classifier_context": {"session": "canary"}}]}
+    assert sent("messages", body)["safeguards"] == [{"type": "dangerous_tool_use"}]
+    assert dropped("messages", body) == ("safeguards.classifier_context",)

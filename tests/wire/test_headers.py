@@ -124,6 +124,8 @@ MESSAGES = BY_OPERATION["messages"]
     ({b"anthropic-version": b"1999-01-01\tx"}, "", ClientFields(dropped=("anthropic-version",))),
     ({b"anthropic-beta": b"effort-2025-11-24, context-1m-2025-08-07,,effort-2025-11-24"}, "",
      ClientFields(betas=("context-1m-2025-08-07", "effort-2025-11-24"))),
+    ({b"anthropic-beta": b"code-execution-web-tools-2026-02-09,tools-2024-04-04"}, "",
+     ClientFields(betas=("code-execution-web-tools-2026-02-09", "tools-2024-04-04"))),
     ({b"anthropic-beta": b"me-2025-01-01,x y,claude-code-20250219"}, "", ClientFields(
         betas=("claude-code-20250219",),
         dropped=("anthropic-beta:me-2025-01-01", "unnamed"))),
