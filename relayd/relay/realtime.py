@@ -78,6 +78,12 @@ class Link(asyncio.Protocol):
         self._lost()
         self._connection.connection_lost(None)
 
+    def rest(self) -> bytes:
+        """What has come behind the answer's head, which is not kept here any longer."""
+        assert self.answer is not None
+        rest, self.data = self.data[self.answer[2]:], b""
+        return rest
+
     def _lost(self) -> None:
         if self.answer is None and self.error is None:
             self.error = RelayError("upstream_reset")
@@ -104,10 +110,9 @@ class Realtime:
         places = plane.dispatcher.places(exchange, plan)
         connection, link = await self._connect(exchange, asked, places)
         assert link.answer is not None
-        status, _, end = link.answer
-        if status == 101:
+        if link.answer[0] == 101:
             exchange.deadline = 0.0
-            await self._relay(exchange, asked, connection, link.data[end:])
+            await self._relay(exchange, asked, connection, link)
         else:
             await self._pass_refusal(exchange, connection, link.data)
 
@@ -221,7 +226,7 @@ class Realtime:
         await self._plane.streamer.copy(exchange, attempt)
 
     async def _relay(
-        self, exchange: Exchange, asked: Asked, connection: UpstreamConnection, first: bytes
+        self, exchange: Exchange, asked: Asked, connection: UpstreamConnection, link: Link
     ) -> None:
         """Says 101 and carries the session to its end."""
         self._count(exchange)
@@ -229,13 +234,7 @@ class Realtime:
         session = SessionReader(secrets, exchange.counter)
         tunnel = Tunnel(self._plane, exchange, connection, session, self._recheck(exchange))
         try:
-            held = exchange.connection.upgrade(tunnel.client)
-            self._accept(exchange, asked)
-            connection.transport.set_protocol(tunnel.provider)
-            if first:
-                tunnel.provider.data_received(first)
-            if held:
-                tunnel.client.data_received(held)
+            self._join(exchange, asked, connection, link, tunnel)
             while not tunnel.over:
                 await PAUSE
         except RelayError as error:  # the sweep's, or the drain's
@@ -245,6 +244,20 @@ class Realtime:
         finally:
             tunnel.stop()
         _judge(exchange, tunnel)
+
+    def _join(
+        self, exchange: Exchange, asked: Asked, connection: UpstreamConnection, link: Link,
+        tunnel: Tunnel,
+    ) -> None:
+        """Begins with what both have said already, for which no frame that lasts has a name."""
+        held = exchange.connection.upgrade(tunnel.client)
+        self._accept(exchange, asked)
+        connection.transport.set_protocol(tunnel.provider)
+        first = link.rest()
+        if first:
+            tunnel.provider.data_received(first)
+        if held:
+            tunnel.client.data_received(held)
 
     def _accept(self, exchange: Exchange, asked: Asked) -> None:
         exchange.keep_alive = True  # else the head would say that the connection ends with it

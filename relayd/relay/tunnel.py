@@ -353,6 +353,8 @@ class Tunnel:
         self._client_open = False
         self.over = True
         self._timer.cancel()
+        self.client.reader.forget()  # both are in a circle with their ends, and stay for a while
+        self.provider.reader.forget()
 
     def _tick(self) -> None:
         """Asks sides that are silent whether they are there; ends what has waited too long."""

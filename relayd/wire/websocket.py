@@ -99,6 +99,13 @@ class MessageReader:
             self._end(found)
         return found
 
+    def forget(self) -> None:
+        """Keeps nothing of a message that is not whole, and reads no more."""
+        self.closed = True
+        self._held = b""
+        for pieces in (self._pieces, self._control, self._raw):
+            pieces.clear()
+
     def _head(self, data: bytes, at: int) -> int:
         """Reads a frame's head; `_open` says whether it was whole. Returns where it ends."""
         whole = len(data) - at

@@ -16,7 +16,7 @@ from websockets.asyncio.server import ServerConnection
 from relayd.core.provider import Proxy, Timeouts
 from relayd.core.record import CallRecord
 from relayd.ops.config import TlsFiles
-from relayd.relay import tunnel
+from relayd.relay import realtime, tunnel
 from relayd.wire.websocket import frame
 from tests.fakes.daemon import Lane
 from tests.fakes.rawclient import RawClient
@@ -24,7 +24,7 @@ from tests.fakes.sockets import (
     HANDSHAKE, TARGET, Provider, accept, answer, event, realtime_provider, rest, session, told,
     upgraded,
 )
-from tests.fakes.stepped import stepped
+from tests.fakes.stepped import stepped, vanish
 from tests.relay.conftest import Opened
 
 CREATE = '{"type":"response.create"}'
@@ -425,3 +425,47 @@ async def test_many_sessions_at_once_leave_nothing_behind(opened: Opened) -> Non
         assert plane is not None
         await until(lambda: not plane.inflight and not upstream.open_now)
         await until(lambda: plane.policy.pools["openai"].busy == 0 and not plane.connections)
+
+
+async def test_nothing_of_what_was_said_stays(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Any] = []
+
+    class Kept(tunnel.Tunnel):
+        __slots__ = ()
+
+        def __init__(self, *wishes: Any) -> None:
+            super().__init__(*wishes)
+            made.append(self)
+
+    class KeptLink(realtime.Link):
+        __slots__ = ()
+
+        def __init__(self, *wishes: Any) -> None:
+            super().__init__(*wishes)
+            made.append(self)
+
+    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await accept(reader, writer)
+        writer.write(frame(1, event("session.created", session={"instructions": "mark"}).encode()))
+        writer.write(frame(1, event("response.output_text.delta", delta="mark").encode())[:-1])
+        await reader.read()
+
+    monkeypatch.setattr(realtime, "Tunnel", Kept)
+    monkeypatch.setattr(realtime, "Link", KeptLink)
+    async with stepped(play) as address:
+        lane = await opened(provider_changes={"address": address})
+        async with RawClient(lane.address) as client:
+            await upgraded(client, lane.key)
+            await client.reader.readuntil(b"mark")
+            link, both = made
+            assert link.data == b""
+            await client.send(text("mark", 0x01) + text("mark")[:-1])
+            await until(lambda: b"mark" in b"".join(both.client.reader._pieces))
+            vanish(client)
+        await record_of(lane)
+        for end in (both.client, both.provider):
+            end.data_received(b"mark")  # what comes late
+            kept = [getattr(end.reader, name) for name in end.reader.__slots__]
+            assert "mark" not in repr(kept)
