@@ -31,6 +31,7 @@ MENDED_BYTES_MAX: Final = 1024 * 1024
 
 _REPORTS: Final = (OpenaiReport, AnthropicReport, dict)
 
+_BOM: Final = b"\xef\xbb\xbf"
 _TOOLS: Final = 1024
 """Tool calls of different choices are told apart by this stride."""
 
@@ -159,11 +160,12 @@ def decode_again(
 
     Surrogates that stand alone and bytes that are no UTF-8 read as U+FFFD, and `NaN` as null;
     where the text has an unknown shape the rest may do (`lean`). `[DONE]` is the end of OpenAI's
-    streams.
+    streams. A byte order mark means nothing (RFC 8259 section 8.1).
     """
     if data.strip() == b"[DONE]":
         found.ended = True
         return None
+    data = data.removeprefix(_BOM)
     if (b"NaN" in data or b"Infinity" in data) and len(data) <= MENDED_BYTES_MAX:
         data = _NO_NUMBER.sub(b"null", data)
     if found.sink is not None and len(data) <= MENDED_BYTES_MAX:

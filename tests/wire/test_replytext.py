@@ -120,6 +120,16 @@ def test_what_is_no_number_costs_no_usage(texts: Texts | None, value: bytes) -> 
     assert texts is None or set(texts.kind(CONTENT).split("NaN ")) == {"", '" Infinity'}
 
 
+@pytest.mark.parametrize("operation", ["chat", "messages", "responses", "generate", "embeddings"])
+@pytest.mark.parametrize("texts", [Texts(), None])
+def test_a_byte_order_mark_means_nothing(operation: str, texts: Texts | None) -> None:
+    found = Findings(texts, True)
+    usage = b'{"prompt_tokens":7,"input_tokens":7,"promptTokenCount":7}'
+    SHAPES[operation].read(
+        b'\xef\xbb\xbf{"usage":%b,"usageMetadata":%b}' % (usage, usage), found)
+    assert SHAPES[operation].usage(found) == Usage(7)
+
+
 def test_long_json_is_mended_for_its_usage_only() -> None:
     seen, found = content(b"\xff" + b"x" * MENDED_BYTES_MAX)
     assert seen == "" and SHAPES["chat"].usage(found) == Usage(7)
