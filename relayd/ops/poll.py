@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import select
+from contextlib import suppress
 
 
 def polled(transport: asyncio.Transport, events: int = 0) -> bool:
@@ -15,3 +16,9 @@ def polled(transport: asyncio.Transport, events: int = 0) -> bool:
     poll = select.poll()
     poll.register(transport.get_extra_info("socket").fileno(), events)
     return bool(poll.poll(0))
+
+
+def say_all(transport: asyncio.Transport) -> None:
+    """Ends what is sent; where the other side has reset the connection, there is nobody to tell."""
+    with suppress(OSError):
+        transport.write_eof()

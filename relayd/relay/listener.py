@@ -11,7 +11,7 @@ from select import POLLIN
 from typing import TYPE_CHECKING, Final
 
 from relayd.core.errors import RelayError
-from relayd.ops.poll import polled
+from relayd.ops.poll import polled, say_all
 from relayd.relay.exchange import ClientLeft, Exchange, Memo
 from relayd.wire.chunked import ChunkedReader
 from relayd.wire.dialect import suggested_api, target_of
@@ -39,13 +39,12 @@ class ClientConnection(asyncio.Protocol):
         self.transport: asyncio.Transport = None  # type: ignore[assignment]
         self.exchange: Exchange | None = None
         self.deadline = self.idle_since = 0.0
-        self.lost = self.write_paused = False
         self._buffer = b""
         self._partial: PartialHead | None = None
         self._left = 0
         self._chunked: ChunkedReader | None = None
-        self._consuming = self._read_paused = False
-        self._lingering = self._half_closed = self._continue_due = False
+        self._consuming = self._read_paused = self._lingering = self.lost = False
+        self._half_closed = self._continue_due = self.write_paused = False
         self._tls, self._origin = tls, origin
         self._repeated: RepeatedHead | None = None
         self.seen: Seen | None = None
@@ -144,7 +143,6 @@ class ClientConnection(asyncio.Protocol):
         """Starts an exchange if a head is complete; returns what lies behind what was read."""
         repeated = self._repeated
         if repeated is not None and (end := repeated.read(data)):
-            self._partial = None
             return self._start(repeated.head, data[end:])
         if data[0] in b"\r\n":  # RFC 9112 section 2.2: empty lines before a request
             if not (data := data.lstrip(b"\r\n")):
@@ -158,7 +156,6 @@ class ClientConnection(asyncio.Protocol):
             self._partial.feed(data, limits)
             self._buffer = data
             return b""
-        self._partial = None
         raw = data[:end + 4]
         head = read_head(raw, limits)
         if head.content_length and b"expect" not in head.fields:
@@ -203,8 +200,8 @@ class ClientConnection(asyncio.Protocol):
         if head.memo is None:
             head.memo = Memo(target_of(head.path, suggested_api(head.fields, head.query)))
         exchange = self._enter(head)
-        # not to HTTP/1.0: RFC 9110 section 10.1.1
-        self._continue_due = bool(head.minor) and b"expect" in head.fields
+        self._partial = None
+        self._continue_due = bool(head.minor) and b"expect" in head.fields  # RFC 9110 10.1.1
         if head.chunked:
             self._chunked = ChunkedReader(exchange.policy.server.max_body_bytes)
         else:
@@ -312,11 +309,8 @@ class ClientConnection(asyncio.Protocol):
     def make_way(self, heir: ClientConnection) -> bytes:
         """As `upgrade`, for good: `heir` has this connection's place in all that counts them."""
         held = self.upgrade(heir)
-        heir.transport = self.transport
-        heir.write_paused = self.write_paused
-        heir._tls = self._tls
-        heir._origin = self._origin
-        heir.seen = self.seen
+        heir.transport, heir.write_paused = self.transport, self.write_paused
+        heir._tls, heir._origin, heir.seen = self._tls, self._origin, self.seen
         self.plane.connections.discard(self)
         self.plane.connections.add(heir)
         self.lost = True
@@ -328,8 +322,9 @@ class ClientConnection(asyncio.Protocol):
         self.plane.inflight.discard(exchange)
         if self.lost:
             return
-        if not exchange.body_complete:
-            self.linger()
+        if not exchange.body_complete or not (
+                keep_alive or self._tls or self._half_closed or exchange.status == 101):
+            self.linger()  # where what still comes met a closed socket, the answer would be lost
         elif not keep_alive:
             self.cut()
         else:
@@ -383,16 +378,21 @@ class ClientConnection(asyncio.Protocol):
             return
         self._lingering = True
         self._buffer = b""
-        self.deadline = self.plane.now() + LINGER_SECONDS
+        self.idle_since = self.plane.now()
+        self.deadline = self.idle_since + LINGER_SECONDS
         self.resume_reading()
         self.plane.turn.flush()
         if not self._tls and not self.lost:
-            self.transport.write_eof()
+            say_all(self.transport)
 
     def expire(self) -> None:
         """Called by the sweep when `deadline` has passed with no exchange running."""
         if self._lingering:
-            self.transport.abort()
+            most = self.idle_since + self.plane.policy.server.idle_seconds
+            if self.deadline < most and self.transport.get_write_buffer_size():
+                self.deadline += LINGER_SECONDS  # it has not read its answer yet
+            else:
+                self.transport.abort()
         elif self._partial is None:
             self._lingering = True
             self.transport.close()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import struct
 from select import POLLIN
 
-from relayd.ops.poll import polled
+from relayd.ops.poll import polled, say_all
 
 
 async def test_input_is_seen_where_it_is_asked_for_and_a_reset_always() -> None:
@@ -23,4 +24,21 @@ async def test_input_is_seen_where_it_is_asked_for_and_a_reset_always() -> None:
         there.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         there.close()
         assert polled(transport)
+        transport.abort()
+
+
+async def test_nobody_is_told_of_an_end_who_is_gone() -> None:
+    class Gone:
+        def write_eof(self) -> None:
+            raise OSError(errno.ENOTCONN, "not connected")
+
+    say_all(Gone())  # type: ignore[arg-type]
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        here = socket.create_connection(listening.getsockname())
+        there, _ = listening.accept()
+        transport, _ = await asyncio.get_running_loop().create_connection(
+            asyncio.Protocol, sock=here)
+        say_all(transport)
+        assert there.recv(1) == b""
+        there.close()
         transport.abort()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from relayd.relay.listener import LINGER_SECONDS
 from tests.fakes.daemon import ANSWER, Lane
 from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.fakes.rawhttp import Request
@@ -240,4 +241,43 @@ async def test_connection_close_is_honoured(opened: Opened) -> None:
     async with RawClient(lane.address) as client:
         reply = await client.ask(chat(lane, fields=(("Connection", "close"),)))
         assert reply.status == 200 and reply.closes
+        assert await client.reply() is None
+
+
+@pytest.mark.parametrize("how", ["close", "HTTP/1.0", "refused", "HTTP/1.0 refused"])
+async def test_what_is_sent_behind_the_last_answer_does_not_take_it_away(
+    opened: Opened, how: str
+) -> None:
+    lane = await opened()
+    raw = chat(lane, fields=(("Connection", "close"),) if how == "close" else ())
+    if "1.0" in how:
+        raw = raw.replace(b"HTTP/1.1", b"HTTP/1.0")
+    if "refused" in how:
+        raw = raw.replace(b"Content-Length: %d" % len(BODY), b"X-Length: 1")
+        raw = raw.replace(b"/v1", b"/v1/nowhere" if how == "refused" else b"/v1")
+        raw = raw.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    async with RawClient(lane.address) as client:
+        await client.send(raw[:raw.index(b"\r\n\r\n") + 4] if "refused" in how else raw)
+        await asyncio.sleep(0.1)
+        await client.send(BODY)
+        await asyncio.sleep(0.1)
+        await client.send(BODY)
+        reply = await client.final_reply()
+        assert (reply.status == 200) is ("refused" not in how)
+        assert reply.ended == "complete" and reply.closes
+        assert await client.reply(first_seconds=1.0) is None
+
+
+async def test_a_slow_reader_of_a_last_answer_has_the_time_of_an_idle_connection(
+    opened: Opened,
+) -> None:
+    body = json.dumps({"object": "chat.completion", "choices": [], "x": "y" * FAR_BYTES}).encode()
+    lane = await opened(lambda _: Answer(message(body)), server={
+        "write_buffer_bytes": 2 * FAR_BYTES, "json_reply_bytes_max": 2 * FAR_BYTES})
+    async with RawClient(lane.address) as client:
+        await client.send(chat(lane, fields=(("Connection", "close"),)))
+        await lane.settled(1)
+        await asyncio.sleep(LINGER_SECONDS + 1.0)
+        reply = await client.final_reply()
+        assert (reply.ended, len(reply.body)) == ("complete", len(body))
         assert await client.reply() is None
