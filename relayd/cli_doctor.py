@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -86,11 +87,17 @@ async def _installed(config: Config, offline: bool, seconds: float) -> list[Find
 
 async def store_findings(directory: Path, master: MasterKey | None = None) -> list[Finding]:
     """The store's directory, its files, and what SQLite says of the database."""
-    if not directory.exists():
+    try:
+        directory.stat()
+    except FileNotFoundError:
         return [Finding("warn", "store", f"{directory} does not exist yet.",
                         "The first start makes it; its parent must be writable then.")]
+    except OSError:
+        return [doctor.private_finding("store", directory)]
     findings = [doctor.private_finding("store", directory), doctor.writable_finding(directory),
                 doctor.space_finding(directory)]
+    if not os.access(directory, os.R_OK | os.X_OK):
+        return findings  # one of them says whose it is
     files = [directory / FILE_NAME, directory / SECRET_NAME]
     files += [path for path in (directory / KEYS_NAME, directory / MASTER_NAME) if path.exists()]
     if not files[0].exists():

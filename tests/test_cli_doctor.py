@@ -107,6 +107,19 @@ async def test_a_store_that_others_can_enter(path: Path) -> None:
     assert any(each.remedy.startswith("chmod 0700") for each in findings)
 
 
+async def test_a_store_that_we_may_not_enter_is_one_finding_of_many(
+    path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (path.parent / "file").touch()
+    assert levels(await store_findings(path.parent / "file" / "store"), "store") == ["fail"]
+    await make_store(path.parent / "store")
+    # root may enter everything
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    findings = await examine_installation(str(path), offline=True)
+    assert "fail" in levels(findings, "store") and levels(findings, "database") == []
+    assert levels(findings, "daemon") != []
+
+
 async def test_a_damaged_database(path: Path) -> None:
     await make_store(path.parent / "store")
     file = path.parent / "store" / FILE_NAME

@@ -53,8 +53,9 @@ class ConfigError(Exception):
     """
 
     def __init__(self, faults: Sequence[Fault], file: str = "") -> None:
-        place = f"{file}: " if file else ""
-        super().__init__("\n".join(f"{place}{fault}" for fault in faults))
+        super().__init__("\n".join(
+            f"{file}: {fault}" if file and file not in fault.problem else str(fault)
+            for fault in faults))
         self.faults = list(faults)
 
 

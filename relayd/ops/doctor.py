@@ -138,8 +138,10 @@ def master_key_finding(since_ms: int | None, now_ms: int) -> Finding:
     return Finding("ok", "master key", sentence)
 
 
-def _not_after(path: str) -> str:
-    return str(_test_decode_cert(path)["notAfter"])
+def _validity(path: str) -> tuple[str, str]:
+    """From when and until when, as the certificate has it."""
+    found = _test_decode_cert(path)
+    return str(found["notBefore"]), str(found["notAfter"])
 
 
 def _days_until(moment: str, now_ms: int) -> int:
@@ -149,7 +151,7 @@ def _days_until(moment: str, now_ms: int) -> int:
 def certificate_days(path: str, now_ms: int) -> int:
     """For how many days a certificate is still valid; -1 where it cannot be read, or no more."""
     try:
-        return max(_days_until(_not_after(path), now_ms), -1)
+        return max(_days_until(_validity(path)[1], now_ms), -1)
     except (OSError, ValueError, KeyError):
         return -1
 
@@ -157,13 +159,17 @@ def certificate_days(path: str, now_ms: int) -> int:
 def certificate_finding(path: str, now_ms: int) -> Finding:
     """How long a listener's certificate is still valid; the first one of the file."""
     try:
-        not_after = _not_after(path)
+        not_before, not_after = _validity(path)
         left_days = _days_until(not_after, now_ms)
+        early = _days_until(not_before, now_ms) >= 0
     except (OSError, ValueError, KeyError) as error:
         return Finding("fail", "certificate", f"{path} cannot be read ({type(error).__name__}).",
                        "It takes a PEM file whose first certificate is the listener's own.")
     if left_days < 0:
         return Finding("fail", "certificate", f"{path} expired on {not_after}.", "Renew it.")
+    if early:
+        return Finding("fail", "certificate", f"{path} is not valid before {not_before}.",
+                       "Clients refuse it until then: see that the clock is right.")
     sentence = f"{path} is valid for {left_days} more days."
     if left_days < EXPIRY_WARN_DAYS:
         return Finding("warn", "certificate", sentence, "Renew it.")

@@ -44,6 +44,8 @@ def test_error_holds_every_fault() -> None:
     assert [fault.key for fault in error.faults] == ["a", "b"]
     named = ConfigError(error.faults, "x.toml")
     assert str(named) == "x.toml: line 1: a: x\nx.toml: line 2: b: y"
+    missing = ConfigError([Fault("", None, "the file x.toml cannot be read", "")], "x.toml")
+    assert str(missing) == "the file x.toml cannot be read"
 
 
 def test_line_of_a_missing_key_is_its_tables() -> None:

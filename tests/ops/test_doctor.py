@@ -114,6 +114,17 @@ def test_certificate(days: int, level: str, tmp_path: Path) -> None:
     assert certificate_finding(str(path), clock.unix_ms() + 200 * DAY_MS).level == "fail"
 
 
+def test_a_certificate_of_tomorrow(tmp_path: Path) -> None:
+    path = tmp_path / "tls.crt"
+    now = datetime.now(UTC)
+    made = trustme.CA().issue_cert("a.example", not_before=now + timedelta(days=1, hours=1),
+                                   not_after=now + timedelta(days=90))
+    made.cert_chain_pems[0].write_to_path(str(path))
+    finding = certificate_finding(str(path), clock.unix_ms())
+    assert finding.level == "fail" and "not valid before" in finding.sentence
+    assert certificate_finding(str(path), clock.unix_ms() + 2 * DAY_MS).level == "ok"
+
+
 def test_certificate_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("x")
     assert certificate_finding(str(tmp_path / "x"), 0).level == "fail"
