@@ -19,6 +19,6 @@ def polled(transport: asyncio.Transport, events: int = 0) -> bool:
 
 
 def say_all(transport: asyncio.Transport) -> None:
-    """Ends what is sent; where the other side has reset the connection, there is nobody to tell."""
+    """Ends what is sent; where the other side has reset the connection, nobody is told."""
     with suppress(OSError):
         transport.write_eof()

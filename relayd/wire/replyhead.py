@@ -62,11 +62,12 @@ def read_reply_head(raw: bytes, status: int, version: str) -> ReplyHead:
     content_type = b""
     coded = False
     for name, value in _fields(raw):
+        if name == b"transfer-encoding":
+            coding = value.rstrip(b" ")  # not tabs: llhttp takes them for a part of the coding
+            continue
         value = value.rstrip(b" \t")
         if name == b"content-length":
             length = value
-        elif name == b"transfer-encoding":
-            coding = value
         else:
             fields.append((name, value))
             if name == b"content-type":
