@@ -63,7 +63,7 @@ class RawClient:
         await paced(self.writer, raw, pace)
 
     async def reply(
-        self, method: bytes = b"POST", *, first_seconds: float = 5.0, hold_seconds: float = 5.0
+        self, method: bytes = b"POST", *, first_seconds: float = 15.0, hold_seconds: float = 15.0
     ) -> Reply | None:
         """The next reply, 1xx included; None where the relay closed. See `rawhttp.read_reply`."""
         try:

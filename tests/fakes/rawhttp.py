@@ -177,7 +177,7 @@ async def read_request_body(reader: asyncio.StreamReader, request: Request) -> N
 
 async def read_reply(
     reader: asyncio.StreamReader, method: bytes = b"POST", *,
-    first_seconds: float = 5.0, hold_seconds: float = 5.0,
+    first_seconds: float = 15.0, hold_seconds: float = 15.0,
 ) -> Reply | None:
     """The next reply; None where the connection ended before it began.
 

@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from relayd.ops.config import TlsFiles
-from tests.fakes.daemon import ANSWER, Lane, provider
+from tests.fakes.daemon import ANSWER, BRISK, Lane, provider
 from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.http.play import BODY, TARGET
 
@@ -114,7 +114,7 @@ async def test_tls_provider_that_speaks_plainly(
     address = replace(far.address, scheme="https")
     other = await stack.enter_async_context(
         Lane(tmp_path / "other", provider_changes={"address": address,
-                                                   "ca_file": certified.ca_file}))
+                                                   "ca_file": certified.ca_file, **BRISK}))
     reply = await ask(other.address, request_bytes(TARGET, other.key, BODY))
     assert reply.status == 502
     assert opened.upstream.requests == []
