@@ -73,3 +73,27 @@ class Overload:
         """Counts a refusal and raises it."""
         self.refused[reason] += 1
         raise RelayError("overloaded", retry_after_seconds=RETRY_AFTER_SECONDS, close=close)
+
+
+class Share:
+    """What one connection keeps of a message that is not whole, as a part of all that is pending:
+    of bodies over HTTP each piece is counted as it comes."""
+
+    __slots__ = ("_overload", "_bytes")
+
+    def __init__(self, overload: Overload) -> None:
+        self._overload = overload
+        self._bytes = 0
+
+    def weigh(self, server: ServerConfig, kept: int) -> None:
+        """Notes how much it is now; raises `overloaded` where it is one too many."""
+        more, self._bytes = kept - self._bytes, kept
+        if more:
+            self._overload.pending_bytes += more
+        if more > 0 and self._overload.pending_bytes > server.pending_bytes_max:
+            self._overload.refuse("bytes")
+
+    def give_back(self) -> None:
+        """Nothing is kept any more."""
+        self._overload.pending_bytes -= self._bytes
+        self._bytes = 0

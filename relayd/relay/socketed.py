@@ -15,6 +15,7 @@ from relayd.core.errors import RelayError
 from relayd.ops.tasks import PAUSE
 from relayd.relay.exchange import ClientLeft, Exchange, Memo
 from relayd.relay.listener import ClientConnection
+from relayd.relay.overload import Share
 from relayd.relay.tunnel import (
     CLOSE_SECONDS, MESSAGE_BYTES_MAX, OWN_BYTES_MAX, SESSION_SECONDS_MAX, Pace,
 )
@@ -23,8 +24,8 @@ from relayd.wire.handshake import accepting, read_plain
 from relayd.wire.http import RequestHead
 from relayd.wire.responses_socket import ReplyReader, error_event, read_create, warm_up
 from relayd.wire.websocket import (
-    BINARY, CLOSE, GOING_AWAY, PING, PONG, POLICY, RESTART, TEXT, UNSUPPORTED, Message,
-    MessageReader, close_code, close_payload, frame,
+    BINARY, CLOSE, GOING_AWAY, PING, PONG, POLICY, RESTART, TEXT, TRY_LATER, UNSUPPORTED,
+    Message, MessageReader, close_code, close_payload, frame,
 )
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def _call_head(head: RequestHead) -> RequestHead:
 class ResponsesSocket(ClientConnection):
     """A client's connection behind its upgrade, as the plane and each exchange see it."""
 
-    __slots__ = ("_head", "_reader", "_reply", "_pace", "_heard", "_ends_at")
+    __slots__ = ("_head", "_reader", "_reply", "_pace", "_heard", "_ends_at", "_share")
 
     def __init__(self, plane: Plane, head: RequestHead) -> None:
         super().__init__(plane, False, b"")
@@ -91,6 +92,7 @@ class ResponsesSocket(ClientConnection):
             True, min(MESSAGE_BYTES_MAX, plane.policy.server.max_body_bytes))
         self._reply = ReplyReader()
         self._pace = Pace()
+        self._share = Share(plane.overload)
         self._heard = self.idle_since = plane.now()
         self._ends_at = self._heard + SESSION_SECONDS_MAX
         self._rest()
@@ -113,11 +115,22 @@ class ResponsesSocket(ClientConnection):
                 self._control(message)
         if self._reader.fault and not self._lingering:
             self.part(self._reader.fault)
+        try:
+            self._share.weigh(self.plane.policy.server, self._reader.kept)
+        except RelayError:
+            if not self._lingering:
+                self.part(TRY_LATER)
 
     def eof_received(self) -> bool:
         """The client has ended: half a WebSocket connection is of no use."""
         self._forsake()
         return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The connection is gone, and with it what had not come whole."""
+        self._reader.forget()
+        self._share.give_back()
+        super().connection_lost(error)
 
     def _control(self, message: Message) -> None:
         if self._pace.exceeded(self._heard):
@@ -204,6 +217,7 @@ class ResponsesSocket(ClientConnection):
             return
         if not self._reply.told:
             self._say(TEXT, error_event(RelayError("upstream_truncated"), exchange.id))
+        self._reply = ReplyReader()  # one that broke off holds the half of an event
         if self.plane.draining:
             self.part(RESTART)
         else:

@@ -20,13 +20,14 @@ from relayd.core.errors import RelayError
 from relayd.ops.clock import monotonic
 from relayd.relay.exchange import Exchange
 from relayd.relay.opening import mark
+from relayd.relay.overload import Share
 from relayd.relay.upstream import UpstreamConnection
 from relayd.wire.openai_realtime import ClientEvent, read_event
 from relayd.wire.provider_error import names_operator
 from relayd.wire.reply_realtime import SessionReader, error_event
 from relayd.wire.websocket import (
     BINARY, CLOSE, GOING_AWAY, INTERNAL, NO_CODE, NORMAL, PING, PONG, POLICY, RESTART, TEXT,
-    TOO_BIG, UNSUPPORTED, Message, MessageReader, close_code, close_payload, frame,
+    TOO_BIG, TRY_LATER, UNSUPPORTED, Message, MessageReader, close_code, close_payload, frame,
 )
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ SESSION_SECONDS_MAX: Final = 2 * 3600.0
 TICK_SECONDS_MAX: Final = 5.0
 
 _CLOSE_CODES: Final = {
-    "draining": RESTART, "session_too_long": GOING_AWAY, "upstream_stalled": INTERNAL,
+    "draining": RESTART, "session_too_long": GOING_AWAY, "overloaded": TRY_LATER,
     "expired_key": POLICY, "invalid_key": POLICY, "account_suspended": POLICY,
 }
 """What a client is told with the close; INTERNAL where no row is."""
@@ -124,7 +125,7 @@ class Tunnel:
 
     __slots__ = ("client", "provider", "error", "left", "provider_code", "over", "session",
                  "_plane", "_exchange", "_upstream", "_provider_open", "_client_open", "_timer",
-                 "_tick_seconds", "_ends_at", "_recheck", "_spent")
+                 "_tick_seconds", "_ends_at", "_recheck", "_spent", "_share")
 
     def __init__(self, plane: Plane, exchange: Exchange, upstream: UpstreamConnection,
                  session: SessionReader, recheck: Callable[[], None]) -> None:
@@ -143,6 +144,7 @@ class Tunnel:
         self._provider_open = True
         self._client_open = True
         self._recheck = recheck
+        self._share = Share(plane.overload)
         self._spent = False
         """A response has been paid for since the limits were looked at."""
         self._ends_at = now + SESSION_SECONDS_MAX
@@ -173,6 +175,10 @@ class Tunnel:
                 self._control(message, client, self._say)
         if client.reader.fault and self._client_open:
             self._misused(client.reader.fault)
+        try:
+            self._share.weigh(self._exchange.policy.server, client.reader.kept)
+        except RelayError as error:
+            self.fail(error)
 
     def _ask(self, event: ClientEvent) -> None:
         if event.error is None and (
@@ -355,6 +361,7 @@ class Tunnel:
         self._timer.cancel()
         self.client.reader.forget()  # both are in a circle with their ends, and stay for a while
         self.provider.reader.forget()
+        self._share.give_back()
 
     def _tick(self) -> None:
         """Asks sides that are silent whether they are there; ends what has waited too long."""

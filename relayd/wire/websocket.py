@@ -26,10 +26,14 @@ POLICY: Final = 1008
 TOO_BIG: Final = 1009
 INTERNAL: Final = 1011
 RESTART: Final = 1012
+TRY_LATER: Final = 1013
 
 CONTROL_BYTES_MAX: Final = 125
 FRAGMENTS_MAX: Final = 4096
 """Frames of one message; no client was seen to send more than one."""
+LOOSE_MAX: Final = 256
+"""Pieces of a message that are kept one by one; octets that come alone would take 40 times their
+size."""
 MASK_BYTES: Final = 4096
 """A multiple of four: the cheapest length of one XOR (1.5 ns an octet, 3 for one of a MiB)."""
 _CODES: Final = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)})
@@ -55,7 +59,7 @@ class MessageReader:
 
     __slots__ = ("fault", "closed", "_masked", "_max", "_held", "_open", "_left", "_mask",
                  "_opcode", "_final", "_kind", "_size", "_fragments", "_pieces", "_control",
-                 "_raw")
+                 "_raw", "_loose", "_packed")
 
     def __init__(self, masked: bool, message_bytes_max: int) -> None:
         self.fault = 0
@@ -76,6 +80,14 @@ class MessageReader:
         self._pieces: list[bytes] = []
         self._control: list[bytes] = []
         self._raw: list[bytes] = []
+        self._loose = self._packed = 0
+
+    @property
+    def kept(self) -> int:
+        """Octets of a message that is not whole yet."""
+        if self.fault or self.closed:
+            return 0
+        return self._size - (self._left if self._open and self._opcode in _DATA else 0)
 
     def feed(self, data: bytes) -> list[Message]:
         """The messages and control frames that end in these bytes, in order."""
@@ -174,8 +186,18 @@ class MessageReader:
             self._pieces.append(payload)
             if not self._masked:
                 self._raw.append(piece)
+            self._loose += 1
+            if self._loose == LOOSE_MAX:
+                self._pack()
         else:
             self._control.append(payload)
+
+    def _pack(self) -> None:
+        """Makes one of the pieces that have come since it was done last."""
+        for pieces in (self._pieces, self._raw):
+            pieces[self._packed:] = [b"".join(pieces[self._packed:])]
+        self._packed += 1
+        self._loose = 0
 
     def _end(self, found: list[Message]) -> None:
         if self._opcode in _CONTROL:
@@ -192,7 +214,7 @@ class MessageReader:
             self._pieces.clear()
             self._raw.clear()
             self._kind = CONTINUATION
-            self._size = self._fragments = 0
+            self._size = self._fragments = self._loose = self._packed = 0
 
 
 def _joined(pieces: list[bytes]) -> bytes:

@@ -8,7 +8,7 @@ import pytest
 
 from relayd.core.errors import RelayError
 from relayd.ops.config import ServerConfig
-from relayd.relay.overload import SAMPLES, Overload
+from relayd.relay.overload import SAMPLES, Overload, Share
 from tests.fakes.daemon import BRISK
 from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.fakes.rawupstream import Answer
@@ -120,3 +120,17 @@ async def test_the_memory_of_the_process_is_looked_at_where_it_has_a_limit(
             await asyncio.sleep(0.05)
     assert (await ask(lane.address, request_bytes(TARGET, lane.key, BODY))).status == 503
     assert plane.overload.refused["memory"] == 1
+
+
+def test_a_connections_share_is_what_it_keeps_now() -> None:
+    overload = Overload()
+    one, other = Share(overload), Share(overload)
+    one.weigh(SERVER, 60)
+    one.weigh(SERVER, 70)
+    with pytest.raises(RelayError):
+        other.weigh(SERVER, 40)
+    assert overload.pending_bytes == 110 and overload.refused["bytes"] == 1
+    other.weigh(SERVER, 35)  # less is never refused
+    other.give_back()
+    other.give_back()
+    assert overload.pending_bytes == 70

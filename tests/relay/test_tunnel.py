@@ -469,3 +469,23 @@ async def test_nothing_of_what_was_said_stays(
             end.data_received(b"mark")  # what comes late
             kept = [getattr(end.reader, name) for name in end.reader.__slots__]
             assert "mark" not in repr(kept)
+
+
+async def test_messages_that_are_not_whole_count_as_bodies_do(opened: Opened) -> None:
+    async with realtime_provider() as upstream:
+        lane = await opened(provider_changes={"address": upstream.address},
+                            server={"pending_bytes_max": 50_000})
+        assert lane.app._plane is not None
+        overload = lane.app._plane.overload
+        async with RawClient(lane.address) as client, RawClient(lane.address) as other:
+            await upgraded(client, lane.key)
+            await upgraded(other, lane.key)
+            part = text(b"x" * 30_000, 0x01)
+            await client.send(part)
+            await until(lambda: overload.pending_bytes == 30_000)
+            await other.send(part)
+            said = await rest(other)
+            assert b'"overloaded"' in said and b"\x03\xf5overloaded" in said
+            await until(lambda: overload.pending_bytes == 30_000)
+        await lane.settled(2)
+        assert overload.pending_bytes == 0

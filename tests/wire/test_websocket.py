@@ -14,9 +14,9 @@ from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 
 from relayd.wire.websocket import (
-    BINARY, CLOSE, CONTINUATION, FRAGMENTS_MAX, MASK_BYTES, NO_CODE, NOT_UTF8, PING, POLICY, PONG,
-    PROTOCOL_ERROR, TEXT, TOO_BIG, Message, MessageReader, close_code, close_payload, frame,
-    masked,
+    BINARY, CLOSE, CONTINUATION, FRAGMENTS_MAX, LOOSE_MAX, MASK_BYTES, NO_CODE, NOT_UTF8, PING,
+    POLICY, PONG, PROTOCOL_ERROR, TEXT, TOO_BIG, Message, MessageReader, close_code, close_payload,
+    frame, masked,
 )
 
 KEY = b"\x01\x02\x03\x04"
@@ -228,3 +228,27 @@ def test_close_codes_pass_and_end_the_reading(code: int) -> None:
         peer.receive_data(raw)
         [event] = list(peer.events())
         assert isinstance(event, CloseConnection) and int(event.code) == code
+
+
+def test_a_message_that_trickles_in_takes_no_more_than_its_size() -> None:
+    whole = frame(TEXT, bytes(range(256)) * 40)
+    for key in (b"", b"abcd"):
+        reader = MessageReader(bool(key), 1 << 20)
+        sent = frame(TEXT, bytes(range(256)) * 40, key)
+        for at in range(len(sent) - 1):
+            assert reader.feed(sent[at:at + 1]) == []
+        assert reader.kept == 256 * 40 - 1
+        assert len(reader._pieces) < 256 * 40 / LOOSE_MAX + LOOSE_MAX
+        [message] = reader.feed(sent[-1:])
+        assert message.payload == bytes(range(256)) * 40 and reader.kept == 0
+        assert message.raw == (b"" if key else whole)
+
+
+def test_what_is_only_announced_is_not_kept() -> None:
+    reader = MessageReader(False, 100)
+    reader.feed(bytes([0x01, 50]) + b"x" * 20)
+    assert reader.kept == 20
+    reader.feed(b"x" * 30 + bytes([0x89, 5]) + b"hi")
+    assert reader.kept == 50
+    reader.feed(b"you" + bytes([0x80, 90]))
+    assert (reader.fault, reader.kept) == (TOO_BIG, 0)
