@@ -72,7 +72,7 @@ class RawClient:
         except ConnectionError:
             return None
 
-    async def final_reply(self, method: bytes = b"POST", *, first_seconds: float = 5.0) -> Reply:
+    async def final_reply(self, method: bytes = b"POST", *, first_seconds: float = 15.0) -> Reply:
         """The next reply that is not 1xx; there must be one."""
         while True:
             reply = await self.reply(method, first_seconds=first_seconds)
@@ -80,13 +80,13 @@ class RawClient:
             if reply.status >= 200:
                 return reply
 
-    async def ask(self, raw: bytes, *, first_seconds: float = 5.0) -> Reply:
+    async def ask(self, raw: bytes, *, first_seconds: float = 15.0) -> Reply:
         """Sends one request and reads its reply."""
         await self.send(raw)
         return await self.final_reply(raw.partition(b" ")[0], first_seconds=first_seconds)
 
 
-async def ask(address: tuple[str, int], raw: bytes, *, first_seconds: float = 5.0) -> Reply:
+async def ask(address: tuple[str, int], raw: bytes, *, first_seconds: float = 15.0) -> Reply:
     """One request on a connection of its own."""
     async with RawClient(address) as client:
         return await client.ask(raw, first_seconds=first_seconds)
