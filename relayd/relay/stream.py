@@ -1,8 +1,8 @@
 """One reply on its way from its attempt to the client: byte for byte, by direct call.
 
 Law: a chunk is written to the client before it is looked at, unless the relay has to withhold
-the usage event that it asked for itself, or the chunk is a stream's last: a stream without its
-own last event is never ended cleanly. Nothing is kept.
+the usage event that it asked for itself, an error is in it, which may name the operator, or it is
+a stream's last: a stream without its own last event is never ended cleanly. Nothing is kept.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from relayd.core.usage import Usage
 from relayd.relay.exchange import Exchange
 from relayd.relay.tap import BATCH_BYTES, BATCH_READS, ArrayTap, BatchTap, Report, Tap
 from relayd.relay.upstream import Attempt
+from relayd.wire.anonymous import ERROR, ErrorGuard
 from relayd.wire.shapes import array_error, heartbeat
 
 if TYPE_CHECKING:
     from relayd.relay.plane import Plane
 
 _LAST_CHUNK: Final = b"0\r\n\r\n"
+_LF: Final = 0x0A
 _WITH_LAST_EVENT: Final = frozenset(
     {"chat", "completions", "responses", "messages", "stream_generate"})
 """Operations whose streams say themselves that they are whole, at every provider."""
@@ -38,13 +40,21 @@ def is_cut_short(exchange: Exchange, report: Report) -> bool:
     return endpoint is not None and endpoint.operation in _WITH_LAST_EVENT
 
 
+def guard_of(exchange: Exchange) -> ErrorGuard:
+    """The guard of an event stream's errors."""
+    endpoint = exchange.target.endpoint
+    return ErrorGuard(
+        exchange.target.api, "" if endpoint is None else endpoint.operation,
+        exchange.policy.secrets.get(exchange.provider or "", ()), exchange.id)
+
+
 class Stream:
     """The state of one copy. `on_data` is the attempt's sink."""
 
     __slots__ = ("_plane", "_exchange", "_attempt", "_tap", "_feed", "_passes_all", "_head",
                  "_chunked", "done", "is_event_stream", "_connection", "_heartbeat", "_beaten",
                  "sent", "_report", "cut_short", "_holds", "_held", "_batch",
-                 "_chunks", "_turn")
+                 "_chunks", "_turn", "_guard", "_fast")
 
     def __init__(self, plane: Plane, exchange: Exchange, attempt: Attempt, tap: Tap,
                  head: bytes) -> None:
@@ -62,6 +72,9 @@ class Stream:
         self._turn = plane.turn
         self._connection = exchange.connection
         self._chunked = attempt.head.length is None and exchange.head.minor == 1
+        self._guard: ErrorGuard | None = None
+        self._fast = False
+        """The reply has begun, is sent in chunks, and nothing of it is held back."""
         self.done = False
         self.sent = 0
         self.is_event_stream = (
@@ -80,13 +93,14 @@ class Stream:
     def on_data(self, data: bytes, complete: bool) -> None:
         """One read of the provider's: written, then looked at."""
         connection = self._connection
-        if complete or not self.sent or not self._chunked:
+        if complete or not self._fast or (
+                self.is_event_stream and (ERROR in data or data[-1] != _LF)):
             self._on_other(data, complete)
         elif self._passes_all:
             connection.write(b"%x\r\n%b\r\n" % (len(data), data))
             self._feed(data)
         elif data := self._feed(data):
-            connection.write(b"%x\r\n%b\r\n" % (len(data), data))
+            self._write(data, False)  # what was held back before may have an error in it
         if connection.write_paused and not complete:
             self._attempt.pause()
 
@@ -95,7 +109,8 @@ class Stream:
         connection = self._connection
         batch = self._batch
         assert batch is not None
-        if not self._passes_all and not batch.is_harmless(chunk, b"\n\n\r\n"):
+        if ERROR in chunk or chunk[-3] != _LF or (
+                not self._passes_all and not batch.is_harmless(chunk, b"\n\n\r\n")):
             self.on_data(chunk[chunk.find(b"\n") + 1:-2], False)
             return
         if connection.lost or self._turn.due:
@@ -110,12 +125,12 @@ class Stream:
             self._attempt.pause()
 
     def _on_other(self, data: bytes, complete: bool) -> None:
-        """The first read, the last one, and those of replies that are not sent in chunks."""
+        """The first read, the last one, those with an error or an event's begin in them, and
+        those of replies that are not sent in chunks."""
         if self.sent == 0:
             self._exchange.first_byte = self._plane.now()
             self.sent = 1
-            if self._batch is not None and self._chunked:
-                self._attempt.passage = self.on_chunk
+            self._hurry(self._chunked)
         if complete and self.is_event_stream:
             self._end(data)
         elif self._passes_all:
@@ -149,6 +164,13 @@ class Stream:
             self._write(data, False)
 
     def _write(self, data: bytes, complete: bool) -> None:
+        """Sends what the provider said."""
+        if self.is_event_stream and (
+                self._guard is not None or ERROR in data or data[-1:] != b"\n"):
+            data = self._guarded(data, complete)
+        self._send(data, complete)
+
+    def _send(self, data: bytes, complete: bool) -> None:
         if self._chunked:
             if complete:
                 data = in_chunks(data)
@@ -164,6 +186,19 @@ class Stream:
             self._held = data
         elif data:
             self._connection.write_whole(data)
+
+    def _guarded(self, data: bytes, complete: bool) -> bytes:
+        guard = self._guard
+        if guard is None:
+            guard = self._guard = guard_of(self._exchange)
+        data = guard.passing(data, complete)
+        if not complete:
+            self._hurry(self._chunked and not guard.holds)
+        return data
+
+    def _hurry(self, may: bool) -> None:
+        self._fast = may
+        self._attempt.passage = self.on_chunk if may and self._batch is not None else None
 
     def release(self) -> None:
         """Writes what was held back until the journal is on disk."""
@@ -187,19 +222,20 @@ class Stream:
             return
         if self._tap.at_boundary and not self._connection.write_paused:
             self._beaten = now
-            self._write(self._heartbeat, False)
+            self._send(self._heartbeat, False)
 
     def end_array(self, error: RelayError) -> None:
         """Writes an error as the last element of a broken array, where one can stand."""
         gap = self._tap.gap if isinstance(self._tap, ArrayTap) and self._chunked else None
         if gap is not None:
-            self._write(array_error(error, gap), False)
+            self._send(array_error(error, gap), False)
 
     def end_with(self, event: bytes) -> None:
         """Writes an error event as the last thing of a broken stream, without its clean end."""
         # what the tap still holds back is part of an event that will never be whole
         gap = b"" if self._tap.at_boundary else b"\n\n"
-        self._write(gap + event, False)
+        # and so is what the guard does
+        self._send(gap + event, False)
 
     def usage_so_far(self) -> Usage | None:
         """What the provider has reported up to here; afterwards all text that came is counted."""

@@ -14,9 +14,10 @@ from relayd.ops.tasks import PAUSE
 from relayd.relay.exchange import Exchange
 from relayd.relay.inflate import InflatingTap, coding_of
 from relayd.relay.opening import mark
-from relayd.relay.stream import Stream, in_chunks, is_cut_short
+from relayd.relay.stream import Stream, guard_of, in_chunks, is_cut_short
 from relayd.relay.tap import Report, Tap, read_whole, tap_for, usage_in_error
 from relayd.relay.upstream import Attempt
+from relayd.wire.anonymous import ERROR
 from relayd.wire.headers import RETRY_AFTER, asked_wait, response_fields
 from relayd.wire.provider_error import judge
 from relayd.wire.replyhead import ReplyHead
@@ -90,6 +91,8 @@ class Streamer:
             stream = exchange.copying = Stream(self._plane, exchange, attempt, tap, opening)
             stream.end_cut(data, report)
         else:
+            if ERROR in data:
+                data = guard_of(exchange).passing(data, True)
             exchange.connection.write_whole(opening + _framed(exchange, head, data))
         self._judge(exchange, report)
         if cut_short:

@@ -58,6 +58,35 @@ async def test_usage_that_only_the_relay_asked_for_is_withheld(opened: Opened) -
         (3, 2, "reported")] * 2
 
 
+NAMED = (b'data: {"choices":[],"error":{"code":502,"message":"no quota in organization '
+         b'org-AbCd1234EfGh5678"}}\n\n')
+
+
+@pytest.mark.parametrize("pace", ["once", "bytes", "segments-7", "segments-90"])
+@pytest.mark.parametrize("body", [STREAM, SILENT])
+async def test_an_error_in_a_stream_that_names_the_operator_is_told_in_other_words(
+    opened: Opened, pace: str, body: bytes
+) -> None:
+    framed = b"".join(map(chunk, (EVENT, EVENT, NAMED, USAGE, DONE)))
+    lane = await opened(lambda _: Answer(
+        message(b"", "text/event-stream", chunked=True)[:-5] + framed + b"0\r\n\r\n", pace=pace))
+    reply = await ask(lane.address, chat(lane, body))
+    usage = USAGE if body is STREAM else b""
+    assert reply.ended == "complete" and b"organization" not in reply.body
+    assert reply.body.startswith(EVENT * 2 + b'data: {"error":{')
+    assert reply.body.endswith(b"}\n\n" + usage + DONE)
+    record, = await lane.settled(1)
+    assert (record.outcome, record.error, record.output_tokens) == (
+        "provider_error", "provider_stream_error", 2)
+
+
+async def test_what_is_held_of_an_event_goes_when_the_stream_ends(opened: Opened) -> None:
+    body = EVENT + DONE[:-2]
+    lane = await opened(lambda _: Answer(
+        message(body, "text/event-stream", chunked=True), pace="segments-5"))
+    assert (await ask(lane.address, chat(lane, STREAM))).body == body
+
+
 SPELLINGS = [
     chunk(EVENT), chunk(EVENT), b"3B\r\n%b\r\n" % EVENT, chunk(EVENT), b"03b\r\n%b\r\n" % EVENT,
     b"3b;a=b\r\n%b\r\n" % EVENT, chunk(EVENT) * 2, chunk(EVENT), chunk(EVENT)[:20],

@@ -1,0 +1,112 @@
+"""Error events of a stream that name the operator: the relay's own words stand for them.
+
+Law: all other bytes pass as they came. What is held back is an event that has not come whole, its
+first bytes or an error: no client can do anything with those.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+
+from relayd.core.errors import RelayError
+from relayd.core.provider import Api
+from relayd.wire.provider_error import judge
+from relayd.wire.shapes import stream_error
+from relayd.wire.sse import EventReader
+
+ERROR: Final = b'"error"'
+"""What an error event has in it, as a name or as its type: nothing else need be asked."""
+HELD_BYTES_MAX: Final = 1024 * 1024
+"""A longer event passes as it comes."""
+SHORT_BYTES: Final = 512
+"""The beginning of an event by which it is seen to be an error."""
+_MEMBER: Final = re.compile(rb'"error"\s*(?::\s*(?:[{"\[]|\Z)|[,}]|\Z)')
+"""An error as a member or as a type, or what may become one; `"error": null` is none."""
+_END: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
+_LF: Final = b"\n"
+_ANSWER: Final = frozenset({"choices", "candidates"})
+"""What the model says beside an error is no part of it."""
+
+
+class ErrorGuard:
+    """What has to be known of one stream. `secrets` are those of wire/provider_error.py."""
+
+    __slots__ = ("_api", "_operation", "_secrets", "_id", "_held", "_size")
+
+    def __init__(
+        self, api: Api, operation: str, secrets: tuple[bytes, ...], request_id: str
+    ) -> None:
+        self._api: Api = api
+        self._operation = operation
+        self._secrets = secrets
+        self._id = request_id
+        self._held: list[bytes] = []
+        self._size = 0
+
+    @property
+    def holds(self) -> bool:
+        """Whether the next bytes belong to an event that is held back."""
+        return bool(self._held)
+
+    def passing(self, data: bytes, complete: bool) -> bytes:
+        """What goes to the client now. `complete`: nothing comes afterwards."""
+        held = self._held
+        if held:
+            held.append(data)
+            self._size += len(data)
+            if (SHORT_BYTES < self._size <= HELD_BYTES_MAX and not complete
+                    and _LF not in data and b"\r" not in data):
+                return b""  # no event ends here, and this one is an error
+            data = b"".join(held)
+            self._held = []
+        passed = []
+        start = 0
+        for end in _END.finditer(data):
+            passed.append(self._event(data[start:end.end()]))
+            start = end.end()
+        rest = data[start:]
+        if complete:
+            rest = self._event(rest)
+        elif rest and self._may_be_error(rest):
+            self._held = [rest]
+            self._size = len(rest)
+            rest = b""
+        return b"".join([*passed, rest])
+
+    def _may_be_error(self, begun: bytes) -> bool:
+        if len(begun) <= SHORT_BYTES:
+            return True
+        return len(begun) <= HELD_BYTES_MAX and _MEMBER.search(begun) is not None
+
+    def _event(self, event: bytes) -> bytes:
+        if ERROR not in event or _MEMBER.search(event) is None:
+            return event
+        reader = EventReader(len(event))
+        found = next(iter(reader.feed(event)), None) or reader.close()
+        told = None if found is None else _told(found[1])
+        if told is None:
+            return event
+        verdict = judge(self._api, 200, told, self._secrets)
+        if verdict.passes:
+            return event
+        return stream_error(self._api, self._operation, RelayError(verdict.code), self._id)
+
+
+def _told(data: bytes) -> bytes | None:
+    """What of an event tells of a failure of the call; None where nothing does."""
+    try:
+        event = msgspec.json.decode(data)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(event, dict):
+        return None
+    told: object = None
+    if event.get("type") == "response.failed":
+        response = event.get("response")
+        told = response.get("error") if isinstance(response, dict) else None
+    elif event.get("error") or event.get("type") == "error":
+        told = {name: value for name, value in event.items() if name not in _ANSWER}
+    return msgspec.json.encode(told) if told else None

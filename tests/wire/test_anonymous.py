@@ -1,0 +1,105 @@
+"""Error events that name the operator: replaced in every dialect, however they are cut."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from relayd.core.provider import Api
+from relayd.wire.anonymous import HELD_BYTES_MAX, SHORT_BYTES, ErrorGuard
+from tests.fakes.splits import cut, one_by_one, places
+
+NAMED = "Rate limit reached for gpt-5 in organization org-AbCd1234EfGh5678 on tokens per min"
+PLAIN = "Rate limit reached"
+Failure = tuple[Api, str, bytes]
+
+
+def failures(message: str, end: str = "\n\n") -> dict[str, Failure]:
+    """An error event of each dialect."""
+    events: dict[str, tuple[Api, str, str, dict[str, Any]]] = {
+        "chat": ("openai", "chat", "", {"error": {"message": message, "code": "x"}}),
+        "openrouter": ("openai", "chat", "", {
+            "choices": [{"index": 0, "delta": {"content": "hello"}, "finish_reason": "error"}],
+            "error": {"code": 502, "message": message}}),
+        "failed": ("openai", "responses", "response.failed", {
+            "type": "response.failed", "response": {
+                "id": "r", "status": "failed", "error": {"code": "rate_limit_exceeded",
+                                                         "message": message},
+                "instructions": "be brief " * 400}}),
+        "error": ("openai", "responses", "error", {
+            "type": "error", "code": "rate_limit_exceeded", "message": message}),
+        "messages": ("anthropic", "messages", "error", {
+            "type": "error", "error": {"type": "rate_limit_error", "message": message}}),
+        "gemini": ("gemini", "stream_generate", "", {
+            "error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": message}}),
+    }
+    lines = end[:len(end) // 2]
+    return {
+        name: (api, operation, (
+            (f"event: {kind}{lines}" if kind else "")
+            + f"data: {json.dumps(value)}{end}").encode())
+        for name, (api, operation, kind, value) in events.items()}
+
+
+def guarded(api: Api, operation: str, pieces: list[bytes]) -> bytes:
+    guard = ErrorGuard(api, operation, (b"gateway.example",), "01ID")
+    passed = [guard.passing(piece, False) for piece in pieces]
+    passed.append(guard.passing(b"", True))
+    assert not guard.holds
+    return b"".join(passed)
+
+
+BEFORE = b': comment\n\ndata: {"choices":[{"index":0,"delta":{"content":"org-AbCd1234"}}]}\n\n'
+AFTER = b'data: {"choices":[],"usage":{"prompt_tokens":7}}\n\ndata: [DONE]\n\n'
+
+
+@pytest.mark.parametrize("name", failures(""))
+@pytest.mark.parametrize("end", ["\n\n", "\r\n\r\n", "\r\r"])
+@given(where=places)
+def test_an_error_that_names_the_operator_is_told_in_other_words(
+    name: str, end: str, where: list[int]
+) -> None:
+    api, operation, event = failures(NAMED, end)[name]
+    stream = BEFORE + event + AFTER
+    for pieces in ([stream], cut(stream, where), one_by_one(stream)):
+        passed = guarded(api, operation, pieces)
+        assert b"organization" not in passed and b"error" in passed
+        assert passed.startswith(BEFORE) and passed.endswith(AFTER)
+
+
+@pytest.mark.parametrize("name", failures(""))
+@given(where=places)
+def test_one_that_does_not_passes_as_it_came(name: str, where: list[int]) -> None:
+    api, operation, event = failures(PLAIN)[name]
+    stream = BEFORE + event + AFTER
+    for pieces in ([stream], cut(stream, where), one_by_one(stream), [stream[:-2]]):
+        assert guarded(api, operation, pieces) == b"".join(pieces)
+
+
+@pytest.mark.parametrize("event", [
+    {"choices": [{"delta": {"content": f'{{"error": "{NAMED}"}}'}}]},
+    {"type": "response.completed", "response": {"error": None, "output": [
+        {"type": "mcp_call", "error": NAMED}]}},
+    {"type": "response.failed", "response": {"error": {"code": "x", "message": "x"}, "output": [
+        {"type": "message", "content": [{"text": NAMED}]}]}},
+    {"error": None, "text": NAMED}, {"type": "response.failed", "response": [NAMED, "error"]},
+    {"choices": [{"delta": {"content": NAMED}}], "error": {"code": 1}}, ["error", NAMED],
+])
+def test_what_the_model_says_is_no_error(event: object) -> None:
+    for stream in (b"data: %b\n\n" % json.dumps(event).encode(), b'data: {"error":{' * 2):
+        assert guarded("openai", "responses", [stream]) == stream
+
+
+def test_nothing_but_an_error_or_first_bytes_is_held() -> None:
+    guard = ErrorGuard("openai", "chat", (), "01ID")
+    assert guard.passing(b"data: " + b"x" * SHORT_BYTES, False)
+    assert not guard.holds
+    assert guard.passing(b"x\n\ndata: {", False) == b"x\n\n" and guard.holds
+    begun = b'"error":{"message":"' + b"x" * SHORT_BYTES
+    assert guard.passing(begun, False) == b"" and guard.holds
+    assert guard.passing(b"x" * 9, False) == b""
+    long = guard.passing(b"x" * HELD_BYTES_MAX, False)
+    assert long == b"data: {" + begun + b"x" * (9 + HELD_BYTES_MAX) and not guard.holds
