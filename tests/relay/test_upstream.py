@@ -290,3 +290,34 @@ def test_a_whole_chunk_passes_unread_where_one_is_due() -> None:
     for reads, passed in [([one, one], 1), ([one[:3], one[3:], one], 1), ([trap, one], 0),
                           ([trap[:-10], one], 0), ([one, b"%x\r\n" % len(one), one], 0)]:
         assert received(reads, True) == (received(reads, False)[0], passed)
+
+
+SPACE = st.sampled_from([b"", b" ", b"\t", b" \t", b"\x0b", b"\xa0"])
+CODINGS = st.sampled_from([b"chunked"] * 6 + [
+    b"Chunked", b"", b"identity", b"gzip, chunked", b"chunked, gzip", b", chunked", b"chunked;a"])
+LENGTHS = st.sampled_from([b"10"] * 6 + [b"", b"+10", b"010", b"10, 10", b"10;", b"0xa"])
+LINES = st.one_of(
+    st.builds(lambda a, b, c: b"Transfer-Encoding:%b%b%b" % (a, b, c), SPACE, CODINGS, SPACE),
+    st.builds(lambda a, b, c: b"Content-Length:%b%b%b" % (a, b, c), SPACE, LENGTHS, SPACE),
+    st.sampled_from([b"X: y", b"Connection: close", b"X: y\r\n Transfer-Encoding: chunked"]))
+
+
+@given(st.lists(LINES, max_size=3))
+def test_what_a_head_is_taken_for_is_how_its_body_is_read(lines: list[bytes]) -> None:
+    provider = Provider("p", "openai", Address("http", "127.0.0.1", 9, ""), ("c",))
+    pool = Pool(provider, Tasks(lambda name, error: None), lambda: 0.5, Turn((), print))
+    connection = UpstreamConnection(pool)
+    connection.connection_made(Quiet())
+    attempt = Attempt(lambda: None)
+    connection.begin(attempt, REQUEST)
+    sent = b"5\r\nabcde\r\n0\r\n\r\n"
+    connection.data_received(b"\r\n".join([b"HTTP/1.1 200 OK", *lines, b"", sent]))
+    if attempt.connection is not None:
+        connection.eof_received()
+    head, body = attempt.head, attempt.take()
+    if head is None or attempt.error is not None:
+        assert not pool.idle
+    elif head.length is not None:
+        assert (len(body), pool.idle) == (head.length, 0)
+    else:
+        assert body == (b"abcde" if head.delimited else sent)
