@@ -95,7 +95,8 @@ class App:
         self._made_tariff: Tariff | None = None
         self._plane: Plane | None = None
         self._doors: Doors | None = None
-        self._ops = OpsListener(config.ops_listen, self.metrics, self._readiness)
+        self._ops = OpsListener(
+            config.ops_listen, self.metrics, self._readiness, __version__)
         self._stopping = False
         self.hurry: Callable[[], bool] = _never
 

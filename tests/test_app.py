@@ -49,6 +49,13 @@ async def figures(lane: Lane) -> dict[str, float]:
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
 
 
+async def test_healthz_says_what_runs(tmp_path: Path) -> None:
+    async with Lane(tmp_path / "store") as lane:
+        reply = await ask(lane.app.ops_address, READYZ.replace(b"readyz", b"healthz"))
+    assert json.loads(reply.body) == {
+        "live": True, "ready": True, "reason": "ok", "version": app_module.__version__}
+
+
 async def test_who_was_erased_before_a_restore_that_was_killed_is_erased_at_the_start(
     tmp_path: Path,
 ) -> None:
