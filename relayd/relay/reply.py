@@ -23,6 +23,9 @@ EXPOSED: Final = ", ".join((
     "x-request-id", "request-id", "retry-after", "retry-after-ms", "x-should-retry",
     "relay-dropped", "relay-policy-version", *LIMIT_FIELDS)).encode()
 _ALWAYS: Final = b"cache-control: no-store\r\nx-content-type-options: nosniff\r\n"
+_LAST: Final = b"connection: close\r\n"
+_LAST_UPGRADE: Final = b"connection: upgrade, close\r\n"
+"""Who sends Upgrade names it here too (RFC 9110 section 7.8)."""
 _STATUS_LINES: Final = {
     status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode())
     for status in HTTPStatus
@@ -53,7 +56,7 @@ class Replier:
         if self._origins:
             more += self._cors(exchange.head.fields.get(b"origin"))
         if not exchange.keep_alive:
-            more += b"connection: close\r\n"
+            more += _LAST_UPGRADE if status == 426 else _LAST
         elif exchange.head.minor == 0:
             more += b"connection: keep-alive\r\n"
         return b"%bdate: %b\r\nx-request-id: %b\r\nrequest-id: %b\r\n%b%b\r\n" % (
@@ -93,9 +96,7 @@ class Replier:
         if exchange.replied and (copying is None or copying.begun):
             self._cut(exchange, error)
             return
-        if error.close:
-            exchange.keep_alive = False
-        if not exchange.body_complete:
+        if error.close or error.status == 426 or not exchange.body_complete:
             exchange.keep_alive = False
         body = error_body(exchange.target.api, error, exchange.id)
         fields = [JSON, *error_fields(error)]

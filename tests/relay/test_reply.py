@@ -147,6 +147,9 @@ def test_head_requests_get_the_head_alone() -> None:
     (b"GET", b"/v1/messages", "method_not_allowed", (b"allow", b"POST")),
     (b"GET", b"/v1/responses", "websocket_not_served", (b"upgrade", b"websocket")),
     (b"GET", b"/v1/realtime", "upgrade_required", (b"sec-websocket-version", b"13")),
+    (b"GET", b"/v1/realtime", "upgrade_required", (b"connection", b"upgrade, close")),
+    (b"GET", b"/v1/responses", "websocket_not_served", (b"connection", b"upgrade, close")),
+    (b"POST", b"/v1/messages", "tls_required", (b"connection", b"upgrade, close")),
     (b"POST", b"/v1/messages", "overloaded", (b"retry-after", b"1")),
     (b"POST", b"/v1/messages", "invalid_json", (b"x-should-retry", b"false")),
 ])
