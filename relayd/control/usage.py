@@ -36,10 +36,16 @@ _SUMMED_PARTS: Final = 5
 
 
 class Posted(NamedTuple):
-    """How many records were new, and the ids of those that the store does not take."""
+    """The records that were new, as they are stored, and the ids of those that the store does not
+    take."""
 
-    new: int
+    fresh: Sequence[Columns]
     refused: list[str]
+
+    @property
+    def new(self) -> int:
+        """How many were new."""
+        return sum(map(len, self.fresh))
 
 
 async def post(
@@ -53,15 +59,15 @@ async def post(
     of them is stored; `store_refused` says that one of them is not a record that the store takes.
     """
     rated = [book.rated(record) for record in records] if book else records
-    return await post_parts(db, in_parts(rated), applied)
+    return sum(map(len, await post_parts(db, in_parts(rated), applied)))
 
 
 async def post_parts(
     db: Database, parts: Sequence[Columns], applied: Applied | None = None,
-) -> int:
-    """As `post`, of records that are rated."""
+) -> Sequence[Columns]:
+    """As `post`, of records that are rated; returns those that were new."""
     if not parts and applied is None:
-        return 0
+        return []
     async with db.writing(begin_now=False) as transaction:
         fresh = await store_record.insert(transaction, await _unlabelled(transaction, parts))
         for at in range(0, len(fresh), _SUMMED_PARTS):
@@ -70,7 +76,7 @@ async def post_parts(
         await _attribute(transaction, fresh)
         if applied is not None:
             await store_applied.advance(transaction, applied)
-    return sum(map(len, fresh))
+    return fresh
 
 
 def _labelled(parts: Sequence[Columns]) -> list[CallRecord]:
@@ -115,16 +121,17 @@ async def post_each_part(
     except StoreError as error:
         if error.code != "store_refused":
             raise
-    new, refused = 0, []
+    fresh: list[Columns] = []
+    refused = []
     for record in in_one(parts):
         try:
-            new += await post(db, [record])
+            fresh += await post_parts(db, [Columns([record])])
         except StoreError as error:
             if error.code != "store_refused":
                 raise
             refused.append(record.id)
     await post_parts(db, [], applied)
-    return Posted(new, refused)
+    return Posted(in_parts(in_one(fresh)), refused)
 
 
 async def totals(db: Database, wanted: CallFilter) -> list[Total]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from relayd.control import usage
-from relayd.core.columns import PART_RECORDS, Columns, in_one, in_parts
+from relayd.core.columns import PART_RECORDS, Columns
 from relayd.core.price import NO_PRICES, Rates
 from relayd.core.record import CallRecord
 from relayd.ops.beat import Beat
@@ -192,11 +192,9 @@ class Flush:
         applied = None if through is None else Applied(self._lane, through)
         parts = await self._rated(records)
         done = await usage.post_each_part(self._db, parts, applied)
-        self.posted += len(records) - len(done.refused)
-        if done.refused:
-            refused = set(done.refused)
-            parts = in_parts([each for each in in_one(parts) if each.id not in refused])
-        await self._tell_of(parts)
+        self.posted += done.new
+        # others were told of before: the journal may give again what memory had
+        await self._tell_of(done.fresh)
         for call_id in done.refused:
             self.refused += 1
             self._log.error("record_refused", request_id=call_id)

@@ -113,6 +113,25 @@ async def test_records_are_rated_by_the_prices_of_the_moment(lane: Lane) -> None
     assert sorted([record.amount_nano for record in await stored(lane.db)]) == [7, 9]
 
 
+async def test_what_the_journal_gives_again_is_told_once(
+    lane: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call that ends while the journal is read is in what is read, and in memory."""
+    lane.meter = Meter(lane.journal, 2)
+    told: list[CallRecord] = []
+    flush = lane.flush(tell=lambda part: told.extend(part.records))
+    wanted = lane.add(*(call_record() for _ in range(5)))
+    read = lane.journal.read
+
+    async def later(after: int, until: int) -> journal_replay.Batch:
+        wanted.extend(lane.add(call_record()))
+        return await read(after, until)
+
+    monkeypatch.setattr(lane.journal, "read", later)
+    assert await flush.flush()
+    assert told == await stored(lane.db) == wanted and flush.posted == len(wanted) == 6
+
+
 async def test_what_was_stored_is_told_once_and_rated(lane: Lane) -> None:
     told: list[CallRecord] = []
     sizes: list[int] = []
