@@ -94,7 +94,7 @@ class Stream:
         """One read of the provider's: written, then looked at."""
         connection = self._connection
         if complete or not self._fast or (
-                self.is_event_stream and (ERROR in data or data[-1] != _LF)):
+                self.is_event_stream and (data.find(ERROR) >= 0 or data[-1] != _LF)):
             self._on_other(data, complete)
         elif self._passes_all:
             connection.write(b"%x\r\n%b\r\n" % (len(data), data))
@@ -109,7 +109,7 @@ class Stream:
         connection = self._connection
         batch = self._batch
         assert batch is not None
-        if ERROR in chunk or chunk[-3] != _LF or (
+        if chunk.find(ERROR) >= 0 or chunk[-3] != _LF or (  # `in` takes half as long again
                 not self._passes_all and not batch.is_harmless(chunk, b"\n\n\r\n")):
             self.on_data(chunk[chunk.find(b"\n") + 1:-2], False)
             return
