@@ -59,7 +59,10 @@ def test_others(path: str, api: str, kind: str, model: str | None) -> None:
     "/v1/conversations", "/v1/responses/resp_1", "/v1/responses/resp_1/cancel", "/v1/uploads",
     "/v1/messages/batches", "/v1/vector_stores", "/v1/chat/completions/c_1",
     "/v1/realtime/client_secrets", "/v1beta/files", "/upload/v1beta/files",
-    "/v1beta/cachedContents", "/v1beta/models/m:batchGenerateContent",
+    "/v1beta/cachedContents", "/v1beta/models/m:batchGenerateContent", "/v1/skills/s/versions",
+    "/v1/chatkit/sessions", "/v1/agents", "/v1/sessions/s/events", "/v1/memory_stores",
+    "/v1/audio/voices", "/v1beta/interactions", "/v1beta/interactions/i/cancel",
+    "/v1beta/fileSearchStores/f/documents",
 ])
 def test_endpoints_that_keep_content_are_known_as_such(path: str) -> None:
     assert target_of(path, "openai").kind == "stateful"
