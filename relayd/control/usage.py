@@ -115,7 +115,10 @@ async def post_each(
 async def post_each_part(
     db: Database, parts: Sequence[Columns], applied: Applied | None = None,
 ) -> Posted:
-    """As `post_each`, of records that are rated."""
+    """As `post_each`, of records that are rated.
+
+    What is refused is looked for by halves: a transaction for each record is a sync for each.
+    """
     try:
         return Posted(await post_parts(db, parts, applied), [])
     except StoreError as error:
@@ -123,13 +126,19 @@ async def post_each_part(
             raise
     fresh: list[Columns] = []
     refused = []
-    for record in in_one(parts):
+    waiting = [in_one(parts)]
+    while waiting:
+        records = waiting.pop()
         try:
-            fresh += await post_parts(db, [Columns([record])])
+            fresh += await post_parts(db, in_parts(records))
         except StoreError as error:
             if error.code != "store_refused":
                 raise
-            refused.append(record.id)
+            half = len(records) // 2
+            if half:
+                waiting += [records[half:], records[:half]]
+            else:
+                refused.append(records[0].id)
     await post_parts(db, [], applied)
     return Posted(in_parts(in_one(fresh)), refused)
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 
 from relayd.control import usage
 from relayd.control.ledger import verify
+from relayd.core.columns import Columns, in_one
 from relayd.core.price import Price, PriceBook, unit_prices
 from relayd.core.timestamp import HOUR_MS
 from relayd.store.db import Database
@@ -29,6 +33,26 @@ async def test_posting_twice_counts_once(db: Database) -> None:
     [total] = await usage.totals(db, CallFilter())
     assert total.sums.calls == 1500 and total.sums.input_tokens == 150_000
     assert [record async for record in usage.calls(db, CallFilter())] == records
+    assert await verify(db) == []
+
+
+async def test_what_is_refused_is_found_in_few_transactions(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = [call_record(input_tokens=-1 if n in (7, 400) else 1) for n in range(500)]
+    begun: list[int] = []
+    post_parts = usage.post_parts
+
+    async def counted(*given: Any) -> Sequence[Columns]:
+        begun.append(sum(map(len, given[1])))
+        return await post_parts(*given)
+
+    monkeypatch.setattr(usage, "post_parts", counted)
+    found = await usage.post_each(db, records)
+    good = [record for record in records if record.input_tokens == 1]
+    assert found.refused == [records[7].id, records[400].id] and found.new == 498
+    assert in_one(found.fresh) == good and len(begun) < 50
+    assert [record async for record in usage.calls(db, CallFilter())] == good
     assert await verify(db) == []
 
 
