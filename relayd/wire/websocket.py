@@ -31,6 +31,9 @@ TRY_LATER: Final = 1013
 CONTROL_BYTES_MAX: Final = 125
 FRAGMENTS_MAX: Final = 4096
 """Frames of one message; no client was seen to send more than one."""
+MESSAGES_MAX: Final = 4096
+"""Messages and control frames of a client in one read, which holds 256 KiB at most; each costs 10
+us at worst, and the shortest event of sound has 200 octets."""
 LOOSE_MAX: Final = 256
 """Pieces of a message that are kept one by one; octets that come alone would take 40 times their
 size."""
@@ -46,7 +49,7 @@ class Message(NamedTuple):
     """A whole message, or one control frame.
 
     `raw` is the frames of a data message as they came, control frames between them left out; it is
-    kept of unmasked ones alone. The text of a message is not checked to be UTF-8.
+    kept of unmasked ones alone. A client's text is UTF-8; a provider's passes unchecked.
     """
 
     opcode: int
@@ -109,6 +112,8 @@ class MessageReader:
                 break
             self._open = False
             self._end(found)
+            if self._masked and len(found) > MESSAGES_MAX:
+                self.fault = POLICY
         return found
 
     def forget(self) -> None:
@@ -210,7 +215,11 @@ class MessageReader:
                     return
             found.append(Message(self._opcode, payload, b""))
         elif self._final:
-            found.append(Message(self._kind, _joined(self._pieces), b"".join(self._raw)))
+            payload = _joined(self._pieces)
+            if self._masked and self._kind == TEXT and not _is_text(payload):
+                self.fault = NOT_UTF8
+                return
+            found.append(Message(self._kind, payload, b"".join(self._raw)))
             self._pieces.clear()
             self._raw.clear()
             self._kind = CONTINUATION
@@ -226,11 +235,18 @@ def _close_fault(payload: bytes) -> int:
         return 0
     if len(payload) == 1 or int.from_bytes(payload[:2], "big") not in _CODES:
         return PROTOCOL_ERROR
+    return 0 if _is_text(payload[2:]) else NOT_UTF8
+
+
+def _is_text(data: bytes) -> bool:
+    """Whether this is UTF-8 (section 8.1)."""
+    if data.isascii():
+        return True
     try:
-        payload[2:].decode()
+        data.decode()
     except UnicodeDecodeError:
-        return NOT_UTF8
-    return 0
+        return False
+    return True
 
 
 def masked(data: bytes, key: bytes) -> bytes:

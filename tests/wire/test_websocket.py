@@ -14,9 +14,9 @@ from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 
 from relayd.wire.websocket import (
-    BINARY, CLOSE, CONTINUATION, FRAGMENTS_MAX, LOOSE_MAX, MASK_BYTES, NO_CODE, NOT_UTF8, PING,
-    POLICY, PONG, PROTOCOL_ERROR, TEXT, TOO_BIG, Message, MessageReader, close_code, close_payload,
-    frame, masked,
+    BINARY, CLOSE, CONTINUATION, FRAGMENTS_MAX, LOOSE_MAX, MASK_BYTES, MESSAGES_MAX, NO_CODE,
+    NOT_UTF8, PING, POLICY, PONG, PROTOCOL_ERROR, TEXT, TOO_BIG, Message, MessageReader,
+    close_code, close_payload, frame, masked,
 )
 
 KEY = b"\x01\x02\x03\x04"
@@ -231,10 +231,10 @@ def test_close_codes_pass_and_end_the_reading(code: int) -> None:
 
 
 def test_a_message_that_trickles_in_takes_no_more_than_its_size() -> None:
-    whole = frame(TEXT, bytes(range(256)) * 40)
+    whole = frame(BINARY, bytes(range(256)) * 40)
     for key in (b"", b"abcd"):
         reader = MessageReader(bool(key), 1 << 20)
-        sent = frame(TEXT, bytes(range(256)) * 40, key)
+        sent = frame(BINARY, bytes(range(256)) * 40, key)
         for at in range(len(sent) - 1):
             assert reader.feed(sent[at:at + 1]) == []
         assert reader.kept == 256 * 40 - 1
@@ -252,3 +252,28 @@ def test_what_is_only_announced_is_not_kept() -> None:
     assert reader.kept == 50
     reader.feed(b"you" + bytes([0x80, 90]))
     assert (reader.fault, reader.kept) == (TOO_BIG, 0)
+
+
+def test_a_client_that_sends_thousands_of_messages_at_once_is_not_read_on() -> None:
+    each = frame(TEXT, b"{}", KEY)
+    reader = MessageReader(True, 100)
+    for _ in range(3):
+        assert len(reader.feed(each * MESSAGES_MAX)) == MESSAGES_MAX and reader.fault == 0
+    assert len(reader.feed(each * MESSAGES_MAX * 3)) == MESSAGES_MAX + 1
+    assert reader.fault == POLICY and reader.feed(each) == []
+
+
+@pytest.mark.parametrize("cut", range(7))
+def test_a_clients_text_is_utf_8_over_the_borders_of_its_fragments(cut: int) -> None:
+    def sent(octets: bytes) -> MessageReader:
+        reader = MessageReader(True, 100)
+        first = bytearray(frame(TEXT, octets[:cut], KEY))
+        first[0] &= 0x7f
+        reader.feed(bytes(first) + frame(PING, b"", KEY) + frame(CONTINUATION, octets[cut:], KEY))
+        return reader
+
+    assert sent("a\U0001f600b".encode()).fault == 0
+    for broken in (b"a\xf0\x9f\x98b", b"a\xed\xa0\x80b", b"\xc0\x80", b"ab\xf4\x90\x80\x80"):
+        assert sent(broken).fault == NOT_UTF8
+    binary = MessageReader(True, 100)
+    assert binary.feed(frame(BINARY, b"\xff", KEY)) and binary.fault == 0
