@@ -103,6 +103,8 @@ class Replier:
         if error.code == "method_not_allowed":
             models = exchange.target.kind == "models"
             fields.append((b"allow", b"GET, HEAD" if models else b"POST"))
+        if error.status == 401:  # RFC 9110 section 15.5.2, RFC 6750 section 3
+            fields.append((b"www-authenticate", b'Bearer realm="relayd"'))
         if error.code == "tls_required":  # RFC 9110 section 15.5.22, RFC 2817
             fields.append((b"upgrade", b"TLS/1.2, HTTP/1.1"))
         elif error.status == 426:  # RFC 6455 section 4.4

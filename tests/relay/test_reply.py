@@ -145,6 +145,8 @@ def test_head_requests_get_the_head_alone() -> None:
 @pytest.mark.parametrize(("method", "path", "code", "field"), [
     (b"PUT", b"/v1/models", "method_not_allowed", (b"allow", b"GET, HEAD")),
     (b"GET", b"/v1/messages", "method_not_allowed", (b"allow", b"POST")),
+    (b"POST", b"/v1/messages", "missing_key", (b"www-authenticate", b'Bearer realm="relayd"')),
+    (b"GET", b"/v1/models", "invalid_key", (b"www-authenticate", b'Bearer realm="relayd"')),
     (b"GET", b"/v1/responses", "websocket_not_served", (b"upgrade", b"websocket")),
     (b"GET", b"/v1/realtime", "upgrade_required", (b"sec-websocket-version", b"13")),
     (b"GET", b"/v1/realtime", "upgrade_required", (b"connection", b"upgrade, close")),
