@@ -148,7 +148,9 @@ class Dispatcher:
             assert attempt.head is not None
             early = exchange.stream and exchange.target.api == "anthropic"
             fault = None
-            if attempt.head.status >= 300 or early and not begins_well(attempt):
+            # where another model may be asked, a reply without a body is no answer yet
+            if (attempt.head.status >= 300 or early and not begins_well(attempt)
+                    or plan.route.fallback):
                 fault = await plane.faults.of_reply(exchange, attempt)
             if fault is None:
                 health.reach.good += 1

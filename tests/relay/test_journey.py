@@ -291,6 +291,22 @@ async def test_a_budget_bounds_what_an_outage_multiplies(opened: Opened) -> None
         assert [len(u.requests) for u in made] == [4, 0]
 
 
+@pytest.mark.parametrize("fault", [f for f in (*FAULTS, "no body") if f != "403"])
+async def test_another_model_serves_it(opened: Opened, fault: str) -> None:
+    head = message(ANSWER)[:-len(ANSWER)]
+    answer = FAULTS.get(fault, Answer(head, after="reset"))
+    async with upstreams() as made:
+        lane = await opened(
+            providers=providers(made, timeouts=Timeouts(1.0, 1.0, 1.0)),
+            routes=(route(1, fallback=("other",)), Route("other", (Deployment("p1"),))))
+        async with RawClient(lane.address) as client:
+            for failing in (False, True):  # over a kept connection
+                made[0].answers.extend([answer] * 2 * failing)
+                reply = await client.ask(request_bytes(TARGET, lane.key, BODY))
+                assert (reply.status, reply.body) == (200, ANSWER)
+        assert [r.provider for r in await lane.settled(2)] == ["p0", "p1"]
+
+
 async def test_total_time_bounds_the_call_and_not_the_attempt(opened: Opened) -> None:
     async with upstreams(lambda _: FAULTS["silence"], plain_answer) as made:
         lane = await opened(
