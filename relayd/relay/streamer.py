@@ -17,7 +17,7 @@ from relayd.relay.opening import mark
 from relayd.relay.stream import Stream, guard_of, in_chunks, is_cut_short
 from relayd.relay.tap import Report, Tap, read_whole, tap_for, usage_in_error
 from relayd.relay.upstream import Attempt
-from relayd.wire.anonymous import ERROR
+from relayd.wire.anonymous import ERROR, error_in
 from relayd.wire.headers import RETRY_AFTER, asked_wait, response_fields
 from relayd.wire.provider_error import judge
 from relayd.wire.replyhead import ReplyHead
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 ERROR_BODY_BYTES_MAX: Final = 1024 * 1024
 """A provider's error body: read whole, because it may name the operator."""
+ERROR_REPLY_BYTES_MAX: Final = 4096
+"""A longer reply of status 200 is not asked whether it is an error."""
 _CHUNKED: Final = b"transfer-encoding: chunked\r\n"
 _BODYLESS: Final = frozenset({204, 205, 304})
 
@@ -55,12 +57,15 @@ class Streamer:
         if (not attempt.complete or head.status >= 300 or head.status in _BODYLESS
                 or plane.meter.waits):
             return False
-        exchange.phase = TO_STREAMING[exchange.phase]
         if head.content_type.startswith(b"text/event-stream") and not head.coded:
+            exchange.phase = TO_STREAMING[exchange.phase]
             self._copy_events(exchange, attempt)
             return True
-        opening = self._opening(exchange, head)
         data = attempt.take()
+        if len(data) <= ERROR_REPLY_BYTES_MAX and data.find(ERROR) >= 0:
+            self._check(exchange, data)
+        exchange.phase = TO_STREAMING[exchange.phase]
+        opening = self._opening(exchange, head)
         exchange.first_byte = plane.now()
         exchange.connection.write_whole(opening + _framed(exchange, head, data))
         exchange.drop_body()
@@ -75,6 +80,19 @@ class Streamer:
             endpoint, head.content_type, data, exchange.counter,
             exchange.policy.server.json_reply_bytes_max))
         return True
+
+    def _check(self, exchange: Exchange, data: bytes) -> None:
+        """Raises RelayError where a reply of status 200 is an error that names the operator."""
+        told = error_in(data)
+        if told is None:
+            return
+        secrets = exchange.policy.secrets[exchange.provider or ""]
+        verdict = judge(exchange.target.api, 200, told, secrets)
+        if verdict.passes:
+            return
+        endpoint = exchange.target.endpoint
+        exchange.usage = None if endpoint is None else usage_in_error(endpoint, data)
+        raise RelayError(verdict.code)
 
     def _copy_events(self, exchange: Exchange, attempt: Attempt) -> None:
         """The same for an event stream: looked at first, for only what is whole ends cleanly."""

@@ -1,4 +1,4 @@
-"""Error events of a stream that name the operator: the relay's own words stand for them.
+"""Errors inside replies that name the operator: the relay's own words stand for them.
 
 Law: all other bytes pass as they came. What is held back is an event that has not come whole, its
 first bytes or an error: no client can do anything with those.
@@ -82,11 +82,11 @@ class ErrorGuard:
         return len(begun) <= HELD_BYTES_MAX and _MEMBER.search(begun) is not None
 
     def _event(self, event: bytes) -> bytes:
-        if ERROR not in event or _MEMBER.search(event) is None:
+        if event.find(ERROR) < 0:
             return event
         reader = EventReader(len(event))
         found = next(iter(reader.feed(event)), None) or reader.close()
-        told = None if found is None else _told(found[1])
+        told = None if found is None else error_in(found[1])
         if told is None:
             return event
         verdict = judge(self._api, 200, told, self._secrets)
@@ -95,8 +95,11 @@ class ErrorGuard:
         return stream_error(self._api, self._operation, RelayError(verdict.code), self._id)
 
 
-def _told(data: bytes) -> bytes | None:
-    """What of an event tells of a failure of the call; None where nothing does."""
+def error_in(data: bytes) -> bytes | None:
+    """What of an event, or of a whole reply, tells of a failure of the call; None where nothing
+    does."""
+    if _MEMBER.search(data) is None:
+        return None
     try:
         event = msgspec.json.decode(data)
     except (ValueError, RecursionError):

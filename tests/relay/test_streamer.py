@@ -48,6 +48,28 @@ async def test_json_reply_bytes_max(opened: Opened) -> None:
     assert [r.usage_source for r in await lane.settled(2)] == ["reported", "estimated"]
 
 
+@pytest.mark.parametrize(("body", "passes"), [
+    (b'{"error":{"code":502,"message":"no quota in organization org-AbCd1234EfGh5678"}}', False),
+    (b'{"choices":null,"error":{"message":"x"},"user_id":"user_2abcDEF",'
+     b'"usage":{"prompt_tokens":7,"completion_tokens":0}}', False),
+    (b'{"error":{"code":502,"message":"no quota"},"usage":{"prompt_tokens":7}}', True),
+    (b'{"choices":[{"message":{"content":"organization org-AbCd1234EfGh5678"}}],"error":null,'
+     b'"usage":{"prompt_tokens":7}}', True),
+])
+async def test_an_error_of_status_200_that_names_the_operator(
+    opened: Opened, body: bytes, passes: bool
+) -> None:
+    lane = await opened(lambda _: Answer(message(body)))
+    reply = await ask(lane.address, chat(lane))
+    record, = await lane.settled(1)
+    assert (reply.body == body) is passes and record.status == reply.status
+    assert record.input_tokens == (7 if b"usage" in body else 0)
+    if not passes:
+        assert reply.status >= 500 and b"org-" not in reply.body and b"user_" not in reply.body
+        assert (record.outcome, record.usage_source) == (
+            "provider_error", "reported" if b"usage" in body else "none")
+
+
 async def test_a_broken_length_is_cut_without_a_word(opened: Opened) -> None:
     lane = await opened(lambda _: Answer(message(ANSWER)[:-10], after="close"))
     reply = await ask(lane.address, chat(lane))
