@@ -123,8 +123,16 @@ def by_name(value: object, walk: Walk) -> object:
     return value
 
 
-_LISTS: Final[set[Act]] = set()
-"""The acts that `items` has made."""
+_KEEP_STRINGS: Final[set[Act]] = set()
+"""The acts that `items` and `enum` have made."""
+
+
+def enum(*names: str) -> Act:
+    """One of protobuf's enumerations: a number is written as the name that it stands for."""
+    def act(value: object, walk: Walk) -> object:
+        return names[value] if type(value) is int and 0 <= value < len(names) else value
+    _KEEP_STRINGS.add(act)
+    return act
 
 
 def items(act: Act) -> Act:
@@ -155,7 +163,7 @@ def items(act: Act) -> Act:
                 gone = gone or new is GONE
         return [inner for inner in value if inner is not GONE] if gone else value
 
-    _LISTS.add(run)
+    _KEEP_STRINGS.add(run)
     return run
 
 
@@ -193,8 +201,8 @@ def kept_type(act: Verdict) -> type | None:
     """The type whose values an act gives back as they are, if there is one: it need not run."""
     if act is number:
         return int
-    lists = act in _LISTS or act is by_name or isinstance(getattr(act, "__self__", None), Shape)
-    return str if lists else None
+    kept = act in _KEEP_STRINGS or act is by_name
+    return str if kept or isinstance(getattr(act, "__self__", None), Shape) else None
 
 
 def snake(name: str) -> str:

@@ -2,8 +2,8 @@
 batchEmbedContents (google-genai 3.6).
 
 Google's JSON is protobuf's: each name may also be written in snake_case, and an empty list or
-object equals an absent one. Fields are written in lowerCamelCase, so a verdict holds for both
-spellings.
+object equals an absent one; an enumeration's number equals its name. Fields are written in
+lowerCamelCase, so a verdict holds for both spellings.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Final
 
 from relayd.core.errors import RelayError
 from relayd.wire.fields import (
-    Act, Shape, Table, Verdict, by_name, copies, drop, filled, items, number, refuse, remote,
+    Act, Shape, Table, Verdict, by_name, copies, drop, enum, filled, items, number, refuse, remote,
     silent, whole,
 )
-from relayd.wire.schema import schema
+from relayd.wire.schema import schema, typed_schema
 from relayd.wire.walk import Walk
 
 _STORED: Final = re.compile(
@@ -60,10 +60,12 @@ _PART.define({
 
 _CONTENT: Final = _shape(role=None, parts=_PARTS, **copies("contents")).put
 _CONTENTS: Final = items(_CONTENT)
+_SYSTEM: Final = _shape(role=silent, parts=_PARTS, **copies("systemInstruction")).put
+"""Its role says nothing: SDKs write user, system or none."""
 
 _FUNCTION: Final = _shape(
-    name=None, description=None, parameters=schema, parametersJsonSchema=schema, response=schema,
-    responseJsonSchema=schema, behavior=None,
+    name=None, description=None, parameters=typed_schema, parametersJsonSchema=schema,
+    response=typed_schema, responseJsonSchema=schema, behavior=None,
 ).put
 
 _MCP: Final = items(_shape(
@@ -83,8 +85,10 @@ _TOOL: Final = _shape(
     parallelAiSearch=remote("tools.parallelAiSearch", by_name),
 ).put
 
+_MODE: Final = enum("MODE_UNSPECIFIED", "AUTO", "ANY", "NONE")
+
 _TOOL_CONFIG: Final = _shape(
-    functionCallingConfig=_shape(mode=None, allowedFunctionNames=None,
+    functionCallingConfig=_shape(mode=_MODE, allowedFunctionNames=None,
                                  streamFunctionCallArguments=None).put,
     retrievalConfig=filled(_shape(
         latLng=drop("toolConfig.retrievalConfig.latLng"),
@@ -96,7 +100,7 @@ _TOOL_CONFIG: Final = _shape(
 GENERATION: Final[dict[str, Verdict]] = dict(
     candidateCount=number, maxOutputTokens=number, temperature=number, topP=number, topK=number,
     seed=number, presencePenalty=number, frequencyPenalty=number, stopSequences=None,
-    responseLogprobs=None, logprobs=number, responseMimeType=None, responseSchema=schema,
+    responseLogprobs=None, logprobs=number, responseMimeType=None, responseSchema=typed_schema,
     responseJsonSchema=schema, responseFormat=by_name, responseModalities=None,
     thinkingConfig=_shape(includeThoughts=None, thinkingBudget=number, thinkingLevel=None).put,
     mediaResolution=None, speechConfig=by_name, imageConfig=by_name,
@@ -107,12 +111,22 @@ GENERATION: Final[dict[str, Verdict]] = dict(
 """The members of `generationConfig`."""
 
 
+_SAFETY: Final = _shape(
+    category=enum(*(f"HARM_CATEGORY_{name}" for name in (
+        "UNSPECIFIED", "DEROGATORY", "TOXICITY", "VIOLENCE", "SEXUAL", "MEDICAL", "DANGEROUS",
+        "HARASSMENT", "HATE_SPEECH", "SEXUALLY_EXPLICIT", "DANGEROUS_CONTENT",
+        "CIVIC_INTEGRITY"))),
+    method=None,
+    threshold=enum("HARM_BLOCK_THRESHOLD_UNSPECIFIED", "BLOCK_LOW_AND_ABOVE",
+                   "BLOCK_MEDIUM_AND_ABOVE", "BLOCK_ONLY_HIGH", "BLOCK_NONE", "OFF"),
+).put
+
 _GENERATE: Final[dict[str, Verdict]] = {
-    "systemInstruction": whole(_CONTENT),
+    "systemInstruction": whole(_SYSTEM),
     "contents": _CONTENTS,
     "tools": filled(items(_TOOL)),
     "toolConfig": filled(_TOOL_CONFIG),
-    "safetySettings": filled(items(_shape(category=None, method=None, threshold=None).put)),
+    "safetySettings": filled(items(_SAFETY)),
     "generationConfig": filled(_shape(**GENERATION).put),
     "serviceTier": None,
     "model": silent,
@@ -155,15 +169,20 @@ COUNT: Final = Table({
     **{name: verdict for name, verdict in _GENERATE.items() if name != "contents"},
 }, snake_too=True)
 
+_TASK: Final = enum(
+    "TASK_TYPE_UNSPECIFIED", "RETRIEVAL_QUERY", "RETRIEVAL_DOCUMENT", "SEMANTIC_SIMILARITY",
+    "CLASSIFICATION", "CLUSTERING", "QUESTION_ANSWERING", "FACT_VERIFICATION",
+)
+
 _EMBED: Final[dict[str, Verdict]] = {
     "model": silent,
     "content": _CONTENT,
-    "taskType": None,
+    "taskType": _TASK,
     "title": None,
     "outputDimensionality": number,
     "autoTruncate": None,
     "embedContentConfig": filled(_shape(
-        taskType=None, title=None, outputDimensionality=number, autoTruncate=None,
+        taskType=_TASK, title=None, outputDimensionality=number, autoTruncate=None,
         documentOcr=None, audioTrackExtraction=None,
     ).put),
 }

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from relayd.wire.fields import Shape, Verdict, items, members, number
+from relayd.wire.fields import Act, Shape, Verdict, enum, items, members, number
 
 _VALUES: Final = ("const", "default", "enum", "example", "examples")
 _NUMBERS: Final = (
@@ -23,25 +23,34 @@ SCHEMA: Final = Shape()
 schema: Final = SCHEMA.put
 """Orders a schema and all schemas in it; anything but an object (true, false) is kept."""
 
-_MEMBERS: Final = members(schema)
-_ITEMS: Final = items(schema)
+TYPED: Final = Shape()
+typed_schema: Final = TYPED.put
+"""The same of Gemini's subset, whose types are an enumeration: its old SDK writes numbers."""
 
-KEYWORDS: Final[dict[str, Verdict]] = {
-    "$schema": None, "$id": None, "$ref": None, "$anchor": None, "ref": None,
-    "type": None, "title": None, "description": None, "format": None, "nullable": None,
-    "pattern": None, "contentEncoding": None, "contentMediaType": None,
-    **dict.fromkeys(_VALUES),
-    **dict.fromkeys(_NUMBERS, number),
-    "items": _ITEMS, "prefixItems": _ITEMS, "contains": schema, "uniqueItems": None,
-    "unevaluatedItems": schema,
-    "properties": _MEMBERS, "patternProperties": _MEMBERS, "propertyNames": schema,
-    "propertyOrdering": None, "property_ordering": None, "required": None,
-    "dependentRequired": None, "dependentSchemas": _MEMBERS, "dependencies": _MEMBERS,
-    "additionalProperties": schema, "additional_properties": schema,
-    "unevaluatedProperties": schema,
-    "anyOf": _ITEMS, "any_of": _ITEMS, "oneOf": _ITEMS, "allOf": _ITEMS, "not": schema,
-    "if": schema, "then": schema, "else": schema,
-    "$defs": _MEMBERS, "definitions": _MEMBERS, "defs": _MEMBERS,
-    "readOnly": None, "writeOnly": None, "deprecated": None, "$comment": None,
-}
+
+def _keywords(put: Act, kind: Verdict) -> dict[str, Verdict]:
+    named, listed = members(put), items(put)
+    return {
+        "$schema": None, "$id": None, "$ref": None, "$anchor": None, "ref": None,
+        "type": kind, "title": None, "description": None, "format": None, "nullable": None,
+        "pattern": None, "contentEncoding": None, "contentMediaType": None,
+        **dict.fromkeys(_VALUES),
+        **dict.fromkeys(_NUMBERS, number),
+        "items": listed, "prefixItems": listed, "contains": put, "uniqueItems": None,
+        "unevaluatedItems": put,
+        "properties": named, "patternProperties": named, "propertyNames": put,
+        "propertyOrdering": None, "property_ordering": None, "required": None,
+        "dependentRequired": None, "dependentSchemas": named, "dependencies": named,
+        "additionalProperties": put, "additional_properties": put,
+        "unevaluatedProperties": put,
+        "anyOf": listed, "any_of": listed, "oneOf": listed, "allOf": listed, "not": put,
+        "if": put, "then": put, "else": put,
+        "$defs": named, "definitions": named, "defs": named,
+        "readOnly": None, "writeOnly": None, "deprecated": None, "$comment": None,
+    }
+
+
+KEYWORDS: Final = _keywords(schema, None)
 SCHEMA.define(KEYWORDS)
+TYPED.define(_keywords(typed_schema, enum(
+    "TYPE_UNSPECIFIED", "STRING", "NUMBER", "INTEGER", "BOOLEAN", "ARRAY", "OBJECT")))

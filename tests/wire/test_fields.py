@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from relayd.core.errors import RelayError
 from relayd.wire.body import TABLES
 from relayd.wire.fields import (
-    GONE, PLANS_MAX, Shape, Table, by_name, drop, filled, items, kept_type, kinds, members,
+    GONE, PLANS_MAX, Shape, Table, by_name, drop, enum, filled, items, kept_type, kinds, members,
     number, refuse, remote, silent, snake,
 )
 from relayd.wire.walk import BodyPolicy, Walk
@@ -199,3 +199,10 @@ def test_what_applications_note_on_their_messages_stays_here(
     noted = {**body, list_name: [{**notes, **message}]}
     assert sent(operation, noted) == sent(operation, {**body, list_name: [message]})
     assert f"{list_name}.userId" in dropped(operation, noted)
+
+
+def test_numbers_that_name_nothing_stay() -> None:
+    act = enum("NONE", "SOME")
+    assert [act(value, walk()) for value in (0, 1, 2, -1, "SOME", True, 1.0)] == [
+        "NONE", "SOME", 2, -1, "SOME", True, 1.0]
+    assert kept_type(act) is str

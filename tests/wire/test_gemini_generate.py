@@ -131,3 +131,28 @@ def test_embeddings() -> None:
         {"content": content, "taskType": "RETRIEVAL_QUERY", "outputDimensionality": 8})
     assert sent("batch_embed", {"requests": [{"content": content, "model": "models/x"}]}) == {
         "requests": [{"model": "models/gemini-x", "content": content}]}
+
+
+def test_numbers_of_enumerations_are_their_names() -> None:
+    """The old SDK writes them; they are protobuf's other spelling of the same."""
+    def asked(kind: object, text: object, mode: object, harm: object, block: object) -> Any:
+        schema = {"type": kind, "properties": {"a": {"type": "ARRAY", "items": {"type": text}}}}
+        return sent("generate", {
+            **ASK, "tools": [{"functionDeclarations": [{"name": "f", "parameters": schema}]}],
+            "toolConfig": {"functionCallingConfig": {"mode": mode}},
+            "safetySettings": [{"category": harm, "threshold": block}],
+            "generationConfig": {"responseSchema": schema}})
+
+    assert asked(6, 1, 2, 8, 4) == asked(
+        "OBJECT", "STRING", "ANY", "HARM_CATEGORY_HATE_SPEECH", "BLOCK_NONE")
+    assert asked(77, "string", True, -1, None) != asked("OBJECT", "STRING", "ANY", 0, 4)
+    task = {"content": {"parts": [{"text": "hi"}]}, "taskType": 2}
+    assert sent("embed", task)["taskType"] == "RETRIEVAL_DOCUMENT"
+
+
+@pytest.mark.parametrize("role", ["user", "system", "model"])
+def test_the_role_of_the_system_instruction_says_nothing(role: str) -> None:
+    said = {"parts": [{"text": "be kind"}]}
+    body = {**ASK, "systemInstruction": {"role": role, **said}}
+    assert sent("generate", body)["systemInstruction"] == said
+    assert dropped("generate", body) == ()
