@@ -88,6 +88,36 @@ REQUESTS = [
     rejected("another protocol", "9112 3", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, 505),
     rejected("another expectation", "9110 10.1.1",
              HEAD + b"Expect: a-miracle\r\n" + LENGTH + b"\r\n" + BODY, 417),
+    forwarded("tab behind the coding", "9110 5.5",
+              HEAD + b"Transfer-Encoding: chunked\t \r\n\r\n" + CHUNK + LAST),
+    forwarded("tab behind the coding in octets", "9110 5.5",
+              HEAD + b"Transfer-Encoding:\tChunked\t\r\n\r\n" + CHUNK + LAST, send="bytes"),
+    forwarded("blanks around an extension", "9112 7.1.1", HEAD + CHUNKED + b"\r\n"
+              + CHUNK.replace(b"\r\n", b' \t; a = "b;\\"c" ;d\r\n', 1) + LAST),
+    forwarded("more behind the last request", "9112 9.6",
+              HEAD + b"Connection: close\r\n" + LENGTH + b"\r\n" + BODY + SMUGGLED * 3,
+              close="must", send="segments-90"),
+    *(rejected(f"extension {extension!r}", "9112 7.1.1", HEAD + CHUNKED + b"\r\n"
+               + CHUNK.replace(b"\r\n", extension + b"\r\n", 1) + LAST)
+      for extension in (b";", b";;a", b";=b", b";a=", b";a b", b';a="b', b" a", b";\xc3\xa4",
+                        b" ")),
+    *(rejected(f"last chunk {size!r}", "9112 7.1", HEAD + CHUNKED + b"\r\n" + CHUNK + size
+               + b"\r\n\r\n" + SMUGGLED)
+      for size in (b"-0", b"0x0", b"0_0", b"", b" 0", b'0;a="b\r\nX-A: "', b"0\r\n X-A: b")),
+    rejected("chunk over the limit", "9112 7.1",
+             HEAD + CHUNKED + b"\r\nfffffff\r\n" + BODY, 413),
+    *(rejected(f"coding {coding!r}", "9112 6.1", HEAD + b"Transfer-Encoding: " + coding
+               + b"\r\n\r\n" + CHUNK + LAST + SMUGGLED, 400, 501)
+      for coding in (b"identity", b"chunked;q=1", b"\xa0chunked", b"chunked\x0b", b"chun\tked",
+                     b"\tchunked\t,", b"chunked\r\nTransfer-Encoding:")),
+    *(rejected(f"length {length!r}", "9110 8.6", HEAD + b"Content-Length: " + length
+               + b"\r\n\r\n" + BODY)
+      for length in (b"", b"0x42", b"6_6", b"66;", b"66 66", b"66.0", b"\x0b66", b"\xb2",
+                     b"66,0")),
+    *(rejected(f"line {line!r}", "9112 3", line + HOST + KEY + b"\r\n" + SMUGGLED, 400, 505)
+      for line in (b"GET /\n", b"GET /\r", b"GET / \r\n", b"GET\t/ HTTP/1.1\r\n",
+                   b"GET / HTTP/1.1 \r\n", b"GET / http/1.1\r\n", b"GET / HTTP/1.10\r\n")),
+    rejected("HEAD without a host", "9112 3.2", b"HEAD / HTTP/1.1\r\n\r\n"),
     Case("i-cut-body", "cut body", HEAD + LENGTH + b"\r\n" + BODY[:-1],
          {"outcome": "incomplete", "status": [400, 408]}, after="shutdown_wr", rfc="9112 8"),
     Case("i-cut-head", "cut head", HEAD, {"outcome": "incomplete", "status": [400, 408]},
@@ -114,6 +144,9 @@ REPLIES = [
     replied("an octet a write", "9112 2.2", OK + REPLY_LENGTH + b"\r\n" + REPLY, send="bytes"),
     replied("chunked with trailer", "9112 7.1.2",
             OK + CHUNKED + b"\r\n%x\r\n%b\r\n0\r\nX-A: b\r\n\r\n" % (len(REPLY), REPLY)),
+    replied("tab behind the coding", "9110 5.5", OK + b"Transfer-Encoding: chunked\t\r\n\r\n"
+            + b"%x\r\n%b\r\n0\r\n\r\n" % (len(REPLY), REPLY), "forward", "gateway-error",
+            after="close"),
     replied("up to the close", "9112 6.3", OK + b"\r\n" + REPLY, after="close"),
     replied("interim before", "9110 15.2", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + OK
             + REPLY_LENGTH + b"\r\n" + REPLY),
