@@ -52,7 +52,9 @@ def _view(found: Reflection) -> dict[str, object]:
 
 
 def _show(found: Reflection) -> None:
-    if found.upstream is None:
+    if found.upstream is None and found.refused is None:
+        text("answered by the relay itself. Nothing would be sent.\n")
+    elif found.upstream is None:
         text(f"refused: {found.refused}. Nothing would be sent.\n")
     else:
         text(f"to {found.provider}, byte for byte:\n")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import shutil
+import signal
 import sys
 from contextlib import suppress
 from dataclasses import asdict
@@ -132,6 +133,10 @@ def _top(arguments: argparse.Namespace) -> int:
         _show(render(asyncio.run(_once(listen, arguments.every))), terminal=False)
         return DONE
     terminal = sys.stdout.isatty()
+    if terminal:
+        # whoever ends it, the terminal is as it was
+        signal.signal(signal.SIGTERM, _end)
+        signal.signal(signal.SIGHUP, _end)
     sys.stdout.write(_ENTER if terminal else "")
     try:
         asyncio.run(_live(listen, arguments.every, terminal))
@@ -141,6 +146,10 @@ def _top(arguments: argparse.Namespace) -> int:
         sys.stdout.write(_LEAVE if terminal else "")
         sys.stdout.flush()
     return DONE
+
+
+def _end(number: int, _: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def _seconds(text: str) -> float:

@@ -74,7 +74,12 @@ async def test_a_pipe_gets_plain_pictures_until_it_is_ended(daemon: DaemonProces
     assert process.returncode == 0
 
 
-async def test_a_terminal_is_left_as_it_was(daemon: DaemonProcess) -> None:
+@pytest.mark.parametrize(("number", "code"), [
+    (signal.SIGINT, 0), (signal.SIGTERM, 143), (signal.SIGHUP, 129),
+])
+async def test_a_terminal_is_left_as_it_was(
+    daemon: DaemonProcess, number: signal.Signals, code: int,
+) -> None:
     ours, theirs = pty.openpty()
     try:
         process = await started(daemon, stdout=theirs)
@@ -82,10 +87,10 @@ async def test_a_terminal_is_left_as_it_was(daemon: DaemonProcess) -> None:
         loop, seen = asyncio.get_running_loop(), b""
         while seen.count(b"\x1b[H") < 2:
             seen += await loop.run_in_executor(None, os.read, ours, 65536)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         await asyncio.wait_for(process.wait(), 20)
         seen += os.read(ours, 65536)
-        assert process.returncode == 0
+        assert process.returncode == code
         assert seen.startswith(b"\x1b[?1049h") and seen.endswith(b"\x1b[?1049l")
         assert process.stderr is not None and await process.stderr.read() == b""
     finally:

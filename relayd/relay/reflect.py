@@ -37,7 +37,7 @@ _READ: Final = frozenset({"anthropic-version", "anthropic-beta", "openai-beta",
 @dataclass(slots=True)
 class Reflection:
     """`upstream` are the bytes that would be sent, None where the request is refused (`refused`
-    is the code then, `param` the field). `notes` are (what, verdict, why)."""
+    is the code then, `param` the field) or answered here. `notes` are (what, verdict, why)."""
 
     provider: str | None = None
     upstream: bytes | None = field(default=None, repr=False)
@@ -68,6 +68,7 @@ class Reflector:
 
     def _reflect(self, raw: bytes, wanted: str | None, found: Reflection) -> None:
         server = self._config.server
+        raw = _with_crlf(raw, found)
         end = raw.find(b"\r\n\r\n") + 4
         if end < 4:
             raise RelayError("bad_http")
@@ -78,6 +79,9 @@ class Reflector:
         _note_head(raw[:end], found)
         if target.kind == "socket":
             self._handshake(head, wanted, found)
+            return
+        if target.kind == "models" and head.method in (b"GET", b"HEAD"):
+            found.notes.append(("request", "answered", "the relay lists its own models"))
             return
         if target.endpoint is None or head.method != b"POST":
             raise RelayError("stateful_endpoint" if target.kind == "stateful" else "not_found")
@@ -167,6 +171,15 @@ class Reflector:
         grant = KeyGrant("", ACCOUNT, None, None, None, False)
         return Pseudonyms(provider_key(self._secret, provider.name, self._epoch), grant.account,
                           privacy.end_user, privacy.cache_key)
+
+
+def _with_crlf(raw: bytes, found: Reflection) -> bytes:
+    """A request that was written down in an editor: its lines end in LF alone."""
+    head, gap, body = raw.partition(b"\n\n")
+    if not gap or b"\r" in head:
+        return raw
+    found.notes.append(("lines", "replaced", "end in LF alone, which the relay itself refuses"))
+    return head.replace(b"\n", b"\r\n") + b"\r\n\r\n" + body
 
 
 def _body(head: RequestHead, data: bytes, body_bytes_max: int) -> bytes:

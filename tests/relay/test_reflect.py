@@ -130,6 +130,26 @@ async def test_what_is_no_request_is_refused(opened: Opened, raw: bytes) -> None
     assert reflector(await opened()).reflect(raw).refused in ("bad_http", "bad_host")
 
 
+async def test_what_was_written_in_an_editor_is_read_and_said_so(opened: Opened) -> None:
+    lane = await opened(answer)
+    raw = request_bytes(TARGET, lane.key, BODY)
+    head, _, body = raw.partition(b"\r\n\r\n")
+    written = head.replace(b"\r\n", b"\n") + b"\n\n" + body
+    found = reflector(lane).reflect(written + b"\n")
+    assert found.upstream == reflector(lane).reflect(raw).upstream is not None
+    assert found.notes[0][:2] == ("lines", "replaced")
+    assert reflector(lane).reflect(raw).notes[0][0] != "lines"
+
+
+async def test_the_list_of_models_is_answered_here(opened: Opened) -> None:
+    lane = await opened(answer)
+    found = reflector(lane).reflect(b"GET /v1/models HTTP/1.1\r\nHost: h\r\n\r\n")
+    assert (found.upstream, found.refused) == (None, None)
+    assert found.notes[-1][:2] == ("request", "answered")
+    assert reflector(lane).reflect(
+        b"DELETE /v1/models HTTP/1.1\r\nHost: h\r\n\r\n").refused == "not_found"
+
+
 async def test_notes_name_fields_and_no_values(opened: Opened) -> None:
     lane = await opened()
     body = BODY[:-1] + b',"user":"my-user"}'
