@@ -18,6 +18,9 @@ from typing import Final
 from relayd.core.errors import RelayError
 from relayd.wire.walk import Walk, printable
 
+DIGITS_MAX: Final = 15
+"""Digits that every reader of JSON keeps."""
+
 PLANS_MAX: Final = 512
 """Remembered key orders of one shape. They hold known names alone, never a client's words."""
 
@@ -105,6 +108,13 @@ def flag_stream(value: object, walk: Walk) -> object:
     if value is False:
         return GONE
     raise RelayError("invalid_field", param="stream")
+
+
+def int64(value: object, walk: Walk) -> object:
+    """A whole number of protobuf's, which may also be written as a string of its digits."""
+    if type(value) is str and value.isascii() and value.isdecimal() and len(value) <= DIGITS_MAX:
+        return int(value)
+    return number(value, walk)
 
 
 def by_name(value: object, walk: Walk) -> object:

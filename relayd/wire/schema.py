@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from relayd.wire.fields import Act, Shape, Verdict, enum, items, members, number
+from relayd.wire.fields import Act, Shape, Verdict, enum, int64, items, members, number
 
 _VALUES: Final = ("const", "default", "enum", "example", "examples")
 _NUMBERS: Final = (
-    "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength",
-    "maxLength", "minItems", "maxItems", "minContains", "maxContains", "minProperties",
-    "maxProperties",
+    "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf",
+)
+_COUNTS: Final = (
+    "minLength", "maxLength", "minItems", "maxItems", "minContains", "maxContains",
+    "minProperties", "maxProperties",
 )
 
 SCHEMA: Final = Shape()
@@ -25,10 +27,10 @@ schema: Final = SCHEMA.put
 
 TYPED: Final = Shape()
 typed_schema: Final = TYPED.put
-"""The same of Gemini's subset, whose types are an enumeration: its old SDK writes numbers."""
+"""The same of Gemini's subset, whose types are an enumeration and whose counts may be strings."""
 
 
-def _keywords(put: Act, kind: Verdict) -> dict[str, Verdict]:
+def _keywords(put: Act, kind: Verdict, count: Act) -> dict[str, Verdict]:
     named, listed = members(put), items(put)
     return {
         "$schema": None, "$id": None, "$ref": None, "$anchor": None, "ref": None,
@@ -36,6 +38,7 @@ def _keywords(put: Act, kind: Verdict) -> dict[str, Verdict]:
         "pattern": None, "contentEncoding": None, "contentMediaType": None,
         **dict.fromkeys(_VALUES),
         **dict.fromkeys(_NUMBERS, number),
+        **dict.fromkeys(_COUNTS, count),
         "items": listed, "prefixItems": listed, "contains": put, "uniqueItems": None,
         "unevaluatedItems": put,
         "properties": named, "patternProperties": named, "propertyNames": put,
@@ -50,7 +53,7 @@ def _keywords(put: Act, kind: Verdict) -> dict[str, Verdict]:
     }
 
 
-KEYWORDS: Final = _keywords(schema, None)
+KEYWORDS: Final = _keywords(schema, None, number)
 SCHEMA.define(KEYWORDS)
 TYPED.define(_keywords(typed_schema, enum(
-    "TYPE_UNSPECIFIED", "STRING", "NUMBER", "INTEGER", "BOOLEAN", "ARRAY", "OBJECT")))
+    "TYPE_UNSPECIFIED", "STRING", "NUMBER", "INTEGER", "BOOLEAN", "ARRAY", "OBJECT"), int64))

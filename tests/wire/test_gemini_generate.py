@@ -156,3 +156,14 @@ def test_the_role_of_the_system_instruction_says_nothing(role: str) -> None:
     body = {**ASK, "systemInstruction": {"role": role, **said}}
     assert sent("generate", body)["systemInstruction"] == said
     assert dropped("generate", body) == ()
+
+
+def test_counts_of_a_schema_are_numbers_in_either_spelling() -> None:
+    """Google's SDK for JavaScript writes strings, the one for Python numbers."""
+    def asked(most: object) -> Any:
+        return sent("generate", {**ASK, "generationConfig": {
+            "responseSchema": {"type": "ARRAY", "maxItems": most}}})
+
+    assert json.dumps(asked("3")) == json.dumps(asked(3)) == json.dumps(asked(3.0))
+    for odd in ("", "3a", "-3", "\u0663", "9" * 16):
+        assert asked(odd)["generationConfig"]["responseSchema"]["maxItems"] == odd
