@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -32,6 +32,8 @@ PLACES_MAX: Final = 4096
 
 QUEUED_CHARACTERS_MAX: Final = 16 * 1024 * 1024
 """Beyond so much that waits for the thread (5 s at worst) counts are estimates by length."""
+
+Result = TypeVar("Result")
 
 UNCOUNTED: Final = frozenset({"count_tokens", "count"})
 """Endpoints that only count: their answers bill nothing."""
@@ -135,17 +137,26 @@ class Counting:
             self._on_thread(len(text), done, count_text, self._encodings, name, text,
                             TEXT_CHARACTERS_MAX)
 
-    def _on_thread(self, size: int, done: Callable[[Count | None], None],
-                   count: Callable[..., Count], *arguments: object) -> None:
+    def aside(self, size: int, done: Callable[[Result | None], None],
+              work: Callable[..., Result], *arguments: object) -> None:
+        """Has other work on `size` bytes done by the thread; `done` is called on the loop, with
+        None where that failed or too much waits already."""
+        if self._queued > QUEUED_CHARACTERS_MAX:
+            done(None)
+        else:
+            self._on_thread(size, done, work, *arguments)
+
+    def _on_thread(self, size: int, done: Callable[[Result | None], None],
+                   work: Callable[..., Result], *arguments: object) -> None:
         """Counts on the thread; `done` is called on the loop, with None where that failed."""
         self._queued += size
 
-        def take(future: asyncio.Future[Count]) -> None:
+        def take(future: asyncio.Future[Result]) -> None:
             self._queued -= size
             done(_result(future))
 
         try:
-            future = asyncio.get_running_loop().run_in_executor(self._executor, count, *arguments)
+            future = asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
         except RuntimeError:  # the executor has been shut down
             self._queued -= size
             done(None)
@@ -161,7 +172,7 @@ def _in_elements(fields: Mapping[str, object]) -> bool:
     return False
 
 
-def _result(future: asyncio.Future[Count]) -> Count | None:
+def _result(future: asyncio.Future[Result]) -> Result | None:
     if future.cancelled() or future.exception() is not None:
         return None
     return future.result()

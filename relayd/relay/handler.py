@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from relayd.core.errors import RelayError
 from relayd.core.exchange import TO_ADMITTED
-from relayd.ops.tasks import Story
+from relayd.ops.tasks import PAUSE, Story
 from relayd.relay.authenticate import authenticate, check
 from relayd.relay.exchange import ClientLeft, Exchange
 from relayd.relay.faults import begins_well
@@ -23,16 +23,20 @@ from relayd.relay.plan import Plan
 from relayd.relay.receive import receive, receive_upload, whole
 from relayd.relay.streamer import take_usage
 from relayd.relay.upstream import Attempt
-from relayd.wire.body import SPLIT_BYTES_MIN, names_twice, read
+from relayd.wire.body import SPLIT_BYTES_MIN, Ask, Dense, names_twice, read
 from relayd.wire.dialect import Endpoint
 from relayd.wire.known import Known
 from relayd.wire.multipart import Upload
+from relayd.wire.walk import BodyPolicy
 
 if TYPE_CHECKING:
     from relayd.relay.plane import Plane
 
 NAMES_TWICE_BYTES_MAX: Final = 64 * 1024
 """A longer body of an unknown model is not read again to say what may be wrong with it."""
+
+Refusal = tuple[str, str | None]
+"""The code of an error, and the field at fault."""
 
 
 class Handler:
@@ -56,7 +60,11 @@ class Handler:
             self._enter(exchange)
             server = exchange.policy.server
             self._plane.overload.check(server, len(self._plane.inflight))
-            plan = self._admit(exchange, endpoint, whole(exchange, server.max_body_bytes))
+            try:
+                plan = self._admit(exchange, endpoint, whole(exchange, server.max_body_bytes))
+            except Dense:
+                self._tell_from(exchange, self._serve_dense(exchange, endpoint))
+                return
             attempt = self._plane.dispatcher.begin(exchange, plan)
             if attempt is not None:
                 exchange.plan = plan
@@ -173,7 +181,14 @@ class Handler:
             if not exchange.body_complete:
                 await receive(exchange, limit)
             # no name for the body here: this frame lives as long as its reply
-            plan = self._admit(exchange, endpoint, whole(exchange, limit))
+            try:
+                plan = self._admit(exchange, endpoint, whole(exchange, limit))
+            except Dense:
+                plan = await self._admit_dense(exchange, endpoint)
+        await self._reply(exchange, plan)
+
+    async def _serve_dense(self, exchange: Exchange, endpoint: Endpoint) -> None:
+        plan = await self._admit_dense(exchange, endpoint)
         await self._reply(exchange, plan)
 
     async def _reply(
@@ -221,12 +236,44 @@ class Handler:
         return plan
 
     def _admit(self, exchange: Exchange, endpoint: Endpoint, raw: bytes) -> Plan:
-        """Reads what is asked for; returns the deployments to try."""
-        plane = self._plane
+        """Reads what is asked for; returns the deployments to try.
+
+        Raises Dense where that is left to `_admit_dense`, and the exchange has the body again.
+        """
         known = None if len(raw) < SPLIT_BYTES_MIN else self._known(exchange, endpoint)
-        ask = exchange.ask = read(
-            endpoint, raw, exchange.policy.body_policies[endpoint.api], exchange.target.model,
-            known)
+        try:
+            ask = read(endpoint, raw, exchange.policy.body_policies[endpoint.api],
+                       exchange.target.model, known, True)
+        except Dense:
+            exchange.pieces = [raw]
+            raise
+        return self._admitted(exchange, ask, raw)
+
+    async def _admit_dense(self, exchange: Exchange, endpoint: Endpoint) -> Plan:
+        """As `_admit`, of a body that takes long to read: a thread does, streams go on."""
+        raw = exchange.pieces.pop()
+        found: list[Ask | Refusal | None] = []
+
+        def take(ask: Ask | Refusal | None) -> None:
+            found.append(ask)
+            exchange.wake()
+
+        self._plane.counting.aside(
+            len(raw), take, _read_dense, endpoint, raw,
+            exchange.policy.body_policies[endpoint.api], exchange.target.model)
+        exchange.deadline = 0.0  # the body has come
+        while not found:
+            await PAUSE
+        ask = found.pop()
+        if isinstance(ask, Ask):
+            return self._admitted(exchange, ask, raw)
+        code, param = ask or ("overloaded", None)
+        raise RelayError(code, param=param)
+
+    def _admitted(self, exchange: Exchange, ask: Ask, raw: bytes) -> Plan:
+        """What follows from what is asked for."""
+        plane = self._plane
+        exchange.ask = ask
         exchange.stream = ask.stream
         exchange.dropped = ask.dropped
         memo, heads = exchange.head.memo, exchange.policy.heads
@@ -265,3 +312,13 @@ class Handler:
         if copying is not None and exchange.usage is None:
             take_usage(exchange, copying.report(False))
         attempt.close()
+
+
+def _read_dense(
+    endpoint: Endpoint, raw: bytes, policy: BodyPolicy, model: str | None
+) -> Ask | Refusal:
+    """For the thread; an error of its own would hold the body, in a circle, for a while."""
+    try:
+        return read(endpoint, raw, policy, model)
+    except RelayError as error:
+        return error.code, error.param

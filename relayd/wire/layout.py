@@ -120,6 +120,11 @@ class Match:
         self._start = start
         self._fresh: list[bytes] = []
 
+    @property
+    def fresh(self) -> int:
+        """How many bytes stand between beginning and end."""
+        return self._start - self._end
+
     def texts(self, split: Split) -> Taken | None:
         """As `Split.take`, with runs of known elements; None where the middle is not whole."""
         between = self._between(split)

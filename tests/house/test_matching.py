@@ -15,6 +15,7 @@ MERGED: dict[str, str] = {
     "test_main.py": "__main__.py",
     "relay/test_review_connections.py": "relay/__init__.py",
     "relay/test_durable_answers.py": "relay/__init__.py",
+    "relay/test_dense_bodies.py": "relay/__init__.py",
     "relay/test_usual_calls.py": "relay/__init__.py",
     "wire/test_corpus.py": "wire/__init__.py",
     "wire/test_client_requests.py": "wire/__init__.py",

@@ -10,9 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relayd.core.errors import RelayError
-from relayd.wire.body import NESTING_MAX, TABLES, BodyPolicy, names_twice, read, write
+from relayd.wire.body import (
+    DENSE_BYTES_MIN, DENSE_MIN, NESTING_MAX, TABLES, BodyPolicy, Dense, names_twice, read, write,
+)
 from relayd.wire.dialect import BY_OPERATION
 from relayd.wire.identity import Pseudonyms
+from relayd.wire.known import Known
 from relayd.wire.split import too_deep
 from tests.wire.asking import KEY, ask, refusal, sent
 
@@ -267,3 +270,36 @@ def test_depth_costs_no_stack() -> None:
     for _ in range(5000):
         deep = {"a": deep}
     assert too_deep(deep, NESTING_MAX)
+
+
+@pytest.mark.parametrize(("element", "is_dense"), [
+    (b"[]", True), (b"{}", True), (b'{"a":1}', True), (b'{"type":"text","text":"said"}', True),
+    (b'"said"', False), (b"1", False), (b'"%b"' % (b"Some {prose}, as it says. " * 40), False),
+])
+@pytest.mark.parametrize("remembers", [False, True])
+def test_a_dense_body_is_not_read_where_that_has_to_be_brief(
+    element: bytes, is_dense: bool, remembers: bool
+) -> None:
+    raw = b'{"model":"m","messages":[{"role":"user","content":[%b]}]}' % b",".join(
+        [element] * (600_000 // len(element)))
+    known = Known(POLICY, NESTING_MAX - 2) if remembers else None
+    for _ in range(3):
+        if is_dense:
+            with pytest.raises(Dense):
+                read(CHAT, raw, POLICY, None, known, True)
+        else:
+            assert read(CHAT, raw, POLICY, None, known, True).model == "m"
+    assert read(CHAT, raw, POLICY).model == "m"
+
+
+def test_a_dense_body_that_is_known_is_read() -> None:
+    """What stands between its beginning and its end decides."""
+    one = b'{"role":"user","content":[%b]}' % b",".join([b"[]"] * (2 * DENSE_MIN))
+    known = Known(POLICY, NESTING_MAX - 2, 1 << 21)
+    raw = b'{"model":"m","messages":[%b,%b]}'
+    for _ in range(2):
+        read(CHAT, raw % (one, b"1"), POLICY, None, known)
+    assert len(raw % (one, one)) > DENSE_BYTES_MIN
+    assert read(CHAT, raw % (one, b"2"), POLICY, None, known, True).model == "m"
+    with pytest.raises(Dense):
+        read(CHAT, raw % (one, one.replace(b"user", b"system")), POLICY, None, known, True)
