@@ -271,16 +271,22 @@ def remove_tree(path: Path) -> None:
     path.rmdir()
 
 
+def _left(directory: Path) -> list[Path]:
+    """All copies from before a migration, with those that a kill left half made."""
+    folder = directory / SAVED_FOLDER
+    return [*folder.glob("before-*.db"), *folder.glob(".before-*")] if folder.is_dir() else []
+
+
 def expire_saved(directory: Path, before_ms: int) -> int:
-    """Deletes copies from before a migration, and stores that a restore replaced, that were made
-    before a moment; returns how many."""
-    folder, found = directory / SAVED_FOLDER, 0
+    """Deletes copies from before a migration, stores that a restore replaced, and what a killed
+    one of these left, that were made before a moment; returns how many."""
+    found = 0
     with mapped():
-        for replaced in directory.glob(f"{ASIDE_NAME}*"):
-            if replaced.is_dir() and replaced.stat().st_mtime_ns < before_ms * 1_000_000:
-                remove_tree(replaced)
+        for tree in (*directory.glob(f"{ASIDE_NAME}*"), directory / DRAFT_NAME):
+            if tree.is_dir() and tree.stat().st_mtime_ns < before_ms * 1_000_000:
+                remove_tree(tree)
                 found += 1
-        for old in folder.glob("before-*.db") if folder.is_dir() else ():
+        for old in _left(directory):
             if old.stat().st_mtime_ns < before_ms * 1_000_000:
                 old.unlink(missing_ok=True)
                 found += 1
@@ -289,9 +295,9 @@ def expire_saved(directory: Path, before_ms: int) -> int:
 
 def remove_unsealed(directory: Path) -> int:
     """Deletes copies from before personal columns were sealed: they know who is erased."""
-    folder, found = directory / SAVED_FOLDER, 0
+    found = 0
     with mapped():
-        for old in folder.glob("before-*.db") if folder.is_dir() else ():
+        for old in _left(directory):
             if int(old.name.split("-")[1]) <= SEALED_VERSION:
                 old.unlink(missing_ok=True)
                 found += 1

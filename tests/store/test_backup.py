@@ -18,8 +18,8 @@ from relayd.control.recovery import recover
 from relayd.store import backup, migration
 from relayd.store.applied import Applied
 from relayd.store.backup import (
-    DATABASE_NAME, MANIFEST_NAME, SAVED_FOLDER, SAVED_MAX, Manifest, expire_saved, judge, mark,
-    remove_unsealed, secret_mark, take, take_keys,
+    DATABASE_NAME, DRAFT_NAME, MANIFEST_NAME, SAVED_FOLDER, SAVED_MAX, Manifest, expire_saved,
+    judge, mark, remove_unsealed, secret_mark, take, take_keys,
 )
 from relayd.store.db import open_database
 from relayd.store.directory import StoreError
@@ -208,3 +208,21 @@ async def test_old_copies_go(tmp_path: Path) -> None:
     assert [path.exists() for path in (*names, *replaced)] == [True, True, False, False, True]
     assert remove_unsealed(tmp_path) == 2
     assert not any(path.exists() for path in names) and expire_saved(tmp_path / "none", 0) == 0
+
+
+async def test_what_a_kill_left_half_made_goes_too(tmp_path: Path) -> None:
+    now_ms = 1_763_000_000_000
+    (tmp_path / SAVED_FOLDER).mkdir()
+    halves = [tmp_path / SAVED_FOLDER / f".before-{n:04d}-x.db.77{end}"
+              for n in (5, 6) for end in ("", "-journal")]
+    for path in halves:
+        path.touch()
+    (tmp_path / DRAFT_NAME).mkdir()
+    (tmp_path / DRAFT_NAME / DATABASE_NAME).touch()
+    assert expire_saved(tmp_path, now_ms) == 0
+    assert remove_unsealed(tmp_path) == 2
+    assert [path.exists() for path in halves] == [False, False, True, True]
+    for path in (*halves[2:], tmp_path / DRAFT_NAME):
+        os.utime(path, ns=((now_ms - 1) * 1_000_000,) * 2)
+    assert expire_saved(tmp_path, now_ms) == 3
+    assert not any((tmp_path / SAVED_FOLDER).iterdir()) and not (tmp_path / DRAFT_NAME).exists()
