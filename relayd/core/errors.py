@@ -114,7 +114,8 @@ ERRORS: Final = _kinds(
     ("invalid_time", 400, "client", False,
      "This is not a usable time. Write a date, an RFC 3339 time, or a span such as 7d or 24h."),
     ("invalid_value", 400, "client", False,
-     "This value cannot be used: it is empty, too long, or has characters that cannot be shown."),
+     "This value cannot be used: it is empty, too long, out of its range, or has characters that "
+     "cannot be shown."),
     ("bill_unreadable", 400, "client", False,
      "This is not a usage export that is known here, or a line of it cannot be read. Known are "
      "OpenAI's usage export (CSV, or JSON of the usage API, grouped by model) and Anthropic's "
