@@ -30,6 +30,7 @@ _OWN: Final = ("type", "event_id", "generate", "stream")
 _TOLD: Final = ("retry-after", "retry-after-ms", "x-should-retry", "x-request-id")
 """Fields of an error's head that clients look at, also in the event."""
 _encode: Final = msgspec.json.Encoder().encode
+_whole: Final = msgspec.json.Decoder(msgspec.Raw).decode
 _split: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
@@ -81,6 +82,15 @@ def _members(payload: bytes) -> tuple[dict[str, object], Callable[[object], byte
     if type(found) is not dict:
         raise RelayError("invalid_json")
     return found, surrogate.encode
+
+
+def _is_event(data: bytes) -> bool:
+    """Whether this is one: not [DONE], and not the half of an event before a break."""
+    try:
+        _whole(data)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _value(member: object) -> object:
@@ -201,7 +211,7 @@ class ReplyReader:
         if reader.skipped and not self._skipped:
             self._skipped = True
             found.append(_refusal(502, b"", self._fields))
-        return [data for data in found if data != b"[DONE]"]
+        return [data for data in found if _is_event(data)]
 
     def _gathered(self, pieces: list[bytes]) -> list[bytes]:
         """An error, or a response that the provider did not stream."""

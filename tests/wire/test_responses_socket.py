@@ -161,3 +161,10 @@ def test_an_answer_that_is_no_stream_is_a_completed_response() -> None:
 def test_an_answer_that_is_none_is_an_error(body: bytes) -> None:
     [found] = ReplyReader().feed(whole(200, body))
     assert json.loads(found)["status"] == 502
+
+
+def test_the_half_of_an_event_before_a_break_is_no_message() -> None:
+    reader = ReplyReader()
+    assert reader.feed(HEAD + chunk(b"data: %b\n\n" % EVENTS[0])) == [EVENTS[0]]
+    assert reader.feed(chunk(b'data: {"type":"b","delta":"ha')) == []
+    assert reader.feed(chunk(b"\n\ndata: %b\n\n" % EVENTS[2])) == [EVENTS[2]]
