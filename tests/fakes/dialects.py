@@ -33,7 +33,8 @@ EMBEDDING = {"object": "list", "data": [{"object": "embedding", "index": 0, "emb
 JSON: dict[str, Any] = {
     "chat": CHAT, "completions": {**CHAT, "object": "text_completion"}, "responses": RESPONSE,
     "embeddings": EMBEDDING, "messages": MESSAGE, "count_tokens": {"input_tokens": 3},
-    "generate": CONTENT, "count": {"totalTokens": 3}, "batch_embed": {"embeddings": []},
+    "generate": CONTENT, "stream_generate": [CONTENT],
+    "count": {"totalTokens": 3}, "batch_embed": {"embeddings": []},
     "embed": {"embedding": {"values": [0.5]}},
     "moderations": {"id": "m", "model": "m", "results": []}, "rerank": {"results": []},
     "image_generation": {"created": 1, "data": []}, "image_edit": {"created": 1, "data": []},
@@ -81,7 +82,7 @@ def answer(request: Request) -> Answer:
         return Answer(message(b'{"error":{"message":"no"}}', status=404))
     if endpoint.operation == "stream_generate" or b'"stream":true' in request.body:
         if b"alt=sse" not in request.target and endpoint.api == "gemini":
-            return Answer(message(json.dumps([CONTENT]).encode(), chunked=True))
+            return Answer(message(json.dumps(JSON["stream_generate"]).encode(), chunked=True))
         return Answer(message(STREAMS[endpoint.operation], "text/event-stream", chunked=True))
     if endpoint.operation == "speech":
         return Answer(message(b"\xff\xfb\x90", "audio/mpeg"))
