@@ -161,7 +161,7 @@ class Stream:
     def _cut(self, data: bytes) -> None:
         self.cut_short = True
         if not self._head or b"data:" in data:  # else it is no event stream at all
-            self._write(data, False)
+            self._send(self._guarded(data, True), False)
 
     def _write(self, data: bytes, complete: bool) -> None:
         """Sends what the provider said."""

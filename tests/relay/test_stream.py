@@ -85,6 +85,12 @@ async def test_what_is_held_of_an_event_goes_when_the_stream_ends(opened: Opened
     lane = await opened(lambda _: Answer(
         message(body, "text/event-stream", chunked=True), pace="segments-5"))
     assert (await ask(lane.address, chat(lane, STREAM))).body == body
+    body = EVENT + EVENT[:-2]  # it is counted, without its end and the stream's
+    for pace in ("once", "segments-5"):
+        lane.upstream.answers.append(
+            Answer(message(body, "text/event-stream", chunked=True), pace=pace))
+        reply = await ask(lane.address, chat(lane, STREAM))
+        assert reply.ended == "closed" and reply.body.startswith(body + b"\n\ndata: {")
 
 
 SPELLINGS = [
