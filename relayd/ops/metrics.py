@@ -118,6 +118,7 @@ class Metrics:
             self._providers.add(name)
             self._answers.setdefault(name, Histogram(FIRST_BYTE_BOUNDS))
             self._gaps.setdefault(name, Histogram(GAP_BOUNDS))
+            self._errors[provider.dialect, "internal"] += 0  # the first one is to be seen
             for kind in RETRY_KINDS:
                 self._retries[name, kind] += 0
             for result in ATTEMPT_RESULTS:

@@ -90,6 +90,12 @@ def test_calls_that_never_had_a_first_byte_or_a_provider() -> None:
     assert list(count.values()) == [0]
 
 
+def test_the_first_defect_is_seen_by_increase() -> None:
+    metrics = Metrics([provider("openai"), provider("vertex", "gemini")])
+    for api in ("openai", "gemini"):
+        assert samples(metrics)[f'relayd_call_errors_total{{api="{api}",error="internal"}}'] == 0
+
+
 def test_known_series_start_at_zero() -> None:
     found = samples(Metrics([provider("a", "anthropic"), provider("z", "azure")]))
     assert found['relayd_calls_total{api="anthropic",endpoint="/v1/messages",provider="a",'
