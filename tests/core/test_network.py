@@ -37,6 +37,10 @@ def trusted(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     (b"ai-sdk/openai-compatible/2.0.92 ai-sdk/provider-utils/4.0.65", "ai-sdk/2"),
     (b"Mozilla/5.0 (X11; Linux x86_64) HeadlessChrome/156.0.0.0", "browser"),
     (b"node", "node"), (b"curl/8.5.0", "curl/8"), (b"litellm/1.106.2", "litellm/1"),
+    (b"Agents/JavaScript 0.20.0", "openai-agents/0"), (b"AsyncGroq/Python 1.7.0", "groq-python/1"),
+    (b"Together/Python 3.1.1", "together/3"), (b"QwenCode/0.15.10 (linux; x64)", "qwen-code/0"),
+    (b"@huggingface/inference/4.13.30 Node.js/24", "huggingface/4"),
+    (b"Python-urllib/3.11", "python/3"), (b"instructor/1.17.0", "instructor/1"),
     (b"someone's own thing 4.2 on host anna-laptop", "other"),
     (b"", "none"), (None, "none"),
 ])
