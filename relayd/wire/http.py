@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from ipaddress import IPv6Address
 from typing import Any, Final
 
 import httptools
@@ -28,9 +29,11 @@ _FIELDS: Final = re.compile(
 )
 _ONCE: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"authorization",
                           b"content-type", b"content-encoding", b"expect"})
-_HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+_HOST: Final = re.compile(
+    rb"(?:[A-Za-z0-9._~-]{1,255}|\[([0-9A-Fa-f:.]{2,45})\])(?::([0-9]{0,5}))?")
+_PORT_MAX: Final = 65535
 _LINE: Final = re.compile(rb"([A-Z][A-Z-]{0,19}) ([\x21-\x7e]+) (HTTP/[0-9]\.[0-9])")
-_ABSOLUTE: Final = re.compile(r"https?://[^/?#@\\]+(/[^#]*)?")
+_ABSOLUTE: Final = re.compile(r"(?i:https?)://([^/?#@\\]+)(/[^#]*)?")
 _TARGET: Final = re.compile(r"/[A-Za-z0-9/._:~@!$&'()*+,;=%-]*(?:\?[\x21\x22\x24-\x7e]*)?")
 _START: Final = re.compile(rb"[A-Za-z!#$%&'*+.^_`|~0-9-]{0,20}(?: [^\r\n]*\r?)?")
 _PADDED: Final = re.compile(
@@ -243,7 +246,13 @@ def _check_host(fields: dict[bytes, bytes], minor: int) -> None:
 
 @lru_cache(maxsize=64)
 def _valid_host(host: bytes) -> bool:
-    return _HOST.fullmatch(host) is not None
+    match = _HOST.fullmatch(host)
+    if match is None or int(match[2] or 0) > _PORT_MAX:
+        return False
+    try:
+        return match[1] is None or bool(IPv6Address(match[1].decode()))
+    except ValueError:
+        return False
 
 
 def _framing(fields: dict[bytes, bytes], minor: int) -> tuple[int | None, bool]:
@@ -265,8 +274,8 @@ def _target(target: bytes, method: bytes) -> tuple[str, str]:
     text = target.decode("ascii")
     if not text.startswith("/"):
         match = _ABSOLUTE.fullmatch(text)
-        if match is not None:
-            text = match[1] or "/"
+        if match is not None and _valid_host(match[1].encode()):
+            text = match[2] or "/"
         elif text == "*" and method == b"OPTIONS":
             return "*", ""
         else:

@@ -52,6 +52,9 @@ def test_wanted_fields_in_any_case_and_none_of_nearly_their_name(name: str) -> N
      "/v1/models", "limit=1&key=a%20b"),
     (b"GET http://h:1/v1/models HTTP/1.1\r\nHost: h:1\r\n\r\n", "/v1/models", ""),
     (b"GET http://h HTTP/1.1\r\nHost: h\r\n\r\n", "/", ""),
+    (b"GET HTTP://h/v1/models?a=b HTTP/1.1\r\nHost: h\r\n\r\n", "/v1/models", "a=b"),
+    (b"GET / HTTP/1.1\r\nHost: h:\r\n\r\n", "/", ""),
+    (b"GET / HTTP/1.1\r\nHost: [::ffff:1.2.3.4]:65535\r\n\r\n", "/", ""),
     (b"OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n", "*", ""),
     (b"GET / HTTP/1.0\r\n\r\n", "/", ""),
     (b"GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", "/", ""),
@@ -106,6 +109,9 @@ def test_refused_fields(tail: bytes, code: str) -> None:
     (b"GET /\xc3\xa9 HTTP/1.1", "bad_http"),
     (b"GET file:///etc/passwd HTTP/1.1", "bad_http"),
     (b"GET http:///x HTTP/1.1", "bad_http"),
+    (b"GET http://[::1/x HTTP/1.1", "bad_http"),
+    (b"GET http://h:x/x HTTP/1.1", "bad_http"),
+    (b"GET http://h,i/x HTTP/1.1", "bad_http"),
     (b"GET * HTTP/1.1", "bad_http"),
     (b"GET /" + b"x" * 600 + b" HTTP/1.1", "target_too_long"),
 ])
@@ -113,7 +119,9 @@ def test_refused_request_lines(line: bytes, code: str) -> None:
     assert refused(line + b"\r\nHost: h\r\n\r\n") == code
 
 
-@pytest.mark.parametrize("host", [b"", b"a b", b"a:b", b"a:1:2", b"[::1", b"a/b", b"u@h", b"a,b"])
+@pytest.mark.parametrize("host", [b"", b"a b", b"a:b", b"a:1:2", b"[::1", b"a/b", b"u@h", b"a,b",
+                                  b"a:65536", b"a:99999", b"[:::1]", b"[1::2::3]", b"[.]", b"[]",
+                                  b"[1:2:3:4:5:6:7]", b"[::1%lo]"])
 def test_refused_hosts(host: bytes) -> None:
     assert refused(b"GET / HTTP/1.1\r\nHost: " + host + b"\r\n\r\n") == "bad_host"
 
