@@ -133,9 +133,20 @@ class Realtime:
                 if fault.rule.scope != "credential":
                     self._plane.faults.note(place, None, fault)
             else:
-                place.health.answered()
+                self._note(place, found[1])
                 return found
         raise error
+
+    def _note(self, place: Place, link: Link) -> None:
+        """What an answer that goes to the client says of its deployment."""
+        assert link.answer is not None
+        code = _failure(link.answer[0])
+        if code is None:
+            place.health.answered()
+            return
+        fault = Fault(kind_of(code, link.answer[0]), None)
+        if fault.rule.scope != "credential":
+            self._plane.faults.note(place, None, fault)
 
     async def _try(
         self, exchange: Exchange, asked: Asked, place: Place, last: bool
@@ -159,10 +170,9 @@ class Realtime:
             await self._shake(exchange, asked, place, connection, link)
             assert link.answer is not None
             status = link.answer[0]
-            if status in (408, 429) or status >= 500:
-                code = "provider_rate_limited" if status == 429 else "provider_failed"
-                if not last:
-                    raise RelayError(code, status=status)
+            code = _failure(status)
+            if code is not None and not last:
+                raise RelayError(code, status=status)
         except (RelayError, ClientLeft) as error:
             connection.abort()
             if isinstance(error, RelayError):
@@ -296,6 +306,13 @@ class Realtime:
                                      plane.unix_ms())
                 seen = plane.view.current
         return recheck
+
+
+def _failure(status: int) -> str | None:
+    """The code of an answer to a handshake after which another deployment may do better."""
+    if status == 429:
+        return "provider_rate_limited"
+    return "provider_failed" if status == 408 or status >= 500 else None
 
 
 def _result(error: RelayError) -> str:

@@ -19,6 +19,7 @@ from relayd.core.price import Price, PriceBook, unit_prices
 from relayd.core.record import CallRecord
 from relayd.core.route import Deployment, Route
 from relayd.ops.config import BillingConfig, LimitsConfig, PrivacyConfig
+from relayd.relay.health import states
 from relayd.relay.meter import Meter
 from relayd.store.db import open_database
 from tests.fakes import standing
@@ -698,3 +699,20 @@ async def test_a_session_spends_the_balance_as_it_goes(
             assert (await told(socket, "error"))["error"]["code"] == "insufficient_quota"
         found = await lane.settled(2)
         assert [r.amount_nano for r in found] == [0, 10]
+
+
+async def test_a_deployment_that_fails_handshakes_is_no_healthy_one(opened: Opened) -> None:
+    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 503 No\r\nContent-Length: 12\r\n\r\n{\"error\":{}}")
+        await reader.read()
+
+    async with stepped(play) as address:
+        lane = await opened(provider_changes={"address": address})
+        plane = lane.app._plane
+        assert plane is not None
+        for _ in range(10):
+            assert (await refusal(lane))[0] == 503
+            if not states(plane)["openai", "healthy"]:
+                break
+        assert states(plane)["openai", "healthy"] == 0
