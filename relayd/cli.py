@@ -93,8 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     found = commands(words)
     groups = {each.name.partition(" ")[0] for each in found}
-    if sys.stdout is None:  # a shell's >&-: nobody reads
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    _open_what_is_closed()
     parser = build_parser("relayd", DESCRIPTION, {
         group: text for group, text in GROUPS.items() if group in groups}, found)
     arguments = parser.parse_args(words)
@@ -120,6 +119,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         _write_no_more()
         return _fail(": ".join(str(each) for each in (error.filename, error.strerror) if each)
                      or type(error).__name__, FAULT)
+
+
+def _open_what_is_closed() -> None:
+    """A shell's `<&-` or `>&-`: nothing comes, and nobody reads."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def _write_no_more() -> None:

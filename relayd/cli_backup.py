@@ -65,7 +65,8 @@ def _places(store: Path, arguments: argparse.Namespace) -> tuple[Path | None, Pa
 
 
 def _check_place(store: Path, path: Path) -> None:
-    if store == path or store in path.parents:
+    real = path.resolve()
+    if store.resolve() in (real, *real.parents):
         raise CommandError("The backup would be inside the store. Give another place.")
     if not path.parent.is_dir():
         raise CommandError(f"{path.parent} is no directory. Make it first.")

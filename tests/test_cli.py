@@ -76,6 +76,12 @@ def test_a_closed_output_is_nobody_who_reads(shell: Shell) -> None:
     assert (ended.returncode, ended.stderr) == (0, b"")
 
 
+def test_a_closed_input_and_nobody_to_complain_to(shell: Shell) -> None:
+    command = f"exec {sys.executable} -m relayd reflect -c {shell.config} <&- 2>&-"
+    ended = subprocess.run(["/bin/sh", "-c", command], stdout=subprocess.PIPE, timeout=60)
+    assert ended.returncode == 2 and ended.stdout.startswith(b"refused: bad_http")
+
+
 @pytest.mark.parametrize("words", [
     ("usage",), ("orders", "list"), ("invoices", "list"), ("audit", "list"), ("keys", "list"),
 ])

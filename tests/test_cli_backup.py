@@ -116,9 +116,11 @@ async def test_what_is_refused(tmp_path: Path) -> None:
             assert (await ask(daemon.address, raw)).status == 200
             target = tmp_path / "b"
             assert (await relayd("backup", "--to", str(target), config=config))[0] == 0
+            (tmp_path / "link").symlink_to(daemon.store)
             for words, code, said in (
                 (("backup", "--to", str(target)), 2, "there already"),
                 (("backup", "--to", str(daemon.store / "b")), 2, "inside the store"),
+                (("backup", "--to", str(tmp_path / "link" / "b")), 2, "inside the store"),
                 (("backup", "--to", str(tmp_path / "no" / "b")), 2, "Make it first"),
                 (("backup",), 2, "--keys"),
                 (("backup", "--keys", str(daemon.store / "b")), 2, "inside the store"),
