@@ -232,7 +232,7 @@ def _keep_alive(fields: dict[bytes, bytes], minor: int) -> bool:
     if connection is None:
         return minor == 1
     options = {option.strip() for option in connection.lower().split(b",")}
-    return b"close" not in options if minor == 1 else b"keep-alive" in options
+    return b"close" not in options and (minor == 1 or b"keep-alive" in options)
 
 
 def _check_host(fields: dict[bytes, bytes], minor: int) -> None:

@@ -69,6 +69,8 @@ def test_targets(raw: bytes, path: str, query: str) -> None:
     (b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", False),
     (b"GET / HTTP/1.0\r\nHost: h\r\n\r\n", False),
     (b"GET / HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\n\r\n", True),
+    (b"GET / HTTP/1.0\r\nHost: h\r\nConnection: keep-alive, Close\r\n\r\n", False),
+    (b"GET / HTTP/1.1\r\nHost: h\r\nConnection: keep-alive\r\nConnection: close\r\n\r\n", False),
 ])
 def test_keep_alive(raw: bytes, keep_alive: bool) -> None:
     assert read_head(raw, LIMITS).keep_alive is keep_alive
