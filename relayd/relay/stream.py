@@ -94,7 +94,7 @@ class Stream:
         """One read of the provider's: written, then looked at."""
         connection = self._connection
         if complete or not self._fast or (
-                self.is_event_stream and (data.find(ERROR) >= 0 or data[-1] != _LF)):
+                self.is_event_stream and (data[-1] != _LF or data.find(ERROR) >= 0)):
             self._on_other(data, complete)
         elif self._passes_all:
             connection.write(b"%x\r\n%b\r\n" % (len(data), data))
@@ -109,7 +109,7 @@ class Stream:
         connection = self._connection
         batch = self._batch
         assert batch is not None
-        if chunk.find(ERROR) >= 0 or chunk[-3] != _LF or (  # `in` takes half as long again
+        if chunk[-3] != _LF or chunk.find(ERROR) >= 0 or (  # `in` takes half as long again
                 not self._passes_all and not batch.is_harmless(chunk, b"\n\n\r\n")):
             self.on_data(chunk[chunk.find(b"\n") + 1:-2], False)
             return
@@ -166,7 +166,7 @@ class Stream:
     def _write(self, data: bytes, complete: bool) -> None:
         """Sends what the provider said."""
         if self.is_event_stream and (
-                self._guard is not None or ERROR in data or data[-1:] != b"\n"):
+                self._guard is not None or data[-1:] != b"\n" or ERROR in data):
             data = self._guarded(data, complete)
         self._send(data, complete)
 

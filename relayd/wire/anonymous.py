@@ -26,6 +26,7 @@ SHORT_BYTES: Final = 512
 _MEMBER: Final = re.compile(rb'"error"\s*(?::\s*(?:[{"\[]|\Z)|[,}]|\Z)')
 """An error as a member or as a type, or what may become one; `"error": null` is none."""
 _END: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
+_ENDS: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
 _LF: Final = b"\n"
 _ANSWER: Final = frozenset({"choices", "candidates"})
 """What the model says beside an error is no part of it."""
@@ -34,7 +35,7 @@ _ANSWER: Final = frozenset({"choices", "candidates"})
 class ErrorGuard:
     """What has to be known of one stream. `secrets` are those of wire/provider_error.py."""
 
-    __slots__ = ("_api", "_operation", "_secrets", "_id", "_held", "_size")
+    __slots__ = ("_api", "_operation", "_secrets", "_id", "_held", "_size", "_sure")
 
     def __init__(
         self, api: Api, operation: str, secrets: tuple[bytes, ...], request_id: str
@@ -45,6 +46,8 @@ class ErrorGuard:
         self._id = request_id
         self._held: list[bytes] = []
         self._size = 0
+        self._sure = False
+        """What is held has an error in it."""
 
     @property
     def holds(self) -> bool:
@@ -57,11 +60,13 @@ class ErrorGuard:
         if held:
             held.append(data)
             self._size += len(data)
-            if (SHORT_BYTES < self._size <= HELD_BYTES_MAX and not complete
+            if (self._sure and self._size <= HELD_BYTES_MAX and not complete
                     and _LF not in data and b"\r" not in data):
-                return b""  # no event ends here, and this one is an error
+                return b""  # no event ends here
             data = b"".join(held)
             self._held = []
+        if data.find(ERROR) < 0:
+            return data if complete else self._without_begin(data)
         passed = []
         start = 0
         for end in _END.finditer(data):
@@ -70,16 +75,33 @@ class ErrorGuard:
         rest = data[start:]
         if complete:
             rest = self._event(rest)
-        elif rest and self._may_be_error(rest):
-            self._held = [rest]
-            self._size = len(rest)
-            rest = b""
+        elif rest:
+            rest = self._without(rest)
         return b"".join([*passed, rest])
 
-    def _may_be_error(self, begun: bytes) -> bool:
-        if len(begun) <= SHORT_BYTES:
-            return True
-        return len(begun) <= HELD_BYTES_MAX and _MEMBER.search(begun) is not None
+    def _without_begin(self, data: bytes) -> bytes:
+        """Bytes without an error, less the first ones of an event that ends later."""
+        near = max(0, len(data) - SHORT_BYTES - 4)
+        start = 0
+        for end in _ENDS:
+            at = data.rfind(end, near)
+            if at >= 0:
+                start = max(start, at + len(end))
+        if not 0 < len(data) - start <= SHORT_BYTES:
+            return data
+        self._hold(data[start:], False)
+        return data[:start]
+
+    def _without(self, begun: bytes) -> bytes:
+        """The same for an event that may have an error in it."""
+        sure = _MEMBER.search(begun) is not None
+        if len(begun) > (HELD_BYTES_MAX if sure else SHORT_BYTES):
+            return begun
+        self._hold(begun, sure)
+        return b""
+
+    def _hold(self, begun: bytes, sure: bool) -> None:
+        self._held, self._size, self._sure = [begun], len(begun), sure
 
     def _event(self, event: bytes) -> bytes:
         if event.find(ERROR) < 0:

@@ -98,6 +98,8 @@ def test_nothing_but_an_error_or_first_bytes_is_held() -> None:
     assert guard.passing(b"data: " + b"x" * SHORT_BYTES, False)
     assert not guard.holds
     assert guard.passing(b"x\n\ndata: {", False) == b"x\n\n" and guard.holds
+    assert guard.passing(b"x" * SHORT_BYTES, False) == b"data: {" + b"x" * SHORT_BYTES
+    assert guard.passing(b"\n\ndata: {", False) == b"\n\n" and guard.holds
     begun = b'"error":{"message":"' + b"x" * SHORT_BYTES
     assert guard.passing(begun, False) == b"" and guard.holds
     assert guard.passing(b"x" * 9, False) == b""
