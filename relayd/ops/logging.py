@@ -275,6 +275,8 @@ class Capture:
         """An exception handler for `loop.set_exception_handler`; its context holds objects whose
         reprs could hold anything, so only the exception is used."""
         error = context.get("exception")
+        if isinstance(error, type) and issubclass(error, OSError):
+            return  # aiofastnet's word for a client that left in its handshake
         if isinstance(error, BaseException):
             self._logger.fault("event loop", error)
         else:

@@ -43,6 +43,10 @@ class Acceptor:
         self._listening.listen(BACKLOG)
         self._go_on()
 
+    def renew(self, tls: ssl.SSLContext) -> None:
+        """Handshakes that begin from now on have this certificate."""
+        self._tls = tls
+
     def close(self) -> None:
         """Takes no more than those who are connected already, whom the kernel would cut off."""
         if self._resting is None:

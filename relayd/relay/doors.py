@@ -92,8 +92,10 @@ class Doors:
         Raises OSError (ssl.SSLError is one) where they cannot be used; then the old one stays.
         """
         if self._tls is not None and tls is not None:
-            server_context(tls)  # a pair that does not fit must not half replace the old one
-            self._tls.load_cert_chain(tls.certificate, tls.key)
+            # another context: one keeps a certificate of each kind of key, and may prefer the old
+            self._tls = server_context(tls)
+            for acceptor in self._acceptors:
+                acceptor.renew(self._tls)
 
     async def close(self) -> None:
         """Takes no more connections; those that are open go on."""

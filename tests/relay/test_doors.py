@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import socket
 import ssl
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
 
 from relayd.ops.config import ServerConfig, TlsFiles
+from relayd.ops.logging import Capture, Logger
 from relayd.relay.doors import Doors
 from tests.fakes.daemon import ANSWER
 from tests.fakes.rawclient import RawClient, ask, request_bytes
@@ -59,8 +62,8 @@ async def test_a_renewed_certificate_serves_the_next_handshake(
     authority = trustme.CA()
     files = TlsFiles(str(tmp_path / "tls.crt"), str(tmp_path / "tls.key"))
 
-    def issue(serial: str) -> None:
-        made = authority.issue_cert("127.0.0.1", common_name=serial)
+    def issue(serial: str, kind: trustme.KeyType = trustme.KeyType.ECDSA) -> None:
+        made = authority.issue_cert("127.0.0.1", common_name=serial, key_type=kind)
         made.private_key_pem.write_to_path(files.key)
         (tmp_path / "tls.crt").write_bytes(b"".join(p.bytes() for p in made.cert_chain_pems))
 
@@ -83,6 +86,35 @@ async def test_a_renewed_certificate_serves_the_next_handshake(
     issue("second")
     lane.app.reload(lane.app.config)
     assert await name() == "second"
+    for serial, kind in (("third", trustme.KeyType.RSA), ("fourth", trustme.KeyType.ECDSA)):
+        issue(serial, kind)
+        lane.app.reload(lane.app.config)
+        assert await name() == serial
+
+
+async def test_who_leaves_in_a_handshake_is_no_defect(opened: Opened, tmp_path: Path) -> None:
+    made = trustme.CA().issue_cert("127.0.0.1")
+    files = TlsFiles(str(tmp_path / "tls.crt"), str(tmp_path / "tls.key"))
+    made.cert_chain_pems[0].write_to_path(files.certificate)
+    made.private_key_pem.write_to_path(files.key)
+    lane = await opened(server={"tls": files})
+    told: list[object] = []
+    said = io.StringIO()
+    capture = Capture(Logger("debug", said))
+
+    def handler(loop: object, context: dict[str, Any]) -> None:
+        told.append(context)
+        capture.of_loop(loop, context)
+
+    asyncio.get_running_loop().set_exception_handler(handler)
+    _, writer = await asyncio.open_connection(*lane.address)  # as load balancers look in
+    writer.close()
+    with pytest.raises(ssl.SSLError):
+        await asyncio.open_connection(*lane.address, ssl=ssl.create_default_context())
+    async with asyncio.timeout(5):
+        while len(told) < 2:
+            await asyncio.sleep(0.01)
+    assert said.getvalue() == ""
 
 
 async def test_two_processes_may_share_a_port(opened: Opened) -> None:
