@@ -83,7 +83,7 @@ class Streamer:
 
     def _check(self, exchange: Exchange, data: bytes) -> None:
         """Raises RelayError where a reply of status 200 is an error that names the operator."""
-        told = error_in(data)
+        told = error_in(data) if len(data) <= ERROR_REPLY_BYTES_MAX else None
         if told is None:
             return
         secrets = exchange.policy.secrets[exchange.provider or ""]
@@ -137,10 +137,12 @@ class Streamer:
         head = attempt.head
         endpoint = exchange.target.endpoint
         assert head is not None and endpoint is not None
-        exchange.phase = TO_STREAMING[exchange.phase]
+        if attempt.complete:
+            self._check(exchange, attempt.peek())
         tap, opening = self._open(exchange, attempt)
         if attempt.complete and head.length is not None:  # as in copy_whole, for `sync_ms = 0`
             data = attempt.take()
+            exchange.phase = TO_STREAMING[exchange.phase]
             exchange.first_byte = plane.now()
             tap.feed(data)
             self._judge(exchange, tap.finish(True))
@@ -152,7 +154,7 @@ class Streamer:
         exchange.idle_seconds = provider.timeouts.idle
         exchange.expire_code = "upstream_stalled"
         exchange.deadline = 0.0  # the next sweep starts the provider's idle time
-        attempt.attach(stream.on_data)
+        await self._attach(exchange, attempt, stream)
         if stream.is_event_stream and not stream.done:
             stream.send_head()
         while not stream.done and attempt.error is None:
@@ -166,6 +168,17 @@ class Streamer:
         if plane.meter.waits:
             await self._reach_disk(exchange)
             stream.release()
+
+    async def _attach(self, exchange: Exchange, attempt: Attempt, stream: Stream) -> None:
+        """From now on the stream has what comes: of a short JSON reply, once it is whole."""
+        short = False
+        try:
+            short = await _comes_short(exchange, attempt)
+        finally:
+            if short:
+                self._check(exchange, attempt.peek())
+            exchange.phase = TO_STREAMING[exchange.phase]
+            attempt.attach(stream.on_data)
 
     async def _reach_disk(self, exchange: Exchange) -> None:
         """Waits until the disk has what the call used: `sync_ms = 0`, before its last byte."""
@@ -259,6 +272,26 @@ class Streamer:
         fields = [f for f in _passing(head.fields, False) if f[0] not in names]
         exchange.phase = TO_STREAMING[exchange.phase]
         plane.replier.answer(exchange, head.status, [*fields, *told], body)
+
+
+async def _comes_short(exchange: Exchange, attempt: Attempt) -> bool:
+    """Waits for the end of a short JSON reply, whose head and body mostly come one after the
+    other; True where it has come."""
+    head, endpoint = attempt.head, exchange.target.endpoint
+    assert head is not None and endpoint is not None
+    if (not head.content_type.startswith(b"application/json") or head.coded
+            or (head.length or 0) > ERROR_REPLY_BYTES_MAX
+            or endpoint.operation == "stream_generate"):
+        return False
+    while True:
+        data = attempt.peek()
+        if len(data) > ERROR_REPLY_BYTES_MAX or attempt.error is not None:
+            return False
+        if attempt.complete:
+            return True
+        if data and data.isspace():  # a sign of life, for which the client waits
+            return False
+        await PAUSE
 
 
 def _tap(exchange: Exchange, head: ReplyHead, withhold: bool) -> Tap:

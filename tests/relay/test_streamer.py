@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
-from relayd.relay.streamer import ERROR_BODY_BYTES_MAX
+from relayd.ops.config import MeteringConfig
+from relayd.relay.streamer import ERROR_BODY_BYTES_MAX, ERROR_REPLY_BYTES_MAX
 from tests.fakes.daemon import ANSWER, Lane
 from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.fakes.rawupstream import Answer, message
@@ -56,10 +58,15 @@ async def test_json_reply_bytes_max(opened: Opened) -> None:
     (b'{"choices":[{"message":{"content":"organization org-AbCd1234EfGh5678"}}],"error":null,'
      b'"usage":{"prompt_tokens":7}}', True),
 ])
+@pytest.mark.parametrize(("sync_ms", "chunked", "pace"), [
+    (50, False, "once"), (50, True, "segments-70"), (50, False, "segments-70"),
+    (0, False, "once"), (0, True, "segments-70")])
 async def test_an_error_of_status_200_that_names_the_operator(
-    opened: Opened, body: bytes, passes: bool
+    opened: Opened, body: bytes, passes: bool, sync_ms: int, chunked: bool, pace: str
 ) -> None:
-    lane = await opened(lambda _: Answer(message(body)))
+    answer = Answer(message(body, chunked=chunked), pace=pace)
+    lane = await opened(
+        lambda _: answer, metering=MeteringConfig(flush_seconds=0.05, sync_ms=sync_ms))
     reply = await ask(lane.address, chat(lane))
     record, = await lane.settled(1)
     assert (reply.body == body) is passes and record.status == reply.status
@@ -68,6 +75,18 @@ async def test_an_error_of_status_200_that_names_the_operator(
         assert reply.status >= 500 and b"org-" not in reply.body and b"user_" not in reply.body
         assert (record.outcome, record.usage_source) == (
             "provider_error", "reported" if b"usage" in body else "none")
+
+
+@pytest.mark.parametrize("first", [b"\n\n", b"{" + b" " * ERROR_REPLY_BYTES_MAX])
+async def test_a_long_reply_and_signs_of_life_pass_as_they_come(
+    opened: Opened, first: bytes
+) -> None:
+    raw = message(first, chunked=True)[:-5]
+    lane = await opened(lambda _: Answer(raw, after="hold"))
+    async with RawClient(lane.address) as client:
+        await client.send(chat(lane))
+        async with asyncio.timeout(3):
+            assert first in await client.reader.readuntil(first)
 
 
 async def test_a_broken_length_is_cut_without_a_word(opened: Opened) -> None:
