@@ -61,13 +61,14 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _run(running: daemon.Running, log_level: str, store: str,
-         reread: daemon.Reread | None = None) -> int:
+         reread: daemon.Reread | None = None, advice: str = "") -> int:
     try:
         return daemon.run(running, log_level, reread)
     except StoreError as error:
         raise CommandError(f"store {store}: {error.kind.message}", FAULT) from None
     except OSError as error:
-        raise CommandError(f"a listener cannot be opened: {error.strerror}", FAULT) from None
+        raise CommandError(
+            f"a listener cannot be opened: {error.strerror}{advice}", FAULT) from None
 
 
 def _demo(arguments: argparse.Namespace) -> int:
@@ -100,7 +101,7 @@ def _demo(arguments: argparse.Namespace) -> int:
             await partner.stop()
             await upstream.stop()
 
-    return _run(running, "warning", str(folder))
+    return _run(running, "warning", str(folder), advice=". --port 0 takes ports that are free.")
 
 
 def _console_webhook(arguments: argparse.Namespace) -> str:

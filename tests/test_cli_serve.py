@@ -96,7 +96,8 @@ def test_a_demo_whose_port_is_taken(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["demo", "--port", str(taken)]) == FAULT
-    assert "listener cannot be opened" in capfd.readouterr().err
+    err = capfd.readouterr().err
+    assert "listener cannot be opened" in err and "--port 0 takes ports that are free" in err
 
 
 @asynccontextmanager
