@@ -140,6 +140,7 @@ class Handler:
         if not isinstance(fault, RelayError):  # a defect of ours, told by its type
             self._plane.logger.fault("exchange", fault)
             fault = RelayError("internal", close=True)
+        fault.__traceback__ = None  # its attempt may hold it, and it the frames and what passed
         exchange.fail(fault)
         self._plane.replier.error(exchange, fault)
         self._cancel(exchange)

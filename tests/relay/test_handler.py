@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from typing import Any
 
@@ -12,6 +13,7 @@ from relayd.control import account, key
 from relayd.core.key import mint
 from relayd.ops.clock import unix_ms
 from relayd.relay.pool import Pool
+from relayd.relay.stream import Stream
 from relayd.relay.streamer import Streamer
 from relayd.relay.upstream import UpstreamConnection
 from tests.fakes import standing
@@ -219,3 +221,24 @@ async def test_a_defect_of_ours_is_told_logged_by_type_and_settled(
     [record] = await lane.settled(1)
     assert record.error == "internal"
     assert "ValueError" in lane.log.getvalue() and "the prompt" not in lane.log.getvalue()
+
+
+async def test_a_stream_that_broke_off_is_let_go_without_the_collector(opened: Opened) -> None:
+    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(EVENTS + chunk(EVENT) + chunk(EVENT[:-9]))
+        await asyncio.sleep(0.05)
+
+    async with stepped(play) as address:
+        lane = await opened(provider_changes={"address": address})
+        gc.collect()
+        gc.disable()
+        try:
+            async with RawClient(lane.address) as client:
+                await client.send(request_bytes(TARGET, lane.key, STREAM))
+                await client.reader.read()
+            [record] = await lane.settled(1)
+            assert record.error == "upstream_truncated"
+            assert not [held for held in gc.get_objects() if isinstance(held, Stream)]
+        finally:
+            gc.enable()
