@@ -83,7 +83,7 @@ def _demo(arguments: argparse.Namespace) -> int:
         await partner.start()
         prepare_directory(folder)
         config = demo_config(folder, arguments.port, ops_port, upstream.port,
-                             CONSOLE_PORT if arguments.port else 0, partner.config())
+                             _wanted_console_port(arguments), partner.config())
         app = App(config, logger=logger)
         try:
             try:
@@ -104,9 +104,14 @@ def _demo(arguments: argparse.Namespace) -> int:
     return _run(running, "warning", str(folder), advice=". --port 0 takes ports that are free.")
 
 
+def _wanted_console_port(arguments: argparse.Namespace) -> int:
+    """The usual one, but for port 0, or where the relay is to have it."""
+    return 0 if arguments.port in (0, CONSOLE_PORT) else CONSOLE_PORT
+
+
 def _console_webhook(arguments: argparse.Namespace) -> str:
     """Where the card partner sends its messages; with port 0 it asks nobody to listen."""
-    return f"http://127.0.0.1:{CONSOLE_PORT if arguments.port else 0}{WEBHOOK_PATH}card"
+    return f"http://127.0.0.1:{_wanted_console_port(arguments)}{WEBHOOK_PATH}card"
 
 
 async def _tell(app: App, folder: Path, upstream_port: int, partner: DemoPartner, as_json: bool

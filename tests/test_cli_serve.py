@@ -17,7 +17,9 @@ from relayd import cli_serve, daemon
 from relayd.cli import main
 from relayd.cli_command import FAULT, UNUSABLE
 from relayd.control import key
+from relayd.ops.configfile import examine
 from relayd.ops.logging import Logger
+from tests.fakes.process import free_port
 from tests.fakes.rawclient import ask, request_bytes
 from tests.http.play import TARGET
 
@@ -100,8 +102,20 @@ def test_a_demo_whose_port_is_taken(
     assert "listener cannot be opened" in err and "--port 0 takes ports that are free" in err
 
 
+async def test_a_demo_at_the_console_s_port_gives_the_console_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    port = free_port()
+    monkeypatch.setattr(cli_serve, "CONSOLE_PORT", port)
+    async with demo(monkeypatch, port):
+        shown = json.loads(capsys.readouterr().out)
+    assert shown["openai"].endswith(f":{port}/v1") and not shown["console"].endswith(f":{port}")
+    assert examine(shown["config"]).faults == []
+
+
 @asynccontextmanager
-async def demo(monkeypatch: pytest.MonkeyPatch) -> Any:
+async def demo(monkeypatch: pytest.MonkeyPatch, port: int = 0) -> Any:
     """The demo's app, run by the command but on this loop."""
     made: list[daemon.Running] = []
 
@@ -111,7 +125,7 @@ async def demo(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     monkeypatch.setattr(daemon, "run", keep)
     [command] = [c for c in cli_serve.COMMANDS if c.name == "demo"]
-    assert command.run(argparse.Namespace(port=0, json=True)) == 0
+    assert command.run(argparse.Namespace(port=port, json=True)) == 0
     async with made[0](Logger("error")) as app:
         yield app
 
