@@ -201,8 +201,8 @@ def _known_fields(
     """
     known.begin()
     match = known.layouts.find(operation, raw)
-    fresh = len(raw) if match is None else match.fresh
-    if brief and fresh >= DENSE_BYTES_MIN:
+    if brief and len(raw) >= DENSE_BYTES_MIN and (
+            match is None or match.fresh >= DENSE_BYTES_MIN):
         _pass_by(raw)
     texts = None if match is None else match.texts(SPLITS[operation])
     if match is None or texts is None:
