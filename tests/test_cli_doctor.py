@@ -71,6 +71,7 @@ async def test_a_whole_store(path: Path) -> None:
     findings = await store_findings(path.parent / "store")
     assert {each.level for each in findings if each.subject != "disk"} == {"ok"}
     assert levels(findings, "database") == ["ok"]
+    assert not (path.parent / "store" / "signing.key").exists()  # it makes nothing
 
 
 async def test_the_journal_of_a_daemon_that_runs_or_was_killed(path: Path) -> None:
