@@ -24,7 +24,7 @@ def file_text(path: str | os.PathLike[str], remedy: str = "") -> str | Fault:
     if len(data) > BYTES_MAX:
         return Fault("", None, "the file is larger than 4 MiB", "")
     try:
-        return data.decode("utf-8")
+        return data.decode("utf-8").removeprefix("\ufeff")  # editors put a mark before it
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         return Fault("", line, "the file is not UTF-8", "TOML is always UTF-8")

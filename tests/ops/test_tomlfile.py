@@ -13,6 +13,8 @@ from relayd.ops.tomlfile import BYTES_MAX, file_text, parsed
 def test_a_file(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_bytes("é = 1\r\n".encode())
     assert file_text(tmp_path / "a.toml") == "é = 1\r\n"
+    (tmp_path / "b.toml").write_bytes(b"\xef\xbb\xbfa = 1\n")
+    assert file_text(tmp_path / "b.toml") == "a = 1\n"
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
