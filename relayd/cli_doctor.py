@@ -31,7 +31,7 @@ from relayd.ops.doctor_reach import (
 )
 from relayd.relay.tokenizer import Encodings
 from relayd.store.db import FILE_NAME, Database, open_database
-from relayd.store.integrity import is_sound
+from relayd.store.integrity import due, is_sound
 from relayd.store.journal_lane import lanes, owned
 from relayd.store.keyring import FILE_NAME as KEYS_NAME
 from relayd.store.master import FILE_NAME as MASTER_NAME
@@ -109,6 +109,9 @@ async def store_findings(directory: Path, master: MasterKey | None = None) -> li
 
 async def _database_findings(directory: Path, master: MasterKey | None) -> list[Finding]:
     try:
+        if await due(directory / FILE_NAME):  # to open it would do what a start is to do
+            return [Finding("warn", "database", "The store is an earlier relayd's: the next start"
+                            " brings it forward, after a copy of it.", "Restart relayd.")]
         db = await open_database(directory, master=master)
         try:
             wrapped_since_ms = db.keyring.since_ms()

@@ -121,6 +121,19 @@ async def test_a_store_that_we_may_not_enter_is_one_finding_of_many(
     assert levels(findings, "daemon") != []
 
 
+async def test_a_store_of_an_earlier_relayd_is_left_as_it_is(path: Path) -> None:
+    store = path.parent / "store"
+    await make_store(store)
+    with closing(sqlite3.connect(store / FILE_NAME)) as file, file:
+        file.execute("DELETE FROM schema_migrations"
+                     " WHERE version = (SELECT max(version) FROM schema_migrations)")
+        left = file.execute("SELECT count(*) FROM schema_migrations").fetchall()
+    assert levels(await store_findings(store), "database") == ["warn"]
+    with closing(sqlite3.connect(store / FILE_NAME)) as file:
+        assert file.execute("SELECT count(*) FROM schema_migrations").fetchall() == left
+    assert not (store / "backups").exists()
+
+
 async def test_a_damaged_database(path: Path) -> None:
     await make_store(path.parent / "store")
     file = path.parent / "store" / FILE_NAME

@@ -1,10 +1,22 @@
-"""Whether the database file is sound, as SQLite itself judges it."""
+"""Whether the database file is sound, as SQLite itself judges it, and of this relayd."""
 
 from __future__ import annotations
 
-from relayd.store.transaction import Transaction
+from pathlib import Path
+
+import aiosqlite
+
+from relayd.store.migration import pending
+from relayd.store.transaction import Transaction, mapped
 
 
 async def is_sound(transaction: Transaction) -> bool:
     """Reads every page (`PRAGMA quick_check`); damage that stops it raises `store_damaged`."""
     return await transaction.rows("PRAGMA quick_check(1)") == [("ok",)]
+
+
+async def due(file: Path) -> list[int]:
+    """The migrations that a start would make; the file is opened to be read alone."""
+    with mapped():
+        async with aiosqlite.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True) as reader:
+            return await pending(reader)

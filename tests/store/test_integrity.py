@@ -6,12 +6,19 @@ from pathlib import Path
 
 from relayd.store.db import FILE_NAME, Database, open_database
 from relayd.store.directory import StoreError
-from relayd.store.integrity import is_sound
+from relayd.store.integrity import due, is_sound
 
 
 async def test_sound(db: Database) -> None:
     async with db.reading() as transaction:
         assert await is_sound(transaction)
+
+
+async def test_what_a_start_would_do_is_known_without_doing_it(db: Database) -> None:
+    assert await due(db.directory / FILE_NAME) == []
+    async with db.writing() as transaction:
+        await transaction.run("DELETE FROM schema_migrations WHERE version = 12")
+    assert await due(db.directory / FILE_NAME) == [12]
 
 
 async def test_damaged(tmp_path: Path) -> None:
