@@ -132,9 +132,10 @@ class Relay:
         return [*setting.prefix, sys.executable, "-m", "relayd", *serve]
 
     async def ready(self) -> None:
-        """Until /readyz says so."""
+        """Until /readyz says so, and it is this one that does: while it was down, its port may
+        have gone to another's relay."""
         async with asyncio.timeout(READY_SECONDS):
-            while await self.readiness() != 200:
+            while await self.readiness() != 200 or not self.events("started"):
                 assert self.running, self.log()
                 await asyncio.sleep(0.01)
 
