@@ -505,17 +505,22 @@ async def test_a_provider_that_breaks_off(opened: Opened, how: str) -> None:
         assert (record.outcome, record.error) == ("provider_truncated", code)
 
 
+async def suspend(lane: Lane) -> None:
+    """Suspends the lane's account, as the shell of a running daemon does."""
+    db = await open_database(lane.store)
+    try:
+        await standing.move(db, "someone@example.com", "suspend", 1)
+    finally:
+        await db.close()
+    await lane.app.refresh()
+
+
 async def test_a_suspended_account_ends_its_sessions(opened: Opened) -> None:
     async with realtime_provider() as upstream:
         lane = await opened(provider_changes={"address": upstream.address})
         async with session(lane) as socket:
             await told(socket, "session.created")
-            db = await open_database(lane.store)
-            try:
-                await standing.move(db, "someone@example.com", "suspend", 1)
-            finally:
-                await db.close()
-            await lane.app.refresh()
+            await suspend(lane)
             await told(socket, "error")
             await socket.wait_closed()
             assert (socket.close_code, socket.close_reason) == (1008, "account_suspended")
@@ -623,12 +628,7 @@ async def test_a_key_that_is_revoked_gets_no_further_response(
         async with session(lane) as socket:
             await socket.send(CREATE)
             await told(socket, "response.done")
-            db = await open_database(lane.store)
-            try:
-                await standing.move(db, "someone@example.com", "suspend", 1)
-            finally:
-                await db.close()
-            await lane.app.refresh()
+            await suspend(lane)
             await socket.send(CREATE)
             assert (await told(socket, "error"))["error"]["code"] == "account_suspended"
         assert upstream.heard == [CREATE]
