@@ -242,8 +242,7 @@ async def erase(db: Database, means: Means, erasure: Erasure, now_ms: int) -> Si
         await bump_policy_version(transaction)
     # calls that were stored meanwhile; from now on none is stored with a label
     await _empty_labels(db, found.account, now_ms - COOLING_MS)
-    await db.keyring.destroy(found.account)
-    backup.remove_unsealed(db.directory)
+    await _forget(db, found.account)
     if not await db.checkpoint():
         raise StoreError("store_busy")
     return signed
@@ -286,10 +285,21 @@ async def finish(db: Database) -> int:
         left = await store_erasure.erased_of(transaction, owners)
     for account in left:
         await _empty_labels(db, account)
-        await db.keyring.destroy(account)
+        await _forget(db, account)
     if not await db.checkpoint():
         raise StoreError("store_busy")
     return len(left)
+
+
+async def _forget(db: Database, account: str) -> None:
+    """Destroy an account's key, and the copies that need none to be read.
+
+    The copies first: where a crash comes in between, the key that is left says that they are.
+    """
+    try:
+        backup.remove_unsealed(db.directory)
+    finally:
+        await db.keyring.destroy(account)
 
 
 async def _empty_labels(db: Database, account: str, since_ms: int = 0) -> None:

@@ -240,6 +240,45 @@ async def test_a_key_that_a_crash_left_is_destroyed(db: Database) -> None:
     assert who in db.keyring.owners(destroyed=True)
 
 
+async def test_Y2_a_copy_in_clear_goes_though_a_crash_came_before(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    who = await make_person(db)
+    folder = db.directory / backup.SAVED_FOLDER
+    folder.mkdir()
+    (folder / "before-0005-20260101T000000Z.db").write_bytes(b"zeisig in clear")
+
+    def crash(directory: Path) -> int:
+        raise StoreError("store_failed")
+
+    async def killed(*owners: str) -> None:
+        raise StoreError("store_failed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(backup, "remove_unsealed", crash)
+        patch.setattr(db.keyring, "destroy", killed)
+        asked = await erasure.ask(db, SHELL, who, Wish(at_once=True), START_MS)
+        assert await refused(erasure.erase(db, MEANS, asked, START_MS)) == "store_failed"
+    assert (await account.find(db, who)).state == "erased"
+    assert await erasure.finish(db) == 1
+    assert list(folder.iterdir()) == []
+
+
+async def test_Y2_the_copies_go_before_the_key(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    who, there = await make_person(db), []
+
+    def look(directory: Path) -> int:
+        there.append(who in db.keyring.owners())
+        return 0
+
+    monkeypatch.setattr(backup, "remove_unsealed", look)
+    await erasure.at_once(db, MEANS, SHELL, who, START_MS)
+    # a crash in between leaves the key, and so something to find
+    assert there == [True]
+
+
 async def test_a_call_that_is_stored_meanwhile_has_no_label_either(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
