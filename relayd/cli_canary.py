@@ -66,7 +66,8 @@ def _models(config: Config, named: Sequence[str] | None) -> tuple[list[str], boo
 
 
 async def _publish(config: Config, run: Run) -> dict[str, object]:
-    db = await open_database(Path(config.store.path), master=config.store.master_key)
+    db = await open_database(
+        Path(config.store.path), master=config.store.master_key, beside=True)
     try:
         return await canary.publish(db, open_signer(db.directory), run, clock.unix_ms())
     finally:

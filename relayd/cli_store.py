@@ -60,7 +60,7 @@ def in_configured_store(work: ConfiguredWork) -> Run:
 
 
 async def _with_store(store: StoreConfig, work: Callable[[Database], Awaitable[int]]) -> int:
-    db = await open_database(Path(store.path), master=store.master_key)
+    db = await open_database(Path(store.path), master=store.master_key, beside=True)
     try:
         return await work(db)
     finally:

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from relayd.control import publish
+from relayd.store import backup, migration
 from relayd.store.db import FILE_NAME, Database, open_database
+from relayd.store.journal_lane import lock_store
+from relayd.store.migration import Migration
 from tests.fakes.shell import Shell, shell
 
 __all__ = ["shell"]
@@ -56,3 +59,22 @@ def test_a_missing_configuration_is_unusable_input(shell: Shell) -> None:
     shell.config.unlink()
     result = shell("accounts", "list")
     assert result.code == 2 and str(shell.config) in result.err
+
+
+def test_an_older_store_is_left_alone_under_a_daemon(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shell.json("accounts", "list")
+    later = [*migration.known(), Migration(9000, "more", "CREATE TABLE more (a);\n")]
+    for module in (migration, backup):
+        monkeypatch.setattr(module, "known", lambda: later)
+    daemon = lock_store(shell.store, shared=True)
+    result = shell("accounts", "list")
+    assert result.code == 1 and "Restart that daemon" in result.err and not result.out
+    assert not (shell.store / "backups").exists()
+    daemon.release()
+    assert shell.json("accounts", "list") == []
+    assert len(list((shell.store / "backups").iterdir())) == 1
+    daemon = lock_store(shell.store, shared=False)
+    assert shell.json("accounts", "list") == []
+    daemon.release()

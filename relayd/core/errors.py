@@ -260,6 +260,9 @@ ERRORS: Final = _kinds(
      "This is no backup of a store, or it is damaged. Nothing was changed. Take an older one."),
     ("store_newer", 503, "relay", False,
      "The store was written by a newer relayd. Install that version again, or a later one."),
+    ("store_older", 503, "relay", False,
+     "The store is an earlier relayd's, and a daemon has it. Restart that daemon: its start "
+     "brings the store forward, after a copy of it."),
     ("store_open_to_others", 503, "relay", False,
      "Others can write to the store's directory, or read its secret. "
      "Give the directory mode 0700 and the file 'secret' mode 0600."),

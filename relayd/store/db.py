@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +26,7 @@ from relayd.store.backup import DATABASE_NAME, DRAFT_NAME, save_before_migration
 from relayd.store.change import Changes
 from relayd.store.connection import Connection, connect
 from relayd.store.directory import StoreError, prepare, private_file
+from relayd.store.journal_lane import lock_store
 from relayd.store.keyring import FILE_NAME as KEYS_NAME
 from relayd.store.keyring import Keyring, open_keyring
 from relayd.store.migration import is_sealed, migrate, pending
@@ -166,16 +167,18 @@ async def _connect(path: Path, busy_ms: int) -> Connection:
 
 async def open_database(
     directory: Path, *, busy_ms: int = BUSY_MS, master: MasterKey | None = None,
+    beside: bool = False,
 ) -> Database:
     """Open the store in this directory, making or upgrading it as needed.
 
     Before a migration the database is copied to `backups/` there. `master` says where the master
-    key is, if not in the directory.
+    key is, if not in the directory. `beside` is for who may be beside a daemon, and holds no lock
+    of the store: under a daemon nothing is upgraded.
 
-    Raises StoreError: `store_newer` where a later relayd wrote it, `store_secret` where its secret
-    is missing or another's, `store_master_key` the same for the master key, `store_keys` where
-    its data keys are missing, `store_open_to_others` where file modes are unsafe,
-    `store_unfinished` where a restore was killed.
+    Raises StoreError: `store_older` where that would be needed, `store_newer` where a later relayd
+    wrote it, `store_secret` where its secret is missing or another's, `store_master_key` the same
+    for the master key, `store_keys` where its data keys are missing, `store_open_to_others` where
+    file modes are unsafe, `store_unfinished` where a restore was killed.
     """
     # aiosqlite logs statements with their values at debug level: those must reach no log
     logging.getLogger("aiosqlite").setLevel(logging.WARNING)
@@ -191,12 +194,12 @@ async def open_database(
             raise StoreError("store_secret")
         private_file(directory / FILE_NAME)
     with mapped():
-        writer, reader, seals = await _open(directory, secret, master, busy_ms)
+        writer, reader, seals = await _open(directory, secret, master, busy_ms, beside)
     return Database(directory, secret, writer, reader, seals)
 
 
 async def _open(
-    directory: Path, secret: bytes, master: MasterKey | None, busy_ms: int,
+    directory: Path, secret: bytes, master: MasterKey | None, busy_ms: int, beside: bool,
 ) -> tuple[Connection, Connection, Sealer]:
     """The writing and the reading connection, the schema up to date, and what seals."""
     writer = await _connect(directory / FILE_NAME, busy_ms)
@@ -207,15 +210,29 @@ async def _open(
         keyring = open_keyring(directory, master)
         seals = sealer(keyring, secret)
         missing = await pending(writer)
-        if missing:
-            save_before_migration(directory, missing[0], compact(unix_ms()))
-        await migrate(writer, secrets_file.mark(secret), seals)
+        with _no_daemon(directory) if beside and missing else nullcontext():
+            if missing:
+                save_before_migration(directory, missing[0], compact(unix_ms()))
+            await migrate(writer, secrets_file.mark(secret), seals)
         return writer, await _reader(directory, busy_ms), seals
     except BaseException:
         if keyring is not None:
             keyring.close()
         await writer.close()
         raise
+
+
+@contextmanager
+def _no_daemon(directory: Path) -> Iterator[None]:
+    """None has the store, nor gets it, while the block runs; else StoreError `store_older`."""
+    try:
+        lock = lock_store(directory, shared=False)
+    except StoreError as error:
+        raise StoreError("store_older") if error.code == "store_in_use" else error from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 async def _reader(directory: Path, busy_ms: int) -> Connection:
