@@ -9,7 +9,7 @@ from typing import Final
 from relayd import cli_output as output
 from relayd.cli_command import DONE, FAULT, CommandError
 from relayd.control import reconcile
-from relayd.control.reconcile import Comparison
+from relayd.control.reconcile import TOLERANCE, Comparison
 from relayd.core.bill import BILL_BYTES_MAX, day_text, read_bill
 from relayd.core.drift import Drift
 from relayd.relay.tokenizer import encoding_for
@@ -45,7 +45,7 @@ def _ratio(value: float | None) -> str | None:
 async def print_comparison(db: Database, arguments: argparse.Namespace, wanted: CallFilter) -> int:
     """A bill against the records, by day and model; exit code 1 where they differ."""
     bill = read_bill(_read(arguments.compare))
-    tolerance = arguments.tolerance
+    tolerance = TOLERANCE if arguments.tolerance is None else arguments.tolerance
     found = await reconcile.compare(db, bill, wanted, arguments.provider or ())
     if arguments.json:
         output.document([reconcile.comparison_view(each, tolerance) for each in found])

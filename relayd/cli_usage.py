@@ -10,7 +10,7 @@ from typing import Final
 import orjson
 
 from relayd import cli_output as output
-from relayd.cli_command import DONE, FAULT, Command, option
+from relayd.cli_command import DONE, FAULT, Command, CommandError, option
 from relayd.cli_reconcile import print_comparison, print_drift
 from relayd.cli_store import in_configured_store, in_store
 from relayd.control import account, journal, key, ledger, posting, rating, retention, usage
@@ -54,7 +54,20 @@ async def _emails(db: Database) -> Names:
     return {each.id: each.email or each.id for each in await account.listing(db)}
 
 
+def _one_thing(arguments: argparse.Namespace) -> None:
+    """What is asked for is one thing: an option that another one would outdo is refused."""
+    asked = [name for name, given in (
+        ("--calls", arguments.calls), ("--drift", arguments.drift),
+        ("--compare", arguments.compare is not None)) if given]
+    if len(asked) > 1:
+        raise CommandError(f"{' and '.join(asked)} are different questions: ask one at a time.")
+    for name in ("provider", "tolerance"):
+        if getattr(arguments, name) is not None and arguments.compare is None:
+            raise CommandError(f"--{name} belongs to --compare.")
+
+
 async def _usage(db: Database, arguments: argparse.Namespace) -> int:
+    _one_thing(arguments)
     wanted = await _wanted(db, arguments)
     if arguments.compare is not None:
         return await print_comparison(db, arguments, wanted)
@@ -232,7 +245,7 @@ COMMANDS: Final = (
                 option("--provider", metavar="P", action="append",
                        help="with --compare: the provider, by its name in the configuration, that"
                             " the export is of (repeatable; default: all of its API)"),
-                option("--tolerance", metavar="X", type=_share, default=TOLERANCE,
+                option("--tolerance", metavar="X", type=_share,
                        help=f"with --compare: the share that may differ (default: {TOLERANCE})"),
             ), epilog="With --drift or --compare: exit code 1 where figures differ too much."),
     Command("ledger verify", "Add up all call records and all money again, and hold the journal"

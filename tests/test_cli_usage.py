@@ -67,7 +67,9 @@ def test_periods_and_accounts(shell: Shell, words: tuple[str, ...], calls: int) 
 
 @pytest.mark.parametrize("words", [
     ("--since", "yesterday"), ("--account", "nobody@example.org"),
-    ("--since", "2026-01-02", "--until", "2026-01-01"),
+    ("--since", "2026-01-02", "--until", "2026-01-01"), ("--drift", "--calls"),
+    ("--calls", "--compare", "bill.csv"), ("--provider", "openai"),
+    ("--drift", "--tolerance", "0.1"),
 ])
 def test_unusable_input_is_exit_code_2(shell: Shell, words: tuple[str, ...]) -> None:
     result = shell("usage", *words)
