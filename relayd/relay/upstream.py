@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import httptools
 
 from relayd.core.errors import RelayError
 from relayd.ops.poll import polled
+from relayd.relay.framing import Framing
 from relayd.wire.chunked import is_chunk
-from relayd.wire.replyhead import HEAD_BYTES_MAX, ReplyHead, read_reply_head
+from relayd.wire.replyhead import HEAD_BYTES_MAX, ReplyHead, plainly, read_reply_head
 
 if TYPE_CHECKING:
     from relayd.relay.pool import Pool
@@ -143,69 +143,6 @@ def _nobody() -> None:
     """Who is woken by a closed attempt."""
 
 
-class _Framing:
-    """What llhttp reports of a connection's replies, one after the other.
-
-    Body pieces are appended by C code, without a Python frame per piece.
-    """
-
-    __slots__ = ("parser", "pieces", "on_body", "marks", "on_chunk_header", "on_chunk_complete",
-                 "interim", "headers_complete", "complete", "keep_alive", "_skipping")
-
-    def __init__(self) -> None:
-        self.pieces: list[bytes] = []
-        self.on_body = self.pieces.append
-        self.marks: list[bool] = []
-        """Of the last read: True for each chunk that began in it, False for each that ended."""
-        self.on_chunk_header = partial(self.marks.append, True)
-        self.on_chunk_complete = partial(self.marks.append, False)
-        self.begin()
-        self.parser: Any = httptools.HttpResponseParser(self)
-        # what a trailer says of lengths means nothing (RFC 9110 section 6.5.1; a head that says
-        # both is refused in wire/replyhead.py), nor does space behind a size (RFC 9112 7.1.1)
-        self.parser.set_dangerous_leniencies(
-            lenient_chunked_length=True, lenient_spaces_after_chunk_size=True)
-
-    def begin(self) -> None:
-        """Another reply is due."""
-        self.interim = 0
-        self.headers_complete = False
-        self.complete = False
-        self.keep_alive = False
-        self._skipping = False
-
-    def close(self) -> None:
-        """Lets go of the parser, which holds this object."""
-        self.parser = None
-        self.on_body = _swallow
-
-    def on_message_begin(self) -> None:
-        """A second message in one reply stops the parser: those octets belong to nobody."""
-        if self.complete:
-            raise RelayError("upstream_protocol")
-
-    def on_headers_complete(self) -> None:
-        """Interim answers (1xx) are read over; 101 was never asked for."""
-        if 100 <= self.parser.get_status_code() < 200:
-            self._skipping = True
-            self.interim += 1
-        else:
-            self.headers_complete = True
-
-    def on_message_complete(self) -> None:
-        """The end of the reply, unless it was an interim answer."""
-        if self._skipping:
-            self._skipping = False
-        else:
-            self.complete = True
-            # llhttp knows it now and no later
-            self.keep_alive = self.parser.should_keep_alive()
-
-
-def _swallow(data: bytes) -> None:
-    """Takes body pieces of a closed connection."""
-
-
 class UpstreamConnection(asyncio.Protocol):
     """One connection to a provider: idle in its pool, or busy with one attempt."""
 
@@ -223,7 +160,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.owes = False
         """True while the rest of a request is still to be sent: an answer that comes before it
         leaves a connection that can carry no other (RFC 9112 section 9.3)."""
-        self._framing = _Framing()
+        self._framing = Framing()
         self._raw = b""
         self._at_chunk = False
         """True where the next byte begins a chunk, and the parser waits for one."""
@@ -279,15 +216,17 @@ class UpstreamConnection(asyncio.Protocol):
             return
         self._take_body(attempt, framing, sound)
 
-    def _take_head(self, attempt: Attempt, framing: _Framing, sound: bool) -> bool:
+    def _take_head(self, attempt: Attempt, framing: Framing, sound: bool) -> bool:
         if framing.interim > INTERIM_MAX:
             self._fail(RelayError("upstream_protocol"))
             return False
         if not framing.headers_complete:
+            if not sound and self._read_anew(attempt):
+                return False
             if not sound or len(self._raw) > HEAD_BYTES_MAX:
                 self._fail(RelayError("upstream_protocol"))
             return False
-        raw, self._raw = self._raw, b""
+        raw = self._raw
         for _ in range(framing.interim):
             raw = raw.partition(b"\r\n\r\n")[2]
         head = raw[:raw.find(b"\r\n\r\n")]
@@ -299,11 +238,26 @@ class UpstreamConnection(asyncio.Protocol):
                 head, parser.get_status_code(),
                 "1.1" if head.startswith(b"HTTP/1.1 ") else parser.get_http_version())
         except RelayError as error:
-            self._fail(error)
+            if not self._read_anew(attempt):
+                self._fail(error)
             return False
+        self._raw = b""
         return True
 
-    def _take_body(self, attempt: Attempt, framing: _Framing, sound: bool) -> None:
+    def _read_anew(self, attempt: Attempt) -> bool:
+        """Reads what has come once more, as llhttp takes it; False where that is no other."""
+        raw, self._raw = self._raw, b""
+        plain = plainly(raw)
+        if plain == raw:
+            return False
+        self._framing.close()
+        self._framing = Framing()
+        attempt.octets -= len(plain)
+        if plain:
+            self.data_received(plain)
+        return True
+
+    def _take_body(self, attempt: Attempt, framing: Framing, sound: bool) -> None:
         pieces = framing.pieces
         data = pieces.pop() if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()

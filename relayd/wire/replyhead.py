@@ -21,6 +21,9 @@ _fields: Final = re.compile(
     rb"|retry-after(?:-ms)?|x-should-retry|openai-poll-after-ms):[ \t]*([^\r]*)"
 ).findall
 _FRAMES: Final = re.compile(rb"\r\n(?:content-length|transfer-encoding):")
+_interim: Final = re.compile(
+    rb"HTTP/1\.[01] 1(?!01)\d\d(?: [^\r\n]*)?\r\n(?:[^\r\n]+\r\n)*\r\n").match
+_PADDED: Final = re.compile(rb"(\r\ntransfer-encoding:)[ \t]*(chunked)[ \t]+(?=\r\n)", re.I)
 _NO_BODY: Final = (204, 304)
 _NO_CODING: Final = frozenset({b"", b"identity", b"none", b"utf-8"})
 """What some servers write where nothing is encoded."""
@@ -83,3 +86,16 @@ def read_reply_head(raw: bytes, status: int, version: str) -> ReplyHead:
         return ReplyHead(status, tuple(fields), 0, True, content_type, coded, raw)
     return ReplyHead(status, tuple(fields), size, coding is not None or size is not None,
                      content_type, coded, raw)
+
+
+def plainly(raw: bytes) -> bytes:
+    """What has come of an answer in the form that llhttp takes: RFC 9110 and 9112 allow more.
+
+    Interim answers are left out, whatever they say of lengths and connections (RFC 9112 section
+    6.3), and a tab behind `chunked`, which is none of its value (RFC 9110 section 5.5).
+    """
+    at = 0
+    while (match := _interim(raw, at)) is not None:
+        at = match.end()
+    end = raw.find(b"\r\n\r\n", at) + 2
+    return _PADDED.sub(rb"\1 \2", raw[at:end]) + raw[end:] if end > at else raw[at:]

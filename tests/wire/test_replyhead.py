@@ -3,7 +3,7 @@
 import pytest
 
 from relayd.core.errors import RelayError
-from relayd.wire.replyhead import read_reply_head
+from relayd.wire.replyhead import plainly, read_reply_head
 
 LINE = b"HTTP/1.1 200 OK\r\n"
 
@@ -88,3 +88,21 @@ def test_refused(raw: bytes, status: int, version: str) -> None:
     with pytest.raises(RelayError) as caught:
         read_reply_head(raw, status, version)
     assert caught.value.code == "upstream_protocol"
+
+
+@pytest.mark.parametrize(("raw", "plain"), [
+    (LINE + b"Transfer-Encoding:\tChunked \t\r\nX: y\t\r\n\r\n\r\nTransfer-Encoding: chunked\t",
+     LINE + b"Transfer-Encoding: Chunked\r\nX: y\t\r\n\r\n\r\nTransfer-Encoding: chunked\t"),
+    (b"HTTP/1.1 104 \r\nA: b\r\n\r\nHTTP/1.0 100\r\n\r\n" + LINE, LINE),
+    (b"HTTP/1.1 199 X\r\n\r\n", b""),
+])
+def test_what_llhttp_takes(raw: bytes, plain: bytes) -> None:
+    assert plainly(raw) == plain and plainly(plain) == plain
+
+
+@pytest.mark.parametrize("raw", [
+    LINE + b"\r\n", b"HTTP/1.1 101 X\r\n\r\n" + LINE, b"HTTP/1.1 103 X\r\nLink: <a>\r\n", b"",
+    LINE + b"Transfer-Encoding: x, chunked\t\r\n\r\n", b"HTTP/2 103 X\r\n\r\n" + LINE,
+])
+def test_what_is_as_it_is(raw: bytes) -> None:
+    assert plainly(raw) == raw
