@@ -54,12 +54,16 @@ async def _judge(
     if step is None or step == "erase" and not await erase(holder.account, now_ms):
         return None
     async with db.writing() as transaction:
+        # the batch was read a while ago: who has come back since is left alone
+        found = await store_holder.find(transaction, holder.account)
+        if found is None or found.seen_at_ms != holder.seen_at_ms:
+            return None
         if step != "erase":
             await mail.post(transaction, "dormancy_reminder", holder.account, {
                 "months": MONTHS[step], "ends": _ends(holder, now_ms),
                 "link": f"{origin.rstrip('/')}/sign-in"}, now_ms)
         await store_holder.put(transaction, replace(
-            holder, dormant_steps=holder.dormant_steps + 1, dormant_at_ms=now_ms))
+            found, dormant_steps=holder.dormant_steps + 1, dormant_at_ms=now_ms))
     return step
 
 

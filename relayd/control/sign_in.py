@@ -71,10 +71,16 @@ async def sign_in(door: Door, login: str, text: str, caller: Caller, now_ms: int
 
 
 async def _by_password(
-    door: Door, account: Account, holder: Holder, caller: Caller, now_ms: int
+    door: Door, account: Account, judged: Holder, caller: Caller, now_ms: int
 ) -> Opened:
+    """`judged`: the holder whose password was right. It takes a while to say so: by now there may
+    be another one, and then this one opens nothing and is not written back."""
     async with door.db.writing() as transaction:
-        await store_holder.put(transaction, replace(holder, seen_at_ms=now_ms))
+        holder = await store_holder.find(transaction, account.id)
+        if holder is None or holder.password_at_ms != judged.password_at_ms:
+            raise RelayError("wrong_credentials")
+        await store_holder.put(
+            transaction, replace(holder, password=judged.password, seen_at_ms=now_ms))
         if await control_totp.is_on(transaction, account.id):
             return await session.start(
                 transaction, account.id, "password", caller, now_ms, stage="factor")

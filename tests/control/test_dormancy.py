@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from relayd.control import account, dormancy, sign_in, usage
+from dataclasses import replace
+
+from relayd.control import account, dormancy, password, sign_in, usage
 from relayd.control.door import DAY_MS, Door
-from tests.fakes.door import CALLER, EMAIL, ORIGIN, PASSWORD, mails, registered
+from relayd.store import holder as store_holder
+from tests.fakes.door import (
+    CALLER, EMAIL, ORIGIN, PASSWORD, WISH, mailed_token, mails, registered,
+)
 from tests.fakes.records import START_MS, call_record
+
+
+NEW = "violet copper hourglass nine"
 
 
 class Erasures:
@@ -46,6 +54,33 @@ async def test_a_sign_in_starts_the_months_anew(door: Door) -> None:
     assert not any(taken.values())
     taken = await dormancy.look(door.db, ORIGIN, erasures, START_MS + 766 * DAY_MS)
     assert taken["first_reminder"] == 1 and erasures.begun == []
+
+
+async def test_who_comes_back_while_others_are_looked_at_keeps_their_new_password(
+    door: Door
+) -> None:
+    """The look reads many at once, and may wait long before it comes to one of them."""
+    first = (await registered(door)).session.account
+    other = replace(WISH, email="second@example.org", username="second")
+    second = (await registered(door, other, START_MS + 1)).session.account
+    now_ms = START_MS + 800 * DAY_MS
+    async with door.db.writing() as transaction:
+        for who in (first, second):
+            found = await store_holder.find(transaction, who)
+            assert found is not None
+            await store_holder.put(transaction, replace(
+                found, dormant_steps=2, dormant_at_ms=START_MS + 700 * DAY_MS))
+
+    async def erase(account_id: str, _: int) -> bool:
+        if account_id == first:
+            await password.forgot(door, other.email, CALLER, now_ms)
+            token = await mailed_token(door.db, "reset_password")
+            await password.reset(door, token, NEW, CALLER, now_ms)
+            await sign_in.sign_in(door, other.email, NEW, CALLER, now_ms)
+        return True
+
+    await dormancy.look(door.db, ORIGIN, erase, now_ms)
+    await sign_in.sign_in(door, other.email, NEW, CALLER, now_ms)
 
 
 async def test_calls_are_use_too(door: Door) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from relayd.control import account, registration, session, sign_in, totp
+from relayd.control import account, password, registration, session, sign_in, totp
 from relayd.control.door import Caller, Door
 from relayd.control.standing import Grounds
 from relayd.control.standing import move as move_standing
@@ -18,11 +19,12 @@ from relayd.core.totp import code_at
 from relayd.ops.clock import monotonic
 from relayd.ops.hashing import Hashing
 from tests.fakes.door import (
-    CALLER, EMAIL, ORIGIN, PASSWORD, USERNAME, WISH, mails, registered,
+    CALLER, EMAIL, ORIGIN, PASSWORD, USERNAME, WISH, mailed_token, mails, registered,
 )
 from tests.fakes.records import START_MS
 
 TRIES = 4
+NEW = "violet copper hourglass nine"
 
 
 async def refused(work: object) -> str:
@@ -137,6 +139,31 @@ async def test_who_is_not_verified_gets_another_link(door: Door) -> None:
     codes = [await refused(sign_in.sign_in(door, EMAIL, PASSWORD, CALLER, START_MS))
              for _ in range(20)]
     assert codes.count("email_not_verified") <= FREE and "sign_in_slowed" in codes
+
+
+async def test_a_password_that_is_replaced_while_it_is_hashed_opens_nothing(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The owner sets a new one while somebody who knows the old one is at the door."""
+    await registered(door)
+    await password.forgot(door, EMAIL, CALLER, START_MS)
+    token = await mailed_token(door.db, "reset_password")
+    right = door.hashing.right
+
+    async def slow(*values: Any, **more: Any) -> bool:
+        found = await right(*values, **more)
+        await password.reset(door, token, NEW, CALLER, START_MS + 1)
+        return found
+
+    monkeypatch.setattr(door.hashing, "right", slow)
+    assert await refused(
+        sign_in.sign_in(door, EMAIL, PASSWORD, CALLER, START_MS + 1)) == "wrong_credentials"
+    monkeypatch.undo()
+    me = await account.find(door.db, EMAIL)
+    assert await session.listing(door.db, me.id, START_MS + 1) == []
+    assert await refused(
+        sign_in.sign_in(door, EMAIL, PASSWORD, CALLER, START_MS + 2)) == "wrong_credentials"
+    await sign_in.sign_in(door, EMAIL, NEW, CALLER, START_MS + 2)
 
 
 async def test_a_hash_is_made_anew_when_parameters_change(door: Door) -> None:
