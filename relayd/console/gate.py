@@ -69,7 +69,8 @@ def address_of(request: web.Request, services: Services) -> str:
     found = address_of_text(peer)
     if found is None or not is_trusted(found):
         return peer
-    header = request.headers.get("X-Forwarded-For")
+    # some proxies add a line of their own behind the client's (RFC 9110 section 5.3)
+    header = ",".join(request.headers.getall("X-Forwarded-For", ()))
     told, _ = forwarded(header.encode("latin-1", "replace") if header else None, is_trusted)
     return told or peer
 

@@ -244,3 +244,14 @@ async def test_the_address_is_what_a_trusted_proxy_says(db: Database) -> None:
         response = await site.get("/open", headers={"X-Forwarded-For": "192.0.2.9, 203.0.113.7"})
         assert (await response.json())["address"] == expected
         await site.stop()
+
+
+async def test_what_a_client_claims_before_its_proxy_s_own_line_is_not_believed(
+    db: Database
+) -> None:
+    """Some proxies leave the client's X-Forwarded-For as it is and add a second line."""
+    site = await started(db, ROUTES, server=ServerConfig(trusted_proxies=("127.0.0.0/8",)))
+    lines = [("X-Forwarded-For", "192.0.2.9"), ("X-Forwarded-For", "203.0.113.7")]
+    response = await site.get("/open", headers=lines)
+    assert (await response.json())["address"] == "203.0.113.7"
+    await site.stop()
