@@ -35,25 +35,27 @@ async def ask(door: Door, account: Account, email: str, caller: Caller, now_ms: 
     for who in (account.id, folded(email)):
         door.ask(f"email {who}", caller, now_ms)
     async with door.db.writing() as transaction:
+        await store_mail_token.delete(transaction, account.id, *PURPOSES.values())
         taken = await store_account.find(transaction, email)
+        # the old mailbox gets the same in either case, so that it does not tell them apart
+        await _ask(door, transaction, account, ("old", email), now_ms)
         if taken is None or taken.id == account.id:
-            await _ask(door, transaction, account, email, now_ms)
+            await _ask(door, transaction, account, ("new", email), now_ms)
         else:
-            await store_mail_token.delete(transaction, account.id, *PURPOSES.values())
             await mail.post(transaction, "email_known", taken.id,
                             {"link": door.link("/sign-in")}, now_ms)
     await door.steady(began)
 
 
 async def _ask(
-    door: Door, transaction: Transaction, account: Account, email: str, now_ms: int
+    door: Door, transaction: Transaction, account: Account, about: tuple[End, str], now_ms: int
 ) -> None:
-    for end, purpose in PURPOSES.items():
-        token = await mail_token.issue(transaction, account.id, purpose, now_ms, email)
-        to = None if end == "old" else To(email, account.language)
-        await mail.post(transaction, KINDS[end], account.id, {
-            "link": door.link(f"/email/{end}", token),
-            "minutes": mail_token.minutes(purpose)}, now_ms, to=to)
+    end, email = about
+    token = await mail_token.issue(transaction, account.id, PURPOSES[end], now_ms, email)
+    to = None if end == "old" else To(email, account.language)
+    await mail.post(transaction, KINDS[end], account.id, {
+        "link": door.link(f"/email/{end}", token),
+        "minutes": mail_token.minutes(PURPOSES[end])}, now_ms, to=to)
 
 
 async def confirm(

@@ -118,7 +118,14 @@ async def test_a_known_address_is_told_and_not_taken(door: Door) -> None:
     await registered(door, replace(WISH, email=NEW, username="second"), START_MS + 1)
     me = await account.find(door.db, EMAIL)
     await email_change.ask(door, me, NEW, CALLER, START_MS)
-    assert [(kind, to) for kind, to, _ in await mails(door.db)] == [("email_known", NEW)]
+    sent = {kind: (to, fields["link"]) for kind, to, fields in await mails(door.db)}
+    assert sent["email_known"][0] == NEW
+    # whoever asks reads their own mailbox, and learns nothing there of who has an account
+    assert {kind: to for kind, (to, _) in sent.items()} == {
+        "email_known": NEW, KINDS["old"]: EMAIL}
+    token = sent[KINDS["old"]][1].partition("token=")[2]
+    assert not await email_change.confirm(door, token, "old", (CALLER, me.id), START_MS)
+    assert (await account.find(door.db, EMAIL)).id == me.id
 
 
 async def test_who_proves_it_first_has_it(door: Door) -> None:
