@@ -40,7 +40,11 @@ async def begin(db: Database, account: Account, now_ms: int) -> Totp:
 async def pending(db: Database, account_id: str) -> Totp:
     """The authenticator that is to be confirmed. Raises `factor_not_found`."""
     async with db.reading() as transaction:
-        totp = await store_totp.find(transaction, account_id)
+        return await _pending(transaction, account_id)
+
+
+async def _pending(transaction: Transaction, account_id: str) -> Totp:
+    totp = await store_totp.find(transaction, account_id)
     if totp is None or totp.confirmed:
         raise RelayError("factor_not_found", param="totp")
     return totp
@@ -58,11 +62,11 @@ async def confirm(
 
     Raises `factor_not_found` or `wrong_code`.
     """
-    totp = await pending(door.db, account_id)
-    step = matching_step(totp, code, now_ms)
-    if step is None:
-        raise RelayError("wrong_code", param="code")
     async with door.db.writing() as transaction:
+        totp = await _pending(transaction, account_id)
+        step = matching_step(totp, code, now_ms)
+        if step is None:
+            raise RelayError("wrong_code", param="code")
         await store_totp.put(transaction, replace(totp, confirmed=True, last_step=step))
         await _told(door, transaction, account_id, "totp.add", caller, now_ms)
         return await _new_codes(transaction, account_id)

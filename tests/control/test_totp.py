@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pyotp
 import pytest
 
 from relayd.control import account, totp
 from relayd.control.door import Door
 from relayd.core.errors import RelayError
-from relayd.core.totp import RECOVERY_CODES
+from relayd.core.totp import RECOVERY_CODES, secret_text
 from tests.fakes.door import CALLER, EMAIL, USERNAME, mails, registered
 from tests.fakes.records import START_MS
 
@@ -39,6 +41,19 @@ async def test_U2_an_authenticator_app_is_turned_on_and_off(door: Door) -> None:
     changes = [fields["change"] for kind, _, fields in await mails(door.db)
                if kind == "second_factor_changed"]
     assert changes == ["totp.add", "totp.remove"]
+
+
+async def test_a_form_that_is_sent_twice_tells_codes_once(door: Door) -> None:
+    account_id = (await registered(door)).session.account
+    made = await totp.begin(door.db, await account.find(door.db, EMAIL), START_MS)
+    code = pyotp.TOTP(secret_text(made.secret)).at(START_MS // 1000)
+    done = await asyncio.gather(
+        *(totp.confirm(door, account_id, code, CALLER, START_MS) for _ in range(4)),
+        return_exceptions=True)
+    [codes] = [each for each in done if isinstance(each, list)]
+    assert [str(each) for each in done if not isinstance(each, list)] == ["factor_not_found"] * 3
+    async with door.db.writing() as transaction:
+        assert await totp.check(transaction, account_id, codes[0], START_MS) == "recovery"
 
 
 async def test_a_recovery_code_works_once(door: Door) -> None:
