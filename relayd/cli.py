@@ -6,6 +6,7 @@ in `MODULES`; its function lives with its noun.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -90,17 +91,10 @@ def commands(words: Iterable[str] = ()) -> list[Command]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. Unusable arguments raise SystemExit(2)."""
-    words = sys.argv[1:] if argv is None else argv
-    found = commands(words)
-    groups = {each.name.partition(" ")[0] for each in found}
     _open_what_is_closed()
-    parser = build_parser("relayd", DESCRIPTION, {
-        group: text for group, text in GROUPS.items() if group in groups}, found)
-    arguments = parser.parse_args(words)
+    _write_what_cannot_be_written()
     try:
-        code = int(arguments.run(arguments))
-        sys.stdout.flush()
-        return code
+        return _run(sys.argv[1:] if argv is None else argv)
     except CommandError as error:
         return _fail(str(error), error.exit_code)
     except RelayError as error:
@@ -109,6 +103,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(where + error.kind.message, code)
     except ConfigError as error:
         return _fail(str(error), UNUSABLE)
+    except EOFError:  # a question was answered by the end of the input
+        return _fail("Nothing was done.", UNUSABLE)
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
@@ -121,11 +117,32 @@ def main(argv: Sequence[str] | None = None) -> int:
                      or type(error).__name__, FAULT)
 
 
+def _run(words: Sequence[str]) -> int:
+    found = commands(words)
+    groups = {each.name.partition(" ")[0] for each in found}
+    parser = build_parser("relayd", DESCRIPTION, {
+        group: text for group, text in GROUPS.items() if group in groups}, found)
+    try:
+        arguments = parser.parse_args(words)
+    except SystemExit:
+        sys.stdout.flush()  # the help may be more than its reader wants
+        raise
+    code = int(arguments.run(arguments))
+    sys.stdout.flush()
+    return code
+
+
 def _open_what_is_closed() -> None:
     """A shell's `<&-` or `>&-`: nothing comes, and nobody reads."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+
+
+def _write_what_cannot_be_written() -> None:
+    """A character that the terminal's encoding has not is written as its number."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _write_no_more() -> None:

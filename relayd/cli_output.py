@@ -5,6 +5,7 @@ Law: with `--json` stdout holds one document and nothing else; errors go to stde
 
 from __future__ import annotations
 
+import codecs
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -15,6 +16,7 @@ from relayd.core.money import decimal
 from relayd.core.timestamp import rfc3339
 
 _GAP: Final = "  "
+_UTF_8: Final = "utf-8"
 
 
 def document(value: object) -> None:
@@ -23,8 +25,12 @@ def document(value: object) -> None:
 
 
 def raw(piece: bytes) -> None:
-    """Print a piece of a document that is made elsewhere."""
-    sys.stdout.write(piece.decode("utf-8"))
+    """Print a piece of a document that is made elsewhere; it is UTF-8 on every terminal."""
+    if codecs.lookup(sys.stdout.encoding or _UTF_8).name == _UTF_8:
+        sys.stdout.write(piece.decode(_UTF_8))
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(piece)
 
 
 def text(sentence: str) -> None:

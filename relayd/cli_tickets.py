@@ -47,8 +47,15 @@ async def _show(db: Database, arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _from_stdin() -> str:
+    try:
+        return sys.stdin.buffer.read().decode("utf-8")
+    except UnicodeDecodeError:
+        raise CommandError("What comes on stdin is not UTF-8.") from None
+
+
 async def _answer(db: Database, arguments: argparse.Namespace, config: Config) -> int:
-    body = sys.stdin.read() if arguments.text == "-" else arguments.text
+    body = _from_stdin() if arguments.text == "-" else arguments.text
     if not body.strip():
         raise CommandError("Write the answer after --text, or give it on stdin.")
     link = erasure.linked(console_url(config.console, config.console_listen))

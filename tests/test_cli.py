@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import json
+import os
 import subprocess
 import sys
 from importlib import import_module
@@ -139,3 +142,36 @@ def test_a_word_that_nobody_knows_is_told_with_all_that_are(
     assert caught.value.code == 2
     said = capsys.readouterr().err
     assert "accounts" in said and "serve" in said
+
+
+@pytest.mark.parametrize("words", ["--help", "usage --help", "--version"])
+def test_help_that_nobody_reads_to_its_end(words: str) -> None:
+    # true has ended before anything is written; nothing of it reaches stderr
+    command = f"(sleep 1; exec {sys.executable} -m relayd {words}) | true"
+    ended = subprocess.run(["/bin/sh", "-c", command], stderr=subprocess.PIPE, timeout=60)
+    assert ended.stderr == b""
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run([sys.executable, "-m", "relayd", *words.split()], stdout=full,
+                               stderr=subprocess.PIPE, timeout=60)
+    assert (ended.returncode, ended.stderr) == (1, b"relayd: No space left on device\n")
+
+
+def test_a_terminal_that_has_not_every_character(shell: Shell) -> None:
+    shell.json("accounts", "create", "--email", "ann@example.org", "--name", "你 ä")
+    command = [sys.executable, "-m", "relayd", "accounts", "list", "-c", str(shell.config)]
+    latin = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    table = subprocess.run(command, env=latin, capture_output=True, timeout=60)
+    assert (table.returncode, table.stderr) == (0, b"") and rb"\u4f60 " + b"\xe4" in table.stdout
+    document = subprocess.run([*command, "--json"], env=latin, capture_output=True, timeout=60)
+    assert document.returncode == 0 and json.loads(document.stdout)[0]["name"] == "你 ä"
+
+
+def test_a_question_that_is_answered_by_the_end_of_input(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shell.json("accounts", "create", "--email", "ann@example.org")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    result = shell("accounts", "erase", "ann@example.org")
+    assert result.code == 2 and result.err == "relayd: Nothing was done.\n"
+    assert len(shell.json("accounts", "list")) == 1

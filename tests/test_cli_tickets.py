@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 
 import pytest
 
@@ -46,3 +47,11 @@ def test_read_answer_close(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Non
     assert shell("tickets", "answer", ticket, "--text", "late").code == 2
     assert shell("tickets", "answer", ticket, "--text", " ").code == 2
     assert shell("tickets", "show", "tick_none").code == 2
+
+
+def test_an_answer_on_stdin_is_utf_8(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticket = opened(shell)
+    for raw, code in ((b"It is na\xefve", 2), ("It is naïve".encode(), 0)):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(raw), encoding="ascii"))
+        assert shell("tickets", "answer", ticket).code == code
+    assert shell.json("tickets", "show", ticket)["messages"][-1]["body"] == "It is naïve"
