@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Protocol
@@ -78,8 +79,11 @@ class Acknowledgement(NamedTuple):
     body: bytes
 
 
-OTHER_SHAPE: Final = (KeyError, TypeError, ValueError, IndexError)
+OTHER_SHAPE: Final = (AttributeError, KeyError, TypeError, ValueError, IndexError)
 """What a JSON document of another shape than documented raises."""
+MINOR_MAX: Final = 1 << 53
+"""Above every amount there is; doubles hold whole numbers up to here."""
+_DIGITS: Final = re.compile(r"-?[0-9]{1,16}", re.ASCII)
 
 
 class Adapter(Protocol):
@@ -128,7 +132,7 @@ class Adapter(Protocol):
 def read_json(reply: PartnerReply) -> Any:
     """The reply's JSON object where it is a success. Raises `partner_failed`, `partner_refused`.
     """
-    if reply.status >= 500 or reply.status == 429:
+    if reply.status >= 500 or reply.status in (409, 429):
         raise RelayError("partner_failed")
     if not 200 <= reply.status < 300:
         raise RelayError("partner_refused")
@@ -138,6 +142,32 @@ def read_json(reply: PartnerReply) -> Any:
         raise RelayError("partner_failed") from None
     if not isinstance(value, dict):
         raise RelayError("partner_failed")
+    return value
+
+
+def as_text(value: object) -> str:
+    """A name that a partner gives; ValueError for what is no text, or an empty one."""
+    if not isinstance(value, str) or not value:
+        raise ValueError("no text")
+    return value
+
+
+def as_name(value: object) -> str | None:
+    """The same where there may be none."""
+    return None if value is None or value == "" else as_text(value)
+
+
+def as_minor(value: object) -> int:
+    """A partner's amount in minor units, also as digits; nothing for null. ValueError for all that
+    is no whole number: an amount is never rounded."""
+    if value is None:
+        return 0
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
+        value = int(value)
+    elif isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > MINOR_MAX:
+        raise ValueError("no amount")
     return value
 
 

@@ -23,7 +23,7 @@ from relayd.core.refund import Refund
 from relayd.core.statement import StatementLine
 from relayd.wire.partner import (
     OTHER_SHAPE, SUBJECT, Acknowledgement, Addresses, Moment, PartnerReply, PartnerRequest,
-    flat_names, read_json, rsa_sign, rsa_verified,
+    as_name, flat_names, read_json, rsa_sign, rsa_verified,
 )
 from relayd.wire.partner_bill import CURRENCY, alipay_lines, unzipped
 
@@ -36,7 +36,7 @@ _FORM: Final = "application/x-www-form-urlencoded;charset=utf-8"
 _STATES: Final[dict[str, EventKind]] = {
     "TRADE_SUCCESS": "paid", "TRADE_FINISHED": "paid", "TRADE_CLOSED": "expired"}
 # the call failed, and whether it did what was asked is not known
-_UNSURE: Final = frozenset({"ACQ.SYSTEM_ERROR", "aop.ACQ.SYSTEM_ERROR"})
+_UNSURE: Final = ("ACQ.SYSTEM_ERROR", "aop.ACQ.SYSTEM_ERROR")
 _SUCCESS: Final = "10000"
 _BUSINESS_FAILED: Final = "40004"
 
@@ -75,6 +75,8 @@ class Alipay:
         """How the trade stands; before the payer has opened the page there is none."""
         said = yield from self._call(
             "alipay.trade.query", {"out_trade_no": order.id}, moment)
+        if said.get("sub_code") in _UNSURE:
+            raise RelayError("partner_failed")
         if said.get("code") != _SUCCESS:
             return PartnerEvent(self._name, "", "ignored", order.id)
         return self._trade(said, "", order.id)
@@ -98,11 +100,14 @@ class Alipay:
         said = yield from self._call("alipay.trade.fastpay.refund.query", {
             "out_trade_no": order.id, "out_request_no": reference}, moment)
         amount = parse_minor(str(said.get("refund_amount", "")), CURRENCY)
+        # one that failed, or never came, has no status
         done = said.get("code") == _SUCCESS and amount \
-            and said.get("refund_status", "REFUND_SUCCESS") == "REFUND_SUCCESS"
+            and said.get("refund_status") == "REFUND_SUCCESS"
+        if done and said.get("out_request_no", reference) != reference:
+            raise RelayError("partner_failed")
         return PartnerEvent(
             self._name, "", "refunded" if done else "ignored", order.id, CURRENCY,
-            amount or 0, said.get("trade_no"), reference)
+            amount or 0, self._trade_no(said, ""), reference)
 
     def order_of(self, trade: str, moment: Moment
                  ) -> Generator[PartnerRequest, PartnerReply, str]:
@@ -152,7 +157,7 @@ class Alipay:
             raise RelayError("webhook_unreadable")
         if "refund_fee" in said and said.get("out_biz_no"):
             return PartnerEvent(self._name, event, "refunded", said.get("out_trade_no", ""),
-                                CURRENCY, 0, said.get("trade_no"), said["out_biz_no"])
+                                CURRENCY, 0, self._trade_no(said, event), said["out_biz_no"])
         return self._trade(said, event, said.get("out_trade_no", ""))
 
     def _check_time(self, text: str, now_ms: int) -> None:
@@ -170,7 +175,13 @@ class Alipay:
         if said.get("out_trade_no") != order or (kind == "paid" and amount is None):
             raise RelayError("webhook_unreadable" if event else "partner_failed")
         return PartnerEvent(self._name, event, kind, order, CURRENCY, amount or 0,
-                            said.get("trade_no"))
+                            self._trade_no(said, event))
+
+    def _trade_no(self, said: Mapping[str, Any], event: str) -> str | None:
+        try:
+            return as_name(said.get("trade_no"))
+        except OTHER_SHAPE:
+            raise RelayError("webhook_unreadable" if event else "partner_failed") from None
 
     def _request(self, method: str, content: dict[str, str], moment: Moment,
                  **more: str) -> PartnerRequest:

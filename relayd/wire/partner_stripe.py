@@ -22,7 +22,7 @@ from relayd.core.refund import Refund
 from relayd.core.statement import LineKind, StatementLine
 from relayd.wire.partner import (
     OTHER_SHAPE, SUBJECT, Acknowledgement, Addresses, Moment, PartnerReply, PartnerRequest,
-    read_json,
+    as_minor, as_name, as_text, read_json,
 )
 
 VERSION: Final = "2026-10-28.endive"
@@ -44,6 +44,9 @@ _REFUNDS: Final[dict[str, EventKind]] = {
 _DISPUTES: Final[dict[tuple[str, str], EventKind]] = {
     ("charge.dispute.created", "needs_response"): "disputed",
     ("charge.dispute.created", "under_review"): "disputed",
+    # an inquiry, which takes nothing, became a dispute: there is no second `created`
+    ("charge.dispute.funds_withdrawn", "needs_response"): "disputed",
+    ("charge.dispute.funds_withdrawn", "under_review"): "disputed",
     ("charge.dispute.closed", "won"): "dispute_won",
     ("charge.dispute.closed", "lost"): "dispute_lost",
 }
@@ -80,7 +83,7 @@ class Stripe:
         })
         session = read_json(reply)
         try:
-            return Checkout(str(session["id"]), str(session["url"]))
+            return Checkout(as_text(session["id"]), as_text(session["url"]))
         except OTHER_SHAPE:
             raise RelayError("partner_failed") from None
 
@@ -102,7 +105,15 @@ class Stripe:
 
     def refund(self, order: Order, refund: Refund, addresses: Addresses, moment: Moment
                ) -> Generator[PartnerRequest, PartnerReply, PartnerEvent]:
-        """A refund of the payment; asked again with the same id it is the same one."""
+        """A refund of the payment; asked again with the same id it is the same one.
+
+        Stripe keeps a key for a day, and answers it with what it said the first time: whoever asks
+        again looks first, else it would hear of no end, and pay twice on the second day.
+        """
+        if moment.now_ms > refund.asked_at_ms:
+            said = yield from self._found(order, refund.id)
+            if said is not None:
+                return said
         reply = yield self._post("/v1/refunds", refund.id, {
             "payment_intent": order.trade or "",
             "amount": str(refund.amount_minor),
@@ -117,13 +128,26 @@ class Stripe:
     def refund_status(self, order: Order, reference: str, moment: Moment
                       ) -> Generator[PartnerRequest, PartnerReply, PartnerEvent]:
         """How one refund of the payment stands."""
-        reply = yield self._get("/v1/refunds", {
-            "payment_intent": order.trade or "", "limit": str(PAGE_LINES)})
-        for each in read_json(reply).get("data", ()):
-            said = self._about_refund(each, "")
-            if said.reference == reference:
-                return said
-        return PartnerEvent(self._name, "", "ignored", order.id, reference=reference)
+        said = yield from self._found(order, reference)
+        return said or PartnerEvent(self._name, "", "ignored", order.id, reference=reference)
+
+    def _found(self, order: Order, reference: str
+               ) -> Generator[PartnerRequest, PartnerReply, PartnerEvent | None]:
+        """One refund of the payment, None where Stripe has none of this name."""
+        wanted = {"payment_intent": order.trade or "", "limit": str(PAGE_LINES)}
+        for _ in range(PAGES_MAX):
+            page = read_json((yield self._get("/v1/refunds", wanted)))
+            try:
+                for each in page["data"]:
+                    said = self._about_refund(each, "")
+                    if said.reference == reference:
+                        return said
+                if not page.get("has_more"):
+                    return None
+                wanted["starting_after"] = as_text(page["data"][-1]["id"])
+            except OTHER_SHAPE:
+                raise RelayError("partner_failed") from None
+        raise RelayError("partner_failed")
 
     def order_of(self, trade: str, moment: Moment
                  ) -> Generator[PartnerRequest, PartnerReply, str]:
@@ -131,8 +155,8 @@ class Stripe:
         reply = yield self._get("/v1/checkout/sessions", {"payment_intent": trade, "limit": "1"})
         try:
             found = read_json(reply)["data"]
-            return str(found[0].get("client_reference_id") or "") if found else ""
-        except (*OTHER_SHAPE, AttributeError):
+            return (as_name(found[0].get("client_reference_id")) or "") if found else ""
+        except OTHER_SHAPE:
             raise RelayError("partner_failed") from None
 
     def statement(self, day: str, moment: Moment
@@ -148,7 +172,7 @@ class Stripe:
                 lines += [line for each in page["data"] for line in _lines(each)]
                 if not page.get("has_more"):
                     return lines
-                wanted["starting_after"] = str(page["data"][-1]["id"])
+                wanted["starting_after"] = as_text(page["data"][-1]["id"])
             except OTHER_SHAPE:
                 raise RelayError("partner_failed") from None
         raise RelayError("partner_failed")
@@ -162,7 +186,8 @@ class Stripe:
         self._verify(headers.get("stripe-signature", ""), body, now_ms)
         try:
             event = orjson.loads(body)
-            return self._read(event["id"], event["type"], event["data"]["object"])
+            return self._read(as_text(event["id"]), as_text(event["type"]),
+                              event["data"]["object"])
         except OTHER_SHAPE:
             raise RelayError("webhook_unreadable") from None
 
@@ -194,29 +219,32 @@ class Stripe:
         if name.startswith("charge.dispute."):
             return PartnerEvent(
                 self._name, event, _DISPUTES.get((name, thing["status"]), "ignored"), "",
-                thing["currency"].upper(), int(thing["amount"]), thing["payment_intent"],
-                thing["id"])
+                as_text(thing["currency"]).upper(), as_minor(thing["amount"]),
+                as_name(thing["payment_intent"]), as_text(thing["id"]))
         return PartnerEvent(self._name, event, "ignored", "")
 
     def _about(self, session: dict[str, Any], event: str, kind: EventKind, *, order: str = ""
                ) -> PartnerEvent:
         try:
             return PartnerEvent(
-                self._name, event, kind, order or session.get("client_reference_id") or "",
-                str(session.get("currency") or "").upper(), int(session.get("amount_total") or 0),
-                session.get("payment_intent"), session=session.get("id"))
+                self._name, event, kind,
+                order or as_name(session.get("client_reference_id")) or "",
+                (as_name(session.get("currency")) or "").upper(),
+                as_minor(session.get("amount_total")), as_name(session.get("payment_intent")),
+                session=as_name(session.get("id")))
         except OTHER_SHAPE:
-            raise RelayError("partner_failed") from None
+            raise RelayError("webhook_unreadable" if event else "partner_failed") from None
 
     def _about_refund(self, refund: dict[str, Any], event: str) -> PartnerEvent:
         try:
             names = refund.get("metadata") or {}
             return PartnerEvent(
                 self._name, event, _REFUNDS.get(refund["status"], "ignored"),
-                names.get("order", ""), refund["currency"].upper(), int(refund["amount"]),
-                refund["payment_intent"], names.get("refund") or refund["id"])
+                as_name(names.get("order")) or "", as_text(refund["currency"]).upper(),
+                as_minor(refund["amount"]), as_name(refund["payment_intent"]),
+                as_name(names.get("refund")) or as_text(refund["id"]))
         except OTHER_SHAPE:
-            raise RelayError("partner_failed") from None
+            raise RelayError("webhook_unreadable" if event else "partner_failed") from None
 
     def _headers(self) -> dict[str, str]:
         return {"authorization": f"Bearer {self._api_key}", "stripe-version": VERSION}
@@ -246,5 +274,5 @@ def _lines(entry: dict[str, Any]) -> Iterator[StatementLine]:
     elif kind == "refund":
         reference = names.get("refund") or source.get("id") or reference
     if kind is not None:
-        yield StatementLine(kind, reference, entry["currency"].upper(), abs(int(entry["amount"])),
-                            int(entry["fee"]))
+        yield StatementLine(kind, as_text(reference), as_text(entry["currency"]).upper(),
+                            abs(as_minor(entry["amount"])), as_minor(entry["fee"]))

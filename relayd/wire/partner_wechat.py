@@ -28,7 +28,7 @@ from relayd.core.refund import Refund
 from relayd.core.statement import StatementLine
 from relayd.wire.partner import (
     OTHER_SHAPE, SUBJECT, Acknowledgement, Addresses, Moment, PartnerReply, PartnerRequest,
-    flat_names, read_json, rsa_sign, rsa_verified,
+    as_minor, as_name, as_text, flat_names, read_json, rsa_sign, rsa_verified,
 )
 from relayd.wire.partner_alipay import BEIJING
 from relayd.wire.partner_bill import wechat_lines
@@ -95,11 +95,17 @@ class WeChatPay:
             {"mchid": self._merchant_id}, moment)
         if reply.status == _NOT_THERE:
             return PartnerEvent(self._name, "", "ignored", order.id)
-        return self._trade(self._read(reply, moment), "")
+        return _of_order(order, self._trade(self._read(reply, moment), ""))
 
     def refund(self, order: Order, refund: Refund, addresses: Addresses, moment: Moment
                ) -> Generator[PartnerRequest, PartnerReply, PartnerEvent]:
-        """A refund; asked again with the same id it is the same one."""
+        """A refund; asked again with the same id it is the same one. Whoever asks again looks
+        first: a refusal, which need not be signed, then says nothing of one that is under way."""
+        if moment.now_ms > refund.asked_at_ms:
+            said = yield from self._found(order, refund.id, moment)
+            if said is not None:
+                return said
+            moment = moment._replace(nonce=moment.nonce[::-1])
         reply = yield self._post("/v3/refund/domestic/refunds", {
             "out_trade_no": order.id, "out_refund_no": refund.id,
             "notify_url": addresses.webhook,
@@ -108,16 +114,24 @@ class WeChatPay:
         }, moment)
         if reply.status in (400, 403):
             return PartnerEvent(self._name, "", "refund_failed", order.id, reference=refund.id)
-        return self._refund(self._read(reply, moment), "", "status")
+        return _of_refund(order, refund.id, self._refund(
+            self._read(reply, moment), "", "status"))
 
     def refund_status(self, order: Order, reference: str, moment: Moment
                       ) -> Generator[PartnerRequest, PartnerReply, PartnerEvent]:
         """How a refund stands."""
+        said = yield from self._found(order, reference, moment)
+        return said or PartnerEvent(self._name, "", "ignored", order.id, reference=reference)
+
+    def _found(self, order: Order, reference: str, moment: Moment
+               ) -> Generator[PartnerRequest, PartnerReply, PartnerEvent | None]:
+        """How a refund stands; None where WeChat Pay has none of this name."""
         reply = yield self._get(
             f"/v3/refund/domestic/refunds/{quote(reference, safe='')}", {}, moment)
         if reply.status == _NOT_THERE:
-            return PartnerEvent(self._name, "", "ignored", order.id, reference=reference)
-        return self._refund(self._read(reply, moment), "", "status")
+            return None
+        return _of_refund(order, reference, self._refund(
+            self._read(reply, moment), "", "status"))
 
     def order_of(self, trade: str, moment: Moment
                  ) -> Generator[PartnerRequest, PartnerReply, str]:
@@ -156,7 +170,7 @@ class WeChatPay:
         try:
             said = orjson.loads(body)
             thing = self._opened(said["resource"])
-            name, event = said["event_type"], str(said["id"])
+            name, event = as_text(said["event_type"]), as_text(said["id"])
             if thing["mchid"] != self._merchant_id:
                 raise RelayError("webhook_forged")
             if name == "TRANSACTION.SUCCESS":
@@ -199,9 +213,9 @@ class WeChatPay:
             if kind == "paid" and said["appid"] != self._app_id:
                 raise RelayError("webhook_forged" if event else "partner_failed")
             return PartnerEvent(
-                self._name, event, kind, str(said["out_trade_no"]),
-                str(amount.get("currency") or ""), int(amount.get("total") or 0),
-                said.get("transaction_id"))
+                self._name, event, kind, as_text(said["out_trade_no"]),
+                as_name(amount.get("currency")) or "", as_minor(amount.get("total")),
+                as_name(said.get("transaction_id")))
         except OTHER_SHAPE:
             raise RelayError("webhook_unreadable" if event else "partner_failed") from None
 
@@ -210,9 +224,9 @@ class WeChatPay:
             # messages have no currency: domestic refunds are in yuan
             return PartnerEvent(
                 self._name, event, _REFUNDS.get(said[state], "ignored"),
-                str(said["out_trade_no"]), str(said["amount"].get("currency") or "CNY"),
-                int(said["amount"]["refund"]), said.get("transaction_id"),
-                str(said["out_refund_no"]))
+                as_text(said["out_trade_no"]), as_name(said["amount"].get("currency")) or "CNY",
+                as_minor(said["amount"]["refund"]), as_name(said.get("transaction_id")),
+                as_text(said["out_refund_no"]))
         except OTHER_SHAPE:
             raise RelayError("webhook_unreadable" if event else "partner_failed") from None
 
@@ -253,6 +267,20 @@ class WeChatPay:
         key_id = next(iter(self._platform_keys))
         # by a key's id WeChat Pay signs with that key; a certificate's serial says nothing there
         return {**found, "wechatpay-serial": key_id} if key_id.startswith("PUB_KEY_ID") else found
+
+
+def _of_order(order: Order, said: PartnerEvent) -> PartnerEvent:
+    """An answer about the order that was asked about; about another one it is no answer."""
+    if said.order != order.id:
+        raise RelayError("partner_failed")
+    return said
+
+
+def _of_refund(order: Order, reference: str, said: PartnerEvent) -> PartnerEvent:
+    """The same of a refund."""
+    if said.reference != reference:
+        raise RelayError("partner_failed")
+    return _of_order(order, said)
 
 
 def _rfc3339(unix_ms: int) -> str:

@@ -13,6 +13,8 @@ from tests.fakes.partners import rsa_key
 
 @pytest.mark.parametrize("reply, code", [
     (PartnerReply(500, {}, b"{}"), "partner_failed"), (PartnerReply(429), "partner_failed"),
+    # the same order is being opened by another request
+    (PartnerReply(409, {}, b"{}"), "partner_failed"),
     (PartnerReply(404, {}, b"{}"), "partner_refused"), (PartnerReply(302), "partner_refused"),
     (PartnerReply(200, {}, b""), "partner_failed"), (PartnerReply(200, {}, b"[]"),
                                                      "partner_failed")])

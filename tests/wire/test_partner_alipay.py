@@ -108,6 +108,11 @@ def test_the_library_reads_our_kind_of_answer_and_refuses_a_changed_one() -> Non
     (answer("alipay.trade.query", {"code": "10000"}, key="merchant"), "partner_failed"),
     (answer("alipay.trade.query", {"code": "10000", "out_trade_no": "ord_2",
                                    "trade_status": "TRADE_SUCCESS"}), "partner_failed"),
+    # not known, which is not the same as not there: it would end with its time, unasked
+    (answer("alipay.trade.query", {"code": "40004", "sub_code": "ACQ.SYSTEM_ERROR"}),
+     "partner_failed"),
+    (answer("alipay.trade.query", {"code": "10000", "out_trade_no": ORDER.id, "trade_no": [],
+                                   "trade_status": "WAIT_BUYER_PAY"}), "partner_failed"),
 ])
 def test_answers_that_are_none(reply: PartnerReply, code: str) -> None:
     with pytest.raises(RelayError) as caught:
@@ -132,9 +137,21 @@ def test_refunds() -> None:
                        "out_request_no": "rf_1"}
     assert (said.kind, said.amount_minor, said.reference, said.trade) == (
         "refunded", 500, "rf_1", "trade_1")
-    nothing = answer("alipay.trade.fastpay.refund.query", {"code": "10000"})
-    assert talk(partners.alipay().refund_status(ORDER, "rf_1", MOMENT),
-                nothing)[1].kind == "ignored"
+    # no status: it never came, or failed
+    for nothing in ({"code": "10000"}, {"code": "10000", "refund_amount": "5.00"}):
+        reply = answer("alipay.trade.fastpay.refund.query", nothing)
+        assert talk(partners.alipay().refund_status(ORDER, "rf_1", MOMENT),
+                    reply)[1].kind == "ignored"
+
+
+@pytest.mark.parametrize("change", [{"trade_no": 5}, {"out_request_no": "rf_2"}])
+def test_refunds_that_cannot_be_read(change: dict[str, object]) -> None:
+    reply = answer("alipay.trade.fastpay.refund.query", {
+        "code": "10000", "refund_amount": "5.00", "refund_status": "REFUND_SUCCESS",
+        "trade_no": "trade_1", "out_request_no": "rf_1", **change})
+    with pytest.raises(RelayError) as caught:
+        talk(partners.alipay().refund_status(ORDER, "rf_1", MOMENT), reply)
+    assert caught.value.code == "partner_failed"
 
 
 @pytest.mark.parametrize("sub_code, kind", [

@@ -130,6 +130,55 @@ def test_a_refund_that_is_refused_and_one_that_is_not_known() -> None:
     assert talk(asked, json_reply({"data": []}))[1].kind == "ignored"
 
 
+def refund_thing(reference: str = "rf_1", status: str = "succeeded", **change: Any
+                 ) -> dict[str, Any]:
+    return {"id": f"re_{reference}", "object": "refund", "status": status, "amount": 500,
+            "currency": "cny", "payment_intent": "pi_1",
+            "metadata": {"order": ORDER.id, "refund": reference}, **change}
+
+
+def test_a_refund_that_is_asked_for_again_is_looked_for_first() -> None:
+    """Stripe forgets a key after a day, and until then says what it said the first time."""
+    late = MOMENT._replace(now_ms=NOW_MS + 86_400_000)
+    for status, kind in (("pending", "ignored"), ("succeeded", "refunded")):
+        conversation = partners.stripe().refund(ORDER, REFUND, ADDRESSES, late)
+        page = {"data": [refund_thing("other")], "has_more": True}
+        requests, said = talk(conversation, json_reply(page), json_reply(
+            {"data": [refund_thing(status=status)], "has_more": False}))
+        assert [request.method for request in requests] == ["GET", "GET"]
+        assert "starting_after=re_other" in requests[1].target
+        assert (said.kind, said.reference) == (kind, "rf_1")
+    conversation = partners.stripe().refund(ORDER, REFUND, ADDRESSES, late)
+    requests, said = talk(conversation, json_reply({"data": []}), json_reply(refund_thing()))
+    assert [request.method for request in requests] == ["GET", "POST"]
+    assert said.kind == "refunded"
+
+
+@pytest.mark.parametrize("page", [
+    {}, {"data": None}, {"data": [[]]}, {"data": [{}]},
+    {"data": [refund_thing(metadata="x")]}, {"data": [refund_thing(amount=1.5)]},
+    {"data": [refund_thing("other")], "has_more": True, "more": None},
+])
+def test_refunds_that_cannot_be_read(page: object) -> None:
+    conversation = partners.stripe().refund_status(ORDER, "rf_1", MOMENT)
+    with pytest.raises(RelayError) as caught:
+        talk(conversation, json_reply(page), PartnerReply(500))
+    assert caught.value.code == "partner_failed"
+
+
+@pytest.mark.parametrize("amount, minor", [
+    (500, 500), ("500", 500), (500.0, 500), (500.5, None), (True, None), ("5_00", None),
+    ("500.0", None), (1e300, None), ("9" * 400, None), ([], None), ({}, None)])
+def test_amounts_are_whole_numbers_or_none(amount: object, minor: int | None) -> None:
+    headers, body = signed(message("refund.updated", refund_thing(amount=amount)))
+    if minor is not None:
+        assert partners.stripe().webhook(headers, body, NOW_MS).amount_minor == minor
+        return
+    with pytest.raises(RelayError) as caught:
+        partners.stripe().webhook(headers, body, NOW_MS)
+    assert caught.value.code == "webhook_unreadable"
+
+
 @pytest.mark.parametrize("name, change, kind", [
     ("checkout.session.completed", {}, "paid"),
     ("checkout.session.completed", {"payment_status": "unpaid"}, "ignored"),
@@ -148,6 +197,8 @@ def test_messages_about_sessions(name: str, change: dict[str, str], kind: str) -
 @pytest.mark.parametrize("name, status, kind", [
     ("charge.dispute.created", "needs_response", "disputed"),
     ("charge.dispute.created", "warning_needs_response", "ignored"),
+    ("charge.dispute.funds_withdrawn", "needs_response", "disputed"),
+    ("charge.dispute.funds_withdrawn", "won", "ignored"),
     ("charge.dispute.closed", "won", "dispute_won"),
     ("charge.dispute.closed", "lost", "dispute_lost"),
     ("charge.dispute.closed", "warning_closed", "ignored"),
@@ -230,6 +281,16 @@ def test_the_window(late_seconds: int, fits: bool) -> None:
     [], {}, {"id": "e", "type": "x"}, {"id": "e", "type": "x", "data": []},
     {"id": "e", "type": "checkout.session.completed", "data": {"object": {}}},
     {"id": "e", "type": "charge.dispute.created", "data": {"object": {"status": "won"}}},
+    {"id": "", "type": "x", "data": {"object": {}}},
+    {"id": 1, "type": "x", "data": {"object": {}}},
+    {"id": "e", "type": 5, "data": {"object": {}}},
+    message("checkout.session.expired", {**SESSION, "payment_intent": {"id": "pi_1"}}),
+    message("checkout.session.expired", {**SESSION, "client_reference_id": 7}),
+    {"id": "e", "type": "checkout.session.expired", "data": {"object": []}},
+    message("refund.updated", refund_thing(currency=None)),
+    message("refund.updated", refund_thing(metadata="x")),
+    message("charge.dispute.created", {"id": 1, "amount": 5, "currency": "cny",
+                                       "payment_intent": "pi_1", "status": "won"}),
 ])
 def test_signed_messages_that_cannot_be_read(content: object) -> None:
     headers, body = signed(content)

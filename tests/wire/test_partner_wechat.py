@@ -169,6 +169,43 @@ def test_refunds(state: str, kind: str) -> None:
             kind, "rf_1", 500, "CNY", ORDER.id)
 
 
+def test_answers_about_something_else_are_none() -> None:
+    pay = partners.wechat()
+    for conversation, reply in (
+            (pay.status(ORDER, MOMENT), {**TRADE, "out_trade_no": "ord_2"}),
+            (pay.refund_status(ORDER, "rf_1", MOMENT),
+             refund_thing(status="SUCCESS", out_refund_no="rf_2")),
+            (pay.refund(ORDER, REFUND, ADDRESSES, MOMENT),
+             refund_thing(status="SUCCESS", out_trade_no="ord_2"))):
+        with pytest.raises(RelayError) as caught:
+            talk(conversation, wechat_reply(reply))
+        assert caught.value.code == "partner_failed"
+
+
+def test_a_refund_that_is_asked_for_again_is_looked_for_first() -> None:
+    late = MOMENT._replace(now_ms=REFUND.asked_at_ms + 60_000)
+    conversation = partners.wechat().refund(ORDER, REFUND, ADDRESSES, late)
+    requests, said = talk(conversation, wechat_reply(refund_thing(status="PROCESSING")))
+    assert [request.method for request in requests] == ["GET"] and said.kind == "ignored"
+    conversation = partners.wechat().refund(ORDER, REFUND, ADDRESSES, late)
+    requests, said = talk(conversation, PartnerReply(404), PartnerReply(403))
+    assert [request.method for request in requests] == ["GET", "POST"]
+    assert said.kind == "refund_failed"
+    nonces = {request.headers["authorization"].partition('nonce_str="')[2][:32]
+              for request in requests}
+    assert len(nonces) == 2
+
+
+@pytest.mark.parametrize("thing", [
+    refund_thing(amount=None), refund_thing(amount="5"), refund_thing(amount={"refund": 5.5}),
+    refund_thing(amount={"refund": True}), refund_thing(transaction_id=1),
+    refund_thing(out_refund_no=None), refund_thing(out_trade_no=["x"])])
+def test_messages_about_refunds_that_cannot_be_read(thing: dict[str, Any]) -> None:
+    with pytest.raises(RelayError) as caught:
+        read("REFUND.SUCCESS", {**thing, "refund_status": "SUCCESS"})
+    assert caught.value.code == "webhook_unreadable"
+
+
 def test_refunds_that_are_refused_or_unknown() -> None:
     refused = partners.wechat().refund(ORDER, REFUND, ADDRESSES, MOMENT)
     assert talk(refused, PartnerReply(400))[1].kind == "refund_failed"
