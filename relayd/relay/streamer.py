@@ -303,7 +303,8 @@ def _tap(exchange: Exchange, head: ReplyHead, withhold: bool) -> Tap:
     if head.coded:
         withhold = exchange.encoding_exact = False  # not all that is inside may be read
         coding = coding_of(head)
-        kind = b"" if coding is None else kind
+        if coding is None:
+            return Tap()
     tap = tap_for(endpoint, kind, head.status, withhold_usage=withhold,
                   counter=exchange.counter, limit=limit)
     return tap if coding is None else InflatingTap(tap, coding, limit)

@@ -7,6 +7,7 @@ told so. It keeps no text: what it finds goes to the counter at once, and its re
 from __future__ import annotations
 
 import codecs
+import re
 from functools import lru_cache
 from typing import Final, Literal
 
@@ -26,6 +27,7 @@ BATCH_BYTES: Final = 4096
 _LINE_FEED: Final = b"\n"
 _USAGE: Final = b'"usage"'
 _NULL: Final = b":null"
+_begins_events: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:data|event|id|retry)?:").match
 
 
 class EventTap(Tap):
@@ -273,7 +275,8 @@ class ArrayTap(Tap):
 class JsonTap(Tap):
     """A JSON reply: gathered up to a limit and read once, when it has come whole.
 
-    Above the limit it is let go: it passes all the same, and has no usage.
+    Above the limit it is let go: it passes all the same, and has no usage. An event stream that
+    does not call itself one is read here too.
     """
 
     __slots__ = ("_shape", "_found", "_pieces", "_room")
@@ -298,7 +301,14 @@ class JsonTap(Tap):
         shape, found = self._shape, self._found
         pieces, self._pieces = self._pieces, []
         if clean and self._room >= 0:
-            shape.read(pieces[0] if len(pieces) == 1 else b"".join(pieces), found)
+            data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            if _begins_events(data):
+                found.whole = False
+                events = EventTap(shape, found, max(len(data), EVENT_BYTES_MAX))
+                events.feed(data)
+                events.finish(True)
+            else:
+                shape.read(data, found)
         return Report(shape.usage(found), clean, found.error, not found.unreported)
 
 
@@ -337,28 +347,26 @@ def tap_for(
 ) -> Tap:
     """The tap for one reply, by its endpoint and media type.
 
-    `content_type` is empty where the body is encoded. `limit` bounds what is gathered of a JSON
-    reply, and one event of a stream that may be long. Text goes to `counter`.
+    `limit` bounds what is gathered of a JSON reply, and one event of a stream that may be long.
+    Text goes to `counter`. What does not say what it is is taken for what its endpoint gives.
     """
     shape = SHAPES.get(endpoint.operation)
     if shape is None or status >= 400:
         return Tap()
     media = _media(content_type)
     most = max(limit, EVENT_BYTES_MAX) if shape.long else EVENT_BYTES_MAX
-    if media == "json":
-        if endpoint.operation == "stream_generate":
-            return ArrayTap(shape, Findings(counter), most)
-        return JsonTap(shape, Findings(counter, True), limit)
     if media == "events":
         found = Findings(counter)
         events = (WithholdingTap if withhold_usage else EventTap)(
             shape, found, limit if shape.large else most)
         return events if shape.large else BatchTap(events)
-    if media == "text" and shape.words and counter is not None:
-        return WordsTap(Findings(counter, True))
-    if content_type.startswith(b"text/plain") and not shape.words:  # some call their JSON so
-        return JsonTap(shape, Findings(counter, True), limit)
-    return Tap()
+    if media == "text" and shape.words:
+        return Tap() if counter is None else WordsTap(Findings(counter, True))
+    if media != "json" and shape.sound:
+        return Tap()
+    if endpoint.operation == "stream_generate":  # it finds the objects of events too
+        return ArrayTap(shape, Findings(counter), most)
+    return JsonTap(shape, Findings(counter, True), limit)
 
 
 def read_whole(

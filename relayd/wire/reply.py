@@ -38,7 +38,8 @@ class ReplyShape:
 
     `large` marks streams whose events carry images or sound and are long for that; `long` those
     whose last event, which has the usage, may be: it carries images beside text, or all of the
-    reply again. `words` marks replies that may come as plain text. Events that `dull` matches hold
+    reply again. `words` marks replies that may come as plain text, `sound` those that are no text
+    unless they say so. Events that `dull` matches hold
     text alone: where none is counted they need not be read: `telling` finds the data of all
     others, where all are plain.
     """
@@ -48,6 +49,7 @@ class ReplyShape:
     large: bool = False
     long: bool = False
     words: bool = False
+    sound: bool = False
     dull: re.Pattern[bytes] | None = None
     telling: re.Pattern[bytes] = PLAIN_EVENTS
 
@@ -88,7 +90,7 @@ SHAPES: Final = {
     "rerank": ReplyShape(read_ranking, openai_input_usage),
     "image_generation": ReplyShape(read_images, image_usage, large=True),
     "image_edit": ReplyShape(read_images, image_usage, large=True),
-    "speech": ReplyShape(read_media, openai_usage, large=True),
+    "speech": ReplyShape(read_media, openai_usage, large=True, sound=True),
     "transcription": ReplyShape(read_words, openai_usage, words=True),
     "translation": ReplyShape(read_words, openai_usage, words=True),
     "messages": ReplyShape(

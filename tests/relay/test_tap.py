@@ -398,12 +398,32 @@ def test_gemini_streams_as_an_array(where: list[int]) -> None:
         assert texts.kind(ARGUMENTS) == '{"a":"}"}'
 
 
-def test_json_that_is_called_text() -> None:
+NAMELESS = (b"", b"text/plain; charset=utf-8", b"text/json", b"text/html",
+            b"application/octet-stream", b"application/x-ndjson")
+"""What replies call themselves whose servers do not say what they are."""
+
+
+@pytest.mark.parametrize("kind", NAMELESS)
+def test_json_that_is_called_otherwise(kind: bytes) -> None:
     body = json.dumps(REPLIES["chat"]).encode()
-    texts, kind = Texts(), b"text/plain; charset=utf-8"
+    texts = Texts()
     assert run(tap("chat", kind, counter=texts), [body]) == (body, SEEN)
     assert texts.streams == {CONTENT: "hello"}
     assert run(tap("chat", kind), [b"no JSON"])[1] == Report(None, True, None, True)
+    assert run(tap("chat", kind), [b"\n\n", body])[1] == SEEN
+
+
+@pytest.mark.parametrize("kind", NAMELESS)
+@pytest.mark.parametrize("operation", ["chat", "responses", "messages", "stream_generate"])
+def test_events_that_are_called_otherwise(operation: str, kind: bytes) -> None:
+    stream = STREAMS[operation]
+    for whole in (stream, b": hello\n\n" + stream, b"\n" + stream):
+        texts = Texts()
+        passed, report = run(tap(operation, kind, counter=texts), [whole])
+        assert passed == whole and report.usage == SEEN.usage and report.ended
+        assert texts.streams == {CONTENT: "hello"}
+    failed = b'data: {"error":{"code":503}}\n\n'
+    assert run(tap("chat", kind), [failed])[1].error == "provider_stream_error"
 
 
 def test_an_error_in_an_array() -> None:
@@ -453,9 +473,8 @@ def test_plain_words_are_text() -> None:
 
 
 @pytest.mark.parametrize(("operation", "content_type", "status"), [
-    ("speech", b"audio/mpeg", 200), ("chat", b"", 200), ("chat", JSON, 429), ("chat", SSE, 500),
-    ("count_tokens", JSON, 200), ("count", JSON, 200), ("chat", b"text/html", 200),
-    ("chat", b"application/x-ndjson", 200),
+    ("speech", b"audio/mpeg", 200), ("speech", b"", 200), ("chat", JSON, 429), ("chat", SSE, 500),
+    ("count_tokens", JSON, 200), ("count", JSON, 200),
 ])
 def test_what_is_not_read(operation: str, content_type: bytes, status: int) -> None:
     texts = Texts()
