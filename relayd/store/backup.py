@@ -23,6 +23,7 @@ import msgspec
 from relayd.ops.configfile_store import KEYS_NAME
 from relayd.store import journal_segment
 from relayd.store.directory import DIRECTORY_MODE, FILE_MODE, StoreError, give_to_owner
+from relayd.store.draft import drafting
 from relayd.store.journal_lane import FOLDER, lane_directory, lanes
 from relayd.store.journal_segment import sync_directory
 from relayd.store.migration import known
@@ -72,19 +73,13 @@ def take(store: Path, target: Path, *, with_secret: bool, created_at: str) -> Ma
     """
     if target.exists():
         raise FileExistsError
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
-    with mapped():
-        try:
-            manifest = _fill(store, draft, with_secret, created_at)
-            if target.suffix == TAR_SUFFIX:
-                packed = _pack(draft, manifest)
-                packed.rename(target)
-            else:
-                draft.rename(target)
-            sync_directory(target.parent)
-        finally:
-            remove_tree(draft)
-            _packed(draft).unlink(missing_ok=True)
+    with mapped(), drafting(target.parent) as draft:
+        made = draft / "files"
+        manifest = _fill(store, made, with_secret, created_at)
+        if target.suffix == TAR_SUFFIX:
+            made = _pack(made, draft / "tar", manifest)
+        made.rename(target)
+        sync_directory(target.parent)
     return manifest
 
 
@@ -94,28 +89,20 @@ def take_keys(store: Path, target: Path) -> int:
     Apart from the other files, for a shorter life: who has both, and the master key, reads what
     was erased since. Raises StoreError `store_keys` where there are none.
     """
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
     if not (store / KEYS_NAME).exists():
         raise StoreError("store_keys")
-    with mapped():
-        draft.unlink(missing_ok=True)
-        try:
-            copy_database(store / KEYS_NAME, draft)
-            with closing(sqlite3.connect(draft)) as db:
-                sound = db.execute("PRAGMA integrity_check(1)").fetchall() == [("ok",)]
-                count = db.execute(
-                    "SELECT COUNT(*) FROM data_keys WHERE wrapped IS NOT NULL").fetchone()[0]
-            if not sound:
-                raise StoreError("backup_damaged")
-            draft.replace(target)
-            sync_directory(target.parent)
-        finally:
-            draft.unlink(missing_ok=True)
+    with mapped(), drafting(target.parent) as draft:
+        made = draft / KEYS_NAME
+        copy_database(store / KEYS_NAME, made)
+        with closing(sqlite3.connect(made)) as db:
+            sound = db.execute("PRAGMA integrity_check(1)").fetchall() == [("ok",)]
+            count = db.execute(
+                "SELECT COUNT(*) FROM data_keys WHERE wrapped IS NOT NULL").fetchone()[0]
+        if not sound:
+            raise StoreError("backup_damaged")
+        made.replace(target)
+        sync_directory(target.parent)
     return int(count)
-
-
-def _packed(draft: Path) -> Path:
-    return draft.with_name(f"{draft.name}{TAR_SUFFIX}")
 
 
 def _fill(store: Path, folder: Path, with_secret: bool, created_at: str) -> Manifest:
@@ -142,9 +129,8 @@ def _copy_journal(store: Path, folder: Path) -> Iterator[tuple[str, FileMark]]:
             yield name, write_file(folder / name, journal_segment.pieces(path))
 
 
-def _pack(folder: Path, manifest: Manifest) -> Path:
-    """The same files as one; the list comes last."""
-    path = _packed(folder)
+def _pack(folder: Path, path: Path, manifest: Manifest) -> Path:
+    """The same files as one, in `path`; the list comes last."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
     with open(handle, "wb") as file:
         with tarfile.open(fileobj=file, mode="w") as tar:
