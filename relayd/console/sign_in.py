@@ -279,7 +279,7 @@ ROUTES: Final = (
           takes=PasskeyForm, closing=True),
     Route("POST", "/api/v1/sessions", give_session, PUBLIC,
           "Sign in. Where `stage` is `factor`, a code is still to come.", takes=SignInOrder,
-          gives=Token, status=201, errors=(*BUSY, "wrong_credentials", "email_not_verified")),
+          gives=Token, status=201, errors=(*BUSY, "wrong_credentials")),
     Route("POST", "/api/v1/sessions/code", give_opened, PUBLIC,
           "Open a session of stage `factor` by a code; the answer has its new token.",
           takes=CodeOrder, gives=Token, status=201,

@@ -41,10 +41,13 @@ async def hashed(door: Door, text: str, words: Sequence[str | None]) -> str:
 
 
 async def known(db: Database, login: str) -> tuple[Account | None, Holder | None]:
-    """Who signs in with this e-mail address or username."""
+    """Who signs in with this e-mail address or username. A username is its account's once that is
+    verified (control/registration.py)."""
     async with db.reading() as transaction:
         find = store_account.find if "@" in login else store_account.named
         account = await find(transaction, login)
+        if account is not None and account.state == "unverified" and "@" not in login:
+            account = None
         holder = None if account is None else await store_holder.find(transaction, account.id)
     return account, holder
 

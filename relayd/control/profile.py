@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from relayd.control import audit
-from relayd.control.registration import check_username
+from relayd.control.registration import check_username, claim_username
 from relayd.core.account import LANGUAGES, NAME_CHARS_MAX, Account, Language, check_label
 from relayd.core.actor import Actor
 from relayd.core.errors import RelayError
@@ -50,9 +50,7 @@ async def change(
     async with db.writing() as transaction:
         account = await store_account.get(transaction, account_id)
         if profile.username is not None:
-            other = await store_account.named(transaction, profile.username)
-            if other is not None and other.id != account.id:
-                raise RelayError("username_taken", param="username")
+            await claim_username(transaction, profile.username, account.id)
         changed = replace(
             account, username=profile.username, name=profile.name, language=profile.language,
             country=profile.country)

@@ -91,8 +91,7 @@ async def register(door: Door, wish: Registration, caller: Caller, now_ms: int) 
             # whoever it was, they have not read this mailbox
             await _discard(transaction, stale.id, now_ms)
             known = None
-        if await store_account.named(transaction, wish.username):
-            raise RelayError("username_taken", param="username")
+        await claim_username(transaction, wish.username)
         if known is not None:
             await mail.post(transaction, "email_known", known.id,
                             {"link": door.link("/sign-in")}, now_ms)
@@ -128,6 +127,14 @@ async def ask_to_verify(
     token = await mail_token.issue(transaction, account_id, "verify", now_ms)
     await mail.post(transaction, "verify_email", account_id, {
         "link": door.link("/verify", token), "minutes": mail_token.minutes("verify")}, now_ms)
+
+
+async def remind(door: Door, account_id: str, now_ms: int) -> None:
+    """Mail another link, if the account is still to be verified."""
+    async with door.db.writing() as transaction:
+        account = await store_account.find(transaction, account_id)
+        if account is not None and account.state == "unverified":
+            await ask_to_verify(door, transaction, account_id, now_ms)
 
 
 def _mark(door: Door, account_id: str) -> str:
@@ -204,6 +211,22 @@ def check_username(text: str) -> str:
     if "@" in text or text.startswith(ID_PREFIX):
         raise RelayError("invalid_value", param="username")
     return text
+
+
+async def claim_username(
+    transaction: Transaction, username: str, account_id: str | None = None
+) -> None:
+    """Nobody else has this username now. Raises `username_taken`.
+
+    A registration that is not verified holds none: otherwise who signs up with another person's
+    address learned, by trying the same username once more, whether it has an account.
+    """
+    other = await store_account.named(transaction, username)
+    if other is None or other.id == account_id:
+        return
+    if other.state != "unverified":
+        raise RelayError("username_taken", param="username")
+    await store_account.update(transaction, replace(other, username=None))
 
 
 async def _discard(transaction: Transaction, account_id: str, now_ms: int) -> None:

@@ -37,7 +37,9 @@ SHOWN_MAX: Final = 50
 async def sign_in(door: Door, login: str, text: str, caller: Caller, now_ms: int) -> Opened:
     """A session for an address or username and its password; its stage may be `factor`.
 
-    Raises `wrong_credentials`, `email_not_verified`, `sign_in_slowed` or `sign_in_busy`.
+    Who has not verified their address gets another link, and the answer of a wrong password:
+    else whoever signs up with another person's address learned here whether it has an account.
+    Raises `wrong_credentials`, `sign_in_slowed` or `sign_in_busy`.
     """
     began = monotonic()
     account, holder = await control_password.known(door.db, login)
@@ -53,18 +55,14 @@ async def sign_in(door: Door, login: str, text: str, caller: Caller, now_ms: int
             door.unheard(who, caller, now_ms)
             raise
         right = False
-    if account is None or holder is None or not right:
-        if account is not None:
+    if account is None or holder is None or not right or account.state == "unverified":
+        if account is not None and right:
+            await registration.remind(door, account.id, now_ms)
+        elif account is not None:
             await _wrong(door, account, "wrong_password", locks, caller, now_ms)
         await door.steady(began)
         raise RelayError("wrong_credentials")
     door.right(who, caller, now_ms)
-    if account.state == "unverified":
-        # the password may be another's than the mailbox
-        door.ask(f"verify {account.id}", caller, now_ms)
-        async with door.db.writing() as transaction:
-            await registration.ask_to_verify(door, transaction, account.id, now_ms)
-        raise RelayError("email_not_verified", param="email")
     if door.hashing.outdated(holder.password or ""):
         holder = replace(holder, password=await door.hashing.hash(password))
     return await _by_password(door, account, holder, caller, now_ms)

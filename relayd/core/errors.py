@@ -187,8 +187,6 @@ ERRORS: Final = _kinds(
     ("registration_closed", 403, "client", False,
      "Here nobody can sign up by themselves. The operator makes accounts."),
     ("wrong_credentials", 401, "client", False, "The e-mail address or the password is wrong."),
-    ("email_not_verified", 403, "client", False,
-     "This e-mail address is not verified yet. A new link was sent to it."),
     ("wrong_code", 401, "client", False, "This code is wrong, or was used already."),
     ("sign_in_slowed", 429, "client", True, "Too many attempts. Wait, then try again."),
     ("sign_in_busy", 503, "relay", True, "Too many people are signing in. Try again shortly."),

@@ -15,6 +15,7 @@ from relayd.control.publish import load
 from relayd.control.registration import UNVERIFIED_MS, Proof
 from relayd.core.consent import REQUIRED
 from relayd.core.errors import RelayError
+from relayd.core.guard import FREE
 from relayd.ops.clock import monotonic
 from relayd.ops.hashing import Hashing
 from tests.fakes.authenticator import Authenticator
@@ -79,7 +80,7 @@ async def test_a_stranger_s_registration_is_not_made_active_by_whose_address_it_
     made = await account.find(door.db, EMAIL)
     assert made.state == "unverified"
     assert await refused(sign_in.sign_in(
-        door, EMAIL, STRANGERS, CALLER, START_MS + 1)) == "email_not_verified"
+        door, EMAIL, STRANGERS, CALLER, START_MS + 1)) == "wrong_credentials"
     # they register themselves: what the stranger chose and agreed to is gone
     opened = await registered(door, now_ms=START_MS + MINUTE_MS)
     assert opened.session.account != made.id
@@ -200,6 +201,33 @@ async def test_a_username_is_one_account_s(door: Door) -> None:
     await registered(door)
     other = replace(WISH, email="other@example.org", username=USERNAME.upper())
     assert await refused(registration.register(door, other, CALLER, START_MS)) == "username_taken"
+
+
+async def test_who_signs_up_with_another_s_address_learns_nothing_of_it(door: Door) -> None:
+    """The mailbox is not theirs. They try the password and the username that they chose, once
+    where the address has an account and once where it has none."""
+    await registered(door)
+    seen = []
+    for email, name in ((EMAIL, "first try"), ("nobody@example.org", "second try")):
+        wish = replace(WISH, email=email, username=name, password=STRANGERS)
+        await registration.register(door, wish, CALLER, START_MS + 1)
+        answers = [await refused(sign_in.sign_in(door, login, STRANGERS, CALLER, START_MS + 1))
+                   for login in (email, name) * FREE]
+        await registration.register(
+            door, replace(wish, email=f"mine-{name[0]}@example.org"), CALLER, START_MS + 1)
+        seen.append(answers)
+    assert seen[0] == seen[1] and seen[0][0] == "wrong_credentials"
+
+
+async def test_a_username_of_an_unverified_registration_is_still_to_be_had(door: Door) -> None:
+    mark = await registration.register(door, WISH, CALLER, START_MS)
+    token = await mailed_token(door.db, "verify_email")
+    other = replace(WISH, email="other@example.org", username=USERNAME.upper())
+    me = (await registered(door, other, START_MS + 1)).session.account
+    late = await registration.verify(door, token, Proof(mark=mark), CALLER, START_MS + 2)
+    found = await account.find(door.db, late.session.account)
+    assert (found.state, found.username) == ("active", None)
+    assert (await account.find(door.db, me)).username == USERNAME.upper()
 
 
 async def test_an_unverified_registration_holds_no_address(door: Door) -> None:

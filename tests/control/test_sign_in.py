@@ -133,12 +133,14 @@ async def test_who_is_not_verified_gets_another_link(door: Door) -> None:
     await registration.register(door, WISH, CALLER, START_MS)
     await mails(door.db)
     assert await refused(
-        sign_in.sign_in(door, EMAIL, PASSWORD, CALLER, START_MS)) == "email_not_verified"
+        sign_in.sign_in(door, EMAIL, PASSWORD, CALLER, START_MS)) == "wrong_credentials"
     assert [kind for kind, _, _ in await mails(door.db)] == ["verify_email"]
     # whoever signed up with another's address cannot flood their mailbox
     codes = [await refused(sign_in.sign_in(door, EMAIL, PASSWORD, CALLER, START_MS))
              for _ in range(20)]
-    assert codes.count("email_not_verified") <= FREE and "sign_in_slowed" in codes
+    assert codes.count("wrong_credentials") <= FREE and "sign_in_slowed" in codes
+    sent = [kind for kind, _, _ in await mails(door.db)]
+    assert set(sent) == {"verify_email"} and len(sent) <= FREE
 
 
 async def test_a_password_that_is_replaced_while_it_is_hashed_opens_nothing(
