@@ -16,6 +16,7 @@ from relayd.console.opening import Opening
 from relayd.console.redirect import Redirect
 from relayd.control import erasure
 from relayd.control.abuse import Lookout
+from relayd.control.calendar import Clockwork
 from relayd.control.document_text import drafts
 from relayd.control.invoice import seller_of
 from relayd.control.issuer import ByHand, Issuer
@@ -63,6 +64,7 @@ def jobs(
     """Everything but what the calls themselves need. `config` gives the present one."""
     signer = open_signer(db.directory)
     network = Network(db, plane.network, log=log)
+    believed = Clockwork(db, log=log).believed
 
     def link() -> erasure.Link:
         return erasure.linked(console_url(config().console, config().console_listen))
@@ -73,10 +75,11 @@ def jobs(
 
     return {
         "assessments": Assessments(db, signer, certificate, log=log),
-        "retention": Retention(db, lambda: config().retention.terms(), log=log),
+        "retention": Retention(
+            db, lambda: config().retention.terms(), believed=believed, log=log),
         "audit": Audit(db, signer,
                        lambda now_ms: config().retention.terms().before_ms("audit", now_ms),
-                       log=log),
+                       believed=believed, log=log),
         "network": network,
         "exposures": Exposures(
             db, plane.clear_keys,
@@ -86,20 +89,24 @@ def jobs(
             console_url(config().console, config().console_listen)), log=log),
         "billing": Billing(
             db, lambda: config().plans,
-            lambda path: console_url(config().console, config().console_listen) + path, log=log),
+            lambda path: console_url(config().console, config().console_listen) + path,
+            believed=believed, log=log),
         "months": Months(
-            db, lambda: (config().invoices.close_hours, seller_of(config())), log=log),
+            db, lambda: (config().invoices.close_hours, seller_of(config())),
+            believed=believed, log=log),
         "margins": Margins(db, lambda: config().prices, log=log),
         "mail": Postman(db, config, log=log),
         "documents": Documents(db, lambda: drafts(config(), cookie_words()), made_of=config,
                                log=log),
         "dormancy": Dormancy(
             db, lambda: console_url(config().console, config().console_listen),
-            lambda who, now_ms: erasure.begin_dormant(db, who, now_ms, link()), log=log),
+            lambda who, now_ms: erasure.begin_dormant(db, who, now_ms, link()),
+            believed=believed, log=log),
         "payments": PaymentJob(
             db, Desk(lambda: (config().payments,
                               console_url(config().console, config().console_listen))), log=log),
-        "erasures": Erasures(db, signer, lambda: config().retention.terms(), link, log=log),
+        "erasures": Erasures(
+            db, signer, lambda: config().retention.terms(), link, believed=believed, log=log),
         **_redirect(plane, config, log),
     }
 

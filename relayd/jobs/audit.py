@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from relayd.control import checkpoint
+from relayd.control import calendar, checkpoint
+from relayd.control.calendar import Asked
 from relayd.core.checkpoint import Checkpoint
 from relayd.ops.clock import unix_ms
 from relayd.ops.halt import Halt
@@ -27,13 +28,14 @@ class Audit:
     def __init__(
         self, db: Database, signer: Signer, before_ms: Callable[[int], int], *,
         every_seconds: float = EVERY_SECONDS, now_ms: Callable[[], int] = unix_ms,
-        log: Logger | None = None,
+        believed: Asked = calendar.always, log: Logger | None = None,
     ) -> None:
         self._db = db
         self._signer = signer
         self._before_ms = before_ms
         self._every_seconds = every_seconds
         self._now_ms = now_ms
+        self._believed = believed
         self._log = log or Logger()
         self._halt = Halt()
         self.failures = 0
@@ -46,12 +48,13 @@ class Audit:
 
     async def look(self) -> None:
         """Sign what is due and prune what is over."""
-        now_ms = self._now_ms()
+        now_ms, pruned = self._now_ms(), 0
         try:
             if await checkpoint.due(self._db, now_ms):
                 self._tell(await checkpoint.sign(self._db, self._signer, now_ms))
-            pruned = await checkpoint.prune(
-                self._db, self._signer, self._before_ms(now_ms), now_ms)
+            if await self._believed(now_ms):
+                pruned = await checkpoint.prune(
+                    self._db, self._signer, self._before_ms(now_ms), now_ms)
         except StoreError as error:  # the next look does it
             self.failures += 1
             self._log.error("audit_failed", code=error.code)

@@ -1,7 +1,7 @@
 """Billing: subscriptions that are due, credit whose time is over, alerts of low balances.
 
 Law: each step is a transaction of its own, and is done once: a run that failed is taken up where
-it stopped.
+it stopped. Nothing is renewed or let expire for a clock that is not believed (core/calendar.py).
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from relayd.control import alert, grant, subscription
+from relayd.control import alert, calendar, grant, subscription
+from relayd.control.calendar import Asked
 from relayd.core.plan import Plan
 from relayd.ops.clock import unix_ms
 from relayd.ops.halt import Halt
@@ -26,13 +27,15 @@ class Billing:
     def __init__(
         self, db: Database, plans: Callable[[], Mapping[str, Plan]],
         link: Callable[[str], str], *, every_seconds: float = EVERY_SECONDS,
-        now_ms: Callable[[], int] = unix_ms, log: Logger | None = None,
+        now_ms: Callable[[], int] = unix_ms, believed: Asked = calendar.always,
+        log: Logger | None = None,
     ) -> None:
         self._db = db
         self._plans = plans
         self._link = link
         self._every_seconds = every_seconds
         self._now_ms = now_ms
+        self._believed = believed
         self._log = log or Logger()
         self._halt = Halt()
         self.failures = 0
@@ -46,8 +49,9 @@ class Billing:
         """Do all for which it is time now. What is left is done the next time."""
         now_ms = self._now_ms()
         try:
-            await subscription.run_due(self._db, self._plans(), self._link("/plans"), now_ms)
-            await grant.expire(self._db, now_ms)
+            if await self._believed(now_ms):
+                await subscription.run_due(self._db, self._plans(), self._link("/plans"), now_ms)
+                await grant.expire(self._db, now_ms)
             await alert.tell(self._db, self._link("/balance"), now_ms)
         except StoreError as error:
             self.failures += 1

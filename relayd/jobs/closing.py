@@ -2,7 +2,7 @@
 
 Law: off unless the configuration says when: a number that was given cannot be taken back. What
 broke off is taken up where it stopped; several processes may do it at once, and each document is
-issued once (control/closing.py).
+issued once (control/closing.py). None is for a clock that is not believed (core/calendar.py).
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Callable
 from contextlib import aclosing
 from typing import Final
 
-from relayd.control import closing
+from relayd.control import calendar, closing
+from relayd.control.calendar import Asked
 from relayd.control.invoice import Seller
 from relayd.core.actor import SYSTEM
 from relayd.core.errors import RelayError
@@ -34,12 +35,13 @@ class Months:
     def __init__(
         self, db: Database, wish: Callable[[], tuple[int, Seller]], *,
         every_seconds: float = EVERY_SECONDS, now_ms: Callable[[], int] = unix_ms,
-        log: Logger | None = None,
+        believed: Asked = calendar.always, log: Logger | None = None,
     ) -> None:
         self._db = db
         self._wish = wish
         self._every_seconds = every_seconds
         self._now_ms = now_ms
+        self._believed = believed
         self._log = log or Logger()
         self._halt = Halt()
         self.failures = 0
@@ -54,11 +56,14 @@ class Months:
     async def look(self) -> None:
         """Close what is due. What fails is tried again the next time, and counts as overdue."""
         hours, seller = self._wish()
+        now_ms = self._now_ms()
         if not hours:
             self.overdue = 0
             return
+        if not await self._believed(now_ms):
+            return
         try:
-            due = await closing.due(self._db, self._now_ms(), hours * HOUR_MS)
+            due = await closing.due(self._db, now_ms, hours * HOUR_MS)
             self.overdue = len(due.months)
             for period in due.again:
                 await self._close(seller, period)

@@ -1,6 +1,7 @@
 """Dormancy: once an hour, who has not been here for long is reminded, and then erased.
 
-Law: what fails is tried again at the next turn; the steps that were taken are in the store.
+Law: what fails is tried again at the next turn; the steps that were taken are in the store. None
+is taken for a clock that is not believed (core/calendar.py).
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from relayd.control import dormancy
+from relayd.control import calendar, dormancy
+from relayd.control.calendar import Asked
 from relayd.control.dormancy import Erase
 from relayd.core.dormancy import Step
 from relayd.core.errors import RelayError
@@ -27,7 +29,8 @@ class Dormancy:
     def __init__(
         self, db: Database, origin: Callable[[], str], erase: Erase, *,
         first_seconds: float = FIRST_SECONDS, every_seconds: float = EVERY_SECONDS,
-        now_ms: Callable[[], int] = unix_ms, log: Logger | None = None,
+        now_ms: Callable[[], int] = unix_ms, believed: Asked = calendar.always,
+        log: Logger | None = None,
     ) -> None:
         self._db = db
         self._origin = origin
@@ -35,6 +38,7 @@ class Dormancy:
         self._first_seconds = first_seconds
         self._every_seconds = every_seconds
         self._now_ms = now_ms
+        self._believed = believed
         self._log = log or Logger()
         self._halt = Halt()
         self.failures = 0
@@ -48,8 +52,11 @@ class Dormancy:
 
     async def look(self) -> Mapping[Step, int]:
         """One turn; returns how many accounts took each step."""
+        now_ms = self._now_ms()
+        if not await self._believed(now_ms):
+            return {}
         try:
-            return await dormancy.look(self._db, self._origin(), self._erase, self._now_ms())
+            return await dormancy.look(self._db, self._origin(), self._erase, now_ms)
         except RelayError as error:
             self.failures += 1
             self._log.error("dormancy_failed", code=error.code)

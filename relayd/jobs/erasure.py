@@ -1,6 +1,7 @@
 """Erasures: carries out those whose days to think again are over, and tells owners of requests.
 
-Law: one that fails keeps no other; it is tried again at the next turn. Tickets that nobody
+Law: one that fails keeps no other; it is tried again at the next turn. Nobody is erased or
+told for a clock that is not believed (core/calendar.py). Tickets that nobody
 answered in time are counted here, for the metrics.
 """
 
@@ -9,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from relayd.control import erasure, lawful, ticket
+from relayd.control import calendar, erasure, lawful, ticket
+from relayd.control.calendar import Asked
 from relayd.control.erasure import Link, Means
 from relayd.core.erasure import Erasure
 from relayd.core.errors import RelayError
@@ -33,7 +35,8 @@ class Erasures:
     def __init__(
         self, db: Database, signer: Signer, terms: Callable[[], Terms], link: Callable[[], Link],
         *, first_seconds: float = FIRST_SECONDS, every_seconds: float = EVERY_SECONDS,
-        now_ms: Callable[[], int] = unix_ms, log: Logger | None = None,
+        now_ms: Callable[[], int] = unix_ms, believed: Asked = calendar.always,
+        log: Logger | None = None,
     ) -> None:
         self._db = db
         self._signer = signer
@@ -42,6 +45,7 @@ class Erasures:
         self._first_seconds = first_seconds
         self._every_seconds = every_seconds
         self._now_ms = now_ms
+        self._believed = believed
         self._log = log or Logger()
         self._halt = Halt()
         self.done = 0
@@ -59,9 +63,10 @@ class Erasures:
         """Erase what is due, tell who may be told; returns how many accounts were erased."""
         now_ms, erased = self._now_ms(), 0
         try:
-            for due in await erasure.due(self._db, now_ms, BATCH):
-                erased += await self._erase(due, now_ms)
-            await lawful.tell(self._db, now_ms, self._link())
+            if await self._believed(now_ms):
+                for due in await erasure.due(self._db, now_ms, BATCH):
+                    erased += await self._erase(due, now_ms)
+                await lawful.tell(self._db, now_ms, self._link())
             self.overdue = await ticket.overdue(self._db, now_ms)
         except StoreError as error:
             self._failed(error)

@@ -2,7 +2,8 @@
 
 Law: between two transactions the store is free for as long as the last one took it, so that calls
 are stored as ever. What is deleted leaves the disk: the WAL is emptied into the database, which
-overwrites what it deletes. A category that fails does not keep the others.
+overwrites what it deletes. A category that fails does not keep the others. Nothing is deleted for
+a clock that is not believed (core/calendar.py).
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from relayd.control import retention
+from relayd.control import calendar, retention
+from relayd.control.calendar import Asked
 from relayd.control.retention import Sweeper
 from relayd.core.retention import Terms
 from relayd.ops.clock import monotonic, unix_ms
@@ -39,6 +41,7 @@ class Retention:
         batch_records: int = retention.BATCH_RECORDS,
         sweepers: Mapping[str, Sweeper] = retention.SWEEPERS,
         now_ms: Callable[[], int] = unix_ms,
+        believed: Asked = calendar.always,
         log: Logger | None = None,
     ) -> None:
         self._db = db
@@ -48,6 +51,7 @@ class Retention:
         self._batch_records = batch_records
         self._sweepers = sweepers
         self._now_ms = now_ms
+        self._believed = believed
         self._log = log or Logger()
         self._halt = Halt()
         self.swept = dict.fromkeys(sweepers, 0)
@@ -83,6 +87,8 @@ class Retention:
     async def _sweep(self, category: str, sweeper: Sweeper) -> int:
         deleted = 0
         now_ms = self._now_ms()
+        if not await self._believed(now_ms):
+            return 0
         try:
             while not self._halt.given:
                 began = monotonic()

@@ -45,6 +45,24 @@ async def test_it_signs_and_prunes_as_time_passes(db: Database) -> None:
     assert (verdict.broken, verdict.first_seq, verdict.unsigned) == (None, 3, 0)
 
 
+async def test_nothing_is_pruned_for_a_clock_that_is_not_believed(db: Database) -> None:
+    async def not_believed(now_ms: int) -> bool:
+        return False
+
+    now, out = [START_MS], io.StringIO()
+    job = Audit(db, open_signer(db.directory), lambda now_ms: now_ms - 24 * HOUR_MS,
+                now_ms=lambda: now[0], believed=not_believed, log=Logger("info", out))
+    await add(db, START_MS)
+    await job.look()
+    now[0] += 365 * 24 * HOUR_MS
+    await job.look()
+    await job.look()
+    # what is signed is not the clock's to take away
+    assert "audit_checkpoint" in out.getvalue() and "audit_pruned" not in out.getvalue()
+    verdict = await checkpoint.verify(db, {open_signer(db.directory).public})
+    assert verdict.first_seq == 1 and verdict.broken is None
+
+
 async def test_it_runs_until_it_is_stopped(db: Database) -> None:
     await add(db, START_MS)
     job = Audit(db, open_signer(db.directory), lambda _: 0, every_seconds=0.01)

@@ -35,6 +35,18 @@ async def test_credit_expires_and_alerts_are_mailed(db: Database) -> None:
     assert [each.left_nano for each in await grant.listing(db, owner)] == [0]
 
 
+async def test_no_credit_expires_for_a_clock_that_is_not_believed(db: Database) -> None:
+    async def not_believed(now_ms: int) -> bool:
+        return False
+
+    owner = (await account.create(db, EMAIL, None, START_MS)).id
+    await grant.give_to(db, EMAIL, Credit(5, "USD", START_MS + 1), "x", START_MS, SHELL)
+    work = Billing(db, dict, lambda path: f"https://c{path}", believed=not_believed,
+                   now_ms=lambda: START_MS + 10)
+    await work.look()
+    assert [each.left_nano for each in await grant.listing(db, owner)] == [5]
+
+
 async def _told(db: Database) -> bool:
     async with db.reading() as transaction:
         return await transaction.row("SELECT 1 FROM outbox WHERE kind = 'balance_low'") is not None

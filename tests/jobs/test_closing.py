@@ -82,6 +82,17 @@ async def test_a_month_is_closed_when_its_grace_is_over_and_not_before(db: Datab
     assert "month_closed" in said.getvalue()
 
 
+async def test_no_month_is_closed_for_a_clock_that_is_not_believed(db: Database) -> None:
+    async def not_believed(now_ms: int) -> bool:
+        return False
+
+    await people(db, 3)
+    work = Months(db, lambda: (GRACE, SELLER), believed=not_believed,
+                  now_ms=lambda: DUE_MS + 400 * 86_400_000)
+    await work.look()
+    assert await sequences(db) == []
+
+
 async def test_looking_again_and_starting_again_issue_nothing(db: Database) -> None:
     await people(db, 3)
     clock = Clock(DUE_MS)

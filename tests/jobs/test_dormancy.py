@@ -31,6 +31,16 @@ async def test_E2_dormancy_is_looked_at_until_it_is_stopped(door: Door) -> None:
     assert [kind for kind, _, _ in found] == ["dormancy_reminder"] and dormancy.failures == 0
 
 
+async def test_nobody_is_reminded_for_a_clock_that_is_not_believed(door: Door) -> None:
+    async def not_believed(now_ms: int) -> bool:
+        return False
+
+    await registered(door)
+    dormancy = Dormancy(door.db, lambda: ORIGIN, never, believed=not_believed,
+                        now_ms=lambda: START_MS + 365 * DAY_MS)
+    assert await dormancy.look() == {} and await mails(door.db) == []
+
+
 async def test_a_store_that_fails_is_asked_again(door: Door) -> None:
     dormancy = job(door, START_MS)
     await door.db.keyring.destroy((await registered(door)).session.account)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,20 @@ class Clock:
         return self.ms
 
 
-def job(db: Database, clock: Clock, **more: float) -> tuple[Erasures, io.StringIO]:
+async def not_believed(now_ms: int) -> bool:
+    return False
+
+
+async def test_nobody_is_erased_for_a_clock_that_is_not_believed(db: Database) -> None:
+    clock, who = Clock(), await asked(db, "one")
+    made = Erasures(db, Signer(bytes(32)), Terms, lambda: linked("https://c.example"),
+                    now_ms=clock, believed=not_believed)
+    clock.ms = START_MS + 365 * COOLING_MS
+    assert await made.turn() == 0 == made.failures
+    assert (await account.find(db, who)).state == "closing"
+
+
+def job(db: Database, clock: Clock, **more: Any) -> tuple[Erasures, io.StringIO]:
     lines = io.StringIO()
     return Erasures(db, Signer(bytes(32)), Terms, lambda: linked("https://c.example"),
                     now_ms=clock, log=Logger(stream=lines), **more), lines

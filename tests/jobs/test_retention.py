@@ -56,6 +56,22 @@ async def test_each_hour_goes_when_its_days_are_over(db: Database) -> None:
     assert job.swept["call_records"] == 4
 
 
+async def test_nothing_goes_for_a_clock_that_is_not_believed(db: Database) -> None:
+    clock, asked = Clock(), []
+    await usage.post(db, [call_record()])
+
+    async def not_believed(now_ms: int) -> bool:
+        asked.append(now_ms)
+        return False
+
+    job = Retention(db, lambda: calls(1), now_ms=clock, believed=not_believed)
+    clock.ms += 365 * DAY_MS
+    assert await job.sweep() == 0 and await left(db) == 1
+    # each category asks: a sweep may take long
+    assert asked == [clock.ms] * len(retention.SWEEPERS)
+    assert await retention.noted(db) == {}
+
+
 async def test_it_runs_until_it_is_stopped(db: Database) -> None:
     clock = Clock()
     clock.ms += 2 * DAY_MS
