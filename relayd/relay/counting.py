@@ -68,7 +68,8 @@ class Counting:
         self._executor = executor
         self._calls = 0
         self._queued = 0
-        self._reports: dict[tuple[str, str, str], bool] = {}
+        self._reports: dict[tuple[str, str, str], int] = {}
+        """How many calls of a deployment are counted before it is taken to report."""
 
     def adopt(self, metering: MeteringConfig) -> None:
         """Takes the mode of a new configuration."""
@@ -82,15 +83,24 @@ class Counting:
         if self._inline:
             return True
         self._calls += 1
-        known = self._reports.get((provider, model, endpoint.operation), False)
-        return not known or self._calls % self._audit_every == 0
+        owed = self._reports.get((provider, model, endpoint.operation), 1)
+        return owed > 0 or self._calls % self._audit_every == 0
 
     def reported(self, provider: str, model: str, endpoint: Endpoint, usage: bool) -> None:
-        """Notes whether a completed call's provider gave its usage."""
+        """Notes whether a completed call's provider gave its usage.
+
+        One that does so now and then (of replies, say, but not of streams) is not believed soon:
+        what was not counted then has no figures at all.
+        """
         if not self._inline:
+            place = provider, model, endpoint.operation
+            owed = self._reports.get(place, 1)
             if len(self._reports) >= PLACES_MAX:
                 self._reports.clear()
-            self._reports[provider, model, endpoint.operation] = usage
+            if usage:
+                self._reports[place] = owed and owed - 1
+            else:
+                self._reports[place] = owed or self._audit_every
 
     def encoding(self, model: str) -> ModelEncoding:
         """The encoding that stands for a model."""

@@ -187,6 +187,9 @@ class Handler:
             except Dense:
                 plan = await self._admit_dense(exchange, endpoint)
         await self._reply(exchange, plan)
+        if endpoint.body == "multipart" and exchange.usage is not None:
+            # files are in the report and not in the counts, which are not held against it
+            exchange.prompt = exchange.counter = None
 
     async def _serve_dense(self, exchange: Exchange, endpoint: Endpoint) -> None:
         plan = await self._admit_dense(exchange, endpoint)

@@ -181,6 +181,19 @@ class Sender:
         exchange.prompt = counting.prompt(
             endpoint, exchange.ask.fields, size, encoding, grant.account)
 
+    def _count_upload(self, exchange: Exchange, provider: Provider, model: str) -> None:
+        """The same for an upload, of whose files no count can be made: its prompt alone."""
+        counting, endpoint = self._plane.counting, exchange.target.endpoint
+        upload, grant = exchange.upload, exchange.grant
+        assert upload is not None and endpoint is not None and grant is not None
+        if exchange.prompt is not None or not counting.wanted(provider.name, model, endpoint):
+            return
+        encoding = counting.encoding(model)
+        exchange.counter = counting.text_counter(encoding)
+        fields = {"prompt": upload.text("prompt")}
+        exchange.prompt = counting.prompt(
+            endpoint, fields, len(fields["prompt"]), encoding, grant.account)
+
     async def _upload(
         self, exchange: Exchange, attempt: Attempt, provider: Provider, model: str,
         connection: UpstreamConnection,
@@ -191,6 +204,7 @@ class Sender:
         heads, turn = exchange.policy.heads, attempt.turn
         names = self._plane.pseudonyms(exchange, provider)
         feed_upload(exchange)  # what has come while the connection was opened
+        self._count_upload(exchange, provider, model)
         pieces = upload.take(model, names)
         if upload.whole:
             body = b"".join(pieces)

@@ -98,6 +98,11 @@ class Upload:
             self._flush_fields()
         self._push(b"--%b--\r\n" % self._boundary)
 
+    def text(self, name: str) -> str:
+        """The value of a field that goes first, "" without it; nothing once it has been taken."""
+        values = [field.value for field in self._opening or () if field.name == name]
+        return values[0].decode() if values else ""
+
     def take(self, model: str, names: EndUserNames | None = None) -> list[bytes]:
         """What can go upstream now, in pieces of PIECE_BYTES; only the last of all is shorter.
 

@@ -67,6 +67,20 @@ def test_audit_counts_until_a_deployment_reports(executor: ThreadPoolExecutor) -
     assert counting.wanted("p", "m", CHAT)
 
 
+def test_audit_does_not_soon_believe_a_deployment_that_stopped_reporting(
+    executor: ThreadPoolExecutor
+) -> None:
+    counting = audit(executor)
+    counting.reported("p", "m", CHAT, True)
+    for _ in range(3):  # replies report, streams do not
+        counting.reported("p", "m", CHAT, False)
+        counting.reported("p", "m", CHAT, True)
+        assert counting.wanted("p", "m", CHAT)
+    for _ in range(10):
+        counting.reported("p", "m", CHAT, True)
+    assert [counting.wanted("p", "m", CHAT) for _ in range(10)].count(True) == 1
+
+
 def test_what_is_remembered_is_bounded(executor: ThreadPoolExecutor) -> None:
     counting = audit(executor, 1_000_000)
     for number in range(PLACES_MAX):

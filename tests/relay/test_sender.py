@@ -35,6 +35,41 @@ def upload(lane: Lane, sound: bytes, *, length: int | None = None) -> bytes:
     return request_bytes(UPLOADS, lane.key, fields=(TYPE, ("Content-Length", str(size)))) + body
 
 
+SAID = b"The relay passes what it is given."
+SPOKEN = (b'data: {"type":"transcript.text.delta","delta":"%b"}\n\n'
+          b'data: {"type":"transcript.text.done","text":"%b"}\n\n' % (SAID, SAID))
+
+
+@pytest.mark.parametrize(("body", "kind"), [
+    (b'{"text":"%b"}' % SAID, "application/json"), (SAID, "text/plain"),
+    (SPOKEN, "text/event-stream"),
+])
+@pytest.mark.parametrize("sound", [b"beep", LARGE])
+async def test_an_upload_without_a_report_is_counted(
+    opened: Opened, body: bytes, kind: str, sound: bytes
+) -> None:
+    lane = await opened(lambda _: Answer(message(body, kind)))
+    prompt = b'Content-Disposition: form-data; name="prompt"\r\n\r\nSay something\r\n--mine\r\n'
+    raw = upload(lane, sound).replace(b"--mine\r\n", b"--mine\r\n" + prompt, 1)
+    size = b"Content-Length: %d" % (len(BEFORE + sound + AFTER))
+    raw = raw.replace(size, b"Content-Length: %d" % (len(BEFORE + sound + AFTER) + len(prompt)))
+    assert (await ask(lane.address, raw)).body == body
+    record, = await lane.settled(1)
+    assert (record.input_tokens, record.output_tokens, record.usage_source) == (2, 8, "estimated")
+    assert (record.counted_input_tokens, record.counted_output_tokens) == (2, 8)
+
+
+async def test_an_upload_s_report_is_not_held_against_what_could_be_counted(
+    opened: Opened
+) -> None:
+    body = b'{"text":"hi","usage":{"type":"tokens","input_tokens":70,"output_tokens":3}}'
+    lane = await opened(lambda _: Answer(message(body)))
+    assert (await ask(lane.address, upload(lane, b"beep"))).body == body
+    record, = await lane.settled(1)
+    assert (record.input_tokens, record.output_tokens, record.usage_source) == (70, 3, "reported")
+    assert record.counted_input_tokens is None is record.counted_output_tokens
+
+
 async def test_the_limit_of_a_provider_s_connections(opened: Opened) -> None:
     lane = await opened(lambda _: Answer(b"", after="hold"),
                         provider_changes={"connections_max": 1})
