@@ -6,7 +6,6 @@ the machine may read is no secret and is refused.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Final, Literal
 
 from relayd.ops.configfile_fault import Findings, Path
 from relayd.ops.configfile_section import kind_of
+from relayd.ops.readfile import read_file
 
 Secrets = Literal["resolve", "examine", "skip"]
 """resolve: for serving. examine: the same, but a systemd credential outside the service is only a
@@ -154,9 +154,7 @@ _PEM_READERS: Final = {"file": _pem_file, "systemd": _pem_systemd}
 
 def _file_text(path: FilePath) -> str:
     try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            data = file.read(CREDENTIAL_BYTES_MAX + 1)
+        data, mode = read_file(path, CREDENTIAL_BYTES_MAX + 1)
     except OSError as error:
         raise _Missing(f"names a file that cannot be read ({type(error).__name__})",
                        "Check its path and its mode") from None

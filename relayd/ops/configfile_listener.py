@@ -7,6 +7,7 @@ something before it ends TLS.
 from __future__ import annotations
 
 import ssl
+import stat
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from relayd.ops.configfile_address import (
 from relayd.ops.configfile_credential import Surroundings
 from relayd.ops.configfile_fault import Path
 from relayd.ops.configfile_section import Section, kind_of
+from relayd.ops.readfile import read_file
 
 TERMINATED: Final = "terminated"
 _KIB: Final = 1024
@@ -196,11 +198,13 @@ def _pem(table: Section, name: str, around: Surroundings) -> str:
     if around.secrets == "skip":
         return str(path)
     try:
-        with path.open("rb"):
-            mode = path.stat().st_mode
+        _, mode = read_file(path, 1)
     except OSError as error:
         table.fault(name, f"cannot be read ({type(error).__name__})",
                     "Check its path and its mode")
+        return ""
+    if not stat.S_ISREG(mode):
+        table.fault(name, "is a pipe or a device", "A PEM file: each reload reads it again")
         return ""
     if name == "key" and mode & 0o006:
         table.fault(name, "may be read or written by every user of this machine", "chmod 0600 it")

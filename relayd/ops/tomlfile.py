@@ -8,6 +8,7 @@ import tomllib
 from typing import Final
 
 from relayd.ops.configfile_fault import Fault
+from relayd.ops.readfile import read_file
 
 BYTES_MAX: Final = 4 * 1024 * 1024
 _POSITION: Final = re.compile(r"\s*\(at (?:line ([0-9]+), column [0-9]+|end of document)\)\Z")
@@ -16,8 +17,7 @@ _POSITION: Final = re.compile(r"\s*\(at (?:line ([0-9]+), column [0-9]+|end of d
 def file_text(path: str | os.PathLike[str], remedy: str = "") -> str | Fault:
     """The file's text. `remedy` is for a file that cannot be opened."""
     try:
-        with open(path, "rb") as file:
-            data = file.read(BYTES_MAX + 1)
+        data, _ = read_file(path, BYTES_MAX + 1)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else type(error).__name__
         return Fault("", None, f"the file {os.fspath(path)} cannot be read: {reason}", remedy)

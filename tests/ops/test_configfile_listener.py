@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import fields
 from pathlib import Path
 
@@ -92,6 +93,17 @@ def test_tls_files(tmp_path: Path) -> None:
 def test_tls_key_that_everybody_reads(tmp_path: Path) -> None:
     [fault] = read(tmp_path, tls=tls_files(tmp_path, 0o644))[1].faults
     assert fault.key == "server.tls.key" and fault.remedy == "chmod 0600 it"
+
+
+def test_tls_files_are_no_pipes(tmp_path: Path) -> None:
+    files = tls_files(tmp_path, 0o600)
+    os.mkfifo(tmp_path / "pipe")
+    for pipe in ("/dev/null", "pipe"):
+        with open(os.open(tmp_path / "pipe", os.O_RDWR | os.O_NONBLOCK), "wb") as writer:
+            writer.write(b"-----BEGIN")
+            writer.flush()
+            [fault] = read(tmp_path, tls=files | {"certificate": pipe})[1].faults
+        assert fault.key == "server.tls.certificate" and "pipe" in fault.problem
 
 
 def test_tls_files_that_do_not_belong_together(tmp_path: Path) -> None:
