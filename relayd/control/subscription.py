@@ -176,10 +176,10 @@ async def _leave(transaction: Transaction, old: Subscription, now_ms: int) -> No
     allowed = await store_grant.of_source(transaction, old.account, "subscription")
     left = sum(each.left_nano for each in allowed if each.currency == plan.currency)
     back = _back(old, plan, left, now_ms)
-    if back:
-        await store_posting.post(transaction, move(
-            "proration", f"subscription:{old.account}:{old.start_ms}:back", back,
-            plan.currency, account=old.account), now_ms)
+    if back and not await store_posting.post(transaction, move(
+            "proration", f"proration:{old.account}:{old.start_ms}:{old.plan}", back,
+            plan.currency, account=old.account), now_ms):
+        raise RelayError("subscription_state", param="plan")
     for each in allowed:
         await grant.end(transaction, each, now_ms)
 
@@ -191,7 +191,9 @@ async def _begin(
     assert plan.period is not None
     await store_subscription.keep_version(transaction, plan, start_ms)
     end_ms = period_end(start_ms, anchor_day, plan.period)
-    await _pay(transaction, account_id, plan, start_ms, start_ms)
+    if not await _pay(transaction, account_id, plan, start_ms, start_ms):
+        # the same plan began in this very millisecond: its fee would pay for two allowances
+        raise RelayError("subscription_state", param="plan")
     await _allow(transaction, account_id, plan, end_ms, start_ms)
     made = Subscription(
         account=account_id, plan=plan.name, version=plan.version, state="active",
@@ -202,17 +204,17 @@ async def _begin(
 
 async def _pay(
     transaction: Transaction, account_id: str, plan: Plan, start_ms: int, now_ms: int,
-) -> None:
+) -> bool:
     """The fee of the period that starts then, from money alone: credit that was given, or that an
-    account may owe, pays for no fee."""
+    account may owe, pays for no fee. False where it was paid before."""
     if not plan.fee_nano:
-        return
+        return True
     await wallet.charge_account(transaction, account_id, now_ms)
     has = await store_posting.balance(
         transaction, LedgerAccount("balance", account_id, plan.currency))
     if has < plan.fee_nano:
         raise RelayError("balance_short", param="plan")
-    await store_posting.post(transaction, move(
+    return await store_posting.post(transaction, move(
         "subscription", f"subscription:{account_id}:{start_ms}:{plan.name}", plan.fee_nano,
         plan.currency, account=account_id), now_ms)
 

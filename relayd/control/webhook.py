@@ -80,7 +80,8 @@ async def _heard(
         return await note(db, event, "ignored" if event.kind == "ignored" else "unknown_order",
                           now_ms)
     event = replace(event, order=order.id)
-    early = decide(Known(order), event, now_ms)
+    async with db.reading() as transaction:
+        early = decide(*await _known(transaction, order, event), now_ms)
     if early.outcome in ALARMS - {"too_late"} and event.amount_minor:
         return await note(db, event, early.outcome, now_ms)
     if order.state in UNPAID and event.kind not in _UNASKED:
@@ -172,18 +173,28 @@ async def apply(db: Database, payments: Payments, event: PartnerEvent, now_ms: i
 
 async def _decided(transaction: Transaction, event: PartnerEvent, now_ms: int) -> Decision:
     order = await store_order.get(transaction, event.order)
-    known = Known(order)
-    if event.kind in ("refunded", "refund_failed"):
-        known = replace(known, refund=await store_order.find_refund(
-            transaction, event.reference, order.id))
-    elif event.kind.startswith("dispute"):
-        known = replace(known, dispute=await store_order.find_dispute(
-            transaction, event.reference, order.id))
+    known, event = await _known(transaction, order, event)
     if event.kind == "paid" and event.trade:
         other = await store_order.by_trade(transaction, event.partner, event.trade)
         if other is not None and other.id != order.id:
             return Decision("trade_taken", known)
     return decide(known, event, now_ms)
+
+
+async def _known(
+    transaction: Transaction, order: Order, event: PartnerEvent
+) -> tuple[Known, PartnerEvent]:
+    """What is stored about what a message is about. A refund that was made at the partner may have
+    the name that one of another order has here: then it gets one of its own."""
+    if event.kind.startswith("dispute"):
+        return Known(order, dispute=await store_order.find_dispute(
+            transaction, event.reference, order.id)), event
+    if event.kind not in ("refunded", "refund_failed"):
+        return Known(order), event
+    if await store_order.is_refund_of_another(transaction, event.reference, order.id):
+        event = replace(event, reference=f"{order.id}/{event.reference}")
+    return Known(order, await store_order.find_refund(
+        transaction, event.reference, order.id)), event
 
 
 async def keep(transaction: Transaction, decision: Decision, now_ms: int) -> None:

@@ -116,13 +116,16 @@ def _refunded(known: Known, event: PartnerEvent, now_ms: int) -> Decision:
     back = replace(order, refunded_minor=order.refunded_minor + event.amount_minor)
     step: OrderMove = "return_part" if back.left_minor else "return_all"
     held = refund is not None and refund.state == "pending"
-    if not can(order, step) or (order.state == "refunding" and not held):
+    # made at the partner while one that was asked for here is under way, which then ends it
+    beside = order.state == "refunding" and not held
+    if not can(order, step):
         return Decision("too_late", known)
     if refund is None:
         refund = Refund(event.reference, order.id, event.amount_minor, "pending", now_ms)
     kind: TransferKind = "refund" if held else "refund_by_partner"
     return Decision("returned", replace(
-        known, order=moved(back, step), refund=refunds.moved(refund, "return", now_ms),
+        known, order=back if beside else moved(back, step),
+        refund=refunds.moved(refund, "return", now_ms),
     ), (_transfer(kind, f"refund:{refund.id}:returned", order, event.amount_minor),))
 
 

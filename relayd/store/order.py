@@ -125,6 +125,14 @@ async def find_refund(transaction: Transaction, refund_id: str, order_id: str) -
     return None if row is None else Refund(*row)
 
 
+async def is_refund_of_another(
+    transaction: Transaction, refund_id: str, order_id: str
+) -> bool:
+    """Whether a refund of another order has this id."""
+    return await transaction.row("SELECT 1 FROM refunds WHERE id = ? AND order_id <> ?",
+                                 (refund_id, order_id)) is not None
+
+
 async def refunds(transaction: Transaction, order_id: str) -> list[Refund]:
     """All refunds of an order, oldest first."""
     rows = await transaction.rows(

@@ -11,7 +11,7 @@ from relayd.store.transaction import Transaction
 # what the ledger has of each kind that is compared: (reference, currency, amount, when)
 _BOOKED: Final[dict[LineKind, str]] = {
     "payment": "SELECT orders.id AS reference, currency, amount_minor AS minor, paid_at_ms AS at,"
-               " partner FROM orders WHERE trade IS NOT NULL",
+               " partner FROM orders WHERE paid_at_ms IS NOT NULL",
     "refund": "SELECT refunds.id AS reference, currency, refunds.amount_minor AS minor,"
               " ended_at_ms AS at, partner FROM refunds JOIN orders ON orders.id = order_id"
               " WHERE refunds.state = 'done'",

@@ -93,6 +93,14 @@ async def test_another_amount(till: Till, partner: str) -> None:
         Difference("payment", made.id, "other_amount", 12340, 12345)]
 
 
+async def test_an_order_whose_payment_s_name_was_emptied_is_booked(till: Till) -> None:
+    """As the end of its term or of its account does."""
+    await till.credited()
+    async with till.db.writing() as transaction:
+        await transaction.run("UPDATE orders SET trade = NULL")
+    assert await checked(till, "card") == []
+
+
 async def test_the_first_day_misses_nothing_of_the_time_before(till: Till) -> None:
     _, trade = await till.credited()
     trade.paid_ms = 0

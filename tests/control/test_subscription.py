@@ -292,3 +292,22 @@ async def test_what_is_missing_is_told(db: Database) -> None:
     await usage.post(db, [call_record(account=owner, amount_nano=10)])
     told = await subscription.quote(db, owner, "team", PLANS, START_MS)
     assert (told.has_nano, told.short_nano) == (300, 10)
+
+
+async def test_changes_in_one_millisecond_pay_for_each_allowance(db: Database) -> None:
+    owner = await made(db, 1000)
+    for name in ("team", "large"):
+        await subscription.subscribe(db, owner, name, PLANS, START_MS, SYSTEM)
+    assert await refused(subscription.subscribe(
+        db, owner, "team", PLANS, START_MS, SYSTEM)) == "subscription_state"
+    assert await has(db, owner) == (1000 - 620, 900)
+    await subscription.subscribe(db, owner, "team", PLANS, START_MS + 1, SYSTEM)
+    assert (await has(db, owner))[1] == 400
+
+
+async def test_a_plan_may_have_any_name(db: Database) -> None:
+    owner = await made(db, 1000)
+    plans = {"back": replace(TEAM, name="back"), "large": LARGE}
+    await subscription.subscribe(db, owner, "back", plans, START_MS, SYSTEM)
+    await subscription.subscribe(db, owner, "large", plans, START_MS + 10 * DAY, SYSTEM)
+    assert await has(db, owner) == (1000 - 310 + 210 - 620, 900)

@@ -16,7 +16,7 @@ from relayd.core.errors import RelayError
 from relayd.core.order import ALARMS
 from relayd.demo.partner import DemoPartner
 from relayd.demo.partner_delivery import Message
-from relayd.demo.partner_trade import Trade
+from relayd.demo.partner_trade import Returned, Trade
 from relayd.store import partner as store_partner
 from tests.fakes import till as tills
 from tests.fakes.till import URL, Till, till
@@ -279,6 +279,32 @@ async def test_a_refund_that_the_partner_made(till: Till, partner: str) -> None:
     assert (await till.hear(partner, till.demo.delivery.messages[-1])).outcome == "returned"
     assert (await till.look(made)).state == "refunded"
     assert await till.balance() == 0 and await till.wrong() == []
+
+
+@each_partner
+async def test_a_refund_that_is_told_again_is_no_alarm(till: Till, partner: str) -> None:
+    """Stripe tells of a refund when it is made and when it changes, each with an id of its own."""
+    made, trade = await till.credited(partner)
+    till.demo.refund(trade, amount=AMOUNT - 45)
+    first, again = till.demo.delivery.messages[-1], till.demo.tell(
+        trade, "refunded", trade.refunds[0])
+    assert (await till.hear(partner, first)).outcome == "returned"
+    heard = await till.hear(partner, again)
+    assert (heard.outcome, heard.is_alarm) == ("already", False)
+    assert await till.balance() == to_nano(45, "CNY") and await till.wrong() == []
+
+
+@each_partner
+async def test_refunds_of_two_orders_with_the_same_name(till: Till, partner: str) -> None:
+    """Alipay wants the name of a refund to be the only one of its trade, not of all."""
+    for back in (45, 45, 300):
+        made, trade = await till.credited(partner)
+        trade.refunds.append(Returned("1", "", back, till.now_ms))
+        for _ in range(2):
+            heard = await till.hear(partner, till.demo.tell(trade, "refunded", trade.refunds[0]))
+            assert heard.outcome in ("returned", "already")
+        assert (await till.look(made)).refunded_minor == back
+    assert await till.balance() == 3 * FULL - to_nano(390, "CNY") and await till.wrong() == []
 
 
 @each_partner

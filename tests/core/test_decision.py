@@ -153,7 +153,22 @@ def test_a_refund_of_another_amount_is_an_alarm() -> None:
     world.hear(PAID)
     world.ask("rf_1", 400)
     assert world.hear(event("refunded", 300, "rf_1")) == "other_amount"
-    assert world.hear(event("refunded", 400, "re_other")) == "too_late"
+
+
+@pytest.mark.parametrize("ours, state", [("refunded", "refunded"),
+                                         ("refund_failed", "part_refunded")])
+def test_a_refund_made_at_the_partner_while_another_is_under_way(ours: str, state: str) -> None:
+    world = World()
+    world.hear(PAID)
+    world.ask("rf_1", 400)
+    assert world.hear(event("refunded", 600, "re_other")) == "returned"
+    # it left the partner, so it leaves the balance; what is held stays held
+    assert world.order.state == "refunding" and world.order.left_minor == 400
+    assert world.sums()["balance"] == 0 and world.sums()["refunds"] == to_nano(400, "CNY")
+    assert world.hear(event("refunded", 600, "re_other")) == "already"
+    assert world.hear(event("refunded", 401, "re_more")) == "other_amount"
+    world.hear(event(ours, 400, "rf_1"))
+    assert world.order.state == state and world.sums()["refunds"] == 0
 
 
 @pytest.mark.parametrize("amount", [0, -1, AMOUNT + 1])

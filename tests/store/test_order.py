@@ -109,6 +109,9 @@ async def test_refunds_and_disputes(db: Database) -> None:
         assert await store_order.refunds(transaction, order.id) == [done]
         assert await store_order.find_refund(transaction, "rfd_1", order.id) == done
         assert await store_order.find_refund(transaction, "rfd_1", "ord_9") is None
+        assert await store_order.is_refund_of_another(transaction, "rfd_1", "ord_9")
+        assert not await store_order.is_refund_of_another(transaction, "rfd_1", order.id)
+        assert not await store_order.is_refund_of_another(transaction, "rfd_2", "ord_9")
         assert await store_order.pending_refunds(transaction, 9) == []
         assert await store_order.disputes(transaction, 9) == [won]
         assert await store_order.find_dispute(transaction, "dp_1", order.id) == won
