@@ -219,7 +219,7 @@ class App:
     async def _begin_budgets(self, db: Database, plane: Plane) -> Budgets:
         """What was spent must be known before the first call, and after the journal's replay."""
         admission = plane.admission
-        admission.rate = lambda record: self._tariff().charge(record)[0]
+        admission.rated = lambda record: self._tariff().rated(record)
         budgets = Budgets(
             db, lambda: plane.policy.limits is not None and plane.policy.limits.has_budgets,
             lambda most: admission.due(most, self.view.current, plane.policy.limits),

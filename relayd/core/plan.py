@@ -140,7 +140,8 @@ class Tariff:
         price = self.book.price_of(record)
         if price is None:
             return 0, None
-        return amount(record, price, self.markup(record.account, record.model)), price.currency
+        markup = self.markup(record.account, record.model) if self.plans else MARKUP_ONE
+        return amount(record, price, markup), price.currency
 
 
 def marked_up(nano: int, markup: int) -> int:

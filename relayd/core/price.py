@@ -174,8 +174,10 @@ def amount(record: CallRecord, price: Price, markup: int = _MILLION) -> int:
     that much where the price is right.
     """
     if markup == _MILLION:
-        return min(rounded(_sum(record, price), _SCALE), AMOUNT_MAX)
-    return min(rounded(_sum(record, price) * markup, _SCALE * _MILLION), AMOUNT_MAX)
+        nano = rounded(_sum(record, price), _SCALE)
+    else:
+        nano = rounded(_sum(record, price) * markup, _SCALE * _MILLION)
+    return nano if nano < AMOUNT_MAX else AMOUNT_MAX
 
 
 def amounts(record: CallRecord, price: Price) -> dict[str, int]:
@@ -267,22 +269,25 @@ class PriceBook:
         Of all entries that match and have begun, the most specific one counts, and of those with
         the same names the newest.
         """
-        for line in self._matching(provider, model):
+        found = self._found.get((provider, model))
+        if found is None:
+            found = self._matching(provider, model)
+        for line in found:
+            if line.since_ms[-1] <= unix_ms:
+                return line.prices[-1]
             price = line.at(unix_ms)
             if price is not None:
                 return price
         return None
 
     def _matching(self, provider: str, model: str) -> tuple[_Line, ...]:
-        found = self._found.get((provider, model))
-        if found is None:
-            # clients choose names where a route is a pattern: what they can fill has a bound
-            if len(self._found) >= _FOUND_MAX:
-                self._found.clear()
-            lines = [*self._named.get(model, ()), *(
-                line for pattern, line in self._patterns if pattern.fullmatch(model))]
-            found = self._found[provider, model] = tuple(
-                line for line in lines if line.provider.fullmatch(provider))
+        # clients choose names where a route is a pattern: what they can fill has a bound
+        if len(self._found) >= _FOUND_MAX:
+            self._found.clear()
+        lines = [*self._named.get(model, ()), *(
+            line for pattern, line in self._patterns if pattern.fullmatch(model))]
+        found = self._found[provider, model] = tuple(
+            line for line in lines if line.provider.fullmatch(provider))
         return found
 
     def in_force(self, unix_ms: int) -> list[Price]:

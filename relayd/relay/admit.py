@@ -14,7 +14,7 @@ from typing import Final, get_args
 from relayd.core.budget import Spent, SpentReading, SpentRow
 from relayd.core.errors import RelayError
 from relayd.core.limit import (
-    EMPTY_BOOK, NO_LIMITS, Allowance, Bucket, LimitBook, Limits, Scope, refusal, tightest,
+    EMPTY_BOOK, NO_LIMITS, Allowance, LimitBook, Limits, Scope, refusal, tightest,
 )
 from relayd.core.provider import Api
 from relayd.core.record import CallRecord
@@ -54,7 +54,7 @@ _OF_CALLS: Final = frozenset({"requests_per_minute", "concurrent"})
 
 _SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 Identity = tuple[Scope, str, str]
-Rate = Callable[[CallRecord], int]
+Rated = Callable[[CallRecord], CallRecord]
 
 
 class Ticket:
@@ -75,7 +75,9 @@ class Ticket:
     def take(self, now_ns: int) -> None:
         """The call is admitted."""
         self._taken_ns = now_ns
-        self._marks = [allowance.take(self._tokens, now_ns) for allowance in self._allowances]
+        tokens, marks = self._tokens, self._marks
+        for allowance in self._allowances:
+            marks.append(allowance.take(tokens, now_ns))
         self._holds = self._owes = True
 
     def spend(self, tokens: int) -> None:
@@ -105,21 +107,25 @@ class Ticket:
             for allowance in self._allowances:
                 allowance.running -= 1
 
-    def correct(self, record: CallRecord) -> None:
-        """The call's record is known: its tokens take the place of the estimate. Once."""
+    def correct(self, record: CallRecord) -> CallRecord:
+        """The call's record is known: its tokens take the place of the estimate. Once.
+
+        Returns it with its amount where a budget counts it: what is stored is what was spent.
+        """
         if not self._owes:
-            return
+            return record
         self._owes = False
         now_ns = self._admission.now_ns()
         over = self._tokens - _true_tokens(record, self._tokens)
-        nano: int | None = None
+        rated = False
         for allowance, mark in zip(self._allowances, self._marks, strict=True):
             if over and allowance.tokens is not None:
                 allowance.tokens.correct(over, mark, self._taken_ns, now_ns)
             if allowance.spending is not None:
-                if nano is None:
-                    nano = record.amount_nano or self._admission.rate(record)
-                allowance.spending.add(record.id, record.started_at_ms, nano)
+                if not rated:
+                    rated, record = True, self._admission.rated(record)
+                allowance.spending.add(record.id, record.started_at_ms, record.amount_nano)
+        return record
 
     def lines(self, exchange: Exchange) -> bytes:
         """Header field lines with the tightest requests and tokens per minute, as of now."""
@@ -131,9 +137,13 @@ class Ticket:
         requests: Standing | None = None
         tokens: Standing | None = None
         for allowance in self._allowances:
-            requests = _least(requests, allowance.requests, now_ns)
-            tokens = _least(tokens, allowance.tokens, now_ns)
-        return limit_lines(api, requests, tokens, admission.unix_ms())
+            if allowance.requests is not None:
+                requests = _least(requests, allowance.requests.standing(now_ns))
+            if allowance.tokens is not None:
+                tokens = _least(tokens, allowance.tokens.standing(now_ns))
+        # Anthropic's fields say when, OpenAI's how long
+        now_ms = admission.unix_ms() if api == "anthropic" else 0
+        return limit_lines(api, requests, tokens, now_ms)
 
 
 def _true_tokens(record: CallRecord, estimate: int) -> int:
@@ -142,14 +152,11 @@ def _true_tokens(record: CallRecord, estimate: int) -> int:
     return estimate if unknown else record.input_tokens + record.output_tokens
 
 
-def _least(least: Standing | None, bucket: Bucket | None, now_ns: int) -> Standing | None:
+def _least(least: Standing | None, standing: Standing) -> Standing:
     """The one that has less left; of two the smaller one."""
-    if bucket is None:
-        return least
-    standing = bucket.standing(now_ns)
-    if least is not None and (least[1], least[0]) <= (standing[1], standing[0]):
-        return least
-    return standing
+    if least is None or (least[1], least[0]) > (standing[1], standing[0]):
+        return standing
+    return least
 
 
 class _Stand:
@@ -164,16 +171,15 @@ class _Stand:
 
 
 class Admission:
-    """Admits calls. `rate` gives the amount of a record that is not rated yet."""
+    """Admits calls. `rated` gives a record its amount, where it has none yet."""
 
-    def __init__(self, now_ns: Callable[[], int], unix_ms: Callable[[], int],
-                 rate: Rate | None = None) -> None:
+    def __init__(self, now_ns: Callable[[], int], unix_ms: Callable[[], int]) -> None:
         self.now_ns = now_ns
         self.unix_ms = unix_ms
         self.refused: Counter[tuple[str, str]] = Counter(
             {(scope, name): 0 for scope in _SCOPES for name in Limits._fields})
         """Calls by the limit that was in the way: whose, and which."""
-        self.rate: Rate = rate or (lambda record: record.amount_nano)
+        self.rated: Rated = lambda record: record
         self._allowances: dict[Identity, Allowance] = {}
         self._budgets: dict[Identity, Allowance] = {}
         self._stands: dict[str, _Stand] = {}

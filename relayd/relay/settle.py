@@ -127,7 +127,7 @@ class Settler:
         plane = self._plane
         record = self._build(exchange, ended)
         if exchange.ticket is not None:
-            exchange.ticket.correct(record)
+            record = exchange.ticket.correct(record)
         if exchange.hold is not None:
             record = plane.wallets.settle(exchange, record)
         endpoint, model = exchange.target.endpoint, exchange.provider_model

@@ -27,7 +27,7 @@ _LINES: Final = {
     for api, lines in (("openai", _OPENAI), ("anthropic", _ANTHROPIC))}
 
 
-_BOTH: Final = "".join(_LINES["openai"])
+_BOTH: Final = "".join(_LINES["openai"]).encode()
 
 Standing = tuple[int, int, int]
 """One limit per minute: how high, how much is left, and when all of it is back (ms)."""
@@ -49,8 +49,10 @@ def limit_lines(
     if api == "gemini":
         return b""
     if requests and tokens and api == "openai":
-        return (_BOTH % (requests[0], requests[1], duration(requests[2]),
-                         tokens[0], tokens[1], duration(tokens[2]))).encode("ascii")
+        limit, remaining, reset_ms = requests
+        most, left, full_ms = tokens
+        return _BOTH % (limit, remaining, duration(reset_ms).encode(),
+                        most, left, duration(full_ms).encode())
     text = ""
     for line, standing in zip(_LINES[api], (requests, tokens), strict=True):
         if standing is not None:

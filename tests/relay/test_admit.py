@@ -187,13 +187,12 @@ def test_the_tightest_of_many(sizes: list[tuple[int, int] | None], now_ns: int) 
     """Looked at one by one it is the least of all by what is left, then by its size."""
     found, standings = None, []
     for each in sizes:
-        bucket = None
         if each is not None:
             bucket = Bucket(each[0], 0)
             bucket.take(each[1], 0)
             standings.append((
                 bucket.size, bucket.remaining(now_ns), -(-bucket.full_ns(now_ns) // 1_000_000)))
-        found = _least(found, bucket, now_ns)
+            found = _least(found, bucket.standing(now_ns))
     assert found == min(standings, key=lambda s: (s[1], s[0]), default=None)
 
 
@@ -283,7 +282,8 @@ def test_a_spent_budget_refuses_until_the_day_is_over() -> None:
 
 def test_what_the_book_of_prices_says_counts_where_a_record_is_not_rated() -> None:
     gate = Gate()
-    gate.admission.rate = lambda record: record.output_tokens * 10
+    gate.admission.rated = lambda record: msgspec.structs.replace(
+        record, amount_nano=record.output_tokens * 10)
     own = account(monthly_budget=200)
     settle(gate.call(own), call_record(output_tokens=20))
     assert gate.refused(own).startswith("budget_spent")
