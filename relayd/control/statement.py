@@ -13,9 +13,11 @@ from typing import Final
 from relayd.control import audit
 from relayd.control.partner import Partner, moment
 from relayd.core.actor import Actor
-from relayd.core.currency import PLACES, to_nano
+from relayd.core.currency import PLACES, to_nano, whole_minor
 from relayd.core.posting import Entry, LedgerAccount, Transfer, move
-from relayd.core.statement import Booked, Difference, Key, StatementLine, differences
+from relayd.core.statement import (
+    Booked, Difference, Key, StatementLine, differences, merged,
+)
 from relayd.store import posting as store_posting
 from relayd.store import statement as store_statement
 from relayd.store.db import Database
@@ -37,34 +39,45 @@ async def check(
     What the ledger has of the day before, if that was looked at, must be in one of the two
     statements. Raises what the way to the partner raises.
     """
-    lines = await partner.client.run(partner.adapter.statement(day, moment(now_ms)))
+    told = await partner.client.run(partner.adapter.statement(day, moment(now_ms)))
+    lines = merged(told)
     before = (date.fromisoformat(day) - timedelta(days=1)).isoformat()
     start_ms, end_ms = (partner.adapter.day_start_ms(each) for each in (before, day))
     async with db.writing() as transaction:
         await store_statement.save(
-            transaction, Checked(partner.name, day, now_ms, len(lines)), lines)
+            transaction, Checked(partner.name, day, now_ms, len(told)), lines)
         due: dict[Key, Booked] = {}
         if before in await store_statement.days(transaction, partner.name, before):
             due = await store_statement.due(transaction, partner.name, start_ms, end_ms)
         found = differences(
             lines, await store_statement.booked(transaction, partner.name, lines), due)
+        found += await _book(transaction, partner.name, lines, now_ms)
         await store_statement.set_differences(transaction, partner.name, day, lines, found)
-        await _book(transaction, partner.name, lines, now_ms)
         await audit.append(
             transaction, actor, "statement.check", None, now_ms,
-            details={"partner": partner.name, "day": day, "lines": len(lines),
+            details={"partner": partner.name, "day": day, "lines": len(told),
                      "differences": len(found)})
     return found
 
 
 async def _book(
     transaction: Transaction, partner: str, lines: Iterable[StatementLine], now_ms: int
-) -> None:
+) -> list[Difference]:
+    """Books fees and payouts; what was booked before with another amount stays and differs."""
+    found = []
     for line in lines:
         if line.currency not in PLACES:
             continue
         for transfer in _transfers(partner, line):
-            await store_posting.post(transaction, transfer, now_ms)
+            known = await store_posting.find(transaction, transfer.cause)
+            if known is None:
+                await store_posting.post(transaction, transfer, now_ms)
+            elif sorted(known.transfer.entries) != sorted(transfer.entries):
+                found.append(Difference(
+                    line.kind, line.reference, "other_amount", *(
+                        whole_minor(max(entry.amount_nano for entry in each.entries),
+                                    each.currency) for each in (transfer, known.transfer))))
+    return found
 
 
 def _transfers(partner: str, line: StatementLine) -> list[Transfer]:

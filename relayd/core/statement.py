@@ -48,6 +48,18 @@ class Difference(NamedTuple):
     ledger_minor: int | None
 
 
+def merged(lines: Iterable[StatementLine]) -> list[StatementLine]:
+    """Lines about the same added up: so a payment that a partner has twice is of another amount
+    than the ledger's, and its fees are booked together."""
+    found: dict[tuple[LineKind, str, str], StatementLine] = {}
+    for line in lines:
+        known = found.get(line[:3])
+        found[line[:3]] = line if known is None else known._replace(
+            amount_minor=known.amount_minor + line.amount_minor,
+            fee_minor=known.fee_minor + line.fee_minor)
+    return list(found.values())
+
+
 def differences(
     lines: Iterable[StatementLine], booked: Mapping[Key, Booked], due: Mapping[Key, Booked],
 ) -> list[Difference]:

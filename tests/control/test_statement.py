@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from relayd.control import statement
 from relayd.core.actor import SYSTEM
 from relayd.core.posting import LedgerAccount
 from relayd.core.statement import Difference
+from relayd.demo.partner_trade import Trade
 from relayd.store import posting as store_posting
 from tests.fakes.till import Till, till
 
@@ -91,6 +93,37 @@ async def test_another_amount(till: Till, partner: str) -> None:
     trade.told = trade.told._replace(amount=12340)
     assert await checked(till, partner) == [
         Difference("payment", made.id, "other_amount", 12340, 12345)]
+
+
+async def test_an_order_that_was_paid_twice(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By two cards, with two fees: the day is looked at all the same, and says so."""
+    made, trade = await till.credited()
+    book = till.demo.book
+    real = book.day
+
+    def twice(*which: object) -> list[object]:
+        lines = real(*which)  # type: ignore[arg-type]
+        other = replace(lines[0].trade, told=trade.told._replace(amount=2 * 12345))
+        return [*lines, lines[0]._replace(trade=other)]
+
+    monkeypatch.setattr(book, "day", twice)
+    wanted = [Difference("payment", made.id, "other_amount", 2 * 12345, 12345)]
+    for _ in range(2):
+        assert await checked(till, "card") == wanted
+    fee = trade.fee + replace(trade, told=trade.told._replace(amount=2 * 12345)).fee
+    assert await fees(till, "card") == -fee * 10 ** 7 and await till.wrong() == []
+
+
+async def test_a_fee_that_is_another_one_later(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, trade = await till.credited()
+    assert await checked(till, "card") == []
+    fee = trade.fee
+    monkeypatch.setattr(Trade, "fee", fee + 5)
+    assert await checked(till, "card") == [
+        Difference("payment", made.id, "other_amount", fee + 5, fee)]
+    assert await fees(till, "card") == -fee * 10 ** 7 and await till.wrong() == []
 
 
 async def test_an_order_whose_payment_s_name_was_emptied_is_booked(till: Till) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relayd.core.statement import Booked, Difference, StatementLine, differences
+from relayd.core.statement import Booked, Difference, StatementLine, differences, merged
 
 LINES = [StatementLine("payment", "ord_1", "CNY", 100, 3),
          StatementLine("refund", "rf_1", "CNY", 5),
@@ -27,6 +27,14 @@ def test_each_way_of_differing() -> None:
         Difference("refund", "rf_1", "other_currency", 5, 5)]
     assert differences(LINES[:1], {}, {}) == [
         Difference("payment", "ord_1", "not_in_ledger", 100, None)]
+
+
+def test_lines_about_the_same_are_added_up() -> None:
+    assert merged(LINES) == LINES
+    twice = merged([*LINES, StatementLine("payment", "ord_1", "CNY", 100, 4)])
+    assert twice == [StatementLine("payment", "ord_1", "CNY", 200, 7), *LINES[1:]]
+    assert differences(twice, BOOK, BOOK) == [
+        Difference("payment", "ord_1", "other_amount", 200, 100)]
 
 
 @given(st.lists(st.tuples(st.sampled_from(["payment", "refund"]), st.integers(0, 9),
