@@ -75,7 +75,8 @@ async def empty(transaction: Transaction, account: Account, now_ms: int) -> Acco
         name=None, username=None, country=None, reason=None)
     for key in await store_key.listing(transaction, account.id):
         await store_key.update(transaction, replace(
-            key, state=advance_key(key.state, "revoke"), name=ERASED_NAME, app=None))
+            key, state=advance_key(key.state, "revoke"), name=ERASED_NAME, app=None,
+            models=None))
     await store_account.update(transaction, erased)
     return erased
 

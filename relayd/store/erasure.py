@@ -33,7 +33,7 @@ class Rule(NamedTuple):
 TABLES: Final[tuple[Rule, ...]] = (
     Rule("accounts", "id", "profile", "empty",
          ("email", "email_index", "name", "username", "username_index", "country", "reason")),
-    Rule("api_keys", "account_id", "keys", "empty", ("name", "app")),
+    Rule("api_keys", "account_id", "keys", "empty", ("name", "app", "models")),
     Rule("identity_checks", "account_id", "profile", "delete"),
     Rule("key_exposures", "account_id", "keys", "delete"),
     Rule("call_records", "account_id", "app_labels", "empty", ("app",)),

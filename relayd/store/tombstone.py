@@ -61,7 +61,8 @@ def blank_unsealed(path: Path, schema: int, accounts: Collection[str]) -> int:
         found = db.execute(
             "UPDATE accounts SET email = NULL, email_folded = NULL, name = NULL, state = 'erased'"
             f" WHERE state <> 'erased' AND id IN {of}", wanted).rowcount
-        db.execute("UPDATE api_keys SET name = 'erased', app = NULL, state = 'revoked'"
+        db.execute("UPDATE api_keys SET name = 'erased', app = NULL, models = NULL,"
+                   " state = 'revoked'"
                    f" WHERE account_id IN {of}", wanted)
         db.execute(f"UPDATE call_records SET app = NULL WHERE account_id IN {of}", wanted)
         db.execute("VACUUM")

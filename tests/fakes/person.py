@@ -20,7 +20,8 @@ MARKS = ("zeisig", "Kanarienvogel")
 async def make_person(db: Database) -> str:
     """An account with something in every table that this step knows."""
     made = await account.create(db, EMAIL, "Zeisig Name", START_MS)
-    issued = await key.create(db, made.id, KeyWish("zeisig-laptop", app="zeisig-app"), START_MS)
+    issued = await key.create(db, made.id, KeyWish(
+        "zeisig-laptop", app="zeisig-app", models=("of-zeisig-*",)), START_MS)
     await usage.post(db, [
         call_record(account=made.id, key=issued.key.id, app="zeisig-app") for _ in range(3)])
     await ticket.open_ticket(db, Writing(

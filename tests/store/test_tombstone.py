@@ -26,14 +26,15 @@ async def test_who_lives(db: Database) -> None:
 async def test_blanking_opens_nothing(db: Database) -> None:
     one = await account.create(db, "one@example.com", "One", NOW)
     other = await account.create(db, "two@example.com", "Two", NOW)
-    issued = await key.create(db, one.id, KeyWish("laptop", app="my app"), NOW)
+    issued = await key.create(db, one.id, KeyWish(
+        "laptop", app="my app", models=("my-*",)), NOW)
     await db.keyring.destroy(one.id)
     async with db.writing() as transaction:
         await tombstone.blank(transaction, one.id, NOW + 1)
     async with db.reading() as transaction:
-        row = await transaction.row("SELECT name, app, state FROM api_keys WHERE id = ?",
+        row = await transaction.row("SELECT name, app, models, state FROM api_keys WHERE id = ?",
                                     (issued.key.id,))
-    assert row == (None, None, "revoked")
+    assert row == (None, None, None, "revoked")
     found = await account.find(db, one.id)
     assert (found.state, found.email, found.name, found.state_since_ms) == (
         "erased", None, None, NOW + 1)
@@ -44,13 +45,15 @@ def old_file(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db:
         db.executescript("""
             CREATE TABLE accounts (id TEXT, email TEXT, email_folded TEXT, name TEXT, state TEXT);
-            CREATE TABLE api_keys (id TEXT, account_id TEXT, name TEXT, app TEXT, state TEXT);
+            CREATE TABLE api_keys (id TEXT, account_id TEXT, name TEXT, app TEXT, models TEXT,
+                                   state TEXT);
             CREATE TABLE call_records (id TEXT, account_id TEXT, app TEXT);
             INSERT INTO accounts VALUES
                 ('a', 'zeisig@x.example', 'zeisig@x.example', 'Z', 'active'),
                 ('b', 'other@x.example', 'other@x.example', NULL, 'active');
-            INSERT INTO api_keys VALUES ('k', 'a', 'zeisig-laptop', 'zeisig-app', 'active'),
-                ('l', 'b', 'other', 'other-app', 'active');
+            INSERT INTO api_keys VALUES
+                ('k', 'a', 'zeisig-laptop', 'zeisig-app', '["zeisig-*"]', 'active'),
+                ('l', 'b', 'other', 'other-app', NULL, 'active');
             INSERT INTO call_records VALUES ('c', 'a', 'zeisig-app'), ('d', 'b', 'other-app');
         """)
 
