@@ -117,7 +117,7 @@ def _judge_origin(made: Visit) -> None:
 
 def _host_of(origin: str) -> str | None:
     try:
-        return urlsplit(origin).netloc
+        return urlsplit(origin).netloc or None
     except ValueError:
         return None
 

@@ -63,7 +63,8 @@ class ConsoleListener:
     async def start(self) -> None:
         """Binds; OSError where that fails."""
         await self._site.open(
-            application(self._routes, self._services), handler_cancellation=True)
+            application(self._routes, self._services), handler_cancellation=True,
+            headers={**HEADERS, "Cache-Control": "no-store"})
 
     async def stop(self) -> None:
         """Closes the listener and its connections; may be called twice."""
@@ -75,6 +76,8 @@ def application(routes: Iterable[Route], services: Services) -> web.Application:
     app = web.Application(client_max_size=form.BODY_BYTES_MAX, middlewares=[_lost(services)])
     for route in routes:
         app.router.add_route(route.method, route.path, _served(route, services))
+        if route.method == "GET":  # RFC 9110 section 9.1: whoever serves GET serves HEAD
+            app.router.add_route("HEAD", route.path, _served(route, services))
     app.router.add_get(STATIC_PREFIX + "{name}", _static)
 
     async def prepare(request: web.Request, response: web.StreamResponse) -> None:
@@ -112,6 +115,9 @@ def _served(route: Route, services: Services) -> _Aio:
             return answer.refused(request, made or gate.anonymous(request, route, services), error)
         except (web.HTTPException, ConnectionResetError):
             raise
+        except web.RequestPayloadError:  # a body that is not in the coding that it says
+            return answer.refused(request, made or gate.anonymous(request, route, services),
+                                  RelayError("invalid_json" if route.is_api else "invalid_form"))
         except Exception as error:
             services.logger.fault("console", error)
             return answer.refused(request, made, RelayError("internal"))

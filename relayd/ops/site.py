@@ -1,15 +1,72 @@
 """A site: an aiohttp application on one address, opened and closed.
 
-Law: no access log; what is asked of it leaves no line.
+Law: no access log; what is asked of it leaves no line, and what is no HTTP neither: it is answered
+with the site's own headers, and nothing of it is said back.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
 
 from aiohttp import web
 
+from relayd.core.errors import RelayError
 from relayd.ops.configfile_address import parse_listen
+
+PLAIN_HEADERS: Final = MappingProxyType({"Server": "relayd", "Cache-Control": "no-store"})
+
+
+class _Handler(web.RequestHandler):
+    """A connection. aiohttp answers what it cannot read by itself: in words that repeat the
+    request, under its own name, with a line in the log."""
+
+    headers: Mapping[str, str] = PLAIN_HEADERS
+
+    def log_exception(self, *words: Any, **more: Any) -> None:
+        if not isinstance(more.get("exc_info"), web.RequestPayloadError):
+            super().log_exception(*words, **more)
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if status >= 500:
+            self.log_exception("Error handling request", exc_info=exc)
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer has begun")
+        code = "internal" if status >= 500 else "bad_http"
+        response = web.Response(status=status, text=f"{RelayError(code).kind.message}\n",
+                                headers=self.headers)
+        response.force_close()
+        return response
+
+
+class _Server(web.Server):
+    """Makes such connections."""
+
+    def __init__(self, plain: web.Server, headers: Mapping[str, str]) -> None:
+        super().__init__(plain.request_handler, request_factory=plain.request_factory,
+                         handler_cancellation=plain.handler_cancellation, **plain._kwargs)
+        self._headers = headers
+
+    def __call__(self) -> web.RequestHandler:
+        made = _Handler(self, loop=self._loop, **self._kwargs)
+        made.headers = self._headers
+        return made
+
+
+class _Runner(web.AppRunner):
+    """Serves an application by such a server."""
+
+    def __init__(self, app: web.Application, headers: Mapping[str, str], **more: Any) -> None:
+        super().__init__(app, **more)
+        self._headers = headers
+
+    async def _make_server(self) -> web.Server:
+        return _Server(await super()._make_server(), self._headers)
 
 
 class Site:
@@ -28,10 +85,14 @@ class Site:
         bound = self._runner.addresses[0]
         return (bound, 0) if isinstance(bound, str) else (bound[0], bound[1])
 
-    async def open(self, app: web.Application, *, handler_cancellation: bool = False) -> None:
-        """Binds; OSError, with the address, where that fails."""
-        runner = self._runner = web.AppRunner(
-            app, access_log=None, shutdown_timeout=self._shutdown_seconds,
+    async def open(
+        self, app: web.Application, *, handler_cancellation: bool = False,
+        headers: Mapping[str, str] = PLAIN_HEADERS,
+    ) -> None:
+        """Binds; OSError, with the address, where that fails. `headers`: of what is answered to
+        those who speak no HTTP."""
+        runner = self._runner = _Runner(
+            app, headers, access_log=None, shutdown_timeout=self._shutdown_seconds,
             handler_cancellation=handler_cancellation)
         await runner.setup()
         try:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 
 from aiohttp import web
 
-from relayd.console.listener import ConsoleListener
+from relayd.console.listener import HEADERS, ConsoleListener
 from relayd.console.page import static
 from relayd.console.route import PUBLIC, Route
 from relayd.console.visit import Visit
@@ -61,3 +62,30 @@ async def test_requests_leave_no_line_in_the_log(console: Console) -> None:
     for path in ("/nowhere?email=canary@example.org", "/api/v1/openapi.json"):
         await console.get(path)
     assert said.getvalue() == ""
+
+
+async def test_a_page_s_head_may_be_asked_for(console: Console) -> None:
+    for path, status in (("/", 200), ("/overview", 303), ("/api/v1/openapi.json", 200)):
+        response = await console.http.head(console.origin + path, allow_redirects=False)
+        assert response.status == status and await response.read() == b""
+        assert response.headers["X-Frame-Options"] == "DENY"
+
+
+async def test_a_body_that_is_not_in_its_coding_is_the_client_s_fault(console: Console) -> None:
+    said = io.StringIO()
+    console.listener._services.logger = Logger("debug", said)
+    for path, status in (("/sign-in", 422), ("/api/v1/sessions", 400)):
+        response = await console.post(path, b"no gzip", headers={
+            "Content-Encoding": "gzip", "Content-Type": "application/x-www-form-urlencoded",
+            "Connection": "close"})
+        assert response.status == status
+    assert said.getvalue() == ""
+
+
+async def test_who_speaks_no_http_gets_the_same_headers(console: Console) -> None:
+    reader, writer = await asyncio.open_connection(*console.listener.address)
+    writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nX: \x01\r\n\r\n")
+    head = (await reader.read()).decode().partition("\r\n\r\n")[0]
+    writer.close()
+    assert all(f"{name}: {value}" in head for name, value in HEADERS.items())
+    assert "Cache-Control: no-store" in head

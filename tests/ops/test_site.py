@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
+import logging
 from pathlib import Path
 
 import aiohttp
@@ -47,3 +50,62 @@ async def test_an_address_that_is_taken_leaves_nothing_open() -> None:
     await first.close()
     await second.open(app())
     await second.close()
+
+
+@pytest.mark.parametrize("asked", [
+    b"canary\r\n\r\n",
+    b"GET /canary HTTP/9.9\r\nHost: a\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nCookie: \x00canary\r\n\r\n",
+    b"GET /" + b"canary" * 4000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+])
+async def test_what_is_no_http_is_not_said_back_and_leaves_no_line(
+    asked: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = Site("127.0.0.1:0", 0.1)
+    await site.open(app(), headers={"Server": "its own", "X-Own": "1"})
+    head, _, body = (await _said(site, asked)).partition(b"\r\n\r\n")
+    await site.close()
+    assert b" 400 " in head and b"Server: its own" in head and b"X-Own: 1" in head
+    assert b"canary" not in head + body and b"aiohttp" not in head.lower()
+    assert body == b"The request is not well-formed HTTP/1.1.\n"
+    assert caplog.records == []
+
+
+async def test_a_body_that_nobody_reads_may_be_in_no_coding(
+    caplog: pytest.LogCaptureFixture
+) -> None:
+    site = Site("127.0.0.1:0", 0.1)
+    await site.open(app())
+    body = gzip.compress(b"canary" * 9)[:-9] + b"canary"
+    said = await _said(site, b"POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\n"
+                       b"Content-Length: %d\r\n\r\n%b" % (len(body), body[::-1]))
+    await site.close()
+    assert b" 404 " in said and caplog.records == []
+
+
+async def test_an_application_that_fails_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    async def fails(request: web.Request) -> web.Response:
+        raise ValueError
+
+    made = web.Application()
+    made.router.add_get("/", fails)
+    site = Site("127.0.0.1:0", 0.1)
+    await site.open(made)
+    said = await _said(site, b"GET / HTTP/1.1\r\nHost: a\r\nAccept: text/html\r\n\r\n")
+    await site.close()
+    assert b" 500 " in said and b"Traceback" not in said
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+
+
+async def _said(site: Site, asked: bytes) -> bytes:
+    """All that is answered until the site closes the connection, or says no more."""
+    reader, writer = await asyncio.open_connection(*site.address)
+    writer.write(asked)
+    said = b""
+    try:
+        while more := await asyncio.wait_for(reader.read(65536), 1):
+            said += more
+    except TimeoutError:
+        pass
+    writer.close()
+    return said
