@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Final
 
 import uvloop
@@ -60,8 +61,10 @@ async def _serve(running: Running, logger: Logger, reread: Reread | None) -> Non
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop)
     notifier = Notifier(*notify_socket())
-    # before there is an app, and where there is no file, the signal must not end the process
-    loop.add_signal_handler(signal.SIGHUP, logger.warning, "reload_not_possible")
+    changed = asyncio.Event()
+    # where there is no file, and in a drain, the signal must not end the process
+    not_possible: Callable[[], None] = partial(logger.warning, "reload_not_possible")
+    loop.add_signal_handler(signal.SIGHUP, not_possible if reread is None else changed.set)
     async with running(logger) as app:
         if reread is not None:
             loop.add_signal_handler(signal.SIGHUP, _reload, app, reread, logger, notifier)
@@ -69,7 +72,10 @@ async def _serve(running: Running, logger: Logger, reread: Reread | None) -> Non
         settle_memory()
         notifier.ready(SERVING)
         notifier.watch(app.alive)
+        if changed.is_set() and reread is not None:  # what was read at the start is old
+            _reload(app, reread, logger, notifier)
         await asked.wait()
+        loop.add_signal_handler(signal.SIGHUP, not_possible)
         # the watchdog goes on: a drain may take longer than its period
         notifier.stopping("Draining: running calls finish, then every record is stored.")
     notifier.close()

@@ -86,6 +86,50 @@ async def test_hup_takes_a_new_configuration_and_refuses_a_wrong_one(
         assert '"stopped"' not in running.log()  # an event of level info
 
 
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    [mask] = [line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")]
+    return bool(int(mask, 16) >> number - 1 & 1)
+
+
+async def test_a_hup_while_it_starts_is_done_behind_the_start(
+    tmp_path: Path, upstream: RawUpstream,
+) -> None:
+    """Who has just written the file need not know how far a daemon is that has read it before."""
+    async with DaemonProcess(tmp_path / "d", upstream.port) as running:
+        assert await running.end(signal.SIGTERM) == 0
+        starting = asyncio.create_task(running.start())
+        before = running._process
+        while running._process is before or not catches(running.pid, signal.SIGHUP):
+            await asyncio.sleep(0.005)
+        assert running.event("started") is None
+        file = tmp_path / "d" / "relayd.toml"
+        file.write_text(file.read_text().replace("test-model", "new-model"))
+        running.signal(signal.SIGHUP)
+        await starting
+        async with asyncio.timeout(5):
+            while running.event("reloaded") is None:
+                await asyncio.sleep(0.01)
+        other = BODY.replace(b"test-model", b"new-model")
+        raw = request_bytes(TARGET, running.key, other)
+        assert (await ask(running.address, raw)).status == 200
+
+
+async def test_a_hup_in_a_drain_changes_nothing(tmp_path: Path, upstream: RawUpstream) -> None:
+    upstream.answers.append(Answer(SLOW, pace=f"segments-{len(SLOW) // 150}"))
+    async with DaemonProcess(tmp_path / "d", upstream.port) as running:
+        async with RawClient(running.address) as client:
+            await client.send(request_bytes(TARGET, running.key, STREAM))
+            await client.reader.readuntil(b"\r\n\r\n")
+            running.signal(signal.SIGTERM)
+            await asyncio.sleep(0.1)
+            running.signal(signal.SIGHUP)
+            assert (await client.reader.read()).endswith(b"[DONE]\n\n\r\n0\r\n\r\n")
+        assert await running.ended() == 0
+        assert running.event("reload_not_possible") and not running.event("reloaded")
+
+
 class Patient(DaemonProcess):
     """A daemon whose drain and whose provider's silence would outlast the test."""
 
