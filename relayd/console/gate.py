@@ -67,8 +67,9 @@ def address_of(request: web.Request, services: Services) -> str:
         return any(address in network for network in trusted)
 
     found = address_of_text(peer)
-    if found is None or not is_trusted(found):
+    if peer and (found is None or not is_trusted(found)):
         return peer
+    # without an address it is who may open the unix socket: the proxy in front
     # some proxies add a line of their own behind the client's (RFC 9110 section 5.3)
     header = ",".join(request.headers.getall("X-Forwarded-For", ()))
     told, _ = forwarded(header.encode("latin-1", "replace") if header else None, is_trusted)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from aiohttp import ClientSession, web
+from aiohttp import ClientSession, UnixConnector, web
 
-from relayd.console.listener import HEADERS
+from relayd.console.listener import HEADERS, ConsoleListener
 from relayd.console.page import reply
 from relayd.console.route import HOLDER, PUBLIC, Route, operators
 from relayd.console.visit import Visit
@@ -254,4 +255,20 @@ async def test_what_a_client_claims_before_its_proxy_s_own_line_is_not_believed(
     lines = [("X-Forwarded-For", "192.0.2.9"), ("X-Forwarded-For", "203.0.113.7")]
     response = await site.get("/open", headers=lines)
     assert (await response.json())["address"] == "203.0.113.7"
+    await site.stop()
+
+
+async def test_behind_a_unix_socket_people_have_addresses_too(
+    db: Database, tmp_path: Path
+) -> None:
+    """Else they all were one network, and who is wrong a hundred times locked out everybody."""
+    site = await started(db, ROUTES)
+    listener = ConsoleListener(f"unix:{tmp_path}/console", site.services(), ROUTES)
+    await listener.start()
+    async with ClientSession(connector=UnixConnector(f"{tmp_path}/console")) as proxy:
+        for given, address in (({"X-Forwarded-For": "192.0.2.9, 203.0.113.7"}, "203.0.113.7"),
+                               ({}, "")):
+            response = await proxy.get("http://console/open", headers=given)
+            assert (await response.json())["address"] == address
+    await listener.stop()
     await site.stop()
