@@ -349,8 +349,8 @@ ROUTES: Final = (
           errors=(*_BAD, "key_not_found", "key_state"), example=_EXAMPLE),
     Route("POST", f"{_ONE}/rotate", give_rotated, HOLDER,
           "Put another key in its place, with the same rights. Its text is told once.",
-          takes=Rotation, gives=NewKey, status=201, errors=("key_not_found", "key_state"),
-          example=_EXAMPLE),
+          takes=Rotation, gives=NewKey, status=201,
+          errors=("key_not_found", "key_state", "too_many_keys"), example=_EXAMPLE),
     Route("DELETE", _ONE, give_revoked, HOLDER, "Revoke a key.", gives=Key,
           errors=("key_not_found",), example=_EXAMPLE),
 )

@@ -156,13 +156,15 @@ async def rotate(
 ) -> Issued:
     """A new key with the same rights and limits; the old one works for `grace_ms`, then expires.
 
-    Without grace the old key is revoked at once. Raises `key_not_found`, or `key_state` where the
-    key is revoked already.
+    Without grace the old key is revoked at once. Raises `key_not_found`, `key_state` where the key
+    is revoked already, or `too_many_keys`: with grace there is one more.
     """
     async with db.writing() as transaction:
         old = await find(db, transaction, ref)
         if old.state != "active":
             raise RelayError("key_state", param="key")
+        if grace_ms > 0 and await store_key.count(transaction, old.account) >= KEYS_MAX:
+            raise RelayError("too_many_keys")
         wish = KeyWish(old.name, old.app, old.models, old.expires_at_ms)
         issued = await _issue(db, transaction, old.account, wish, now_ms, replaces=old.id)
         limits = await store_limit.get(transaction, "key", old.id)

@@ -174,5 +174,10 @@ async def test_an_account_has_so_many_keys_and_no_more(
     first = await key.create(db, owner.id, KeyWish("k"), START_MS)
     await key.create(db, owner.id, KeyWish("k"), START_MS)
     assert await refused(key.create(db, owner.id, KeyWish("k"), START_MS)) == "too_many_keys"
-    await key.revoke(db, first.key.id, START_MS)
+    # while the old one goes on working there would be three
+    assert await refused(key.rotate(db, first.key.id, 5, START_MS)) == "too_many_keys"
+    await key.rotate(db, first.key.id, 0, START_MS)
+    assert await refused(key.create(db, owner.id, KeyWish("k"), START_MS)) == "too_many_keys"
+    last = (await key.listing(db, owner.id))[-1]
+    await key.revoke(db, last.id, START_MS)
     await key.create(db, owner.id, KeyWish("k"), START_MS)
