@@ -15,7 +15,8 @@ import msgspec
 from aiohttp import web
 
 Format = Literal["csv", "json"]
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""The last four are what an East Asian keyboard writes: spreadsheets take them for the first."""
 
 
 def cell(value: object) -> str:

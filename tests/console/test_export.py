@@ -13,7 +13,8 @@ from relayd.console.export import cell, csv_bytes, download
 
 @pytest.mark.parametrize(("value", "text"), (
     (None, ""), (True, "true"), (False, "false"), (-5, "-5"), (1.5, "1.5"), ("plain", "plain"),
-    ("=1+1", "'=1+1"), ("+1", "'+1"), ("-1", "'-1"), ("@x", "'@x"), ("\tx", "'\tx")))
+    ("=1+1", "'=1+1"), ("+1", "'+1"), ("-1", "'-1"), ("@x", "'@x"), ("\tx", "'\tx"),
+    ("\n=x", "'\n=x"), ("＝1＋1", "'＝1＋1"), ("＠x", "'＠x"), ("＋1", "'＋1"), ("－1", "'－1")))
 def test_cells(value: object, text: str) -> None:
     assert cell(value) == text
 
