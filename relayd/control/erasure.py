@@ -351,6 +351,12 @@ async def certificate(db: Database, token: str) -> str:
     return found.certificate
 
 
+async def listing(db: Database, account: str) -> list[Erasure]:
+    """Every erasure of an account that was asked for, the newest first."""
+    async with db.reading() as transaction:
+        return await store_erasure.listing(transaction, account)
+
+
 async def last(db: Database, who: str) -> Erasure | None:
     """An account's last erasure, for operators."""
     async with db.reading() as transaction:

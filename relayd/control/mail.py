@@ -183,11 +183,12 @@ async def show(db: Database, actor: Actor, mail_id: str, now_ms: int) -> Outgoin
 
 async def listing(
     db: Database, *, waiting: bool = False, account_id: str | None = None,
+    most: int = LISTED_MAX,
 ) -> list[Mail]:
     """Mails, the newest first; `waiting`: those that were not sent."""
     states = WAITING if waiting else (*WAITING, "sent", "withdrawn")
     async with db.reading() as transaction:
-        return await store_mail.listing(transaction, states, LISTED_MAX, account_id)
+        return await store_mail.listing(transaction, states, most, account_id)
 
 
 async def counts(db: Database) -> dict[MailState, int]:

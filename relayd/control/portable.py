@@ -21,6 +21,7 @@ from relayd.control import (
 )
 from relayd.core.audit import ACTIONS
 from relayd.core.network import NetworkRecord
+from relayd.core.record import PRICED_ONLY
 from relayd.core.retention import DAY_MS
 from relayd.core.timestamp import UNIX_MS_END, rfc3339
 from relayd.store import account as store_account
@@ -74,6 +75,8 @@ async def _profile(db: Database, who: str, span: Span) -> Rows:
         "age_stated_at": _moment(holder.age_stated_at_ms if holder else None),
         "password_set_at": _moment(holder.password_at_ms if holder else None),
         "seen_at": _moment(holder.seen_at_ms if holder else None),
+        "reminders": holder.dormant_steps if holder else 0,
+        "reminded_at": _moment(holder.dormant_at_ms or None if holder else None),
     }
 
 
@@ -91,7 +94,7 @@ async def _keys(db: Database, who: str, span: Span) -> Rows:
 
 async def _calls(db: Database, who: str, span: Span) -> Rows:
     async for record in usage.calls(db, CallFilter(who, span.since_ms, span.until_ms)):
-        yield usage.view(record)
+        yield {**usage.view(record), **{name: getattr(record, name) for name in PRICED_ONLY}}
 
 
 async def _totals(db: Database, who: str, span: Span) -> Rows:
@@ -136,7 +139,7 @@ async def _tickets(db: Database, who: str, span: Span) -> Rows:
 
 
 async def _letters(db: Database, who: str, span: Span) -> Rows:
-    for each in await mail.listing(db, account_id=who):
+    for each in await mail.listing(db, account_id=who, most=ROWS_MAX):
         yield mail.view(each)
 
 
@@ -168,7 +171,8 @@ async def _orders(db: Database, who: str, span: Span) -> Rows:
                 "id": order.id, "partner": order.partner, "state": order.state,
                 "amount_minor": order.amount_minor, "refunded_minor": order.refunded_minor,
                 "currency": order.currency, "trade": order.trade,
-                "created_at": rfc3339(order.created_at_ms), "paid_at": _moment(order.paid_at_ms)}
+                "session": order.session, "created_at": rfc3339(order.created_at_ms),
+                "expires_at": rfc3339(order.expires_at_ms), "paid_at": _moment(order.paid_at_ms)}
     for copy in copies:
         if copy.kind in ("order", "dispute", "invoice"):
             yield {"copy": vault.view(copy)}
@@ -188,7 +192,8 @@ async def _enterprise(db: Database, who: str, span: Span) -> Rows:
     async with db.reading() as transaction:
         marked = await store_enterprise.find(transaction, who)
     if marked is not None:
-        yield enterprise.view(marked)
+        yield {**enterprise.view(marked), "marked_at": rfc3339(marked.marked_at_ms),
+               "changed_at": rfc3339(marked.changed_at_ms)}
 
 
 async def _fapiao(db: Database, who: str, span: Span) -> Rows:
@@ -223,9 +228,8 @@ async def _looks(db: Database, who: str, span: Span) -> Rows:
 
 
 async def _erasures(db: Database, who: str, span: Span) -> Rows:
-    found = await erasure.last(db, who)
-    if found is not None:
-        yield erasure.view(found)
+    for each in await erasure.listing(db, who):
+        yield erasure.view(each)
 
 
 def _plain(name: str) -> Source:

@@ -15,6 +15,9 @@ _TOKENS: Final = (
     "input_tokens output_tokens cache_read_input_tokens cache_creation_input_tokens"
     " reasoning_output_tokens audio_input_tokens audio_output_tokens")
 
+_PRICED: Final = (
+    "cache_creation_1h_input_tokens image_input_tokens image_output_tokens images audio_seconds")
+
 
 class Document(NamedTuple):
     """One document: what it holds, and its fields by type. A type with ? may be null."""
@@ -35,7 +38,8 @@ DOCUMENTS: Final[Mapping[str, Document]] = {
     "account": _document(
         "The account: who you are here, as you said.",
         text="id state language created_at state_since",
-        text_or_null="email name username country reason age_stated_at password_set_at seen_at",
+        text_or_null="email name username country reason age_stated_at password_set_at seen_at"
+                     " reminded_at", whole="reminders",
         table="limits"),
     "keys": _document(
         "API keys, without what could be used as one.",
@@ -45,7 +49,7 @@ DOCUMENTS: Final[Mapping[str, Document]] = {
         "Calls one by one, as long as they are kept. No content: none is kept.",
         text="id started_at account key api endpoint outcome usage_source currency",
         text_or_null="app model provider provider_model error",
-        whole=f"status attempts amount_nano {_TOKENS}",
+        whole=f"status attempts amount_nano {_TOKENS} {_PRICED}",
         whole_or_null="counted_input_tokens counted_output_tokens",
         number_or_null="first_byte_ms duration_ms", flag="stream"),
     "totals": _document(
@@ -77,7 +81,8 @@ DOCUMENTS: Final[Mapping[str, Document]] = {
         text="at", text_or_null="key address tls client", whole_or_null="port"),
     "orders": _document(
         "Orders and payments, and their copies in the legal vault.",
-        text="id partner state currency created_at", text_or_null="trade paid_at",
+        text="id partner state currency created_at expires_at",
+        text_or_null="session trade paid_at",
         whole="amount_minor refunded_minor", table="copy"),
     "invoices": _document(
         "Invoices and receipts with their lines; amounts are minor units, those of lines 10^-9.",
@@ -85,7 +90,8 @@ DOCUMENTS: Final[Mapping[str, Document]] = {
         text_or_null="reverses", whole="amount_nano net_minor tax_minor total_minor vat_rate",
         flag="vat_inclusive", table="seller buyer", list="lines"),
     "enterprise": _document(
-        "What your company said of itself.", flag="marked", table_or_null="profile"),
+        "What your company said of itself.", text="marked_at changed_at", flag="marked",
+        table_or_null="profile"),
     "fapiao": _document(
         "Fapiao that you applied for, and the files that were issued; amounts are fen.",
         text="id account kind state created_at",
@@ -112,25 +118,29 @@ DOCUMENTS: Final[Mapping[str, Document]] = {
         "Disputes about your orders, as the payment partner tells them.",
         text="id order_id state", whole="amount_minor opened_at_ms",
         whole_or_null="closed_at_ms"),
+    "hours": _document(
+        "Sums of all calls by the hour, key, model and provider.",
+        text="key_id currency", text_or_null="model provider",
+        whole=f"hour_ms calls amount_nano {_TOKENS}"),
     "books": _document(
         "Every entry of your balance in the books; amounts are 10^-9 of the currency.",
-        text="kind account_kind currency", whole="transfer at_ms amount_nano"),
+        text="kind cause account_kind currency", whole="transfer at_ms amount_nano"),
     "spending": _document(
         "What you have used, and what of it was charged.",
-        text="currency", whole="used_nano charged_nano"),
+        text="currency", whole="used_nano charged_nano before_nano"),
     "credit": _document("What you may owe.", text="currency", whole="credit_nano"),
     "plans": _document("The plan of your account.", text="plan"),
     "subscriptions": _document(
         "Your subscription.", text="plan version state",
-        whole="anchor_day start_ms end_ms due_at_ms", text_or_null="next_plan"),
+        whole="anchor_day start_ms end_ms due_at_ms tries reminded", text_or_null="next_plan"),
     "grants": _document(
         "Credit that you were given.", text="id currency source",
         whole="amount_nano left_nano created_at_ms", whole_or_null="expires_at_ms"),
     "codes": _document("Codes that you redeemed.", text="code_id", whole="at_ms"),
     "alerts": _document(
-        "When you want to be told of a low balance.", text="currency", whole="below_nano"),
+        "When you want to be told of a low balance.", text="currency", whole="below_nano told"),
     "erasures": _document(
-        "An erasure that was asked for.",
+        "Erasures that were asked for.",
         text="id account cause state asked_at due_at", text_or_null="ended_at"),
 }
 

@@ -130,11 +130,16 @@ async def find_by_digest(
     return _erasure(row)
 
 
+async def listing(transaction: Transaction, account: str) -> list[Erasure]:
+    """An account's erasures, whatever became of them, the newest first."""
+    rows = await transaction.rows(
+        f"{_SELECT} WHERE account_id = ? ORDER BY id DESC", (account,))
+    return [_erasure(row) for row in rows]
+
+
 async def last(transaction: Transaction, account: str) -> Erasure | None:
-    """An account's last erasure, whatever became of it."""
-    row = await transaction.row(
-        f"{_SELECT} WHERE account_id = ? ORDER BY id DESC LIMIT 1", (account,))
-    return None if row is None else _erasure(row)
+    """The newest of them."""
+    return next(iter(await listing(transaction, account)), None)
 
 
 async def due(transaction: Transaction, now_ms: int, most: int) -> list[Erasure]:

@@ -18,6 +18,9 @@ class Rows(NamedTuple):
     sql: str
 
 
+_TOKENS: Final = (
+    "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens",
+    "reasoning_output_tokens", "audio_input_tokens", "audio_output_tokens")
 PLAIN: Final[Mapping[str, Rows]] = {
     "roles": Rows(("role", "given_at_ms"), "account_roles WHERE account_id = ?1 ORDER BY role"),
     "objections": Rows(
@@ -38,29 +41,37 @@ PLAIN: Final[Mapping[str, Rows]] = {
         ("d.id", "d.order_id", "d.amount_minor", "d.state", "d.opened_at_ms", "d.closed_at_ms"),
         "disputes AS d JOIN orders AS o ON o.id = d.order_id WHERE o.account_id = ?1"
         " ORDER BY d.id"),
+    "hours": Rows(
+        ("hour_ms", "key_id", "NULLIF(model, '')", "NULLIF(provider, '')",
+         "currency", "calls", "amount_nano", *_TOKENS),
+        "rollups WHERE account_id = ?1 ORDER BY hour_ms"),
     "books": Rows(
-        ("t.number", "t.at_ms", "t.kind", "l.kind", "l.currency", "e.amount_nano"),
+        ("t.number", "t.at_ms", "t.kind", "t.cause", "l.kind", "l.currency",
+         "e.amount_nano"),
         "entries AS e JOIN transfers AS t ON t.number = e.transfer"
         " JOIN ledger_accounts AS l ON l.number = e.ledger_account WHERE l.owner = ?1"
         " ORDER BY t.number"),
     "spending": Rows(
-        ("currency", "used_nano", "charged_nano"),
+        ("currency", "used_nano", "charged_nano", "before_nano"),
         "account_use WHERE account_id = ?1 ORDER BY currency"),
     "credit": Rows(
         ("currency", "credit_nano"), "credit_lines WHERE account_id = ?1 ORDER BY currency"),
     "plans": Rows(("plan",), "account_plans WHERE account_id = ?1"),
     "subscriptions": Rows(
-        ("plan", "version", "state", "anchor_day", "start_ms", "end_ms", "due_at_ms", "next_plan"),
+        ("plan", "version", "state", "anchor_day", "start_ms", "end_ms", "due_at_ms", "tries",
+         "reminded", "next_plan"),
         "subscriptions WHERE account_id = ?1"),
     "grants": Rows(
         ("id", "currency", "amount_nano", "left_nano", "source", "created_at_ms", "expires_at_ms"),
         "grants WHERE account_id = ?1 ORDER BY id"),
     "codes": Rows(("code_id", "at_ms"), "code_uses WHERE account_id = ?1 ORDER BY at_ms"),
     "alerts": Rows(
-        ("currency", "below_nano"), "balance_alerts WHERE account_id = ?1 ORDER BY currency"),
+        ("currency", "below_nano", "told"),
+        "balance_alerts WHERE account_id = ?1 ORDER BY currency"),
 }
-_NAMES: Final = {"l.kind": "account_kind", "t.number": "transfer"}
-"""Fields whose names would say too little."""
+_NAMES: Final = {"l.kind": "account_kind", "t.number": "transfer",
+                 "NULLIF(model, '')": "model", "NULLIF(provider, '')": "provider"}
+"""Fields whose names would say too little, or are no names."""
 
 
 async def rows(
