@@ -188,7 +188,8 @@ async def _used(
 ) -> None:
     given, sign_count = signed
     await _once(transaction, given, now_ms)
-    await store_passkey.used(transaction, passkey.id, sign_count, now_ms)
+    if not await store_passkey.used(transaction, passkey.id, sign_count, now_ms):
+        raise RelayError("passkey_refused")
 
 
 def _answered(door: Door, purpose: str, answer: Answer, now_ms: int) -> bytes:

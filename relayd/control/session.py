@@ -74,10 +74,14 @@ async def start(
 async def renew(
     transaction: Transaction, session: Session, now_ms: int, **changes: Any
 ) -> Opened:
-    """The session with more rights, under a new token; the old one is worth nothing now."""
+    """The session with more rights, under a new token; the old one is worth nothing now.
+
+    Raises `session_ended` for one that was ended meanwhile: what it is renewed for is not done.
+    """
     token = mint(secrets.token_bytes(TOKEN_BYTES))
     renewed = replace(session, used_at_ms=now_ms, proved_at_ms=now_ms, **changes)
-    await store_session.replace(transaction, renewed, digest(token))
+    if not await store_session.replace(transaction, renewed, digest(token)):
+        raise RelayError("session_ended")
     return Opened(renewed, token)
 
 

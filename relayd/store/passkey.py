@@ -62,11 +62,11 @@ async def listing(transaction: Transaction, account_id: str) -> list[Passkey]:
 
 async def used(
     transaction: Transaction, passkey_id: str, sign_count: int, now_ms: int
-) -> None:
-    """The passkey has signed."""
-    await transaction.run(
+) -> bool:
+    """The passkey has signed; False where it is there no more."""
+    return await transaction.run(
         "UPDATE passkeys SET sign_count = ?, used_at_ms = ? WHERE id = ?",
-        (sign_count, now_ms, passkey_id))
+        (sign_count, now_ms, passkey_id)) == 1
 
 
 async def delete(transaction: Transaction, account_id: str, passkey_id: str) -> int:

@@ -34,14 +34,15 @@ async def insert(transaction: Transaction, session: Session, digest: bytes) -> N
     )
 
 
-async def replace(transaction: Transaction, session: Session, digest: bytes) -> None:
-    """The session with this id goes on under another token, with what it may do now."""
-    await transaction.run(
+async def replace(transaction: Transaction, session: Session, digest: bytes) -> bool:
+    """The session with this id goes on under another token, with what it may do now; False where
+    it has ended."""
+    return await transaction.run(
         "UPDATE sessions SET digest = ?, stage = ?, method = ?, two_factors = ?, used_at_ms = ?,"
         " proved_at_ms = ? WHERE id = ?",
         (digest, session.stage, session.method, session.two_factors, session.used_at_ms,
          session.proved_at_ms, session.id),
-    )
+    ) == 1
 
 
 async def find(transaction: Transaction, digest: bytes) -> Session | None:

@@ -146,6 +146,25 @@ async def test_removed_it_opens_nothing(door: Door) -> None:
         await signed(door, device)
 
 
+async def test_one_that_is_removed_while_it_is_checked_opens_nothing(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = await registered(door)
+    device = authenticator()
+    made = await added(door, device)
+    verified = passkey._verified
+
+    async def slow(*values: Any) -> Any:
+        found = await verified(*values)
+        await passkey.remove(door, made.account, made.id, BY)
+        return found
+
+    monkeypatch.setattr(passkey, "_verified", slow)
+    assert await refused(signed(door, device)) == "passkey_refused"
+    listed = await session.listing(door.db, made.account, START_MS)
+    assert [each.id for each in listed] == [opened.session.id]
+
+
 async def test_there_are_never_too_many(door: Door) -> None:
     await registered(door)
     for _ in range(PASSKEYS_MAX):

@@ -82,3 +82,24 @@ async def test_links_are_not_mailed_without_end(door: Door) -> None:
         except RelayError as error:
             codes.append(error.code)
     assert codes and set(codes) == {"sign_in_slowed"}
+
+
+async def test_a_session_that_is_ended_meanwhile_sets_no_password(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who got in hashes a password of theirs while the owner sets one by a mailed link."""
+    thief = await registered(door)
+    await password.forgot(door, EMAIL, CALLER, START_MS)
+    token = await mailed_token(door.db, "reset_password")
+    hash_ = door.hashing.hash
+
+    async def slow(text: str) -> str:
+        monkeypatch.undo()
+        await password.reset(door, token, NEW, CALLER, START_MS + 1)
+        return await hash_(text)
+
+    monkeypatch.setattr(door.hashing, "hash", slow)
+    assert await refused(password.change(
+        door, thief.session, "a phrase of whoever got in", CALLER, START_MS)) == "session_ended"
+    assert [kind for kind, _, _ in await mails(door.db)] == ["password_changed"]
+    await sign_in.sign_in(door, EMAIL, NEW, CALLER, START_MS + 2)
