@@ -83,7 +83,7 @@ class Prober:
     """Opens a connection to each provider that wants it every `probe_seconds`: no call, no cost.
 
     What it finds counts for the provider's circuit; a connection that was opened is kept for the
-    next call.
+    next call where none is waiting for it.
     """
 
     def __init__(self, plane: Plane, now: Callable[[], float] = monotonic) -> None:
@@ -117,7 +117,7 @@ class Prober:
         def done() -> None:
             opening = self._open.pop(name)
             if opening.connection is not None:
-                pool.give_back(opening.connection)
+                opening.connection.abort() if pool.idle else pool.give_back(opening.connection)
                 reach.answered()
             elif opening.error is not None and opening.error.code != "draining":
                 reach.failed(self._now(), hard=True)
