@@ -39,7 +39,7 @@ async def of_account(db: Database, account_id: str) -> list[Alert]:
 
 async def tell(db: Database, link: str, now_ms: int) -> int:
     """Mail to everybody whose balance is below their mark now; returns how many were told."""
-    told, after = 0, ""
+    told, after = 0, ("", "")
     while True:
         async with db.reading() as transaction:
             alerts = await store_alert.listing(transaction, after, ALERTS_AT_ONCE)
@@ -52,8 +52,7 @@ async def tell(db: Database, link: str, now_ms: int) -> int:
             told += not alert.told
         if len(alerts) < ALERTS_AT_ONCE:
             return told
-        # of an account's currencies some may be left: they come with the next run
-        after = alerts[-1].account
+        after = alerts[-1][:2]
 
 
 async def _left(transaction: Transaction, alert: Alert) -> int:

@@ -39,12 +39,15 @@ async def of_account(transaction: Transaction, account_id: str) -> list[Alert]:
     return [Alert(row[0], row[1], row[2], bool(row[3])) for row in rows]
 
 
-async def listing(transaction: Transaction, after: str, most: int) -> list[Alert]:
-    """Alerts of accounts that can be told, by account, after that one."""
+async def listing(
+    transaction: Transaction, after: tuple[str, str], most: int
+) -> list[Alert]:
+    """Alerts of accounts that can be told, by account and currency, after those."""
     rows = await transaction.rows(
         "SELECT b.account_id, b.currency, b.below_nano, b.told FROM balance_alerts b"
         " JOIN accounts a ON a.id = b.account_id AND a.state IN ('active', 'suspended')"
-        " WHERE b.account_id > ? ORDER BY b.account_id, b.currency LIMIT ?", (after, most))
+        " WHERE (b.account_id, b.currency) > (?, ?) ORDER BY b.account_id, b.currency LIMIT ?",
+        (*after, most))
     return [Alert(row[0], row[1], row[2], bool(row[3])) for row in rows]
 
 

@@ -149,7 +149,10 @@ async def too_much(transaction: Transaction, most: int) -> list[tuple[str, str, 
     back by red letters."""
     rows = await transaction.rows(
         "SELECT o.order_id, orders.account_id,"
-        " SUM(o.amount_minor) - orders.amount_minor + orders.refunded_minor AS more"
+        # what a dispute took stands in no refund
+        " SUM(o.amount_minor) - MAX(0, orders.amount_minor - orders.refunded_minor"
+        "  - COALESCE((SELECT SUM(amount_minor) FROM disputes AS d"
+        "    WHERE d.order_id = o.order_id AND d.state = 'lost'), 0)) AS more"
         " FROM fapiao_orders AS o JOIN fapiao AS f ON f.id = o.fapiao_id"
         f" JOIN orders ON orders.id = o.order_id WHERE {_COUNTS}"
         " GROUP BY o.order_id HAVING more > 0 ORDER BY o.order_id LIMIT ?", (most,))

@@ -32,6 +32,8 @@ async def test_many_accounts_are_all_told(db: Database, monkeypatch: pytest.Monk
     monkeypatch.setattr(alert, "ALERTS_AT_ONCE", 2)
     for number in range(5):
         owner = (await account.create(db, f"p{number}@example.org", None, START_MS)).id
-        await alert.put(db, owner, "USD", "1")
-    assert await alert.tell(db, "https://c", START_MS) == 5
+        # a page ends between the currencies of one of them
+        for currency in ("CNY", "EUR", "USD")[:1 + number % 3]:
+            await alert.put(db, owner, currency, "1")
+    assert await alert.tell(db, "https://c", START_MS) == 9
     assert await alert.tell(db, "https://c", START_MS) == 0

@@ -112,6 +112,17 @@ async def test_what_was_refunded_is_not_applied_for(till: Till) -> None:
     assert await fapiao.too_much(till.db) == [(order.id, till.holder, 100)]
 
 
+@pytest.mark.parametrize("won", [True, False])
+async def test_a_red_letter_is_due_for_what_a_dispute_took(till: Till, won: bool) -> None:
+    order, trade = await till.credited("card", 1000)
+    await applied(till, order.id)
+    till.demo.dispute(trade)
+    till.demo.close(trade, won=won)
+    for message in till.demo.delivery.messages[-2:]:
+        await till.hear("card", message)
+    assert await fapiao.too_much(till.db) == ([] if won else [(order.id, till.holder, 1000)])
+
+
 async def test_companies_alone_have_a_company_s_title(till: Till) -> None:
     order, _ = await till.credited("alipay", 1000)
     assert await code_of(applied(till, order.id, title=None)) == "not_enterprise"

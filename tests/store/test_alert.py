@@ -14,9 +14,10 @@ async def test_alerts_of_those_who_can_be_told(db: Database) -> None:
             await account.insert(transaction, Account(
                 f"acct_{number}", f"{number}@b", None, state, 1))  # type: ignore[arg-type]
             await alert.put(transaction, f"acct_{number}", "USD", number)
-        found = await alert.listing(transaction, "", 9)
+        found = await alert.listing(transaction, ("", ""), 9)
         assert found == [Alert("acct_1", "USD", 1, False), Alert("acct_3", "USD", 3, False)]
-        assert await alert.listing(transaction, "acct_1", 9) == found[1:]
+        assert await alert.listing(transaction, ("acct_1", "USD"), 9) == found[1:]
+        assert await alert.listing(transaction, ("acct_1", "CNY"), 9) == found
         await alert.set_told(transaction, found[0], True)
         assert await alert.of_account(transaction, "acct_1") == [Alert("acct_1", "USD", 1, True)]
         # another mark is another promise
