@@ -110,12 +110,12 @@ async def issue(
 async def receipt(
     transaction: Transaction, seller: Seller, payment: Payment, now_ms: int
 ) -> Invoice:
-    """The receipt for money that came in, or that went back."""
+    """The receipt for money that came in, or that went back; again, where one was made void."""
     line = Line("top_up" if payment.minor > 0 else "refund", payment.cause.partition(":")[2],
                 to_nano(payment.minor, payment.currency))
     return await issue(transaction, seller, Draft(
         payment.account, "receipt", payment.currency, month(month_text(payment.at_ms)), [line],
-        payment.cause), now_ms)
+        await store_invoice.next_cause(transaction, payment.cause)), now_ms)
 
 
 async def receipt_of(

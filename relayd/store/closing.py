@@ -7,6 +7,7 @@ from collections import defaultdict
 from typing import Final, NamedTuple
 
 from relayd.core.invoice import ClosedMonth, Line, Period
+from relayd.store.invoice import OF_CAUSE
 from relayd.store.rollup import NOBODY
 from relayd.store.transaction import Transaction
 
@@ -28,6 +29,7 @@ _CREDITS: Final = (
     " JOIN transfers AS t ON t.number = e.transfer"
     " WHERE l.owner = ? AND l.kind = 'promo' AND t.kind = 'charge'"
     " AND t.at_ms >= ? AND t.at_ms < ? GROUP BY l.currency")
+_RECEIPT: Final = OF_CAUSE.format("payment.cause")
 _MONTHS: Final = "SELECT start_ms, closed_ms, invoices, receipts FROM closed_months"
 
 
@@ -68,7 +70,7 @@ async def lines(transaction: Transaction, account: str, period: Period) -> dict[
 
 
 async def payments(transaction: Transaction, period: Period, most: int) -> list[Payment]:
-    """Payments and refunds of a period for which there is no receipt yet, oldest first."""
+    """Payments and refunds of a period for which no receipt stands, oldest first."""
     rows = await transaction.rows(
         "SELECT * FROM (SELECT 'order:' || id AS cause, account_id, currency, amount_minor,"
         " paid_at_ms AS at FROM orders WHERE paid_at_ms IS NOT NULL"
@@ -76,7 +78,7 @@ async def payments(transaction: Transaction, period: Period, most: int) -> list[
         " UNION ALL SELECT 'refund:' || r.id, o.account_id, o.currency, -r.amount_minor,"
         " r.ended_at_ms FROM refunds AS r JOIN orders AS o ON o.id = r.order_id"
         " WHERE r.state = 'done') AS payment WHERE at >= ? AND at < ?"
-        " AND NOT EXISTS (SELECT 1 FROM invoices WHERE invoices.cause = payment.cause)"
+        f" AND NOT EXISTS (SELECT 1 FROM invoices WHERE {_RECEIPT} AND state <> 'void')"
         " ORDER BY at, cause LIMIT ?", (*period, most))
     return [Payment(*row) for row in rows]
 

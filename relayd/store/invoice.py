@@ -25,6 +25,9 @@ _COLUMNS: Final = (
     "cause", "seller", "buyer")
 _SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM invoices"
 _LINE: Final = "kind, reference, amount_nano, calls, input_tokens, output_tokens"
+OF_CAUSE: Final = (
+    "(invoices.cause = {0} OR invoices.cause > {0} || ':' AND invoices.cause < {0} || ';')")
+"""SQL that is true for documents of a cause: the first, and those behind void ones."""
 ENDED: Final = "invoices_ended_ms"
 """The counter that says what is past its term: rows before it alone can be deleted."""
 
@@ -132,9 +135,18 @@ async def set_state(transaction: Transaction, invoice_id: str, state: InvoiceSta
 
 
 async def by_cause(transaction: Transaction, cause: str) -> str | None:
-    """The id of the document that was made for this."""
-    row = await transaction.row("SELECT id FROM invoices WHERE cause = ?", (cause,))
+    """The id of the document that was made for this and stands."""
+    row = await transaction.row(
+        f"SELECT id FROM invoices WHERE {OF_CAUSE} AND state <> 'void'".format("?1"), (cause,))
     return None if row is None else str(row[0])
+
+
+async def next_cause(transaction: Transaction, cause: str) -> str:
+    """The cause itself; with a number where it had a document that was made void."""
+    row = await transaction.row(
+        f"SELECT COUNT(*) FROM invoices WHERE {OF_CAUSE}".format("?1"), (cause,))
+    assert row is not None
+    return cause if not row[0] else f"{cause}:{row[0] + 1}"
 
 
 async def said(

@@ -165,6 +165,27 @@ async def test_U3_receipts(till: Till) -> None:
     assert (await closing.close(till.db, SHELL, SELLER, text, later)).receipts == 0
 
 
+async def test_a_receipt_that_was_made_void_is_issued_anew(till: Till) -> None:
+    """As an invoice is: for another buyer, say."""
+    made, _ = await till.credited(amount=12345)
+    text = closing.month_text(till.now_ms)
+    later = month(text).end_ms + 2 * 3_600_000
+    ids = set()
+    for number in range(3):
+        again = await invoice.receipt_of(till.db, SELLER, till.holder, made.id, later)
+        assert (again.state, again.taxed.total, again.lines[0].reference) == (
+            "paid", 12345, made.id)
+        assert (await closing.close(till.db, SHELL, SELLER, text, later)).receipts == 0
+        ids.add(again.id)
+        await invoice.void(till.db, SHELL, again.id, "another buyer", SELLER.terms, later)
+        if number == 1:
+            assert (await closing.close(till.db, SHELL, SELLER, text, later)).receipts == 1
+    assert len(ids) == 3
+    found = await invoice.listing(till.db, InvoiceFilter(till.holder))
+    assert sum(each.taxed.total for each in found) == 0
+    assert await invoice.gaps(till.db) == []
+
+
 async def test_a_month_must_be_over(db: Database) -> None:
     for text, now_ms, code in (
             (MONTH, PERIOD.end_ms, "month_open"), ("2026-13", 0, "invalid_time"),
