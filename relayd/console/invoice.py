@@ -18,6 +18,7 @@ from relayd.console.route import HOLDER, Route
 from relayd.console.visit import Visit
 from relayd.control import invoice
 from relayd.control.invoice import Seller
+from relayd.core.errors import RelayError
 from relayd.core.invoice import Invoice as CoreInvoice
 from relayd.core.invoice import InvoiceKind, InvoiceState, LineKind, month, month_text
 from relayd.core.sheet import Sheet
@@ -180,11 +181,17 @@ async def show_statement(visit: Visit) -> web.Response:
     return page(visit, "money/sheet.html", sheet=sheet, back="/invoices", pdf=None)
 
 
+async def _receipt(visit: Visit) -> CoreInvoice:
+    """A number that was given cannot be taken back: none is, before it can be said who sells."""
+    if visit.services.config().operator.lacking():
+        raise RelayError("invalid_value", param="operator")
+    return await invoice.receipt_of(
+        visit.db, seller(visit), visit.account, visit.name("order"), visit.now_ms)
+
+
 async def make_receipt(visit: Visit) -> web.Response:
     """The receipt for one's own order, issued if there is none yet."""
-    made = await invoice.receipt_of(
-        visit.db, seller(visit), visit.account, visit.name("order"), visit.now_ms)
-    return redirect(f"/invoices/{made.id}")
+    return redirect(f"/invoices/{(await _receipt(visit)).id}")
 
 
 async def give_all(visit: Visit) -> web.Response:
@@ -204,8 +211,7 @@ async def give_statement(visit: Visit) -> web.Response:
 
 async def give_receipt(visit: Visit) -> web.Response:
     """The receipt for an order."""
-    return reply(whole(await invoice.receipt_of(
-        visit.db, seller(visit), visit.account, visit.name("order"), visit.now_ms)), 201)
+    return reply(whole(await _receipt(visit)), 201)
 
 
 _GONE: Final = ("invoice_not_found",)
@@ -225,5 +231,5 @@ ROUTES: Final = (
           asks=StatementQuery, gives=list[Statement], errors=("invalid_time",)),
     Route("POST", "/api/v1/orders/{order}/receipt", give_receipt, HOLDER,
           "The receipt for an order", gives=Invoice, status=201,
-          errors=("order_not_found", "order_state"), example=_ORDER),
+          errors=("order_not_found", "order_state", "invalid_value"), example=_ORDER),
 )

@@ -109,6 +109,10 @@ async def test_a_receipt(shop: Shop) -> None:
     where = answer.headers["Location"]
     assert (await send(shop, f"{where}/receipt")).status == 409
     await shop.deliver(await shop.pay())
+    whole = shop.console.config
+    shop.console.config = replace(whole, operator=replace(OPERATOR, address=""))
+    assert (await api(shop, "POST", f"/api/v1{where}/receipt"))[0] == 422
+    shop.console.config = whole
     there = (await send(shop, f"{where}/receipt")).headers["Location"]
     text = await (await shop.console.get(there, cookies=shop.who.cookies)).text()
     assert "REC-" in text and "12.34 CNY" in text and "VAT" not in text
