@@ -1,7 +1,8 @@
 """Data keys: wrap them all anew, under a fresh master key.
 
 Law: the new master key is on disk before any data key is under it, and in the old one's place when
-all are; a rotation that is cut off anywhere leaves a store that opens.
+all are; a rotation that is cut off anywhere leaves a store that opens. One at a time: each would
+take the other's key away.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from relayd.core.actor import Actor
 from relayd.store import master
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
+from relayd.store.keyring import settle
 
 
 class Rotated(NamedTuple):
@@ -33,26 +35,35 @@ async def rotate(db: Database, actor: Actor, now_ms: int, to: Path | None = None
     """Make a master key and let it wrap every data key; the old one opens nothing any more.
 
     `to` is a new file for the key where it does not come from a file (`in_place`). Raises
-    FileExistsError; StoreError `store_busy` where all is done but the wiping of what was before.
+    FileExistsError; StoreError `store_busy` where another rotation is under way, or where all is
+    done but the wiping of what was before.
     """
-    keyring = db.keyring
-    key, old = master.new_key(), keyring.master
-    path = to if old.path is None else old.path
-    assert path is not None
-    if old.path is None:
-        draft = path
-        await asyncio.to_thread(master.write, path, key, True)
-    else:
-        draft = await asyncio.to_thread(old.draft, key)
-    try:
-        count = await asyncio.to_thread(keyring.rewrap, key)
-    except StoreError:  # nothing was changed; where we are cancelled, it may yet be
-        draft.unlink(missing_ok=True)
-        raise
-    if old.path is not None:
-        await asyncio.to_thread(old.settle)
+    # one call on its thread: whoever is cancelled here stays alone until it is over
+    done = await asyncio.to_thread(_rotated, db, to)
     async with db.writing() as transaction:
         await audit.append(transaction, actor, "data_key.rotate", None, now_ms,
-                           details={"keys": count})
-    await asyncio.to_thread(keyring.wipe)
+                           details={"keys": done.keys})
+    await asyncio.to_thread(db.keyring.wipe)
+    return done
+
+
+def _rotated(db: Database, to: Path | None) -> Rotated:
+    keyring = db.keyring
+    with master.alone(db.directory):
+        settle(keyring)  # of who was cut off since the store was opened
+        key, old = master.new_key(), keyring.master
+        path = to if old.path is None else old.path
+        assert path is not None
+        if old.path is None:
+            draft = path
+            master.write(path, key, True)
+        else:
+            draft = old.draft(key)
+        try:
+            count = keyring.rewrap(key)
+        except StoreError:  # nothing was changed
+            draft.unlink(missing_ok=True)
+            raise
+        if old.path is not None:
+            old.settle()
     return Rotated(count, path)

@@ -338,8 +338,9 @@ def open_keyring(directory: Path, config: MasterKey | None = None) -> Keyring:
     keyring = Keyring(path, master)
     try:
         keyring.judge()
-        if keyring.master.path is not None:
-            _settle(keyring)
+        # where one is under way, it ends itself
+        with suppress(StoreError), master_file.alone(directory):
+            settle(keyring)
     except BaseException:
         with suppress(StoreError):
             keyring.close()
@@ -347,10 +348,12 @@ def open_keyring(directory: Path, config: MasterKey | None = None) -> Keyring:
     return keyring
 
 
-def _settle(keyring: Keyring) -> None:
-    """Ends a rotation that was cut off between its two steps."""
+def settle(keyring: Keyring) -> None:
+    """Ends a rotation that was cut off between its two steps; the caller is `alone`.
+
+    Raises StoreError `store_master_key` where the keys are under another master key.
+    """
+    keyring.judge()
     path = keyring.master.path
-    assert path is not None
-    draft = master_file.draft_of(path)
-    if draft.exists() and master_file.holds(draft, keyring.master):
+    if path is not None and master_file.holds(master_file.draft_of(path), keyring.master):
         keyring.master.settle()

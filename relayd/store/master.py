@@ -2,15 +2,17 @@
 
 Law: 32 bytes. Where the configuration names no place it is the file `master.key` beside the
 database, made at first use; else it comes from the configuration and no file is made. It is never
-in a copy of the database or of `keys.db`. Who can read it again notices when it was rotated.
+in a copy of the database or of `keys.db`. Who can read it again notices when it was rotated. Only
+who is `alone` writes or settles a draft: of two at once one would take away the other's key.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -56,6 +58,20 @@ class Master:
         with suppress(FileNotFoundError):
             os.replace(draft_of(self.path), self.path)
             secret.sync_directory(self.path.parent)
+
+
+@contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """While nobody else changes the master key of this store. Raises StoreError `store_busy`."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreError("store_busy") from None
+        yield
+    finally:
+        os.close(handle)
 
 
 def holds(path: Path, master: Master) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from relayd.core.actor import SHELL
 from relayd.ops.config import MasterKey
 from relayd.store.db import Database, open_database
 from relayd.store.directory import StoreError
-from relayd.store.master import FILE_NAME
+from relayd.store.master import FILE_NAME, alone
 
 NOW = 1_763_000_000_000
 
@@ -75,3 +77,35 @@ async def test_a_rotation_that_fails_changes_nothing(db: Database) -> None:
     assert (db.directory / FILE_NAME).read_bytes() == before
     assert sorted(path.name for path in db.directory.glob("master*")) == [FILE_NAME]
     assert await account.find(db, made.id) == made
+
+
+async def test_of_rotations_at_the_same_time_none_takes_the_others_key_away(db: Database) -> None:
+    made = await account.create(db, "someone@example.com", None, NOW)
+    others = [await open_database(db.directory) for _ in range(3)]
+    came_to = await asyncio.gather(
+        *(keyring.rotate(each, SHELL, NOW) for each in others), return_exceptions=True)
+    codes = [each.code for each in came_to if isinstance(each, StoreError)]
+    assert set(codes) <= {"store_busy"} and len(codes) < len(others)
+    for each in others:
+        assert await account.find(each, made.id) == made
+        await each.close()
+    again = await open_database(db.directory)
+    assert await account.find(again, made.id) == made
+    await again.close()
+
+
+async def test_one_that_was_cut_off_is_ended_by_the_next(db: Database) -> None:
+    made = await account.create(db, "someone@example.com", None, NOW)
+    late = await open_database(db.directory)
+    key = bytes(range(32))
+    db.keyring.master.draft(key)
+    db.keyring.rewrap(key)  # and killed before the draft was in its place
+    with alone(db.directory), pytest.raises(StoreError) as caught:
+        await keyring.rotate(late, SHELL, NOW)
+    assert caught.value.code == "store_busy"
+    with suppress(StoreError):  # the wiping waits for who reads
+        await keyring.rotate(late, SHELL, NOW)
+    await late.close()
+    again = await open_database(db.directory)
+    assert await account.find(again, made.id) == made
+    await again.close()
