@@ -31,7 +31,7 @@ PAGE_LINES: Final = 100
 PAGES_MAX: Final = 1000
 _DAY_SECONDS: Final = 86_400
 _SLACK_SECONDS: Final = 60
-"""Stripe refuses sessions that live for less than 30 minutes, by its own clock."""
+"""Stripe refuses sessions that live for less than 30 minutes or more than a day, by its clock."""
 _TIME: Final = re.compile(r"[0-9]{1,12}", re.ASCII)
 _FORM: Final = "application/x-www-form-urlencoded"
 _LINES: Final[dict[str, LineKind]] = {
@@ -73,7 +73,8 @@ class Stripe:
             "success_url": addresses.returned,
             "cancel_url": addresses.cancelled,
             "client_reference_id": order.id,
-            "expires_at": str(order.expires_at_ms // 1000 + _SLACK_SECONDS),
+            "expires_at": str(min(order.expires_at_ms // 1000 + _SLACK_SECONDS,
+                                  order.created_at_ms // 1000 + _DAY_SECONDS - _SLACK_SECONDS)),
             f"{item}[quantity]": "1",
             f"{item}[price_data][currency]": order.currency.lower(),
             f"{item}[price_data][unit_amount]": str(order.amount_minor),

@@ -62,6 +62,14 @@ def test_a_checkout() -> None:
     assert int(fields["expires_at"]) >= NOW_MS // 1000 + 1800 + 30
 
 
+def test_a_session_lives_no_longer_than_a_day() -> None:
+    """`order_minutes` may be 1440, which is as long as Stripe takes."""
+    long = replace(ORDER, created_at_ms=NOW_MS, expires_at_ms=NOW_MS + 1440 * 60_000)
+    request = next(partners.stripe().checkout(long, ADDRESSES, MOMENT))
+    [expires] = parse_qs(request.body.decode())["expires_at"]
+    assert NOW_MS // 1000 + 86_000 < int(expires) <= NOW_MS // 1000 + 86_400 - 30
+
+
 @pytest.mark.parametrize("change, kind", [
     ({}, "paid"),
     ({"payment_status": "unpaid", "status": "open"}, "ignored"),
