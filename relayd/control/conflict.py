@@ -28,6 +28,7 @@ async def judge_own(db: Database, actor: Actor, who: str, action: str, now_ms: i
     """Raises `own_account` for an operator whose own account this is."""
     if actor.account is None:
         return
+    who = who.strip()  # as it is when the account is looked up
     if "@" in who:
         async with db.reading() as transaction:
             who = (await store_account.get(transaction, who)).id

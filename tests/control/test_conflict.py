@@ -52,6 +52,20 @@ async def tried(db: Database) -> list[tuple[str | None, str | None, str, str]]:
     return found
 
 
+@pytest.mark.parametrize("written", ["{id}", " {id}", "{id}\n", EMAIL, f" {EMAIL.upper()} "])
+async def test_one_s_own_account_is_one_s_own_however_it_is_written(
+    db: Database, written: str
+) -> None:
+    own = await operator(db, "legal")
+    assert own.account is not None
+    who = written.format(id=own.account)
+    assert await refused(
+        conflict.judge_own(db, own, who, "request.open", START_MS)) == "own_account"
+    assert await tried(db) == [(own.account, own.account, "request.open", "own_account")]
+    other = await account.create(db, "other@example.org", None, START_MS)
+    await conflict.judge_own(db, own, f" {other.id}", "request.open", START_MS)
+
+
 @pytest.mark.parametrize("roles", [("finance",), ROLES])
 async def test_finance_gives_nothing_to_its_own_account(
     db: Database, roles: tuple[Role, ...]
