@@ -104,7 +104,7 @@ async def _sign(
 
 async def _over(transaction: Transaction, before_ms: int) -> Checkpoint | None:
     """The newest checkpoint whose events are all older than a moment, and not yet pruned."""
-    found = await store_checkpoint.last(transaction, before_ms)
+    found = await store_checkpoint.last_over(transaction, before_ms)
     pruned_seq, _ = begin(await store_checkpoint.listing(transaction))
     return None if found is None or found.seq <= pruned_seq else found
 

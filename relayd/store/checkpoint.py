@@ -17,11 +17,23 @@ async def listing(transaction: Transaction) -> list[Checkpoint]:
     return [Checkpoint(*row) for row in rows]
 
 
-async def last(transaction: Transaction, before_ms: int | None = None) -> Checkpoint | None:
-    """The newest or, where `before_ms` is given, the newest that is older."""
+async def last(transaction: Transaction) -> Checkpoint | None:
+    """The newest."""
     row = await transaction.row(
-        f"SELECT {_COLUMNS} FROM audit_checkpoints WHERE ? IS NULL OR at_ms < ?"
-        " ORDER BY seq DESC LIMIT 1", (before_ms, before_ms))
+        f"SELECT {_COLUMNS} FROM audit_checkpoints ORDER BY seq DESC LIMIT 1")
+    return None if row is None else Checkpoint(*row)
+
+
+async def last_over(transaction: Transaction, before_ms: int) -> Checkpoint | None:
+    """The newest that is older than a moment, as is every event up to it.
+
+    A clock that was behind for a while makes old checkpoints over young events.
+    """
+    young = await transaction.row(
+        "SELECT seq FROM audit_log WHERE at_ms >= ? ORDER BY seq LIMIT 1", (before_ms,))
+    row = await transaction.row(
+        f"SELECT {_COLUMNS} FROM audit_checkpoints WHERE at_ms < ? AND seq < ?"
+        " ORDER BY seq DESC LIMIT 1", (before_ms, 1 << 62 if young is None else young[0]))
     return None if row is None else Checkpoint(*row)
 
 

@@ -129,6 +129,24 @@ async def test_pruning_leaves_a_chain_that_goes_on(db: Database) -> None:
     assert broken is not None and broken.seq == 8
 
 
+async def test_a_clock_that_was_behind_for_a_while_prunes_no_young_event(db: Database) -> None:
+    signer = open_signer(db.directory)
+    year_ms = 365 * 86_400_000
+    await add(db, 1, START_MS - 3 * year_ms)
+    await checkpoint.sign(db, signer, START_MS - 3 * year_ms)
+    await add(db, 3)
+    await checkpoint.sign(db, signer, START_MS)
+    # the machine starts in another year, and is set right
+    await add(db, EVENTS_DUE, START_MS - 5 * year_ms)
+    await checkpoint.sign(db, signer, START_MS - 5 * year_ms)
+    before_ms = START_MS - 2 * year_ms
+    assert await checkpoint.prune(db, signer, before_ms, START_MS + 1) == 2
+    assert await checkpoint.prune(db, signer, before_ms, START_MS + 1) == 0
+    found = await verdict(db)
+    assert (found.broken, found.first_seq) == (None, 3)
+    assert await checkpoint.prune(db, signer, START_MS + 1, START_MS + 2) == EVENTS_DUE + 3
+
+
 async def test_proofs(db: Database) -> None:
     signer = open_signer(db.directory)
     for _ in range(3):

@@ -42,8 +42,9 @@ async def test_rows_come_back_as_they_went(db: Database) -> None:
     async with db.reading() as transaction:
         assert await checkpoint.listing(transaction) == [ONE, TWO]
         assert await checkpoint.last(transaction) == TWO
-        assert await checkpoint.last(transaction, 40) == ONE
-        assert await checkpoint.last(transaction, 20) is None
+        assert await checkpoint.last_over(transaction, 40) == ONE
+        assert await checkpoint.last_over(transaction, 20) is None
+        assert await checkpoint.last_over(transaction, 5) is None
         assert [await checkpoint.following(transaction, seq) for seq in range(1, 6)] == [
             ONE, ONE, TWO, TWO, None]
 
