@@ -14,7 +14,10 @@ from relayd.control import audit
 from relayd.control.partner import Partner, moment
 from relayd.core.actor import Actor
 from relayd.core.currency import PLACES, to_nano, whole_minor
-from relayd.core.posting import Entry, LedgerAccount, Transfer, move
+from relayd.core.errors import RelayError
+from relayd.core.posting import (
+    BALANCE_NANO_MAX, TRANSFER_NANO_MAX, Entry, LedgerAccount, Transfer, move,
+)
 from relayd.core.statement import (
     Booked, Difference, Key, StatementLine, differences, merged,
 )
@@ -84,15 +87,26 @@ def _transfers(partner: str, line: StatementLine) -> list[Transfer]:
     where = f"{partner}:{line.kind}:{line.reference}"
     fee = line.fee_minor + (line.amount_minor if line.kind == "fee" else 0)
     found = []
-    if fee:
-        # a partner that returns money may return its fee as well
-        nano = to_nano(fee, line.currency)
-        found.append(Transfer("fee", f"fee:{where}", (
+    # a partner that returns money may return its fee as well
+    for cause, nano in _parts(f"fee:{where}", to_nano(fee, line.currency)):
+        found.append(Transfer("fee", cause, (
             Entry(LedgerAccount("fees", partner, line.currency), -nano),
             Entry(LedgerAccount("clearing", partner, line.currency), nano))))
-    if line.kind == "payout" and line.amount_minor:
-        found.append(move("payout", f"payout:{where}", to_nano(line.amount_minor, line.currency),
-                          line.currency, partner=partner))
+    if line.kind == "payout":
+        for cause, nano in _parts(f"payout:{where}", to_nano(line.amount_minor, line.currency)):
+            found.append(move("payout", cause, nano, line.currency, partner=partner))
+    return found
+
+
+def _parts(cause: str, nano: int) -> list[tuple[str, int]]:
+    """An amount in as many transfers as it takes: 20 million yen are more than one holds."""
+    if abs(nano) > BALANCE_NANO_MAX:
+        raise RelayError("amount_range")
+    found: list[tuple[str, int]] = []
+    while nano:
+        part = max(-TRANSFER_NANO_MAX, min(nano, TRANSFER_NANO_MAX))
+        found.append((cause if not found else f"{cause}:{len(found) + 1}", part))
+        nano -= part
     return found
 
 

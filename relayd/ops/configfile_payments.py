@@ -37,7 +37,8 @@ ADDRESS_FIELD: Final = "ip"
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _ID: Final = re.compile(r"[A-Za-z0-9_]{1,64}")
 _DEFAULT: Final = PaymentsConfig()
-_MAX_MINOR: Final = 900_000_000
+_MAX_UNITS: Final = 9_000_000
+"""What one transfer of the ledger holds of any currency: more is paid and cannot be credited."""
 _ALIASES: Final = {"secret": "credential", "api_key": "credential", "key": "credential",
                    "webhook": "webhook_secret", "mchid": "merchant_id", "appid": "app_id",
                    "public_key": "partner_key", "platform_key": "partner_key", "url": "base_url"}
@@ -92,9 +93,10 @@ def _amount(section: Section, name: str, currency: str, default: int) -> int:
     if text is None:
         return default
     minor = parse_minor(text, currency)
-    if minor is None or not 0 < minor <= _MAX_MINOR:
+    most = _MAX_UNITS * 10 ** PLACES[currency]
+    if minor is None or not 0 < minor <= most:
         section.fault(name, f"is no amount from {minor_text(1, currency)} to"
-                            f" {minor_text(_MAX_MINOR, currency)} in {currency}",
+                            f" {minor_text(most, currency)} in {currency}",
                       'Such as "50" or "12.50", as a text')
         return default
     return minor

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -10,9 +11,11 @@ import pytest
 from relayd.control import statement
 from relayd.core.actor import SYSTEM
 from relayd.core.posting import LedgerAccount
-from relayd.core.statement import Difference
+from relayd.core.statement import Difference, StatementLine
 from relayd.demo.partner_trade import Trade
 from relayd.store import posting as store_posting
+from relayd.wire.partner import PartnerReply, PartnerRequest
+from relayd.wire.partner_stripe import Stripe
 from tests.fakes.till import Till, till
 
 __all__ = ["till"]
@@ -112,6 +115,25 @@ async def test_an_order_that_was_paid_twice(till: Till, monkeypatch: pytest.Monk
         assert await checked(till, "card") == wanted
     fee = trade.fee + replace(trade, told=trade.told._replace(amount=2 * 12345)).fee
     assert await fees(till, "card") == -fee * 10 ** 7 and await till.wrong() == []
+
+
+async def test_a_payout_of_more_than_one_transfer_holds(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said(*_: object) -> Generator[PartnerRequest, PartnerReply, list[StatementLine]]:
+        yield from ()
+        return [StatementLine("payout", "txn_1", "JPY", 20_000_000, 5),
+                StatementLine("fee", "txn_2", "JPY", 19_000_000)]
+
+    monkeypatch.setattr(Stripe, "statement", said)
+    for _ in range(2):
+        assert await checked(till, "card") == []
+    async with till.db.reading() as transaction:
+        has = {party.kind: nano for party, nano in (
+            await store_posting.balances(transaction)).items() if party.currency == "JPY"}
+    assert has == {"bank": -20_000_000 * 10 ** 9, "fees": -19_000_005 * 10 ** 9,
+                   "clearing": 39_000_005 * 10 ** 9}
+    assert await till.wrong() == []
 
 
 async def test_a_fee_that_is_another_one_later(

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from relayd.core.currency import PLACES, to_nano
+from relayd.core.posting import move
 from relayd.ops.config_payments import PartnerConfig
 from relayd.ops.configfile import examine_text
 from tests.fakes.partners import private_pem, public_pem
@@ -100,6 +102,9 @@ def test_alipay_and_wechat(folder: Path) -> None:
     (STRIPE.replace('"10"', '"10.001"'), "payments.top_up_min"),
     (STRIPE.replace('"10"', '"9000"'), "payments.top_up_max"),
     (STRIPE.replace('"10"', "10"), "payments.top_up_min"),
+    # more than the ledger holds in one transfer: it would be paid and never credited
+    (STRIPE.replace("CNY", "KRW").replace("5000.50", "9000001"), "payments.top_up_max"),
+    (STRIPE.replace("5000.50", "9000000.01"), "payments.top_up_max"),
     (STRIPE.replace("= 60", "= 29"), "payments.order_minutes"),
     (STRIPE.replace("CNY", "XAU"), "payments.currency"),
     (STRIPE.replace(".card]", ".Card]"), "payments.partners.Card"),
@@ -187,3 +192,12 @@ def test_a_balance_that_no_call_could_use(folder: Path) -> None:
     (folder / "prices.toml").write_text('[[price]]\nmodel = "m"\ninput = "1"\n')
     reading = examine_text(STRIPE, environ=ENVIRON, folder=folder)
     assert "payments.currency" in [each.key for each in reading.warnings]
+
+
+@pytest.mark.parametrize("currency", sorted(PLACES))
+def test_the_most_that_can_be_topped_up_can_be_credited(folder: Path, currency: str) -> None:
+    text = STRIPE.replace("CNY", currency).replace("5000.50", "9000000")
+    reading = examine_text(text, environ=ENVIRON, folder=folder)
+    assert reading.config is not None
+    most = reading.config.payments.top_up_max
+    assert move("top_up", "order:x", to_nano(most, currency), currency, account="a", partner="p")
