@@ -205,7 +205,7 @@ ROUTES: Final = (
     Route("POST", PATH, enter, SEE, "Enter one", takes=RequestForm),
     Route("GET", PATH + "/{request}", show, SEE, "A lawful request", example=_EXAMPLE),
     Route("POST", PATH + "/{request}/approve", approve, SEE, "Approve it", takes=DecisionForm,
-          example=_EXAMPLE),
+          proof=True, example=_EXAMPLE),
     Route("POST", PATH + "/{request}/refuse", refuse, SEE, "Refuse it", takes=DecisionForm,
           example=_EXAMPLE),
     Route("GET", "/api/v1/operate/requests", api_all, SEE, "Lawful requests.", gives=Requests),
@@ -217,7 +217,7 @@ ROUTES: Final = (
     Route("GET", "/api/v1/operate/requests/{request}", api_show, SEE, "A lawful request.",
           gives=Request, example=_EXAMPLE, errors=("request_not_found",)),
     Route("POST", "/api/v1/operate/requests/{request}/approve", api_approve, SEE,
-          "Approve a request that somebody else entered.", **_DECIDE),
+          "Approve a request that somebody else entered.", proof=True, **_DECIDE),
     Route("POST", "/api/v1/operate/requests/{request}/refuse", api_refuse, SEE,
           "Refuse a request that somebody else entered.", **_DECIDE),
 )

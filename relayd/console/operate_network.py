@@ -79,10 +79,10 @@ async def give(visit: Visit) -> web.Response:
 
 
 ROUTES: Final = (
-    Route("GET", "/operate/network", show, SEE, "Look at network records."),
+    Route("GET", "/operate/network", show, SEE, "Look at network records.", proof=True),
     Route("POST", "/operate/network", look, SEE, "An account's network records.",
-          takes=NetworkLook),
+          takes=NetworkLook, proof=True),
     Route("POST", "/api/v1/operate/network", give, SEE,
           "An account's network records, the newest first; its holder sees who looked and why.",
-          takes=NetworkLook, gives=Records, errors=_ERRORS),
+          takes=NetworkLook, gives=Records, proof=True, errors=_ERRORS),
 )

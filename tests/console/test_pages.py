@@ -41,6 +41,20 @@ def test_every_route_is_whole(route: Route) -> None:
         assert set(route.example) == names, "tests visit every page: give an example"
 
 
+@pytest.mark.parametrize("path", [
+    "/operate/accounts/{account}/terminate", "/operate/accounts/{account}/reveal",
+    "/operate/network", "/operate/requests/{request}/approve", "/operators/give",
+    "/operators/take", "/export", "/erasure", "/email", "/password", "/totp", "/passkeys"])
+def test_what_is_sensitive_wants_a_fresh_proof(path: str) -> None:
+    """A session that somebody finds open does none of it."""
+    api = [route for route in pages.ROUTES if route.path == f"/api/v1{path}"]
+    twins = [route for route in pages.ROUTES if route.path == path]
+    asked = [route for route in (*api, *twins) if (route.method, route.path) not in (
+        ("GET", "/api/v1/erasure"), ("DELETE", "/api/v1/erasure"),
+        ("GET", "/api/v1/passkeys"))]
+    assert api and all(route.proof for route in asked)
+
+
 def test_no_route_is_there_twice() -> None:
     counted = Counter((route.method, route.path) for route in pages.ROUTES)
     assert [key for key, count in counted.items() if count > 1] == []
