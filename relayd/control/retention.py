@@ -150,7 +150,8 @@ async def _legal_requests(db: Database, terms: Terms, now_ms: int, most: int) ->
 
 
 async def _backups(db: Database, terms: Terms, now_ms: int, most: int) -> int:
-    return backup.expire_saved(db.directory, terms.before_ms("backups", now_ms))
+    return backup.expire_saved(
+        db.directory, terms.before_ms("backups", now_ms), now_ms - DAY_MS)
 
 
 SWEEPERS: Final[Mapping[str, Sweeper]] = {

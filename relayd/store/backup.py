@@ -263,13 +263,18 @@ def _left(directory: Path) -> list[Path]:
     return [*folder.glob("before-*.db"), *folder.glob(".before-*")] if folder.is_dir() else []
 
 
-def expire_saved(directory: Path, before_ms: int) -> int:
+def expire_saved(directory: Path, before_ms: int, draft_before_ms: int | None = None) -> int:
     """Deletes copies from before a migration, stores that a restore replaced, and what a killed
-    one of these left, that were made before a moment; returns how many."""
-    found = 0
+    one of these left, that were made before a moment; returns how many.
+
+    `draft_before_ms`: what a killed restore left goes by this moment, because data keys may be in
+    it, which erasures since have destroyed everywhere else.
+    """
+    found, draft = 0, directory / DRAFT_NAME
     with mapped():
-        for tree in (*directory.glob(f"{ASIDE_NAME}*"), directory / DRAFT_NAME):
-            if tree.is_dir() and tree.stat().st_mtime_ns < before_ms * 1_000_000:
+        for tree in (*directory.glob(f"{ASIDE_NAME}*"), draft):
+            until_ms = before_ms if tree != draft else max(before_ms, draft_before_ms or 0)
+            if tree.is_dir() and tree.stat().st_mtime_ns < until_ms * 1_000_000:
                 remove_tree(tree)
                 found += 1
         for old in _left(directory):

@@ -266,6 +266,16 @@ async def test_R1_copies_before_migrations_go_after_35_days(db: Database) -> Non
     assert list(folder.iterdir()) == []
 
 
+async def test_R2_what_a_killed_restore_left_goes_after_a_day(db: Database) -> None:
+    draft = db.directory / backup.DRAFT_NAME
+    draft.mkdir()
+    os.utime(draft, (START_MS / 1000, START_MS / 1000))
+    await sweep_all(db, Terms(), START_MS + DAY_MS - HOUR_MS)
+    assert draft.exists()
+    await sweep_all(db, Terms(), START_MS + DAY_MS + HOUR_MS)
+    assert not draft.exists()
+
+
 async def test_R2_keys_go_with_what_they_sealed(db: Database) -> None:
     who = (await account.create(db, "zeisig@example.org", None, START_MS)).id
     await network_records(db, who)

@@ -226,3 +226,16 @@ async def test_what_a_kill_left_half_made_goes_too(tmp_path: Path) -> None:
         os.utime(path, ns=((now_ms - 1) * 1_000_000,) * 2)
     assert expire_saved(tmp_path, now_ms) == 3
     assert not any((tmp_path / SAVED_FOLDER).iterdir()) and not (tmp_path / DRAFT_NAME).exists()
+
+
+async def test_keys_in_what_a_killed_restore_left_go_after_a_day(tmp_path: Path) -> None:
+    """Long before copies of the database do: they open what was erased since."""
+    now_ms, day_ms = 1_763_000_000_000, 86_400_000
+    (tmp_path / DRAFT_NAME).mkdir()
+    (tmp_path / DRAFT_NAME / "keys.db").write_bytes(b"a key")
+    (tmp_path / "replaced-1").mkdir()
+    for path in (tmp_path / DRAFT_NAME, tmp_path / "replaced-1"):
+        os.utime(path, ns=((now_ms - day_ms) * 1_000_000,) * 2)
+    assert expire_saved(tmp_path, now_ms - 35 * day_ms, now_ms - day_ms) == 0
+    assert expire_saved(tmp_path, now_ms - 35 * day_ms, now_ms - day_ms + 1) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["replaced-1"]
