@@ -29,6 +29,7 @@ BILL_BYTES_MAX: Final = 256 * 1024 * 1024
 
 BillForm = Literal["openai-csv", "openai-json", "anthropic-csv", "anthropic-json"]
 _DATED: Final = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{8})\Z")
+_DIGITS: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 _BOM: Final = "\ufeff"
 
 
@@ -157,7 +158,7 @@ def _line(columns: _Columns, row: Mapping[str, Any], where: str) -> BillLine:
 def _count(value: object, where: str) -> int:
     if value is None or value == "":
         return 0
-    if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
+    if isinstance(value, str) and _DIGITS.fullmatch(value.strip()):
         value = int(value)
     if type(value) is not int or not 0 <= value <= TOKENS_MAX:
         raise RelayError("bill_unreadable", param=where)
@@ -168,7 +169,7 @@ def _day(value: object, where: str) -> int:
     """The day (UTC) of a Unix time in seconds, a date, or an RFC 3339 time."""
     text = str(value or "").strip()
     try:
-        if text.isascii() and text.isdigit():
+        if _DIGITS.fullmatch(text):
             unix_ms = int(text) * 1000
         elif span_ms(text) is None:
             unix_ms = parse_past(text, 0, where)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
+from datetime import date
 from typing import Any, Final, NamedTuple
 
 from relayd.core.amount_words import NEGATIVE, amount_words
@@ -17,7 +18,9 @@ from relayd.core.errors import RelayError
 from relayd.core.fapiao import CURRENCY, NUMBER, Fapiao, FapiaoKind
 
 _NUMBERS: Final = re.compile(r"(?<![0-9A-Z])[0-9]{20}(?![0-9A-Z])", re.ASCII)
+_ISO_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _DAY: Final = re.compile(r"([0-9]{4})年([0-9]{2})月([0-9]{2})日")
+_WORD_DIGIT: Final = "[零壹贰叁肆伍陆柒捌玖拾佰仟万亿]"
 AMOUNTS: Final = ("net_minor", "tax_minor", "total_minor")
 
 
@@ -71,7 +74,7 @@ def difference(says: Issued, want: Issued) -> str | None:
     """The name of the first field in which a file differs from what it has to say."""
     if not NUMBER.fullmatch(says.number):
         return "number"
-    if not says.issued_on:
+    if not _is_day(says.issued_on):
         return "issued_on"
     for name in ("red", *AMOUNTS, "seller_uscc", "buyer_uscc", "seller_name", "buyer_name",
                  "kind", "words", "blue_number", "confirmation"):
@@ -82,6 +85,13 @@ def difference(says: Issued, want: Issued) -> str | None:
         if _folded(said) != _folded(should):
             return name
     return None
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return _ISO_DAY.fullmatch(text) is not None and bool(date.fromisoformat(text))
+    except ValueError:
+        return False
 
 
 def _folded(value: object) -> object:
@@ -101,6 +111,14 @@ def _numbers(text: str) -> set[str]:
     return found
 
 
+def _stands(amount: str, text: str) -> bool:
+    """Whether an amount is one of a text's, and no part of a longer one (12.34 of 112.34)."""
+    plain = unicodedata.normalize("NFKC", text)
+    whole = re.compile(rf"(?<![0-9.,-]){re.escape(amount)}(?![0-9])")
+    return any(whole.search(line) or whole.search("".join(line.split()))
+               for line in plain.splitlines())
+
+
 def from_text(text: str, want: Issued) -> Issued:
     """What the text of a printed fapiao says: each value that it has to have and has, as it should
     be, else nothing. Raises `fapiao_file` where there is not one number and one date."""
@@ -115,10 +133,14 @@ def from_text(text: str, want: Issued) -> Issued:
         return bool(value) and str(_folded(value)) in plain
 
     values: dict[str, Any] = {
-        name: getattr(want, name) if has(minor_text(getattr(want, name), CURRENCY)) else 0
+        name: getattr(want, name) if _stands(
+            minor_text(getattr(want, name), CURRENCY), text) else 0
         for name in AMOUNTS}
     values |= {
         name: getattr(want, name) if has(getattr(want, name)) else ""
-        for name in ("seller_uscc", "buyer_uscc", "seller_name", "buyer_name", "words")}
+        for name in ("seller_uscc", "buyer_uscc", "seller_name", "buyer_name")}
+    words = str(_folded(want.words or ""))
+    values["words"] = want.words if words and re.search(
+        f"(?<!{_WORD_DIGIT}){re.escape(words)}", plain) else ""
     red = want.red if (str(_folded(NEGATIVE)) in plain) == want.red else not want.red
     return Issued(number=numbers.pop(), issued_on="-".join(days[0]), red=red, **values)

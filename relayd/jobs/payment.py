@@ -47,6 +47,7 @@ class PaymentJob:
         self._halt = Halt()
         self._asked_ms: dict[str, int] = {}
         self._statements_ms = 0
+        self._unread: set[tuple[str, str]] = set()
         self.failures = 0
         self.alarms = 0
 
@@ -121,7 +122,11 @@ class PaymentJob:
         await order.ask_again(self._db, payments, pending, self._now_ms())
 
     async def _check(self, partner: Partner, now_ms: int) -> None:
-        for day in await statement.missing(self._db, partner, now_ms):
+        missing = await statement.missing(self._db, partner, now_ms)
+        # a day that could not be read keeps nobody from the others: it comes last
+        for day in sorted(missing, key=lambda day: (partner.name, day) in self._unread):
+            self._unread.add((partner.name, day))
             found = await statement.check(self._db, partner, day, SYSTEM, now_ms)
+            self._unread.discard((partner.name, day))
             if found:
                 self._log.error("statement_differs", part=partner.adapter.kind, count=len(found))

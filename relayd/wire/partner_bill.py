@@ -64,7 +64,7 @@ def wechat_lines(text: str) -> list[StatementLine]:
 def _rows(text: str, head: str) -> Iterator[dict[str, str]]:
     """The rows below the line with this head, up to what is no row of the table any more."""
     names: list[str] = []
-    for cells in csv.reader(io.StringIO(text)):
+    for cells in _cells(text):
         # a backtick or a tab in front keeps spreadsheets from taking ids for numbers
         row = [cell.strip("`\t \ufeff") for cell in cells]
         if head in row:
@@ -73,6 +73,15 @@ def _rows(text: str, head: str) -> Iterator[dict[str, str]]:
             return
         elif names:
             yield dict(zip(names, row))
+
+
+def _cells(text: str) -> Iterator[list[str]]:
+    """The rows of the table; a return alone ends no line."""
+    plain = text.replace("\r\n", "\n").replace("\r", " ")
+    try:
+        yield from csv.reader(io.StringIO(plain))
+    except csv.Error:
+        raise RelayError("partner_failed") from None
 
 
 def _minor(text: str) -> int:

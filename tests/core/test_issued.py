@@ -28,7 +28,8 @@ def test_the_same_in_every_form() -> None:
 
 
 @pytest.mark.parametrize("field, value", [
-    ("number", ""), ("number", "2" * 19), ("issued_on", ""), ("red", True), ("net_minor", 11645),
+    ("number", ""), ("number", "2" * 19), ("issued_on", ""), ("issued_on", "2026-13-01"),
+    ("issued_on", "2026-W48-7"), ("issued_on", "2026/11/29"), ("red", True), ("net_minor", 11645),
     ("tax_minor", 700), ("total_minor", 12346), ("seller_uscc", ""), ("buyer_uscc", "x"),
     ("seller_name", "Seller"), ("buyer_name", ""), ("kind", "ordinary"), ("words", "壹圆整")])
 def test_each_field_is_compared(field: str, value: object) -> None:
@@ -57,12 +58,18 @@ def test_the_text_of_a_printed_one() -> None:
     assert difference(says, WANT) is None
     spaced = "\n".join(" ".join(line.replace(" ", "|")) for line in TEXT.splitlines())
     assert difference(from_text(spaced, WANT), WANT) is None
+    apart = TEXT.replace("¥116.46 ¥6.99", "1 116.46 6% 6.99").replace("¥123.45", "123.45")
+    assert difference(from_text(apart, WANT), WANT) is None
 
 
 @pytest.mark.parametrize("old, new, field", [
     ("买方公司", "别的公司", "buyer_name"), ("123.45", "123.46", "total_minor"),
     ("9144030071526726XG", "9144030071526726XH", "buyer_uscc"), ("肆角", "伍角", "words"),
-    ("6.99", "7.00", "tax_minor")])
+    ("6.99", "7.00", "tax_minor"),
+    # what was applied for is a part of what stands there
+    ("¥123.45", "¥9123.45", "total_minor"), ("¥116.46", "¥1116.46", "net_minor"),
+    ("¥116.46", "¥-116.46", "net_minor"), ("¥6.99", "¥6.990", "tax_minor"),
+    ("壹佰贰拾叁圆", "玖仟壹佰贰拾叁圆", "words")])
 def test_a_printed_one_that_differs(old: str, new: str, field: str) -> None:
     assert difference(from_text(TEXT.replace(old, new), WANT), WANT) == field
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from relayd.control import order, statement, webhook
+from relayd.control.partner import Partner
 from relayd.core.actor import SYSTEM
 from relayd.core.errors import RelayError
 from relayd.jobs.payment import PATIENCE_MS, PaymentJob
 from relayd.store import order as store_order
+from relayd.store.db import Database
 from tests.fakes.till import Till, till
 
 __all__ = ["till"]
@@ -132,3 +135,25 @@ async def test_messages_that_nobody_has_looked_at_are_counted(till: Till) -> Non
     await webhook.see(till.db, SYSTEM, alarm.partner, alarm.event, till.now_ms)
     await work.round()
     assert work.alarms == 0
+
+
+async def test_a_statement_that_cannot_be_read_holds_up_no_other_day(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, real = job(till), statement.check
+    [first, *others] = await statement.missing(till.db, till.payments.partner("card"), till.now_ms)
+
+    async def check(db: Database, partner: Partner, day: str, *rest: Any) -> object:
+        if day == first:
+            raise RelayError("partner_failed")
+        return await real(db, partner, day, *rest)
+
+    monkeypatch.setattr(statement, "check", check)
+    for _ in range(2):
+        await work.round()
+        till.now_ms += 3_600_000
+    seen, _ = await statement.listing(till.db)
+    assert {each.day for each in seen if each.partner == "card"} == set(others)
+    monkeypatch.setattr(statement, "check", real)
+    await work.round()
+    assert await statement.missing(till.db, till.payments.partner("card"), till.now_ms) == []

@@ -38,3 +38,16 @@ def test_amounts_that_are_none() -> None:
     head = "支付宝交易号,商户订单号,业务类型,订单金额（元）,退款批次号/请求号,服务费（元）"
     with pytest.raises(RelayError):
         alipay_lines(f"{head}\r\n1,ord_1,交易,1e3,,0.00")
+
+
+def test_a_return_alone_ends_no_line() -> None:
+    """As in what somebody else's goods on the same account are called."""
+    head = "支付宝交易号,商户订单号,业务类型,商品名称,订单金额（元）,退款批次号/请求号,服务费（元）"
+    rows = "1,ord_1,交易,two\rlines,5.00,,0.00\r\n2,ord_2,交易,x,6.00,,0.00"
+    assert [line.reference for line in alipay_lines(f"{head}\r\n{rows}")] == ["ord_1", "ord_2"]
+
+
+def test_a_table_that_cannot_be_read() -> None:
+    with pytest.raises(RelayError) as caught:
+        alipay_lines("支付宝交易号," + "x" * 200_000)
+    assert caught.value.code == "partner_failed"
