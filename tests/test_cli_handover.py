@@ -21,6 +21,7 @@ def over(shell: Shell) -> None:
         async with db.writing() as transaction:
             await transaction.run("UPDATE notices SET mailed_at_ms = 1")
             await transaction.run("UPDATE handovers SET announced_at_ms = 0, window_ends_ms = 1")
+            await transaction.run("UPDATE accounts SET created_at_ms = 0")
         await db.close()
 
     asyncio.run(work())

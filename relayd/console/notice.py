@@ -170,7 +170,7 @@ ROUTES: Final = (
     Route("GET", "/operate/notices", show_all, WRITERS, "Notices"),
     Route("POST", "/operate/notices", put_up, WRITERS, "Put up a notice", takes=NoticeForm),
     Route("POST", "/operate/notices/{notice}/end", take_down, WRITERS, "Take a notice down",
-          example=_EXAMPLE, errors=("notice_not_found",)),
+          example=_EXAMPLE, errors=("notice_not_found", "handover_state")),
     Route("GET", "/api/v1/notices", api_shown, PUBLIC, "Notices that are shown",
           gives=list[NoticeShown]),
     Route("POST", "/api/v1/notices", api_put_up, WRITERS, "Put up a notice", takes=NoticeForm,
@@ -179,5 +179,5 @@ ROUTES: Final = (
           takes=NoticeAnswer, status=204, closing=True, example=_EXAMPLE,
           errors=("notice_not_found",)),
     Route("DELETE", "/api/v1/notices/{notice}", api_take_down, WRITERS, "Take a notice down",
-          status=204, example=_EXAMPLE, errors=("notice_not_found",)),
+          status=204, example=_EXAMPLE, errors=("notice_not_found", "handover_state")),
 )

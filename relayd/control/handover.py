@@ -1,7 +1,7 @@
 """The handover: announce it to everybody, hear objections, bundle what goes along.
 
 Law: the bundle is packed for its recipient alone, after the window, once every mail is out;
-whoever objected, left or is about to leave is not in it.
+whoever objected, left or is about to leave is not in it, nor is who came too late to be heard.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ async def cancel(db: Database, actor: Actor, handover_id: str, now_ms: int) -> H
         await store_handover.update(transaction, ended)
         await audit.append(transaction, actor, "handover.cancel", None, now_ms,
                            details={"handover": found.id})
-    await notice.take_down(db, actor, found.notice, now_ms)
+        await notice.end(transaction, actor, found.notice, now_ms)
     return ended
 
 
@@ -123,6 +123,8 @@ async def bundle(
         whole.update(piece)
         yield piece
     async with db.writing() as transaction:
+        # once more: it may have been called off, or bundled, meanwhile
+        found = await store_handover.get(transaction, found.id)
         await store_handover.update(transaction, replace(
             found, state=advance(found.state, "bundle"), bundled_at_ms=now_ms,
             accounts=len(accounts), bundle_sha256=whole.hexdigest()))

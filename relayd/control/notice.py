@@ -18,8 +18,10 @@ from relayd.core.notice import (
 from relayd.core.timestamp import rfc3339
 from relayd.core.ulid import RANDOM_BYTES, ulid
 from relayd.store import account as store_account
+from relayd.store import handover as store_handover
 from relayd.store import notice as store_notice
 from relayd.store.db import Database
+from relayd.store.directory import StoreError
 from relayd.store.transaction import Transaction
 
 DAY_MS = 86_400_000
@@ -37,6 +39,8 @@ async def publish(
     """
     if fields.keys() != NOTICE_FIELDS[kind]:
         raise AssertionError(f"a {kind} notice has other fields")
+    # browsers end the lines of a form with two characters
+    fields = {name: text.replace("\r\n", "\n") for name, text in fields.items()}
     for name, text in fields.items():
         plain = text.replace("\n", "").isprintable()
         if not text.strip() or not plain or len(text) > TEXT_CHARS_MAX:
@@ -63,12 +67,20 @@ async def put_up(
 
 
 async def take_down(db: Database, actor: Actor, notice_id: str, now_ms: int) -> None:
-    """Show it no longer. Raises `notice_not_found`."""
+    """Show it no longer. Raises `notice_not_found`; `handover_state` for that of a handover which
+    is not called off: owners have until its end to object."""
     async with db.writing() as transaction:
         found = await store_notice.get(transaction, notice_id)
-        await store_notice.end(transaction, found.id, now_ms)
-        await audit.append(transaction, actor, "notice.end", None, now_ms,
-                           details={"notice": found.id})
+        if await store_handover.stands_on(transaction, found.id):
+            raise RelayError("handover_state", param="notice")
+        await end(transaction, actor, found.id, now_ms)
+
+
+async def end(transaction: Transaction, actor: Actor, notice_id: str, now_ms: int) -> None:
+    """`take_down` in a transaction of something else."""
+    await store_notice.end(transaction, notice_id, now_ms)
+    await audit.append(transaction, actor, "notice.end", None, now_ms,
+                       details={"notice": notice_id})
 
 
 async def queue_batch(db: Database, origin: str, now_ms: int, most: int) -> int:
@@ -97,13 +109,19 @@ async def queue_batch(db: Database, origin: str, now_ms: int, most: int) -> int:
 async def _queue(
     transaction: Transaction, notice: Notice, account_id: str, origin: str, now_ms: int,
 ) -> None:
-    """One account's mail; none where its class needs a consent that there is not."""
+    """One account's mail; none where its class needs a consent that there is not, and none where
+    the account can be read no more: the others wait behind it."""
     kind = MAIL_OF[notice.kind]
     mail_class = MAIL_KINDS[kind].mail_class
     if needs_consent(mail_class) and not await consent.consented(
             transaction, account_id, mail_class, now_ms):
         return
-    account = await store_account.get(transaction, account_id)
+    try:
+        account = await store_account.get(transaction, account_id)
+    except StoreError as error:
+        if error.code != "data_key_gone":
+            raise
+        return
     await mail.post(transaction, kind, account_id,
                     _mail_fields(notice, account.language, origin), now_ms)
 

@@ -182,7 +182,7 @@ def action_of(name: str) -> Action:
 
 def check_reason(action: Action, reason: str | None) -> str | None:
     """The reason without surrounding space. Raises `reason_missing`, `invalid_value`."""
-    reason = None if reason is None else reason.strip()
+    reason = None if reason is None else reason.replace("\r\n", "\n").strip()
     if not reason:
         if action.needs_reason:
             raise RelayError("reason_missing", param="reason")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from relayd.core.errors import RelayError
-from relayd.core.handover import GOES_ALONG, Handover
+from relayd.core.handover import GOES_ALONG, WINDOW_MS_MIN, Handover
 from relayd.store.transaction import Transaction
 
 _COLUMNS: Final = (
@@ -46,6 +46,13 @@ async def get(transaction: Transaction, handover_id: str) -> Handover:
     raise RelayError("handover_not_found", param="handover")
 
 
+async def stands_on(transaction: Transaction, notice_id: str) -> bool:
+    """Whether a handover that is announced is announced by this notice."""
+    return await transaction.row(
+        "SELECT 1 FROM handovers WHERE notice_id = ? AND state = 'announced'",
+        (notice_id,)) is not None
+
+
 async def unsent(transaction: Transaction, handover: Handover) -> int:
     """How many of the notice's mails are not out yet; 1 more while some are not even queued."""
     row = await transaction.row(
@@ -55,10 +62,13 @@ async def unsent(transaction: Transaction, handover: Handover) -> int:
 
 
 async def going(transaction: Transaction, handover: Handover) -> list[str]:
-    """The ids of the accounts that go along: of a fit state, and without an objection."""
+    """The ids of the accounts that go along: of a fit state, without an objection, and there for
+    so long that their owners had the least time to object."""
     marks = ", ".join("?" * len(GOES_ALONG))
     rows = await transaction.rows(
-        f"SELECT id FROM accounts WHERE state IN ({marks}) AND id NOT IN"
+        f"SELECT id FROM accounts WHERE state IN ({marks}) AND created_at_ms <= ? AND id NOT IN"
         " (SELECT account_id FROM notice_answers WHERE notice_id = ? AND answer = 'objected')"
-        " ORDER BY id", (*sorted(GOES_ALONG), handover.notice))
+        " ORDER BY id",
+        (*sorted(GOES_ALONG), max(handover.announced_at_ms,
+                                  handover.window_ends_ms - WINDOW_MS_MIN), handover.notice))
     return [row[0] for row in rows]

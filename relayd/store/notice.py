@@ -73,10 +73,10 @@ async def progress(
 
 
 async def end(transaction: Transaction, notice_id: str, now_ms: int) -> None:
-    """Show it no longer."""
+    """Show it no longer, and queue no more of its mails; one that is over stays as it was."""
     await transaction.run(
-        "UPDATE notices SET ends_at_ms = max(?, starts_at_ms + 1) WHERE id = ?",
-        (now_ms, notice_id))
+        "UPDATE notices SET ends_at_ms = min(ends_at_ms, max(?1, starts_at_ms + 1)),"
+        " mailed_at_ms = coalesce(mailed_at_ms, ?1) WHERE id = ?2", (now_ms, notice_id))
 
 
 async def answer(

@@ -93,6 +93,39 @@ async def test_one_that_is_called_off(db: Database) -> None:
     assert await refused(bundled(db, made.id, END_MS)) == "handover_state"
 
 
+async def test_S5_who_comes_too_late_to_be_heard_does_not_go_along(db: Database) -> None:
+    made = await handover.announce(db, SHELL, SAID, START_MS)
+    least_ms = END_MS - 15 * DAY_MS
+    heard = await account.create(db, "heard@example.org", None, least_ms)
+    await account.create(db, "late@example.org", None, least_ms + 1)
+    assert (await handover.going(db, SHELL, made.id))[1] == [heard.id]
+
+
+async def test_S5_the_window_of_a_handover_is_not_cut_short(db: Database) -> None:
+    made = await handover.announce(db, SHELL, SAID, START_MS)
+    assert await refused(
+        notice.take_down(db, SHELL, made.notice, START_MS + 5)) == "handover_state"
+    [shown] = await notice.shown(db, START_MS + 6)
+    assert shown.ends_at_ms == END_MS
+    await handover.cancel(db, SHELL, made.id, START_MS + 7)
+    await notice.take_down(db, SHELL, made.notice, START_MS + 8)
+
+
+async def test_one_that_is_called_off_while_it_is_bundled(db: Database) -> None:
+    await account.create(db, "stays@example.org", None, START_MS - 9)
+    made = await handover.announce(db, SHELL, SAID, START_MS)
+    await told(db)
+    pieces = handover.bundle(db, HAND, made.id, TO, END_MS)
+    await anext(pieces)
+    await handover.cancel(db, SHELL, made.id, END_MS)
+    with pytest.raises(RelayError) as caught:
+        async for _ in pieces:
+            pass
+    assert caught.value.code == "handover_state"
+    [found] = await handover.listing(db, SHELL)
+    assert (found.state, found.bundle_sha256) == ("cancelled", None)
+
+
 async def test_who_and_what_is_refused(db: Database) -> None:
     support = Actor("acct_s", frozenset({"support"}))
     assert await refused(handover.announce(db, support, SAID, START_MS)) == "role_needed"

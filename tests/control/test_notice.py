@@ -57,6 +57,42 @@ async def test_G2_everybody_gets_one_mail_in_their_language(db: Database) -> Non
     assert await notice.queue_batch(db, ORIGIN, START_MS + 3, 2) == 0
 
 
+async def test_one_that_is_taken_down_is_mailed_to_nobody_else(db: Database) -> None:
+    for name in range(3):
+        await account.create(db, f"{name}@example.org", None, START_MS - 1)
+    early = await notice.put_up(
+        db, SHELL, "service", TEXTS, (START_MS + DAY_MS, START_MS + 9 * DAY_MS), START_MS)
+    await notice.take_down(db, SHELL, early.id, START_MS + 1)
+    assert await notice.queue_batch(db, ORIGIN, START_MS + DAY_MS, 9) == 0
+    made = await notice.put_up(db, SHELL, "service", TEXTS, SPAN, START_MS)
+    assert await notice.queue_batch(db, ORIGIN, START_MS, 1) == 1
+    await notice.take_down(db, SHELL, made.id, START_MS + 1)
+    assert await notice.queue_batch(db, ORIGIN, START_MS + 2, 9) == 0
+
+
+async def test_one_that_is_over_stays_as_it_was(db: Database) -> None:
+    made = await notice.put_up(db, SHELL, "service", TEXTS, SPAN, START_MS)
+    await notice.take_down(db, SHELL, made.id, SPAN[1] + DAY_MS)
+    assert (await notice.get(db, made.id)).ends_at_ms == SPAN[1]
+
+
+async def test_lines_as_browsers_send_them(db: Database) -> None:
+    made = await notice.put_up(
+        db, SHELL, "service", TEXTS | {"text_en": "One.\r\n\r\nTwo."}, SPAN, START_MS)
+    assert made.fields["text_en"] == "One.\n\nTwo."
+    assert (await notice.get(db, made.id)).fields == made.fields
+
+
+async def test_an_account_that_can_be_read_no_more_keeps_nobody_waiting(db: Database) -> None:
+    lost, kept = [await account.create(db, f"{n}@example.org", None, START_MS - 2 + n)
+                  for n in range(2)]
+    await db.keyring.destroy(lost.id)
+    await notice.put_up(db, SHELL, "service", TEXTS, SPAN, START_MS)
+    assert await notice.queue_batch(db, ORIGIN, START_MS, 9) == 2
+    [out] = await mail.due(db, START_MS, 9)
+    assert out.mail.account_id == kept.id
+
+
 async def test_a_notice_of_a_document_links_to_what_changed(db: Database) -> None:
     await account.create(db, "ann@example.org", None, START_MS - 1)
     await notice.put_up(db, SHELL, "document", {

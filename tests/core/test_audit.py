@@ -53,6 +53,7 @@ def test_fit_reasons() -> None:
     assert check_reason(action_of("key.revoke"), None) is None
     assert check_reason(action_of("personal.look"), " Ticket 7:\nasked by mail ") == (
         "Ticket 7:\nasked by mail")
+    assert check_reason(action_of("personal.look"), "A letter:\r\nplease") == "A letter:\nplease"
 
 
 @pytest.mark.parametrize("details", [
