@@ -15,9 +15,10 @@ from relayd.store.db import Database
 async def send(
     db: Database, token: str, text: str, language: Language, now_ms: int
 ) -> Ticket:
-    """Open the ticket. Raises `token_not_usable`, `invalid_value` or `tickets_open`."""
+    """Open the ticket, also for who has many: whoever cannot sign in could not close one. Raises
+    `token_not_usable` or `invalid_value`."""
     async with db.writing() as transaction:
         used = await mail_token.use(transaction, token, "appeal", now_ms)
         return await ticket.put(transaction, Writing(
             "appeal", f"Appeal: {used.value}", text, account=used.account, language=language),
-            now_ms)
+            now_ms, bounded=False)

@@ -6,6 +6,7 @@ asked for content of calls, and says so where it is written.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import secrets
 from collections.abc import Callable
@@ -31,6 +32,8 @@ READERS: Final[tuple[Role, ...]] = ("support", "legal", "owner")
 """The roles that read and answer tickets."""
 PATH: Final = "/privacy/tickets"
 CONTACT_PATH: Final = "/contact/ticket"
+KEYS: Final = "ticket:"
+"""Begins the names of the keys of tickets without an account."""
 TOKEN_LABEL: Final = "ticket links"
 TOKEN_BYTES: Final = 16
 Link = Callable[[str, str], str]
@@ -83,10 +86,12 @@ async def open_ticket(
         return await put(transaction, writing, now_ms)
 
 
-async def put(transaction: Transaction, writing: Writing, now_ms: int) -> Ticket:
-    """The same within a transaction of something else."""
+async def put(
+    transaction: Transaction, writing: Writing, now_ms: int, *, bounded: bool = True,
+) -> Ticket:
+    """The same within a transaction of something else; not `bounded`: however many there are."""
     writing = writing.checked()
-    if writing.account is not None and await store_ticket.count_unclosed(
+    if bounded and writing.account is not None and await store_ticket.count_unclosed(
             transaction, writing.account) >= OPEN_MAX:
         raise RelayError("tickets_open")
     ticket = Ticket(
@@ -140,7 +145,9 @@ async def ask(
 
 
 async def _add(transaction: Transaction, ticket: Ticket, message: Message) -> None:
-    if len(await store_ticket.messages(transaction, ticket)) >= MESSAGES_MAX:
+    # what a holder has written to the last must not leave them without an answer
+    if message.author == "holder" and len(
+            await store_ticket.messages(transaction, ticket)) >= MESSAGES_MAX:
         raise RelayError("tickets_open", param="ticket")
     await store_ticket.add_message(transaction, ticket, message)
     await store_ticket.update(transaction, ticket)
@@ -243,13 +250,16 @@ async def overdue(db: Database, now_ms: int) -> dict[str, int]:
 
 async def sweep_batch(db: Database, closed_before_ms: int, most: int) -> int:
     """Delete tickets that were closed before a moment, and destroy the keys of those that had
-    their own; returns how many."""
+    their own, also where a crash came between the two; returns how many."""
+    # before the transaction: a key that is made in another one has its ticket when this one begins
+    owners = await asyncio.to_thread(db.keyring.owners, prefix=KEYS)
     async with db.writing() as transaction:
         ended = await store_ticket.ended(transaction, closed_before_ms, most)
-        await store_ticket.delete(transaction, [row[0] for row in ended])
-    for _, owner in ended:
-        if owner.startswith("ticket:"):
-            await db.keyring.destroy(owner)
+        await store_ticket.delete(transaction, ended)
+        kept = await store_ticket.owners(transaction)
+    over = [owner for owner in owners if owner not in kept]
+    if over:
+        await db.keyring.destroy(*over)
     return len(ended)
 
 

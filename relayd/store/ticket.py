@@ -103,11 +103,18 @@ async def messages(transaction: Transaction, ticket: Ticket) -> list[Message]:
     return found
 
 
-async def ended(transaction: Transaction, closed_before_ms: int, most: int) -> list[Row]:
-    """(id, owner) of tickets that were closed before a moment, the oldest first."""
-    return await transaction.rows(
-        "SELECT id, owner FROM tickets WHERE closed_at_ms < ? ORDER BY closed_at_ms LIMIT ?",
+async def ended(transaction: Transaction, closed_before_ms: int, most: int) -> list[str]:
+    """The ids of tickets that were closed before a moment, the oldest first."""
+    rows = await transaction.rows(
+        "SELECT id FROM tickets WHERE closed_at_ms < ? ORDER BY closed_at_ms LIMIT ?",
         (closed_before_ms, most))
+    return [row[0] for row in rows]
+
+
+async def owners(transaction: Transaction) -> frozenset[str]:
+    """Whose data keys seal the tickets that are no account's."""
+    rows = await transaction.rows("SELECT owner FROM tickets WHERE account_id IS NULL")
+    return frozenset(row[0] for row in rows)
 
 
 async def of_account(transaction: Transaction, account: str) -> list[str]:

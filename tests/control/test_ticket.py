@@ -9,7 +9,7 @@ from relayd.control.ticket import Writing
 from relayd.core.actor import Actor
 from relayd.core.errors import RelayError
 from relayd.core.retention import DAY_MS, Terms
-from relayd.core.ticket import CLASSES, OPEN_MAX, TicketClass
+from relayd.core.ticket import CLASSES, MESSAGES_MAX, OPEN_MAX, TicketClass
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
 from tests.fakes.person import files_with
@@ -101,6 +101,25 @@ async def test_U5_a_closed_ticket_is_purged_after_180_days(db: Database) -> None
     assert caught.value.code == "data_key_gone"
     async with db.reading() as transaction:
         assert len(await transaction.rows("SELECT * FROM ticket_messages")) == 1
+
+
+async def test_U5_a_key_whose_ticket_is_gone_goes_at_the_next_sweep(db: Database) -> None:
+    ended, kept = await opened(db, "privacy"), await opened(db, "privacy")
+    await ticket.close(db, SUPPORT, ended, START_MS)
+    async with db.writing() as transaction:  # and then the process is killed
+        await transaction.run("DELETE FROM tickets WHERE id = ?", (ended,))
+    assert await ticket.sweep_batch(db, START_MS, 500) == 0
+    assert db.keyring.owners(prefix="ticket:") == [f"ticket:{kept}"]
+
+
+async def test_an_operator_answers_also_where_a_holder_wrote_to_the_last(db: Database) -> None:
+    who = await holder(db)
+    ticket_id = await opened(db, "privacy", who)
+    for _ in range(MESSAGES_MAX - 1):
+        await ticket.ask(db, who, ticket_id, "and", START_MS)
+    assert await refused(ticket.ask(db, who, ticket_id, "and", START_MS)) == "tickets_open"
+    await ticket.answer(db, SUPPORT, ticket_id, "We looked", START_MS + 1, link)
+    assert await refused(ticket.ask(db, who, ticket_id, "and", START_MS)) == "tickets_open"
 
 
 async def test_X1_privacy_requests_have_15_working_days_and_are_counted_when_late(
