@@ -28,17 +28,23 @@ READERS: Final = ("legal", "finance")
 async def store(
     transaction: Transaction, account: str, terms: Terms, now_ms: int,
 ) -> dict[VaultKind, list[Item]]:
-    """Copy what must survive of an account, and empty or delete the rows that it was in."""
+    """Copy what must survive of an account, and empty or delete the rows that it was in.
+
+    What has ended already is not copied: the key of its year may be destroyed.
+    """
     found: dict[VaultKind, list[Item]] = {}
     for kind in store_vault.SOURCES:
-        for complete_ms, content in await store_vault.copies(transaction, kind, account, now_ms):
-            item = Item(
-                "vlt_" + ulid(now_ms, secrets.token_bytes(RANDOM_BYTES)), account, kind,
-                complete_ms + terms.ms(CATEGORY[kind]), now_ms, content)
+        copies = await store_vault.copies(transaction, kind, account, now_ms)
+        for complete_ms, content in copies:
+            until_ms = complete_ms + terms.ms(CATEGORY[kind])
+            if until_ms <= now_ms:
+                continue
+            item = Item("vlt_" + ulid(now_ms, secrets.token_bytes(RANDOM_BYTES)), account, kind,
+                        until_ms, now_ms, content)
             await store_vault.insert(transaction, item)
             found.setdefault(kind, []).append(item)
-    for kind in found:
-        await store_vault.release(transaction, kind, account)
+        if copies:
+            await store_vault.release(transaction, kind, account)
     return found
 
 

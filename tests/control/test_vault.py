@@ -68,3 +68,18 @@ async def test_orders_that_end_later_are_copied_then(db: Database) -> None:
     kinds = [item.content["id"] for item in await vault.look(db, SHELL, who, "x", START_MS)
              if item.kind == "order"]
     assert sorted(map(str, kinds)) == ["ord_0", "ord_1"]
+
+
+async def test_what_has_ended_before_the_erasure_is_not_copied(db: Database) -> None:
+    who = await make_person(db)
+    await db.keyring.make("vault:2025")
+    await vault.destroy_years(db, START_MS)
+    async with db.writing() as transaction:
+        await transaction.run("UPDATE orders SET state = 'credited', paid_at_ms = ?, created_at_ms"
+                              " = ? WHERE id = 'ord_0'", (START_MS - 1200 * DAY_MS,) * 2)
+    await erase(db, who, START_MS)
+    kinds = {item.kind for item in await vault.look(db, SHELL, who, "a case", START_MS)}
+    assert kinds == {"consent"}
+    async with db.reading() as transaction:
+        [row] = await transaction.rows("SELECT session, trade FROM orders WHERE id = 'ord_0'")
+    assert tuple(row) == (None, None)
