@@ -143,10 +143,9 @@ async def _resume(
     transaction: Transaction, actor: Actor, finding: Finding, by: tuple[str, int]
 ) -> None:
     account = await store_account.get(transaction, finding.account)
-    others = [each for each in await store_abuse.listing(transaction, account=account.id)
-              if each.suspended and each.state != "lifted"]
-    # what somebody suspended for a reason of their own is not this finding's to lift
-    if account.state == "suspended" and account.reason == RULES[finding.rule][1] and not others:
+    # what somebody, or another rule, suspended since then is not this finding's to lift
+    if account.state == "suspended" and not await store_abuse.suspended_since(
+            transaction, account.id, finding.at_ms):
         await standing.resume(transaction, actor, account.id, *by)
 
 

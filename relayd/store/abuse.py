@@ -80,6 +80,13 @@ async def judged(transaction: Transaction, since_ms: int) -> set[tuple[str, str]
     return {(row[0], row[1]) for row in rows}
 
 
+async def suspended_since(transaction: Transaction, account: str, at_ms: int) -> bool:
+    """Whether an account was suspended once more after a moment."""
+    return await transaction.row(
+        "SELECT 1 FROM audit_log WHERE target = ? AND action = 'account.suspend' AND at_ms > ?"
+        " LIMIT 1", (account, at_ms)) is not None
+
+
 async def insert(transaction: Transaction, finding: Finding) -> None:
     """Add a finding."""
     await transaction.run(

@@ -125,6 +125,33 @@ async def test_who_was_suspended_by_a_person_stays_so(door: Door) -> None:
     assert await state(db, who) == "suspended"
 
 
+async def test_who_was_suspended_by_a_person_later_stays_so(door: Door) -> None:
+    opened = await registered(door)
+    who, db = opened.session.account, door.db
+    grounds = Grounds("abuse", ORIGIN, "ticket 7")
+    await busy(db, who)
+    [finding] = await abuse.look(db, lookout(), START_MS)
+    await standing.move(db, OPERATOR, who, "resume", grounds, START_MS + 1)
+    await standing.move(db, OPERATOR, who, "suspend", grounds, START_MS + 2)
+    await abuse.decide(db, OPERATOR, finding.id, "lift", ("Fine", ORIGIN), START_MS + 3)
+    assert await state(db, who) == "suspended"
+
+
+async def test_a_finding_of_before_does_not_keep_an_account_suspended(door: Door) -> None:
+    opened = await registered(door)
+    who, db = opened.session.account, door.db
+    issued = await key.create(db, who, KeyWish("laptop"), START_MS)
+    await busy(db, who)
+    [first] = await abuse.look(db, lookout(), START_MS)
+    await abuse.decide(db, OPERATOR, first.id, "confirm", ("Resold", ORIGIN), START_MS)
+    grounds = Grounds("abuse", ORIGIN, "promised to stop")
+    await standing.move(db, OPERATOR, who, "resume", grounds, START_MS + 1)
+    [second] = await abuse.look(db, lookout(**{issued.key.id: 25}), START_MS + 2)
+    assert second.suspended and await state(db, who) == "suspended"
+    await abuse.decide(db, OPERATOR, second.id, "lift", ("Travels", ORIGIN), START_MS + 3)
+    assert await state(db, who) == "active"
+
+
 async def test_a_rule_that_does_not_suspend_only_tells(db: Database) -> None:
     made = await account.create(db, "a@minutes.example", None, START_MS)
     await account.create(db, "a@example.org", None, START_MS)
