@@ -6,7 +6,6 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import partial
 from typing import Final
 
 import uvloop
@@ -17,6 +16,7 @@ from relayd.ops.configfile import Reading, notify_socket
 from relayd.ops.logging import Capture, Logger
 from relayd.ops.process import favour_loop, forbid_dumps, raise_file_limit, settle_memory
 from relayd.ops.systemd import Notifier
+from relayd.ops.tasks import Tasks
 
 SERVING: Final = "Serving."
 SERVING_AS_BEFORE: Final = "Serving as before: the new configuration has faults (see the log)."
@@ -61,34 +61,72 @@ async def _serve(running: Running, logger: Logger, reread: Reread | None) -> Non
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop)
     notifier = Notifier(*notify_socket())
-    changed = asyncio.Event()
-    # where there is no file, and in a drain, the signal must not end the process
-    not_possible: Callable[[], None] = partial(logger.warning, "reload_not_possible")
-    loop.add_signal_handler(signal.SIGHUP, not_possible if reread is None else changed.set)
+    reloads = Reloads(reread, logger, notifier)
+    # from here on, and in a drain, the signal must not end the process
+    loop.add_signal_handler(signal.SIGHUP, reloads.ask)
     async with running(logger) as app:
-        if reread is not None:
-            loop.add_signal_handler(signal.SIGHUP, _reload, app, reread, logger, notifier)
         app.hurry = hurry.is_set
         settle_memory()
         notifier.ready(SERVING)
         notifier.watch(app.alive)
-        if changed.is_set() and reread is not None:  # what was read at the start is old
-            _reload(app, reread, logger, notifier)
+        reloads.begin(app)
         await asked.wait()
-        loop.add_signal_handler(signal.SIGHUP, not_possible)
+        await reloads.end()
         # the watchdog goes on: a drain may take longer than its period
         notifier.stopping("Draining: running calls finish, then every record is stored.")
     notifier.close()
 
 
-def _reload(app: App, reread: Reread, logger: Logger, notifier: Notifier) -> None:
-    notifier.reloading()
-    notifier.ready(SERVING if reload(app, reread, logger) else SERVING_AS_BEFORE)
+class Reloads:
+    """What SIGHUP asks for, once there is an app and until it ends. The file is read on a thread:
+    with some thousands of prices it takes half a second, and calls go on beside it."""
+
+    def __init__(self, reread: Reread | None, logger: Logger, notifier: Notifier) -> None:
+        self._reread = reread
+        self._logger = logger
+        self._notifier = notifier
+        self._tasks = Tasks(logger.fault)
+        self._app: App | None = None
+        self._asked = self._reading = self._ended = False
+
+    def ask(self) -> None:
+        """The signal: the file is to be read after this moment."""
+        if self._reread is None or self._ended:
+            self._logger.warning("reload_not_possible")
+            return
+        self._asked = True
+        self._go_on()
+
+    def begin(self, app: App) -> None:
+        """The app is there; what it was started with is old where somebody has asked since."""
+        self._app = app
+        self._go_on()
+
+    async def end(self) -> None:
+        """Takes nothing new any more."""
+        self._ended = True
+        await self._tasks.close()
+
+    def _go_on(self) -> None:
+        if self._app is None or self._reread is None or self._reading or self._ended:
+            return
+        if self._asked:
+            self._asked, self._reading = False, True
+            self._tasks.spawn("reload", self._reload(self._app, self._reread))
+
+    async def _reload(self, app: App, reread: Reread) -> None:
+        self._notifier.reloading()
+        done = False
+        try:
+            done = take(app, await asyncio.to_thread(reread), self._logger)
+        finally:
+            self._notifier.ready(SERVING if done else SERVING_AS_BEFORE)
+            self._reading = False
+            self._go_on()
 
 
-def reload(app: App, reread: Reread, logger: Logger) -> bool:
+def take(app: App, reading: Reading, logger: Logger) -> bool:
     """Takes the configuration anew; one that does not check leaves the old one running: False."""
-    reading = reread()
     for warning in reading.warnings:
         logger.warning("config_warning", finding=warning)
     for fault in reading.faults:

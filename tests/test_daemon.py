@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from relayd import daemon
+from relayd.app import App
+from relayd.ops.configfile import Reading
+from relayd.ops.logging import Logger
+from relayd.ops.systemd import Notifier
 from tests.fakes.daemon import config, plain_answer, records
 from tests.fakes.process import DaemonProcess
 from tests.fakes.rawclient import RawClient, ask, request_bytes
@@ -128,6 +134,40 @@ async def test_a_hup_in_a_drain_changes_nothing(tmp_path: Path, upstream: RawUps
             assert (await client.reader.read()).endswith(b"[DONE]\n\n\r\n0\r\n\r\n")
         assert await running.ended() == 0
         assert running.event("reload_not_possible") and not running.event("reloaded")
+
+
+async def test_a_file_that_takes_long_to_read_holds_up_no_call(tmp_path: Path) -> None:
+    """And of signals that come while it is read there is one more reading, however many came."""
+    settings = config(tmp_path / "store", 1)
+    readings: list[str] = []
+
+    def reread() -> Reading:
+        readings.append(threading.current_thread().name)
+        time.sleep(0.3)
+        return Reading(settings, [], [])
+
+    app = App(settings, logger=Logger("info", io.StringIO()))
+    await app.start()
+    try:
+        reloads = daemon.Reloads(reread, app.logger, Notifier())
+        reloads.ask()
+        assert readings == []  # there is nothing yet that could take it
+        reloads.begin(app)
+        turns = 0
+        while reloads._reading:
+            await asyncio.sleep(0.01)
+            turns += 1
+            if turns == 3:
+                for _ in range(5):
+                    reloads.ask()
+        assert len(readings) == 2 and threading.main_thread().name not in readings
+        assert turns > 5
+        await reloads.end()
+        reloads.ask()
+        await asyncio.sleep(0.02)
+        assert len(readings) == 2
+    finally:
+        await app.stop()
 
 
 class Patient(DaemonProcess):
