@@ -29,6 +29,17 @@ def coding_of(head: ReplyHead) -> bytes | None:
     return coding if coding in _WINDOWS else None
 
 
+def inflated(head: ReplyHead, data: bytes, limit: int) -> bytes:
+    """The first octets of what is inside a compressed reply; b"" where it cannot be known."""
+    coding = coding_of(head)
+    if coding is None:
+        return b""
+    try:
+        return zlib.decompressobj(wbits=_WINDOWS[coding]).decompress(data, limit)
+    except zlib.error:
+        return b""
+
+
 class InflatingTap(Tap):
     """Hands what is inside to the tap that reads it, up to `limit` bytes of it."""
 

@@ -138,7 +138,8 @@ class Stream:
             if data:
                 self._feed(data)
         else:
-            self._write(self._feed(data) if data else data, complete)
+            data = self._feed(data) if data else data
+            self._write(data + self._tap.flush() if complete else data, complete)
         if complete:
             self.done = True
             self._attempt.wake()

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Final
 from relayd.core.errors import RelayError
 from relayd.core.exchange import TO_STREAMING
 from relayd.ops.tasks import PAUSE
+from relayd.relay.disguised import array_guard, check, comes_whole, is_array, is_suspect
 from relayd.relay.exchange import Exchange
 from relayd.relay.inflate import InflatingTap, coding_of
 from relayd.relay.opening import mark
 from relayd.relay.stream import Stream, guard_of, in_chunks, is_cut_short
-from relayd.relay.tap import Report, Tap, read_whole, tap_for, usage_in_error
+from relayd.relay.tap import ArrayTap, Report, Tap, read_whole, tap_for, usage_in_error
 from relayd.relay.upstream import Attempt
-from relayd.wire.anonymous import ERROR, error_in
+from relayd.wire.anonymous import ERROR
 from relayd.wire.headers import RETRY_AFTER, asked_wait, response_fields
 from relayd.wire.provider_error import judge
 from relayd.wire.replyhead import ReplyHead
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 ERROR_BODY_BYTES_MAX: Final = 1024 * 1024
 """A provider's error body: read whole, because it may name the operator."""
-ERROR_REPLY_BYTES_MAX: Final = 4096
-"""A longer reply of status 200 is not asked whether it is an error."""
 _CHUNKED: Final = b"transfer-encoding: chunked\r\n"
 _BODYLESS: Final = frozenset({204, 205, 304})
 
@@ -61,9 +60,11 @@ class Streamer:
             exchange.phase = TO_STREAMING[exchange.phase]
             self._copy_events(exchange, attempt)
             return True
-        data = attempt.take()
-        if len(data) <= ERROR_REPLY_BYTES_MAX and data.find(ERROR) >= 0:
-            self._check(exchange, data)
+        data = attempt.peek()
+        if is_suspect(data):
+            if is_array(exchange, head, data) and ERROR in data:
+                return False
+            check(exchange, head, data)
         exchange.phase = TO_STREAMING[exchange.phase]
         opening = self._opening(exchange, head)
         exchange.first_byte = plane.now()
@@ -80,19 +81,6 @@ class Streamer:
             endpoint, head.content_type, data, exchange.counter,
             exchange.policy.server.json_reply_bytes_max))
         return True
-
-    def _check(self, exchange: Exchange, data: bytes) -> None:
-        """Raises RelayError where a reply of status 200 is an error that names the operator."""
-        told = error_in(data) if len(data) <= ERROR_REPLY_BYTES_MAX else None
-        if told is None:
-            return
-        secrets = exchange.policy.secrets[exchange.provider or ""]
-        verdict = judge(exchange.target.api, 200, told, secrets)
-        if verdict.passes:
-            return
-        endpoint = exchange.target.endpoint
-        exchange.usage = None if endpoint is None else usage_in_error(endpoint, data)
-        raise RelayError(verdict.code)
 
     def _copy_events(self, exchange: Exchange, attempt: Attempt) -> None:
         """The same for an event stream: looked at first, for only what is whole ends cleanly."""
@@ -138,7 +126,7 @@ class Streamer:
         endpoint = exchange.target.endpoint
         assert head is not None and endpoint is not None
         if attempt.complete:
-            self._check(exchange, attempt.peek())
+            check(exchange, head, attempt.peek())
         tap, opening = self._open(exchange, attempt)
         if attempt.complete and head.length is not None:  # as in copy_whole, for `sync_ms = 0`
             data = attempt.take()
@@ -170,13 +158,13 @@ class Streamer:
             stream.release()
 
     async def _attach(self, exchange: Exchange, attempt: Attempt, stream: Stream) -> None:
-        """From now on the stream has what comes: of a short JSON reply, once it is whole."""
-        short = False
+        """From now on the stream has what comes: of some replies, once they are whole."""
+        whole = False
         try:
-            short = await _comes_short(exchange, attempt)
+            whole = await comes_whole(exchange, attempt)
         finally:
-            if short:
-                self._check(exchange, attempt.peek())
+            if whole and attempt.head is not None:
+                check(exchange, attempt.head, attempt.peek())
             exchange.phase = TO_STREAMING[exchange.phase]
             attempt.attach(stream.on_data)
 
@@ -207,8 +195,8 @@ class Streamer:
             and endpoint.operation in ("chat", "completions")
         )
         tap = _tap(exchange, head, withhold)
-        if streamed and not head.coded:
-            head.length = None  # events that are withheld or put in make a declared length untrue
+        if (streamed and not head.coded) or not tap.passes_all:
+            head.length = None  # what is withheld or put in makes a declared length untrue
         exchange.drop_body()
         return tap, self._opening(exchange, head)
 
@@ -274,26 +262,6 @@ class Streamer:
         plane.replier.answer(exchange, head.status, [*fields, *told], body)
 
 
-async def _comes_short(exchange: Exchange, attempt: Attempt) -> bool:
-    """Waits for the end of a short JSON reply, whose head and body mostly come one after the
-    other; True where it has come."""
-    head, endpoint = attempt.head, exchange.target.endpoint
-    assert head is not None and endpoint is not None
-    if (not head.content_type.startswith(b"application/json") or head.coded
-            or (head.length or 0) > ERROR_REPLY_BYTES_MAX
-            or endpoint.operation == "stream_generate"):
-        return False
-    while True:
-        data = attempt.peek()
-        if len(data) > ERROR_REPLY_BYTES_MAX or attempt.error is not None:
-            return False
-        if attempt.complete:
-            return True
-        if data and data.isspace():  # a sign of life, for which the client waits
-            return False
-        await PAUSE
-
-
 def _tap(exchange: Exchange, head: ReplyHead, withhold: bool) -> Tap:
     """What reads the reply; nothing is withheld of one that is encoded."""
     endpoint, kind = exchange.target.endpoint, head.content_type
@@ -307,6 +275,8 @@ def _tap(exchange: Exchange, head: ReplyHead, withhold: bool) -> Tap:
             return Tap()
     tap = tap_for(endpoint, kind, head.status, withhold_usage=withhold,
                   counter=exchange.counter, limit=limit)
+    if isinstance(tap, ArrayTap) and not head.coded:
+        tap.guard(array_guard(exchange))
     return tap if coding is None else InflatingTap(tap, coding, limit)
 
 

@@ -12,14 +12,14 @@ from functools import lru_cache
 from typing import Final, Literal
 
 from relayd.core.usage import Usage
+from relayd.relay.arraytap import ArrayTap
 from relayd.relay.report import Report, Tap
 from relayd.wire.dialect import Endpoint
-from relayd.wire.jsonarray import ArrayReader
 from relayd.wire.reply import SHAPES, ReplyShape
 from relayd.wire.replytext import CONTENT, Findings, TextSink
 from relayd.wire.sse import EVENT_BYTES_MAX, PLAIN_EVENTS, Event, EventReader
 
-__all__ = ["Report", "Tap", "TextSink", "read_whole", "tap_for", "usage_in_error"]
+__all__ = ["ArrayTap", "Report", "Tap", "TextSink", "read_whole", "tap_for", "usage_in_error"]
 
 BATCH_READS: Final = 16
 BATCH_BYTES: Final = 4096
@@ -234,42 +234,6 @@ class BatchTap(Tap):
         """What the provider has reported up to here."""
         self.drain()
         return self._inner.usage_so_far()
-
-
-class ArrayTap(Tap):
-    """Gemini's stream as one JSON array: each of its objects is read as it ends."""
-
-    __slots__ = ("_shape", "_found", "_reader", "_last")
-
-    def __init__(self, shape: ReplyShape, found: Findings, object_bytes_max: int) -> None:
-        self._shape = shape
-        self._found = found
-        self._reader = ArrayReader(object_bytes_max)
-        self._last = b""
-
-    @property
-    def gap(self) -> bytes | None:
-        """What has to come before one more element; None inside an element or after the end."""
-        if self._reader.inside:
-            return None
-        return {b"}": b",\n", b",": b"", b"[": b""}.get(self._last)
-
-    def feed(self, data: bytes) -> bytes:
-        """Reads the objects that end in these bytes."""
-        self._last = data.rstrip()[-1:] or self._last
-        for item in self._reader.feed(data):
-            self._shape.read(item, self._found)
-        return data
-
-    def finish(self, clean: bool) -> Report:
-        """The report."""
-        found = self._found
-        ended = found.ended or self._reader.skipped
-        return Report(self._shape.usage(found), ended, found.error, not found.unreported)
-
-    def usage_so_far(self) -> Usage | None:
-        """What the provider has reported up to here."""
-        return self._shape.usage(self._found)
 
 
 class JsonTap(Tap):

@@ -7,7 +7,7 @@ first bytes or an error: no client can do anything with those.
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -25,6 +25,8 @@ SHORT_BYTES: Final = 512
 """The beginning of an event by which it is seen to be an error."""
 _MEMBER: Final = re.compile(rb'"error"\s*(?::\s*(?:[{"\[]|\Z)|[,}]|\Z)')
 """An error as a member or as a type, or what may become one; `"error": null` is none."""
+_PAGE: Final = re.compile(rb"\s{0,64}<(?:!doctype|html)\b", re.IGNORECASE)
+_EVENTS: Final = re.compile(rb"\s{0,64}(?:data|event|id|retry)?:")
 _END: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
 _ENDS: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
 _LF: Final = b"\n"
@@ -117,21 +119,59 @@ class ErrorGuard:
         return stream_error(self._api, self._operation, RelayError(verdict.code), self._id)
 
 
+class _Look(msgspec.Struct, gc=False):
+    type: Any = None
+    object: Any = None
+    error: Any = None
+
+
+_LOOK: Final = msgspec.json.Decoder(_Look)
+_LOOKS: Final = msgspec.json.Decoder(list[_Look])
+
+
+def begins_as_error(data: bytes, most: int) -> bool:
+    """Whether the first `most` octets of a reply, or of an element, may be those of an error."""
+    return _MEMBER.search(data, 0, most) is not None or _PAGE.match(data) is not None
+
+
+def told_in(reply: bytes) -> bytes | None:
+    """As `error_in`, of a whole reply, whatever it calls itself: JSON, a list, events, a page."""
+    if _PAGE.match(reply):
+        return reply[:SHORT_BYTES]
+    if not _EVENTS.match(reply):
+        return error_in(reply)
+    reader = EventReader(len(reply))
+    events = [*reader.feed(reply), reader.close()]
+    found = (error_in(event[1]) for event in events if event is not None)
+    return next((told for told in found if told is not None), None)
+
+
 def error_in(data: bytes) -> bytes | None:
-    """What of an event, or of a whole reply, tells of a failure of the call; None where nothing
+    """What of an event, or of a JSON reply, tells of a failure of the call; None where nothing
     does."""
     if _MEMBER.search(data) is None:
         return None
     try:
+        looks = _LOOKS.decode(data) if data[:64].lstrip()[:1] == b"[" else [_LOOK.decode(data)]
+        number = next((at for at, look in enumerate(looks) if _fails(look)), None)
+        if number is None:
+            return None
         event = msgspec.json.decode(data)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(event, dict):
-        return None
+    return _told(event[number] if isinstance(event, list) else event)
+
+
+def _fails(look: _Look) -> bool:
+    return (bool(look.error) or look.object == "error"
+            or look.type in ("error", "response.failed"))
+
+
+def _told(event: dict[str, object]) -> bytes | None:
     told: object = None
     if event.get("type") == "response.failed":
         response = event.get("response")
         told = response.get("error") if isinstance(response, dict) else None
-    elif event.get("error") or event.get("type") == "error":
+    else:
         told = {name: value for name, value in event.items() if name not in _ANSWER}
     return msgspec.json.encode(told) if told else None

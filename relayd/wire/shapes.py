@@ -134,7 +134,12 @@ def stream_error(
 
 def array_error(error: RelayError, gap: bytes) -> bytes:
     """The end of Gemini's JSON array of chunks; `gap` is what one more element needs before it."""
-    return b"%b%b]" % (gap, _encode({"error": _gemini(error)}))
+    return b"%b%b]" % (gap, array_element(error))
+
+
+def array_element(error: RelayError) -> bytes:
+    """An element of that array which tells an error."""
+    return _encode({"error": _gemini(error)})
 
 
 def heartbeat(api: Api, operation: str, event_stream: bool = True) -> bytes:

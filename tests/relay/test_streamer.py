@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from relayd.ops.config import MeteringConfig
-from relayd.relay.streamer import ERROR_BODY_BYTES_MAX, ERROR_REPLY_BYTES_MAX
+from relayd.relay.disguised import LOOKED_AT
+from relayd.relay.streamer import ERROR_BODY_BYTES_MAX
 from tests.fakes.daemon import ANSWER, Lane
 from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.fakes.rawupstream import Answer, message
@@ -77,7 +78,7 @@ async def test_an_error_of_status_200_that_names_the_operator(
             "provider_error", "reported" if b"usage" in body else "none")
 
 
-@pytest.mark.parametrize("first", [b"\n\n", b"{" + b" " * ERROR_REPLY_BYTES_MAX])
+@pytest.mark.parametrize("first", [b"\n\n", b"{" + b" " * LOOKED_AT])
 async def test_a_long_reply_and_signs_of_life_pass_as_they_come(
     opened: Opened, first: bytes
 ) -> None:

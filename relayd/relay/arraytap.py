@@ -1,0 +1,85 @@
+"""The tap of Gemini's streams without `alt=sse`: one JSON array, each element read as it ends.
+
+Law: as in relay/tap.py. What is held back, where errors are looked for, is an element that has
+not come whole: its first octets, or an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from relayd.core.usage import Usage
+from relayd.relay.report import Report, Tap
+from relayd.wire.anonymous import ERROR, HELD_BYTES_MAX, SHORT_BYTES, begins_as_error
+from relayd.wire.jsonarray import ArrayReader
+from relayd.wire.reply import ReplyShape
+from relayd.wire.replytext import Findings
+
+_GAPS: Final = {b"}": b",\n", b",": b"", b"[": b""}
+
+
+class ArrayTap(Tap):
+    """Gemini's stream as one JSON array: each of its objects is read as it ends."""
+
+    __slots__ = ("passes_all", "_shape", "_found", "_reader", "_last", "_instead", "_held")
+
+    def __init__(self, shape: ReplyShape, found: Findings, object_bytes_max: int) -> None:
+        self.passes_all = True
+        self._shape = shape
+        self._found = found
+        self._reader = ArrayReader(object_bytes_max)
+        self._last = b""
+        self._instead: Callable[[bytes], bytes | None] | None = None
+        self._held = b""
+
+    def guard(self, instead: Callable[[bytes], bytes | None]) -> None:
+        """From now on an element with an error is what `instead` makes of it, None: as it is."""
+        self.passes_all = False
+        self._instead = instead
+
+    @property
+    def gap(self) -> bytes | None:
+        """What has to come before one more element; None inside an element or after the end."""
+        return None if self._reader.inside else _GAPS.get(self._last)
+
+    def feed(self, data: bytes) -> bytes:
+        """Reads the objects that end in these bytes."""
+        self._last = data.rstrip()[-1:] or self._last
+        items = self._reader.feed(data)
+        for item in items:
+            self._shape.read(item, self._found)
+        return data if self._instead is None else self._passing(data, items)
+
+    def _passing(self, data: bytes, items: list[bytes]) -> bytes:
+        """What of these bytes, and of those held before them, goes to the client now."""
+        if self._held:
+            data, self._held = self._held + data, b""
+        if data.find(ERROR) >= 0:
+            for item in items:
+                other = self._instead(item) if self._instead and ERROR in item else None
+                data = data if other is None else data.replace(item, other, 1)
+        begun = self._reader.held
+        if not 0 < begun <= len(data):
+            return data
+        start = len(data) - begun
+        most = HELD_BYTES_MAX if begins_as_error(data[start:], begun) else SHORT_BYTES
+        if begun > most:
+            return data
+        self._held = data[start:]
+        return data[:start]
+
+    def flush(self) -> bytes:
+        """What is held of an element that will never be whole."""
+        held, self._held = self._held, b""
+        return held
+
+    def finish(self, clean: bool) -> Report:
+        """The report."""
+        found = self._found
+        ended = found.ended or self._reader.skipped
+        return Report(self._shape.usage(found), ended, found.error, not found.unreported)
+
+    def usage_so_far(self) -> Usage | None:
+        """What the provider has reported up to here."""
+        return self._shape.usage(self._found)

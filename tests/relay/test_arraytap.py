@@ -1,0 +1,54 @@
+"""The tap of an array: what it holds back, and what it says of where the client is."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+
+from relayd.relay.arraytap import ArrayTap
+from relayd.wire.anonymous import SHORT_BYTES
+from relayd.wire.reply import SHAPES
+from relayd.wire.replytext import Findings
+from tests.fakes.splits import cut, places
+
+TEXT = json.dumps({"candidates": [{"content": {"parts": [{"text": 'a } \\" b'}]}}]}).encode()
+ERROR = b'{ "error" :\n{"code":503, "message": "}"}}'
+
+
+def made() -> ArrayTap:
+    return ArrayTap(SHAPES["stream_generate"], Findings(), 1 << 20)
+
+
+def test_where_one_more_element_may_stand() -> None:
+    tap = made()
+    gaps: list[bytes | None] = []
+    for piece in (b"[", b'{"a":', b"1}", b"\n,", b" ", b"{}", b"]"):
+        tap.feed(piece)
+        gaps.append(tap.gap)
+    assert gaps == [b"", None, b",\n", b"", b"", b",\n", None]
+
+
+@given(places)
+def test_an_error_is_replaced_however_it_is_cut(where: list[int]) -> None:
+    body = b"[%b,\n%b,%b]" % (TEXT, ERROR, TEXT)
+    tap, seen = made(), []
+
+    def instead(element: bytes) -> bytes:
+        seen.append(element)
+        return b"{}"
+
+    assert tap.passes_all
+    tap.guard(instead)
+    assert not tap.passes_all
+    passed = b"".join([*map(tap.feed, cut(body, where)), tap.flush()])
+    assert passed == body.replace(ERROR, b"{}") and seen == [ERROR]
+    assert tap.finish(True).error == "provider_stream_error"
+
+
+def test_a_long_element_passes_as_it_comes() -> None:
+    tap = made()
+    tap.guard(lambda element: None)
+    begun = b'[{"candidates":"' + b"x" * SHORT_BYTES
+    assert tap.feed(begun) == begun
+    assert tap.feed(b'"},{"a') == b'"},' and tap.flush() == b'{"a'
