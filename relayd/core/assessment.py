@@ -86,8 +86,8 @@ class Assessment:
 
 
 def is_due(last_ms: int | None, now_ms: int) -> bool:
-    """Whether the next one is to be made."""
-    return last_ms is None or now_ms - last_ms >= EVERY_MS
+    """Whether the next one is to be made; also where the last is of a clock that was ahead."""
+    return last_ms is None or not last_ms <= now_ms < last_ms + EVERY_MS
 
 
 def judge(known: Known) -> tuple[Judged, ...]:

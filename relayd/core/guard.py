@@ -95,7 +95,9 @@ class Guard:
 
     def _of(self, key: bytes, now_ms: int) -> Tries:
         tries = self._tries.get(key)
-        if tries is None or now_ms - tries.since_ms >= SPAN_MS and tries.closed_until_ms <= now_ms:
+        # nothing ends later than a span from now: what would is of a clock that was ahead
+        if tries is None or abs(now_ms - tries.since_ms) >= SPAN_MS and not (
+                now_ms < tries.closed_until_ms <= now_ms + SPAN_MS):
             tries = self._tries[key] = Tries(now_ms)
         self._tries.move_to_end(key)
         while len(self._tries) > self._known_max:

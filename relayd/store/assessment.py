@@ -7,7 +7,8 @@ from relayd.store.transaction import Transaction
 
 
 async def insert(transaction: Transaction, made: Assessment, keep: int) -> None:
-    """Add one; the newest `keep` stay."""
+    """Add one; the newest `keep` stay, and none that a clock made which was ahead."""
+    await transaction.run("DELETE FROM assessments WHERE at_ms > ?", (made.at_ms,))
     await transaction.many(
         "INSERT OR REPLACE INTO assessments (at_ms, subject, level, figure) VALUES (?, ?, ?, ?)",
         [(made.at_ms, each.subject, each.level, each.figure) for each in made.judged])

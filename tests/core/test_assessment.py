@@ -47,5 +47,6 @@ def test_everything_can_be_said() -> None:
 
 def test_once_a_week() -> None:
     assert is_due(None, 5) and not is_due(5, 4 + EVERY_MS) and is_due(5, 5 + EVERY_MS)
+    assert is_due(5, 4) and not is_due(5, 5)
     assert days_since([], 5) is None
     assert days_since([3 * DAY_MS, DAY_MS], 4 * DAY_MS - 1) == 2

@@ -83,3 +83,17 @@ def test_who_was_right_from_there_is_favoured() -> None:
     guard.right(b"bob", b"net")
     guard.right(b"eve", b"net")
     assert not guard.favours(b"ann", b"net") and guard.favours(b"eve", b"net")
+
+
+def test_a_clock_that_was_ahead_locks_nobody_out_until_then() -> None:
+    guard, year_ms = Guard(), 365 * 86_400_000
+    now = year_ms
+    while not guard.begin(b"ann", b"net", now).locks:
+        now += SPAN_MS // 40
+    assert guard.begin(b"ann", b"net", now).locked
+    assert guard.begin(b"ann", b"net", 5) == Verdict()
+    # steps back by seconds forgive nothing
+    for _ in range(FREE):
+        guard.begin(b"bob", b"other", SPAN_MS)
+    guard.begin(b"bob", b"other", SPAN_MS - 5000)
+    assert guard.begin(b"bob", b"other", SPAN_MS - 5000).wait_ms > 0

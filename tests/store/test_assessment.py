@@ -23,6 +23,9 @@ async def test_the_newest_is_found_and_the_oldest_go(db: Database) -> None:
         assert await assessment.last(transaction) == made[-1]
         assert await transaction.rows("SELECT DISTINCT at_ms FROM assessments") == [
             (2,), (3,), (4,)]
+        # a clock that was ahead is set right
+        await assessment.insert(transaction, made[3], 3)
+        assert await assessment.last(transaction) == made[3]
 
 
 async def test_D4_assessments_of_an_older_relayd_stay(
