@@ -2,13 +2,14 @@
 
 Law: a published version does not change. What somebody agrees to is published by a person, with
 what changed; documents that only tell facts follow the facts by themselves. A material version is
-announced on every page and by mail, and gates what it says until its items are agreed to.
+announced on every page and by mail, and gates what it says until its items are agreed to. Nothing
+that somebody agrees to is in force before the version that it follows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from relayd.control import audit, notice
 from relayd.control.document_text import Drafts
@@ -68,6 +69,10 @@ async def _put(
     now_ms: int,
 ) -> Edition:
     newest = await store_document.newest(transaction, name, "en")
+    if newest is not None and name in AGREED_NAMES:
+        # it has the words of the one before, which was announced for its day
+        release = replace(release, effective_at_ms=max(
+            release.effective_at_ms, newest.effective_at_ms))
     editions = _editions(name, newest, drafts, release, now_ms)
     await store_document.insert(transaction, editions)
     await audit.append(transaction, actor, "document.publish", None, now_ms, details={

@@ -71,6 +71,19 @@ async def test_G2_a_material_version_is_announced_and_takes_effect_in_its_time(
     assert found.edition.version == 2 and found.items == ("privacy",)
 
 
+async def test_G2_what_is_announced_for_a_day_comes_into_force_by_no_other_version_before(
+        db: Database) -> None:
+    await document.settle(db, drafts(), START_MS)  # type: ignore[arg-type]
+    await document.publish(
+        db, SHELL, "privacy", drafts("two"), MATERIAL, START_MS + 10)  # type: ignore[arg-type]
+    made = await document.publish(
+        db, SHELL, "privacy", drafts("two, spelled right"),  # type: ignore[arg-type]
+        Release("editorial", {}, START_MS + 20), START_MS + 20)
+    assert (made.version, made.effective_at_ms) == (3, START_MS + DAY_MS)
+    now = await document.current(db, "privacy", "en", START_MS + DAY_MS - 1)
+    assert now.version == 1
+
+
 async def test_G1_an_editorial_version_is_published_and_no_more(db: Database) -> None:
     await document.settle(db, drafts(), START_MS)  # type: ignore[arg-type]
     await document.publish(db, SHELL, "terms", drafts("two"),  # type: ignore[arg-type]
