@@ -17,6 +17,7 @@ from relayd.core.holder import Holder
 from relayd.core.timestamp import rfc3339
 from relayd.store import holder as store_holder
 from relayd.store.db import Database
+from relayd.store.transaction import Transaction
 
 BATCH: Final = 100
 MONTHS: Final[dict[Step, str]] = {"first_reminder": "12", "last_reminder": "23", "erase": "24"}
@@ -51,12 +52,16 @@ async def _judge(
             await store_holder.seen(transaction, holder.account, call_ms)
         holder = replace(holder, seen_at_ms=call_ms, dormant_steps=0, dormant_at_ms=0)
     step = due(holder.seen_at_ms, holder.dormant_steps, holder.dormant_at_ms, now_ms)
-    if step is None or step == "erase" and not await erase(holder.account, now_ms):
+    if step is None:
+        return None
+    async with db.reading() as transaction:
+        if await _still_away(transaction, holder) is None:
+            return None
+    if step == "erase" and not await erase(holder.account, now_ms):
         return None
     async with db.writing() as transaction:
-        # the batch was read a while ago: who has come back since is left alone
-        found = await store_holder.find(transaction, holder.account)
-        if found is None or found.seen_at_ms != holder.seen_at_ms:
+        found = await _still_away(transaction, holder)
+        if found is None:
             return None
         if step != "erase":
             await mail.post(transaction, "dormancy_reminder", holder.account, {
@@ -65,6 +70,12 @@ async def _judge(
         await store_holder.put(transaction, replace(
             found, dormant_steps=holder.dormant_steps + 1, dormant_at_ms=now_ms))
     return step
+
+
+async def _still_away(transaction: Transaction, holder: Holder) -> Holder | None:
+    """The holder as the store has them now; None for who has come back since they were read."""
+    found = await store_holder.find(transaction, holder.account)
+    return found if found is not None and found.seen_at_ms == holder.seen_at_ms else None
 
 
 def _ends(holder: Holder, now_ms: int) -> str:

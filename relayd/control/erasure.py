@@ -32,6 +32,7 @@ from relayd.core.vault import Item, VaultKind
 from relayd.store import account as store_account
 from relayd.store import backup
 from relayd.store import erasure as store_erasure
+from relayd.store import holder as store_holder
 from relayd.store import session as store_session
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
@@ -198,6 +199,8 @@ async def cancel(
             was: AccountState = "suspended" if found.was == "suspended" else "active"
             account = replace(account, state=was, state_since_ms=now_ms)
             await store_account.update(transaction, account)
+        # else who has had every reminder would be reminded no more
+        await store_holder.seen(transaction, account.id, now_ms)
         await bump_policy_version(transaction)
         await audit.append(transaction, actor, "account.keep", account.id, now_ms)
         await mail.post(transaction, "erasure_cancelled", account.id,

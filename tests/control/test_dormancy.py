@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from relayd.control import account, dormancy, password, sign_in, usage
+from relayd.control import account, dormancy, erasure, password, sign_in, usage
 from relayd.control.door import DAY_MS, Door
+from relayd.core.actor import Actor
 from relayd.store import holder as store_holder
 from tests.fakes.door import (
     CALLER, EMAIL, ORIGIN, PASSWORD, WISH, mailed_token, mails, registered,
@@ -71,7 +72,10 @@ async def test_who_comes_back_while_others_are_looked_at_keeps_their_new_passwor
             await store_holder.put(transaction, replace(
                 found, dormant_steps=2, dormant_at_ms=START_MS + 700 * DAY_MS))
 
+    begun = []
+
     async def erase(account_id: str, _: int) -> bool:
+        begun.append(account_id)
         if account_id == first:
             await password.forgot(door, other.email, CALLER, now_ms)
             token = await mailed_token(door.db, "reset_password")
@@ -81,6 +85,25 @@ async def test_who_comes_back_while_others_are_looked_at_keeps_their_new_passwor
 
     await dormancy.look(door.db, ORIGIN, erase, now_ms)
     await sign_in.sign_in(door, other.email, NEW, CALLER, now_ms)
+    assert begun == [first]
+
+
+async def test_E2_who_calls_the_erasure_off_has_their_months_anew(door: Door) -> None:
+    account_id = (await registered(door)).session.account
+
+    async def erase(who: str, now_ms: int) -> bool:
+        return await erasure.begin_dormant(door.db, who, now_ms)
+
+    for day in (365, 700, 731):
+        taken = await dormancy.look(door.db, ORIGIN, erase, START_MS + day * DAY_MS)
+    asked = await erasure.waiting(door.db, account_id)
+    assert taken["erase"] == 1 and asked is not None
+    await erasure.cancel(door.db, Actor(account_id), asked, START_MS + 732 * DAY_MS)
+    for day in (733, 732 + 364):
+        taken = await dormancy.look(door.db, ORIGIN, erase, START_MS + day * DAY_MS)
+        assert not any(taken.values())
+    taken = await dormancy.look(door.db, ORIGIN, erase, START_MS + (732 + 365) * DAY_MS)
+    assert taken["first_reminder"] == 1
 
 
 async def test_calls_are_use_too(door: Door) -> None:
