@@ -51,9 +51,10 @@ class HealthBook:
         """The record of a deployment; `model` is a name or the pattern of its route."""
         key = provider.name, model
         if key not in self._healths:
+            reach = self.reach(provider)  # of a kept record too: probes ask this book for it
             kept = self._old is not None and provider.name in self._kept
             found = self._old._healths.get(key) if kept and self._old else None
-            self._healths[key] = found or Health(self.reach(provider), len(provider.credentials))
+            self._healths[key] = found or Health(reach, len(provider.credentials))
         return self._healths[key]
 
     def gate(self, route: Route, deployment: Deployment) -> Gate | None:
@@ -119,7 +120,7 @@ class Prober:
             if opening.connection is not None:
                 opening.connection.abort() if pool.idle else pool.give_back(opening.connection)
                 reach.answered()
-            elif opening.error is not None and opening.error.code != "draining":
+            elif opening.error is not None and opening.error.kind.side == "upstream":
                 reach.failed(self._now(), hard=True)
 
         self._open[name] = pool.open(done)

@@ -28,6 +28,10 @@ def test_what_is_kept_and_what_is_new() -> None:
     assert new.gate(route, wider) is gate and (gate.limit, gate.queue) == (9, 0)
     new.seal()
     assert new.health(P, "m") is p and new.health(P, "later") is not old.health(P, "later")
+    # what a probe finds still counts for the deployments, and for those of the next reload
+    assert new.reach(P) is p.reach and new.health(P, "later").reach is p.reach
+    third = HealthBook(new, ("p",))
+    assert third.health(P, "another").reach is p.reach
     fast = Route("m", (Deployment("q"),), strategy="least-latency")
     counting = new.gate(fast, Deployment("q"))
     assert counting is not None and counting.limit == 0
