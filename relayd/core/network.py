@@ -129,9 +129,13 @@ def forwarded(
     proxy is the client; what stands before it is the client's own word. Where all are trusted, the
     client is the outermost of them. (None, None) where an entry on the way cannot be read.
     """
-    if value is None or len(value) > FORWARDED_BYTES_MAX:
+    if value is None:
         return None, None
-    return _nearest(value.decode("latin-1").split(",")[-HOPS_MAX:], trusted)
+    # what a client puts before the proxies' own entries hides none of them, however long it is
+    near = value[-FORWARDED_BYTES_MAX:].decode("latin-1").split(",")
+    if len(value) > FORWARDED_BYTES_MAX:
+        del near[0]  # cut through, or behind a cut
+    return _nearest(near[-HOPS_MAX:], trusted)
 
 
 def _nearest(

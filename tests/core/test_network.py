@@ -78,6 +78,10 @@ def test_the_clients_that_were_seen_have_names() -> None:
     (b"192.0.2.7:99999", ("192.0.2.7", None)),
     (b"", (None, None)), (None, (None, None)),
     (b"1" * (FORWARDED_BYTES_MAX + 1), (None, None)),
+    # nobody hides behind a long word of his own
+    (b"x" * FORWARDED_BYTES_MAX + b", 192.0.2.7, 10.0.0.9", ("192.0.2.7", None)),
+    (b"198.51.100.1," * 200 + b"192.0.2.7", ("192.0.2.7", None)),
+    (b"10.0.0.5," + b" " * (FORWARDED_BYTES_MAX - 13) + b"10.0.0.9", ("10.0.0.9", None)),
 ])
 def test_the_client_behind_proxies(
     value: bytes | None, found: tuple[str | None, int | None]
