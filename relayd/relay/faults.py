@@ -140,6 +140,7 @@ class Faults:
             health.reach.answered()
         if fault.rule.scope == "credential":
             health.credentials.rest(turn, now, fault.asked)
+            health.circuit.troubled = True  # so that the next answer ends its strikes
         else:
             health.circuit.failed(now, fault.rule.hard)
 

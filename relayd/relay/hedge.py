@@ -6,6 +6,7 @@ count as attempts; the call is settled once, by the winner.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -16,24 +17,27 @@ from relayd.relay.exchange import Exchange
 from relayd.relay.faults import Fault
 from relayd.relay.plan import Place
 from relayd.relay.pool import Opening
-from relayd.relay.upstream import Attempt
+from relayd.relay.upstream import Attempt, UpstreamConnection
 
 if TYPE_CHECKING:
-    from relayd.relay.plane import Plane
+    from relayd.relay.plane import Alarm, Plane
 
 Step = tuple[Place, str]
 
 
 class _Side:
-    """One of the two: its place, the connection that it waits for, its attempt."""
+    """One of the two: its place, the connection that it waits for, its attempt, which has until
+    `due` for its answer's head."""
 
-    __slots__ = ("place", "model", "opening", "attempt", "error")
+    __slots__ = ("place", "model", "opening", "attempt", "error", "due", "alarm")
 
     def __init__(self, step: Step) -> None:
         self.place, self.model = step
         self.opening: Opening | None = None
         self.attempt: Attempt | None = None
         self.error: RelayError | None = None
+        self.due = math.inf
+        self.alarm: Alarm | None = None
 
     @property
     def failed(self) -> bool:
@@ -56,40 +60,63 @@ async def first_of_two(
 
     `spare` gives the second place, `seconds` after the first was asked; None: there is none.
     """
-    first = _Side(step)
-    second: _Side | None = None
+    sides = [_Side(step)]
     due = plane.now() + seconds
     timer = plane.call_later(seconds, exchange.wake)
     winner: _Side | None = None
     try:
-        exchange.deadline = 0.0  # a pool's own connect timeout applies
-        _start(plane, exchange, first)
-        while (winner := _winner(first, second)) is None:
-            if second is None and plane.now() >= due and (found := spare()) is not None:
-                second = _Side(found)
-                _start(plane, exchange, second)
+        _start(plane, exchange, sides)
+        while (winner := _winner(sides)) is None:
+            if len(sides) == 1 and plane.now() >= due and (found := spare()) is not None:
+                sides.append(_Side(found))
+                _start(plane, exchange, sides)
                 continue
             await PAUSE
-            _go_on(plane, exchange, first)
-            if second is not None:
-                _go_on(plane, exchange, second)
+            for side in sides:
+                _go_on(plane, exchange, side)
+    except RelayError as error:  # the whole call's time has passed
+        for side in sides:
+            if side.attempt is not None and side.attempt.pending:
+                plane.sender.count_ended(side.place.provider, error)
+        raise
     finally:
         timer.cancel()
-        _close(exchange, winner, first, second)
-    return _result(plane, exchange, winner, first, second)
+        _close(exchange, winner, sides)
+    return _result(plane, exchange, winner, sides)
 
 
-def _start(plane: Plane, exchange: Exchange, side: _Side) -> None:
-    """Takes a connection, or begins to open one."""
+def _start(plane: Plane, exchange: Exchange, sides: list[_Side]) -> None:
+    """Takes a connection for the last of them, or begins to open one."""
+    side = sides[-1]
     plane.sender.announce(exchange, side.place, side.model)
+    exchange.last_deadline = _last_deadline(exchange, sides)
+    exchange.deadline = 0.0  # each side has a time of its own, and a pool its connect timeout
     connection = side.place.pool.take()
     if connection is not None:
-        side.attempt = plane.sender.put(exchange, side.place, side.model, connection)
+        _put(plane, exchange, side, connection)
         return
     try:
         side.opening = side.place.pool.open(exchange.wake)
     except RelayError as error:
         side.error = error
+
+
+def _last_deadline(exchange: Exchange, sides: list[_Side]) -> float:
+    """When the call ends at the latest: while two are asked, the later one's time holds."""
+    totals = [side.place.provider.timeouts.total for side in sides]
+    return exchange.started + max(totals) if all(totals) else 0.0
+
+
+def _put(
+    plane: Plane, exchange: Exchange, side: _Side, connection: UpstreamConnection
+) -> None:
+    """Sends the request, which starts the time that this provider has."""
+    side.attempt = plane.sender.put(exchange, side.place, side.model, connection)
+    seconds = side.place.provider.timeouts.first_byte
+    side.due, exchange.deadline = side.attempt.began + seconds, 0.0
+    if side.alarm is not None:
+        side.alarm.cancel()
+    side.alarm = plane.call_later(side.due - plane.now(), exchange.wake)
 
 
 def _go_on(plane: Plane, exchange: Exchange, side: _Side) -> None:
@@ -98,7 +125,7 @@ def _go_on(plane: Plane, exchange: Exchange, side: _Side) -> None:
     if opening is not None and (opening.connection is not None or opening.error is not None):
         side.opening = None
         if opening.connection is not None:
-            side.attempt = plane.sender.put(exchange, side.place, side.model, opening.connection)
+            _put(plane, exchange, side, opening.connection)
         else:
             assert opening.error is not None
             side.error = opening.error
@@ -110,24 +137,25 @@ def _go_on(plane: Plane, exchange: Exchange, side: _Side) -> None:
             side.opening = side.place.pool.open(exchange.wake)
         except RelayError as error:
             side.error = error
+    elif side.attempt is not None and side.attempt.pending and plane.now() >= side.due:
+        side.attempt.close()
+        side.attempt.fail(RelayError("upstream_timeout"))
 
 
-def _winner(first: _Side, second: _Side | None) -> _Side | None:
-    """The first side that is done; the first one where both have failed."""
-    for side in (first, second):
-        if side is not None and side.done:
+def _winner(sides: list[_Side]) -> _Side | None:
+    """The first side that is done; the first one where all have failed."""
+    for side in sides:
+        if side.done:
             return side
-    if first.failed and (second is None or second.failed):
-        return first
-    return None
+    return sides[0] if all(side.failed for side in sides) else None
 
 
-def _close(
-    exchange: Exchange, winner: _Side | None, first: _Side, second: _Side | None
-) -> None:
-    """Ends what did not win; the exchange's attempt is the winner's."""
-    for side in (first, second):
-        if side is None or side is winner:
+def _close(exchange: Exchange, winner: _Side | None, sides: list[_Side]) -> None:
+    """Ends what did not win; the exchange's attempt is the winner's, and so are its times."""
+    for side in sides:
+        if side.alarm is not None:
+            side.alarm.cancel()
+        if side is winner:
             continue
         if side.opening is not None:
             side.opening.abandon()
@@ -138,16 +166,16 @@ def _close(
         exchange.place = winner.place
         exchange.provider = winner.place.provider.name
         exchange.provider_model = winner.model
+        exchange.last_deadline = _last_deadline(exchange, [winner])
+        exchange.deadline = winner.due if winner.attempt is not None else 0.0
 
 
 def _result(
-    plane: Plane, exchange: Exchange, winner: _Side | None, first: _Side, second: _Side | None
+    plane: Plane, exchange: Exchange, winner: _Side | None, sides: list[_Side]
 ) -> tuple[Place, Attempt]:
     """Counts both; what failed and did not win says something of its deployment."""
     assert winner is not None
-    for side in (first, second):
-        if side is None:
-            continue
+    for side in sides:
         if side.attempt is not None and not side.attempt.pending:
             plane.sender.count(side.attempt, side.place.provider)
         if side is not winner and side.failed:

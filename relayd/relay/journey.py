@@ -8,12 +8,13 @@ attempt but the one that is returned is left open, no permit but its own is held
 from __future__ import annotations
 
 import math
+import re
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from relayd.core.errors import RelayError
-from relayd.core.health import Level
+from relayd.core.health import Level, State
 from relayd.core.retry import kind_of, wait
 from relayd.ops.tasks import PAUSE
 from relayd.relay.exchange import Exchange
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 
 RETRY_AFTER_SECONDS_MAX: Final = 60
 _PATIENCE_FIELDS: Final = (b"x-stainless-read-timeout", b"x-stainless-timeout")
-"""What the official SDKs say of their own timeouts, in seconds."""
+"""What the official SDKs say of their own timeouts, in seconds: `600`, or `20.0` where a Python
+program gave a float."""
+_SECONDS: Final = re.compile(rb"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 Step = tuple[Place, str]
 
 
@@ -35,7 +38,7 @@ def patience_of(exchange: Exchange) -> float:
     """Seconds that the client will wait from the call's start; for ever where it does not say."""
     for name in _PATIENCE_FIELDS:
         value = exchange.head.fields.get(name, b"")
-        if value.isdigit() and len(value) < 10:
+        if _SECONDS.fullmatch(value):
             return float(value)
     return math.inf
 
@@ -50,6 +53,7 @@ class Journey:
         self._plan = plan
         self._line: deque[Step] = deque()
         self._again: list[tuple[Step, float | None]] = []
+        self._later: deque[tuple[float, Step]] = deque()
         self._rounds = 0
         self._kind = "next"
         self._fell_back = False
@@ -85,8 +89,7 @@ class Journey:
             if place.level(now) is Level.OUT:
                 continue
             if self._fault is not None and not self._may_go_on(now):
-                self._line.clear()
-                self._again.clear()
+                self._stop()
                 self._fell_back = True
                 return None
             return place, model
@@ -113,6 +116,7 @@ class Journey:
         try:
             await self._enter(place)
             place, attempt = await self._ask(place, model)
+            model = exchange.provider_model or model  # a hedge may have won
             fault = await self._plane.faults.of_reply(exchange, attempt)
         except RelayError as error:
             if error.kind.side != "upstream" or self._too_late():
@@ -140,7 +144,8 @@ class Journey:
         now = self._plane.now()
         for step in self._line:
             gate = step[0].gate
-            if step[0].level(now) is Level.READY and (gate is None or not gate.limit):
+            if (step[0].level(now) is Level.READY and (gate is None or not gate.limit)
+                    and step[0].health.state(now) is State.HEALTHY):
                 if not self._plan.budget.spend(now):
                     return None
                 self._line.remove(step)
@@ -177,12 +182,11 @@ class Journey:
         rule = fault.rule
         self._reasons = {rule.reason or ""}
         if self._exchange.upload is not None and rule.sent:  # it was sent, and cannot be twice
-            self._line.clear()
+            self._stop()
             self._fell_back = True
             return
         if not rule.onward:
-            self._line.clear()
-            self._again.clear()
+            self._stop()
         if rule.again and not fault.final:
             self._again.append(((place, model), fault.asked))
         if rule.scope == "credential":
@@ -191,23 +195,38 @@ class Journey:
             if refused < len(credentials) and credentials.ready(self._plane.now()):
                 self._line.appendleft((place, model))
 
+    def _stop(self) -> None:
+        """Nothing of what could be tried will be."""
+        self._line.clear()
+        self._again.clear()
+        self._later.clear()
+
+    def _wait_again(self) -> None:
+        """When each place may be asked again. Who has asked for a longer wait is not asked with
+        the others; who has asked for none comes with the first."""
+        steps, self._again = self._again, []
+        exchange, now = self._exchange, self._plane.now()
+        left = min(self._until, exchange.last_deadline or math.inf) - now
+        able = [(seconds, asked, step) for step, asked in steps if (
+            seconds := wait(self._rounds, self._plane.dice(), asked, left)) is not None]
+        first = min((seconds for seconds, _, _ in able), default=0.0)
+        self._rounds += 1
+        self._later.extend(sorted(
+            ((now + (first if asked is None else seconds), step)
+             for seconds, asked, step in able), key=lambda one: one[0]))
+
     async def _more(self) -> bool:
         """Fills the line again: the same places after a wait, then the models to fall back to."""
-        if self._again and self._rounds < self._plan.route.retries:
-            steps, self._again = self._again, []
-            now = self._plane.now()
-            waits = [wait(self._rounds, self._plane.dice(), asked, self._until - now)
-                     for _, asked in steps]
-            able = [(seconds, step) for seconds, (step, _) in zip(waits, steps, strict=True)
-                    if seconds is not None]
-            self._rounds += 1
-            if able:
-                able.sort(key=lambda one: one[0])
-                self.let_go(keep_attempt=True)
-                await self._pause(able[0][0], lambda: False)
-                self._line.extend(step for _, step in able)
-                self._kind = "again"
-                return True
+        if not self._later and self._again and self._rounds < self._plan.route.retries:
+            self._wait_again()
+        if self._later:
+            self.let_go(keep_attempt=True)
+            due = self._later[0][0]
+            await self._pause(due - self._plane.now(), lambda: False)
+            while self._later and self._later[0][0] <= due:
+                self._line.append(self._later.popleft()[1])
+            self._kind = "again"
+            return True
         route = self._plan.route
         if self._fell_back or not self._reasons.intersection(route.fallback_on):
             return False

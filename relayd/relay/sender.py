@@ -48,8 +48,12 @@ class Sender:
         while True:
             attempt = begun or await self._send(exchange, place, model, fresh)
             begun = None
-            while attempt.head is None and attempt.error is None:
-                await PAUSE
+            try:
+                while attempt.head is None and attempt.error is None:
+                    await PAUSE
+            except RelayError as ended:
+                self.count_ended(place.provider, ended)
+                raise
             self.count(attempt, place.provider)
             error = attempt.error
             if error is None:
@@ -136,6 +140,11 @@ class Sender:
             assert attempt.error is not None
             result = attempt.error.code
         self._plane.metrics.attempt(provider.name, result)
+
+    def count_ended(self, provider: Provider, error: RelayError) -> None:
+        """Adds one that the relay ended: the provider was silent for too long."""
+        if error.kind.side == "upstream":
+            self._plane.metrics.attempt(provider.name, error.code)
 
     def _expect_answer(self, exchange: Exchange, attempt: Attempt, provider: Provider) -> None:
         """From now on it is the provider that keeps us waiting."""

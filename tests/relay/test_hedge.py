@@ -105,3 +105,44 @@ async def test_a_client_that_leaves_ends_both(opened: Opened) -> None:
             [record] = await lane.settled(1)
         assert (record.outcome, record.attempts) == ("client_left", 2)
         assert all(pool.busy == 0 for pool in plane_of(lane).policy.pools.values())
+
+
+async def slow_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"hi")
+    await asyncio.sleep(0.7)
+    writer.write(message(ANSWER))
+    await reader.read()
+
+
+async def test_each_side_has_its_own_time(opened: Opened) -> None:
+    """The second provider's shorter patience does not end the first one's attempt."""
+    hasty = Timeouts(connect=0.5, first_byte=0.2, idle=1.0, total=0.3)
+    async with stepped(slow_answer) as address, upstreams(lambda _: HOLD) as made:
+        slow = provider("openai", 1, name="slow", address=address, timeouts=PATIENT)
+        lane = await opened(
+            providers={"slow": slow, **providers(made, timeouts=hasty)},
+            routes=(Route("test-model", (
+                Deployment("slow"), Deployment("p0", priority=2)), hedge_ms=50),))
+        assert (await ask(lane.address, request_bytes(TARGET, lane.key, BODY))).status == 200
+        [record] = await lane.settled(1)
+        assert (record.provider, record.attempts) == ("slow", 2)
+        health = plane_of(lane).policy.plans["openai", "test-model"].places[1].health
+        assert health.circuit.troubled  # it was silent, and that is known of it
+        assert (b'relayd_upstream_attempts_total{provider="p0",result="upstream_timeout"} 1'
+                in lane.app.metrics.render())
+
+
+async def test_a_rival_that_is_asked_again_has_its_own_name_of_the_model(opened: Opened) -> None:
+    overload = Answer(message(
+        b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error",'
+        b'"message":"Overloaded"}}\n\n', "text/event-stream", chunked=True))
+    body = (b'{"model":"test-model","stream":true,"max_tokens":9,'
+            b'"messages":[{"role":"user","content":"hi"}]}')
+    async with upstreams(lambda _: HOLD, lambda _: overload) as made:
+        lane = await opened(
+            providers=providers(made, "anthropic", timeouts=PATIENT),
+            routes=(Route("test-model", (
+                Deployment("p0", "one"), Deployment("p1", "other", priority=2)), hedge_ms=50),))
+        await ask(lane.address, request_bytes("/v1/messages", lane.key, body))
+        assert len(made[1].requests) == 2
+        assert all(b'"model":"other"' in request.body for request in made[1].requests)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from relayd.core.health import TRIP_FAILURES
+from relayd.core.health import REST_SECONDS, TRIP_FAILURES
 from relayd.core.journal import Mark
 from relayd.core.provider import Address, Timeouts
 from relayd.core.route import Deployment, Route
@@ -508,6 +508,9 @@ async def test_at_random_no_call_fails_that_a_healthy_deployment_could_serve(
     ({}, float("inf")), ({b"x-stainless-timeout": b"60"}, 60.0),
     ({b"x-stainless-read-timeout": b"600", b"x-stainless-timeout": b"1"}, 600.0),
     ({b"x-stainless-timeout": b"NaN"}, float("inf")),
+    # what Python's SDKs send for timeout=20.0
+    ({b"x-stainless-read-timeout": b"20.0"}, 20.0), ({b"x-stainless-read-timeout": b"0.5"}, 0.5),
+    ({b"x-stainless-read-timeout": b"1e9"}, float("inf")),
 ])
 def test_patience(fields: dict[bytes, bytes], seconds: float) -> None:
     class Exchange:
@@ -537,3 +540,56 @@ async def test_every_further_attempt_is_counted_by_its_kind(opened: Opened) -> N
         made[0].answers.append(FAULTS["500"])
         assert (await call(lane, BODY.replace(b"test-model", b"twin"))).status == 200
         assert retries(lane) == {("p1", "next"): 1, ("p1", "again"): 1, ("p1", "fallback"): 1}
+
+
+async def test_who_asks_for_a_longer_wait_is_not_asked_with_the_others(opened: Opened) -> None:
+    async with upstreams() as made:
+        times: list[tuple[int, float]] = []
+
+        def answering(n: int, first: Answer) -> None:
+            def answer(_: object) -> Answer:
+                times.append((n, asyncio.get_running_loop().time()))
+                if n == 1 and len([one for one in times if one[0] == 1]) == 2:
+                    return plain_answer()
+                return first
+            made[n].answer = answer
+
+        answering(0, error(429, "rate_limit_exceeded", retry_after_ms="100"))
+        answering(1, error(429, "rate_limit_exceeded", retry_after_ms="900"))
+        lane = await opened(providers=providers(made), routes=(route(),))
+        assert (await call(lane)).status == 200
+        assert [n for n, _ in times] == [0, 1, 0, 1]
+        assert times[2][1] - times[0][1] >= 0.1 and times[3][1] - times[1][1] >= 0.9
+
+
+async def test_nothing_is_waited_for_beyond_the_total_time(opened: Opened) -> None:
+    async with upstreams(lambda _: error(429, "rate_limit_exceeded", retry_after="3")) as made:
+        lane = await opened(
+            providers=providers(made, timeouts=replace(SHORT, total=1.0)), routes=(route(1),))
+        before = asyncio.get_running_loop().time()
+        reply = await call(lane)
+        assert asyncio.get_running_loop().time() - before < 0.5
+        assert reply.status == 429 and reply.value(b"retry-after") == b"3"
+
+
+async def test_silence_is_counted_among_the_attempts(opened: Opened) -> None:
+    async with upstreams() as made:
+        made[0].answers.append(FAULTS["silence"])
+        lane = await opened(providers=providers(made), routes=(route(),))
+        assert (await call(lane)).status == 200
+        text = lane.app.metrics.render()
+        for line in (b'{provider="p0",result="upstream_timeout"} 1',
+                     b'{provider="p1",result="head"} 1'):
+            assert b"relayd_upstream_attempts_total" + line in text
+
+
+async def test_an_answer_ends_the_strikes_of_a_credential(opened: Opened) -> None:
+    async with upstreams(plain_answer) as made:
+        lane = await opened(providers=providers(made), routes=(route(1, retries=0),))
+        health = plane_of(lane).policy.plans["openai", "test-model"].places[0].health
+        for _ in range(4):  # now and then one is refused, and the next one is not
+            made[0].answers.append(error(429, "rate_limit_exceeded"))
+            assert (await call(lane)).status == 429
+            assert (await call(lane)).status == 200
+            assert health.credentials.wait(plane_of(lane).now()) <= REST_SECONDS
+        assert not health.circuit.troubled
