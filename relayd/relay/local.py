@@ -96,7 +96,8 @@ class Local:
                               lambda name: _terms(exchange, name))
         else:
             route = exchange.policy.routes.find(target.model)
-            if route is None or not may_use(grant, route, target.model):
+            served = route is not None and exchange.policy.plans[target.api, route.pattern].places
+            if not served or not may_use(grant, route, target.model):
                 raise RelayError("unknown_model", param="model")
             body = model_entry(target.api, target.model, _terms(exchange, target.model))
         exchange.ending = "completed"

@@ -15,6 +15,7 @@ from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.fakes.rawhttp import Reply
 from tests.http.play import BODY, TARGET
 from tests.relay.conftest import Opened
+from tests.relay.test_plane import plane_of
 
 HOST = b"Host: relay.test\r\n"
 ROUTES = (
@@ -46,6 +47,19 @@ async def test_models_by_dialect(opened: Opened) -> None:
     assert {r.endpoint for r in records} == {"/v1/models"}
     assert [r.outcome for r in records] == ["completed"] * 4 + ["refused"]
     assert lane.upstream.requests == []
+
+
+async def test_an_entry_is_there_where_the_list_has_it(opened: Opened) -> None:
+    """A model of another dialect cannot be called, so its entry says nothing else."""
+    lane = await opened(routes=ROUTES)
+    for path, fields in (("/v1/models/", ()), ("/v1/models/", ANTHROPIC), ("/v1beta/models/", ())):
+        for name in ("gpt-5", "claude-opus", "gemini-pro", "any-thing"):
+            api = ("anthropic" if fields else "gemini" if "beta" in path else "openai")
+            route = plane_of(lane).policy.routes.find(name)
+            assert route is not None
+            served = api in [deployment.provider for deployment in route.deployments]
+            reply = await get(lane, path + name, fields=fields)
+            assert reply.status == (200 if served else 404), (path, name, api)
 
 
 async def test_models_that_a_key_may_use(opened: Opened) -> None:
