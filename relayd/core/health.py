@@ -178,6 +178,11 @@ class Latency:
             self.seconds = self.seconds * kept + seconds * (1 - kept)
         self._at = now
 
+    def expected(self, now: float) -> float:
+        """The same as of now: what is not asked any more is forgiven its last slow answer, or it
+        would never be asked again."""
+        return self.seconds * math.exp(-max(0.0, now - self._at) / LATENCY_SECONDS)
+
 
 class Credentials:
     """The credentials of one deployment: they take turns, each rests by itself."""

@@ -71,10 +71,10 @@ class Place:
         """Where it stands, for people."""
         return State.DRAINING if self.deployment.drain else self.health.state(now)
 
-    def load_seconds(self) -> float:
+    def load_seconds(self, now: float) -> float:
         """The first byte's time, times the calls under way and this one (peak-EWMA)."""
         busy = 0 if self.gate is None else self.gate.busy
-        return max(self.health.latency.seconds, LOAD_SECONDS_MIN) * (busy + 1)
+        return max(self.health.latency.expected(now), LOAD_SECONDS_MIN) * (busy + 1)
 
 
 class Plan:
@@ -112,8 +112,9 @@ class Plan:
         places = self.places
         if len(places) == 1:
             return [] if places[0].level(now) is Level.OUT else [places[0]]
+        timed = self.route.strategy == "least-latency"
         standings = [
-            Standing(place.level(now), place.load_seconds(),
+            Standing(place.level(now), place.load_seconds(now) if timed else 0.0,
                      None if cost is None else cost(place.provider.name, place.sends or ""))
             for place in places
         ]

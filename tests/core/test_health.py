@@ -156,6 +156,9 @@ def test_a_peak_counts_at_once_and_fades() -> None:
     assert 2.9 < latency.seconds < 3.0
     latency.observe(100.0, 1.0)
     assert 1.0 <= latency.seconds < 1.01
+    # and who is not asked any more is asked again some day
+    assert latency.expected(100.0) == latency.seconds
+    assert latency.expected(130.0) < 0.06 < latency.expected(110.0) < 0.4
 
 
 def test_credentials_take_turns_and_rest_by_themselves() -> None:

@@ -77,6 +77,16 @@ def test_load_counts_calls_under_way() -> None:
     assert fast.order(1.0, 0.0, None, None)[0] is other
 
 
+def test_one_slow_answer_keeps_a_place_away_for_a_while_alone() -> None:
+    one, other = place(A), place(Deployment("b"))
+    fast = plan(one, other, strategy="least-latency")
+    one.health.latency.observe(1.0, 10.0)
+    for second in range(1, 60):
+        other.health.latency.observe(float(second), 0.5)
+    assert fast.order(2.0, 0.0, None, None)[0] is other
+    assert fast.order(59.0, 0.0, None, None)[0] is one
+
+
 def test_costs_are_asked_by_the_name_that_is_sent() -> None:
     asked: list[tuple[str, str]] = []
 
