@@ -74,14 +74,19 @@ class OwnLimits:
 
 @dataclass(frozen=True, slots=True)
 class LimitBook:
-    """The configuration's limits: defaults per account, and those of an account with a model."""
+    """The configuration's limits: defaults per account, and those of an account with a model.
+
+    `aliases` are other names of models: one without a line of its own is under its model's.
+    """
 
     defaults: Limits = NO_LIMITS
     exact: Mapping[str, Limits] = field(default_factory=dict)
     patterns: tuple[tuple[re.Pattern[str], str, Limits], ...] = ()
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, defaults: Limits, models: Mapping[str, Limits]) -> LimitBook | None:
+    def of(cls, defaults: Limits, models: Mapping[str, Limits],
+           aliases: Mapping[str, str] | None = None) -> LimitBook | None:
         """Builds the book once per configuration; None where it limits nothing."""
         models = {name: limits for name, limits in models.items() if any(limits)}
         if not any(defaults) and not models:
@@ -89,7 +94,7 @@ class LimitBook:
         patterns = sorted((name for name in models if "*" in name), key=lambda n: -len(n))
         return cls(
             defaults, {name: limits for name, limits in models.items() if "*" not in name},
-            tuple((_compiled(name), name, models[name]) for name in patterns))
+            tuple((_compiled(name), name, models[name]) for name in patterns), aliases or {})
 
     @property
     def has_budgets(self) -> bool:
@@ -102,6 +107,9 @@ class LimitBook:
         limits = self.exact.get(model)
         if limits is not None:
             return model, limits
+        known = self.aliases.get(model)
+        if known is not None and (line := self.find(known)) is not None:
+            return line
         for regex, name, found in self.patterns:
             if regex.fullmatch(model):
                 return name, found

@@ -6,7 +6,7 @@ Every limit has its name and its default here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
@@ -130,9 +130,10 @@ class LimitsConfig:
     monthly_budget: int = 0
     models: Mapping[str, Limits] = field(default_factory=dict)
 
-    def book(self) -> LimitBook | None:
+    def book(self, routes: Sequence[Route] = ()) -> LimitBook | None:
         """The same as the relay reads it; None where nothing is limited."""
-        return LimitBook.of(Limits(*(getattr(self, name) for name in Limits._fields)), self.models)
+        return LimitBook.of(Limits(*(getattr(self, name) for name in Limits._fields)), self.models,
+                            {alias: route.pattern for route in routes for alias in route.aliases})
 
 
 @dataclass(frozen=True, slots=True)

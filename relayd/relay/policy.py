@@ -2,8 +2,8 @@
 
 Law: frozen once built; `direct` alone is filled as calls come (relay/dispatch.py). A reload builds
 a new policy and swaps it in one assignment; an exchange keeps the one it began under, so no live
-stream notices. The pools of providers that have not changed go over to the new policy with their
-connections, and what is known of their health.
+stream notices. The pools of providers that have not changed, nor their files of authorities, go
+over to the new policy with their connections, and what is known of their health.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Policy:
         self.providers: Mapping[str, Provider] = config.providers
         before: Mapping[str, Pool] = {} if old is None else old.pools
         kept = {name: pool for name, pool in before.items()
-                if config.providers.get(name) == pool.provider}
+                if config.providers.get(name) == pool.provider and not pool.outdated}
         self.pools: Mapping[str, Pool] = {
             name: kept[name] if name in kept else make_pool(provider)
             for name, provider in config.providers.items()
@@ -65,7 +65,7 @@ class Policy:
         self.model_names = {api: _names(config, api) for api in APIS}
         self.secrets = {name: _secrets(p) for name, p in config.providers.items()}
         self.heads = heads
-        self.limits = config.limits.book()
+        self.limits = config.limits.book(config.routes)
 
     def _plan(self, api: Api, route: Route) -> Plan:
         """A route's deployments that speak this API."""

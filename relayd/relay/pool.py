@@ -8,6 +8,7 @@ time.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Callable
@@ -71,10 +72,16 @@ class Pool:
         self._retired = False
         address = provider.address
         near = provider.proxy or address
+        self._trusts = _stamps(provider)
         self._tls = tls_context(provider.ca_file) if address.scheme == "https" else None
         self._proxy_tls = (tls_context(near.ca_file)
                            if isinstance(near, Proxy) and near.scheme == "https" else None)
         self._dialer = Dialer(near.host, near.port, tasks)
+
+    @property
+    def outdated(self) -> bool:
+        """True where a file of authorities is not what it was when it was read."""
+        return _stamps(self.provider) != self._trusts
 
     @property
     def idle(self) -> int:
@@ -203,6 +210,13 @@ class Pool:
         self._closed = True
         for connection in list(self._all):
             connection.abort()
+
+
+def _stamps(provider: Provider) -> list[tuple[int, int, int]]:
+    """What tells the files of authorities from those that take their places."""
+    files = [provider.ca_file, provider.proxy.ca_file if provider.proxy is not None else None]
+    found = [os.stat(file) for file in files if file is not None]
+    return [(each.st_ino, each.st_mtime_ns, each.st_size) for each in found]
 
 
 def tls_context(ca_file: str | None) -> ssl.SSLContext:

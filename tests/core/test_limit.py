@@ -268,3 +268,14 @@ def test_a_call_is_admitted_where_nothing_is_in_its_way(
             allowance.running -= ends
         if allowance.spending is not None:
             allowance.spending.add(str(number), now_ms, nano)
+
+
+def test_an_alias_is_under_its_models_line() -> None:
+    one, two, many = Limits(concurrent=1), Limits(concurrent=2), Limits(concurrent=3)
+    book = LimitBook.of(Limits(), {"big": one, "own": two, "small-*": many}, {
+        "fast": "big", "own": "big", "tiny": "small-1", "free": "other"})
+    assert book is not None
+    assert book.find("fast") == book.find("big") == ("big", one)
+    assert book.find("own") == ("own", two)
+    assert book.find("tiny") == book.find("small-2") == ("small-*", many)
+    assert book.find("free") is book.find("other") is None
