@@ -23,6 +23,7 @@ from relayd.store import fapiao as store_fapiao
 from relayd.store import lawful as store_lawful
 from relayd.store import mail as store_mail
 from relayd.store import meta as store_meta
+from relayd.store import partner as store_partner
 from relayd.store import record as store_record
 from relayd.store import retention as store_retention
 from relayd.store import rollup as store_rollup
@@ -108,9 +109,12 @@ async def _tickets(db: Database, terms: Terms, now_ms: int, most: int) -> int:
 
 async def _orders(db: Database, terms: Terms, now_ms: int, most: int) -> int:
     await vault.late(db, terms, now_ms, most)
+    before_ms = terms.before_ms("orders", now_ms)
     async with db.writing() as transaction:
-        return await store_vault.anonymise_orders(
-            transaction, terms.before_ms("orders", now_ms), most)
+        rows = await store_vault.anonymise_orders(transaction, before_ms, most)
+        if rows < most:  # whoever asks the partner for a message's number learns who paid
+            rows += await store_partner.delete_before(transaction, before_ms, most - rows)
+    return rows
 
 
 async def _invoices(db: Database, terms: Terms, now_ms: int, most: int) -> int:

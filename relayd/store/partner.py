@@ -55,3 +55,10 @@ async def see(transaction: Transaction, partner: str, event: str, now_ms: int) -
     return await transaction.run(
         "UPDATE partner_events SET seen_at_ms = ? WHERE partner = ? AND event = ?"
         " AND seen_at_ms IS NULL", (now_ms, partner, event)) == 1
+
+
+async def delete_before(transaction: Transaction, before_ms: int, most: int) -> int:
+    """Delete the oldest messages from before a moment; returns how many."""
+    return await transaction.run(
+        "DELETE FROM partner_events WHERE (partner, event) IN (SELECT partner, event"
+        " FROM partner_events WHERE at_ms < ? ORDER BY at_ms LIMIT ?)", (before_ms, most))

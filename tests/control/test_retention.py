@@ -18,12 +18,14 @@ from relayd.core.actor import SHELL
 from relayd.core.consent import Served
 from relayd.core.holder import SignIn
 from relayd.core.network import NetworkRecord
+from relayd.core.partner import PartnerEvent
 from relayd.core.retention import BY_NAME, CATEGORIES, DAY_MS, Terms, year_end_ms
 from relayd.core.timestamp import HOUR_MS
 from relayd.core.vault import Item
 from relayd.jobs.retention import Retention
 from relayd.store import account as store_account
 from relayd.store import backup
+from relayd.store import partner as store_partner
 from relayd.store import sign_in as store_sign_in
 from relayd.store import vault as store_vault
 from relayd.store.applied import Applied
@@ -255,6 +257,25 @@ async def test_R1_an_unverified_registration_is_gone_after_a_day(db: Database) -
     await sweep_all(db, Terms(), START_MS + DAY_MS + HOUR_MS)
     assert (await account.find(db, "acct_1")).email is None
     assert "acct_1" in db.keyring.owners(destroyed=True)
+
+
+async def test_R1_messages_of_partners_go_with_what_an_order_has_of_them(db: Database) -> None:
+    async with db.writing() as transaction:
+        for number, at_ms in enumerate((START_MS, START_MS, START_MS + 9 * DAY_MS)):
+            await store_partner.insert(transaction, PartnerEvent(
+                "stripe", f"evt_{number}", "paid", "o"), "credited", at_ms)
+    term_ms = Terms().ms("orders")
+
+    async def left() -> list[str]:
+        async with db.reading() as transaction:
+            return [row[0] for row in await transaction.rows(
+                "SELECT event FROM partner_events ORDER BY event")]
+
+    await sweep_all(db, Terms(), START_MS + term_ms)
+    assert await left() == ["evt_0", "evt_1", "evt_2"]
+    assert await retention.SWEEPERS["orders"](db, Terms(), START_MS + term_ms + 1, 1) == 1
+    await sweep_all(db, Terms(), START_MS + term_ms + 1)
+    assert await left() == ["evt_2"]
 
 
 async def test_R1_copies_before_migrations_go_after_35_days(db: Database) -> None:

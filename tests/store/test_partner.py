@@ -34,3 +34,15 @@ async def test_what_nobody_has_looked_at(db: Database) -> None:
         assert await store_partner.see(transaction, "card", "evt_1", 8)
         assert not await store_partner.see(transaction, "card", "evt_1", 9)
         assert await store_partner.unseen(transaction, wanted, 9) == []
+
+
+async def test_the_oldest_go_first(db: Database) -> None:
+    async with db.writing() as transaction:
+        for at_ms in (9, 7, 8):
+            await store_partner.insert(
+                transaction, PartnerEvent("card", f"evt_{at_ms}", "paid", "ord_1"), "credited",
+                at_ms)
+        assert await store_partner.delete_before(transaction, 9, 1) == 1
+        assert await store_partner.outcome_of(transaction, "card", "evt_7") is None
+        assert await store_partner.delete_before(transaction, 9, 9) == 1
+        assert await store_partner.outcome_of(transaction, "card", "evt_9") == "credited"
