@@ -127,8 +127,7 @@ class Wallets:
         """A session has used so much by now: others see it at once."""
         if exchange.hold is None:
             return
-        price = exchange.policy.prices.find(
-            exchange.provider or "", exchange.provider_model or "", exchange.started_at_ms)
+        price = _price(exchange, exchange.provider or "", exchange.provider_model or "")
         if price is not None:
             used = cost(Quantity(usage.input_tokens, usage.output_tokens), price)
             account = exchange.grant.account if exchange.grant else ""
@@ -184,13 +183,17 @@ class Wallets:
 
 def _prices(exchange: Exchange, plan: Plan) -> list[Price]:
     """The prices of the deployments that the call may go to, those that have one."""
-    book = exchange.policy.prices
-    asked = exchange.model or ""
     found = []
     for place in plan.places:
-        sent = place.sends or asked
-        price = (book.find(place.provider.name, sent, exchange.started_at_ms)
-                 or book.find(place.provider.name, asked, exchange.started_at_ms))
+        price = _price(exchange, place.provider.name, place.sends or exchange.model or "")
         if price is not None:
             found.append(price)
     return found
+
+
+def _price(exchange: Exchange, provider: str, sent: str) -> Price | None:
+    """The price of the model that is sent, else of the one that was asked for: a deployment's own
+    name is in no book."""
+    book = exchange.policy.prices
+    return (book.find(provider, sent, exchange.started_at_ms)
+            or book.find(provider, exchange.model or "", exchange.started_at_ms))

@@ -675,15 +675,18 @@ async def test_nothing_of_a_session_is_logged_or_kept(opened: Opened) -> None:
         assert canary in str(upstream.heard)
 
 
+@pytest.mark.parametrize("name", ["*", MODEL])
 async def test_a_session_spends_the_balance_as_it_goes(
-    opened: Opened, monkeypatch: pytest.MonkeyPatch,
+    opened: Opened, monkeypatch: pytest.MonkeyPatch, name: str,
 ) -> None:
+    """Also where the deployment has a name of its own, and the book the one that is asked for."""
     monkeypatch.setattr("relayd.relay.wallet.SESSION_TOKENS", 1)
-    price = Price("*", unit_prices({"output": 1_000_000}))
+    price = Price(name, unit_prices({"output": 1_000_000}))
+    routes = (Route(MODEL, (Deployment("openai", "own-name"),)),) if name == MODEL else None
     async with realtime_provider() as upstream:
         lane = await opened(
             provider_changes={"address": upstream.address}, prices=PriceBook([price]),
-            billing=BillingConfig(prepaid=True))
+            billing=BillingConfig(prepaid=True), **({"routes": routes} if routes else {}))
         with pytest.raises(InvalidStatus) as refused:
             await session(lane)
         assert refused.value.response.status_code == 402
