@@ -1,6 +1,6 @@
 """The calendar of a process: asked by every job that deletes, erases or charges for good.
 
-Law: what the store was last swept at is what is known of the past at a start.
+Law: what the store was last swept at before the start is what is known of the past.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from relayd.control import retention
-from relayd.core.calendar import Calendar
+from relayd.core.calendar import ahead_ms
 from relayd.ops import clock
 from relayd.ops.logging import Logger
 from relayd.store.db import Database
@@ -28,32 +28,33 @@ class Clockwork:
     once, and when it is again."""
 
     def __init__(
-        self, db: Database, *, seconds: Callable[[], float] = clock.monotonic,
+        self, db: Database, *, up_seconds: Callable[[], float] | None = None,
         log: Logger | None = None,
     ) -> None:
         self._db = db
-        self._seconds = seconds
+        self._up_seconds = up_seconds or clock.up_seconds
         self._log = log or Logger()
-        self._calendar: Calendar | None = None
+        self._asked = False
+        self._last_ms: int | None = None
         self._told = False
 
     async def believed(self, now_ms: int) -> bool:
         """False also where the store cannot be asked what is known of the past."""
-        if self._calendar is None:
+        if not self._asked:
             try:
                 swept = await retention.noted(self._db)
             except StoreError:
                 return False
-            if self._calendar is None:  # nobody else has asked meanwhile
-                last_ms = max((each.at_ms for each in swept.values()), default=None)
-                self._calendar = Calendar(last_ms, now_ms, self._seconds())
-        believed = self._calendar.believes(now_ms, self._seconds())
-        self._tell(believed, self._calendar.ahead_ms)
-        return believed
+            if not self._asked:  # nobody else has asked meanwhile
+                self._asked = True
+                self._last_ms = max((each.at_ms for each in swept.values()), default=None)
+        ahead = ahead_ms(self._last_ms, now_ms, self._up_seconds())
+        self._tell(ahead)
+        return not ahead
 
-    def _tell(self, believed: bool, ahead_ms: int) -> None:
-        if not believed and not self._told:
-            self._log.warning("clock_leapt", seconds=ahead_ms // 1000)
-        elif believed and self._told:
+    def _tell(self, ahead: int) -> None:
+        if ahead and not self._told:
+            self._log.warning("clock_leapt", seconds=ahead // 1000)
+        elif self._told and not ahead:
             self._log.event("clock_believed")
-        self._told = not believed
+        self._told = ahead > 0

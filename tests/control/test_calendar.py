@@ -9,7 +9,7 @@ import pytest
 
 from relayd.control import retention
 from relayd.control.calendar import Clockwork, always
-from relayd.core.calendar import HOLD_SECONDS
+from relayd.core.calendar import UNSET_SECONDS
 from relayd.ops.logging import Logger
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
@@ -22,12 +22,12 @@ async def test_a_start_in_another_year_is_not_believed_until_it_lasts(db: Databa
     await retention.note(db, "tickets", 0, START_MS - 1)
     await retention.note(db, "letters", 0, START_MS)
     seconds, log = [7.0], io.StringIO()
-    asked = Clockwork(db, seconds=lambda: seconds[0], log=Logger(stream=log)).believed
+    asked = Clockwork(db, up_seconds=lambda: seconds[0], log=Logger(stream=log)).believed
     assert not await asked(START_MS + YEAR_MS)
     assert not await asked(START_MS + YEAR_MS)
-    seconds[0] += HOLD_SECONDS
-    assert await asked(START_MS + YEAR_MS + round(HOLD_SECONDS * 1000))
-    assert await asked(START_MS + YEAR_MS + round(HOLD_SECONDS * 1000))
+    seconds[0] = UNSET_SECONDS
+    assert await asked(START_MS + YEAR_MS + 300_000)
+    assert await asked(START_MS + YEAR_MS + 600_000)
     said = [json.loads(line) for line in log.getvalue().splitlines()]
     assert [(line["event"], line["level"]) for line in said] == [
         ("clock_leapt", "warning"), ("clock_believed", "info")]
