@@ -30,14 +30,13 @@ from relayd.core.retention import DAY_MS, Terms, year_of
 from relayd.core.timestamp import rfc3339
 from relayd.core.ulid import RANDOM_BYTES, ulid
 from relayd.store import account as store_account
+from relayd.store import canary as store_canary
 from relayd.store import lawful as store_lawful
 from relayd.store import parcel
 from relayd.store.db import Database
 from relayd.store.parcel import Recipient
 from relayd.store.transaction import Transaction
 
-CANARY_REPORT: Final = "canary.json"
-"""The last report of `relayd audit-canary`, in the store's directory."""
 EXPIRES_DAYS: Final = 60
 
 
@@ -133,11 +132,9 @@ async def _answer(
 
 
 def canary_sha256(directory: Path) -> str | None:
-    """The hash of the last canary report; None where there was none."""
-    try:
-        return hashlib.sha256((directory / CANARY_REPORT).read_bytes()).hexdigest()
-    except OSError:
-        return None
+    """The hash of the last canary report, as the console serves it; None where there was none."""
+    report = store_canary.read(directory)
+    return None if report is None else hashlib.sha256(report).hexdigest()
 
 
 async def approve(db: Database, hand: Hand, request_id: str, now_ms: int) -> LawfulRequest:

@@ -24,6 +24,7 @@ from relayd.core.network import NetworkRecord
 from relayd.core.record import PRICED_ONLY
 from relayd.core.retention import DAY_MS
 from relayd.core.timestamp import UNIX_MS_END, rfc3339
+from relayd.core.vault import Item
 from relayd.store import account as store_account
 from relayd.store import enterprise as store_enterprise
 from relayd.store import fapiao as store_fapiao
@@ -46,6 +47,11 @@ from relayd.store.record import CallFilter
 
 ROWS_MAX: Final = 100_000
 """Rows of a kind that is never so many; calls, sums and network records have no bound."""
+
+
+_OF_ORDERS: Final[Mapping[str, str]] = {
+    "order": "created_at_ms", "dispute": "opened_at_ms", "invoice": "issued_at_ms"}
+"""Kinds of copies in the vault that are about orders, and the field that says when each began."""
 
 
 class Span(NamedTuple):
@@ -174,8 +180,13 @@ async def _orders(db: Database, who: str, span: Span) -> Rows:
                 "session": order.session, "created_at": rfc3339(order.created_at_ms),
                 "expires_at": rfc3339(order.expires_at_ms), "paid_at": _moment(order.paid_at_ms)}
     for copy in copies:
-        if copy.kind in ("order", "dispute", "invoice"):
+        if copy.kind in _OF_ORDERS and span.holds(_began_ms(copy)):
             yield {"copy": vault.view(copy)}
+
+
+def _began_ms(copy: Item) -> int:
+    """When what was copied was made."""
+    return int(copy.content.get(_OF_ORDERS[copy.kind]) or 0)
 
 
 async def _invoices(db: Database, who: str, span: Span) -> Rows:

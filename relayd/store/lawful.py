@@ -101,9 +101,11 @@ async def counts(transaction: Transaction) -> list[Row]:
 
 
 async def delete_before(transaction: Transaction, ended_before_ms: int, most: int) -> int:
-    """Delete the files of requests that ended before a moment."""
+    """Delete the files of requests that ended before a moment, and of which the owner knows where
+    there is something to know."""
     return await transaction.run(
         "DELETE FROM legal_requests WHERE id IN (SELECT id FROM legal_requests"
         " WHERE state NOT IN ('open', 'approved')"
+        " AND (state <> 'produced' OR notified_at_ms IS NOT NULL)"
         " AND COALESCE(produced_at_ms, decided_at_ms, expires_at_ms) < ? LIMIT ?)",
         (ended_before_ms, most))

@@ -17,6 +17,8 @@ from relayd.core.actor import SHELL, Actor, Role
 from relayd.core.errors import RelayError
 from relayd.core.lawful import LawfulRequest
 from relayd.core.retention import DAY_MS, Terms
+from relayd.core.timestamp import UNIX_MS_END
+from relayd.store import canary as store_canary
 from relayd.store import parcel
 from relayd.store.db import Database
 from relayd.store.parcel import recipient
@@ -166,11 +168,26 @@ async def test_S3_each_scope_alone(db: Database, scope: str) -> None:
                          "produced_at"} == {scope}
 
 
+async def test_S3_of_the_vault_too_nothing_of_another_time_goes_out(db: Database) -> None:
+    who = await make_person(db)
+    later_ms = START_MS + 30 * DAY_MS
+    async with db.writing() as transaction:
+        await transaction.run("UPDATE orders SET state = 'credited'")
+        await transaction.run("UPDATE orders SET created_at_ms = ?, paid_at_ms = ?"
+                              " WHERE id = 'ord_1'", (later_ms, later_ms))
+    await erase(db, who, later_ms + 1)
+    spans = {(START_MS, later_ms): {"ord_0", "ord_2"}, (later_ms, later_ms + 1): {"ord_1"},
+             (0, UNIX_MS_END): {"ord_0", "ord_1", "ord_2"}}
+    for span, wanted in spans.items():
+        found = [row async for row in portable.SCOPES["orders"](db, who, portable.Span(*span))]
+        assert {row["copy"]["content"]["id"] for row in found if "copy" in row} == wanted
+
+
 async def test_S3_content_is_answered_not_held_at_once(db: Database) -> None:
     await make_person(db)
     request = await entered(db, scope=("content",))
     assert (request.state, request.canary_sha256) == ("not_held", None)
-    (db.directory / lawful.CANARY_REPORT).write_bytes(b"{}")
+    store_canary.write(db.directory, b"{}")  # as `relayd audit-canary` does
     request = await entered(db, scope=("content",))
     assert request.canary_sha256 == hashlib.sha256(b"{}").hexdigest()
     assert await refused(lawful.approve(db, OTHER, request.id, START_MS)) == "request_state"

@@ -55,6 +55,8 @@ async def test_what_is_due(db: Database) -> None:
         await lawful.update(transaction, produced)
         assert await lawful.untold(transaction, 7) == [produced]
         assert await lawful.told(transaction, "acct_1") == frozenset()
+        # the file stays until its owner knows of it, however long they may not
+        assert await lawful.delete_before(transaction, 8, 9) == 0
         await lawful.update(transaction, replace(produced, notified_at_ms=8))
         assert await lawful.untold(transaction, 9) == []
         assert await lawful.told(transaction, "acct_1") == {"req_1"}
