@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Final
 
 import uvloop
@@ -21,6 +22,8 @@ from relayd.ops.tasks import Tasks
 SERVING: Final = "Serving."
 SERVING_AS_BEFORE: Final = "Serving as before: the new configuration has faults (see the log)."
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+IGNORED_SIGNALS: Final = (signal.SIGUSR1, signal.SIGUSR2)
+"""Other daemons open their logs again at these; who sends them here out of habit ends no call."""
 Running = Callable[[Logger], AbstractAsyncContextManager[App]]
 """Gives a started app, and does what is due before and after it."""
 
@@ -60,6 +63,9 @@ async def _serve(running: Running, logger: Logger, reread: Reread | None) -> Non
 
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop)
+    for number in IGNORED_SIGNALS:
+        loop.add_signal_handler(
+            number, partial(logger.warning, "signal_ignored", signal=number.name.lower()))
     notifier = Notifier(*notify_socket())
     reloads = Reloads(reread, logger, notifier)
     # from here on, and in a drain, the signal must not end the process

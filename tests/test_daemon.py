@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import os
 import signal
 import threading
@@ -27,7 +28,7 @@ from tests.http.play import BODY, STREAM, TARGET
 EVENT = b'data: {"choices":[{"index":0,"delta":{"content":"one"}}]}\n\n'
 SLOW = EVENTS + chunk(EVENT) * 100 + chunk(b"data: [DONE]\n\n") + chunk(b"")
 """Paced to take about half a second."""
-HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+HANDLED = (*daemon.STOP_SIGNALS, *daemon.IGNORED_SIGNALS, signal.SIGHUP)
 
 
 @pytest.fixture
@@ -168,6 +169,24 @@ async def test_a_file_that_takes_long_to_read_holds_up_no_call(tmp_path: Path) -
         assert len(readings) == 2
     finally:
         await app.stop()
+
+
+async def test_signals_that_other_daemons_know_end_no_call(
+    tmp_path: Path, upstream: RawUpstream,
+) -> None:
+    upstream.answers.append(Answer(SLOW, pace=f"segments-{len(SLOW) // 150}"))
+    async with DaemonProcess(tmp_path / "d", upstream.port) as running:
+        async with RawClient(running.address) as client:
+            await client.send(request_bytes(TARGET, running.key, STREAM))
+            await client.reader.readuntil(b"\r\n\r\n")
+            for number in daemon.IGNORED_SIGNALS:
+                running.signal(number)
+            body = await client.reader.readuntil(b"0\r\n\r\n")
+            assert body.endswith(b"[DONE]\n\n\r\n0\r\n\r\n")
+        assert await running.end(signal.SIGTERM) == 0
+        told = [json.loads(line)["signal"] for line in running.log().splitlines()
+                if '"signal_ignored"' in line]
+        assert sorted(told) == ["sigusr1", "sigusr2"]
 
 
 class Patient(DaemonProcess):
