@@ -9,7 +9,13 @@ import pytest
 
 from relayd.console import pages
 from relayd.console.route import Route
+from relayd.control import key, ticket, usage
+from relayd.control.key import KeyWish
+from relayd.control.ticket import Writing
+from relayd.core.call import Place
+from relayd.ops.clock import unix_ms
 from tests.fakes.house import House
+from tests.fakes.records import call_record
 from tests.browser.visitor import Visitor
 
 if TYPE_CHECKING:
@@ -21,6 +27,8 @@ ROUTES = [route for route in pages.ROUTES
           if route.method == "GET" and not route.is_api and not NO_PAGE.search(route.path)]
 
 
+NARROW = 320
+"""CSS pixels: what is left of a telephone, or of a screen at 400 percent (WCAG 1.4.10)."""
 FORMS = """[...document.querySelectorAll("main form")].map(
   (form) => form.querySelector("button:not([type=button])") !== null)"""
 
@@ -70,16 +78,38 @@ def test_it_fits_a_telephone_and_needs_no_script(
     chromium: Browser, house: House, route: Route
 ) -> None:
     who = {"public": None, "holder": house.holder}.get(route.access.kind, house.operator)
-    with Visitor(chromium, house, who, width=360) as visitor:
+    with Visitor(chromium, house, who, width=NARROW) as visitor:
         visitor.go(path_of(route, house))
         wide = visitor.page.evaluate("document.documentElement.scrollWidth")
-        assert wide <= 360
+        assert wide <= NARROW
         scripted = visitor.page.locator("main").inner_text()
         forms = visitor.page.evaluate(FORMS)
-    with Visitor(chromium, house, who, width=360, script=False) as visitor:
+    with Visitor(chromium, house, who, width=NARROW, script=False) as visitor:
         visitor.go(path_of(route, house))
         plain = visitor.page.locator("main").inner_text()
         # what a script adds are buttons that copy; passkeys are of script alone
         if "passkey" not in scripted.lower():
             assert set(words(scripted)) - set(words(plain)) <= {"Copy"}
             assert all(forms), "each form can be sent by a button of its own"
+
+
+@pytest.mark.parametrize("path", ["/keys/{key}", "/privacy/tickets/{ticket}",
+                                  "/calls/{place}", "/overview", "/keys"])
+def test_a_word_without_an_end_makes_no_page_wider(
+    chromium: Browser, house: House, path: str
+) -> None:
+    """An address that somebody pastes into a ticket, a name of a model, of a key."""
+    who = house.run(house.newcomer("words" + re.sub(r"\W", "", path)))
+    now_ms, word = unix_ms(), "W" * 200
+    issued = house.run(key.create(
+        house.app.db, who.account, KeyWish(word[:60], word[:60]), now_ms))
+    record = call_record(account=who.account, key=issued.key.id, app=word[:60], model=word[:100],
+                         started_at_ms=now_ms)
+    house.run(usage.post(house.app.db, [record]))
+    opened = house.run(ticket.open_ticket(
+        house.app.db, Writing("question", word, word * 9, account=who.account), now_ms))
+    things = {"key": issued.key.id, "ticket": opened.id,
+              "place": Place(now_ms, record.id).text()}
+    with Visitor(chromium, house, who, width=NARROW) as visitor:
+        assert visitor.go(path.format_map(things)) == 200
+        assert visitor.page.evaluate("document.documentElement.scrollWidth") <= NARROW
