@@ -1,7 +1,8 @@
 """Dormancy: remind whoever has not been here for long, then begin to erase.
 
 Law: a sign-in or a call starts the months anew. Erasure begins as if its holder had asked for it,
-with its days to think again; who has the rest of a balance is reminded and not erased.
+with its days to think again; who has the rest of a balance is reminded and not erased. Whose
+account was terminated cannot come back: it is erased after the same months, without reminders.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from relayd.control.door import DAY_MS
 from relayd.core.dormancy import NOTICE_DAYS, STEPS, Step, due
 from relayd.core.holder import Holder
 from relayd.core.timestamp import rfc3339
+from relayd.store import account as store_account
 from relayd.store import holder as store_holder
 from relayd.store.db import Database
 from relayd.store.transaction import Transaction
@@ -38,8 +40,22 @@ async def look(db: Database, origin: str, erase: Erase, now_ms: int) -> dict[Ste
             if step is not None:
                 taken[step] += 1
         if len(batch) < BATCH:
-            return taken
+            break
         after = batch[-1][0].account
+    taken["erase"] += await _terminated(db, erase, now_ms)
+    return taken
+
+
+async def _terminated(db: Database, erase: Erase, now_ms: int) -> int:
+    """Begins the erasure of accounts that were terminated long ago; returns of how many."""
+    begun, batch = 0, [""]
+    while batch:
+        async with db.reading() as transaction:
+            batch = await store_account.terminated(
+                transaction, now_ms - STEPS[-1][1] * DAY_MS, batch[-1], BATCH)
+        for account in batch:
+            begun += await erase(account, now_ms)
+    return begun
 
 
 async def _judge(

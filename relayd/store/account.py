@@ -103,6 +103,19 @@ def _listed(transaction: Transaction, row: Row) -> Account:
         return _account(transaction, (*row[:1], None, None, *row[3:5], None, *row[6:]))
 
 
+async def terminated(
+    transaction: Transaction, before_ms: int, after_id: str, most: int
+) -> list[str]:
+    """Accounts after this id that were terminated before a moment, and of which no erasure was
+    asked for since that moment."""
+    rows = await transaction.rows(
+        "SELECT id FROM accounts AS a WHERE state = 'terminated' AND state_since_ms <= ?1"
+        " AND id > ?2 AND NOT EXISTS (SELECT 1 FROM erasures AS e WHERE e.account_id = a.id"
+        " AND (e.asked_at_ms > ?1 OR e.state = 'cooling')) ORDER BY id LIMIT ?3",
+        (before_ms, after_id, most))
+    return [row[0] for row in rows]
+
+
 async def counts(transaction: Transaction) -> dict[str, int]:
     """How many accounts are in each state that any is in."""
     return dict(await transaction.rows("SELECT state, COUNT(*) FROM accounts GROUP BY state"))

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from relayd.control import account, dormancy, erasure, password, sign_in, usage
 from relayd.control.door import DAY_MS, Door
-from relayd.core.actor import Actor
+from relayd.core.actor import SHELL, Actor
 from relayd.store import holder as store_holder
+from tests.fakes import standing
 from tests.fakes.door import (
     CALLER, EMAIL, ORIGIN, PASSWORD, WISH, mailed_token, mails, registered,
 )
@@ -132,3 +133,39 @@ async def test_accounts_of_the_shell_alone_are_left_alone(door: Door) -> None:
     await account.create(door.db, "shell@example.org", None, START_MS)
     taken = await dormancy.look(door.db, ORIGIN, Erasures(), START_MS + 999 * DAY_MS)
     assert not any(taken.values())
+
+
+async def test_R2_a_terminated_account_is_not_kept_for_good(door: Door) -> None:
+    """Nobody can sign in to it, so that nobody would ever ask for its erasure."""
+    account_id = (await registered(door)).session.account
+    day = START_MS + 100 * DAY_MS
+    await standing.move(door.db, account_id, "terminate", day)
+
+    async def erase(who: str, now_ms: int) -> bool:
+        return await erasure.begin_dormant(door.db, who, now_ms)
+
+    assert not any((await dormancy.look(
+        door.db, ORIGIN, erase, day + 730 * DAY_MS - 1)).values())
+    found = await dormancy.look(door.db, ORIGIN, erase, day + 730 * DAY_MS)
+    assert found == {"first_reminder": 0, "last_reminder": 0, "erase": 1}
+    asked = await erasure.waiting(door.db, account_id)
+    assert asked is not None and asked.cause == "dormant"
+    # once, also where somebody calls it off
+    for _ in range(2):
+        found = await dormancy.look(door.db, ORIGIN, erase, day + 731 * DAY_MS)
+        assert not any(found.values())
+        if await erasure.waiting(door.db, account_id) is not None:
+            kept = await erasure.cancel(door.db, SHELL, asked, day + 731 * DAY_MS)
+            assert kept.state == "terminated"
+
+
+async def test_a_terminated_account_to_which_something_is_owed_stays(door: Door) -> None:
+    erasures = Erasures()
+    account_id = (await registered(door)).session.account
+    await standing.move(door.db, account_id, "terminate", START_MS)
+    erasures.stay.add(account_id)
+    later = START_MS + 900 * DAY_MS
+    assert (await dormancy.look(door.db, ORIGIN, erasures, later))["erase"] == 0
+    erasures.stay.clear()
+    assert (await dormancy.look(door.db, ORIGIN, erasures, later))["erase"] == 1
+    assert erasures.begun == [(account_id, later)]
