@@ -7,7 +7,6 @@ taken; nothing can come between the two, because neither waits.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
@@ -16,6 +15,7 @@ from relayd.core.budget import Spending, next_day, next_month
 from relayd.core.errors import RelayError
 from relayd.core.money import decimal
 from relayd.core.timestamp import rfc3339
+from relayd.core.wildcard import Wildcard
 
 MINUTE_NS: Final = 60_000_000_000
 _MS: Final = 1_000_000
@@ -81,7 +81,7 @@ class LimitBook:
 
     defaults: Limits = NO_LIMITS
     exact: Mapping[str, Limits] = field(default_factory=dict)
-    patterns: tuple[tuple[re.Pattern[str], str, Limits], ...] = ()
+    patterns: tuple[tuple[Wildcard, str, Limits], ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -94,7 +94,7 @@ class LimitBook:
         patterns = sorted((name for name in models if "*" in name), key=lambda n: -len(n))
         return cls(
             defaults, {name: limits for name, limits in models.items() if "*" not in name},
-            tuple((_compiled(name), name, models[name]) for name in patterns), aliases or {})
+            tuple((Wildcard(name), name, models[name]) for name in patterns), aliases or {})
 
     @property
     def has_budgets(self) -> bool:
@@ -110,17 +110,13 @@ class LimitBook:
         known = self.aliases.get(model)
         if known is not None and (line := self.find(known)) is not None:
             return line
-        for regex, name, found in self.patterns:
-            if regex.fullmatch(model):
+        for pattern, name, found in self.patterns:
+            if pattern.stands_for(model):
                 return name, found
         return None
 
 
 EMPTY_BOOK: Final = LimitBook()
-
-
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(".*".join(re.escape(part) for part in pattern.split("*")))
 
 
 class Bucket:

@@ -7,7 +7,6 @@ with the same result while the book's past stays as it is.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -21,6 +20,7 @@ import msgspec
 from relayd.core.money import AMOUNT_MAX, CURRENCY_DEFAULT, rounded, split
 from relayd.core.record import CallRecord
 from relayd.core.usage import billed
+from relayd.core.wildcard import Wildcard
 
 _MILLION: Final = 1_000_000
 _MINUTE: Final = 60
@@ -201,7 +201,7 @@ class Rates(Protocol):
 class _Line(NamedTuple):
     """The entries of one model and provider, by date."""
 
-    provider: re.Pattern[str]
+    provider: Wildcard
     since_ms: tuple[int, ...]
     prices: tuple[Price, ...]
 
@@ -221,11 +221,7 @@ def _specificity(names: tuple[str, str]) -> tuple[object, ...]:
 
 def matches(pattern: str, name: str) -> bool:
     """Whether a pattern stands for this name, or is it."""
-    return _compiled(pattern).fullmatch(name) is not None
-
-
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(".*".join(re.escape(part) for part in pattern.split("*")), re.DOTALL)
+    return Wildcard(pattern).stands_for(name)
 
 
 class PriceBook:
@@ -242,11 +238,11 @@ class PriceBook:
             groups[price.model, price.provider][price.since_ms] = price
         # in the order of what counts; names are found by hash, so that only patterns are tried
         self._named: defaultdict[str, list[_Line]] = defaultdict(list)
-        self._patterns: list[tuple[re.Pattern[str], _Line]] = []
+        self._patterns: list[tuple[Wildcard, _Line]] = []
         for names in sorted(groups, key=_specificity):
-            line = _line(_compiled(names[1]), groups[names])
+            line = _line(Wildcard(names[1]), groups[names])
             if "*" in names[0]:
-                self._patterns.append((_compiled(names[0]), line))
+                self._patterns.append((Wildcard(names[0]), line))
             else:
                 self._named[names[0]].append(line)
         self._found: dict[tuple[str, str], tuple[_Line, ...]] = {}
@@ -285,9 +281,9 @@ class PriceBook:
         if len(self._found) >= _FOUND_MAX:
             self._found.clear()
         lines = [*self._named.get(model, ()), *(
-            line for pattern, line in self._patterns if pattern.fullmatch(model))]
+            line for pattern, line in self._patterns if pattern.stands_for(model))]
         found = self._found[provider, model] = tuple(
-            line for line in lines if line.provider.fullmatch(provider))
+            line for line in lines if line.provider.stands_for(provider))
         return found
 
     def in_force(self, unix_ms: int) -> list[Price]:
@@ -324,7 +320,7 @@ class PriceBook:
             record, amount_nano=amount(record, price), currency=price.currency)
 
 
-def _line(provider: re.Pattern[str], prices: Mapping[int, Price]) -> _Line:
+def _line(provider: Wildcard, prices: Mapping[int, Price]) -> _Line:
     moments = sorted(prices)
     return _Line(provider, tuple(moments), tuple(prices[moment] for moment in moments))
 

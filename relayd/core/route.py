@@ -7,7 +7,6 @@ that is OUT is in no order.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -16,6 +15,7 @@ from typing import Final, Literal, NamedTuple
 from relayd.core.health import Level
 from relayd.core.provider import DataTerms
 from relayd.core.retry import RETRY_SHARE, Reason
+from relayd.core.wildcard import Wildcard
 
 Strategy = Literal["weighted", "least-latency", "cheapest"]
 
@@ -74,7 +74,7 @@ class Routes:
     """All routes: exact names first, then patterns, the most specific one (longest) first."""
 
     exact: dict[str, Route]
-    patterns: tuple[tuple[re.Pattern[str], Route], ...]
+    patterns: tuple[tuple[Wildcard, Route], ...]
 
     @classmethod
     def of(cls, routes: Sequence[Route]) -> Routes:
@@ -83,7 +83,7 @@ class Routes:
         aliases = {alias: r for r in routes for alias in r.aliases}
         return cls(
             {**aliases, **{r.pattern: r for r in routes if not r.is_pattern}},
-            tuple((_compiled(r.pattern), r) for r in patterns),
+            tuple((Wildcard(r.pattern), r) for r in patterns),
         )
 
     def find(self, model: str) -> Route | None:
@@ -92,13 +92,9 @@ class Routes:
         if route is not None:
             return route
         for pattern, candidate in self.patterns:
-            if pattern.fullmatch(model):
+            if pattern.stands_for(model):
                 return candidate
         return None
-
-
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(".*".join(re.escape(part) for part in pattern.split("*")))
 
 
 class Standing(NamedTuple):

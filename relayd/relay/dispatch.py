@@ -15,6 +15,7 @@ from relayd.core.record import MODEL_UNKNOWN
 from relayd.core.retry import kind_of
 from relayd.core.route import Route
 from relayd.core.snapshot import KeyGrant
+from relayd.core.wildcard import Wildcard
 from relayd.relay.exchange import Exchange
 from relayd.relay.faults import Fault, begins_well
 from relayd.relay.journey import Journey
@@ -31,11 +32,11 @@ NAME_LENGTH_MAX: Final = 256
 
 
 def allowed(grant: KeyGrant, model: str) -> bool:
-    """Whether a key may use a model; a name in its list may end with `*`."""
+    """Whether a key may use a model; `*` in a name of its list stands for any text."""
     models = grant.models
     if models is None or model in models:
         return True
-    return any(m.endswith("*") and model.startswith(m[:-1]) for m in models)
+    return any("*" in m and Wildcard(m).stands_for(model) for m in models)
 
 
 def may_use(grant: KeyGrant, route: Route | None, model: str) -> bool:

@@ -38,6 +38,8 @@ BOTH = (Deployment("p0"), Deployment("p1"))
     (("gpt-5*",), "gpt-5-mini", True),
     (("*",), "anything", True),
     (("claude-*", "gpt-5"), "gpt-4", False),
+    (("*-mini",), "gpt-5-mini", True), (("gpt-*-mini",), "gpt-5-mini", True),
+    (("gpt-*-mini",), "gpt-5", False),
 ])
 def test_allowed(models: tuple[str, ...] | None, model: str, may: bool) -> None:
     names = None if models is None else frozenset(models)
