@@ -38,16 +38,17 @@ class Demand(NamedTuple):
     most: int
 
 
-def cost(quantity: Quantity, price: Price) -> int:
-    """What so much costs at most, rounded up: every token is paid as the dearest of its side."""
+def cost(quantity: Quantity, price: Price, hour: bool = False) -> int:
+    """What so much costs at most, rounded up: every token is paid as the dearest of its side.
+    `hour`: the call may put its input in a provider's cache for so long."""
     unit = price.of(quantity.input_tokens)
-    millionths = (quantity.input_tokens * _input(unit) + quantity.output_tokens * _output(unit))
+    given = max(_input(unit), unit.cache_creation_1h) if hour else _input(unit)
+    millionths = (quantity.input_tokens * given + quantity.output_tokens * _output(unit))
     rest = -(-quantity.audio_seconds * unit.audio_minute // _MINUTE)
     return -(-millionths // _MILLION) + rest + unit.call + quantity.images * unit.image
 
 
 def _input(unit: UnitPrices) -> int:
-    # an hour in a cache costs more; whoever asks for that has most of it read from there
     return max(unit.input, unit.cache_creation, unit.audio_input, unit.image_input)
 
 

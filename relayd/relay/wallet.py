@@ -27,6 +27,7 @@ Currency = str
 Place = tuple[Account, Currency]
 AUDIO_BYTES_PER_SECOND: Final = 4_000
 """Of speech that is compressed hard: an upload is no longer than its bytes by this."""
+_AN_HOUR: Final = (b'1h"', b"\\u0031", b"\\u0068")
 SESSION_TOKENS: Final = 4_096
 """What a realtime session holds from its start; it takes more as it uses more."""
 
@@ -81,9 +82,10 @@ class Wallets:
         markup = self.tariff().markup(exchange.grant.account, exchange.model)
         found: dict[str, Demand] = {}
         for price in _prices(exchange, plan):
-            dearest = marked_up(cost(most, price), markup)
+            hour = _keeps_an_hour(price, raw)
+            dearest = marked_up(cost(most, price, hour), markup)
             wanted = Demand(
-                dearest if about is most else marked_up(cost(about, price), markup), dearest)
+                dearest if about is most else marked_up(cost(about, price, hour), markup), dearest)
             known = found.get(price.currency)
             found[price.currency] = wanted if known is None else max(known, wanted)
         return found
@@ -189,6 +191,14 @@ def _prices(exchange: Exchange, plan: Plan) -> list[Price]:
         if price is not None:
             found.append(price)
     return found
+
+
+def _keeps_an_hour(price: Price, raw: bytes | None) -> bool:
+    """Whether the call may pay for an hour in a cache: where that has a price of its own, and the
+    body says `1h` anywhere, escaped or not."""
+    unit = price.prices
+    return (raw is not None and unit.cache_creation_1h > unit.cache_creation
+            and any(said in raw for said in _AN_HOUR))
 
 
 def _price(exchange: Exchange, provider: str, sent: str) -> Price | None:

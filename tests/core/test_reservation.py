@@ -107,6 +107,12 @@ def test_the_tier_of_the_input_counts() -> None:
     assert cost(Quantity(100), price) == 100 and cost(Quantity(101), price) == 202
 
 
+def test_an_hour_in_a_cache_is_set_aside_where_it_is_asked_for() -> None:
+    price = Price("*", unit_prices({"input": 4_000_000, "cache_creation": 5_000_000,
+                                    "cache_creation_1h": 8_000_000}))
+    assert (cost(Quantity(10), price), cost(Quantity(10), price, True)) == (50, 80)
+
+
 class Spending(RuleBasedStateMachine):
     """Calls with and without bounds, deposits and stores in any order, against a plain model."""
 

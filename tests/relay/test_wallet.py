@@ -19,6 +19,7 @@ from relayd.core.posting import move
 from relayd.core.price import Price, PriceBook, unit_prices
 from relayd.ops.clock import unix_ms
 from relayd.ops.config import BillingConfig
+from relayd.relay.admit import estimated_tokens
 from relayd.store import posting as store_posting
 from relayd.store.db import Database
 from tests.fakes.daemon import Lane
@@ -217,3 +218,21 @@ async def test_a_plans_markup_counts_for_the_bound_and_the_amount(tmp_path: Path
         found = await opened.settled(5)
         amounts = [record.amount_nano for record in found]
         assert amounts == [3 * NANO // 100, 0, NANO // 200, NANO // 200, 0]
+
+
+@pytest.mark.parametrize("said, status", [
+    (b"5m", 200), (b"1h", 402), (b"\\u0031h", 402), (b"1\\u0068", 402), (b"\\u0031\\u0068", 402)])
+async def test_an_hour_in_a_cache_is_set_aside(tmp_path: Path, said: bytes, status: int) -> None:
+    """It costs twice the input: calls side by side would all be served beyond what is there."""
+    prices = PriceBook([Price("*", unit_prices({
+        "input": 4 * NANO, "cache_creation": 5 * NANO, "cache_creation_1h": 8 * NANO}))])
+    text = "x" * 40_000
+    asked = body(max_tokens=1, messages=[{"role": "user", "content": [
+        {"type": "text", "text": text, "cache_control": {"type": "ephemeral", "ttl": "TTL"}}]}])
+    async with lane(tmp_path / "store", prices) as opened:
+        plane = opened.app._plane
+        assert plane is not None
+        tokens = estimated_tokens("openai", asked)
+        await pay(opened.app.db, tokens * 6 * NANO // 10**6)
+        await seen(opened, tokens * 6 * NANO // 10**6)
+        assert await call(opened, asked.replace(b"TTL", said)) == status
