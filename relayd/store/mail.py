@@ -150,10 +150,14 @@ async def forget(transaction: Transaction, account_id: str) -> int:
 
 
 async def delete_before(transaction: Transaction, until_ms: int, most: int) -> int:
-    """Delete mails that ended before this moment, `most` at once; returns how many."""
+    """Delete mails that ended before this moment, `most` at once; returns how many.
+
+    Those as well that have waited for as long, as all do where no mail server is configured.
+    """
     return await transaction.run(
-        "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE ended_at_ms < ?"
-        " ORDER BY id LIMIT ?)", (until_ms, most))
+        "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE ended_at_ms < ?1"
+        " OR (ended_at_ms IS NULL AND queued_at_ms < ?1) ORDER BY id LIMIT ?2)",
+        (until_ms, most))
 
 
 def _mail(row: Row) -> Mail:

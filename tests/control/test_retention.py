@@ -278,6 +278,16 @@ async def test_R1_messages_of_partners_go_with_what_an_order_has_of_them(db: Dat
     assert await left() == ["evt_2"]
 
 
+async def test_R1_a_letter_that_nobody_could_send_goes_too(db: Database) -> None:
+    who = (await account.create(db, "zeisig@example.org", None, START_MS)).id
+    async with db.writing() as transaction:
+        await mail.post(transaction, "email_known", who, {"link": "-"}, START_MS)
+    await sweep_all(db, Terms(), START_MS + 190 * DAY_MS)
+    assert len(await mail.listing(db)) == 1
+    await sweep_all(db, Terms(), START_MS + 190 * DAY_MS + 1)
+    assert await mail.listing(db) == []
+
+
 async def test_R1_copies_before_migrations_go_after_35_days(db: Database) -> None:
     await backups(db, "")
     folder = db.directory / "backups"
