@@ -122,7 +122,7 @@ def parse_base_url(text: str) -> Address:
     if "?" in text or "#" in text:
         raise ValueError("has a query or a fragment")
     host = parts.hostname
-    if not _is_host(host):
+    if not is_host(host):
         raise ValueError("has a host name that is not valid (international ones: in xn-- form)")
     path = parts.path.rstrip("/")
     if not _PATH.fullmatch(path) or {".", ".."} & set(path.split("/")):
@@ -133,7 +133,8 @@ def parse_base_url(text: str) -> Address:
     return Address(scheme, host, port or _DEFAULT_PORTS[scheme], path)
 
 
-def _is_host(host: str) -> bool:
+def is_host(host: str) -> bool:
+    """True for an address, and for a name that can be looked up."""
     try:
         return bool(ipaddress.ip_address(host))
     except ValueError:

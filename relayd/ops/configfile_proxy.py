@@ -10,7 +10,7 @@ from typing import Final, Literal, cast
 from urllib.parse import urlsplit
 
 from relayd.core.provider import Proxy
-from relayd.ops.configfile_address import is_near
+from relayd.ops.configfile_address import is_host, is_near
 from relayd.ops.configfile_credential import WAYS, Surroundings, read_credentials
 from relayd.ops.configfile_section import Section
 
@@ -40,7 +40,7 @@ def read_proxy(table: Section, around: Surroundings) -> Proxy | None:
         table.fault("proxy", "holds user information, and secrets are never literals in this file",
                     "Use the key `proxy_credential`. " + WAYS)
         return None
-    if parts.scheme not in SCHEMES or not host or not port \
+    if parts.scheme not in SCHEMES or not host or not is_host(host) or not port \
             or parts.path not in ("", "/") or "?" in text or "#" in text:
         table.fault("proxy", "is not the address of a proxy", _EXAMPLE)
         return None

@@ -55,6 +55,9 @@ def test_a_credential_and_an_authority(tmp_path: Path) -> None:
     ({"proxy": "http://h"}, "proxy", "not the address of a proxy"),
     ({"proxy": "http://h:0"}, "proxy", "not the address of a proxy"),
     ({"proxy": "http://h:1/path"}, "proxy", "not the address of a proxy"),
+    ({"proxy": "socks5://a..b:1"}, "proxy", "not the address of a proxy"),  # nobody looks it up
+    ({"proxy": "http://" + "x" * 64 + ".org:1"}, "proxy", "not the address of a proxy"),
+    ({"proxy": "http://*:1"}, "proxy", "not the address of a proxy"),
     ({"proxy": "http://h:x"}, "proxy", "not a URL"),
     ({"proxy": "http://h:1", "proxy_credential": "n:sk-x"}, "proxy_credential", "literal"),
     ({"proxy": "http://h:1", "proxy_credential": [{"env": "P"}]}, "proxy_credential", "list"),
