@@ -29,6 +29,7 @@ from relayd.wire.fields import Table
 from relayd.wire.gemini_generate import BATCH_EMBED, COUNT, EMBED, GENERATE
 from relayd.wire.identity import Pseudonyms
 from relayd.wire.known import Known
+from relayd.wire.numbers import LONG_BYTES_MIN, decode_long, is_decimal
 from relayd.wire.openai_audio import TABLE as SPEECH
 from relayd.wire.openai_chat import TABLE as CHAT
 from relayd.wire.openai_completions import TABLE as COMPLETIONS
@@ -192,6 +193,8 @@ def _pass_by(raw: bytes) -> None:
     1 MB of text is looked through in 0.1 ms: `replace` finds what it takes out by memchr, where
     `count` goes from octet to octet and took 2.6.
     """
+    if is_decimal(raw):
+        raise Dense
     room = DENSE_MIN
     for mark in (b"[", b"{", b":"):
         room -= len(raw) - len(raw.replace(mark, b"", room + 1))
@@ -249,7 +252,7 @@ def _fields(operation: str, texts: Mapping[str, bytes | list[Any] | Spliced], co
             if not isinstance(text, bytes) or name in WHOLE and text != b"null":
                 body[name] = text
                 continue
-            value = body[name] = _decode(text)
+            value = body[name] = decode_long(text)
             if len(text) > 2 * NESTING_MAX - 2 and too_deep(value, NESTING_MAX - 1):
                 return None
         fields = TABLES[operation].read(body, walk)
@@ -262,7 +265,7 @@ def _fields(operation: str, texts: Mapping[str, bytes | list[Any] | Spliced], co
 def _parsed(raw: bytes) -> dict[str, object]:
     """The body as an object that is ours to change; raises invalid_json."""
     try:
-        body = _decode(raw)
+        body = _decode(raw) if len(raw) < LONG_BYTES_MIN else decode_long(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         body = None
     if body is None and surrogate.may_hold_surrogates(raw):

@@ -22,6 +22,7 @@ from relayd.core.errors import RelayError
 from relayd.wire.fields import GONE, Act
 from relayd.wire.layout import Mac
 from relayd.wire.layouts import Layouts
+from relayd.wire.numbers import decode_long
 from relayd.wire.spliced import Spliced
 from relayd.wire.split import too_deep
 from relayd.wire.stretch import Bounds, Seen, pieced
@@ -52,7 +53,6 @@ in another place takes ten times their length, 200 escapes in 1 MB took a quarte
 IDLE_MAX: Final = 8
 """After so many bodies in a row of which nothing was known, one in so many is taken apart."""
 
-_decode: Final = msgspec.json.Decoder().decode
 _encode: Final = msgspec.json.Encoder().encode
 
 Entry: TypeAlias = "tuple[int, Bounds | None, tuple[str, ...]]"
@@ -130,7 +130,7 @@ class Known:
         self, text: bytes, tag: int, act: Act | None, walk: Walk
     ) -> tuple[object, tuple[str, ...]]:
         """As without any memory; also the names that were dropped."""
-        value = _decode(text)
+        value = decode_long(text)
         if len(text) > 2 * self.levels and too_deep(value, self.levels):
             raise RelayError("invalid_json")
         if act is None or type(value) is not dict:

@@ -27,6 +27,7 @@ from relayd.wire.body import NESTING_MAX
 from relayd.wire.fields import (
     GONE, Act, Shape, Verdict, by_name, drop, items, kinds, number, refuse, silent,
 )
+from relayd.wire.numbers import LONG_BYTES_MIN, decode_long
 from relayd.wire.openai_tools import TOOLS
 from relayd.wire.walk import BodyPolicy, Walk, printable
 
@@ -194,7 +195,7 @@ def read_event(payload: bytes, policy: BodyPolicy) -> ClientEvent:
 
 def _parsed(payload: bytes) -> dict[str, object] | None:
     try:
-        event = _decode(payload)
+        event = _decode(payload) if len(payload) < LONG_BYTES_MIN else decode_long(payload)
     except (ValueError, RecursionError):
         event = None
     if event is None and surrogate.may_hold_surrogates(payload):

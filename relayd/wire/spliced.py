@@ -6,13 +6,12 @@ Law: an element's text is its canonical JSON; nothing of it gets into a repr.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from relayd.wire.fields import GONE
-
-_decode: Final = msgspec.json.Decoder().decode
+from relayd.wire.numbers import decode_long
 
 
 class Spliced:
@@ -28,7 +27,7 @@ class Spliced:
     def value(self) -> Any:
         """The element itself; read when it is first asked for."""
         if self._value is GONE:
-            self._value = _decode(self.text)
+            self._value = decode_long(self.text)
         return self._value
 
     def __repr__(self) -> str:
