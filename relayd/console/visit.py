@@ -108,6 +108,14 @@ class Visit:
         """A `{part}` of the path."""
         return self.request.match_info[part]
 
+    @property
+    def again(self) -> str:
+        """This page with all that it was asked with, such as a mailed token, but for a language;
+        the first page where it came by a form."""
+        if self.request.method != "GET":
+            return "/"
+        return str(self.request.rel_url.without_query_params("lang"))
+
     def t(self, name: str, /, **values: object) -> str:
         """A text in the visitor's language."""
         return texts.text(self.language, name, **values)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
 from http.cookies import SimpleCookie
 
 import pytest
+from yarl import URL
 
 from relayd.console.preference import local
 from tests.console.conftest import Console
@@ -16,6 +19,22 @@ async def test_K2_a_choice_is_kept_without_signing_in(console: Console) -> None:
     assert (response.status, response.headers["Location"]) == (303, "/x")
     page = await (await console.get("/nowhere")).text()
     assert 'lang="zh-Hans"' in page and 'data-theme="dark"' in page
+
+
+@pytest.mark.parametrize("asked, back", [
+    ("/reset?token=a-b_c", "/reset?token=a-b_c"), ("/sign-in?next=%2Fkeys%3Fx%3D1&lang=zh",
+                                                  "/sign-in?next=/keys?x%3D1"),
+    ("/sign-in?lang=zh", "/sign-in"), ("/legal/privacy", "/legal/privacy"),
+    ("/nowhere?x=%22%3E%3Cimg%3E", "/nowhere?x=%22%3E%3Cimg%3E")])
+async def test_a_choice_leads_back_to_the_page_with_its_token(
+    console: Console, asked: str, back: str
+) -> None:
+    """Whoever followed a mailed link and would rather read Chinese still has the link's token."""
+    page = await (await console.get(asked)).text()
+    [again] = set(re.findall(r'name="next" value="([^"]*)"', page.partition("preferences")[2]))
+    assert URL(unescape(again), encoded=True) == URL(back, encoded=True)
+    response = await console.post("/preferences", {"language": "zh", "next": unescape(again)})
+    assert response.headers["Location"] == unescape(again)
 
 
 async def test_K1_the_cookies_are_for_this_host_and_a_year(console: Console) -> None:
