@@ -83,7 +83,7 @@ def _address(name: str, address: str) -> Address:
     """Raises SmtpError `refused` for what no header can hold."""
     try:
         return Address(name, addr_spec=address)
-    except (ValueError, IndexError):
+    except Exception:  # the parser has its own errors for some, and stumbles over others
         raise SmtpError("refused") from None
 
 

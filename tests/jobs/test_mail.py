@@ -92,6 +92,16 @@ async def test_greylisting_is_waited_for(db: Database, office: Office) -> None:
     assert await states(db) == [("sent", "taken")]
 
 
+@pytest.mark.parametrize("address", ["a@b..c", "a@example.org.", "<a>@example.org", "a@["])
+async def test_an_address_that_is_none_keeps_nobody_else_waiting(
+    db: Database, office: Office, address: str
+) -> None:
+    for each in (address, "ann@example.org"):
+        await posted(db, await holder(db, each))
+    assert await office.postman.round() == 1
+    assert sorted(await states(db)) == [("refused", "refused"), ("sent", "taken")]
+
+
 async def test_a_refused_recipient_keeps_nobody_else_waiting(
         db: Database, office: Office) -> None:
     for name in ("never", "ann", "spam"):

@@ -83,6 +83,7 @@ async def test_signing_in(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("recipient", "word"), [
     ("never@example.org", "refused"), ("later@example.org", "delayed"),
     ("spam@example.org", "refused"), ("é@example.org", "refused"), ("nobody", "refused"),
+    ("ann@example..org", "refused"), ("<ann>@example.org", "refused"), ("ann@[;", "refused"),
 ])
 async def test_what_the_server_says_of_a_recipient(
         tmp_path: Path, recipient: str, word: str) -> None:
