@@ -251,7 +251,10 @@ class Admission:
             if not any(limits):
                 return None
             allowance = self._allowances[identity] = Allowance(*identity, limits, now_ns)
-        else:
+        elif allowance.limits != limits:
+            # a call that came before a change may get here behind it: who shares the allowance
+            # looks again at what holds
+            self._stands.clear()
             allowance.change(limits, now_ns)
         if allowance.spending is None:
             self._budgets.pop(identity, None)

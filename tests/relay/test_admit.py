@@ -220,6 +220,20 @@ def test_changed_limits_keep_what_is_in_use() -> None:
     assert gate.refused().startswith("rate_limited")
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_a_call_from_before_a_change_does_not_undo_it_for_other_keys(own: bool) -> None:
+    """Its body was long under way; what it is judged by is what held as it came."""
+    old, new = (account(concurrent=9), account(concurrent=2)) if own else (None, None)
+    before = None if own else book(concurrent=9)
+    after = None if own else book(concurrent=2)
+    gate = Gate(after)
+    gate.call(new)
+    gate.book = before
+    gate.call(old, key="key_2")
+    gate.book = after
+    assert gate.refused(new).startswith("concurrency_limited: This account may have 2")
+
+
 def test_idle_allowances_are_forgotten_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("relayd.relay.admit.ALLOWANCES_MAX", 4)
     gate = Gate()
