@@ -7,7 +7,7 @@ look.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from relayd.core.errors import RelayError
@@ -20,13 +20,17 @@ from relayd.relay.admit import UPLOAD_TOKENS, estimated_tokens
 from relayd.relay.counting import UNCOUNTED
 from relayd.relay.exchange import Exchange
 from relayd.relay.plan import Plan
-from relayd.wire.demand import Bound, bound
+from relayd.wire.demand import Bound, bound, of_images
 
 Account = str
 Currency = str
 Place = tuple[Account, Currency]
 AUDIO_BYTES_PER_SECOND: Final = 4_000
 """Of speech that is compressed hard: an upload is no longer than its bytes by this."""
+HEARD_TOKENS, SAID_TOKENS = 20, 8
+"""Tokens of a second of speech, as audio and as text, where those are what is paid."""
+IMAGES_MAX: Final = 10
+"""What one request may ask for."""
 _AN_HOUR: Final = (b'1h"', b"\\u0031", b"\\u0068")
 SESSION_TOKENS: Final = 4_096
 """What a realtime session holds from its start; it takes more as it uses more."""
@@ -99,21 +103,16 @@ class Wallets:
             return given, given
         if endpoint.operation in UNCOUNTED:
             return Quantity(), Quantity()
-        seconds = 0
-        fields: Mapping[str, object] = {}
         if raw is None:
-            tokens = UPLOAD_TOKENS
-            seconds = exchange.body_bytes // AUDIO_BYTES_PER_SECOND + 1
-        else:
-            assert exchange.ask is not None
-            tokens = estimated_tokens(endpoint.api, raw)
-            fields = exchange.ask.fields
-        limit: Bound = bound(endpoint.operation, fields)
+            return _of_upload(endpoint.operation, exchange.body_bytes)
+        assert exchange.ask is not None
+        tokens = estimated_tokens(endpoint.api, raw)
+        limit: Bound = bound(endpoint.operation, exchange.ask.fields)
         if limit.tokens is not None:
-            given = Quantity(tokens, limit.tokens, limit.images, seconds)
+            given = Quantity(tokens, limit.tokens, limit.images)
             return given, given
-        return (Quantity(tokens, billing.output_tokens, limit.images, seconds),
-                Quantity(tokens, billing.output_tokens_max, limit.images, seconds))
+        return (Quantity(tokens, billing.output_tokens, limit.images),
+                Quantity(tokens, billing.output_tokens_max, limit.images))
 
     def _wallet(self, account: str, currency: str) -> Wallet:
         place = account, currency
@@ -181,6 +180,17 @@ class Wallets:
                 wallet.install(posted.nano, posted.credit, known)
         self._wallets = {place: wallet for place, wallet in self._wallets.items()
                          if not wallet.idle}
+
+
+def _of_upload(operation: str, size: int) -> tuple[Quantity, Quantity]:
+    """What a form uses about, and at most: its length is known, and nothing that is in it."""
+    if operation == "image_edit":
+        one, most = of_images(1), of_images(IMAGES_MAX)
+        return (Quantity(UPLOAD_TOKENS, one.tokens or 0, one.images),
+                Quantity(UPLOAD_TOKENS, most.tokens or 0, most.images))
+    seconds = size // AUDIO_BYTES_PER_SECOND + 1
+    given = Quantity(UPLOAD_TOKENS + seconds * HEARD_TOKENS, seconds * SAID_TOKENS, 0, seconds)
+    return given, given
 
 
 def _prices(exchange: Exchange, plan: Plan) -> list[Price]:

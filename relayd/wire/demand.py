@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 VALUE_MAX: Final = 1 << 31
 """A larger figure is taken for this one."""
 _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
-    # the newer name counts where both are there, as at the provider
+    # a provider knows one of them or both: the larger one counts
     "chat": ("max_completion_tokens", "max_tokens"),
     "completions": ("max_tokens",),
     "responses": ("max_output_tokens",),
@@ -20,13 +20,16 @@ _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
 _GENERATES: Final = frozenset({"generate", "stream_generate"})
 _NO_OUTPUT: Final = frozenset({
     "embeddings", "moderations", "rerank", "count_tokens", "count", "embed", "batch_embed",
-    "image_generation", "image_edit", "transcription", "translation"})
-"""What makes no tokens that a client could bound; images and seconds have prices of their own."""
+    "transcription", "translation"})
+"""What makes no tokens that a client could bound."""
 _IMAGES: Final = frozenset({"image_generation", "image_edit"})
+IMAGE_TOKENS_MAX: Final = 8_192
+"""Of one image, where images are made of tokens: gpt-image-1's largest have 6,240."""
 
 
 class Bound(NamedTuple):
-    """`tokens` of output at most, None: the request does not say; `images` at most."""
+    """`tokens` of output at most, None: the request does not say; `images` at most, whose tokens
+    are among them."""
 
     tokens: int | None
     images: int = 0
@@ -35,16 +38,23 @@ class Bound(NamedTuple):
 def bound(operation: str, fields: Mapping[str, object]) -> Bound:
     """The bounds of a request's body, several choices taken together."""
     if operation in _NO_OUTPUT:
-        return Bound(0, _whole(fields.get("n")) or 1 if operation in _IMAGES else 0)
+        return Bound(0)
+    if operation in _IMAGES:
+        return of_images(_whole(fields.get("n")) or 1)
     if operation in _GENERATES:
         config = fields.get("generationConfig")
         config = config if isinstance(config, Mapping) else {}
         return _times(_whole(config.get("maxOutputTokens")), config.get("candidateCount"))
-    for name in _NAMES.get(operation, ()):
-        tokens = _whole(fields.get(name))
-        if tokens is not None:
-            return _times(tokens, fields.get("n"))
-    return Bound(None)
+    given = [tokens for name in _NAMES.get(operation, ())
+             if (tokens := _whole(fields.get(name))) is not None]
+    # of `best_of` one is returned and all are paid
+    choices = max(_whole(fields.get("n")) or 1, _whole(fields.get("best_of")) or 1)
+    return _times(max(given, default=None), choices)
+
+
+def of_images(images: int) -> Bound:
+    """The bounds of so many images."""
+    return Bound(min(images * IMAGE_TOKENS_MAX, VALUE_MAX), images)
 
 
 def _times(tokens: int | None, choices: object) -> Bound:

@@ -22,6 +22,7 @@ from relayd.ops.config import BillingConfig
 from relayd.relay.admit import estimated_tokens
 from relayd.store import posting as store_posting
 from relayd.store.db import Database
+from relayd.wire.demand import IMAGE_TOKENS_MAX
 from tests.fakes.daemon import Lane
 from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.fakes.rawupstream import Answer, message
@@ -236,3 +237,37 @@ async def test_an_hour_in_a_cache_is_set_aside(tmp_path: Path, said: bytes, stat
         await pay(opened.app.db, tokens * 6 * NANO // 10**6)
         await seen(opened, tokens * 6 * NANO // 10**6)
         assert await call(opened, asked.replace(b"TTL", said)) == status
+
+
+async def statuses(opened: Lane, nano: int, asked: bytes) -> tuple[int, int]:
+    """Of a call where a nano is missing of what it may cost, and where none is."""
+    await pay(opened.app.db, nano - 1)
+    await seen(opened, nano - 1)
+    first = (await ask(opened.address, asked)).status
+    await pay(opened.app.db, 1, "second")
+    await seen(opened, nano)
+    return first, (await ask(opened.address, asked)).status
+
+
+async def test_images_of_tokens_are_set_aside(tmp_path: Path) -> None:
+    """One may cost a quarter of a dollar: many at once would all be served on a cent."""
+    prices = PriceBook([Price("*", unit_prices({"output": 40 * NANO}))])
+    asked = json.dumps({"model": "gpt-image-1", "prompt": "x", "n": 3}).encode()
+    async with lane(tmp_path / "store", prices) as opened:
+        raw = request_bytes("/v1/images/generations", opened.key, asked)
+        nano = 3 * IMAGE_TOKENS_MAX * 40 * NANO // 10**6
+        assert await statuses(opened, nano, raw) == (402, 200)
+
+
+async def test_audio_that_is_paid_by_tokens_is_set_aside(tmp_path: Path) -> None:
+    prices = PriceBook([Price("*", unit_prices({"input": 6 * NANO, "output": 10 * NANO}))])
+    form = (b'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\nm\r\n--x\r\n'
+            b'Content-Disposition: form-data; name="file"; filename="a.mp3"\r\n\r\n'
+            + b"a" * 400_000 + b"\r\n--x--\r\n")
+    async with lane(tmp_path / "store", prices) as opened:
+        raw = request_bytes("/v1/audio/transcriptions", opened.key, fields=(
+            ("Content-Type", "multipart/form-data; boundary=x"),
+            ("Content-Length", str(len(form))))) + form
+        # a hundred seconds and what the form is around them
+        nano = ((1000 + 101 * 20) * 6 + 101 * 8 * 10) * NANO // 10**6
+        assert await statuses(opened, nano, raw) == (402, 200)

@@ -8,13 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relayd.wire.demand import VALUE_MAX, Bound, bound
+from relayd.wire.demand import IMAGE_TOKENS_MAX, VALUE_MAX, Bound, bound
 from relayd.wire.dialect import BY_OPERATION
 
 
 @pytest.mark.parametrize("operation, fields, expected", [
     ("chat", {"max_tokens": 5}, Bound(5)),
     ("chat", {"max_tokens": 5, "max_completion_tokens": 7}, Bound(7)),
+    # a provider that does not know the newer name goes by the other one
+    ("chat", {"max_tokens": 500, "max_completion_tokens": 7}, Bound(500)),
+    # all that are made are paid, whatever is returned
+    ("completions", {"max_tokens": 5, "best_of": 20}, Bound(100)),
+    ("completions", {"max_tokens": 5, "best_of": 20, "n": 30}, Bound(150)),
     ("chat", {"max_tokens": 5, "n": 3}, Bound(15)),
     ("chat", {}, Bound(None)), ("chat", {"max_tokens": None}, Bound(None)),
     ("chat", {"max_tokens": "many"}, Bound(None)), ("chat", {"max_tokens": True}, Bound(None)),
@@ -27,8 +32,10 @@ from relayd.wire.dialect import BY_OPERATION
     ("stream_generate", {"generationConfig": {"maxOutputTokens": 12.0}}, Bound(12)),
     ("generate", {"generationConfig": []}, Bound(None)), ("generate", {}, Bound(None)),
     ("embeddings", {}, Bound(0)), ("count_tokens", {"max_tokens": 3}, Bound(0)),
-    ("image_generation", {"n": 4}, Bound(0, 4)), ("image_generation", {}, Bound(0, 1)),
-    ("image_edit", {}, Bound(0, 1)), ("speech", {}, Bound(None)),
+    ("image_generation", {"n": 4}, Bound(4 * IMAGE_TOKENS_MAX, 4)),
+    ("image_generation", {}, Bound(IMAGE_TOKENS_MAX, 1)),
+    ("image_generation", {"n": 1 << 30}, Bound(VALUE_MAX, 1 << 30)),
+    ("image_edit", {}, Bound(IMAGE_TOKENS_MAX, 1)), ("speech", {}, Bound(None)),
 ])
 def test_the_bound_of_a_body(operation: str, fields: dict[str, Any], expected: Bound) -> None:
     assert bound(operation, fields) == expected
