@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import msgspec
 from aiohttp import web
 
-from relayd.console.export import Format, attachment, csv_lines
+from relayd.console.export import Format, attachment, csv_lines, streamed
 from relayd.console.page import page, reply
 from relayd.console.period import Link, span_links
 from relayd.console.route import HOLDER, Route
@@ -202,11 +202,8 @@ async def export(visit: Visit) -> web.StreamResponse:
     response = web.StreamResponse(headers=attachment(f"calls-{asked.span}.{ending}"))
     response.content_type = "text/csv" if asked.format == "csv" else "application/jsonl"
     response.charset = "utf-8"
-    await response.prepare(visit.request)
-    async for piece in _pieces(visit, _search(visit, asked), asked.format):
-        await response.write(piece)
-    await response.write_eof()
-    return response
+    return await streamed(
+        visit.request, response, _pieces(visit, _search(visit, asked), asked.format))
 
 
 async def give(visit: Visit) -> web.Response:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Any, Final, Literal
 
 import msgspec
@@ -48,6 +48,18 @@ def csv_bytes(kind: type[msgspec.Struct], rows: Iterable[Any]) -> bytes:
 def attachment(name: str) -> dict[str, str]:
     """The header that makes a browser keep the answer as a file."""
     return {"Content-Disposition": f'attachment; filename="{name}"'}
+
+
+async def streamed(
+    request: web.Request, response: web.StreamResponse, pieces: AsyncIterator[bytes],
+) -> web.StreamResponse:
+    """An answer that is made while it is sent; of one to HEAD nothing is."""
+    await response.prepare(request)
+    if request.method != "HEAD":
+        async for piece in pieces:
+            await response.write(piece)
+    await response.write_eof()
+    return response
 
 
 def download(name: str, content: bytes, kind: str) -> web.Response:

@@ -13,7 +13,7 @@ import msgspec
 import orjson
 from aiohttp import web
 
-from relayd.console.export import attachment
+from relayd.console.export import attachment, streamed
 from relayd.console.page import page, reply
 from relayd.console.route import HOLDER, Route
 from relayd.console.visit import Visit
@@ -73,18 +73,13 @@ async def take(visit: Visit) -> web.StreamResponse:
     first = await anext(pieces)
     response = web.StreamResponse(headers=attachment(FILE_NAME))
     response.content_type = "application/zip"
-    return await _send(visit, response, first, pieces)
+    return await streamed(visit.request, response, _whole(first, pieces))
 
 
-async def _send(
-    visit: Visit, response: web.StreamResponse, first: bytes, pieces: AsyncIterator[bytes],
-) -> web.StreamResponse:
-    await response.prepare(visit.request)
-    await response.write(first)
+async def _whole(first: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
     async for piece in pieces:
-        await response.write(piece)
-    await response.write_eof()
-    return response
+        yield piece
 
 
 async def api_take(visit: Visit) -> web.StreamResponse:
@@ -93,7 +88,7 @@ async def api_take(visit: Visit) -> web.StreamResponse:
     first = await anext(pieces)
     response = web.StreamResponse()
     response.content_type = "application/json"
-    return await _send(visit, response, first, pieces)
+    return await streamed(visit.request, response, _whole(first, pieces))
 
 
 async def _json(visit: Visit) -> AsyncIterator[bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 
+import pytest
 from aiohttp import web
 
 from relayd.console.listener import HEADERS, ConsoleListener
@@ -14,6 +15,7 @@ from relayd.console.visit import Visit
 from relayd.ops.logging import Logger
 from relayd.store.db import Database
 from tests.console.conftest import Console, started
+from tests.console.people import person
 
 
 async def _fails(visit: Visit) -> web.StreamResponse:
@@ -89,3 +91,15 @@ async def test_who_speaks_no_http_gets_the_same_headers(console: Console) -> Non
     writer.close()
     assert all(f"{name}: {value}" in head for name, value in HEADERS.items())
     assert "Cache-Control: no-store" in head
+
+
+@pytest.mark.parametrize("path", ["/calls/export", "/api/v1/export", "/overview"])
+async def test_nothing_follows_a_page_s_head(console: Console, path: str) -> None:
+    """A file that is made while it is sent would be read as the next answer."""
+    who = await person(console.db, console.now_ms)
+    reader, writer = await asyncio.open_connection(*console.listener.address)
+    shown = f"Cookie: rd_sid={who.token}\r\nAuthorization: Bearer {who.token}\r\n"
+    writer.write(f"HEAD {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{shown}\r\n".encode())
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    assert head.startswith(b"HTTP/1.1 200 ") and body == b""

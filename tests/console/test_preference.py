@@ -22,8 +22,8 @@ async def test_K2_a_choice_is_kept_without_signing_in(console: Console) -> None:
 
 
 @pytest.mark.parametrize("asked, back", [
-    ("/reset?token=a-b_c", "/reset?token=a-b_c"), ("/sign-in?next=%2Fkeys%3Fx%3D1&lang=zh",
-                                                  "/sign-in?next=/keys?x%3D1"),
+    ("/reset?token=a-b_c", "/reset?token=a-b_c"),
+    ("/sign-in?next=%2Fkeys%3Fx%3D1&lang=zh", "/sign-in?next=/keys?x%3D1"),
     ("/sign-in?lang=zh", "/sign-in"), ("/legal/privacy", "/legal/privacy"),
     ("/nowhere?x=%22%3E%3Cimg%3E", "/nowhere?x=%22%3E%3Cimg%3E")])
 async def test_a_choice_leads_back_to_the_page_with_its_token(
