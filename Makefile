@@ -62,12 +62,12 @@ deb: $(VENV)/dev.stamp
 	$(BIN)/python -m tools.deb
 
 $(VENV)/run.stamp: setup.cfg pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q --disable-pip-version-check -e .
 	touch $@
 
 $(VENV)/dev.stamp: setup.cfg pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q --disable-pip-version-check -e '.[test,check]'
 	touch $@ $(VENV)/run.stamp
 
@@ -77,7 +77,7 @@ $(VENV)/browser.stamp: $(VENV)/dev.stamp setup.cfg tests/browser/package-lock.js
 	touch $@
 
 $(VENV)/bench.stamp: setup.cfg pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q --disable-pip-version-check -e '.[bench]'
 	touch $@
 
