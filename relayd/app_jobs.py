@@ -175,6 +175,7 @@ def console(
     services.gauges, services.bound, services.changed = ties
     services.issuer = lambda: issuer(config())
     ties.gauges.sign_in_refusals = services.door.refusals
-    ties.gauges.payment_messages = lambda: services.messages
+    # what an alert waits for is there at 0, or its first ones would be no increase
+    ties.gauges.payment_messages = lambda: {"webhook_forged": 0, **services.messages}
     return Opening(pages.console(config().console_listen, services), log=log,
                    close=services.door.hashing.close)

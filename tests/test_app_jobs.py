@@ -35,6 +35,11 @@ async def test_the_console_answers_beside_the_relay(relay: Lane) -> None:
     assert found["openapi"] == "3.1.0"
 
 
+async def test_what_an_alert_counts_is_there_before_the_first_one(relay: Lane) -> None:
+    page = relay.app.metrics.render().decode()
+    assert 'relayd_payment_messages_total{outcome="webhook_forged"} 0' in page.splitlines()
+
+
 async def test_every_job_goes_on(relay: Lane) -> None:
     assert {"watch", "budgets", "retention", "audit", "network", "abuse", "months"} <= set(
         relay.app._jobs)
