@@ -23,7 +23,7 @@ from relayd.relay.authenticate import authenticate, check
 from relayd.relay.exchange import ClientLeft, Exchange
 from relayd.relay.faults import Fault
 from relayd.relay.opening import mark, opening
-from relayd.relay.plan import Place
+from relayd.relay.plan import Place, require
 from relayd.relay.pool import Pool
 from relayd.relay.tunnel import Tunnel
 from relayd.relay.upstream import Attempt, UpstreamConnection
@@ -37,20 +37,30 @@ if TYPE_CHECKING:
     from relayd.relay.plane import Plane
 
 ELSEWHERE: Final = frozenset({
-    "upstream_connect", "upstream_tls", "upstream_busy", "upstream_reset", "upstream_timeout",
-    "upstream_protocol", "provider_failed", "provider_rate_limited",
+    "upstream_connect", "upstream_proxy", "upstream_tls", "upstream_busy", "upstream_reset",
+    "upstream_timeout", "upstream_protocol", "provider_failed", "provider_rate_limited",
+    "provider_auth", "provider_quota", "provider_forbidden", "provider_rejected",
 })
 """Errors after which the next deployment is asked: a session that has not begun costs nothing."""
+_OTHERS_FAULT: Final = {
+    401: "provider_auth", 402: "provider_quota", 403: "provider_forbidden",
+    404: "provider_rejected", 429: "provider_rate_limited",
+}
+"""What is no fault of the request, as for calls over HTTP: another deployment may take it."""
 _USUAL_CLOSES: Final = frozenset({NORMAL, GOING_AWAY, NO_CODE})
 _CLIENTS_FAULT: Final = frozenset({"websocket_protocol", "body_too_large"})
 
 
 class Link(asyncio.Protocol):
-    """A provider's connection while it has not answered the handshake."""
+    """A provider's connection while it has not answered the handshake. `asks`: the consents
+    without which nothing goes there (relay/plan.py)."""
 
-    __slots__ = ("answer", "error", "data", "_connection", "_wake")
+    __slots__ = ("answer", "error", "data", "asks", "_connection", "_wake")
 
-    def __init__(self, connection: UpstreamConnection, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, connection: UpstreamConnection, asks: int, wake: Callable[[], None]
+    ) -> None:
+        self.asks = asks
         self.answer: tuple[int, bytes, int] | None = None
         """As `read_answer` has it."""
         self.error: RelayError | None = None
@@ -165,7 +175,7 @@ class Realtime:
         exchange.attempts += 1
         exchange.deadline = plane.now() + provider.timeouts.first_byte
         exchange.expire_code = "upstream_timeout"
-        link = Link(connection, exchange.wake)
+        link = Link(connection, place.asks, exchange.wake)
         try:
             await self._shake(exchange, asked, place, connection, link)
             assert link.answer is not None
@@ -242,7 +252,8 @@ class Realtime:
         self._count(exchange)
         secrets = exchange.policy.secrets[exchange.provider or ""]
         session = SessionReader(secrets, exchange.counter)
-        tunnel = Tunnel(self._plane, exchange, connection, session, self._recheck(exchange))
+        recheck = self._recheck(exchange, link.asks)
+        tunnel = Tunnel(self._plane, exchange, connection, session, recheck)
         try:
             self._join(exchange, asked, connection, link, tunnel)
             while not tunnel.over:
@@ -289,8 +300,9 @@ class Realtime:
             exchange.counter = counting.text_counter(encoding)
             exchange.encoding_exact = encoding.exact
 
-    def _recheck(self, exchange: Exchange) -> Callable[[], None]:
-        """A function that raises where the session's key would not be accepted any more."""
+    def _recheck(self, exchange: Exchange, asks: int) -> Callable[[], None]:
+        """A function that raises where the session's key would not be accepted any more, or its
+        account has withdrawn a consent that the provider asks for."""
         plane = self._plane
         head, grant = exchange.head, exchange.grant
         assert grant is not None
@@ -304,15 +316,16 @@ class Realtime:
             else:
                 grant = authenticate(head.fields, head.query, plane.view.current, plane.pepper,
                                      plane.unix_ms())
+                require(grant, asks)
                 seen = plane.view.current
         return recheck
 
 
 def _failure(status: int) -> str | None:
     """The code of an answer to a handshake after which another deployment may do better."""
-    if status == 429:
-        return "provider_rate_limited"
-    return "provider_failed" if status == 408 or status >= 500 else None
+    if status == 408 or status >= 500:
+        return "provider_failed"
+    return _OTHERS_FAULT.get(status)
 
 
 def _result(error: RelayError) -> str:

@@ -16,6 +16,7 @@ from wsproto.events import AcceptConnection, CloseConnection, Request, TextMessa
 
 from relayd.core.journal import Mark
 from relayd.core.price import Price, PriceBook, unit_prices
+from relayd.core.provider import Proxy
 from relayd.core.record import CallRecord
 from relayd.core.route import Deployment, Route
 from relayd.ops.config import BillingConfig, LimitsConfig, PrivacyConfig
@@ -235,7 +236,12 @@ UNSOUND = [
 ]
 
 
-@pytest.mark.parametrize("said", UNSOUND)
+REFUSED = [b"HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n" % status
+           for status in (401, 402, 403, 404)]
+"""The next deployment may have a better credential, or the model."""
+
+
+@pytest.mark.parametrize("said", UNSOUND + REFUSED)
 async def test_the_next_deployment_is_asked(opened: Opened, said: bytes) -> None:
     async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -251,6 +257,18 @@ async def test_the_next_deployment_is_asked(opened: Opened, said: bytes) -> None
             await told(socket, "session.created")
         record = await record_of(lane)
         assert (record.provider, record.attempts, record.outcome) == ("good", 2, "completed")
+
+
+async def test_the_next_one_is_asked_too_where_a_proxy_opens_no_way(opened: Opened) -> None:
+    async with realtime_provider() as upstream:
+        lane = await opened(
+            providers={"bad": provider("openai", 1, name="bad", proxy=Proxy("http", "::1", 1)),
+                       "good": provider("openai", 1, name="good", address=upstream.address)},
+            routes=(Route("*", (Deployment("bad"), Deployment("good", priority=2))),))
+        async with session(lane) as socket:
+            await told(socket, "session.created")
+        record = await record_of(lane)
+        assert (record.provider, record.outcome) == ("good", "completed")
 
 
 @pytest.mark.parametrize("said", UNSOUND[:3] + UNSOUND[5:])
