@@ -7,6 +7,7 @@ those that name one address: nobody's mailbox is flooded.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import msgspec
@@ -23,6 +24,7 @@ from relayd.core.ticket import WITHOUT_ACCOUNT, Ticket, TicketClass
 from relayd.core.timestamp import rfc3339
 from relayd.ops.configfile_mail import console_url
 
+_NUMBER: Final = re.compile(r"tick_[0-9A-Z]{26}", re.ASCII)
 EXPIRES_MS: Final = 180 * 86_400_000
 """RFC 9116 section 2.5.5 recommends less than a year."""
 
@@ -89,7 +91,10 @@ async def send(visit: Visit) -> web.Response:
 
 async def sent(visit: Visit) -> web.Response:
     """Says that it arrived."""
-    return page(visit, "legal/contact_sent.html", ticket=visit.ask(WhichTicket).ticket)
+    number = visit.ask(WhichTicket).ticket
+    # a link may say anything: what is no number is not shown
+    return page(visit, "legal/contact_sent.html",
+                ticket=number if _NUMBER.fullmatch(number) else "")
 
 
 async def api_send(visit: Visit) -> web.Response:

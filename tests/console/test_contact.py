@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from urllib.parse import quote
 
 import pytest
 
@@ -33,6 +34,12 @@ async def test_M3_a_report_without_an_account_becomes_a_ticket_with_a_clock(
     assert found.due_at_ms is not None and found.due_at_ms - NOW_MS <= 24 * 3_600_000
     [out] = await mail.due(console.db, NOW_MS, 9)
     assert (out.mail.kind, out.letter.recipient) == ("ticket_received", "quokka@example.org")
+
+
+@pytest.mark.parametrize("said", ["call 1-900 now", "tick_ and words", "tick_" + "é" * 26])
+async def test_the_page_of_what_arrived_shows_a_number_and_nothing_else(
+        console: Console, said: str) -> None:
+    assert said not in await text_of(console, f"/contact/sent?ticket={quote(said)}")
 
 
 async def test_X1_a_request_about_personal_data_has_its_clock(console: Console) -> None:

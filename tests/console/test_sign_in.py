@@ -159,7 +159,8 @@ async def test_U2_what_is_sensitive_asks_again_after_a_quarter_of_an_hour(
     led = await opened.get("/settings/password")
     assert led.headers["Location"] == "/prove?next=%2Fsettings%2Fpassword"
     assert (await opened.get("/prove")).status == 200
-    assert (await opened.form("/prove", {"password": "wrong"})).status == 401
+    wrong = await opened.form("/prove", {"password": "wrong"})
+    assert wrong.status == 401 and "This password is wrong." in await wrong.text()
     answer = await opened.form("/prove", {"password": PASSWORD, "next": "/settings/password"})
     assert answer.headers["Location"] == "/settings/password"
     assert (await opened.get("/settings/password")).status == 200
