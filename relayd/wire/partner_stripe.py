@@ -139,12 +139,10 @@ class Stripe:
         for _ in range(PAGES_MAX):
             page = read_json((yield self._get("/v1/refunds", wanted)))
             try:
-                for each in page["data"]:
-                    said = self._about_refund(each, "")
-                    if said.reference == reference:
-                        return said
-                if not page.get("has_more"):
-                    return None
+                said = {each.reference: each for each in (
+                    self._about_refund(each, "") for each in reversed(page["data"]))}
+                if reference in said or not page.get("has_more"):
+                    return said.get(reference)
                 wanted["starting_after"] = as_text(page["data"][-1]["id"])
             except OTHER_SHAPE:
                 raise RelayError("partner_failed") from None
