@@ -88,3 +88,15 @@ async def test_I2d_a_month_s_key_goes_when_all_of_it_is_old(db: Database) -> Non
     assert caught.value.code == "data_key_gone"
     assert await network.own(db, one) == []
     assert await someone(db, "later@example.com")  # accounts' keys are others
+
+
+async def test_one_of_a_month_whose_key_is_destroyed_keeps_none_waiting(db: Database) -> None:
+    one = await someone(db)
+    old_ms = NOW - 400 * DAY_MS
+    assert await network.post(db, [record(one, old_ms)]) == 1
+    assert await network.destroy_months(db, NOW - 200 * DAY_MS) == ["2024-10"]
+    assert await network.sweep_batch(db, NOW - 200 * DAY_MS) == 1
+    # a clock that is behind, and set right again
+    assert await network.post(db, [record(one, old_ms), record(one)]) == 1
+    assert await network.post(db, [record(one, old_ms)]) == 0
+    assert [each.at_ms for each in await network.own(db, one)] == [NOW]
