@@ -67,7 +67,8 @@ async def due(db: Database, now_ms: int) -> bool:
         if seq - after >= EVENTS_DUE:
             return True
         async for event, _ in store_audit.events(transaction, after_seq=after, last_seq=after + 1):
-            return now_ms - event.at_ms >= AGE_DUE_MS
+            # an event of later is one of a clock that was ahead
+            return not 0 <= now_ms - event.at_ms < AGE_DUE_MS
     return False
 
 

@@ -75,7 +75,7 @@ class PaymentJob:
         except RelayError as error:
             self._failed(error)
             return
-        if now_ms - self._statements_ms >= STATEMENT_EVERY_MS:
+        if not 0 <= now_ms - self._statements_ms < STATEMENT_EVERY_MS:
             self._statements_ms = now_ms
             for partner in payments.partners.values():
                 await self._try(away, partner.name, self._check(partner, now_ms))
@@ -99,7 +99,8 @@ class PaymentJob:
         now_ms = self._now_ms()
         last_ms = self._asked_ms.get(name, since_ms)
         ends = until_ms is not None and last_ms < until_ms <= now_ms
-        if not ends and (now_ms - last_ms) * SHARE < now_ms - since_ms:
+        # asked later than now: by a clock that was ahead
+        if not ends and 0 <= (now_ms - last_ms) * SHARE < now_ms - since_ms:
             return False
         self._asked_ms[name] = now_ms
         return True

@@ -12,7 +12,7 @@ from typing import Final
 import orjson
 
 from relayd.core.errors import RelayError
-from relayd.core.mail import MailClass, MailState
+from relayd.core.mail import RETRY_MOST_MS, MailClass, MailState
 from relayd.store.transaction import Row, Transaction
 
 _TABLE: Final = "outbox"
@@ -65,11 +65,12 @@ async def claim(
 ) -> list[tuple[Mail, Row]]:
     """Mails whose time has come, and their sealed columns for `letter`.
 
-    They are nobody else's until `until_ms`.
+    They are nobody else's until `until_ms`. A time that is further off than any wait is one of a
+    clock that was ahead.
     """
     rows = await transaction.rows(
-        f"{_SELECT} WHERE state = 'queued' AND next_at_ms <= ? ORDER BY next_at_ms LIMIT ?",
-        (now_ms, most))
+        f"{_SELECT} WHERE state = 'queued' AND next_at_ms NOT BETWEEN ? AND ?"
+        " ORDER BY next_at_ms LIMIT ?", (now_ms + 1, now_ms + RETRY_MOST_MS, most))
     await transaction.many(
         "UPDATE outbox SET next_at_ms = ? WHERE id = ?", [(until_ms, row[0]) for row in rows])
     return [(_mail(row), row[12:]) for row in rows]

@@ -58,6 +58,15 @@ async def test_enough_or_old_enough_is_due(db: Database) -> None:
         None, EVENTS_DUE + 2, 2, 0)
 
 
+async def test_events_of_a_clock_that_was_ahead_are_signed_too(db: Database) -> None:
+    years_ms = 3650 * 24 * 3_600_000
+    await add(db, 1, START_MS + years_ms)
+    await checkpoint.sign(db, open_signer(db.directory), START_MS + years_ms)
+    await add(db, 1, START_MS + years_ms)
+    assert not await checkpoint.due(db, START_MS + years_ms)
+    assert await checkpoint.due(db, START_MS)
+
+
 @pytest.mark.parametrize("statement", [
     "UPDATE audit_log SET target = 'acct_9' WHERE seq = 3",
     "UPDATE audit_log SET reason = x'00' WHERE seq = 3",

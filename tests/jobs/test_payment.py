@@ -100,6 +100,36 @@ async def test_statements_are_looked_at_once(till: Till) -> None:
     assert {each.checked_at_ms for each in (await statement.listing(till.db))[0]} == checked
 
 
+async def test_a_clock_that_was_ahead_for_a_minute_ends_no_questions(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    async def ask_again(db: Database, payments: Any, refund: Any, now_ms: int) -> None:
+        asked.append(now_ms)
+
+    async def missing(*_: object) -> list[str]:
+        asked.append(0)
+        return []
+
+    made, _ = await till.credited()
+    port = till.demo.port
+    await till.demo.stop()
+    with pytest.raises(RelayError):
+        await till.refund(made, AMOUNT)
+    await till.demo.start(port)
+    monkeypatch.setattr(order, "ask_again", ask_again)
+    monkeypatch.setattr(statement, "missing", missing)
+    work = job(till)
+    years_ms = 3650 * 86_400_000
+    till.now_ms += years_ms
+    await work.round()
+    till.now_ms -= years_ms - 60_000
+    asked.clear()
+    await work.round()
+    assert till.now_ms in asked and 0 in asked
+
+
 async def test_it_goes_round_until_it_is_stopped(till: Till) -> None:
     made = await till.order()
     till.demo.book.pay(await till.trade(made))

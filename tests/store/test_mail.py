@@ -6,6 +6,7 @@ import pytest
 
 from relayd.core.account import Account
 from relayd.core.errors import RelayError
+from relayd.core.mail import RETRY_MOST_MS
 from relayd.store import account, mail
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
@@ -63,6 +64,17 @@ async def test_a_mail_that_failed_waits_and_one_that_expired_can_go_again(
         assert await mail.requeue(transaction, posted.id, 90)
         [(again, sealed)] = await mail.claim(transaction, 90, 900, 5)
         assert again.attempts == 0 and mail.letter(transaction, again, sealed) == LETTER
+
+
+async def test_a_mail_whose_time_a_wrong_clock_has_set_goes_all_the_same(
+        db: Database, posted: Mail) -> None:
+    """Ten years ahead for a minute, in which it could not be sent."""
+    later_ms = 3650 * 86_400_000
+    async with db.writing() as transaction:
+        await mail.postpone(transaction, posted.id, "unreachable", later_ms + RETRY_MOST_MS)
+        assert await mail.claim(transaction, later_ms, later_ms + 400, 5) == []
+        assert len(await mail.claim(transaction, 100, 500, 5)) == 1
+        assert await mail.claim(transaction, 101, 501, 5) == []
 
 
 async def test_columns_of_two_mails_cannot_be_swapped(db: Database, posted: Mail) -> None:
