@@ -11,6 +11,7 @@ from functools import reduce
 from operator import or_
 from typing import Final
 
+from relayd.core.errors import RelayError
 from relayd.core.gate import Gate
 from relayd.core.health import Health, Level, State
 from relayd.core.provider import Provider, together
@@ -32,6 +33,14 @@ LOAD_SECONDS_MIN = 0.001
 def given(grant: KeyGrant) -> int:
     """The consents of an account, as bits."""
     return OVERSEAS * grant.overseas | TRAINING * grant.training
+
+
+def require(grant: KeyGrant, asks: int) -> None:
+    """Raises for the first of these consents that an account has not given."""
+    lacking = asks & ~given(grant)
+    if lacking:
+        raise RelayError("cross_border_consent_required" if lacking & OVERSEAS
+                         else "training_consent_required", param="model")
 
 
 class Place:
