@@ -104,6 +104,10 @@ async def _keep(
         account = await store_account.find(transaction, account_id)
         if account is None or account.state in ("erased", "terminated"):
             return None
+        # once more: another process may have found it, or somebody decided on it, meanwhile
+        if (account_id, found.rule) in await store_abuse.judged(
+                transaction, now_ms - QUIET_MS, account_id):
+            return None
         suspends = found.rule in lookout.rules.suspend and account.state == "active"
         finding = Finding(new_id(ID_PREFIX, now_ms), account_id, found.rule, now_ms, found.figure,
                           found.bound, suspends)

@@ -89,9 +89,13 @@ async def _judge(
 
 
 async def _still_away(transaction: Transaction, holder: Holder) -> Holder | None:
-    """The holder as the store has them now; None for who has come back since they were read."""
+    """The holder as the store has them now; None for who has come back since they were read, or
+    took this step by another process."""
     found = await store_holder.find(transaction, holder.account)
-    return found if found is not None and found.seen_at_ms == holder.seen_at_ms else None
+    if found is None or (found.seen_at_ms, found.dormant_steps) != (
+            holder.seen_at_ms, holder.dormant_steps):
+        return None
+    return found
 
 
 def _ends(holder: Holder, now_ms: int) -> str:

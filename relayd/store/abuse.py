@@ -72,11 +72,14 @@ async def made_since(transaction: Transaction, since_ms: int) -> list[str]:
     return [row[0] for row in rows]
 
 
-async def judged(transaction: Transaction, since_ms: int) -> set[tuple[str, str]]:
-    """(account, rule) of findings that are open or confirmed, or were decided on since then."""
+async def judged(
+    transaction: Transaction, since_ms: int, account: str | None = None
+) -> set[tuple[str, str]]:
+    """(account, rule) of findings that are open or confirmed, or were decided on since then: of
+    all accounts, or of one."""
     rows = await transaction.rows(
-        "SELECT account_id, rule FROM abuse_findings WHERE state <> 'lifted'"
-        " OR decided_at_ms >= ?", (since_ms,))
+        "SELECT account_id, rule FROM abuse_findings WHERE (state <> 'lifted'"
+        " OR decided_at_ms >= ?1) AND (?2 IS NULL OR account_id = ?2)", (since_ms, account))
     return {(row[0], row[1]) for row in rows}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -16,7 +17,7 @@ from relayd.core.abuse import QUIET_MS, AbuseRules
 from relayd.core.actor import Actor
 from relayd.core.errors import RelayError
 from relayd.core.standing import WORDS
-from relayd.store.db import Database
+from relayd.store.db import Database, open_database
 from tests.fakes.door import EMAIL, ORIGIN, mails, registered
 from tests.fakes.records import START_MS, call_record
 
@@ -172,3 +173,14 @@ async def test_findings_are_listed(db: Database) -> None:
     shown = abuse.view(found)
     assert (shown["account"], shown["rule"], shown["state"], shown["decided_at"]) == (
         made.id, "disposable_mail", "open", None)
+
+
+async def test_two_processes_find_it_once(door: Door) -> None:
+    opened = await registered(door)
+    who, db = opened.session.account, door.db
+    await busy(db, who)
+    both = [await open_database(db.directory, busy_ms=5000) for _ in range(2)]
+    found = await asyncio.gather(*(abuse.look(each, lookout(), START_MS) for each in both))
+    assert sorted(map(len, found)) == [0, 1] and len(await abuse.listing(db)) == 1
+    for each in both:
+        await each.close()

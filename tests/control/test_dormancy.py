@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 from relayd.control import account, dormancy, erasure, password, sign_in, usage
 from relayd.control.door import DAY_MS, Door
 from relayd.core.actor import SHELL, Actor
 from relayd.store import holder as store_holder
+from relayd.store.db import open_database
 from tests.fakes import standing
 from tests.fakes.door import (
     CALLER, EMAIL, ORIGIN, PASSWORD, WISH, mailed_token, mails, registered,
@@ -44,6 +46,18 @@ async def test_E2_reminders_and_then_erasure(door: Door) -> None:
     assert told == [(365, "dormancy_reminder", "12", "2028-01-01"),
                     (700, "dormancy_reminder", "23", "2028-01-01")]
     assert erasures.begun == [(account_id, START_MS + 730 * DAY_MS)]
+
+
+async def test_two_processes_remind_once(door: Door) -> None:
+    await registered(door)
+    now_ms = START_MS + 365 * DAY_MS
+    both = [await open_database(door.db.directory, busy_ms=5000) for _ in range(2)]
+    taken = await asyncio.gather(*(
+        dormancy.look(each, ORIGIN, Erasures(), now_ms) for each in both))
+    assert sorted(each["first_reminder"] for each in taken) == [0, 1]
+    assert [kind for kind, _, _ in await mails(door.db, now_ms)] == ["dormancy_reminder"]
+    for each in both:
+        await each.close()
 
 
 async def test_a_sign_in_starts_the_months_anew(door: Door) -> None:
