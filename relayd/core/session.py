@@ -63,9 +63,12 @@ def digest(token: str) -> bytes:
 
 
 def alive(session: Session, now_ms: int) -> bool:
-    """Whether neither its age nor idleness has ended the session."""
+    """Whether neither its age nor idleness has ended the session.
+
+    One of a clock that was ahead by as much has ended too: it would last until that time.
+    """
     age, idle = now_ms - session.created_at_ms, now_ms - session.used_at_ms
-    return age < AGE_MS_MAX and idle < IDLE_MS_MAX
+    return abs(age) < AGE_MS_MAX and abs(idle) < IDLE_MS_MAX
 
 
 def ends_at_ms(session: Session) -> int:
@@ -75,4 +78,4 @@ def ends_at_ms(session: Session) -> int:
 
 def proved(session: Session, now_ms: int) -> bool:
     """Whether a sensitive step may be done without asking again who is there."""
-    return session.stage == "open" and now_ms - session.proved_at_ms < PROOF_MS
+    return session.stage == "open" and abs(now_ms - session.proved_at_ms) < PROOF_MS

@@ -49,5 +49,12 @@ def test_a_proof_lasts_a_quarter_of_an_hour_and_needs_an_open_session() -> None:
     assert not proved(replace(SESSION, stage="factor"), 1001)
 
 
+def test_a_session_of_a_clock_that_was_years_ahead_lasts_no_years() -> None:
+    assert alive(SESSION, 1000 - IDLE_MS_MAX + 1) and not alive(SESSION, 1000 - IDLE_MS_MAX)
+    used = replace(SESSION, used_at_ms=1000 - AGE_MS_MAX)
+    assert not alive(used, 1000 - AGE_MS_MAX)
+    assert not proved(SESSION, 1000 - PROOF_MS)
+
+
 def test_the_address_is_in_no_repr() -> None:
     assert "192.0.2.7" not in repr(SESSION)
