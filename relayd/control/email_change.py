@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final, Literal
 
-from relayd.control import audit, mail, mail_token
+from relayd.control import audit, mail, mail_token, registration
 from relayd.control.door import Caller, Door
 from relayd.control.mail import To
 from relayd.core.account import Account, check_email, folded
@@ -39,7 +39,7 @@ async def ask(door: Door, account: Account, email: str, caller: Caller, now_ms: 
         taken = await store_account.find(transaction, email)
         # the old mailbox gets the same in either case, so that it does not tell them apart
         await _ask(door, transaction, account, ("old", email), now_ms)
-        if taken is None or taken.id == account.id:
+        if taken is None or taken.id == account.id or taken.state == "unverified":
             await _ask(door, transaction, account, ("new", email), now_ms)
         else:
             await mail.post(transaction, "email_known", taken.id,
@@ -75,7 +75,9 @@ async def confirm(
             transaction, used.account, PURPOSES["new" if end == "old" else "old"])
         if not _agree(used, other):
             return False
-        await _change(door, transaction, used, caller, now_ms)
+        gone = await _change(door, transaction, used, caller, now_ms)
+    if gone is not None:
+        await door.db.keyring.destroy(gone)
     return True
 
 
@@ -86,14 +88,18 @@ def _agree(used: MailToken, other: MailToken | None) -> bool:
 
 async def _change(
     door: Door, transaction: Transaction, used: MailToken, caller: Caller, now_ms: int
-) -> None:
+) -> str | None:
+    """The id of a registration that held the address unverified, and is gone."""
     account = await store_account.get(transaction, used.account)
     email = check_email(used.value or "")
     # a link for a new password that went to the old address opens nothing any more
     await store_mail_token.delete(transaction, account.id, "reset", *PURPOSES.values())
     taken = await store_account.find(transaction, email)
-    if account.email is None or taken is not None and taken.id != account.id:
-        return  # somebody else proved first that it is theirs
+    gone = taken.id if taken is not None and taken.state == "unverified" else None
+    if account.email is None or taken is not None and taken.id not in (account.id, gone):
+        return None  # somebody else proved first that it is theirs
+    if gone is not None:
+        await registration.discard(transaction, gone, now_ms)
     await store_account.update(transaction, replace(account, email=email))
     await audit.append(transaction, caller.actor(account.id), "account.change", account.id,
                        now_ms, details={"field": "email"})
@@ -101,3 +107,4 @@ async def _change(
         await mail.post(transaction, "email_changed", account.id, {
             "at": rfc3339(now_ms), "link": door.link("/forgot")}, now_ms,
             to=To(account.email, account.language))
+    return gone

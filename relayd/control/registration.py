@@ -89,7 +89,7 @@ async def register(door: Door, wish: Registration, caller: Caller, now_ms: int) 
         stale = known if known is not None and known.state == "unverified" else None
         if stale is not None:
             # whoever it was, they have not read this mailbox
-            await _discard(transaction, stale.id, now_ms)
+            await discard(transaction, stale.id, now_ms)
             known = None
         await claim_username(transaction, wish.username)
         if known is not None:
@@ -229,8 +229,8 @@ async def claim_username(
     await store_account.update(transaction, replace(other, username=None))
 
 
-async def _discard(transaction: Transaction, account_id: str, now_ms: int) -> None:
-    """An unverified account goes: its rows, and what it said."""
+async def discard(transaction: Transaction, account_id: str, now_ms: int) -> None:
+    """An unverified account goes: its rows, and what it said. The caller destroys its key."""
     account = await store_account.get(transaction, account_id)
     await store_holder.forget(transaction, account_id)
     await control_account.empty(transaction, account, now_ms)
@@ -241,7 +241,7 @@ async def sweep(db: Database, now_ms: int, term_ms: int = UNVERIFIED_MS) -> int:
     async with db.writing() as transaction:
         found = await store_holder.unverified(transaction, now_ms - term_ms, BATCH)
         for account_id in found:
-            await _discard(transaction, account_id, now_ms)
+            await discard(transaction, account_id, now_ms)
     for account_id in found:
         await db.keyring.destroy(account_id)
     return len(found)

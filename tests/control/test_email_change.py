@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from relayd.control import account, email_change, password, sign_in
+from relayd.control import account, email_change, password, registration, sign_in
 from relayd.control.door import Door
 from relayd.control.email_change import End
 from relayd.core.errors import RelayError
@@ -126,6 +126,21 @@ async def test_a_known_address_is_told_and_not_taken(door: Door) -> None:
     token = sent[KINDS["old"]][1].partition("token=")[2]
     assert not await email_change.confirm(door, token, "old", (CALLER, me.id), START_MS)
     assert (await account.find(door.db, EMAIL)).id == me.id
+
+
+async def test_a_registration_that_nobody_verified_does_not_hold_the_address(door: Door) -> None:
+    """A stranger signs up with it; who reads its mailbox may have it all the same."""
+    by = (CALLER, (await registered(door)).session.account)
+    stranger = replace(WISH, email=NEW, username="stranger")
+    await registration.register(door, stranger, CALLER, START_MS)
+    left = await account.find(door.db, NEW)
+    await mails(door.db)
+    tokens = await asked(door)
+    for end in KINDS:
+        await email_change.confirm(door, tokens[end], end, by, START_MS)
+    assert (await account.find(door.db, NEW)).id == by[1]
+    assert left.id in door.db.keyring.owners(destroyed=True)
+    assert (await account.find(door.db, left.id)).state == "erased"
 
 
 async def test_who_proves_it_first_has_it(door: Door) -> None:
