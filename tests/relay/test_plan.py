@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from relayd.core.errors import RelayError
 from relayd.core.gate import Gate
 from relayd.core.health import TRIP_FAILURES, Circuit, Health, Level, State
 from relayd.core.route import Deployment, Route
-from relayd.relay.plan import Place, Plan
+from relayd.core.snapshot import KeyGrant
+from relayd.relay.plan import OVERSEAS, TRAINING, Place, Plan, require
 from tests.fakes.daemon import provider
 
 
@@ -98,3 +100,22 @@ def test_costs_are_asked_by_the_name_that_is_sent() -> None:
     cheap = plan(one, other, strategy="cheapest")
     assert cheap.order(1.0, 0.0, None, cost) == [other, one]
     assert asked == [("a", "m"), ("b", "x")]
+
+
+@pytest.mark.parametrize(("asks", "overseas", "training", "code"), [
+    (0, False, False, None), (OVERSEAS, True, False, None),
+    (OVERSEAS | TRAINING, True, True, None),
+    (OVERSEAS, False, True, "cross_border_consent_required"),
+    (TRAINING, True, False, "training_consent_required"),
+    (OVERSEAS | TRAINING, False, False, "cross_border_consent_required"),
+])
+def test_consents_that_are_asked_for(
+    asks: int, overseas: bool, training: bool, code: str | None
+) -> None:
+    grant = KeyGrant("k", "a", None, None, None, False, overseas=overseas, training=training)
+    if code is None:
+        require(grant, asks)
+        return
+    with pytest.raises(RelayError) as caught:
+        require(grant, asks)
+    assert caught.value.code == code
