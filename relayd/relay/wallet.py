@@ -20,7 +20,7 @@ from relayd.relay.admit import UPLOAD_TOKENS, estimated_tokens
 from relayd.relay.counting import UNCOUNTED
 from relayd.relay.exchange import Exchange
 from relayd.relay.plan import Plan
-from relayd.wire.demand import Bound, bound, of_images
+from relayd.wire.demand import IMAGE_TOKENS, IMAGE_TOKENS_MAX, Bound, bound
 
 Account = str
 Currency = str
@@ -109,8 +109,11 @@ class Wallets:
         tokens = estimated_tokens(endpoint.api, raw)
         limit: Bound = bound(endpoint.operation, exchange.ask.fields)
         if limit.tokens is not None:
-            given = Quantity(tokens, limit.tokens, limit.images)
-            return given, given
+            most = Quantity(tokens, limit.tokens, limit.images)
+            if not limit.images:
+                return most, most
+            usual = min(limit.images * IMAGE_TOKENS, limit.tokens)
+            return most._replace(output_tokens=usual), most
         return (Quantity(tokens, billing.output_tokens, limit.images),
                 Quantity(tokens, billing.output_tokens_max, limit.images))
 
@@ -185,9 +188,8 @@ class Wallets:
 def _of_upload(operation: str, size: int) -> tuple[Quantity, Quantity]:
     """What a form uses about, and at most: its length is known, and nothing that is in it."""
     if operation == "image_edit":
-        one, most = of_images(1), of_images(IMAGES_MAX)
-        return (Quantity(UPLOAD_TOKENS, one.tokens or 0, one.images),
-                Quantity(UPLOAD_TOKENS, most.tokens or 0, most.images))
+        return (Quantity(UPLOAD_TOKENS, IMAGE_TOKENS, 1),
+                Quantity(UPLOAD_TOKENS, IMAGES_MAX * IMAGE_TOKENS_MAX, IMAGES_MAX))
     seconds = size // AUDIO_BYTES_PER_SECOND + 1
     given = Quantity(UPLOAD_TOKENS + seconds * HEARD_TOKENS, seconds * SAID_TOKENS, 0, seconds)
     return given, given

@@ -23,8 +23,9 @@ _NO_OUTPUT: Final = frozenset({
     "transcription", "translation"})
 """What makes no tokens that a client could bound."""
 _IMAGES: Final = frozenset({"image_generation", "image_edit"})
-IMAGE_TOKENS_MAX: Final = 8_192
-"""Of one image, where images are made of tokens: gpt-image-1's largest have 6,240."""
+IMAGE_TOKENS, IMAGE_TOKENS_MAX = 1_056, 8_192
+"""Of one image, where images are made of tokens: gpt-image-1's usual ones have 1,056, its largest
+6,240."""
 
 
 class Bound(NamedTuple):
@@ -40,7 +41,8 @@ def bound(operation: str, fields: Mapping[str, object]) -> Bound:
     if operation in _NO_OUTPUT:
         return Bound(0)
     if operation in _IMAGES:
-        return of_images(_whole(fields.get("n")) or 1)
+        images = _whole(fields.get("n")) or 1
+        return Bound(min(images * IMAGE_TOKENS_MAX, VALUE_MAX), images)
     if operation in _GENERATES:
         config = fields.get("generationConfig")
         config = config if isinstance(config, Mapping) else {}
@@ -50,11 +52,6 @@ def bound(operation: str, fields: Mapping[str, object]) -> Bound:
     # of `best_of` one is returned and all are paid
     choices = max(_whole(fields.get("n")) or 1, _whole(fields.get("best_of")) or 1)
     return _times(max(given, default=None), choices)
-
-
-def of_images(images: int) -> Bound:
-    """The bounds of so many images."""
-    return Bound(min(images * IMAGE_TOKENS_MAX, VALUE_MAX), images)
 
 
 def _times(tokens: int | None, choices: object) -> Bound:

@@ -22,7 +22,7 @@ from relayd.ops.config import BillingConfig
 from relayd.relay.admit import estimated_tokens
 from relayd.store import posting as store_posting
 from relayd.store.db import Database
-from relayd.wire.demand import IMAGE_TOKENS_MAX
+from relayd.wire.demand import IMAGE_TOKENS
 from tests.fakes.daemon import Lane
 from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.fakes.rawupstream import Answer, message
@@ -250,12 +250,13 @@ async def statuses(opened: Lane, nano: int, asked: bytes) -> tuple[int, int]:
 
 
 async def test_images_of_tokens_are_set_aside(tmp_path: Path) -> None:
-    """One may cost a quarter of a dollar: many at once would all be served on a cent."""
+    """One may cost a quarter of a dollar: many at once would all be served on a cent. Where there
+    is enough for usual ones and not for the largest, a call is served alone."""
     prices = PriceBook([Price("*", unit_prices({"output": 40 * NANO}))])
     asked = json.dumps({"model": "gpt-image-1", "prompt": "x", "n": 3}).encode()
     async with lane(tmp_path / "store", prices) as opened:
         raw = request_bytes("/v1/images/generations", opened.key, asked)
-        nano = 3 * IMAGE_TOKENS_MAX * 40 * NANO // 10**6
+        nano = 3 * IMAGE_TOKENS * 40 * NANO // 10**6
         assert await statuses(opened, nano, raw) == (402, 200)
 
 
