@@ -16,7 +16,7 @@ from relayd.relay.exchange import Exchange
 from relayd.relay.plan import Place
 from relayd.relay.upstream import Attempt
 from relayd.wire.headers import asked_seconds
-from relayd.wire.provider_error import judge, words_of
+from relayd.wire.provider_error import asked_delay, judge, words_of
 from relayd.wire.ratelimit import low_seconds
 
 if TYPE_CHECKING:
@@ -96,7 +96,10 @@ class Faults:
         code = judge(exchange.target.api, head.status, body, ()).code
         kind = kind_of(code, head.status, words_of(body))
         final = (b"x-should-retry", b"false") in head.fields
-        return Fault(kind, None, attempt, asked_seconds(head.fields), final)
+        asked = asked_seconds(head.fields, head.raw, self._plane.unix_ms())
+        if asked is None and exchange.target.api == "gemini":
+            asked = asked_delay(body)
+        return Fault(kind, None, attempt, asked, final)
 
     async def _of_first_event(self, exchange: Exchange, attempt: Attempt) -> Fault | None:
         """An overload that is told as the first event: nothing was done, and nothing passed."""

@@ -18,6 +18,8 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Final, Literal
 from urllib.parse import quote
 
@@ -283,6 +285,8 @@ RETRY_AFTER: Final = (b"retry-after-ms", b"retry-after")
 _PARAMETER: Final = re.compile(
     rb"(charset|rate|channels|codecs|boundary)=\"?([A-Za-z0-9._-]{1,40})\"?", re.IGNORECASE)
 _NUMBER: Final = re.compile(rb"[0-9]{1,10}(?:\.[0-9]{1,6})?")
+_DATE: Final = re.compile(rb"[a-z]{3,9},? [0-9a-z: -]{12,24}(?: gmt)?", re.IGNORECASE)
+_DATED: Final = re.compile(rb"\r\ndate:[ \t]*([^\r]{1,40})")
 _CODINGS: Final = frozenset({b"gzip", b"x-gzip", b"deflate", b"br", b"zstd"})
 
 
@@ -311,18 +315,37 @@ def _whole(most: int) -> Callable[[bytes], bytes | None]:
 
 def asked_wait(fields: Sequence[tuple[bytes, bytes]]) -> int | None:
     """How many seconds, rounded up, a provider asks to wait; None where it gives no number."""
-    seconds = asked_seconds(fields)
+    seconds = asked_seconds([each for each in fields if each[1][:1].isdigit()])
     return None if seconds is None else math.ceil(seconds)
 
 
-def asked_seconds(fields: Sequence[tuple[bytes, bytes]]) -> float | None:
-    """The same to the millisecond."""
+def asked_seconds(
+    fields: Sequence[tuple[bytes, bytes]], raw: bytes = b"", unix_ms: int = 0
+) -> float | None:
+    """The same to the millisecond. A date counts from the Date in the head, `raw`, so that the
+    clocks need not agree; where it has none, from `unix_ms`."""
     given = dict(fields)
     for name, unit in zip(RETRY_AFTER, (1000, 1), strict=True):
         value = given.get(name, b"")
         if _NUMBER.fullmatch(value):
             return float(value) / unit
-    return None
+    moment = _moment(given.get(b"retry-after", b""))
+    if moment is None:
+        return None
+    dated = _DATED.search(raw)
+    now = _moment(dated[1]) if dated is not None else None
+    return max(moment - (unix_ms / 1000 if now is None else now), 0.0)
+
+
+def _moment(value: bytes) -> float | None:
+    """Unix seconds of an HTTP date (RFC 9110 section 5.6.7)."""
+    if not _DATE.fullmatch(value):
+        return None
+    try:
+        moment = parsedate_to_datetime(value.decode("ascii"))
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return moment.replace(tzinfo=UTC).timestamp()
 
 
 def _truth(value: bytes) -> bytes | None:

@@ -28,6 +28,7 @@ PUBLIC_HOSTS: Final = frozenset({
     b"generativelanguage.googleapis.com", b"open.bigmodel.cn", b"openrouter.ai",
 })
 """Hosts that everyone uses: their names tell nothing of the operator."""
+_DELAY: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?s")
 _WORD: Final = re.compile(rb"[a-z]{1,12}")
 
 _UUID: Final = rb"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
@@ -159,6 +160,20 @@ def words_of(body: bytes) -> frozenset[str]:
     """
     words = frozenset(_words(_document(body)))
     return words | {"context_length_exceeded"} if _TOO_LONG.search(body) else words
+
+
+def asked_delay(body: bytes) -> float | None:
+    """Seconds that a provider asks to wait in its error's body: Gemini's RetryInfo."""
+    document = _document(body)
+    if isinstance(document, list):
+        document = document[0] if document else None
+    error = document.get("error") if isinstance(document, dict) else None
+    details = error.get("details") if isinstance(error, dict) else None
+    for detail in details if isinstance(details, list) else ():
+        delay = detail.get("retryDelay") if isinstance(detail, dict) else None
+        if isinstance(delay, str) and _DELAY.fullmatch(delay):
+            return float(delay[:-1])
+    return None
 
 
 def names_operator(data: bytes, secrets: tuple[bytes, ...] = ()) -> bool:

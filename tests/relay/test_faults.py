@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from relayd.core.health import State
 from relayd.core.retry import RULES
 from relayd.relay.faults import ERROR_BODY_BYTES_MAX, Fault, _may_be_error
+from tests.fakes.daemon import plain_answer
 from tests.fakes.faulty import FAULTS, REJECTED, providers, route, upstreams
 from tests.fakes.rawclient import ask, request_bytes
 from tests.fakes.rawupstream import Answer, message
@@ -69,3 +72,23 @@ async def test_a_long_error_is_judged_by_its_status_alone(opened: Opened) -> Non
 ])
 def test_what_may_still_be_an_error(data: bytes, may: bool) -> None:
     assert _may_be_error(data) is may
+
+
+@pytest.mark.parametrize(("fields", "delay"), [
+    ((("Retry-After", "Wed, 21 Oct 2026 07:28:02 GMT"),
+      ("Date", "Wed, 21 Oct 2026 07:28:01 GMT")), ""),
+    ((), "1.0s"),
+])
+async def test_every_way_to_ask_for_a_wait_is_kept(
+    opened: Opened, fields: tuple[tuple[str, str], ...], delay: str
+) -> None:
+    body = b'{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","details":[%b]}}' % (
+        b'{"retryDelay":"%b"}' % delay.encode() if delay else b"")
+    async with upstreams(plain_answer) as made:
+        made[0].answers.append(Answer(message(body, status=429, fields=fields)))
+        lane = await opened(providers=providers(made, "gemini"), routes=(route(1),))
+        before = asyncio.get_running_loop().time()
+        raw = request_bytes("/v1beta/models/test-model:generateContent", lane.key,
+                            b'{"contents":[{"parts":[{"text":"hi"}]}]}')
+        assert (await ask(lane.address, raw)).status == 200
+        assert 1.0 <= asyncio.get_running_loop().time() - before < 2.0

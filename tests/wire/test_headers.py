@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from relayd.core.provider import Address, Provider
 from relayd.wire.dialect import BY_OPERATION
 from relayd.wire.headers import (
     ANTHROPIC_BETAS, NO_FIELDS, OPENAI_BETAS, PRODUCT_BETAS, ClientFields, UpstreamHead,
-    client_fields, response_fields,
+    asked_seconds, asked_wait, client_fields, response_fields,
 )
 
 
@@ -206,3 +207,26 @@ def test_fields_that_connection_names_and_repeated_ones() -> None:
     raw = [(b"retry-after", b"1"), (b"retry-after", b"2"),
            (b"Connection", b"close, X-Should-Retry"), (b"x-should-retry", b"true")]
     assert response_fields(raw) == [(b"retry-after", b"1")]
+
+
+@pytest.mark.parametrize(("fields", "seconds"), [
+    ([(b"retry-after", b"7")], 7.0), ([(b"retry-after", b"2.5")], 2.5),
+    ([(b"retry-after", b"7"), (b"retry-after-ms", b"1500")], 1.5),
+    ([(b"retry-after", b"wed, 77 oct 2026 07:28:05 gmt")], None),
+    ([(b"retry-after", b"soon")], None), ([(b"retry-after", b"-1")], None), ([], None),
+    # all three forms of a date, in lower case as heads are
+    ([(b"retry-after", b"wed, 21 oct 2026 07:28:10 gmt")], 10.0),
+    ([(b"retry-after", b"wednesday, 21-oct-26 07:28:10 gmt")], 10.0),
+    ([(b"retry-after", b"wed oct 21 07:28:10 2026")], 10.0),
+    ([(b"retry-after", b"wed, 21 oct 2026 07:27:00 gmt")], 0.0),
+])
+def test_what_a_provider_asks_to_wait(
+    fields: list[tuple[bytes, bytes]], seconds: float | None
+) -> None:
+    now_ms = 1_792_567_680_000
+    head = b"http/1.1 429 no\r\ndate: wed, 21 oct 2026 07:28:00 gmt\r\nserver: x"
+    assert asked_seconds(fields, b"", now_ms) == seconds
+    # the reply's own clock counts where it has one
+    assert asked_seconds(fields, head, now_ms - 86_400_000) == seconds
+    assert asked_wait(fields) == (
+        None if seconds is None or b":" in fields[0][1] else math.ceil(seconds))

@@ -9,7 +9,9 @@ import pytest
 
 from relayd.core.errors import ERRORS
 from relayd.core.provider import Api
-from relayd.wire.provider_error import REASONS, Verdict, judge, names_operator
+from relayd.wire.provider_error import (
+    REASONS, Verdict, asked_delay, judge, names_operator,
+)
 from tests.shared import shared
 
 SECRETS = (
@@ -210,3 +212,16 @@ def test_a_body_that_is_no_text_is_judged_all_the_same() -> None:
         True, "provider_rate_limited")
     naming = b'{"error":{"\xff":"organization org-abcdefgh12345678"}}'
     assert not judge("openai", 429, naming, ()).passes
+
+
+@pytest.mark.parametrize(("delay", "seconds"), [
+    ("13s", 13.0), ("0.847655010s", 0.84765501), ("36405s", 36405.0), ("13", None), ("-1s", None),
+    ("1e3s", None), (13, None), (None, None),
+])
+def test_a_wait_in_an_errors_body(delay: object, seconds: float | None) -> None:
+    body = openai_error("no", details=[
+        {"@type": "type.googleapis.com/google.rpc.Help", "links": []}, "odd",
+        {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}])
+    assert asked_delay(body) == asked_delay(b"[%b]" % body) == seconds
+    for none in (b"", b"[]", b"{}", b'{"error":[]}', b'{"error":{"details":{}}}', b"\xff"):
+        assert asked_delay(none) is None
