@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from relayd.control import audit, invoice
+from relayd.control import audit, invoice, wallet
 from relayd.control.invoice import Draft, Seller
 from relayd.core.actor import Actor
 from relayd.core.errors import RelayError
@@ -136,7 +136,9 @@ async def _end(db: Database, actor: Actor, closed: Closed, period: Period, now_m
 async def _account(
     transaction: Transaction, seller: Seller, account: str, period: Period, now_ms: int,
 ) -> list[Invoice]:
-    """What an account's month has and no document says, issued."""
+    """What an account's month has and no document says, issued. The ledger gets what its calls
+    cost first: by the balance a document is paid or open."""
+    await wallet.charge_account(transaction, account, now_ms)
     has = await store_closing.lines(transaction, account, period)
     said = await store_invoice.said(transaction, account, period.start_ms)
     made = []

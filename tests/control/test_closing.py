@@ -152,6 +152,20 @@ async def test_fees_prorations_and_credit(db: Database) -> None:
     assert made.taxed.total == 1700 and made.state == "paid"
 
 
+async def test_use_that_was_not_charged_yet_is_owed(db: Database) -> None:
+    """The ledger is charged once an hour, by a daemon that may have been down."""
+    one, two = await people(db, 2)
+    async with db.writing() as transaction:
+        await store_posting.post(transaction, move(
+            "top_up", "order:x:credited", 5, "USD", account=one, partner="card"), NOW_MS)
+    await usage.post(db, [record(
+        id=f"req_{who}", account=who, currency="USD", started_at_ms=PERIOD.end_ms - 1,
+        amount_nano=5) for who in (one, two)])
+    await closing.close(db, SHELL, SELLER, MONTH, NOW_MS)
+    assert {each.account: each.state for each in await invoice.listing(
+        db, InvoiceFilter())} == {one: "paid", two: "open"}
+
+
 async def test_U3_receipts(till: Till) -> None:
     made, _ = await till.credited(amount=12345)
     text = closing.month_text(till.now_ms)
