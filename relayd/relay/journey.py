@@ -141,6 +141,8 @@ class Journey:
 
     def _spare(self) -> Step | None:
         """Another place for a hedge; it is then no longer in line."""
+        if self._exchange.client_gone:  # the first is read on for its figures alone
+            return None
         now = self._plane.now()
         for step in self._line:
             gate = step[0].gate

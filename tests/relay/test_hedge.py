@@ -146,3 +146,20 @@ async def test_a_rival_that_is_asked_again_has_its_own_name_of_the_model(opened:
         await ask(lane.address, request_bytes("/v1/messages", lane.key, body))
         assert len(made[1].requests) == 2
         assert all(b'"model":"other"' in request.body for request in made[1].requests)
+
+
+async def test_nobody_else_is_asked_for_a_client_that_has_left(opened: Opened) -> None:
+    """The one that was asked is read on to the end, as its provider is configured."""
+    async with stepped(slow_answer) as address, upstreams(plain_answer) as made:
+        slow = provider("openai", 1, name="slow", address=address, timeouts=PATIENT,
+                        on_client_close="drain")
+        lane = await opened(
+            providers={"slow": slow, **providers(made)}, routes=(Route("test-model", (
+                Deployment("slow"), Deployment("p0", priority=2)), hedge_ms=300),))
+        async with RawClient(lane.address) as client:
+            await client.send(request_bytes(TARGET, lane.key, BODY))
+            await asyncio.sleep(0.1)
+            vanish(client)
+            [record] = await lane.settled(1)
+        assert (record.outcome, record.usage_source) == ("client_left", "reported")
+        assert (record.attempts, made[0].requests) == (1, [])
