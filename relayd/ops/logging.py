@@ -27,6 +27,7 @@ from relayd.core.usage import Outcome, UsageSource
 from relayd.ops import clock
 from relayd.ops.configfile_fault import Fault
 from relayd.ops.journald import Journald
+from relayd.ops.outlet import put
 from relayd.wire.dialect import ENDPOINTS, MODELS_PATHS
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -209,12 +210,8 @@ class Logger:
             lines = [line for line in lines if not journald.send(line)]
         if not lines:
             return
-        stream = self._stream or sys.stderr
-        try:
-            stream.write(b"".join(orjson.dumps(line) + b"\n" for line in lines).decode())
-            stream.flush()
-        except (OSError, ValueError):  # a full pipe or a closed stream must not stop the relay
-            self.lost_lines += len(lines)
+        self.lost_lines += put(self._stream or sys.stderr,
+                               [orjson.dumps(line) + b"\n" for line in lines])
 
 
 def _nothing(event: str, **fields: object) -> None:

@@ -1,0 +1,39 @@
+"""The log goes out, or is lost; nobody waits for who reads it."""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from relayd.ops.outlet import PIECE_BYTES, put
+
+LINE = b'{"event":"call"}' + b" " * 383 + b"\n"
+
+
+def test_a_file_and_what_is_none(tmp_path: Path) -> None:
+    with open(tmp_path / "log", "w", encoding="utf-8") as file:
+        assert put(file, [LINE] * 100) == 0
+    assert (tmp_path / "log").read_bytes() == LINE * 100
+    memory = io.StringIO()
+    assert put(memory, [LINE] * 3) == 0 and memory.getvalue().encode() == LINE * 3
+    memory.close()
+    assert put(memory, [LINE]) == 1
+    with open("/dev/full", "w") as full:
+        assert put(full, [LINE] * 3) == 3
+
+
+@pytest.mark.parametrize("line", [LINE, b"x" * (PIECE_BYTES - 1) + b"\n"])
+def test_a_pipe_whose_reader_hangs_loses_lines_and_holds_nobody(line: bytes) -> None:
+    reading, writing = os.pipe()
+    with open(reading, "rb") as reader, open(writing, "w", encoding="utf-8") as writer:
+        began = time.monotonic()
+        lost = sum(put(writer, [line] * 10) for _ in range(1000))
+        assert time.monotonic() - began < 5 and lost > 9000
+        os.set_blocking(reading, False)
+        kept = reader.read()
+        assert kept == line * (10_000 - lost)  # whole lines alone
+        assert put(writer, [line]) == 0 and reader.read() == line
