@@ -62,10 +62,10 @@ def compose(message: Message, config: MailConfig) -> EmailMessage:
     """The message with its headers; its text as it is and as HTML."""
     sender = parseaddr(config.sender)
     made = EmailMessage(policy=SMTP_POLICY)
-    made["From"] = _address(*sender)
+    made["From"] = _address(*sender, "sender")
     made["To"] = _address("", message.recipient)
     if config.reply_to:
-        made["Reply-To"] = _address(*parseaddr(config.reply_to))
+        made["Reply-To"] = _address(*parseaddr(config.reply_to), "sender")
     made["Subject"] = message.subject
     made["Date"] = format_datetime(datetime.fromtimestamp(message.at_ms / 1000, UTC))
     made["Message-ID"] = f"<{message.id}@{_domain(config)}>"
@@ -79,12 +79,12 @@ def compose(message: Message, config: MailConfig) -> EmailMessage:
     return made
 
 
-def _address(name: str, address: str) -> Address:
-    """Raises SmtpError `refused` for what no header can hold."""
+def _address(name: str, address: str, outcome: Outcome = "refused") -> Address:
+    """Raises SmtpError, with this outcome, for what no header can hold."""
     try:
         return Address(name, addr_spec=address)
     except Exception:  # the parser has its own errors for some, and stumbles over others
-        raise SmtpError("refused") from None
+        raise SmtpError(outcome) from None
 
 
 def _domain(config: MailConfig) -> str:

@@ -91,6 +91,12 @@ async def test_what_the_server_says_of_a_recipient(
         assert await outcome(config_for(server), replace(MESSAGE, recipient=recipient)) == word
 
 
+async def test_a_sender_that_is_no_address_is_no_fault_of_the_mail(tmp_path: Path) -> None:
+    async with MailServer(tmp_path) as server:
+        assert await outcome(config_for(server, sender="relay@example..org")) == "sender"
+        assert await outcome(config_for(server, reply_to="<<a>@example.org")) == "sender"
+
+
 async def test_a_certificate_that_is_not_trusted(tmp_path: Path) -> None:
     other = tmp_path / "other.pem"
     trustme.CA().cert_pem.write_to_path(str(other))
