@@ -17,6 +17,7 @@ from relayd.store import account as store_account
 from relayd.store import exposure as store_exposure
 from relayd.store import key as store_key
 from relayd.store.db import Database
+from relayd.store.directory import StoreError
 from relayd.store.transaction import Transaction
 
 KEYS_PAGE: Final = "/keys"
@@ -27,13 +28,25 @@ async def flag(db: Database, found: Sequence[Exposure], console: str, now_ms: in
     flagged = 0
     async with db.writing() as transaction:
         for each in found:
-            key = await store_key.find(transaction, each.key)
-            if key is not None and await store_exposure.insert(transaction, each):
-                flagged += 1
-                await audit.append(transaction, SYSTEM, "key.expose", each.account, now_ms,
-                                   details={"key": each.key})
-                await _tell(transaction, key, each, console, now_ms)
+            try:
+                flagged += await _flag(transaction, each, console, now_ms)
+            except StoreError as error:
+                # an account that can be read no more keeps no other waiting
+                if error.code != "data_key_gone":
+                    raise
     return flagged
+
+
+async def _flag(
+    transaction: Transaction, exposure: Exposure, console: str, now_ms: int,
+) -> bool:
+    key = await store_key.find(transaction, exposure.key)
+    if key is None or not await store_exposure.insert(transaction, exposure):
+        return False
+    await audit.append(transaction, SYSTEM, "key.expose", exposure.account, now_ms,
+                       details={"key": exposure.key})
+    await _tell(transaction, key, exposure, console, now_ms)
+    return True
 
 
 async def _tell(

@@ -34,6 +34,7 @@ from relayd.store import canary as store_canary
 from relayd.store import lawful as store_lawful
 from relayd.store import parcel
 from relayd.store.db import Database
+from relayd.store.directory import StoreError
 from relayd.store.parcel import Recipient
 from relayd.store.transaction import Transaction
 
@@ -240,17 +241,30 @@ async def tell(db: Database, now_ms: int, link: Link = linked("")) -> int:
     told = 0
     async with db.writing() as transaction:
         for request in await store_lawful.untold(transaction, now_ms):
-            account = await store_account.get(transaction, request.account)
-            reached = account.email is not None
-            if reached:
-                await mail.post(transaction, "lawful_request", account.id, {
-                    "authority": request.authority, "at": rfc3339(request.produced_at_ms or 0),
-                    "link": link("/privacy/access", "")}, now_ms)
-                told += 1
+            reached = await _mailed(transaction, request, link, now_ms)
+            told += reached
             await store_lawful.update(transaction, replace(request, notified_at_ms=now_ms))
-            await audit.append(transaction, SYSTEM, "request.tell", account.id, now_ms,
+            await audit.append(transaction, SYSTEM, "request.tell", request.account, now_ms,
                                details={"request": request.id, "mailed": reached})
     return told
+
+
+async def _mailed(
+    transaction: Transaction, request: LawfulRequest, link: Link, now_ms: int,
+) -> bool:
+    """Whether its owner is written to: not who is erased, or can be read no more."""
+    try:
+        account = await store_account.get(transaction, request.account)
+    except StoreError as error:
+        if error.code != "data_key_gone":
+            raise
+        return False
+    if account.email is None:
+        return False
+    await mail.post(transaction, "lawful_request", account.id, {
+        "authority": request.authority, "at": rfc3339(request.produced_at_ms or 0),
+        "link": link("/privacy/access", "")}, now_ms)
+    return True
 
 
 async def listing(db: Database, actor: Actor) -> list[LawfulRequest]:

@@ -24,3 +24,15 @@ async def test_D1_a_key_is_flagged_once_and_its_owner_is_told(db: Database) -> N
     assert await exposure.usable(db, owner.id, START_MS) == [made.hint]
     await key.revoke(db, made.id, START_MS)
     assert await exposure.usable(db, owner.id, START_MS) == []
+
+
+async def test_an_account_that_can_be_read_no_more_keeps_no_other_waiting(db: Database) -> None:
+    seen = []
+    for name in ("lost", "ann"):
+        owner = await account.create(db, f"{name}@example.org", None, START_MS)
+        made = (await key.create(db, owner.id, key.KeyWish("mine"), START_MS)).key
+        seen.append(Exposure(made.id, owner.id, START_MS))
+    await db.keyring.destroy(seen[0].account)
+    assert await exposure.flag(db, seen, CONSOLE, 9) == 1
+    async with db.reading() as transaction:
+        assert await transaction.rows("SELECT account_id FROM outbox") == [(seen[1].account,)]

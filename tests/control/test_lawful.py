@@ -232,6 +232,16 @@ async def test_S3_the_owner_is_told_when_the_gag_ends(db: Database) -> None:
             "SELECT COUNT(*) FROM outbox WHERE kind = 'lawful_request'") == (1,)
 
 
+async def test_an_account_that_can_be_read_no_more_keeps_no_other_waiting(db: Database) -> None:
+    lost = await account.create(db, "lost@example.org", None, START_MS)
+    await produced(db, account=lost.id)
+    await db.keyring.destroy(lost.id)
+    await make_person(db)
+    await produced(db)
+    assert await lawful.tell(db, START_MS + 3) == 1
+    assert await lawful.tell(db, START_MS + 4) == 0
+
+
 async def looked(db: Database, who: str) -> list[str]:
     return [row["action"] async for row in portable.DOCUMENTS["access"](
         db, who, portable.Span())]
