@@ -40,6 +40,7 @@ OPEN_MAX: Final = 20
 CLIENT_KEY_CHARS_MAX: Final = 200
 KEY_LABEL: Final = "idempotency keys of orders"
 LISTED_MAX: Final = 200
+REFUSED_MS: Final = 86_400_000
 _PAYING: Final = ("active", "suspended")
 
 
@@ -188,13 +189,18 @@ async def listing(db: Database, wanted: OrderFilter, most: int = LISTED_MAX) -> 
 
 async def refresh(db: Database, payments: Payments, order: Order, now_ms: int) -> Order:
     """Asks the partner how an open order stands; the order afterwards. One of a partner that is
-    set up no more ends with its time."""
+    set up no more ends with its time, one that the partner knows nothing of a day later."""
     if order.state not in ("created", "pending", "expired"):
         return order
     partner = payments.partners.get(order.partner)
     said = PartnerEvent(order.partner, "", "ignored", order.id)
-    if partner is not None:
-        said = await webhook.ask(partner, order, now_ms)
+    try:
+        if partner is not None:
+            said = await webhook.ask(partner, order, now_ms)
+    except RelayError as error:
+        # as where its key is another account's by now: such orders would be open for ever
+        if error.code != "partner_refused" or now_ms < order.expires_at_ms + REFUSED_MS:
+            raise
     if said.kind == "ignored" and order.expires_at_ms <= now_ms:
         said = PartnerEvent(order.partner, "", "expired", order.id)
     if said.kind != "ignored":

@@ -187,3 +187,16 @@ async def test_a_statement_that_cannot_be_read_holds_up_no_other_day(
     monkeypatch.setattr(statement, "check", real)
     await work.round()
     assert await statement.missing(till.db, till.payments.partner("card"), till.now_ms) == []
+
+
+async def test_an_order_that_its_partner_knows_nothing_of_ends(till: Till) -> None:
+    """Twenty of them would keep an account from making any other."""
+    made = await till.order()
+    till.demo.book.trades.clear()
+    work = job(till)
+    till.now_ms = made.expires_at_ms + 1
+    await work.round()
+    assert (await till.look(made)).state == "pending" and work.failures == 1
+    till.now_ms += 86_400_000
+    await work.round()
+    assert (await till.look(made)).state == "expired" and work.failures == 1
