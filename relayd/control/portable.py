@@ -45,6 +45,7 @@ from relayd.store.invoice import InvoiceFilter
 from relayd.store.order import OrderFilter
 from relayd.store.record import CallFilter
 
+HOURS_AT_ONCE: Final = 24
 ROWS_MAX: Final = 100_000
 """Rows of a kind that is never so many; calls, sums and network records have no bound."""
 
@@ -109,6 +110,22 @@ async def _totals(db: Database, who: str, span: Span) -> Rows:
             transaction, CallFilter(who, span.since_ms, span.until_ms))
     for total in found:
         yield {"model": total.model, "currency": total.currency, **total.sums._asdict()}
+
+
+async def _hours(db: Database, who: str, span: Span) -> Rows:
+    """A few hours at a time, a transaction each."""
+    after_ms = span.since_ms - 1
+    while True:
+        async with db.reading() as transaction:
+            found = await store_rollup.hours(transaction, who, after_ms, HOURS_AT_ONCE)
+        for of, sums in found:
+            if span.holds(of.hour_ms):
+                yield {"hour_ms": of.hour_ms, "key_id": of.key, "model": of.model or None,
+                       "provider": of.provider or None, "currency": of.currency,
+                       **sums._asdict()}
+        if not found:
+            return
+        after_ms = found[-1][0].hour_ms
 
 
 async def _sessions(db: Database, who: str, span: Span) -> Rows:
@@ -259,6 +276,7 @@ DOCUMENTS: Final[Mapping[str, Source]] = {
     "keys": _keys,
     "calls": _calls,
     "totals": _totals,
+    "hours": _hours,
     "sessions": _sessions,
     "sign_ins": _sign_ins,
     "second_factors": _second_factors,

@@ -55,6 +55,10 @@ DOCUMENTS: Final[Mapping[str, Document]] = {
     "totals": _document(
         "Sums of all calls by model, also of those that are not kept one by one.",
         text="currency", text_or_null="model", whole=f"calls amount_nano {_TOKENS}"),
+    "hours": _document(
+        "The same by hour, key, model and provider.",
+        text="key_id currency", text_or_null="model provider",
+        whole=f"hour_ms calls amount_nano {_TOKENS}"),
     "sessions": _document(
         "Where you are signed in.",
         text="id device method created_at used_at ends_at", text_or_null="address",
@@ -118,10 +122,6 @@ DOCUMENTS: Final[Mapping[str, Document]] = {
         "Disputes about your orders, as the payment partner tells them.",
         text="id order_id state", whole="amount_minor opened_at_ms",
         whole_or_null="closed_at_ms"),
-    "hours": _document(
-        "Sums of all calls by the hour, key, model and provider.",
-        text="key_id currency", text_or_null="model provider",
-        whole=f"hour_ms calls amount_nano {_TOKENS}"),
     "books": _document(
         "Every entry of your balance in the books; amounts are 10^-9 of the currency.",
         text="kind cause account_kind currency", whole="transfer at_ms amount_nano"),

@@ -18,9 +18,6 @@ class Rows(NamedTuple):
     sql: str
 
 
-_TOKENS: Final = (
-    "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens",
-    "reasoning_output_tokens", "audio_input_tokens", "audio_output_tokens")
 PLAIN: Final[Mapping[str, Rows]] = {
     "roles": Rows(("role", "given_at_ms"), "account_roles WHERE account_id = ?1 ORDER BY role"),
     "objections": Rows(
@@ -41,10 +38,6 @@ PLAIN: Final[Mapping[str, Rows]] = {
         ("d.id", "d.order_id", "d.amount_minor", "d.state", "d.opened_at_ms", "d.closed_at_ms"),
         "disputes AS d JOIN orders AS o ON o.id = d.order_id WHERE o.account_id = ?1"
         " ORDER BY d.id"),
-    "hours": Rows(
-        ("hour_ms", "key_id", "NULLIF(model, '')", "NULLIF(provider, '')",
-         "currency", "calls", "amount_nano", *_TOKENS),
-        "rollups WHERE account_id = ?1 ORDER BY hour_ms"),
     "books": Rows(
         ("t.number", "t.at_ms", "t.kind", "t.cause", "l.kind", "l.currency",
          "e.amount_nano"),
@@ -69,9 +62,8 @@ PLAIN: Final[Mapping[str, Rows]] = {
         ("currency", "below_nano", "told"),
         "balance_alerts WHERE account_id = ?1 ORDER BY currency"),
 }
-_NAMES: Final = {"l.kind": "account_kind", "t.number": "transfer",
-                 "NULLIF(model, '')": "model", "NULLIF(provider, '')": "provider"}
-"""Fields whose names would say too little, or are no names."""
+_NAMES: Final = {"l.kind": "account_kind", "t.number": "transfer"}
+"""Fields whose names would say too little."""
 
 
 async def rows(

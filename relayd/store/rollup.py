@@ -102,6 +102,18 @@ async def totals(transaction: Transaction, wanted: CallFilter) -> list[Total]:
     return [Total(row[0], row[1] or None, row[2], Sums(*row[3:])) for row in rows]
 
 
+async def hours(
+    transaction: Transaction, account: str, after_ms: int, most: int
+) -> list[tuple[RollupKey, Sums]]:
+    """An account's sums of its next hours after this one, `most` hours at once."""
+    rows = await transaction.rows(
+        f"SELECT {_ALL} FROM rollups WHERE account_id = ?1 AND hour_ms > ?2 AND hour_ms <="
+        " (SELECT MAX(hour_ms) FROM (SELECT DISTINCT hour_ms FROM rollups WHERE account_id = ?1"
+        " AND hour_ms > ?2 ORDER BY hour_ms LIMIT ?3)) ORDER BY hour_ms",
+        (account, after_ms, most))
+    return [(RollupKey(*row[:len(_KEYS)]), Sums(*row[len(_KEYS):])) for row in rows]
+
+
 async def narrowed(transaction: Transaction, wanted: CallFilter) -> list[CallFilter]:
     """The same calls in the order of time: by the hours in which an account has any.
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from relayd.control import erasure, inventory, mail, network, portable
+from relayd.control import account, erasure, inventory, mail, network, portable, usage
 from relayd.control.erasure import Wish
 from relayd.control.portable import DOCUMENTS, SCOPES, Span
 from relayd.core import portable as core_portable
@@ -17,7 +17,7 @@ from relayd.core.network import NetworkRecord
 from relayd.core.timestamp import rfc3339
 from relayd.store.db import Database
 from tests.fakes.person import make_person
-from tests.fakes.records import START_MS
+from tests.fakes.records import START_MS, call_record
 
 
 def test_documents_and_their_schema_are_one_list() -> None:
@@ -171,3 +171,20 @@ async def test_Y2_what_is_priced_and_the_sums_by_the_hour_are_in_it(db: Database
     assert call["images"] == 0 and call["audio_seconds"] == 0
     [hour] = [row async for row in DOCUMENTS["hours"](db, who, Span())]
     assert (hour["hour_ms"], hour["calls"]) == (START_MS, 3) and hour["key_id"]
+
+
+async def test_hours_come_a_few_at_a_time_and_none_twice(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(portable, "HOURS_AT_ONCE", 2)
+    who = (await account.create(db, "zeisig@example.org", None, START_MS)).id
+    await usage.post(db, [
+        call_record(started_at_ms=START_MS + hour * 3_600_000, account=owner, model=model)
+        for hour in (0, 1, 5, 5, 900) for owner in (who, "acct_other")
+        for model in ("one", "two", None)])
+    rows = [row async for row in DOCUMENTS["hours"](db, who, Span())]
+    assert [((row["hour_ms"] - START_MS) // 3_600_000, row["calls"]) for row in rows] == [
+        (0, 1)] * 3 + [(1, 1)] * 3 + [(5, 2)] * 3 + [(900, 1)] * 3
+    assert {row["model"] for row in rows} == {"one", "two", None}
+    part = Span(START_MS + 1, START_MS + 900 * 3_600_000)
+    assert len([row async for row in DOCUMENTS["hours"](db, who, part)]) == 6
