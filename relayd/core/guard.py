@@ -84,10 +84,13 @@ class Guard:
 
     def undo(self, account: bytes, prefix: bytes) -> None:
         """The attempt was not heard after all: there was no room to judge it."""
-        for key in (b"a" + account, b"p" + prefix):
+        for key, most in ((b"a" + account, ACCOUNT_MAX), (b"p" + prefix, PREFIX_MAX)):
             tries = self._tries.get(key)
             if tries is not None:
                 tries.count = max(0, tries.count - 1)
+                # it was heard, so nothing was closed before it: what is, it has closed itself
+                tries.closed_until_ms = 0
+                tries.locked = tries.locked and tries.count >= most
 
     def forgive(self, account: bytes) -> None:
         """The owner has proved by another way who they are."""

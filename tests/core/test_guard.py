@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relayd.core.guard import (
-    ACCOUNT_MAX, FIRST_WAIT_MS, FREE, PREFIX_MAX, SPAN_MS, Guard, Verdict,
+    ACCOUNT_MAX, FIRST_WAIT_MS, FREE, PREFIX_MAX, SPAN_MS, WAIT_MS_MAX, Guard, Verdict,
 )
 
 
@@ -65,6 +65,15 @@ def test_what_was_not_heard_after_all_does_not_count() -> None:
     for _ in range(100):
         assert guard.begin(b"ann", b"net", 0) == Verdict()
         guard.undo(b"ann", b"net")
+    # nor does it lock anybody out, or make anybody wait
+    now = 0
+    for _ in range(ACCOUNT_MAX - 1):
+        assert guard.begin(b"bob", b"net", now).wait_ms == 0
+        now += WAIT_MS_MAX
+    assert guard.begin(b"bob", b"net", now).locks
+    guard.undo(b"bob", b"net")
+    assert guard.begin(b"bob", b"net", now).locks
+    assert guard.begin(b"bob", b"net", now).locked
 
 
 @given(st.lists(st.tuples(st.binary(max_size=3), st.binary(max_size=3), st.integers(0, 10**7))))
