@@ -56,10 +56,11 @@ async def dormant(
 ) -> list[tuple[Holder, int]]:
     """Holders of living accounts, by id, not seen since a moment, each with its last call's hour.
 
-    Those after `after_id`, at most `most`: the caller goes on from the last one.
+    Without their passwords, which nobody needs for that. Those after `after_id`, at most `most`:
+    the caller goes on from the last one.
     """
     rows = await transaction.rows(
-        "SELECT h.account_id, h.password, h.password_at_ms, h.age_stated_at_ms, h.seen_at_ms,"
+        "SELECT h.account_id, NULL, h.password_at_ms, h.age_stated_at_ms, h.seen_at_ms,"
         " h.dormant_steps, h.dormant_at_ms,"
         " coalesce((SELECT max(hour_ms) FROM rollups r WHERE r.account_id = h.account_id), 0)"
         " FROM holders h JOIN accounts a ON a.id = h.account_id"

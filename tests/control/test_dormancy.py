@@ -48,6 +48,15 @@ async def test_E2_reminders_and_then_erasure(door: Door) -> None:
     assert erasures.begun == [(account_id, START_MS + 730 * DAY_MS)]
 
 
+async def test_who_can_be_read_no_more_keeps_no_other_waiting(door: Door) -> None:
+    lost = (await registered(door)).session.account
+    other = replace(WISH, email="second@example.org", username="second")
+    await registered(door, other, START_MS + 1)
+    await door.db.keyring.destroy(lost)
+    taken = await dormancy.look(door.db, ORIGIN, Erasures(), START_MS + 366 * DAY_MS)
+    assert taken["first_reminder"] == 1
+
+
 async def test_two_processes_remind_once(door: Door) -> None:
     await registered(door)
     now_ms = START_MS + 365 * DAY_MS
