@@ -13,19 +13,18 @@ from typing import TYPE_CHECKING, Final
 
 from relayd.core.errors import RelayError
 from relayd.ops.tasks import PAUSE
+from relayd.relay.ends import MESSAGE_BYTES_MAX, Backlog, Pace
 from relayd.relay.exchange import ClientLeft, Exchange, Memo
 from relayd.relay.listener import ClientConnection
 from relayd.relay.overload import Share
-from relayd.relay.tunnel import (
-    CLOSE_SECONDS, MESSAGE_BYTES_MAX, OWN_BYTES_MAX, SESSION_SECONDS_MAX, Pace,
-)
+from relayd.relay.tunnel import CLOSE_SECONDS, OWN_BYTES_MAX, SESSION_SECONDS_MAX
 from relayd.wire.dialect import target_of
 from relayd.wire.handshake import accepting, read_plain
 from relayd.wire.http import RequestHead
 from relayd.wire.responses_socket import ReplyReader, error_event, read_create, warm_up
 from relayd.wire.websocket import (
-    BINARY, CLOSE, GOING_AWAY, PING, PONG, POLICY, RESTART, TEXT, TRY_LATER, UNSUPPORTED,
-    Message, MessageReader, close_code, close_payload, frame,
+    BINARY, CLOSE, GOING_AWAY, MESSAGES_MAX, PING, PONG, POLICY, RESTART, TEXT, TRY_LATER,
+    UNSUPPORTED, Message, MessageReader, close_code, close_payload, frame,
 )
 
 if TYPE_CHECKING:
@@ -83,13 +82,14 @@ def _call_head(head: RequestHead) -> RequestHead:
 class ResponsesSocket(ClientConnection):
     """A client's connection behind its upgrade, as the plane and each exchange see it."""
 
-    __slots__ = ("_head", "_reader", "_reply", "_pace", "_heard", "_ends_at", "_share")
+    __slots__ = ("_head", "_reader", "_asked", "_reply", "_pace", "_heard", "_ends_at", "_share")
 
     def __init__(self, plane: Plane, head: RequestHead) -> None:
         super().__init__(plane, False, b"")
         self._head = _call_head(head)
         self._reader = MessageReader(
             True, min(MESSAGE_BYTES_MAX, plane.policy.server.max_body_bytes))
+        self._asked = Backlog(self._reader, self._hear, self._defer, MESSAGES_MAX)
         self._reply = ReplyReader()
         self._pace = Pace()
         self._share = Share(plane.overload)
@@ -102,17 +102,32 @@ class ResponsesSocket(ClientConnection):
     def data_received(self, data: bytes) -> None:
         """Frames of the client, in order."""
         self._heard = self.plane.now()
-        for message in self._reader.feed(data):
-            if message.opcode == CLOSE:
-                self._closed(close_code(message.payload))
-            elif self._lingering:
-                continue  # said before it has heard our close
-            elif message.opcode == TEXT:
-                self._take(message.payload)
-            elif message.opcode == BINARY:
-                self.part(UNSUPPORTED)
-            else:
-                self._control(message)
+        self._asked.put(data)
+        self._after()
+
+    def _hear(self, message: Message) -> None:
+        if message.opcode == CLOSE:
+            self._closed(close_code(message.payload))
+        elif self._lingering:
+            return  # said before it has heard our close
+        elif message.opcode == TEXT:
+            self._take(message.payload)
+        elif message.opcode == BINARY:
+            self.part(UNSUPPORTED)
+        else:
+            self._control(message)
+
+    def _defer(self, waits: bool) -> None:
+        """Some of what has come waits for its turn, or does not any more."""
+        if waits:
+            self.pause_reading()
+        else:
+            self.resume_reading()
+            self._after()
+
+    def _after(self) -> None:
+        if self._asked.waits:
+            return
         if self._reader.fault and not self._lingering:
             self.part(self._reader.fault)
         try:
@@ -123,11 +138,13 @@ class ResponsesSocket(ClientConnection):
 
     def eof_received(self) -> bool:
         """The client has ended: half a WebSocket connection is of no use."""
+        self._asked.flush()
         self._forsake()
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
         """The connection is gone, and with it what had not come whole."""
+        self._asked.forget()
         self._reader.forget()
         self._share.give_back()
         super().connection_lost(error)

@@ -17,7 +17,7 @@ from secrets import token_bytes
 from typing import TYPE_CHECKING, Final
 
 from relayd.core.errors import RelayError
-from relayd.ops.clock import monotonic
+from relayd.relay.ends import Backlog, End
 from relayd.relay.exchange import Exchange
 from relayd.relay.opening import mark
 from relayd.relay.overload import Share
@@ -26,20 +26,15 @@ from relayd.wire.openai_realtime import ClientEvent, read_event
 from relayd.wire.provider_error import names_operator
 from relayd.wire.reply_realtime import SessionReader, error_event
 from relayd.wire.websocket import (
-    BINARY, CLOSE, GOING_AWAY, INTERNAL, NO_CODE, NORMAL, PING, PONG, POLICY, RESTART, TEXT,
-    TOO_BIG, TRY_LATER, UNSUPPORTED, Message, MessageReader, close_code, close_payload, frame,
+    BINARY, CLOSE, GOING_AWAY, INTERNAL, MESSAGES_MAX, NO_CODE, NORMAL, PING, PONG, POLICY,
+    RESTART, TEXT, TOO_BIG, TRY_LATER, UNSUPPORTED, Message, close_code, close_payload, frame,
 )
 
 if TYPE_CHECKING:
     from relayd.relay.plane import Plane
 
-MESSAGE_BYTES_MAX: Final = 16 * 1024 * 1024
-"""The API takes 15 MiB of sound in one event."""
 OWN_BYTES_MAX: Final = 256 * 1024
 """How much may wait for a client when the relay itself answers it once more."""
-CONTROLS_MAX: Final = 60
-"""Pings and pongs of one side in CONTROLS_SECONDS; libraries send one in 10 to 30 seconds."""
-CONTROLS_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 2.0
 """How long a client may take to answer a close."""
 SESSION_SECONDS_MAX: Final = 2 * 3600.0
@@ -49,71 +44,11 @@ TICK_SECONDS_MAX: Final = 5.0
 _CLOSE_CODES: Final = {
     "draining": RESTART, "session_too_long": GOING_AWAY, "overloaded": TRY_LATER,
     "expired_key": POLICY, "invalid_key": POLICY, "account_suspended": POLICY,
+    "cross_border_consent_required": POLICY, "training_consent_required": POLICY,
 }
 """What a client is told with the close; INTERNAL where no row is."""
 _HEARD: Final = frozenset({"input_audio_buffer.append", "input_audio_buffer.commit"})
 """What the provider answers by itself where it is to find a speaker's turns, which is usual."""
-
-
-class Pace:
-    """Counts one side's control frames."""
-
-    __slots__ = ("_since", "_count")
-
-    def __init__(self) -> None:
-        self._since = 0.0
-        self._count = 0
-
-    def exceeded(self, now: float) -> bool:
-        """Notes one more; True where they come too fast."""
-        if now - self._since > CONTROLS_SECONDS:
-            self._since = now
-            self._count = 0
-        self._count += 1
-        return self._count > CONTROLS_MAX
-
-
-class End(asyncio.Protocol):
-    """One side of a tunnel, as its transport sees it."""
-
-    __slots__ = ("reader", "heard", "paused", "paused_at", "pace", "_receive", "_gone", "_flow")
-
-    def __init__(self, masked: bool, receive: Callable[[bytes], None],
-                 gone: Callable[[Exception | None, bool], None],
-                 flow: Callable[[], None]) -> None:
-        self.reader = MessageReader(masked, MESSAGE_BYTES_MAX)
-        self.heard = 0.0
-        self.paused = False
-        """This side does not read as fast as the other one sends."""
-        self.paused_at = 0.0
-        self.pace = Pace()
-        self._receive = receive
-        self._gone = gone
-        self._flow = flow
-
-    def data_received(self, data: bytes) -> None:
-        """Bytes of this side, in order."""
-        self._receive(data)
-
-    def eof_received(self) -> bool:
-        """This side has ended: half a WebSocket connection is of no use."""
-        self._gone(None, False)
-        return False
-
-    def connection_lost(self, error: Exception | None) -> None:
-        """The connection is gone, whoever ended it."""
-        self._gone(error, True)
-
-    def pause_writing(self) -> None:
-        """This side reads slowly: the other one is not read either."""
-        self.paused = True
-        self.paused_at = monotonic()
-        self._flow()
-
-    def resume_writing(self) -> None:
-        """This side has caught up."""
-        self.paused = False
-        self._flow()
 
 
 class Tunnel:
@@ -125,13 +60,15 @@ class Tunnel:
 
     __slots__ = ("client", "provider", "error", "left", "provider_code", "over", "session",
                  "_plane", "_exchange", "_upstream", "_provider_open", "_client_open", "_timer",
-                 "_tick_seconds", "_ends_at", "_recheck", "_spent", "_share")
+                 "_tick_seconds", "_ends_at", "_recheck", "_spent", "_share", "_asked", "_told")
 
     def __init__(self, plane: Plane, exchange: Exchange, upstream: UpstreamConnection,
                  session: SessionReader, recheck: Callable[[], None]) -> None:
         now = plane.now()
         self.client = End(True, self._from_client, self._client_gone, self._flow)
         self.provider = End(False, self._from_provider, self._provider_gone, self._flow)
+        self._asked = Backlog(self.client.reader, self._hear, self._hold, MESSAGES_MAX)
+        self._told = Backlog(self.provider.reader, self._pass, self._hold)
         self.client.heard = self.provider.heard = now
         self.error: RelayError | None = None
         self.left = False
@@ -158,25 +95,31 @@ class Tunnel:
     # -- from the client ------------------------------------------------------------------
 
     def _from_client(self, data: bytes) -> None:
-        client = self.client
-        client.heard = self._plane.now()
-        for message in client.reader.feed(data):
-            if message.opcode == CLOSE:
-                self._client_closes(close_code(message.payload))
-                return
-            if not self._client_open:
-                continue  # said before it has heard our close
-            if message.opcode == TEXT:
-                self._ask(read_event(
-                    message.payload, self._exchange.policy.body_policies["openai"]))
-            elif message.opcode == BINARY:
-                self._misused(UNSUPPORTED)
-            else:
-                self._control(message, client, self._say)
-        if client.reader.fault and self._client_open:
-            self._misused(client.reader.fault)
+        self.client.heard = self._plane.now()
+        self._asked.put(data)
+        self._after_client()
+
+    def _hear(self, message: Message) -> None:
+        if message.opcode == CLOSE:
+            self._client_closes(close_code(message.payload))
+        elif not self._client_open:
+            return  # said before it has heard our close
+        elif message.opcode == TEXT:
+            self._ask(read_event(
+                message.payload, self._exchange.policy.body_policies["openai"]))
+        elif message.opcode == BINARY:
+            self._misused(UNSUPPORTED)
+        else:
+            self._control(message, self.client, self._say)
+
+    def _after_client(self) -> None:
+        reader = self.client.reader
+        if self._asked.waits:
+            return
+        if reader.fault and self._client_open:
+            self._misused(reader.fault)
         try:
-            self._share.weigh(self._exchange.policy.server, client.reader.kept)
+            self._share.weigh(self._exchange.policy.server, reader.kept)
         except RelayError as error:
             self.fail(error)
 
@@ -221,6 +164,7 @@ class Tunnel:
         self._finish()
 
     def _client_gone(self, error: Exception | None, lost: bool) -> None:
+        self._asked.flush()
         if self._client_open:
             self._client_open = False
             self.left = True
@@ -232,20 +176,24 @@ class Tunnel:
     # -- from the provider ----------------------------------------------------------------
 
     def _from_provider(self, data: bytes) -> None:
-        provider = self.provider
-        provider.heard = self._plane.now()
-        for message in provider.reader.feed(data):
-            if not self._provider_open:
-                return
-            if message.opcode == TEXT:
-                self._tell(message)
-            elif message.opcode == BINARY:
-                self._exchange.connection.write(message.raw)
-            elif message.opcode == CLOSE:
-                self._provider_closes(message.payload)
-            else:
-                self._control(message, provider, self._to_provider)
-        if provider.reader.fault and self._provider_open:
+        self.provider.heard = self._plane.now()
+        self._told.put(data)
+        self._after_provider()
+
+    def _pass(self, message: Message) -> None:
+        if not self._provider_open:
+            return
+        if message.opcode == TEXT:
+            self._tell(message)
+        elif message.opcode == BINARY:
+            self._exchange.connection.write(message.raw)
+        elif message.opcode == CLOSE:
+            self._provider_closes(message.payload)
+        else:
+            self._control(message, self.provider, self._to_provider)
+
+    def _after_provider(self) -> None:
+        if self.provider.reader.fault and self._provider_open and not self._told.waits:
             self.fail(RelayError("upstream_protocol"))
 
     def _tell(self, message: Message) -> None:
@@ -277,6 +225,7 @@ class Tunnel:
         self._part_with_client(close_payload(code, reason))
 
     def _provider_gone(self, error: Exception | None, lost: bool) -> None:
+        self._told.flush()
         if self._provider_open:
             self.fail(RelayError("upstream_truncated"))
         if lost:
@@ -305,12 +254,24 @@ class Tunnel:
         """Reads each side exactly while the other one keeps up."""
         connection = self._exchange.connection
         connection.write_paused = self.client.paused
-        if self._provider_open:
-            _read(self._upstream.transport, not self.client.paused)
-        if not connection.lost:
-            _read(connection.transport, not (self.provider.paused and self._provider_open))
+        self._read()
         # who has not been read so far could not be heard
         self.client.heard = self.provider.heard = self._plane.now()
+
+    def _read(self) -> None:
+        connection = self._exchange.connection
+        if self._provider_open:
+            _read(self._upstream.transport, not (self.client.paused or self._told.waits))
+        if not connection.lost:
+            _read(connection.transport, not (
+                self.provider.paused and self._provider_open or self._asked.waits))
+
+    def _hold(self, waits: bool) -> None:
+        """Some of what a side has sent waits for its turn, or does not any more."""
+        self._read()
+        if not waits:
+            self._after_client()
+            self._after_provider()
 
     # -- the end --------------------------------------------------------------------------
 
@@ -359,6 +320,8 @@ class Tunnel:
         self._client_open = False
         self.over = True
         self._timer.cancel()
+        self._asked.forget()
+        self._told.forget()
         self.client.reader.forget()  # both are in a circle with their ends, and stay for a while
         self.provider.reader.forget()
         self._share.give_back()

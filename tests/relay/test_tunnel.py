@@ -16,7 +16,7 @@ from websockets.asyncio.server import ServerConnection
 from relayd.core.provider import Proxy, Timeouts
 from relayd.core.record import CallRecord
 from relayd.ops.config import TlsFiles
-from relayd.relay import realtime, tunnel
+from relayd.relay import ends, realtime, tunnel
 from relayd.wire.websocket import frame
 from tests.fakes.daemon import Lane
 from tests.fakes.rawclient import RawClient
@@ -136,7 +136,7 @@ async def test_a_flood_of_pings_ends_the_session(opened: Opened, kind: int) -> N
         lane = await opened(provider_changes={"address": upstream.address})
         async with RawClient(lane.address) as client:
             await upgraded(client, lane.key)
-            await client.send(text("", kind) * tunnel.CONTROLS_MAX)
+            await client.send(text("", kind) * ends.CONTROLS_MAX)
             await asyncio.sleep(0.1)
             await client.send(text(CREATE))
             await until(lambda: upstream.heard)
@@ -149,7 +149,7 @@ async def test_a_flood_of_pings_ends_the_session(opened: Opened, kind: int) -> N
 async def test_a_provider_that_floods_with_pings(opened: Opened) -> None:
     async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await accept(reader, writer)
-        writer.write(b"\x89\x00" * (tunnel.CONTROLS_MAX + 1))
+        writer.write(b"\x89\x00" * (ends.CONTROLS_MAX + 1))
         await reader.read()
 
     async with stepped(play) as address:
