@@ -338,9 +338,10 @@ def open_keyring(directory: Path, config: MasterKey | None = None) -> Keyring:
     keyring = Keyring(path, master)
     try:
         keyring.judge()
-        # where one is under way, it ends itself
-        with suppress(StoreError), master_file.alone(directory):
-            settle(keyring)
+        if _draft(keyring) is not None:
+            # where a rotation is under way, it ends itself
+            with suppress(StoreError), master_file.alone(directory):
+                settle(keyring)
     except BaseException:
         with suppress(StoreError):
             keyring.close()
@@ -354,6 +355,13 @@ def settle(keyring: Keyring) -> None:
     Raises StoreError `store_master_key` where the keys are under another master key.
     """
     keyring.judge()
-    path = keyring.master.path
-    if path is not None and master_file.holds(master_file.draft_of(path), keyring.master):
+    draft = _draft(keyring)
+    if draft is not None and master_file.holds(draft, keyring.master):
         keyring.master.settle()
+
+
+def _draft(keyring: Keyring) -> Path | None:
+    """The file of the next master key, where there is one."""
+    path = keyring.master.path
+    draft = None if path is None else master_file.draft_of(path)
+    return draft if draft is not None and draft.exists() else None
