@@ -132,6 +132,7 @@ def _go_on(plane: Plane, exchange: Exchange, side: _Side) -> None:
             plane.sender.count_unopened(exchange, side.place.pool, opening.error)
     elif side.attempt is not None and side.attempt.stale:
         plane.sender.count(side.attempt, side.place.provider)
+        plane.sender.again(exchange)
         side.attempt = None
         try:
             side.opening = side.place.pool.open(exchange.wake)

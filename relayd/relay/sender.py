@@ -61,6 +61,7 @@ class Sender:
             if fresh or not attempt.stale or exchange.ask is None:
                 raise error
             fresh = True
+            self.again(exchange)
 
     async def _send(
         self, exchange: Exchange, place: Place, model: str, fresh: bool
@@ -94,6 +95,10 @@ class Sender:
         exchange.phase = TO_DISPATCHED[exchange.phase]
         total = provider.timeouts.total
         exchange.last_deadline = exchange.started + total if total else 0.0
+
+    def again(self, exchange: Exchange) -> None:
+        """Writes that it is sent once more, in the place of what met a stale connection."""
+        self._plane.meter.mark(mark(exchange, begins=1))
 
     def put(
         self, exchange: Exchange, place: Place, model: str, connection: UpstreamConnection

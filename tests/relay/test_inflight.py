@@ -10,11 +10,12 @@ import pytest
 
 from relayd.core.journal import Mark
 from relayd.core.provider import Timeouts
+from relayd.core.route import Deployment, Route
 from relayd.relay import inflight
 from relayd.store import journal_segment
 from relayd.store.journal_frame import PROGRESS, Reader
 from relayd.store.journal_lane import lane_directory
-from tests.fakes.daemon import ANSWER, Lane
+from tests.fakes.daemon import ANSWER, Lane, provider
 from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.fakes.rawupstream import Answer, message
 from tests.fakes.stepped import EVENTS, chunk, stepped
@@ -196,6 +197,36 @@ async def test_marks_are_few_at_a_time_and_every_call_has_its_turn(
         await asyncio.sleep(1.3)
         found = progress(lane)
         assert len(found) == len({mark.id for mark in found}) == 7
+
+
+@pytest.mark.parametrize("hedge_ms", [0, 60_000])
+async def test_a_call_that_is_sent_once_more_is_marked_before(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch, hedge_ms: int
+) -> None:
+    """A daemon that dies then knows how often the provider has been asked."""
+    monkeypatch.setattr(inflight, "MARK_AFTER_SECONDS", 60.0)
+    answers = [message(ANSWER), None]
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await reader.readuntil(b"hi")
+            answer = answers.pop(0) if answers else b""
+            if answer is None:
+                return
+            writer.write(answer)
+
+    async with stepped(speak) as address:
+        two = {name: provider("openai", address.port, name=name) for name in ("one", "two")}
+        first, second = Deployment("one"), Deployment("two", priority=2)
+        lane = await opened(
+            providers=two, routes=(Route("*", (first, second), hedge_ms=hedge_ms),))
+        assert (await ask(lane.address, chat(lane))).status == 200
+        async with RawClient(lane.address) as client:
+            await client.send(chat(lane))
+            async with asyncio.timeout(5):
+                while not progress(lane):
+                    await asyncio.sleep(0.02)
+            assert [mark.attempts for mark in progress(lane)] == [2]
 
 
 async def test_a_short_call_is_not_marked(opened: Opened) -> None:
