@@ -12,7 +12,7 @@ import re
 import select
 from dataclasses import dataclass
 
-SLOTS = 4000
+SLOTS = 16_000
 """Calls have so many model names, by which records of calls without an answer are told apart."""
 MODEL = "load-"
 RATE = 200
