@@ -2,7 +2,7 @@
 
 From the provider whole messages pass with the frames that they came in; from the client each one
 is written anew (wire/openai_realtime.py). Control frames are for one hop: pings are answered here,
-and a close is told to the other side with the same code.
+and a close is told to the other side: a provider's with its code, a client's always in one way.
 
 Law: bounded both ways. An end that does not read stops the other from being read; what the relay
 itself says to a client that does not read is bounded too; a side that is silent although it was
@@ -26,7 +26,7 @@ from relayd.wire.openai_realtime import ClientEvent, read_event
 from relayd.wire.provider_error import names_operator
 from relayd.wire.reply_realtime import SessionReader, error_event
 from relayd.wire.websocket import (
-    BINARY, CLOSE, GOING_AWAY, INTERNAL, MESSAGES_MAX, NO_CODE, NORMAL, PING, PONG, POLICY,
+    BINARY, CLOSE, GOING_AWAY, INTERNAL, MESSAGES_MAX, NORMAL, PING, PONG, POLICY,
     RESTART, TEXT, TOO_BIG, TRY_LATER, UNSUPPORTED, Message, close_code, close_payload, frame,
 )
 
@@ -160,7 +160,7 @@ class Tunnel:
         if self._client_open:
             self._say(CLOSE, close_payload(code))
             self._client_open = False
-            self._part_with_provider(NORMAL if code == NO_CODE else code)
+            self._part_with_provider(NORMAL)  # its own code would tell whose it is
         self._finish()
 
     def _client_gone(self, error: Exception | None, lost: bool) -> None:

@@ -420,6 +420,20 @@ async def test_what_identifies_is_dropped_and_what_is_refused_is_told(opened: Op
         assert upstream.heard == ['{"type":"session.update","session":{"voice":"marin"}}', CREATE]
 
 
+@pytest.mark.parametrize("code", [1000, 1001, 1011, 3000, 4999])
+async def test_a_client_s_close_tells_nothing_of_it(opened: Opened, code: int) -> None:
+    async with realtime_provider() as upstream:
+        lane = await opened(provider_changes={"address": upstream.address})
+        async with session(lane) as socket:
+            await told(socket, "session.created")
+            await socket.close(code, "mine")
+            assert socket.close_code == code
+        assert (await record_of(lane)).outcome == "completed"
+        while not upstream.closes:
+            await asyncio.sleep(0.01)
+        assert upstream.closes == [(1000, "")]
+
+
 async def test_what_tells_of_the_operator_does_not_pass(opened: Opened) -> None:
     async def play(made: Provider, socket: ServerConnection) -> None:
         await socket.send(event("rate_limits.updated", rate_limits=[{"limit": 5000}]))
@@ -482,7 +496,7 @@ async def test_a_client_that_closes_in_the_middle_of_an_answer_has_left(opened: 
         assert (record.usage_source, record.output_tokens) == ("reported", 5)
         while not upstream.closes:
             await asyncio.sleep(0.01)
-        assert upstream.closes == [(3333, "")]
+        assert upstream.closes == [(1000, "")]
 
 
 async def test_a_client_that_vanishes_ends_the_providers_session_at_once(opened: Opened) -> None:
