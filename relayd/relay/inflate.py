@@ -17,6 +17,10 @@ from relayd.wire.replyhead import ReplyHead
 
 STEP_BYTES: Final = 64 * 1024
 """Inflated at a time."""
+RATIO_MAX: Final = 32
+ROOM_BYTES: Final = 1024 * 1024
+"""What grows to more than so many times its size, beyond this, is not read: text grows to ten
+times, and 64 KiB of a bomb to 64 MiB, all of it on the loop."""
 _WINDOWS: Final = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
 
 
@@ -43,23 +47,26 @@ def inflated(head: ReplyHead, data: bytes, limit: int) -> bytes:
 class InflatingTap(Tap):
     """Hands what is inside to the tap that reads it, up to `limit` bytes of it."""
 
-    __slots__ = ("_inner", "_inflater", "_left")
+    __slots__ = ("_inner", "_inflater", "_left", "_room")
 
     def __init__(self, inner: Tap, coding: bytes, limit: int) -> None:
         self._inner = inner
         self._inflater = zlib.decompressobj(wbits=_WINDOWS[coding])
         self._left = limit
+        self._room = ROOM_BYTES
 
     def feed(self, data: bytes) -> bytes:
         """Reads these bytes."""
         rest, more = data, True
+        self._room += RATIO_MAX * len(data)
         while more and self._left > 0:
             try:
                 inside = self._inflater.decompress(rest, STEP_BYTES)
             except zlib.error:
                 self._left = 0
                 break
-            self._left -= len(inside)
+            self._room -= len(inside)
+            self._left = -1 if self._room < 0 else self._left - len(inside)
             if inside and self._left >= 0:
                 self._inner.feed(inside)
             rest = self._inflater.unconsumed_tail

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relayd.core.usage import Usage
-from relayd.relay.inflate import STEP_BYTES, InflatingTap, coding_of
+from relayd.relay.inflate import RATIO_MAX, ROOM_BYTES, STEP_BYTES, InflatingTap, coding_of
 from relayd.relay.report import Report
 from relayd.relay.tap import tap_for
 from relayd.wire.dialect import BY_OPERATION
@@ -112,3 +112,17 @@ async def test_through_the_relay(
     for record in await lane.settled(2):
         assert (record.outcome, record.usage_source, record.input_tokens,
                 record.output_tokens) == ("completed", *seen)
+
+
+@pytest.mark.parametrize("kind", [JSON, SSE])
+def test_what_grows_out_of_all_proportion_is_not_read(kind: bytes) -> None:
+    limit = 64 << 20
+    it = tap(b"gzip", kind, limit=limit)
+    bomb = gzip.compress(b"[" * limit)
+    assert it.feed(bomb) is bomb
+    assert len(bomb) * RATIO_MAX + ROOM_BYTES + STEP_BYTES < limit and it._left == -1
+    assert it.finish(True) == Report(None, True, None, True)
+    text = b"".join(b"%d words of a usual text\n" % number for number in range(200_000))
+    it = tap(b"gzip", JSON, limit=limit)
+    it.feed(gzip.compress(text))
+    assert it.whole and it._left == limit - len(text)
