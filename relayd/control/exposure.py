@@ -5,7 +5,7 @@ Law: nobody's key is taken away for it: its owner replaces it, and is told until
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Final
 
 from relayd.control import audit, mail
@@ -28,13 +28,18 @@ async def flag(db: Database, found: Sequence[Exposure], console: str, now_ms: in
     flagged = 0
     async with db.writing() as transaction:
         for each in found:
-            try:
-                flagged += await _flag(transaction, each, console, now_ms)
-            except StoreError as error:
-                # an account that can be read no more keeps no other waiting
-                if error.code != "data_key_gone":
-                    raise
+            flagged += await _passed_over(_flag(transaction, each, console, now_ms))
     return flagged
+
+
+async def _passed_over(flagging: Awaitable[bool]) -> bool:
+    """An account that can be read no more keeps no other waiting."""
+    try:
+        return await flagging
+    except StoreError as error:
+        if error.code != "data_key_gone":
+            raise
+        return False
 
 
 async def _flag(
