@@ -20,6 +20,10 @@ chmod 0600 /etc/credstore/relayd.openai
 sed -i 's#https://api.openai.com/v1#http://127.0.0.1:18080/v1#; s#127.0.0.1:9464#127.0.0.1:19464#' \
     /etc/relayd/relayd.toml
 printf '[console]\nlisten = "127.0.0.1:18081"\n' >> /etc/relayd/relayd.toml # the demo has the usual one
+printf '[log]\nformat = "journald"\naccess = "all"\n' >> /etc/relayd/relayd.toml
+logged() { # WHAT...: how many entries of the service, by fields
+    journalctl --no-pager -q -u relayd.service -o cat "$@" | grep -c .
+}
 
 systemctl start relayd.service || journalctl --no-pager -u relayd.service -n 30
 ok started "$(property ActiveState)" active
@@ -34,6 +38,8 @@ as_relayd accounts create --email a@example.org --name A
 key=$(as_relayd keys create --account a@example.org --name k --json | grep -o 'sk-relayd-[A-Za-z0-9]*')
 sleep 2
 ok call "$(ask 8080 "$key")" 200
+sleep 2
+ok journal-call "$(logged -p info RELAYD_EVENT=call RELAYD_OUTCOME=completed RELAYD_STATUS=200)" 1
 console() { # PATH BODY: the status of one question to the console
     curl -s -o /dev/null -m 20 -w '%{http_code}' "http://127.0.0.1:18081$1" \
         ${2:+-H 'content-type: application/json' -d "$2"}
@@ -54,6 +60,7 @@ systemctl reload relayd.service
 sleep 1
 ok reload-refused "$(property StatusText | cut -d: -f1) $(property MainPID)" \
     "Serving as before $pid"
+ok journal-refused "$(logged -p err RELAYD_EVENT=reload_refused)" 1
 cp /tmp/good.toml /etc/relayd/relayd.toml
 ok call-after-reload "$(ask 8080 "$key")" 200
 

@@ -24,10 +24,10 @@ ExecStart=/check.sh
 ExecStopPost=/usr/bin/systemctl poweroff --force
 """
 SEEN = (
-    "started", "status", "state-directory", "own-user", "filtered", "call", "console",
-    "console-password", "console-passkey", "keys-private", "reload", "reload-taken",
-    "reload-refused", "call-after-reload", "watchdog-restarted", "call-after-watchdog",
-    "stopped", "socket-starts-it", "call-in-a-restart",
+    "started", "status", "state-directory", "own-user", "filtered", "call", "journal-call",
+    "console", "console-password", "console-passkey", "keys-private", "reload", "reload-taken",
+    "reload-refused", "journal-refused", "call-after-reload", "watchdog-restarted",
+    "call-after-watchdog", "stopped", "socket-starts-it", "call-in-a-restart",
 )
 BOOT_SECONDS = 300
 
