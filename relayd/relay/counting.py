@@ -95,10 +95,12 @@ class Counting:
         if not self._inline:
             place = provider, model, endpoint.operation
             owed = self._reports.get(place, 1)
+            if usage and not owed:
+                return  # as it is known to
             if len(self._reports) >= PLACES_MAX:
                 self._reports.clear()
             if usage:
-                self._reports[place] = owed and owed - 1
+                self._reports[place] = owed - 1
             else:
                 self._reports[place] = owed or self._audit_every
 
