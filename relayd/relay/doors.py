@@ -125,8 +125,11 @@ def _unix(path: str) -> socket.socket:
 
 def _answers(path: str) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
         try:
             probe.connect(path)
+        except BlockingIOError:  # somebody listens, and has more to accept than fits
+            return True
         except OSError:
             return False
         return True

@@ -7,6 +7,7 @@ import io
 import os
 import socket
 import ssl
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import trustme
 
 from relayd.ops.config import ServerConfig, TlsFiles
 from relayd.ops.logging import Capture, Logger
-from relayd.relay.doors import Doors
+from relayd.relay.doors import Doors, _unix
 from tests.fakes.daemon import ANSWER
 from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.http.play import BODY, TARGET
@@ -218,3 +219,19 @@ async def test_tls(opened: Opened, tmp_path: Path) -> None:
         tls = client.writer.get_extra_info("ssl_object")
         assert tls.selected_alpn_protocol() == "http/1.1"
         assert tls.version() in ("TLSv1.2", "TLSv1.3")
+
+
+def test_a_socket_whose_queue_is_full_is_in_use(tmp_path: Path) -> None:
+    """And nobody waits for ever to find that out."""
+    path = str(tmp_path / "api.sock")
+    with socket.socket(socket.AF_UNIX) as busy, ExitStack() as stack:
+        busy.bind(path)
+        busy.listen(0)
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket(socket.AF_UNIX))
+            waiting.setblocking(False)
+            with suppress(BlockingIOError):
+                waiting.connect(path)
+        with pytest.raises(OSError, match="in use"):
+            _unix(path)
+        assert Path(path).is_socket()
