@@ -76,7 +76,10 @@ def through(visit: Visit, opened: Opened, path: str) -> web.Response:
 
 
 def again(visit: Visit, template: str, error: RelayError, **values: object) -> web.Response:
-    """The page of a form once more, with what was wrong."""
+    """The page of a form once more, with what was wrong; whose session has ended meanwhile is led
+    to the door, where the same form would be of no use."""
+    if error.code == "session_ended":
+        raise error
     response = page(visit, template, error.status, error=error, fault=error.param, **values)
     retry_later(response, error)
     return response

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
+from relayd.core.errors import RelayError
 from tests.console.doors import EMAIL, PASSWORD, OpenConsole, opened
 
 __all__ = ["opened"]
@@ -57,3 +60,16 @@ async def test_the_same_for_programs(opened: OpenConsole) -> None:
         "POST", "/password/reset", {"token": mailed, "password": PASSWORD})
     assert status == 204
     assert (await opened.api("GET", "/account", token=said["token"]))[0] == 401
+
+
+async def test_whose_session_ends_meanwhile_is_led_to_the_door(
+    opened: OpenConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ended(*_: object) -> None:
+        raise RelayError("session_ended")
+
+    cookies = {"rd_sid": await opened.signed_up()}
+    opened.http.cookie_jar.update_cookies(cookies)
+    monkeypatch.setattr("relayd.control.password.change", ended)
+    answer = await opened.form("/settings/password", {"password": "violet copper hourglass"})
+    assert answer.status == 303 and answer.headers["Location"].startswith("/sign-in")
