@@ -43,16 +43,17 @@ async def tell(db: Database, link: str, now_ms: int) -> int:
     while True:
         async with db.reading() as transaction:
             alerts = await store_alert.listing(transaction, after, ALERTS_AT_ONCE)
-            changed = [(alert, left) for alert in alerts
-                       if ((left := await _left(transaction, alert)) < alert.below_nano)
-                       != alert.told]
-        for alert, left in changed:
+            changed = [each for each in alerts if await _is_low(transaction, each) != each.told]
+        for each in changed:
             async with db.writing() as transaction:
-                await _change(transaction, alert, left, link, now_ms)
-            told += not alert.told
+                told += await _change(transaction, each, link, now_ms)
         if len(alerts) < ALERTS_AT_ONCE:
             return told
         after = alerts[-1][:2]
+
+
+async def _is_low(transaction: Transaction, alert: Alert) -> bool:
+    return await _left(transaction, alert) < alert.below_nano
 
 
 async def _left(transaction: Transaction, alert: Alert) -> int:
@@ -60,14 +61,28 @@ async def _left(transaction: Transaction, alert: Alert) -> int:
     return sum(money.nano for money in found if money.currency == alert.currency)
 
 
-async def _change(
-    transaction: Transaction, alert: Alert, left: int, link: str, now_ms: int,
-) -> None:
+async def _change(transaction: Transaction, listed: Alert, link: str, now_ms: int) -> bool:
+    """Whether its holder is told now. All of it is looked at once more: another process may have
+    told them, or more may be there, since it was listed."""
+    alert = await store_alert.find(transaction, listed.account, listed.currency)
+    if alert is None or await _is_low(transaction, alert) == alert.told:
+        return False
     await store_alert.set_told(transaction, alert, not alert.told)
-    if not alert.told:
-        sign = "-" if left < 0 else ""
+    return not alert.told and await _tell(transaction, alert, link, now_ms)
+
+
+async def _tell(transaction: Transaction, alert: Alert, link: str, now_ms: int) -> bool:
+    """Not who is erased by now, or can be read no more: they keep no other waiting."""
+    left = await _left(transaction, alert)
+    sign = "-" if left < 0 else ""
+    try:
         await mail.post(transaction, "balance_low", alert.account, {
             "amount": f"{sign}{decimal(abs(left), 2)} {alert.currency}", "link": link}, now_ms)
+    except RelayError as error:
+        if error.code not in ("data_key_gone", "account_state"):
+            raise
+        return False
+    return True
 
 
 def view(alert: Alert) -> dict[str, object]:

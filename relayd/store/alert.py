@@ -39,6 +39,12 @@ async def of_account(transaction: Transaction, account_id: str) -> list[Alert]:
     return [Alert(row[0], row[1], row[2], bool(row[3])) for row in rows]
 
 
+async def find(transaction: Transaction, account_id: str, currency: str) -> Alert | None:
+    """An account's alert of a currency."""
+    found = await of_account(transaction, account_id)
+    return next((each for each in found if each.currency == currency), None)
+
+
 async def listing(
     transaction: Transaction, after: tuple[str, str], most: int
 ) -> list[Alert]:

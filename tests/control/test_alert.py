@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from relayd.control import account, alert
+from relayd.control import account, alert, mail
 from relayd.core.errors import RelayError
-from relayd.store.db import Database
+from relayd.store.db import Database, open_database
 from tests.fakes.records import START_MS
 
 EMAIL = "ann@example.org"
@@ -37,3 +39,25 @@ async def test_many_accounts_are_all_told(db: Database, monkeypatch: pytest.Monk
             await alert.put(db, owner, currency, "1")
     assert await alert.tell(db, "https://c", START_MS) == 9
     assert await alert.tell(db, "https://c", START_MS) == 0
+
+
+async def test_two_processes_tell_once(db: Database) -> None:
+    for number in range(4):
+        owner = (await account.create(db, f"p{number}@example.org", None, START_MS)).id
+        await alert.put(db, owner, "USD", "1")
+    both = [await open_database(db.directory) for _ in range(2)]
+    told = await asyncio.gather(*(alert.tell(each, "https://c", START_MS) for each in both))
+    assert sum(told) == 4
+    assert len(await mail.listing(db)) == 4
+    for each in both:
+        await each.close()
+
+
+async def test_who_can_be_read_no_more_keeps_no_other_waiting(db: Database) -> None:
+    owners = [(await account.create(db, f"p{number}@example.org", None, START_MS)).id
+              for number in range(2)]
+    for owner in owners:
+        await alert.put(db, owner, "USD", "1")
+    await db.keyring.destroy(min(owners))
+    assert await alert.tell(db, "https://c", START_MS) == 1
+    assert [each.account_id for each in await mail.listing(db)] == [max(owners)]
