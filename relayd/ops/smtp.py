@@ -9,9 +9,9 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.headerregistry import Address
+from email.headerregistry import Address, BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
-from email.policy import SMTP as SMTP_POLICY
+from email.policy import SMTP, Policy
 from email.utils import format_datetime, parseaddr
 from types import TracebackType
 from typing import Final, Literal, Self
@@ -58,10 +58,25 @@ class Message:
         return f"Message({self.id!r})"
 
 
+class _Link(BaseHeader, UnstructuredHeader):
+    """The header of a link (RFC 2369): `email` would break a long one into encoded words, which
+    no mail program reads there."""
+
+    def fold(self, *, policy: Policy) -> str:
+        """The link whole."""
+        return f"{self.name}: {self}{policy.linesep}"
+
+
+def _headers() -> HeaderRegistry:
+    made = HeaderRegistry()
+    made.map_to_type("list-unsubscribe", _Link)
+    return made
+
+
 def compose(message: Message, config: MailConfig) -> EmailMessage:
     """The message with its headers; its text as it is and as HTML."""
     sender = parseaddr(config.sender)
-    made = EmailMessage(policy=SMTP_POLICY)
+    made = EmailMessage(policy=SMTP.clone(header_factory=_headers()))
     made["From"] = _address(*sender, "sender")
     made["To"] = _address("", message.recipient)
     if config.reply_to:

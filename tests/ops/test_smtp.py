@@ -11,6 +11,7 @@ import pytest
 import trustme
 import uvloop
 from aiohttp import test_utils
+from aiosmtplib.email import flatten_message
 
 from relayd.ops.config import MailConfig
 from relayd.ops.smtp import OUTCOMES, Message, SmtpError, SmtpSession, compose
@@ -135,6 +136,16 @@ def test_headers_of_mail_that_can_be_unsubscribed() -> None:
     assert made["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     assert made["Reply-To"] == "Help <help@relay.example>"
     assert made["Date"] == "Thu, 01 Jan 2026 00:00:00 +0000"
+
+
+@pytest.mark.parametrize("chars", [1, 20, 80, 900])
+def test_the_link_of_one_click_is_sent_as_it_is(chars: int) -> None:
+    # RFC 2047 section 5: no encoded word stands in such a header, and no program reads one there
+    link = "https://r.example/unsubscribe?token=" + "Zx-_9." * (chars // 6 + 1)
+    made = compose(replace(MESSAGE, unsubscribe=link), MailConfig(sender="a@relay.example"))
+    sent = flatten_message(made)
+    assert f"\r\nList-Unsubscribe: <{link}>\r\nList-Unsubscribe-Post: ".encode() in sent
+    assert max(len(line) for line in sent.split(b"\r\n")) <= 998
 
 
 def test_a_message_is_in_no_repr() -> None:
