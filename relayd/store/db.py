@@ -66,6 +66,7 @@ class Database:
         self._reader = reader
         self._write_lock = asyncio.Lock()
         self._read_lock = asyncio.Lock()
+        self._hindered_bytes = 0
         self._closed = False
 
     @property
@@ -118,18 +119,40 @@ class Database:
                 raise
 
     async def checkpoint(self) -> bool:
-        """Move the WAL into the database and empty it; False where readers were in the way."""
+        """Move the WAL into the database and empty it; False where readers were in the way.
+
+        It shuts writers out while it waits for readers: for a quarter of the time that a write
+        waits, so that none of another process fails for it, also where that one tries it next.
+        """
         async with self._write_lock:
             with mapped():
-                rows = await self._writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+                # behind who writes now: one that could not wait long enough would run beside them
+                await self._writer.run_all([("BEGIN IMMEDIATE", None), ("ROLLBACK", None)])
+                rows = await self._writer.execute_fetchall("PRAGMA busy_timeout")
+                patience_ms = next(iter(rows))[0]
+                await self._writer.execute_fetchall(f"PRAGMA busy_timeout={patience_ms // 4}")
+                try:
+                    rows = await self._writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+                finally:
+                    await self._writer.execute_fetchall(f"PRAGMA busy_timeout={patience_ms}")
         return all(row[0] == 0 for row in rows)
 
     async def checkpoint_if_large(self, bytes_max: int = WAL_BYTES_MAX) -> bool:
-        """`checkpoint()` where the WAL has grown above a size; for jobs that write much."""
+        """`checkpoint()` where the WAL has grown above a size; for jobs that write much.
+
+        Where readers were in the way it is tried again when the WAL is twice as large: each try
+        holds all writers up.
+        """
         wal = self.directory / f"{FILE_NAME}-wal"
         with mapped():
-            large = wal.exists() and wal.stat().st_size > bytes_max
-        return large and await self.checkpoint()
+            size = wal.stat().st_size if wal.exists() else 0
+        if size < self._hindered_bytes:  # somebody has emptied it since
+            self._hindered_bytes = 0
+        if size <= max(bytes_max, 2 * self._hindered_bytes):
+            return False
+        done = await self.checkpoint()
+        self._hindered_bytes = 0 if done else size
+        return done
 
     def sizes(self) -> dict[str, int]:
         """Bytes of the store's files: `database` and `wal`; without those that cannot be seen."""

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -179,6 +180,45 @@ async def test_a_checkpoint_with_a_reader_in_the_way_says_so(db: Database) -> No
             await other.run(NOTE, ("n2",))
         assert not await db.checkpoint()
     assert await db.checkpoint()
+
+
+async def test_a_long_reader_holds_writers_up_now_and_then_alone(db: Database) -> None:
+    async with db.reading() as transaction:
+        await transaction.rows(NOTES)
+        tries = []
+        for number in range(12):
+            async with db.writing() as other:
+                await other.run("INSERT INTO meta (name, value) VALUES (?, ?)",
+                                (f"n{number:02}", "x" * 100_000))
+            began = monotonic()
+            assert not await db.checkpoint_if_large(150_000)
+            tries.append(monotonic() - began >= 0.02)
+        # at 200 KB, 500 KB and 1.1 MB or so: each is twice the one before, and more
+        assert 0 < sum(tries) <= 3
+    assert not await db.checkpoint_if_large(150_000)
+    assert await db.checkpoint()
+    async with db.writing() as other:
+        await other.run("INSERT INTO meta (name, value) VALUES ('n99', ?)", ("x" * 200_000,))
+    assert await db.checkpoint_if_large(150_000)
+
+
+async def test_a_checkpoint_that_waits_fails_no_write_of_another_process(tmp_path: Path) -> None:
+    first, second = [await open_database(tmp_path / "store", busy_ms=2000) for _ in range(2)]
+    async with first.reading() as transaction:
+        await transaction.rows(NOTES)
+        async with first.writing() as other:
+            await other.run(NOTE, ("n1",))
+        waiting = asyncio.ensure_future(first.checkpoint())
+        await asyncio.sleep(0.05)
+        began = monotonic()
+        async with second.writing() as other:
+            await other.run(NOTE, ("n2",))
+        # far from its own patience, which would be over together with that of the checkpoint
+        assert monotonic() - began < 1.4 and not await waiting
+    async with first.writing() as transaction:
+        assert await transaction.row("PRAGMA busy_timeout") == (2000,)
+    await first.close()
+    await second.close()
 
 
 @pytest.mark.parametrize("spoil, code", [
