@@ -21,7 +21,9 @@ from relayd.core.operator import Operator
 FRAME: Final = "frame"
 WORDS: Final = "words"
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::\d\d(?:\.\d+)?)?Z")
-_URL: Final = re.compile(r"https?://\S+")
+_URL: Final = re.compile(
+    r"https?://[^\s<>，。；：！？、（）《》「」【】“”]*[^\s<>，。；：！？、（）《》「」【】“”.,;:!?)\]]")
+"""An address, without the punctuation of the sentence that it stands in."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,18 @@ def test_fields_are_escaped_and_times_and_codes_are_words() -> None:
     assert "安全 / 客服" in made.text and "a ticket" in made.text
 
 
+@pytest.mark.parametrize(("said", "link"), [
+    ("See https://relay.example/a.", "https://relay.example/a"),
+    ("(https://relay.example/a?b=1), and", "https://relay.example/a?b=1"),
+    ("详见 https://relay.example/a。谢谢", "https://relay.example/a"),
+    ("（https://relay.example/a）", "https://relay.example/a"),
+    ("<https://relay.example/a>", "https://relay.example/a"),
+])
+def test_a_link_ends_before_the_punctuation_of_its_sentence(said: str, link: str) -> None:
+    made = render("service_notice", "zh", {"subject": "s", "text": said}, Operator())
+    assert f'<a href="{link}">{link}</a>' in made.html
+
+
 def test_a_subject_is_one_line() -> None:
     made = render("service_notice", "en", {"subject": "a\r\nBcc: x", "text": "b\n\nc"}, OPERATOR)
     assert made.subject == "a Bcc: x" and "<br>" in made.html
