@@ -44,7 +44,7 @@ class StartForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     client: str = FIRST_CLIENT
 
 
-class Seen(msgspec.Struct, frozen=True):
+class FirstCall(msgspec.Struct, frozen=True):
     """Whether a call of the account has been seen lately."""
 
     seen: bool
@@ -141,7 +141,7 @@ async def make(visit: Visit) -> web.Response:
 
 async def seen(visit: Visit) -> web.Response:
     """Whether the first call has come, for the script of the page."""
-    return reply(Seen(await _latest(visit) is not None))
+    return reply(FirstCall(await _latest(visit) is not None))
 
 
 ROUTES: Final = (
@@ -151,5 +151,5 @@ ROUTES: Final = (
     Route("GET", "/api/v1/connect", give, HOLDER, "The base URLs of the relay's APIs.",
           gives=Addresses),
     Route("GET", "/api/v1/first-call", seen, HOLDER,
-          "Whether a call of the account was seen within a day.", gives=Seen),
+          "Whether a call of the account was seen within a day.", gives=FirstCall),
 )

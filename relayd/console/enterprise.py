@@ -33,7 +33,7 @@ class Enterprise(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return "Enterprise"
 
 
-class Standing(msgspec.Struct, frozen=True):
+class EnterpriseStanding(msgspec.Struct, frozen=True):
     """Whether the account is a company's, and what the company said."""
 
     marked: bool
@@ -47,11 +47,11 @@ class Mark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     company: bool = False
 
 
-async def _standing(visit: Visit) -> Standing:
+async def _standing(visit: Visit) -> EnterpriseStanding:
     found = await enterprise.find(visit.db, visit.account)
     profile = None if found is None or found.profile is None else Enterprise(
         **asdict(found.profile))
-    return Standing(found is not None, profile)
+    return EnterpriseStanding(found is not None, profile)
 
 
 async def _write(visit: Visit, form: Enterprise) -> None:
@@ -117,9 +117,10 @@ ROUTES: Final = (
           takes=Enterprise),
     Route("POST", "/enterprise/remove", remove, HOLDER, "Delete the enterprise profile"),
     Route("POST", "/operate/enterprises", mark, MONEY, "Mark a company's account", takes=Mark),
-    Route("GET", "/api/v1/enterprise", give, HOLDER, "The enterprise profile", gives=Standing),
+    Route("GET", "/api/v1/enterprise", give, HOLDER, "The enterprise profile",
+          gives=EnterpriseStanding),
     Route("PUT", "/api/v1/enterprise", give_written, HOLDER, "Change the enterprise profile",
-          takes=Enterprise, gives=Standing,
+          takes=Enterprise, gives=EnterpriseStanding,
           errors=("not_enterprise", "invalid_uscc", "invalid_value")),
     Route("POST", "/api/v1/operate/enterprises", give_marked, MONEY, "Mark a company's account",
           takes=Mark, status=204, errors=("account_not_found", "account_state")),

@@ -64,7 +64,7 @@ class OpenOrder(msgspec.Struct, frozen=True):
     paid_at: str
 
 
-class Standing(msgspec.Struct, frozen=True):
+class FapiaoStanding(msgspec.Struct, frozen=True):
     """All of one's own, and what can be applied for."""
 
     offered: bool
@@ -100,12 +100,12 @@ async def whole(visit: Visit, found: CoreFapiao) -> Fapiao:
         files=await fapiao_file.formats(visit.db, found))
 
 
-async def _standing(visit: Visit) -> Standing:
+async def _standing(visit: Visit) -> FapiaoStanding:
     config = visit.services.config().invoices
     orders = await fapiao.open_orders(
         visit.db, visit.account, config.fapiao_days, visit.now_ms)
     found = await fapiao.listing(visit.db, FapiaoFilter(visit.account), PAGE)
-    return Standing(
+    return FapiaoStanding(
         config.fapiao != "off", [listed(each) for each in found],
         [OpenOrder(each.id, minor_text(left, CURRENCY), rfc3339(each.paid_at_ms or 0))
          for each, left in orders])
@@ -227,7 +227,7 @@ ROUTES: Final = (
     Route("GET", "/fapiao/{fapiao}/file/{format}", give_file, HOLDER, "A fapiao's file",
           example=_FILE),
     Route("GET", "/api/v1/fapiao", give_all, HOLDER, "One's own fapiao, and open orders",
-          gives=Standing),
+          gives=FapiaoStanding),
     Route("POST", "/api/v1/fapiao", give_applied, HOLDER, "Apply for a fapiao",
           takes=Application, gives=Fapiao, status=201,
           errors=("fapiao_amount", "fapiao_state", "not_enterprise", "order_not_found",

@@ -32,7 +32,7 @@ _EXAMPLE: Final = {"invoice": "inv_01KDVBXH00000000000000000Z"}
 _ORDER: Final = {"order": "ord_01KDVBXH00000000000000000Z"}
 
 
-class Line(msgspec.Struct, frozen=True):
+class InvoiceLine(msgspec.Struct, frozen=True):
     """One line; `amount` is exact. `reference`: a model, a transfer, an order, a refund."""
 
     kind: LineKind
@@ -65,7 +65,7 @@ class Invoice(ListedInvoice, frozen=True):
     exact: str
     seller: dict[str, str]
     buyer: dict[str, str]
-    lines: list[Line]
+    lines: list[InvoiceLine]
 
 
 class InvoiceQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -86,7 +86,7 @@ class Statement(msgspec.Struct, frozen=True):
     month: str
     currency: str
     total: str
-    lines: list[Line]
+    lines: list[InvoiceLine]
 
 
 def seller(visit: Visit) -> Seller:
@@ -108,8 +108,8 @@ def whole(found: CoreInvoice) -> Invoice:
     return Invoice(
         **msgspec.structs.asdict(listed(found)), exact=exact(found.amount_nano),
         seller=dict(found.seller), buyer=dict(found.buyer),
-        lines=[Line(line.kind, line.reference, line.calls, line.input_tokens,
-                    line.output_tokens, exact(line.amount_nano)) for line in found.lines])
+        lines=[InvoiceLine(line.kind, line.reference, line.calls, line.input_tokens,
+                           line.output_tokens, exact(line.amount_nano)) for line in found.lines])
 
 
 async def _own(visit: Visit) -> CoreInvoice:
@@ -126,8 +126,8 @@ async def _statements(visit: Visit) -> list[Statement]:
     found = await invoice.statement(visit.db, visit.account, period)
     return [Statement(
         month_text(period.start_ms), currency, exact(sum(line.amount_nano for line in lines)),
-        [Line(line.kind, line.reference, line.calls, line.input_tokens, line.output_tokens,
-              exact(line.amount_nano)) for line in lines])
+        [InvoiceLine(line.kind, line.reference, line.calls, line.input_tokens, line.output_tokens,
+                     exact(line.amount_nano)) for line in lines])
         for currency, lines in sorted(found.items())]
 
 

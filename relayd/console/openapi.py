@@ -55,7 +55,7 @@ def codes(route: Route) -> tuple[str, ...]:
     if route.takes is not None:
         found += ("invalid_form", "card_number", "invalid_json")
     if route.asks is not None:
-        found.append("invalid_form")
+        found += ("invalid_form", "card_number")
     if route.method != "GET":
         found += ("foreign_origin", "body_too_large", "invalid_form")
     return tuple(dict.fromkeys(found))

@@ -59,7 +59,7 @@ class NewCode(msgspec.Struct, frozen=True):
         return f"NewCode({self.code.id})"
 
 
-class Line(msgspec.Struct, frozen=True):
+class CreditLine(msgspec.Struct, frozen=True):
     """How far below nothing an account may go, and what it has."""
 
     account: str
@@ -128,9 +128,9 @@ async def _codes(visit: Visit) -> list[Code]:
     return [msgspec.convert(grant.code_view(each), Code) for each in await grant.codes(visit.db)]
 
 
-async def _lines(visit: Visit) -> list[Line]:
-    return [Line(each.account, each.currency, signed_decimal(each.nano),
-                 decimal(each.credit_nano, 2)) for each in await wallet.credited(visit.db)]
+async def _lines(visit: Visit) -> list[CreditLine]:
+    return [CreditLine(each.account, each.currency, signed_decimal(each.nano),
+                       decimal(each.credit_nano, 2)) for each in await wallet.credited(visit.db)]
 
 
 def _credit(visit: Visit, wish: GrantWish | CodeWish) -> Credit:
@@ -333,7 +333,7 @@ ROUTES: Final = (
           gives=NewCode, status=201, proof=True, errors=("invalid_value", "invalid_time")),
     Route("POST", f"{_API}/codes/{{code}}/end", give_code_end, MONEY, "End a code",
           gives=list[Code], errors=("code_not_found",), example=_CODE),
-    Route("GET", f"{_API}/lines", give_lines, SEE, "Credit lines", gives=list[Line]),
+    Route("GET", f"{_API}/lines", give_lines, SEE, "Credit lines", gives=list[CreditLine]),
     Route("PUT", f"{_API}/lines", give_line, MONEY, "Set a credit line", takes=LineWish,
-          gives=list[Line], proof=True, errors=_GIVING[:3]),
+          gives=list[CreditLine], proof=True, errors=_GIVING[:3]),
 )

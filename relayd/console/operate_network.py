@@ -32,7 +32,7 @@ class NetworkLook(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return "NetworkLook"
 
 
-class Seen(msgspec.Struct, frozen=True):
+class NetworkShown(msgspec.Struct, frozen=True):
     """From where and with what a key was used."""
 
     at: str
@@ -46,7 +46,7 @@ class Seen(msgspec.Struct, frozen=True):
 class Records(msgspec.Struct, frozen=True):
     """An account's records, the newest first; `more`: there are older ones."""
 
-    records: list[Seen]
+    records: list[NetworkShown]
     more: bool
 
 
@@ -54,7 +54,7 @@ async def _records(visit: Visit) -> Records:
     asked = visit.take(NetworkLook)
     found = await network.look(
         visit.db, visit.actor, asked.who, asked.reason, visit.now_ms, most=RECORDS_MAX + 1)
-    shown = [msgspec.convert(network.view(each), Seen) for each in found[:RECORDS_MAX]]
+    shown = [msgspec.convert(network.view(each), NetworkShown) for each in found[:RECORDS_MAX]]
     return Records(shown, len(found) > RECORDS_MAX)
 
 
