@@ -13,7 +13,7 @@ import re
 import sqlite3
 import tarfile
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -185,17 +185,22 @@ def secret_mark(path: Path) -> str | None:
 
 
 def save_before_migration(directory: Path, version: int, stamp: str) -> Path:
-    """Copies the database of a store to which the migration `version` will be applied next.
-
-    Keeps the newest `SAVED_MAX` copies. `stamp` is the time, as it stands in the file's name.
+    """Copies the database of a store to which the migration `version` will be applied next; a
+    draft, for `keep_saved`. `stamp` is the time, as it will stand in the file's name.
     """
     folder = directory / SAVED_FOLDER
     if not folder.is_dir():
-        make_directory(folder)
-    target = folder / f"before-{version:04d}-{stamp}.db"
-    draft = folder / f".{target.name}.{os.getpid()}"
+        with suppress(FileExistsError):  # another process was first
+            make_directory(folder)
+    draft = folder / f".before-{version:04d}-{stamp}.db.{os.getpid()}"
     draft.unlink(missing_ok=True)
     copy_database(directory / DATABASE_NAME, draft)
+    return draft
+
+
+def keep_saved(draft: Path) -> Path:
+    """The copy has its name from now on; the newest `SAVED_MAX` are kept."""
+    folder, target = draft.parent, draft.with_name(draft.stem.removeprefix("."))
     draft.rename(target)
     sync_directory(folder)
     for old in sorted(folder.glob("before-*.db"), key=_saved_at)[:-SAVED_MAX]:

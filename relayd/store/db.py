@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Final
@@ -22,7 +22,7 @@ from relayd.core.timestamp import compact
 from relayd.ops.clock import unix_ms
 from relayd.ops.config import MasterKey
 from relayd.store import secret as secrets_file
-from relayd.store.backup import DATABASE_NAME, DRAFT_NAME, save_before_migration
+from relayd.store.backup import DATABASE_NAME, DRAFT_NAME, keep_saved, save_before_migration
 from relayd.store.change import Changes
 from relayd.store.connection import Connection, connect
 from relayd.store.directory import StoreError, prepare, private_file
@@ -234,15 +234,28 @@ async def _open(
         seals = sealer(keyring, secret)
         missing = await pending(writer)
         with _no_daemon(directory) if beside and missing else nullcontext():
-            if missing:
-                save_before_migration(directory, missing[0], compact(unix_ms()))
-            await migrate(writer, secrets_file.mark(secret), seals)
+            with _saved(directory, missing) as keep:
+                await migrate(writer, secrets_file.mark(secret), seals, keep)
         return writer, await _reader(directory, busy_ms), seals
     except BaseException:
         if keyring is not None:
             keyring.close()
         await writer.close()
         raise
+
+
+@contextmanager
+def _saved(directory: Path, missing: Sequence[int]) -> Iterator[Callable[[], object]]:
+    """What keeps a copy from before these migrations. It is made before anybody has to wait; who
+    finds them done by another process keeps none: it may be one from behind them."""
+    if not missing:
+        yield lambda: None
+        return
+    draft = save_before_migration(directory, missing[0], compact(unix_ms()))
+    try:
+        yield lambda: keep_saved(draft)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ a file that was released is never changed. A store with a version unknown here i
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import resources
 from typing import Final, NamedTuple
 
@@ -56,11 +56,15 @@ def statements(sql: str) -> Iterator[str]:
             lines = []
 
 
-async def migrate(connection: aiosqlite.Connection, mark: str, sealer: Sealer) -> None:
+async def migrate(
+    connection: aiosqlite.Connection, mark: str, sealer: Sealer,
+    before: Callable[[], object] = lambda: None,
+) -> None:
     """Bring the schema up to date and check that the secret is the store's own.
 
     `mark` is `secret.mark()`; a new store keeps it. `sealer` seals what an older schema had in
-    clear text. Holds the write lock throughout, so that two processes that start together apply
+    clear text. `before` is called where an older one is changed, and by nobody else from then on.
+    Holds the write lock throughout, so that two processes that start together apply
     each file once. Raises StoreError `store_newer` or
     `store_secret`; then nothing was changed.
     """
@@ -68,7 +72,7 @@ async def migrate(connection: aiosqlite.Connection, mark: str, sealer: Sealer) -
     await _make_keys(connection, sealer)
     await connection.execute("BEGIN IMMEDIATE")
     try:
-        await _upgrade(connection)
+        await _upgrade(connection, before)
         await _check_mark(connection, mark)
         await connection.execute("COMMIT")
     except BaseException:
@@ -119,21 +123,23 @@ async def pending(connection: aiosqlite.Connection) -> list[int]:
     return sorted(wanted - applied) if applied and applied <= wanted else []
 
 
-async def _upgrade(connection: aiosqlite.Connection) -> None:
+async def _upgrade(connection: aiosqlite.Connection, before: Callable[[], object]) -> None:
     await connection.execute(_TABLE)
     rows = await connection.execute_fetchall("SELECT version FROM schema_migrations")
     applied = {row[0] for row in rows}
     migrations = known()
     if applied - {migration.version for migration in migrations}:
         raise StoreError("store_newer")
-    for migration in migrations:
-        if migration.version not in applied:
-            for statement in statements(migration.sql):
-                await connection.execute(statement)
-            await connection.execute(
-                "INSERT INTO schema_migrations (version, name) VALUES (?, ?)",
-                (migration.version, migration.name),
-            )
+    missing = [migration for migration in migrations if migration.version not in applied]
+    if applied and missing:
+        before()
+    for migration in missing:
+        for statement in statements(migration.sql):
+            await connection.execute(statement)
+        await connection.execute(
+            "INSERT INTO schema_migrations (version, name) VALUES (?, ?)",
+            (migration.version, migration.name),
+        )
 
 
 async def _check_mark(connection: aiosqlite.Connection, mark: str) -> None:

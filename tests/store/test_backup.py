@@ -16,11 +16,13 @@ import pytest
 from relayd.control import usage
 from relayd.control.recovery import recover
 from relayd.store import backup, migration
+from relayd.store import db as db_module
 from relayd.store.applied import Applied
 from relayd.store.backup import (
     DATABASE_NAME, DRAFT_NAME, MANIFEST_NAME, SAVED_FOLDER, SAVED_MAX, Manifest, expire_saved,
     judge, mark, remove_unsealed, secret_mark, take, take_keys,
 )
+from relayd.store.connection import Connection
 from relayd.store.db import open_database
 from relayd.store.directory import StoreError
 from relayd.store.journal import JournalWriter
@@ -160,6 +162,28 @@ async def test_a_migration_makes_a_copy_first(tmp_path: Path,
     assert newest.name.startswith(f"before-{len(known):04d}-")
     assert judge(newest) == len(known) - 1 and count(newest) == 3
     assert judge(oldest) == len(known) - SAVED_MAX
+
+
+async def test_of_two_that_migrate_at_once_one_keeps_a_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await make_store(tmp_path / "store")
+    known = [*migration.known(), Migration(len(migration.known()) + 1, "more",
+                                           "CREATE TABLE more (a);\n")]
+    for module in (migration, backup):
+        monkeypatch.setattr(module, "known", lambda: known)
+    pending = migration.pending
+
+    async def another_is_first(connection: Connection) -> list[int]:
+        missing = await pending(connection)
+        monkeypatch.setattr(db_module, "pending", pending)
+        await (await open_database(tmp_path / "store")).close()
+        return missing
+
+    monkeypatch.setattr(db_module, "pending", another_is_first)
+    await (await open_database(tmp_path / "store")).close()
+    [saved] = (tmp_path / "store" / SAVED_FOLDER).iterdir()
+    assert judge(saved) == len(known) - 1 and count(saved) == 3
 
 
 async def test_a_new_store_and_a_later_one_make_none(tmp_path: Path) -> None:
