@@ -29,7 +29,7 @@ from relayd.store.directory import StoreError
 
 EVERY_SECONDS: Final = 2.0
 BATCH_MAILS: Final = 20
-SESSION_SECONDS: Final = 120.0
+SESSION_SECONDS: Final = 60.0
 """A session sends no further mail after so long: what it took is its own for longer than that."""
 NOTICE_ACCOUNTS: Final = 25
 """Mails of a notice that are queued in one transaction: 20 ms of the write lock."""

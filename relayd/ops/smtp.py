@@ -14,14 +14,18 @@ from email.message import EmailMessage
 from email.policy import SMTP, Policy
 from email.utils import format_datetime, parseaddr
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 import aiosmtplib
+from aiosmtplib.response import SMTPResponse
 
 from relayd.ops.config import MailConfig
 
 STEP_SECONDS: Final = 30.0
 """How long any one answer of the server may take."""
+TAKE_SECONDS: Final = 120.0
+"""The answer to a whole message may take longer, for a server looks at it then: whoever goes too
+early sends it once more each time (RFC 5321 section 4.5.3.2.6)."""
 Outcome = Literal["refused", "delayed", "sender", "unreachable", "tls", "auth", "protocol"]
 OUTCOMES: Final[tuple[Outcome, ...]] = (
     "refused", "delayed", "sender", "unreachable", "tls", "auth", "protocol")
@@ -78,7 +82,7 @@ def compose(message: Message, config: MailConfig) -> EmailMessage:
     sender = parseaddr(config.sender)
     made = EmailMessage(policy=SMTP.clone(header_factory=_headers()))
     made["From"] = _address(*sender, "sender")
-    made["To"] = _address("", message.recipient)
+    made["To"] = _address("", mailbox(message.recipient))
     if config.reply_to:
         made["Reply-To"] = _address(*parseaddr(config.reply_to), "sender")
     made["Subject"] = message.subject
@@ -102,21 +106,49 @@ def _address(name: str, address: str, outcome: Outcome = "refused") -> Address:
         raise SmtpError(outcome) from None
 
 
+def mailbox(address: str) -> str:
+    """The address with its domain as every server takes it (RFC 5890 section 2.3.2.1), where that
+    says the same: there are letters, such as ß, that would lead to another domain."""
+    local, at, domain = address.rpartition("@")
+    if domain.isascii() or not local.isascii():
+        return address
+    try:
+        plain = domain.encode("idna")
+        same = plain.decode("idna") == domain.lower()
+    except UnicodeError:
+        return address
+    return f"{local}{at}{plain.decode('ascii')}" if same else address
+
+
 def _domain(config: MailConfig) -> str:
     return parseaddr(config.sender)[1].rpartition("@")[2] or "localhost"
+
+
+class _Client(aiosmtplib.SMTP):
+    """One that waits longer for the answer to a message than for any other."""
+
+    take_seconds = TAKE_SECONDS
+
+    async def data(self, message: str | bytes, /, *, timeout: Any = None) -> SMTPResponse:
+        """Sends a message."""
+        return await super().data(message, timeout=self.take_seconds)
 
 
 class SmtpSession:
     """A connection to the mail server: `async with SmtpSession(config) as session`."""
 
-    def __init__(self, config: MailConfig, step_seconds: float = STEP_SECONDS) -> None:
+    def __init__(
+        self, config: MailConfig, step_seconds: float = STEP_SECONDS,
+        take_seconds: float = TAKE_SECONDS,
+    ) -> None:
         self._config = config
-        self._client = aiosmtplib.SMTP(
+        self._client = _Client(
             hostname=config.host, port=config.port, timeout=step_seconds,
             use_tls=config.tls == "tls", start_tls=False,
             tls_context=None if config.tls == "none" else context(config.ca_file),
             # not this machine's own name, which is nobody's business
             local_hostname=_domain(config))
+        self._client.take_seconds = take_seconds
 
     async def __aenter__(self) -> Self:
         try:
@@ -157,7 +189,8 @@ class SmtpSession:
         made = compose(message, self._config)
         try:
             await self._client.send_message(
-                made, sender=parseaddr(self._config.sender)[1], recipients=[message.recipient])
+                made, sender=parseaddr(self._config.sender)[1],
+                recipients=[mailbox(message.recipient)])
         except Exception as error:
             raise SmtpError(_outcome(error)) from None
 

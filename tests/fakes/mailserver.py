@@ -1,5 +1,5 @@
 """A real SMTP server on a free port: over TLS with a certificate made on the spot, keeping what it
-takes, and answering as the recipient's name says (`later@` twice, `never@`, `gone@`).
+takes, and answering as the recipient's name says (`later@` twice, `never@`, `gone@`, `slow@`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword, Session
 from aiosmtpd.smtp import SMTP as Server
 
 Tls = Literal["starttls", "tls", "none"]
+SLOW_SECONDS = 0.6
 
 
 class MailServer:
@@ -85,6 +86,8 @@ class MailServer:
 
     async def handle_DATA(self, server: Server, session: Session, envelope: Envelope) -> str:
         """Keeps a message."""
+        if "slow@" in envelope.rcpt_tos[0]:
+            await asyncio.sleep(SLOW_SECONDS)
         if "spam@" in envelope.rcpt_tos[0]:
             return "554 5.7.1 Looks like spam"
         found = message_from_bytes(cast(bytes, envelope.content), policy=default)

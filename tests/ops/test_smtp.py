@@ -14,8 +14,8 @@ from aiohttp import test_utils
 from aiosmtplib.email import flatten_message
 
 from relayd.ops.config import MailConfig
-from relayd.ops.smtp import OUTCOMES, Message, SmtpError, SmtpSession, compose
-from tests.fakes.mailserver import MailServer, text_of
+from relayd.ops.smtp import OUTCOMES, Message, SmtpError, SmtpSession, compose, mailbox
+from tests.fakes.mailserver import SLOW_SECONDS, MailServer, text_of
 
 MESSAGE = Message("mail_1", 1_767_225_600_000, "ann@example.org", "Grüße 您好",
                   "Hello 您好\n", "<p>Hello</p>\n")
@@ -126,6 +126,35 @@ async def test_a_server_that_is_down(tmp_path: Path) -> None:
     async with MailServer(tmp_path) as server:
         config = config_for(server, port=test_utils.unused_port())
         assert await outcome(config) == "unreachable"
+
+
+async def test_a_server_that_looks_at_a_message_for_long_gets_it_once(tmp_path: Path) -> None:
+    slow = replace(MESSAGE, recipient="slow@example.org")
+    async with MailServer(tmp_path) as server:
+        async with SmtpSession(config_for(server), SLOW_SECONDS / 3) as session:
+            await session.send(slow)
+        with pytest.raises(SmtpError, match="unreachable"):
+            async with SmtpSession(config_for(server), 5.0, SLOW_SECONDS / 3) as session:
+                await session.send(slow)
+
+
+@pytest.mark.parametrize(("typed", "taken"), [
+    ("ann@münchen.example", "ann@xn--mnchen-3ya.example"),
+    ("ann@例子.example", "ann@xn--fsqu00a.example"),
+    ("ann@MÜNCHEN.example", "ann@xn--mnchen-3ya.example"),
+])
+async def test_a_domain_in_letters_of_its_own_needs_no_newer_server(
+    tmp_path: Path, typed: str, taken: str,
+) -> None:
+    async with MailServer(tmp_path) as server:
+        assert await outcome(config_for(server), replace(MESSAGE, recipient=typed)) == "taken"
+    assert server.recipients == [taken] and server.mails[0]["To"] == taken
+
+
+@pytest.mark.parametrize("typed", ["ann@straße.example", "änn@münchen.example", "ann@a..ü",
+                                   "ann@\u2024ü"])
+def test_a_domain_is_never_made_another_one(typed: str) -> None:
+    assert mailbox(typed) == typed
 
 
 def test_headers_of_mail_that_can_be_unsubscribed() -> None:
