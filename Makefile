@@ -4,6 +4,10 @@ PYTHON ?= $(shell /usr/bin/python3 -c 'import ensurepip, sys; sys.exit(sys.versi
 	2> /dev/null && echo /usr/bin/python3 || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
+# Debian has what makes an environment in a package of its own: root gets it, others are told.
+ENVIRONMENT = test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || { \
+	test $$(id -u) = 0 && apt-get update -qq && apt-get install -qq -y python3-venv \
+	&& $(PYTHON) -m venv $(VENV); } || { echo "missing: apt install python3-venv" >&2; exit 1; }
 
 .PHONY: run test test-long test-browser browser test-node test-packages test-systemd check bench bench-peers cover lock deb clean
 
@@ -62,12 +66,12 @@ deb: $(VENV)/dev.stamp
 	$(BIN)/python -m tools.deb
 
 $(VENV)/run.stamp: setup.cfg pyproject.toml
-	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	$(ENVIRONMENT)
 	$(BIN)/pip install -q --disable-pip-version-check -e .
 	touch $@
 
 $(VENV)/dev.stamp: setup.cfg pyproject.toml
-	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	$(ENVIRONMENT)
 	$(BIN)/pip install -q --disable-pip-version-check -e '.[test,check]'
 	touch $@ $(VENV)/run.stamp
 
@@ -77,7 +81,7 @@ $(VENV)/browser.stamp: $(VENV)/dev.stamp setup.cfg tests/browser/package-lock.js
 	touch $@
 
 $(VENV)/bench.stamp: setup.cfg pyproject.toml
-	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	$(ENVIRONMENT)
 	$(BIN)/pip install -q --disable-pip-version-check -e '.[bench]'
 	touch $@
 
