@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import orjson
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from relayd.control import audit, mail, session, sign_in
 from relayd.control.door import Caller, Door, new_id
@@ -50,8 +51,8 @@ Answer = Mapping[str, Any]
 
 def _unfit() -> tuple[type[Exception], ...]:
     """What the library raises for an answer that is not well-formed, or not right."""
-    return (exceptions.WebAuthnException, ValueError, KeyError, TypeError, AttributeError,
-            RecursionError)
+    return (exceptions.WebAuthnException, UnsupportedAlgorithm, ValueError, LookupError, TypeError,
+            AttributeError, RecursionError)
 
 
 def _adding(account_id: str) -> str:

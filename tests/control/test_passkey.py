@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
+import cbor2
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from relayd.control import account, passkey, session
 from relayd.control.door import Door
 from relayd.core.errors import RelayError
 from relayd.core.passkey import CHALLENGE_MS, PASSKEYS_MAX
-from tests.fakes.authenticator import Authenticator
+from tests.fakes.authenticator import Authenticator, text
 from tests.fakes.door import CALLER, EMAIL, ORIGIN, WISH, mails, registered
 from tests.fakes.records import START_MS
 
@@ -98,6 +106,35 @@ async def test_junk_is_refused(door: Door, answer: dict[str, Any]) -> None:
     account_id = (await registered(door)).session.account
     assert await refused(passkey.sign_in_with(door, answer, CALLER, START_MS)) == "passkey_refused"
     assert await refused(passkey.add(door, account_id, "x", answer, BY)) == "passkey_refused"
+
+
+def certificate() -> bytes:
+    """One whose key is on a curve that no library here knows (prime239v3)."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a")])
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, datetime(2026, 1, 1),
+                                   datetime(2036, 1, 1)).sign(key, SHA256())
+    known = bytes.fromhex("06082a8648ce3d030107")
+    return made.public_bytes(Encoding.DER).replace(known, known[:-1] + b"\x06")
+
+
+@pytest.mark.parametrize(("changes", "cose"), [
+    ({}, b""), ({}, cbor2.dumps(b"")), ({}, cbor2.dumps([])),
+    ({"fmt": "packed", "attStmt": {"alg": -7, "sig": b"s", "x5c": [certificate()]}}, None),
+])
+async def test_keys_that_cannot_be_read_are_refused(
+    door: Door, changes: dict[str, Any], cose: bytes | None,
+) -> None:
+    await registered(door)
+    device = authenticator()
+    me = await account.find(door.db, EMAIL)
+    answer = device.create(await passkey.options_to_add(door, me, START_MS))
+    made = cbor2.loads(base64.urlsafe_b64decode(answer["response"]["attestationObject"] + "=="))
+    if cose is not None:  # the key is behind the credential's id
+        made["authData"] = made["authData"].partition(device.credential)[0] + device.credential
+        made["authData"] += cose
+    answer["response"]["attestationObject"] = text(cbor2.dumps({**made, **changes}))
+    assert await refused(passkey.add(door, me.id, "n", answer, BY)) == "passkey_refused"
 
 
 async def test_a_clone_is_noticed_by_its_count(door: Door) -> None:
