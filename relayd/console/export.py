@@ -53,11 +53,20 @@ def attachment(name: str) -> dict[str, str]:
 async def streamed(
     request: web.Request, response: web.StreamResponse, pieces: AsyncIterator[bytes],
 ) -> web.StreamResponse:
-    """An answer that is made while it is sent; of one to HEAD nothing is."""
+    """An answer that is made while it is sent; of one to HEAD nothing is.
+
+    What fails on the way ends the connection: no other answer can be given any more, and whoever
+    reads it learns that the file is not whole.
+    """
     await response.prepare(request)
-    if request.method != "HEAD":
-        async for piece in pieces:
-            await response.write(piece)
+    try:
+        if request.method != "HEAD":
+            async for piece in pieces:
+                await response.write(piece)
+    except Exception:
+        if request.transport is not None:
+            request.transport.close()
+        raise
     await response.write_eof()
     return response
 
