@@ -66,6 +66,8 @@ async def _judge(
     if call_ms > holder.seen_at_ms:
         # calls are use too: what was reminded of before the last one counts no more
         async with db.writing() as transaction:
+            if await _still_away(transaction, holder) is None:
+                return None
             await store_holder.seen(transaction, holder.account, call_ms)
         holder = replace(holder, seen_at_ms=call_ms, dormant_steps=0, dormant_at_ms=0)
     step = due(holder.seen_at_ms, holder.dormant_steps, holder.dormant_at_ms, now_ms)

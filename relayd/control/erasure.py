@@ -160,12 +160,17 @@ def _digest(token: str) -> bytes:
 
 
 async def begin_dormant(db: Database, who: str, now_ms: int, link: Link = _unlinked) -> bool:
-    """Begin to erase an account that nobody has used for long; False where something is owed."""
+    """Begin to erase an account that nobody has used for long; False where something is owed, and
+    for one that is erased by now or can be read no more: they keep no other waiting."""
     async with db.reading() as transaction:
         if await store_erasure.owed(transaction, who):
             return False
-    if await waiting(db, who) is None:
+    try:
         await ask(db, SYSTEM, who, Wish("dormant"), now_ms, link)
+    except RelayError as error:
+        if error.code not in ("erasure_state", "account_state", "data_key_gone"):
+            raise
+        return error.code == "erasure_state"  # it is under way, maybe by another process
     return True
 
 

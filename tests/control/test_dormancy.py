@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from relayd.control import account, dormancy, erasure, password, sign_in, usage
 from relayd.control.door import DAY_MS, Door
 from relayd.core.actor import SHELL, Actor
+from relayd.core.dormancy import Step
 from relayd.store import holder as store_holder
-from relayd.store.db import open_database
+from relayd.store.db import Database, open_database
 from tests.fakes import standing
 from tests.fakes.door import (
     CALLER, EMAIL, ORIGIN, PASSWORD, WISH, mailed_token, mails, registered,
@@ -65,6 +69,46 @@ async def test_two_processes_remind_once(door: Door) -> None:
         dormancy.look(each, ORIGIN, Erasures(), now_ms) for each in both))
     assert sorted(each["first_reminder"] for each in taken) == [0, 1]
     assert [kind for kind, _, _ in await mails(door.db, now_ms)] == ["dormancy_reminder"]
+    for each in both:
+        await each.close()
+
+
+async def test_two_processes_remind_once_who_has_called_since(
+    door: Door, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    account_id = (await registered(door)).session.account
+    late = START_MS + 300 * DAY_MS
+    await usage.post(door.db, [call_record(account=account_id, started_at_ms=late)])
+    now_ms = late + 366 * DAY_MS
+    other = await open_database(door.db.directory, busy_ms=5000)
+    dormant = store_holder.dormant
+
+    async def read(*which: Any) -> Any:
+        found = await dormant(*which)
+        monkeypatch.setattr(store_holder, "dormant", dormant)
+        await dormancy.look(other, ORIGIN, Erasures(), now_ms)
+        return found
+
+    monkeypatch.setattr(store_holder, "dormant", read)
+    await dormancy.look(door.db, ORIGIN, Erasures(), now_ms)
+    assert [kind for kind, _, _ in await mails(door.db, now_ms)] == ["dormancy_reminder"]
+    await other.close()
+
+
+async def test_two_processes_begin_one_erasure_and_go_on(door: Door) -> None:
+    for name in ("first", "second", "third"):
+        await registered(door, replace(WISH, email=f"{name}@example.org", username=name))
+    both = [await open_database(door.db.directory, busy_ms=5000) for _ in range(2)]
+
+    async def look(db: Database, day: int) -> dict[Step, int]:
+        return await dormancy.look(
+            db, ORIGIN, lambda who, now_ms: erasure.begin_dormant(db, who, now_ms),
+            START_MS + day * DAY_MS)
+
+    for day in (365, 700):
+        await look(both[0], day)
+    taken = await asyncio.gather(*(look(each, 731) for each in both))
+    assert sum(each["erase"] for each in taken) == 3
     for each in both:
         await each.close()
 
