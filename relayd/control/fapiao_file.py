@@ -93,13 +93,14 @@ async def take_in_all(
         want = wanted(found, seller.block(), await _blue(transaction, found))
     says = [await _verified(kind, content, want)
             for kind, content in zip(kinds, contents, strict=True)]
-    kept = found
     try:
         async with db.writing() as transaction:
+            # once more: another process may have taken the same in meanwhile
+            kept = before = await store_fapiao.get(transaction, fapiao_id)
             for each, kind, content in zip(says, kinds, contents, strict=True):
                 kept = await _keep(
                     transaction, actor, fapiao_id, each, (kind, content), now_ms)
-            if found.number is None and kept.reverses is None:
+            if before.number is None and kept.reverses is None:
                 await invoice.tell(transaction, seller, kept.account, "fapiao_ready", {
                     "number": says[0].number, "link": f"{seller.origin}/fapiao/{kept.id}"},
                     now_ms)

@@ -31,6 +31,7 @@ from relayd.store import posting as store_posting
 from relayd.store import subscription as store_subscription
 from relayd.store import wallet as store_wallet
 from relayd.store.db import Database
+from relayd.store.directory import StoreError
 from relayd.store.meta import bump_policy_version
 from relayd.store.transaction import Transaction
 
@@ -266,17 +267,27 @@ async def run_due(db: Database, plans: Plans, link: str, now_ms: int) -> int:
     """
     async with db.reading() as transaction:
         found = await store_subscription.due(transaction, now_ms, DUE_AT_ONCE)
-    for subscription in found:
-        async with db.writing() as transaction:
-            present = await store_subscription.find(transaction, subscription.account)
-            if present is None or present.state == "ended" or present.due_at_ms > now_ms:
-                continue
-            account = await store_account.get(transaction, present.account)
-            if account.state in _GONE:
-                await _end(transaction, present, now_ms)
-            else:
-                await _run(transaction, present, plans, link, now_ms)
+    for each in found:
+        try:
+            async with db.writing() as transaction:
+                await _do(transaction, each.account, plans, link, now_ms)
+        except StoreError as error:
+            # an account that can be read no more keeps no other waiting
+            if error.code != "data_key_gone":
+                raise
     return len(found)
+
+
+async def _do(transaction: Transaction, who: str, plans: Plans, link: str, now_ms: int) -> None:
+    """What is still due of one: another process may have done it."""
+    present = await store_subscription.find(transaction, who)
+    if present is None or present.state == "ended" or present.due_at_ms > now_ms:
+        return
+    account = await store_account.get(transaction, present.account)
+    if account.state in _GONE:
+        await _end(transaction, present, now_ms)
+    else:
+        await _run(transaction, present, plans, link, now_ms)
 
 
 async def _run(

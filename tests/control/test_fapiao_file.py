@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import zipfile
 
 import pytest
 
-from relayd.control import fapiao, fapiao_file
+from relayd.control import fapiao, fapiao_file, mail
 from relayd.control.issuer import ByHand
 from relayd.core.actor import SHELL
 from relayd.core.amount_words import amount_words
@@ -15,6 +16,7 @@ from relayd.core.errors import RelayError
 from relayd.core.fapiao import FILE_BYTES_MAX, Fapiao
 from relayd.core.sheet import Sheet
 from relayd.ops import pdf
+from relayd.store.db import open_database
 from tests.control.test_fapiao import ITEM, SELLER, applied, file_of
 from tests.fakes.till import Till, till
 
@@ -60,6 +62,19 @@ async def test_xml_then_ofd_and_pdf_of_the_same(till: Till) -> None:
     with pytest.raises(RelayError) as caught:
         await take_in(till, made, await file_of(till, made, "27" + "4" * 18))
     assert caught.value.param == "number"
+
+
+async def test_two_processes_that_take_the_same_in_tell_once(till: Till) -> None:
+    made = await at_issuer(till)
+    content = await file_of(till, made, NUMBER)
+    both = [await open_database(till.db.directory) for _ in range(2)]
+    taken = await asyncio.gather(*(fapiao_file.take_in(
+        each, SHELL, made.id, content, SELLER, till.now_ms) for each in both))
+    assert {each.number for each in taken} == {NUMBER}
+    kinds = [each.kind for each in await mail.listing(till.db)]
+    assert kinds.count("fapiao_ready") == 1
+    for each in both:
+        await each.close()
 
 
 async def test_a_pdf_alone(till: Till) -> None:

@@ -109,6 +109,17 @@ async def test_it_renews_with_a_word_before(db: Database) -> None:
     assert later is not None and (later.start_ms, later.state) == (found.end_ms, "active")
 
 
+async def test_who_can_be_read_no_more_keeps_no_other_waiting(db: Database) -> None:
+    owners = []
+    for number in range(3):
+        owners.append((await account.create(db, f"p{number}@example.org", None, START_MS)).id)
+        await top_up(db, owners[-1], 1000, f"top up {number}")
+        await start(db, owners[-1], now_ms=START_MS + number)
+    await db.keyring.destroy(owners[0])
+    await run(db, START_MS + 40 * DAY)
+    assert [(await has(db, owner))[0] for owner in owners] == [690, 380, 380]
+
+
 async def test_a_fee_that_cannot_be_paid_is_asked_for_again_and_then_no_more(db: Database) -> None:
     owner = await made(db, 310)
     await start(db, owner)
