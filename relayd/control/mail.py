@@ -32,6 +32,8 @@ from relayd.store.transaction import Row, Transaction
 UNSUBSCRIBE_LABEL: Final = "unsubscribe links"
 LEASE_MS: Final = 300_000
 """How long a mail that is being sent is nobody else's: longer than sending one takes."""
+UNREADABLE: Final = "unreadable"
+"""The outcome of a mail whose sealed text is damaged."""
 WAITING: Final[tuple[MailState, ...]] = ("queued", "refused", "expired")
 LISTED_MAX: Final = 1000
 
@@ -98,15 +100,14 @@ async def _addressed(
 async def due(db: Database, now_ms: int, most: int) -> list[Outgoing]:
     """Mails whose time has come; each is this process's for `LEASE_MS`.
 
-    Those that must not go any more end here: the consent is withdrawn, or the key is gone.
+    Those that cannot go any more end here: the consent is withdrawn, the key is gone, or what the
+    mail says cannot be opened.
     """
     found: list[Outgoing] = []
     async with db.writing() as transaction:
         for mail, sealed in await store_mail.claim(transaction, now_ms, now_ms + LEASE_MS, most):
             letter = await _sendable(transaction, mail, sealed, now_ms)
-            if letter is None:
-                await store_mail.end(transaction, mail.id, "withdrawn", None, now_ms)
-            else:
+            if letter is not None:
                 found.append(Outgoing(mail, letter, _token(db.secret, mail)))
     return found
 
@@ -114,17 +115,24 @@ async def due(db: Database, now_ms: int, most: int) -> list[Outgoing]:
 async def _sendable(
     transaction: Transaction, mail: Mail, sealed: Row, now_ms: int,
 ) -> Letter | None:
-    if needs_consent(mail.mail_class) and (
-            mail.account_id is None
-            or not await consent.consented(
+    """What the mail says; None where it ends here. A damaged one keeps no other back."""
+    letter: Letter | None = None
+    state: MailState = "withdrawn"
+    outcome = None
+    if not needs_consent(mail.mail_class) or (
+            mail.account_id is not None
+            and await consent.consented(
                 transaction, mail.account_id, mail.mail_class, now_ms)):
-        return None
-    try:
-        return store_mail.letter(transaction, mail, sealed)
-    except StoreError as error:
-        if error.code == "data_key_gone":
-            return None
-        raise
+        try:
+            letter = store_mail.letter(transaction, mail, sealed)
+        except StoreError as error:
+            if error.code == "seal_broken":
+                state, outcome = "refused", UNREADABLE
+            elif error.code != "data_key_gone":
+                raise
+    if letter is None:
+        await store_mail.end(transaction, mail.id, state, outcome, now_ms)
+    return letter
 
 
 def _token(secret: bytes, mail: Mail) -> str | None:

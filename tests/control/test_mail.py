@@ -163,3 +163,13 @@ async def test_a_refused_mail_is_kept_for_the_operator(db: Database, holder: Act
     assert events[-1] == ("mail.look", holder.account)
     assert mail.view(out.mail)["state"] == "queued"
     assert "quokka" not in str(mail.view(out.mail))
+
+
+async def test_a_damaged_mail_keeps_no_other_back(db: Database, holder: Actor) -> None:
+    torn = await posted(db, "verify_email", holder.account, LINK)
+    whole = await posted(db, "verify_email", holder.account, LINK)
+    async with db.writing() as transaction:
+        await transaction.run("UPDATE outbox SET fields = recipient WHERE id = ?", (torn,))
+    assert [out.mail.id for out in await mail.due(db, START_MS, 10)] == [whole]
+    assert {m.id: (m.state, m.outcome) for m in await mail.listing(db)} == {
+        torn: ("refused", mail.UNREADABLE), whole: ("queued", None)}
