@@ -16,6 +16,7 @@ UNIX_MS_END: Final = 253_402_300_800_000
 """The first millisecond of the year 10000, where RFC 3339 ends."""
 _UNIT_MS: Final = {"s": 1_000, "m": 60_000, "h": HOUR_MS, "d": 24 * HOUR_MS, "w": 168 * HOUR_MS}
 _SPAN: Final = re.compile(r"([0-9]{1,9})([smhdw])", re.ASCII)
+_LEAP: Final = re.compile(r"^(.{11}[0-9]{2}:[0-9]{2}):60")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -33,7 +34,8 @@ def span_ms(text: str) -> int | None:
 
 def _parse_moment(text: str, field_name: str) -> int:
     try:
-        moment = datetime.fromisoformat(text)
+        # no clock here counts leap seconds (RFC 3339 section 5.7), and z is Z (section 5.6)
+        moment = datetime.fromisoformat(_LEAP.sub(r"\1:59", text).upper())
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
         unix_ms = (moment - _EPOCH) // timedelta(milliseconds=1)

@@ -27,13 +27,16 @@ def test_text_and_back(unix_ms: int) -> None:
     ("7d", NOW - 7 * DAY), ("24h", NOW - DAY), ("90m", NOW - 5_400_000), ("2w", NOW - 14 * DAY),
     ("30s", NOW - 30_000), ("2025-12-31", NOW - DAY), ("2025-12-31T12:00:00", NOW - DAY // 2),
     ("2026-01-01T01:00:00+01:00", NOW), ("2026-01-01T00:00:00Z", NOW), ("999999d", 0),
+    ("2026-01-01t00:00:00z", NOW), ("2026-01-01 01:00:00.0001+01:00", NOW),
+    ("2025-12-31T23:59:60Z", NOW - 1000), ("2026-01-01T00:59:60.5+01:00", NOW - 500),
 ])
 def test_reads_dates_times_and_spans(text: str, expected: int) -> None:
     assert parse_past(text, NOW, "since") == expected
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "7", "-7d", "7 d", "٧d", "2026-13-01",
-                                  "1969-12-31", "0001-01-01T00:00:00+23:59"])
+                                  "1969-12-31", "2025-12-31T23:60:00Z",
+                                  "2025-12-31T23:59:61Z", "0001-01-01T00:00:00+23:59"])
 def test_refuses_what_is_no_time(text: str) -> None:
     with pytest.raises(RelayError) as caught:
         parse_past(text, NOW, "since")
