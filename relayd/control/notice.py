@@ -119,7 +119,7 @@ async def _queue(
     try:
         account = await store_account.get(transaction, account_id)
     except StoreError as error:
-        if error.code != "data_key_gone":
+        if error.code not in ("data_key_gone", "seal_broken"):
             raise
         return
     await mail.post(transaction, kind, account_id,

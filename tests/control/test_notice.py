@@ -93,6 +93,17 @@ async def test_an_account_that_can_be_read_no_more_keeps_nobody_waiting(db: Data
     assert out.mail.account_id == kept.id
 
 
+async def test_an_account_that_is_damaged_keeps_nobody_waiting(db: Database) -> None:
+    torn, whole = [await account.create(db, f"{n}@example.org", None, START_MS - 2 + n)
+                   for n in range(2)]
+    async with db.writing() as transaction:
+        await transaction.run("UPDATE accounts SET email = x'00' WHERE id = ?", (torn.id,))
+    await notice.put_up(db, SHELL, "service", TEXTS, SPAN, START_MS)
+    assert await notice.queue_batch(db, ORIGIN, START_MS, 9) == 2
+    [out] = await mail.due(db, START_MS, 9)
+    assert out.mail.account_id == whole.id
+
+
 async def test_a_notice_of_a_document_links_to_what_changed(db: Database) -> None:
     await account.create(db, "ann@example.org", None, START_MS - 1)
     await notice.put_up(db, SHELL, "document", {
