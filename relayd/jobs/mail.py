@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from relayd.control import mail, notice
@@ -31,6 +32,9 @@ EVERY_SECONDS: Final = 2.0
 BATCH_MAILS: Final = 20
 SESSION_SECONDS: Final = 60.0
 """A session sends no further mail after so long: what it took is its own for longer than that."""
+STOP_SECONDS: Final = 5.0
+"""How long a mail that is under way may still take when the process stops: one that is broken off
+may have arrived all the same, and is sent again then."""
 NOTICE_ACCOUNTS: Final = 25
 """Mails of a notice that are queued in one transaction: 20 ms of the write lock."""
 UNSUBSCRIBE_PATH: Final = "/unsubscribe"
@@ -51,6 +55,8 @@ class Postman:
         self._log = log or Logger()
         self._news = News(db.changes, CLOCK_SECONDS)
         self._beat = Beat(every_seconds, self._news.due)
+        self._idle = asyncio.Event()
+        self._idle.set()
         self.outcomes: Counter[str] = Counter()
         self.waiting = 0
 
@@ -110,11 +116,19 @@ class Postman:
         for each in batch:
             outcome = await self._send(session, each)
             came_to[outcome] += 1
-            if outcome == "unreachable" or monotonic() - began > SESSION_SECONDS:
+            long = monotonic() - began > SESSION_SECONDS
+            if outcome == "unreachable" or long or self._beat.stopped:
                 break
         return came_to
 
     async def _send(self, session: SmtpSession, outgoing: Outgoing) -> str:
+        self._idle.clear()
+        try:
+            return await self._sent(session, outgoing)
+        finally:
+            self._idle.set()
+
+    async def _sent(self, session: SmtpSession, outgoing: Outgoing) -> str:
         try:
             await session.send(self._message(outgoing))
         except SmtpError as error:
@@ -149,5 +163,7 @@ class Postman:
                 self._log.warning("mail_not_taken", reason=outcome, count=count)
 
     async def stop(self) -> None:
-        """Send no more; a mail that is under way ends."""
+        """Send no more; a mail that is under way ends, where that takes no longer than it may."""
         self._beat.stop()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), STOP_SECONDS)

@@ -153,11 +153,10 @@ class SmtpSession:
     async def __aenter__(self) -> Self:
         try:
             await self._open()
-        except SmtpError:
+        except BaseException as error:
             self._client.close()
-            raise
-        except Exception as error:
-            self._client.close()
+            if isinstance(error, SmtpError) or not isinstance(error, Exception):
+                raise
             raise SmtpError(_outcome(error)) from None
         return self
 
@@ -177,7 +176,8 @@ class SmtpSession:
         trace: TracebackType | None,
     ) -> None:
         try:
-            if self._client.is_connected:
+            # who was told to stop waits for no more answers
+            if self._client.is_connected and (error is None or isinstance(error, Exception)):
                 await self._client.quit()
         except (aiosmtplib.SMTPException, OSError):
             pass

@@ -146,6 +146,18 @@ async def test_without_a_server_mail_stays_in_the_outbox(db: Database, office: O
     assert shown.letter.fields == LINK and await states(db) == [("queued", None)]
 
 
+async def test_a_mail_that_is_under_way_at_the_stop_ends(db: Database, office: Office) -> None:
+    for host in ("one", "two"):
+        await posted(db, await holder(db, f"slow@{host}.example"))
+    running = asyncio.create_task(office.postman.run())
+    while not office.server.tried:
+        await asyncio.sleep(0.01)
+    await office.postman.stop()
+    assert sorted(await states(db)) == [("queued", None), ("sent", "taken")]
+    await running
+    assert len(office.server.recipients) == 1
+
+
 async def test_U7_marketing_has_its_one_click_link(db: Database, office: Office) -> None:
     await publish_first(db)
     who = await holder(db)

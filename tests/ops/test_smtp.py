@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -136,6 +137,19 @@ async def test_a_server_that_looks_at_a_message_for_long_gets_it_once(tmp_path: 
         with pytest.raises(SmtpError, match="unreachable"):
             async with SmtpSession(config_for(server), 5.0, SLOW_SECONDS / 3) as session:
                 await session.send(slow)
+
+
+async def test_who_is_told_to_stop_waits_for_no_more_answers(tmp_path: Path) -> None:
+    async with MailServer(tmp_path) as server:
+        sending = asyncio.create_task(
+            outcome(config_for(server), replace(MESSAGE, recipient="slow@example.org")))
+        while not server.tried:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(SLOW_SECONDS / 3)
+        sending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+        assert server.mails == []
 
 
 @pytest.mark.parametrize(("typed", "taken"), [
