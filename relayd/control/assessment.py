@@ -24,6 +24,7 @@ async def take(
     db: Database, public: bytes, certificate: str | None, now_ms: int,
 ) -> Assessment:
     """Assess now. `public` is the key of the audit log, `certificate` the listener's file."""
+    before = await last(db)
     verdict = await checkpoint.verify(db, {public})
     swept = await retention.noted(db)
     since_ms = db.keyring.since_ms()
@@ -39,6 +40,9 @@ async def take(
         None if at_ms is None else days_since([at_ms], now_ms),
         report is None or report.get("clean") is True, chosen_days)))
     async with db.writing() as transaction:
+        known = await store_assessment.last(transaction)
+        if known is not None and known != before:
+            return known  # another process was first
         await store_assessment.insert(transaction, made, KEPT)
     return made
 

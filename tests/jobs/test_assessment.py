@@ -11,7 +11,7 @@ from relayd.control import assessment
 from relayd.core.assessment import EVERY_MS
 from relayd.jobs.assessment import Assessments
 from relayd.ops.logging import Logger
-from relayd.store.db import Database
+from relayd.store.db import Database, open_database
 from relayd.store.directory import StoreError
 from relayd.store.signing import open_signer
 from tests.fakes.records import START_MS
@@ -34,6 +34,21 @@ async def test_D4_once_a_week_and_a_finding_is_a_figure(db: Database) -> None:
     assert job.at_seconds() == now[0] / 1000
     kept = await assessment.last(db)
     assert kept is not None and kept.at_ms == now[0]
+
+
+async def test_two_processes_make_and_tell_one(db: Database) -> None:
+    both = [await open_database(db.directory) for _ in range(2)]
+    outs = [io.StringIO() for _ in both]
+    jobs = [Assessments(each, open_signer(db.directory), lambda: None,
+                        now_ms=lambda at_ms=START_MS + number: at_ms, log=Logger("info", out))
+            for number, (each, out) in enumerate(zip(both, outs, strict=True))]
+    await asyncio.gather(*(job.look() for job in jobs))
+    async with db.reading() as transaction:
+        assert await transaction.row("SELECT COUNT(DISTINCT at_ms) FROM assessments") == (1,)
+    assert sum('"assessment_finding"' in out.getvalue() for out in outs) == 1
+    assert jobs[0].last == jobs[1].last is not None
+    for each in both:
+        await each.close()
 
 
 async def test_it_goes_on_after_the_store_failed(
