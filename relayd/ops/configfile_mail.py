@@ -19,7 +19,8 @@ from relayd.ops.configfile_section import Section
 
 AGE_FLOOR: Final = 13
 """Nobody younger is served, whatever the configuration says."""
-_URL: Final = re.compile(r"(https?)://([^\s/?#@:]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?")
+_URL: Final = re.compile(r"(https?)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?")
+"""An origin as browsers and mail headers write it: a name in other letters stands as xn--."""
 _MAIL: Final = MailConfig()
 _CONSOLE: Final = ConsoleConfig()
 

@@ -43,6 +43,8 @@ def test_all_of_it() -> None:
     ('[console]\nurl = "https://console.example.org/path"', ["console.url"]),
     ('[console]\nurl = "http://console.example.org"', ["console.url"]),
     ('[console]\nurl = "http://localhost:8081"', []),
+    ('[console]\nurl = "https://münchen.example"', ["console.url"]),
+    ('[console]\nurl = "https://xn--mnchen-3ya.example"', []),
     ('[console]\nrelay_url = "https://relay.example.org/v1"', ["console.relay_url"]),
     ('[console]\nrelay_url = "http://relay.example.org"', ["console.relay_url"]),
     ('[console]\nrelay_url = "http://127.0.0.1:8080/"', []),
