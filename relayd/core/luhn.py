@@ -18,6 +18,9 @@ DIGITS_MIN, DIGITS_MAX = 13, 19
 _BETWEEN: Final = r"[\s.\-\u2010-\u2015\u2212]?"
 _RUN: Final = re.compile(
     rf"(?<![0-9])[0-9](?:{_BETWEEN}[0-9]){{{DIGITS_MIN - 1},}}(?![0-9])")
+_DRAWN: Final = re.compile(
+    r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32,128}", re.ASCII | re.IGNORECASE)
+"""UUIDs (RFC 9562) and hexadecimal numbers of 128 bits and more, as programs draw them."""
 _DIGIT: Final = re.compile(r"[0-9]")
 
 
@@ -53,14 +56,16 @@ def card_field(fields: Mapping[str, str] | Iterable[tuple[str, str]],
     """The first field whose name or value may hold a card's number, or None.
 
     A value that is a Unified Social Credit Code is none: one of ten of those that are all digits
-    passes Luhn's check by chance. `company` names fields of a form that ask for a company's bank
-    account, which may pass it too.
+    passes Luhn's check by chance. So does one of 400 UUIDs. `company` names fields of a form that
+    ask for a company's bank account, which may pass it too.
     """
     pairs = fields.items() if isinstance(fields, Mapping) else fields
     for name, value in pairs:
         if has_card_number(name):
             return "name"
-        if name not in company and not is_uscc(normalised(value)) and has_card_number(value):
+        if name in company or is_uscc(normalised(value)) or _DRAWN.fullmatch(value):
+            continue
+        if has_card_number(value):
             return name
     return None
 

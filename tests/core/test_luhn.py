@@ -62,6 +62,16 @@ def test_a_credit_code_of_digits_is_no_card() -> None:
     assert luhn.card_field({"uscc": both[0]}) is None
 
 
+@pytest.mark.parametrize("drawn", [
+    "313874cd-dfbc-423d-b246-548991270564", "A41244F0-8012-4771-8688-D2CEB98EBEBB",
+    "4242424242424242" + "d1" * 8, "DD" * 24 + "4242424242424242",
+])
+def test_what_a_program_draws_is_no_card(drawn: str) -> None:
+    assert luhn.has_card_number(drawn) and luhn.card_field({"idempotency_key": drawn}) is None
+    # one that stands in a text is looked at as before
+    assert luhn.card_field({"note": f"{drawn} x"}) == "note"
+
+
 def test_a_form_is_refused_and_says_which_field() -> None:
     luhn.check_form({"name": "Ada"})
     with pytest.raises(RelayError) as caught:
