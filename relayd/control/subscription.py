@@ -373,7 +373,7 @@ async def _failed(
     transaction: Transaction, begun: Subscription, plan: Plan, link: str, now_ms: int,
 ) -> None:
     tries = begun.tries + 1
-    again_ms = next_try_ms(begun.start_ms, tries)
+    again_ms = next_try_ms(begun.start_ms, tries, now_ms)
     if again_ms is None:
         await _over(transaction, begun, link, now_ms)
         return

@@ -68,8 +68,10 @@ def advance(state: SubscriptionState, move: SubscriptionMove) -> SubscriptionSta
         raise RelayError("subscription_state") from None
 
 
-def next_try_ms(start_ms: int, tries: int) -> int | None:
-    """When the fee is asked for after so many failures; None: no more."""
+def next_try_ms(start_ms: int, tries: int, now_ms: int) -> int | None:
+    """When the fee is asked for after so many failures; None: no more. A day from now where that
+    is over, as after weeks in which nothing ran: its holder has time to pay."""
     if tries > len(DUNNING_DAYS):
         return None
-    return start_ms + DUNNING_DAYS[tries - 1] * DAY_MS
+    at_ms = start_ms + DUNNING_DAYS[tries - 1] * DAY_MS
+    return at_ms if at_ms > now_ms else now_ms + DAY_MS

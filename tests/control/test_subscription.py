@@ -109,6 +109,21 @@ async def test_it_renews_with_a_word_before(db: Database) -> None:
     assert later is not None and (later.start_ms, later.state) == (found.end_ms, "active")
 
 
+async def test_after_weeks_in_which_nothing_ran_there_is_time_to_pay(db: Database) -> None:
+    owner = await made(db, 310)
+    await start(db, owner)
+    now_ms = START_MS + 50 * DAY
+    for _ in range(5):
+        await run(db, now_ms)
+    found = await subscription.find(db, owner)
+    assert found is not None and found.state == "past_due"
+    assert (await mails(db))["payment_failed"] == 1
+    await top_up(db, owner, 310, "second")
+    await run(db, now_ms + DAY)
+    found = await subscription.find(db, owner)
+    assert found is not None and found.state == "active"
+
+
 async def test_who_can_be_read_no_more_keeps_no_other_waiting(db: Database) -> None:
     owners = []
     for number in range(3):

@@ -33,5 +33,5 @@ def test_nothing_follows_the_end() -> None:
 
 
 def test_a_fee_is_asked_for_on_each_of_its_days() -> None:
-    days = [(next_try_ms(0, tries) or 0) // 86_400_000 for tries in range(1, 5)]
-    assert tuple(days) == DUNNING_DAYS and next_try_ms(0, 5) is None
+    days = [(next_try_ms(0, tries, 0) or 0) // 86_400_000 for tries in range(1, 5)]
+    assert tuple(days) == DUNNING_DAYS and next_try_ms(0, 5, 0) is None
