@@ -15,6 +15,8 @@ from relayd.core.errors import RelayError
 from relayd.core.uscc import is_uscc, normalised
 
 DIGITS_MIN, DIGITS_MAX = 13, 19
+PHONE_DIGITS_MAX: Final = 15
+"""A number behind a plus sign that is no longer is a telephone's (ITU-T E.164 section 6)."""
 _BETWEEN: Final = r"[\s.\-\u2010-\u2015\u2212]?"
 _RUN: Final = re.compile(
     rf"(?<![0-9])[0-9](?:{_BETWEEN}[0-9]){{{DIGITS_MIN - 1},}}(?![0-9])")
@@ -41,6 +43,8 @@ def has_card_number(text: str) -> bool:
     plain = "".join(_plain(character) for character in unicodedata.normalize("NFKC", text))
     for run in _RUN.finditer(plain):
         digits = "".join(_DIGIT.findall(run[0]))
+        if len(digits) <= PHONE_DIGITS_MAX and plain[run.start() - 1:run.start()] == "+":
+            continue
         if len(digits) <= DIGITS_MAX and is_luhn(digits):
             return True
     return False

@@ -55,6 +55,17 @@ def test_fields() -> None:
     assert luhn.card_field({"bank_account": CARDS[7]}, frozenset({"bank_account"})) is None
 
 
+def test_a_telephone_number_is_no_card() -> None:
+    numbers = [f"86138{number:08d}" for number in range(0, 10**8, 99_991)]
+    passing = [number for number in numbers if luhn.is_luhn(number)]
+    assert passing and all(luhn.has_card_number(number) for number in passing)
+    for number in passing:
+        for text in (f"+{number}", f"+86 {number[2:5]} {number[5:9]} {number[9:]}",
+                     f"call \uff0b86-{number[2:]}, please"):
+            assert not luhn.has_card_number(text), text
+    assert luhn.has_card_number(f"+{CARDS[0]}")
+
+
 def test_a_credit_code_of_digits_is_no_card() -> None:
     codes = [f"9144030019220{number:05d}" for number in range(30_000)]
     both = [code for code in codes if luhn.is_luhn(code) and is_uscc(code)]
