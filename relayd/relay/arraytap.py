@@ -40,16 +40,20 @@ class ArrayTap(Tap):
 
     @property
     def gap(self) -> bytes | None:
-        """What has to come before one more element; None inside an element or after the end."""
-        return None if self._reader.inside else _GAPS.get(self._last)
+        """What has to come before one more element; None inside one that the client has the
+        beginning of, or after the end."""
+        inside = self._reader.inside and not self._held
+        return None if inside else _GAPS.get(self._last)
 
     def feed(self, data: bytes) -> bytes:
         """Reads the objects that end in these bytes."""
-        self._last = data.rstrip()[-1:] or self._last
         items = self._reader.feed(data)
         for item in items:
             self._shape.read(item, self._found)
-        return data if self._instead is None else self._passing(data, items)
+        if self._instead is not None:
+            data = self._passing(data, items)
+        self._last = data.rstrip()[-1:] or self._last
+        return data
 
     def _passing(self, data: bytes, items: list[bytes]) -> bytes:
         """What of these bytes, and of those held before them, goes to the client now."""

@@ -35,7 +35,6 @@ TIMEOUT_SECONDS = 60
 NEED_AN_EVENT = {
     "Certificate: days left",  # a listener with TLS
     "Mail by result",  # a mail
-    "Payment messages by outcome",  # a message of a partner
     "Hours since terms were swept",  # a sweep
 }
 """Panels that stay empty on a relay like the one of this test."""

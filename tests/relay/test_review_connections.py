@@ -302,22 +302,29 @@ async def test_http_1_0_is_not_told_to_continue(opened: Opened) -> None:
         assert reply is not None and reply.status == 200
 
 
-@pytest.mark.parametrize(("sent", "told"), [
-    (b'[{"candidates":[]}', True),
-    (b'[{"candidates":[]}\n,\n', True),
-    (b'[{"candidates":[{"content"', False),
+LONG = b'[{"candidates":[{"content":{"parts":[{"text":"' + b"long " * 200
+
+
+@pytest.mark.parametrize(("sent", "passed", "told"), [
+    (b'[{"candidates":[]}', b'[{"candidates":[]}', True),
+    (b'[{"candidates":[]}\n,\n', b'[{"candidates":[]}\n,\n', True),
+    (b'[{"candidates":[]},{"content"', b'[{"candidates":[]},', True),  # half of one is held back
+    (b'[{"candidates":[{"content"', b"[", True),
+    (LONG, LONG, False),
 ])
-async def test_a_broken_array_ends_with_an_error(opened: Opened, sent: bytes, told: bool) -> None:
+async def test_a_broken_array_ends_with_an_error(
+    opened: Opened, sent: bytes, passed: bytes, told: bool
+) -> None:
     raw = (b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
            b"Transfer-Encoding: chunked\r\n\r\n")
     lane = await opened(lambda _: Answer(raw + chunk(sent), after="close"))
     reply = await ask(lane.address, request_bytes(
         "/v1beta/models/m:streamGenerateContent", lane.key, b'{"contents":[]}'))
-    assert reply.body.startswith(sent) and reply.ended == "closed"
+    assert reply.body.startswith(passed) and reply.ended == "closed"
     if told:
         assert json.loads(reply.body)[-1]["error"]["code"] == 502
     else:
-        assert reply.body == sent
+        assert reply.body == passed
 
 
 async def test_a_unix_socket_alone(opened: Opened, tmp_path: Path) -> None:
