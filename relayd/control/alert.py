@@ -79,7 +79,7 @@ async def _tell(transaction: Transaction, alert: Alert, link: str, now_ms: int) 
         await mail.post(transaction, "balance_low", alert.account, {
             "amount": f"{sign}{decimal(abs(left), 2)} {alert.currency}", "link": link}, now_ms)
     except RelayError as error:
-        if error.code not in ("data_key_gone", "account_state"):
+        if error.code not in ("data_key_gone", "seal_broken", "account_state"):
             raise
         return False
     return True

@@ -168,7 +168,7 @@ async def begin_dormant(db: Database, who: str, now_ms: int, link: Link = _unlin
     try:
         await ask(db, SYSTEM, who, Wish("dormant"), now_ms, link)
     except RelayError as error:
-        if error.code not in ("erasure_state", "account_state", "data_key_gone"):
+        if error.code not in ("erasure_state", "account_state", "data_key_gone", "seal_broken"):
             raise
         return error.code == "erasure_state"  # it is under way, maybe by another process
     return True

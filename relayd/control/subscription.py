@@ -273,7 +273,7 @@ async def run_due(db: Database, plans: Plans, link: str, now_ms: int) -> int:
                 await _do(transaction, each.account, plans, link, now_ms)
         except StoreError as error:
             # an account that can be read no more keeps no other waiting
-            if error.code != "data_key_gone":
+            if error.code not in ("data_key_gone", "seal_broken"):
                 raise
     return len(found)
 

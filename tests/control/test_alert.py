@@ -53,11 +53,17 @@ async def test_two_processes_tell_once(db: Database) -> None:
         await each.close()
 
 
-async def test_who_can_be_read_no_more_keeps_no_other_waiting(db: Database) -> None:
+@pytest.mark.parametrize("lost", ["key", "column"])
+async def test_who_can_be_read_no_more_keeps_no_other_waiting(db: Database, lost: str) -> None:
     owners = [(await account.create(db, f"p{number}@example.org", None, START_MS)).id
               for number in range(2)]
     for owner in owners:
         await alert.put(db, owner, "USD", "1")
-    await db.keyring.destroy(min(owners))
+    if lost == "key":
+        await db.keyring.destroy(min(owners))
+    else:
+        async with db.writing() as transaction:
+            await transaction.run("UPDATE accounts SET email = zeroblob(60) WHERE id = ?",
+                                  (min(owners),))
     assert await alert.tell(db, "https://c", START_MS) == 1
     assert [each.account_id for each in await mail.listing(db)] == [max(owners)]
