@@ -46,6 +46,7 @@ class World:
         return self._keep(decide(known, said, 5))
 
     def ask(self, refund_id: str, amount: int) -> None:
+        assert refund_id not in self.refunds, "a cause twice"
         self._keep(hold(self.order, Refund(refund_id, self.order.id, amount, "pending", 3)))
 
     def _keep(self, decision: object) -> str:
