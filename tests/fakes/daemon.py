@@ -33,7 +33,7 @@ from tests.fakes.rawupstream import Answer, Answerer, RawUpstream, message
 APIS: Mapping[Api, str] = {"openai": "/v1", "anthropic": "", "gemini": ""}
 """The three dialects, and the path in each one's base URL."""
 CREDENTIAL = "sk-upstream-credential"
-PATIENCE_SECONDS = 5.0
+PATIENCE_SECONDS = 15.0
 ANSWER = (
     b'{"id":"x","object":"chat.completion","created":1,"model":"test-model","choices":[{"index":0,'
     b'"message":{"role":"assistant","content":"ok"},"finish_reason":"stop"}],'

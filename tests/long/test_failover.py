@@ -32,6 +32,8 @@ BEFORE_SECONDS, OUTAGE_SECONDS, AFTER_SECONDS = (10, 30, 10) if LONG else (2, 4,
 CONNECT_SECONDS = 1.0
 ADDED_SECONDS_MAX = CONNECT_SECONDS + (0.05 if LONG else 0.5)
 ATTEMPTS_MAX = 1.2
+PATIENT = Timeouts(5.0, 3.0, 3.0)
+"""For providers that fall silent; a well one on a busy machine takes a second at times."""
 ILL, VERY_ILL = 0.04, 0.6
 """How many of its calls the ill deployment fails: so few that it stays in use, and more."""
 KEYS = tuple(f"credential-{n}" for n in range(40))
@@ -116,10 +118,11 @@ async def _random_faults(store: Path, seed: int) -> None:
     dice = random.Random(seed)
     async with upstreams(ill(dice, sent), well) as made:  # type: ignore[arg-type]
         chat = {name: replace(found, name=name) for name, found in zip(
-            ("c0", "c1"), providers(made, credentials=KEYS).values(), strict=True)}
+            ("c0", "c1"), providers(made, credentials=KEYS, timeouts=PATIENT).values(),
+            strict=True)}
         routes = (Route("chat", (Deployment("c0"), Deployment("c1"))),
                   Route("claude", (Deployment("p0"), Deployment("p1"))))
-        every = {**chat, **providers(made, "anthropic", credentials=KEYS)}
+        every = {**chat, **providers(made, "anthropic", credentials=KEYS, timeouts=PATIENT)}
         async with Lane(store, providers=every, routes=routes) as lane:
             base = "http://{}:{}".format(*lane.address)
             clients = (
