@@ -66,8 +66,11 @@ def jobs(
     network = Network(db, plane.network, log=log)
     believed = Clockwork(db, log=log).believed
 
+    def url() -> str:
+        return console_url(config().console, config().console_listen)
+
     def link() -> erasure.Link:
-        return erasure.linked(console_url(config().console, config().console_listen))
+        return erasure.linked(url())
 
     def certificate() -> str | None:
         tls = config().server.tls
@@ -81,16 +84,11 @@ def jobs(
                        lambda now_ms: config().retention.terms().before_ms("audit", now_ms),
                        believed=believed, log=log),
         "network": network,
-        "exposures": Exposures(
-            db, plane.clear_keys,
-            lambda: console_url(config().console, config().console_listen), log=log),
+        "exposures": Exposures(db, plane.clear_keys, url, log=log),
         "abuse": Abuse(db, lambda now_ms: Lookout(
-            config().abuse, network.prefixes.counts(now_ms), is_disposable,
-            console_url(config().console, config().console_listen)), log=log),
+            config().abuse, network.prefixes.counts(now_ms), is_disposable, url()), log=log),
         "billing": Billing(
-            db, lambda: config().plans,
-            lambda path: console_url(config().console, config().console_listen) + path,
-            believed=believed, log=log),
+            db, lambda: config().plans, lambda path: url() + path, believed=believed, log=log),
         "months": Months(
             db, lambda: (config().invoices.close_hours, seller_of(config())),
             believed=believed, log=log),
@@ -99,12 +97,9 @@ def jobs(
         "documents": Documents(db, lambda: drafts(config(), cookie_words()), made_of=config,
                                log=log),
         "dormancy": Dormancy(
-            db, lambda: console_url(config().console, config().console_listen),
-            lambda who, now_ms: erasure.begin_dormant(db, who, now_ms, link()),
+            db, url, lambda who, now_ms: erasure.begin_dormant(db, who, now_ms, link()),
             believed=believed, log=log),
-        "payments": PaymentJob(
-            db, Desk(lambda: (config().payments,
-                              console_url(config().console, config().console_listen))), log=log),
+        "payments": PaymentJob(db, Desk(lambda: (config().payments, url())), log=log),
         "erasures": Erasures(
             db, signer, lambda: config().retention.terms(), link, believed=believed, log=log),
         **_redirect(plane, config, log),
