@@ -48,9 +48,13 @@ async def _show(db: Database, arguments: argparse.Namespace, config: Config) -> 
 
 
 async def _retry(db: Database, arguments: argparse.Namespace) -> int:
-    found = await mail.retry(db, arguments.mail, clock.unix_ms())
+    now_ms = clock.unix_ms()
+    found = await mail.retry(db, arguments.mail, now_ms)
     if arguments.json:
         output.document(mail.view(found))
+    elif found.next_at_ms > now_ms:
+        output.text(f"Mail {found.id} is being sent. Where that comes to nothing it is tried again"
+                    f" by {output.moment(found.next_at_ms)}.")
     else:
         output.text(f"Mail {found.id} is sent as soon as the daemon looks.")
     return DONE

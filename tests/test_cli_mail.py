@@ -45,5 +45,13 @@ def test_what_waits_is_listed_and_shown(shell: Shell, posted: str) -> None:
 def test_it_is_tried_again(shell: Shell, posted: str) -> None:
     assert shell.json("mail", "retry", posted)["state"] == "queued"
     assert "as soon as" in shell("mail", "retry", posted).out
+
+    async def send() -> None:
+        db = await open_database(shell.store)
+        assert len(await mail.due(db, unix_ms(), 10)) == 1
+        await db.close()
+
+    asyncio.run(send())
+    assert "is being sent" in shell("mail", "retry", posted).out
     missing = shell("mail", "retry", "mail_x")
     assert missing.code == 2 and "no such mail" in missing.err

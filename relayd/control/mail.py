@@ -165,10 +165,13 @@ async def failed(db: Database, mail: Mail, outcome: str, now_ms: int) -> MailSta
 
 
 async def retry(db: Database, mail_id: str, now_ms: int) -> Mail:
-    """Try a mail again now. Raises `mail_not_found`, or `mail_state` where it says nothing now."""
+    """Try a mail again now; where it is being sent, once that has come to nothing (`next_at_ms`).
+
+    Raises `mail_not_found`, or `mail_state` where it says nothing now.
+    """
     async with db.writing() as transaction:
         mail, _ = await store_mail.get(transaction, mail_id)
-        if not await store_mail.requeue(transaction, mail.id, now_ms):
+        if not await store_mail.requeue(transaction, mail.id, now_ms, LEASE_MS):
             raise RelayError("mail_state", param="mail")
         found, _ = await store_mail.get(transaction, mail.id)
     return found

@@ -72,7 +72,8 @@ async def claim(
         f"{_SELECT} WHERE state = 'queued' AND next_at_ms NOT BETWEEN ? AND ?"
         " ORDER BY next_at_ms LIMIT ?", (now_ms + 1, now_ms + RETRY_MOST_MS, most))
     await transaction.many(
-        "UPDATE outbox SET next_at_ms = ? WHERE id = ?", [(until_ms, row[0]) for row in rows])
+        "UPDATE outbox SET next_at_ms = ?1, claimed_until_ms = ?1 WHERE id = ?2",
+        [(until_ms, row[0]) for row in rows])
     return [(_mail(row), row[12:]) for row in rows]
 
 
@@ -91,8 +92,9 @@ async def end(
     """A mail's last attempt. What it says is deleted where nobody will want it again."""
     said = ", recipient = NULL, fields = NULL" if state in ("sent", "withdrawn") else ""
     await transaction.run(
-        f"UPDATE outbox SET state = ?, outcome = ?, ended_at_ms = ?, attempts = attempts + 1{said}"
-        " WHERE id = ? AND state = 'queued'", (state, outcome, now_ms, mail_id))
+        "UPDATE outbox SET state = ?, outcome = ?, ended_at_ms = ?, attempts = attempts + 1,"
+        f" claimed_until_ms = NULL{said} WHERE id = ? AND state = 'queued'",
+        (state, outcome, now_ms, mail_id))
 
 
 async def postpone(
@@ -100,16 +102,23 @@ async def postpone(
 ) -> None:
     """An attempt that failed for now."""
     await transaction.run(
-        "UPDATE outbox SET outcome = ?, next_at_ms = ?, attempts = attempts + 1"
-        " WHERE id = ? AND state = 'queued'", (outcome, next_at_ms, mail_id))
+        "UPDATE outbox SET outcome = ?, next_at_ms = ?, attempts = attempts + 1,"
+        " claimed_until_ms = NULL WHERE id = ? AND state = 'queued'", (outcome, next_at_ms, mail_id))
 
 
-async def requeue(transaction: Transaction, mail_id: str, now_ms: int) -> bool:
-    """Let a mail that was not sent be tried at once; False where there is nothing to send."""
+async def requeue(
+    transaction: Transaction, mail_id: str, now_ms: int, lease_ms: int,
+) -> bool:
+    """Let a mail that was not sent be tried at once; False where there is nothing to send.
+
+    One that a process is sending, for `lease_ms` at most, stays its: two would send it twice.
+    """
     return await transaction.run(
-        "UPDATE outbox SET state = 'queued', attempts = 0, queued_at_ms = ?, next_at_ms = ?,"
-        " ended_at_ms = NULL WHERE id = ? AND recipient IS NOT NULL",
-        (now_ms, now_ms, mail_id)) == 1
+        "UPDATE outbox SET state = 'queued', attempts = 0, queued_at_ms = ?1,"
+        " next_at_ms = CASE WHEN claimed_until_ms BETWEEN ?1 + 1 AND ?1 + ?2"
+        " THEN claimed_until_ms ELSE ?1 END,"
+        " ended_at_ms = NULL WHERE id = ?3 AND recipient IS NOT NULL",
+        (now_ms, lease_ms, mail_id)) == 1
 
 
 async def get(transaction: Transaction, mail_id: str) -> tuple[Mail, Row]:

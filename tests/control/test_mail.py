@@ -51,6 +51,18 @@ async def test_a_mail_goes_to_its_account_and_is_taken_once(db: Database, holder
     assert caught.value.code == "mail_state"
 
 
+async def test_one_that_is_being_sent_is_nobody_elses_though_it_is_asked_for_again(
+        db: Database, holder: Actor) -> None:
+    made = await posted(db, "verify_email", holder.account, LINK)
+    [out] = await mail.due(db, START_MS, 10)
+    asked = await mail.retry(db, made, START_MS + 5)
+    assert asked.next_at_ms == START_MS + mail.LEASE_MS
+    assert await mail.due(db, START_MS + 5, 10) == []
+    await mail.failed(db, out.mail, "greylisted", START_MS + 6)
+    await mail.retry(db, made, START_MS + 7)
+    assert len(await mail.due(db, START_MS + 7, 10)) == 1
+
+
 async def test_what_is_not_committed_is_not_posted(db: Database, holder: Actor) -> None:
     with pytest.raises(RuntimeError):
         async with db.writing() as transaction:

@@ -46,7 +46,7 @@ async def test_who_it_goes_to_is_sealed_and_deleted_once_sent(db: Database, post
         found, sealed = await mail.get(transaction, posted.id)
         assert (found.state, found.attempts, found.ended_at_ms) == ("sent", 1, 20)
         assert sealed == (None, None) and mail.letter(transaction, found, sealed) is None
-        assert not await mail.requeue(transaction, posted.id, 30)
+        assert not await mail.requeue(transaction, posted.id, 30, 500)
 
 
 async def test_a_letter_is_in_no_repr(posted: Mail) -> None:
@@ -61,9 +61,30 @@ async def test_a_mail_that_failed_waits_and_one_that_expired_can_go_again(
         await mail.end(transaction, posted.id, "expired", "unreachable", 80)
         assert (await mail.get(transaction, posted.id))[0].attempts == 2
         assert await mail.counts(transaction) == {"expired": 1}
-        assert await mail.requeue(transaction, posted.id, 90)
+        assert await mail.requeue(transaction, posted.id, 90, 500)
         [(again, sealed)] = await mail.claim(transaction, 90, 900, 5)
         assert again.attempts == 0 and mail.letter(transaction, again, sealed) == LETTER
+
+
+async def test_a_mail_that_is_being_sent_is_not_let_go_for_another(
+        db: Database, posted: Mail) -> None:
+    async with db.writing() as transaction:
+        assert len(await mail.claim(transaction, 10, 500, 5)) == 1
+        assert await mail.requeue(transaction, posted.id, 20, 490)
+        assert await mail.claim(transaction, 499, 900, 5) == []
+        assert len(await mail.claim(transaction, 500, 990, 5)) == 1  # whose it was has died
+        await mail.postpone(transaction, posted.id, "greylisted", 5000)
+        assert await mail.requeue(transaction, posted.id, 510, 490)
+        assert len(await mail.claim(transaction, 510, 1000, 5)) == 1
+
+
+async def test_a_claim_of_a_clock_that_was_ahead_keeps_nobody_waiting(
+        db: Database, posted: Mail) -> None:
+    later_ms = 3650 * 86_400_000
+    async with db.writing() as transaction:
+        assert len(await mail.claim(transaction, later_ms, later_ms + 490, 5)) == 1
+        assert await mail.requeue(transaction, posted.id, 20, 490)
+        assert len(await mail.claim(transaction, 20, 510, 5)) == 1
 
 
 async def test_a_mail_whose_time_a_wrong_clock_has_set_goes_all_the_same(
