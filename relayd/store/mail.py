@@ -103,7 +103,8 @@ async def postpone(
     """An attempt that failed for now."""
     await transaction.run(
         "UPDATE outbox SET outcome = ?, next_at_ms = ?, attempts = attempts + 1,"
-        " claimed_until_ms = NULL WHERE id = ? AND state = 'queued'", (outcome, next_at_ms, mail_id))
+        " claimed_until_ms = NULL WHERE id = ? AND state = 'queued'",
+        (outcome, next_at_ms, mail_id))
 
 
 async def requeue(
