@@ -276,6 +276,7 @@ class App:
             journal_sync_failures=lambda: journal.sync_failures,
             journal_torn_bytes=lambda: self._recovered.torn_bytes,
             journal_wait_seconds=journal.waited_seconds,
+            log_lines_lost=lambda: self.logger.lost_lines,
             memory_wiped=lambda: self._memory_wiped,
             loop_lag_seconds=lag.worst_seconds,
             gc_collections=collector.runs,

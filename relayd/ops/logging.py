@@ -126,7 +126,8 @@ def _type_name(error: BaseException) -> str:
 class Logger:
     """Writes events at or above its level. The methods of levels that are off do nothing.
 
-    `event` names what happened, in the words of our own code: `[a-z][a-z0-9_]*`.
+    `event` names what happened, in the words of our own code: `[a-z][a-z0-9_]*`. `lost_lines`
+    counts what whoever reads the log did not take; the next line that goes out tells of it.
     """
 
     def __init__(
@@ -137,6 +138,8 @@ class Logger:
         self._now_ms = now_ms
         self._threshold = LEVELS["info"]
         self._journald: Journald | None = None
+        self._untold = 0
+        self._torn = False
         self.lost_lines = 0
         self.set_level(level)
 
@@ -205,13 +208,36 @@ class Logger:
             self._put(lines)
 
     def _put(self, lines: Sequence[Mapping[str, object]]) -> None:
+        """Writes lines, before them how many were lost since the last ones that went out."""
+        notice: Mapping[str, object] | None = None
+        if self._untold:
+            notice = {"time": rfc3339(self._now_ms()), "level": "error",
+                      "event": "log_lines_lost", "lost": self._untold}
+            lines = [notice, *lines]
         if self._journald is not None:
             journald = self._journald
             lines = [line for line in lines if not journald.send(line)]
-        if not lines:
-            return
-        self.lost_lines += put(self._stream or sys.stderr,
-                               [orjson.dumps(line) + b"\n" for line in lines])
+        lost = self._put_out(lines) if lines else 0
+        if notice is None:
+            self._count_lost(lost)
+        elif lost and lost == len(lines) and lines[0] is notice:
+            self._count_lost(lost - 1)
+        else:
+            self._untold = 0
+            self._count_lost(lost)
+
+    def _count_lost(self, lost: int) -> None:
+        self._untold += lost
+        self.lost_lines += lost
+
+    def _put_out(self, lines: Sequence[Mapping[str, object]]) -> int:
+        """Writes lines to the stream; returns how many it did not take."""
+        written = [orjson.dumps(line) + b"\n" for line in lines]
+        if self._torn:
+            written[0] = b"\n" + written[0]
+        loss = put(self._stream or sys.stderr, written)
+        self._torn = loss.torn or (self._torn and loss.lines == len(lines))
+        return loss.lines
 
 
 def _nothing(event: str, **fields: object) -> None:

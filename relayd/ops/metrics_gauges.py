@@ -39,6 +39,7 @@ class Gauges:
     journal_sync_failures: Count = int
     journal_torn_bytes: Count = int
     journal_wait_seconds: Count = float
+    log_lines_lost: Count = int
     memory_wiped: Count = int
     loop_lag_seconds: Count = float
     gc_collections: ByName = dict
@@ -130,6 +131,8 @@ READINGS: Final = (
             "How long the disk has been at the journal's last sync; 0 while it is idle."),
     Reading("journal_torn_bytes", "relayd_journal_torn_bytes_total", "counter",
             "Bytes of an earlier journal that could not be read at the start."),
+    Reading("log_lines_lost", "relayd_log_lines_lost_total", "counter",
+            "Lines of the log that whoever reads it did not take."),
     Reading("memory_wiped", "relayd_memory_wiped", "gauge",
             "1 where freed memory is overwritten, as the start has seen."),
     Reading("loop_lag_seconds", "relayd_event_loop_lag_seconds", "gauge",

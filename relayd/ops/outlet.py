@@ -9,46 +9,60 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Iterator, Sequence
-from typing import Final, TextIO
+from typing import Final, NamedTuple, TextIO
 
 PIECE_BYTES: Final = 4096
 """A pipe that poll(2) calls writable takes so much without waiting (PIPE_BUF, pipe(7))."""
 
 
-def put(stream: TextIO, lines: Sequence[bytes]) -> int:
-    """Writes whole lines; returns how many of them were lost."""
+class Loss(NamedTuple):
+    """What did not go out: so many of the last lines."""
+
+    lines: int = 0
+    torn: bool = False
+    """A part of the first of them did; what comes next is to begin a line of its own."""
+
+
+def put(stream: TextIO, lines: Sequence[bytes]) -> Loss:
+    """Writes whole lines; returns what was lost."""
     try:
         handle = stream.fileno()
     except (OSError, ValueError):
         return _in_memory(stream, lines)
     left = len(lines)
     for piece in _pieces(lines):
+        data = b"".join(piece)
         # past the stream's own buffer, which would keep what a full disk did not take
-        if not _taken(handle, memoryview(b"".join(piece))):
-            return left
+        taken = _taken(handle, memoryview(data))
+        if taken < len(data):
+            whole = data.count(b"\n", 1, taken)  # a break before the first line ends none of them
+            return Loss(left - whole, taken > 0 and data[taken - 1:taken] != b"\n")
         left -= len(piece)
-    return 0
+    return Loss()
 
 
-def _in_memory(stream: TextIO, lines: Sequence[bytes]) -> int:
+def _in_memory(stream: TextIO, lines: Sequence[bytes]) -> Loss:
     try:
         stream.write(b"".join(lines).decode())
         stream.flush()
     except (OSError, ValueError):
-        return len(lines)
-    return 0
+        return Loss(len(lines))
+    return Loss()
 
 
-def _taken(handle: int, data: memoryview) -> bool:
-    while data:
-        piece = data[:PIECE_BYTES]
+def _taken(handle: int, data: memoryview) -> int:
+    """How many bytes went out."""
+    taken = 0
+    while taken < len(data):
+        piece = data[taken:taken + PIECE_BYTES]
         try:
-            if not _writable(handle) or os.write(handle, piece) < len(piece):
-                return False
+            count = os.write(handle, piece) if _writable(handle) else 0
         except OSError:
-            return False
-        data = data[PIECE_BYTES:]
-    return True
+            return taken
+        taken += count
+        if count < len(piece):
+            break
+    return taken
 
 
 def _writable(handle: int) -> bool:

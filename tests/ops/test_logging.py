@@ -7,6 +7,7 @@ import gc
 import io
 import json
 import logging
+import os
 import socket
 import sys
 import threading
@@ -26,6 +27,7 @@ from relayd.ops.journald import Journald
 from relayd.ops.logging import (
     FIELDS, LEVELS, Capture, ForeignHandler, Logger, exception_fields, usable,
 )
+from tests.store.test_journal_segment import no_file_above
 
 CANARY = "canary 7c1f my private prompt"
 
@@ -201,6 +203,53 @@ def test_a_closed_stream_does_not_stop_the_relay() -> None:
     stream.close()
     logger.info("x")
     assert logger.lost_lines == 1
+
+
+def test_who_reads_again_is_told_how_many_lines_were_lost() -> None:
+    reading, writing = os.pipe()
+    with open(reading, "rb") as reader, open(writing, "w", encoding="utf-8") as writer:
+        os.set_blocking(reading, False)
+        logger = Logger("error", writer, lambda: 1_700_000_000_123)
+        for number in range(2000):
+            logger.error("x", count=number)
+        lost = logger.lost_lines
+        kept = [json.loads(line)["count"] for line in reader.read().splitlines()]
+        assert lost > 0 and kept == list(range(2000 - lost))
+        logger.error("y")
+        logger.error("z")
+        told, *others = [json.loads(line) for line in reader.read().splitlines()]
+        assert told == {"time": "2023-11-14T22:13:20.123Z", "level": "error",
+                        "event": "log_lines_lost", "lost": lost}
+        assert [line["event"] for line in others] == ["y", "z"] and logger.lost_lines == lost
+
+
+def test_a_line_that_was_broken_off_spoils_no_other(tmp_path: Path) -> None:
+    with open(tmp_path / "log", "w", encoding="utf-8") as file:
+        logger = Logger("info", file)
+        with no_file_above(100):
+            logger.info("x")
+            logger.info("torn")
+            logger.info("lost")
+        logger.lines([{"event": "y"}, {"event": "z"}])
+    one, torn, *others = (tmp_path / "log").read_text().splitlines()
+    assert '"x"' in one and not torn.endswith("}")
+    assert [json.loads(line)["event"] for line in others] == ["log_lines_lost", "y", "z"]
+    assert json.loads(others[0])["lost"] == logger.lost_lines == 2
+
+
+def test_the_systemd_journal_is_told_too(tmp_path: Path) -> None:
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        logger = Logger("info", full)
+        logger.to_journal(Journald(str(tmp_path / "s")))  # nobody is there
+        logger.info("lost")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+            journal.bind(str(tmp_path / "s"))
+            logger.info("x")
+            assert b"RELAYD_EVENT=log_lines_lost\nRELAYD_LOST=1\n" in journal.recv(4096)
+            assert b"RELAYD_EVENT=x\n" in journal.recv(4096)
+            logger.info("y")
+            assert b"RELAYD_EVENT=y\n" in journal.recv(4096)
+        logger.to_journal(None)
 
 
 def test_default_stream_is_stderr(capsys: pytest.CaptureFixture[str]) -> None:
