@@ -1,7 +1,8 @@
-"""Partners' daily statements, held against the ledger; fees and payouts are booked from them.
+"""Partners' daily statements, held against the ledger; fees, payouts and what comes back of them
+are booked from them.
 
-Law: what differs is told and changes nothing; a person sets it right. A day may be looked at as
-often as one likes: it is booked once.
+Law: what differs is told and changes nothing; a person sets it right. So is a line that cannot be
+booked: none is passed over. A day may be looked at as often as one likes: it is booked once.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ READY_MS: Final = 10 * 3_600_000
 BACK_DAYS: Final = 7
 """How far back a day is looked for that was missed."""
 LISTED_MAX: Final = 500
+_BOOKED: Final = frozenset({"payout", "pay_in", "fee"})
+"""Kinds of lines that are booked when a statement tells of them."""
 
 
 async def check(
@@ -55,7 +58,8 @@ async def check(
         found = differences(
             lines, await store_statement.booked(transaction, partner.name, lines), due)
         found += await _book(transaction, partner.name, lines, now_ms)
-        await store_statement.set_differences(transaction, partner.name, day, lines, found)
+        await store_statement.set_differences(
+            transaction, partner.name, day, [*lines, *_settled(lines, found)], found)
         await audit.append(
             transaction, actor, "statement.check", None, now_ms,
             details={"partner": partner.name, "day": day, "lines": len(told),
@@ -70,6 +74,9 @@ async def _book(
     found = []
     for line in lines:
         if line.currency not in PLACES:
+            if line.kind in _BOOKED or line.fee_minor:
+                found.append(Difference(line.kind, line.reference, "not_booked",
+                                        line.amount_minor or line.fee_minor, None))
             continue
         for transfer in _transfers(partner, line):
             known = await store_posting.find(transaction, transfer.cause)
@@ -92,10 +99,19 @@ def _transfers(partner: str, line: StatementLine) -> list[Transfer]:
         found.append(Transfer("fee", cause, (
             Entry(LedgerAccount("fees", partner, line.currency), -nano),
             Entry(LedgerAccount("clearing", partner, line.currency), nano))))
-    if line.kind == "payout":
-        for cause, nano in _parts(f"payout:{where}", to_nano(line.amount_minor, line.currency)):
-            found.append(move("payout", cause, nano, line.currency, partner=partner))
+    if line.kind == "payout" or line.kind == "pay_in":
+        for cause, nano in _parts(
+                f"{line.kind}:{where}", to_nano(line.amount_minor, line.currency)):
+            found.append(move(line.kind, cause, nano, line.currency, partner=partner))
     return found
+
+
+def _settled(lines: Iterable[StatementLine], found: Iterable[Difference]) -> list[StatementLine]:
+    """The refunds that these lines say came back, where the ledger says so too: it is no longer
+    amiss that it has not got them."""
+    amiss = {(each.kind, each.reference) for each in found}
+    return [line._replace(kind="refund") for line in lines
+            if line.kind == "refund_back" and (line.kind, line.reference) not in amiss]
 
 
 def _parts(cause: str, nano: int) -> list[tuple[str, int]]:

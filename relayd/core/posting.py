@@ -42,7 +42,7 @@ NEVER_BELOW: Final = frozenset({"promo", "refunds", "disputes"})
 
 TransferKind = Literal[
     "top_up", "charge", "grant", "grant_expiry", "refund_hold", "refund_void", "refund",
-    "refund_by_partner", "dispute", "dispute_won", "dispute_lost", "fee", "payout",
+    "refund_by_partner", "dispute", "dispute_won", "dispute_lost", "fee", "payout", "pay_in",
     "subscription", "proration"]
 SIDES: Final[dict[TransferKind, tuple[LedgerKind, LedgerKind]]] = {
     # what it is: (who gives, who gets)
@@ -59,6 +59,7 @@ SIDES: Final[dict[TransferKind, tuple[LedgerKind, LedgerKind]]] = {
     "dispute_lost": ("disputes", "clearing"),
     "fee": ("fees", "clearing"),
     "payout": ("bank", "clearing"),
+    "pay_in": ("clearing", "bank"),
     "subscription": ("balance", "revenue"),
     "proration": ("revenue", "balance"),
 }

@@ -10,16 +10,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final, Literal, NamedTuple
 
-LineKind = Literal["payment", "refund", "dispute", "dispute_won", "payout", "fee"]
-What = Literal["not_in_ledger", "not_in_statement", "other_amount", "other_currency"]
-COMPARED: Final[tuple[LineKind, ...]] = ("payment", "refund", "dispute", "dispute_won")
-"""The kinds that the ledger knows before a statement tells of them."""
+LineKind = Literal["payment", "refund", "refund_back", "dispute", "dispute_won", "payout",
+                   "pay_in", "fee", "held", "other"]
+What = Literal["not_in_ledger", "not_in_statement", "other_amount", "other_currency",
+               "not_booked"]
+DUE: Final[tuple[LineKind, ...]] = ("payment", "refund", "dispute", "dispute_won")
+"""The kinds of which a statement has to tell, once the ledger knows of them."""
+COMPARED: Final[tuple[LineKind, ...]] = (*DUE, "refund_back")
+"""The kinds that the ledger knows before a statement tells of them. `refund_back`: a refund that
+came back to the partner, which only a refund does that had left it."""
 
 
 class StatementLine(NamedTuple):
     """One line. `reference` is the order's id of a payment, the refund's or the dispute's own id,
-    or the partner's id of the line; `amount_minor` is above zero, `fee_minor` what the partner
-    took for it (below zero: what it gave back)."""
+    or the partner's id of the line; `amount_minor` is not below zero, `fee_minor` what the partner
+    took for it (below zero: what it gave back).
+
+    A `pay_in` comes from the operator's bank, as a payout does that came back. What is `held` the
+    partner still has, for the operator. `other` is all that nobody here knows how to book: its
+    reference begins with the partner's word for it.
+    """
 
     kind: LineKind
     reference: str
@@ -71,6 +81,9 @@ def differences(
     found = []
     seen = set()
     for line in lines:
+        if line.kind == "other":
+            found.append(Difference("other", line.reference, "not_booked",
+                                    line.amount_minor, None))
         if line.kind not in COMPARED:
             continue
         seen.add((line.kind, line.reference))

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from relayd.core.statement import COMPARED, Booked, Difference, Key, LineKind, StatementLine
+from relayd.core.statement import DUE, Booked, Difference, Key, LineKind, StatementLine
 from relayd.store.transaction import Transaction
 
-# what the ledger has of each kind that is compared: (reference, currency, amount, when)
+# what the ledger has of each kind that is compared: (reference, currency, amount, when). A refund
+# that failed has left the partner as well where a line says that it came back.
+_REFUNDS: Final = (
+    "SELECT refunds.id AS reference, currency, refunds.amount_minor AS minor, ended_at_ms AS at,"
+    " partner FROM refunds JOIN orders ON orders.id = order_id")
 _BOOKED: Final[dict[LineKind, str]] = {
     "payment": "SELECT orders.id AS reference, currency, amount_minor AS minor, paid_at_ms AS at,"
                " partner FROM orders WHERE paid_at_ms IS NOT NULL",
-    "refund": "SELECT refunds.id AS reference, currency, refunds.amount_minor AS minor,"
-              " ended_at_ms AS at, partner FROM refunds JOIN orders ON orders.id = order_id"
-              " WHERE refunds.state = 'done'",
+    "refund": f"{_REFUNDS} WHERE refunds.state = 'done' OR (refunds.state = 'failed' AND EXISTS ("
+              "SELECT 1 FROM statement_lines AS back WHERE back.partner = orders.partner"
+              " AND back.kind = 'refund_back' AND back.reference = refunds.id))",
+    "refund_back": f"{_REFUNDS} WHERE refunds.state = 'failed'",
     "dispute": "SELECT disputes.id AS reference, currency, disputes.amount_minor AS minor,"
                " opened_at_ms AS at, partner FROM disputes JOIN orders ON orders.id = order_id",
     "dispute_won": "SELECT disputes.id AS reference, currency, disputes.amount_minor AS minor,"
@@ -83,7 +88,7 @@ async def due(
 ) -> dict[Key, Booked]:
     """What the ledger has of a time and no line was seen for."""
     found: dict[Key, Booked] = {}
-    for kind in COMPARED:
+    for kind in DUE:
         rows = await transaction.rows(
             f"SELECT reference, currency, minor FROM ({_BOOKED[kind]}) AS had"
             " WHERE partner = ? AND at >= ? AND at < ? AND NOT EXISTS ("

@@ -14,13 +14,17 @@ from typing import Final
 
 from relayd.core.currency import parse_minor
 from relayd.core.errors import RelayError
-from relayd.core.statement import StatementLine
+from relayd.core.statement import LineKind, StatementLine
 from relayd.wire.zipped import UNSOUND
 
 UNPACKED_BYTES_MAX: Final = 256 * 1024 * 1024
 CURRENCY: Final = "CNY"
 _ALIPAY: Final = "支付宝交易号"
 _WECHAT: Final = "微信订单号"
+_ALIPAY_KINDS: Final[dict[str, tuple[LineKind, str]]] = {
+    "交易": ("payment", "商户订单号"), "退款": ("refund", "退款批次号/请求号")}
+_WECHAT_KINDS: Final[dict[str, tuple[LineKind, str]]] = {
+    "SUCCESS": ("payment", "商户订单号"), "REFUND": ("refund", "商户退款单号")}
 
 
 def unzipped(data: bytes) -> Iterator[str]:
@@ -39,10 +43,9 @@ def alipay_lines(text: str) -> list[StatementLine]:
     """The lines of an Alipay bill (业务明细); none where the text is another table."""
     found = []
     for row in _rows(text, _ALIPAY):
-        refund = row["业务类型"] == "退款"
+        kind, reference = _about_what(row, "业务类型", _ALIPAY, _ALIPAY_KINDS)
         found.append(StatementLine(
-            "refund" if refund else "payment",
-            row["退款批次号/请求号"] if refund else row["商户订单号"], CURRENCY,
+            kind, reference, CURRENCY,
             abs(_minor(row["订单金额（元）"])), -_minor(row["服务费（元）"])))
     return found
 
@@ -51,14 +54,22 @@ def wechat_lines(text: str) -> list[StatementLine]:
     """The lines of a WeChat Pay bill of all trades."""
     found = []
     for row in _rows(text, _WECHAT):
-        refund = row["交易状态"] == "REFUND"
-        if refund and row["退款状态"] not in ("SUCCESS", "PROCESSING"):
+        kind, reference = _about_what(row, "交易状态", _WECHAT, _WECHAT_KINDS)
+        if kind == "refund" and row["退款状态"] not in ("SUCCESS", "PROCESSING"):
             continue
         found.append(StatementLine(
-            "refund" if refund else "payment",
-            row["商户退款单号"] if refund else row["商户订单号"], row["货币种类"],
-            _minor(row["申请退款金额" if refund else "订单金额"]), _minor(row["手续费"])))
+            kind, reference, row["货币种类"],
+            _minor(row["申请退款金额" if kind == "refund" else "订单金额"]),
+            _minor(row["手续费"])))
     return found
+
+
+def _about_what(
+    row: dict[str, str], word: str, trade: str, kinds: dict[str, tuple[LineKind, str]],
+) -> tuple[LineKind, str]:
+    """A row's kind, and what it is about: by its word for it, if that is known."""
+    kind, column = kinds.get(row[word], ("other", ""))
+    return (kind, row[column]) if column else (kind, f"{row[word]}:{row[trade]}")
 
 
 def _rows(text: str, head: str) -> Iterator[dict[str, str]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -34,9 +34,22 @@ _SLACK_SECONDS: Final = 60
 """Stripe refuses sessions that live for less than 30 minutes or more than a day, by its clock."""
 _TIME: Final = re.compile(r"[0-9]{1,12}", re.ASCII)
 _FORM: Final = "application/x-www-form-urlencoded"
-_LINES: Final[dict[str, LineKind]] = {
-    "charge": "payment", "payment": "payment", "refund": "refund", "payment_refund": "refund",
-    "payout": "payout", "stripe_fee": "fee"}
+_LINES: Final[dict[str, tuple[LineKind, LineKind]]] = {
+    "charge": ("payment", "other"), "payment": ("payment", "other"),
+    "refund": ("refund_back", "refund"), "payment_refund": ("refund_back", "refund"),
+    "refund_failure": ("refund_back", "other"),
+    "adjustment": ("other", "other"),
+    "payout": ("pay_in", "payout"), "payout_cancel": ("pay_in", "payout"),
+    "payout_failure": ("pay_in", "payout"),
+    "topup": ("pay_in", "payout"), "topup_reversal": ("pay_in", "payout"),
+    "stripe_fee": ("fee", "fee"), "stripe_fx_fee": ("fee", "fee"), "tax_fee": ("fee", "fee"),
+    "reserve_transaction": ("held", "held"), "reserved_funds": ("held", "held"),
+    "reserve_hold": ("held", "held"), "reserve_release": ("held", "held"),
+    "payment_network_reserve_hold": ("held", "held"),
+    "payment_network_reserve_release": ("held", "held"),
+    "payout_minimum_balance_hold": ("held", "held"),
+    "payout_minimum_balance_release": ("held", "held")}
+"""What a balance transaction is where it adds to the balance, and where it takes from it."""
 _SESSIONS: Final[dict[str, EventKind]] = {
     "checkout.session.async_payment_failed": "failed", "checkout.session.expired": "expired"}
 _REFUNDS: Final[dict[str, EventKind]] = {
@@ -50,7 +63,6 @@ _DISPUTES: Final[dict[tuple[str, str], EventKind]] = {
     ("charge.dispute.closed", "won"): "dispute_won",
     ("charge.dispute.closed", "lost"): "dispute_lost",
 }
-Talk = Generator[PartnerRequest, PartnerReply, Any]
 
 
 class Stripe:
@@ -168,7 +180,7 @@ class Stripe:
         for _ in range(PAGES_MAX):
             page = read_json((yield self._get("/v1/balance_transactions", wanted)))
             try:
-                lines += [line for each in page["data"] for line in _lines(each)]
+                lines += map(_line, page["data"])
                 if not page.get("has_more"):
                     return lines
                 wanted["starting_after"] = as_text(page["data"][-1]["id"])
@@ -259,19 +271,30 @@ class Stripe:
         return PartnerRequest("GET", target, tuple(query), self._headers())
 
 
-def _lines(entry: dict[str, Any]) -> Iterator[StatementLine]:
+def _line(entry: dict[str, Any]) -> StatementLine:
     """A balance transaction as a line; amounts have signs there, and none here."""
+    name, amount, fee = as_text(entry["id"]), as_minor(entry["amount"]), as_minor(entry["fee"])
+    currency = as_text(entry["currency"]).upper()
+    kind, reference = _about_what(entry, name, amount)
+    if kind == "other":
+        return StatementLine(
+            kind, f"{as_text(entry['type'])}:{name}", currency, abs(amount), fee)
+    if kind == "fee":
+        return StatementLine(kind, name, currency, max(-amount, 0), fee - max(amount, 0))
+    return StatementLine(kind, as_text(reference), currency, abs(amount), fee)
+
+
+def _about_what(entry: dict[str, Any], name: str, amount: int) -> tuple[LineKind, str]:
+    """A balance transaction's kind, and what it is about."""
     source = entry["source"] if isinstance(entry["source"], dict) else {}
-    kind = _LINES.get(entry["type"])
     names = source.get("metadata") or {}
-    reference = entry["id"]
-    if source.get("object") == "dispute":
-        kind = "dispute" if entry["amount"] < 0 else "dispute_won"
-        reference = source["id"]
+    kind = _LINES.get(entry["type"], ("other", "other"))[amount < 0]
+    if not amount:
+        kind = "fee"  # of a dispute, say, that has a line of its own for what it takes
+    elif source.get("object") == "dispute":
+        return ("dispute" if amount < 0 else "dispute_won"), source["id"]
     elif kind == "payment":
-        reference = names.get("order") or reference
-    elif kind == "refund":
-        reference = names.get("refund") or source.get("id") or reference
-    if kind is not None:
-        yield StatementLine(kind, as_text(reference), as_text(entry["currency"]).upper(),
-                            abs(as_minor(entry["amount"])), as_minor(entry["fee"]))
+        return kind, names.get("order") or name
+    elif kind in ("refund", "refund_back"):
+        return kind, names.get("refund") or source.get("id") or name
+    return kind, name

@@ -136,6 +136,66 @@ async def test_a_payout_of_more_than_one_transfer_holds(
     assert await till.wrong() == []
 
 
+def says(monkeypatch: pytest.MonkeyPatch, *lines: StatementLine) -> None:
+    def said(*_: object) -> Generator[PartnerRequest, PartnerReply, list[StatementLine]]:
+        yield from ()
+        return list(lines)
+
+    monkeypatch.setattr(Stripe, "statement", said)
+
+
+async def has(till: Till) -> dict[str, int]:
+    async with till.db.reading() as transaction:
+        return {party.kind: nano // 10 ** 7 for party, nano in (
+            await store_posting.balances(transaction)).items() if party.currency == "CNY"}
+
+
+async def test_a_payout_that_came_back(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    says(monkeypatch, StatementLine("payout", "txn_1", "CNY", 900),
+         StatementLine("pay_in", "txn_2", "CNY", 900),
+         StatementLine("fee", "txn_3", "CNY", 0, -5), StatementLine("held", "txn_4", "CNY", 77))
+    for _ in range(2):
+        assert await checked(till, "card") == []
+    assert await has(till) == {"bank": 0, "fees": 5, "clearing": -5}
+    assert await till.wrong() == []
+
+
+async def test_what_nobody_can_book_stays_told_and_only_its_fee_is_booked(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says(monkeypatch, StatementLine("other", "adjustment:txn_1", "CNY", 900, 5),
+         StatementLine("payout", "txn_2", "XAU", 900))
+    wanted = [Difference("other", "adjustment:txn_1", "not_booked", 900, None),
+              Difference("payout", "txn_2", "not_booked", 900, None)]
+    for _ in range(2):
+        assert await checked(till, "card") == wanted
+        assert [each for _, _, each in (await statement.listing(till.db))[1]] == wanted
+    assert await has(till) == {"fees": -5, "clearing": 5}
+
+
+async def test_a_refund_that_left_the_partner_and_came_back(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, _ = await till.credited()
+    await till.refund(made, 45)
+    async with till.db.writing() as transaction:
+        await transaction.run("UPDATE refunds SET state = 'failed'")
+        [[name]] = await transaction.rows("SELECT id FROM refunds")
+    paid = StatementLine("payment", made.id, "CNY", 12345)
+    left, back = (StatementLine(kind, name, "CNY", 45) for kind in ("refund", "refund_back"))
+    says(monkeypatch, paid, left)
+    assert await checked(till, "card") == [Difference("refund", name, "not_in_ledger", 45, None)]
+    till.now_ms += DAY_MS
+    says(monkeypatch, back)
+    assert await checked(till, "card") == []
+    assert (await statement.listing(till.db))[1] == []
+    # and not where the ledger has it as gone
+    async with till.db.writing() as transaction:
+        await transaction.run("UPDATE refunds SET state = 'done'")
+    assert await checked(till, "card") == [
+        Difference("refund_back", name, "not_in_ledger", 45, None)]
+
+
 async def test_a_fee_that_is_another_one_later(
     till: Till, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,6 +29,15 @@ def test_each_way_of_differing() -> None:
         Difference("payment", "ord_1", "not_in_ledger", 100, None)]
 
 
+def test_what_nobody_can_book_is_told() -> None:
+    strange = StatementLine("other", "contribution:txn_1", "CNY", 5)
+    back = StatementLine("refund_back", "rf_1", "CNY", 5)
+    assert differences([strange, back, StatementLine("held", "txn_2", "CNY", 9)], {}, {}) == [
+        Difference("other", "contribution:txn_1", "not_booked", 5, None),
+        Difference("refund_back", "rf_1", "not_in_ledger", 5, None)]
+    assert differences([back], {("refund_back", "rf_1"): Booked("CNY", 5)}, {}) == []
+
+
 def test_lines_about_the_same_are_added_up() -> None:
     assert merged(LINES) == LINES
     twice = merged([*LINES, StatementLine("payment", "ord_1", "CNY", 100, 4)])

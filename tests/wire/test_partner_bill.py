@@ -8,6 +8,7 @@ import zipfile
 import pytest
 
 from relayd.core.errors import RelayError
+from relayd.core.statement import StatementLine
 from relayd.wire import partner_bill
 from relayd.wire.partner_bill import alipay_lines, unzipped, wechat_lines
 
@@ -45,6 +46,15 @@ def test_a_return_alone_ends_no_line() -> None:
     head = "支付宝交易号,商户订单号,业务类型,商品名称,订单金额（元）,退款批次号/请求号,服务费（元）"
     rows = "1,ord_1,交易,two\rlines,5.00,,0.00\r\n2,ord_2,交易,x,6.00,,0.00"
     assert [line.reference for line in alipay_lines(f"{head}\r\n{rows}")] == ["ord_1", "ord_2"]
+
+
+def test_a_row_of_a_kind_that_nobody_knows_is_no_payment() -> None:
+    head = "支付宝交易号,商户订单号,业务类型,订单金额（元）,退款批次号/请求号,服务费（元）"
+    assert alipay_lines(f"{head}\r\n1,ord_1,退款（冲退）,-5.00,,0.10") == [
+        StatementLine("other", "退款（冲退）:1", "CNY", 500, -10)]
+    head = "微信订单号,商户订单号,交易状态,货币种类,商户退款单号,退款状态,订单金额,申请退款金额,手续费"
+    assert wechat_lines(f"{head}\r\n`4,`ord_1,`REVOKED,`CNY,`0,`,`5.00,`0.00,`0.00") == [
+        StatementLine("other", "REVOKED:4", "CNY", 500, 0)]
 
 
 def test_a_table_that_cannot_be_read() -> None:

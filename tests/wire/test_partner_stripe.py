@@ -332,7 +332,43 @@ def test_a_statement() -> None:
         StatementLine("refund", "rf_1", "CNY", 500), StatementLine("refund", "re_2", "CNY", 5),
         StatementLine("dispute", "dp_1", "CNY", 12345, 1500),
         StatementLine("dispute_won", "dp_2", "CNY", 12345),
-        StatementLine("payout", "txn_6", "CNY", 9000)]
+        StatementLine("payout", "txn_6", "CNY", 9000),
+        StatementLine("other", "other:txn_7", "CNY", 1)]
+
+
+@pytest.mark.parametrize("kind, amount, fee, source, line", [
+    ("payout_failure", 900, 0, None, StatementLine("pay_in", "txn_1", "CNY", 900)),
+    ("payout_cancel", 900, 0, None, StatementLine("pay_in", "txn_1", "CNY", 900)),
+    # what a balance below nothing is filled up with, and that when it failed
+    ("payout", 900, 0, None, StatementLine("pay_in", "txn_1", "CNY", 900)),
+    ("payout_failure", -900, 25, None, StatementLine("payout", "txn_1", "CNY", 900, 25)),
+    ("topup", 900, 0, None, StatementLine("pay_in", "txn_1", "CNY", 900)),
+    ("topup_reversal", -900, 0, None, StatementLine("payout", "txn_1", "CNY", 900)),
+    ("stripe_fee", -70, 0, None, StatementLine("fee", "txn_1", "CNY", 70)),
+    ("stripe_fee", 70, 0, None, StatementLine("fee", "txn_1", "CNY", 0, -70)),
+    ("tax_fee", -7, 0, None, StatementLine("fee", "txn_1", "CNY", 7)),
+    ("reserved_funds", -500, 0, None, StatementLine("held", "txn_1", "CNY", 500)),
+    ("refund_failure", 45, 0, {"id": "re_1", "object": "refund", "metadata": {"refund": "rf_1"}},
+     StatementLine("refund_back", "rf_1", "CNY", 45)),
+    ("refund", 45, -2, {"id": "re_1", "object": "refund", "metadata": {}},
+     StatementLine("refund_back", "re_1", "CNY", 45, -2)),
+    ("payment_failure_refund", -45, 0, {"id": "py_1", "object": "charge", "metadata": {}},
+     StatementLine("other", "payment_failure_refund:txn_1", "CNY", 45)),
+    ("adjustment", -45, 3, {"id": "ch_1", "object": "charge"},
+     StatementLine("other", "adjustment:txn_1", "CNY", 45, 3)),
+    # the fee of a dispute, where it has a line of its own
+    ("adjustment", 0, 1500, {"id": "dp_1", "object": "dispute"},
+     StatementLine("fee", "txn_1", "CNY", 0, 1500)),
+    ("contribution", -5, 0, None, StatementLine("other", "contribution:txn_1", "CNY", 5)),
+    ("made_up_next_year", 5, 0, "x", StatementLine("other", "made_up_next_year:txn_1", "CNY", 5)),
+])
+def test_each_balance_transaction_is_a_line(
+    kind: str, amount: int, fee: int, source: object, line: StatementLine
+) -> None:
+    page = {"has_more": False, "data": [{"id": "txn_1", "type": kind, "amount": amount, "fee": fee,
+                                         "currency": "cny", "source": source}]}
+    _, lines = talk(partners.stripe().statement("2026-09-21", MOMENT), json_reply(page))
+    assert lines == [line]
 
 
 def test_whose_a_payment_is() -> None:
