@@ -13,7 +13,6 @@ ROLES: Final[tuple[Role, ...]] = ("owner", "support", "finance", "security", "le
 """The operators' roles. `owner` may give roles; it has no other's rights by itself."""
 
 Via = Literal["console", "api", "shell", "system"]
-VIAS: Final[tuple[Via, ...]] = ("console", "api", "shell", "system")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Act = Literal["explicit", "accepted_by_use", "withdrawn"]
-ACTS: Final[tuple[Act, ...]] = ("explicit", "accepted_by_use", "withdrawn")
 Channel = Literal["console", "api", "mail", "shell", "use"]
-CHANNELS: Final[tuple[Channel, ...]] = ("console", "api", "mail", "shell", "use")
 
 
 @dataclass(frozen=True, slots=True)

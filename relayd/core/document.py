@@ -22,7 +22,6 @@ AGREED_NAMES: Final = ("privacy", "terms")
 LANGUAGES: Final = ("en", "zh")
 
 VersionKind = Literal["first", "editorial", "material"]
-VERSION_KINDS: Final[tuple[VersionKind, ...]] = ("first", "editorial", "material")
 """editorial: the meaning is the same. material: everybody is told, and may have to agree."""
 Gate = Literal["none", "console", "keys"]
 GATES: Final[tuple[Gate, ...]] = ("none", "console", "keys")

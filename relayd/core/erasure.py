@@ -16,7 +16,6 @@ from relayd.core.errors import RelayError
 from relayd.core.retention import DAY_MS
 
 COOLING_MS: Final = 7 * DAY_MS
-ANSWER_WORKING_DAYS: Final = 15
 CERTIFICATE_VERSION: Final = "relayd erasure 1"
 
 Cause = Literal["holder", "operator", "minor", "dormant"]

@@ -14,7 +14,6 @@ from typing import Final, Literal
 from relayd.core.key import ALPHABET
 
 GrantSource = Literal["operator", "code", "subscription"]
-GRANT_SOURCES: Final[tuple[GrantSource, ...]] = ("operator", "code", "subscription")
 CODE_PREFIX: Final = "relayd-"
 CODE_BYTES: Final = 16
 CODE_CHARS: Final = 22

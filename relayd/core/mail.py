@@ -19,7 +19,6 @@ MAIL_CLASSES: Final[tuple[MailClass, ...]] = ("service", "product", "marketing")
 OPTIONAL_CLASSES: Final[tuple[MailClass, ...]] = ("product", "marketing")
 
 MailState = Literal["queued", "sent", "refused", "expired", "withdrawn"]
-MAIL_STATES: Final[tuple[MailState, ...]] = ("queued", "sent", "refused", "expired", "withdrawn")
 """refused: the server will never take it. expired: it took none for `GIVE_UP_MS`. withdrawn: the
 consent, or the account, was gone before it was sent."""
 

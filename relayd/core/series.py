@@ -20,7 +20,6 @@ _STEPS: Final[dict[Span, tuple[int, int]]] = {
     "24h": (HOUR_MS, 24), "7d": (DAY_MS, 7), "30d": (DAY_MS, 30), "90d": (DAY_MS, 90)}
 
 Dimension = Literal["model", "key", "app", "provider"]
-DIMENSIONS: Final[tuple[Dimension, ...]] = ("model", "key", "app", "provider")
 
 NO_SUMS: Final = Sums(*(0,) * len(Sums._fields))
 

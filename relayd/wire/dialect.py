@@ -14,7 +14,6 @@ from urllib.parse import unquote
 from relayd.core.provider import Api
 
 BodyKind = Literal["json", "multipart", "none"]
-ReplyKind = Literal["json", "stream", "binary"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,19 +115,14 @@ def _wait_ms(error: RelayError) -> int | None:
     return None if wait_ms is None else max(wait_ms, 0)
 
 
-def stream_error(
-    api: Api, operation: str, error: RelayError, request_id: str, sequence_number: int = 0
-) -> bytes:
-    """The event that tells an error in an event stream that has begun; the caller then cuts it.
-
-    `sequence_number` is for Responses streams: one more than that of the last event.
-    """
+def stream_error(api: Api, operation: str, error: RelayError, request_id: str) -> bytes:
+    """The event that tells an error in an event stream that has begun; the caller then cuts it."""
     if api == "anthropic":
         return b"event: error\ndata: %b\n\n" % _encode(_anthropic(error, request_id))
     if api == "gemini":
         return b"data: %b\n\n" % _encode({"error": _gemini(error)})
     if operation == "responses":
-        failed = _response_failed(error, request_id, sequence_number)
+        failed = _response_failed(error, request_id)
         return b"event: response.failed\ndata: %b\n\n" % _encode(failed)
     return b"data: %b\n\n" % _encode({"error": _openai(error)})
 
@@ -142,12 +137,12 @@ def array_element(error: RelayError) -> bytes:
     return _encode({"error": _gemini(error)})
 
 
-def heartbeat(api: Api, operation: str, event_stream: bool = True) -> bytes:
+def heartbeat(api: Api, operation: str) -> bytes:
     """What may be sent between two events while the provider thinks; b"" where nothing may.
 
     Messages has its own ping. Elsewhere an empty line: a comment crashes google-genai for Python.
     """
-    if not event_stream or operation not in STREAM_OPERATIONS:
+    if operation not in STREAM_OPERATIONS:
         return b""
     if api == "anthropic":
         return b'event: ping\ndata: {"type": "ping"}\n\n'
@@ -204,14 +199,15 @@ def _gemini(error: RelayError) -> dict[str, object]:
     return told
 
 
-def _response_failed(
-    error: RelayError, request_id: str, sequence_number: int
-) -> dict[str, object]:
-    """A `response.failed` event: OpenAI clients ignore a bare `error` event in this API."""
+def _response_failed(error: RelayError, request_id: str) -> dict[str, object]:
+    """A `response.failed` event: OpenAI clients ignore a bare `error` event in this API.
+
+    Its number is 0: the relay does not read those of the events before it.
+    """
     limited = error.status == 429
     return {
         "type": "response.failed",
-        "sequence_number": sequence_number,
+        "sequence_number": 0,
         "response": {
             "id": f"resp_{request_id}",
             "object": "response",

@@ -15,8 +15,6 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
-__all__ = ["Split", "too_deep"]
-
 _CONTAINERS: Final = frozenset((dict, list))
 _ABSENT: Final = msgspec.UNSET
 
