@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relayd.core.bill import BillLine, read_bill, same_model
+from relayd.core import bill as module
+from relayd.core.bill import BillLine, day_text, read_bill, same_model
 from relayd.core.errors import RelayError
+from relayd.core.usage import TOKENS_MAX
 
 DAY = 1_767_225_600_000  # 2026-01-01
 OPENAI_CSV = (
@@ -44,6 +46,12 @@ ANTHROPIC_LINE = BillLine(DAY, "claude-sonnet-4-5-20250929", None, 1115, 20, 100
     (OPENAI_JSON, "openai-json", OPENAI_LINE),
     (ANTHROPIC_CSV.encode(), "anthropic-csv", ANTHROPIC_LINE),
     (ANTHROPIC_JSON, "anthropic-json", ANTHROPIC_LINE),
+    # what holds no use may stand before what does
+    (OPENAI_CSV.replace("\n17", "\n1767225600,1767312000,,,,,,\n17", 1).encode(), "openai-csv",
+     OPENAI_LINE),
+    (OPENAI_JSON.replace(b'"results":[', b'"results":[7,'), "openai-json", OPENAI_LINE),
+    (OPENAI_CSV.replace(",100,", f",{TOKENS_MAX},").replace(",10,2,", ",0,2,").encode(),
+     "openai-csv", OPENAI_LINE._replace(input_tokens=TOKENS_MAX)),
 ])
 def test_forms(data: bytes, form: str, line: BillLine) -> None:
     bill = read_bill(data)
@@ -55,19 +63,28 @@ def test_forms(data: bytes, form: str, line: BillLine) -> None:
     (b"{}", "data"), (b"[]", "data"),
     (OPENAI_CSV.replace(",100,", ",-1,").encode(), "line 2"),
     (OPENAI_CSV.replace(",100,", ",1.5,").encode(), "line 2"),
+    (OPENAI_CSV.replace(",100,", f",{TOKENS_MAX + 1},").encode(), "line 2"),
     (OPENAI_CSV.replace(",10,2,", ",99999999999999999999,2,").encode(), "line 3"),
     (OPENAI_CSV.replace("1767229200,", "yesterday,").encode(), "line 3"),
     (ANTHROPIC_CSV.replace("2026-01-01,", "7d,").encode(), "line 2"),
-    (OPENAI_JSON.replace(b'"gpt-4o-mini-2024-07-18"', b"null"), "data 0: model"),
+    (OPENAI_JSON.replace(b'"results":[', b'"results":[7,'), "openai-json", OPENAI_LINE),
     # more digits than Python reads
     (ANTHROPIC_CSV.replace("2026-01-01,", "9" * 5000 + ",").encode(), "line 2"),
-    (OPENAI_JSON.replace(b'"gpt-4o-mini-2024-07-18"', b'"x", "input_tokens": "' + b"9" * 5000
+    (OPENAI_JSON.replace(b'"results":[', b'"results":[7,'), "openai-json", OPENAI_LINE),
                          + b'"'), "data 0"),
 ])
 def test_what_is_not_understood_is_said_by_its_place(data: bytes, where: str) -> None:
     with pytest.raises(RelayError) as caught:
         read_bill(data)
     assert (caught.value.code, caught.value.param) == ("bill_unreadable", where)
+
+
+def test_a_file_has_a_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BILL_BYTES_MAX", len(OPENAI_JSON))
+    assert read_bill(OPENAI_JSON).lines == (OPENAI_LINE,)
+    with pytest.raises(RelayError) as caught:
+        read_bill(OPENAI_JSON + b" ")
+    assert (caught.value.code, caught.value.param) == ("bill_unreadable", "size")
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
@@ -95,3 +112,8 @@ def test_damage_is_refused_or_harmless(data: bytes, at: int, put: bytes) -> None
 ])
 def test_dated_snapshots(billed: str, sent: str, same: bool) -> None:
     assert same_model(billed, sent) is same
+
+
+def test_a_day_is_written_as_a_date() -> None:
+    assert day_text(DAY) == "2026-01-01"
+    assert day_text(DAY - 1) == "2025-12-31"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relayd.core.money import NANO, decimal, parse_nano, rounded, split
+from relayd.core.money import AMOUNT_MAX, NANO, decimal, parse_nano, rounded, split
 
 WHOLE = st.integers(0, 10 ** 30)
 
@@ -63,3 +63,8 @@ def test_parts_add_up_and_are_close(numerators: list[int], denominator: int) -> 
     for part, numerator in zip(parts, numerators, strict=True):
         assert part >= 0 and abs(part - Fraction(numerator, denominator)) < 1
         assert part == 0 or numerator
+
+
+def test_the_largest_amount_is_exact_for_every_reader_of_json() -> None:
+    assert AMOUNT_MAX > 9_000_000 * NANO
+    assert float(AMOUNT_MAX - 1) == AMOUNT_MAX - 1 != float(AMOUNT_MAX) == float(AMOUNT_MAX + 1)

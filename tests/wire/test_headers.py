@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import Any
 
-import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -98,6 +99,26 @@ def test_constants_of_the_operator() -> None:
     assert b": x" not in found and b": y" not in found
 
 
+@pytest.mark.parametrize("name", [
+    "Host", "Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "Content-Type", "Accept",
+    "Accept-Encoding", "User-Agent", "Anthropic-Version", "Anthropic-Beta", "OpenAI-Beta",
+    "OpenAI-Organization", "OpenAI-Project",
+    # framing and what belongs to one connection (RFC 9110 section 7.6.1)
+    "Content-Length", "Transfer-Encoding", "Connection", "Keep-Alive", "TE", "Trailer", "Upgrade",
+    "Expect",
+])
+def test_a_constant_never_stands_beside_what_the_relay_writes(name: str) -> None:
+    where = provider("openai", headers=((name, "own"), (name.lower() + "s", "kept")))
+    found = head("chat", where)
+    assert b": own\r\n" not in found
+    assert b"\r\n%bs: kept\r\n" % name.lower().encode() in found
+
+
+@pytest.mark.parametrize("beta", sorted(ANTHROPIC_BETAS))
+def test_a_beta_is_a_name_and_a_date(beta: str) -> None:
+    assert re.fullmatch(r"[a-z][a-z0-9-]+-202[4-9]-(0[1-9]|1[0-2])-[0-3][0-9]", beta)
+
+
 def test_no_credential_no_field_and_no_repr() -> None:
     bare = UpstreamHead(provider("openai"), BY_OPERATION["chat"], "", False)
     assert b"uthorization" not in bare.write("m", NO_FIELDS, 1)
@@ -130,7 +151,7 @@ MESSAGES = BY_OPERATION["messages"]
     ({b"anthropic-beta": b"me-2025-01-01,x y,claude-code-20250219"}, "", ClientFields(
         betas=("claude-code-20250219",),
         dropped=("anthropic-beta:me-2025-01-01", "unnamed"))),
-    ({}, "key=x&beta=truer", NO_FIELDS),
+    ({}, "key=x&beta=truer", NO_FIELDS), ({}, "beta=true", ClientFields(beta_path=True)),
     ({b"user-agent": b"x", b"cookie": b"y"}, "", NO_FIELDS),
 ])
 def test_what_may_influence_messages(
@@ -185,6 +206,10 @@ def test_no_value_of_a_client_is_written(beta: bytes, version: bytes, query: str
     ((b"x-should-retry", b"False"), (b"x-should-retry", b"false")),
     ((b"x-should-retry", b"maybe"), None),
     ((b"openai-poll-after-ms", b"100"), (b"openai-poll-after-ms", b"100")),
+    ((b"openai-poll-after-ms", b"900000"), (b"openai-poll-after-ms", b"60000")),
+    # the usual content types are in order for that field alone
+    ((b"x-should-retry", b"application/json"), None),
+    ((b"retry-after", b"text/event-stream"), None),
 ])
 def test_what_passes_of_a_reply(
     raw: tuple[bytes, bytes], wanted: tuple[bytes, bytes] | None

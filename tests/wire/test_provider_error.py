@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from relayd.core.errors import ERRORS
 from relayd.core.provider import Api
+from relayd.wire import provider_error as module
 from relayd.wire.provider_error import (
-    REASONS, Verdict, asked_delay, judge, names_operator,
+    PUBLIC_HOSTS, REASONS, Verdict, asked_delay, judge, names_operator, words_of,
 )
 from tests.shared import shared
 
@@ -94,6 +98,17 @@ def test_what_names_the_operator_does_not_pass(message: str, reason: str, status
     assert verdict.reason in REASONS and verdict.code in ERRORS
 
 
+# none of "key_echoed": its look-aheads cannot be drawn
+@pytest.mark.parametrize("reason", sorted(REASONS - {"secret", "key_echoed"}))
+@settings(max_examples=40, suppress_health_check=[HealthCheck.filter_too_much])
+@given(st.data())
+def test_no_pattern_is_hidden_by_what_is_looked_for_before_it(
+    reason: str, data: st.DataObject
+) -> None:
+    pattern = next(pattern for name, _, pattern in module._NAMES if name == reason)
+    assert not judge("openai", 400, data.draw(st.from_regex(pattern, fullmatch=True)), ()).passes
+
+
 @pytest.mark.parametrize("body", [
     b'{"error":{"message":"in project: projects\\/123456789"}}',
     b'{"error":{"message":"key \\u0073k-abcdef"}}',
@@ -101,6 +116,8 @@ def test_what_names_the_operator_does_not_pass(message: str, reason: str, status
     b"<html>org-AbC123dEf456</html>", b"\x1f\x8b\x00 org-AbC123dEf456 \xff",
     b'event: error\ndata: {"error":{"message":"org-AbC123dEf456"}}\n\n',
     b'{"error":{"message":"too long"},"user_id":"user_2abcDEF"}',
+    # the later of two members of one name is what a reader sees
+    b'{"error":{"message":"org-AbC123dEf456"},"error":{"message":"too\\nlong"}}',
 ])
 def test_neither_escapes_nor_formats_hide_it(body: bytes) -> None:
     assert not judge("openai", 400, body, ()).passes
@@ -158,6 +175,39 @@ def test_codes_come_from_status_and_machine_words(
     api: Api, status: int, body: bytes, code: str
 ) -> None:
     assert judge(api, status, body, ()).code == code
+
+
+WORDS = {"provider_auth": "authentication_error", "provider_rate_limited": "rate_limit_exceeded",
+         "provider_quota": "insufficient_quota"}
+
+
+@pytest.mark.parametrize(("code", "statuses"), [
+    ("provider_auth", {400, 401, 403}), ("provider_rate_limited", {400, 403, 429, 503, 529}),
+    ("provider_quota", {400, 401, 402, 403, 404, 408, 422, 429, 498, 500, 502, 503, 504, 529}),
+])
+def test_a_word_counts_under_a_status_of_its_class_alone(code: str, statuses: set[int]) -> None:
+    body = openai_error("x", code=WORDS[code])
+    bare = {status: judge("openai", status, b"{}", ()).code
+            for status in (400, 401, 402, 403, 404, 408, 422, 429, 498, 500, 502, 503, 504, 529)}
+    assert {status for status in bare if judge("openai", status, body, ()).code == code} == (
+        statuses | {status for status, found in bare.items() if found == code})
+
+
+@pytest.mark.parametrize(("body", "words"), [
+    (openai_error("x", code="a", type="b"), {"a", "b"}),
+    (b"[%b]" % openai_error("x", code="a"), {"a"}), (b"[]", set()), (b"", set()),
+    (openai_error("prompt is too long: 208310 tokens > 200000 maximum", type="b"),
+     {"b", "context_length_exceeded"}),
+    (b'{"error":{"code":400,"status":"S","details":[1,{"reason":"R"},{"reason":2}]}}',
+     {"400", "S", "R"}),
+])
+def test_the_words_of_an_error(body: bytes, words: set[str]) -> None:
+    assert words_of(body) == words
+
+
+@pytest.mark.parametrize("host", sorted(PUBLIC_HOSTS))
+def test_a_public_host_is_a_name_of_a_provider(host: bytes) -> None:
+    assert re.fullmatch(rb"[a-z.-]+[.](com|ai|io|cn|xyz)", host)
 
 
 @pytest.mark.parametrize("data, names", [
