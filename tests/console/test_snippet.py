@@ -68,6 +68,13 @@ def test_a_model_to_try_is_one_that_is_served() -> None:
     assert MODEL_SHOWN in filled(SNIPPETS[0], bare)
 
 
+def test_agents_that_would_ask_for_a_sign_in_are_told_of_the_key() -> None:
+    """Codex reads CODEX_API_KEY in `codex exec` alone; Gemini CLI refuses a base URL by itself."""
+    texts = {each.id: filled(each, PLACE) for each in SNIPPETS}
+    assert 'env_key="OPENAI_API_KEY"' in texts["codex"] and "CODEX_API_KEY" not in texts["codex"]
+    assert '"selectedType": "gemini-api-key"' in texts["gemini-cli"]
+
+
 @pytest.mark.parametrize("snippet", RUN, ids=by_id)
 async def test_it_gets_an_answer_as_it_stands(snippet: Snippet, tmp_path: Path) -> None:
     async with Lane(tmp_path / "store", dialects.answer) as lane:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import re
 import shutil
 import subprocess
@@ -62,6 +64,19 @@ def test_the_python_is_python() -> None:
     text = quickstart.quickstart(DEMO)
     code = text[text.index("from openai"):text.index("Agents,")]
     compile(code, "quickstart", "exec")
+
+
+def test_gemini_cli_is_told_that_it_has_a_key(tmp_path: Path) -> None:
+    """With a base URL and no settings it takes a kind of sign-in that it then refuses."""
+    [command] = _commands(quickstart.quickstart(DEMO), "mkdir")
+    environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    subprocess.run(["sh", "-ec", command], check=True, env=environment)
+    settings = tmp_path / ".gemini" / "settings.json"
+    assert json.loads(settings.read_text("utf-8"))["security"]["auth"] == {
+        "selectedType": "gemini-api-key"}
+    settings.write_text("{}")
+    subprocess.run(["sh", "-ec", command], check=True, env=environment)
+    assert settings.read_text() == "{}"  # whoever has settings keeps them
 
 
 async def test_the_curl_commands_work(upstream: DemoUpstream) -> None:
