@@ -67,10 +67,10 @@ def test_forms(data: bytes, form: str, line: BillLine) -> None:
     (OPENAI_CSV.replace(",10,2,", ",99999999999999999999,2,").encode(), "line 3"),
     (OPENAI_CSV.replace("1767229200,", "yesterday,").encode(), "line 3"),
     (ANTHROPIC_CSV.replace("2026-01-01,", "7d,").encode(), "line 2"),
-    (OPENAI_JSON.replace(b'"results":[', b'"results":[7,'), "openai-json", OPENAI_LINE),
+    (OPENAI_JSON.replace(b'"gpt-4o-mini-2024-07-18"', b"null"), "data 0: model"),
     # more digits than Python reads
     (ANTHROPIC_CSV.replace("2026-01-01,", "9" * 5000 + ",").encode(), "line 2"),
-    (OPENAI_JSON.replace(b'"results":[', b'"results":[7,'), "openai-json", OPENAI_LINE),
+    (OPENAI_JSON.replace(b'"gpt-4o-mini-2024-07-18"', b'"x", "input_tokens": "' + b"9" * 5000
                          + b'"'), "data 0"),
 ])
 def test_what_is_not_understood_is_said_by_its_place(data: bytes, where: str) -> None:
