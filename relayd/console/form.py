@@ -7,18 +7,22 @@ No input takes longer than its length: what would is refused before anything com
 
 from __future__ import annotations
 
+import asyncio
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
 import msgspec
+from aiohttp import web
 
 from relayd.console.visit import CSRF_FIELD
 from relayd.core.errors import RelayError
 from relayd.core.luhn import card_field
 
 BODY_BYTES_MAX: Final = 64 * 1024
+BODY_SECONDS: Final = 30.0
+"""A body must be whole by then."""
 MARKS_MAX: Final = 30
 """Combining marks in a row (UAX #15, stream-safe text): the time that Unicode's normal forms take
 to put them in order grows with their square."""
@@ -27,6 +31,17 @@ COMPANY: Final = frozenset({"bank_account", "file"})
 an issued fapiao, whose every field is compared with what was applied for."""
 _PATH: Final = re.compile(r"at `\$\.([a-zA-Z0-9_]{1,40})")
 _FIELD: Final = re.compile(r"(?:field|unknown field) `([a-zA-Z0-9_]{1,40})`")
+
+
+async def body(request: web.Request) -> bytes:
+    """The whole body. Raises `body_too_large`, `request_timeout`."""
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise RelayError("body_too_large") from None
+    except TimeoutError:
+        raise RelayError("request_timeout") from None
 
 
 def from_form(kind: type, fields: Iterable[tuple[str, str | bytes]]) -> Any:

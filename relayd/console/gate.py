@@ -6,6 +6,7 @@ session's token itself (RFC 6750); a cookie alone is not enough.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -189,10 +190,7 @@ def _query(request: web.Request) -> list[tuple[str, str]]:
 async def _body(request: web.Request, route: Route) -> bytes:
     if route.files is not None:
         return await upload.body(request, route.files)
-    try:
-        return await request.read()
-    except web.HTTPRequestEntityTooLarge:
-        raise RelayError("body_too_large") from None
+    return await form.body(request)
 
 
 async def _fields(request: web.Request) -> Sequence[tuple[str, str | bytes]]:
@@ -203,6 +201,9 @@ async def _fields(request: web.Request) -> Sequence[tuple[str, str | bytes]]:
     if (request.charset or "utf-8").lower() != "utf-8":
         raise RelayError("invalid_form")
     try:
-        return [(name, str(value)) for name, value in (await request.post()).items()]
+        async with asyncio.timeout(form.BODY_SECONDS):
+            return [(name, str(value)) for name, value in (await request.post()).items()]
+    except TimeoutError:
+        raise RelayError("request_timeout") from None
     except (web.HTTPRequestEntityTooLarge, ValueError, LookupError):
         raise RelayError("invalid_form") from None

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
+from relayd.console import form
 from relayd.console.page import page, reply
 from relayd.console.route import HOLDER, PUBLIC, Route
 from relayd.console.visit import Visit
@@ -90,10 +91,7 @@ async def hear(visit: Visit) -> web.Response:
     request, config = visit.request, visit.services.config().identity
     if not config.name:
         raise RelayError("identity_off")
-    try:
-        body = await request.read()
-    except web.HTTPRequestEntityTooLarge:
-        raise RelayError("body_too_large") from None
+    body = await form.body(request)
     headers = {name.lower(): value for name, value in request.headers.items()}
     told = wire_verification.read(headers, body, config.secrets, visit.now_ms)
     if told is not None:

@@ -12,6 +12,7 @@ from typing import Final
 
 from aiohttp import web
 
+from relayd.console import form
 from relayd.console.route import PUBLIC, Route
 from relayd.console.visit import Visit
 from relayd.control import webhook
@@ -24,10 +25,7 @@ _FOREIGN: Final = frozenset({"webhook_forged", "webhook_stale", "webhook_unreada
 async def hear(visit: Visit) -> web.Response:
     """One message."""
     request = visit.request
-    try:
-        body = await request.read()
-    except web.HTTPRequestEntityTooLarge:
-        raise RelayError("body_too_large") from None
+    body = await form.body(request)
     headers = {name.lower(): value for name, value in request.headers.items()}
     try:
         heard = await webhook.hear(visit.db, visit.services.payments(), visit.name("partner"),

@@ -1,12 +1,15 @@
 """A site: an aiohttp application on one address, opened and closed.
 
 Law: no access log; what is asked of it leaves no line, and what is no HTTP neither: it is answered
-with the site's own headers, and nothing of it is said back.
+with the site's own headers, and nothing of it is said back. Connections are bounded in number and
+in what they may wait for: they must not take the relay's descriptors.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
+import socket
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
@@ -17,6 +20,13 @@ from relayd.core.errors import RelayError
 from relayd.ops.configfile_address import parse_listen
 
 PLAIN_HEADERS: Final = MappingProxyType({"Server": "relayd", "Cache-Control": "no-store"})
+KEEP_SECONDS: Final = 75.0
+"""How long a connection is kept that asks nothing, or whose head is not whole. Proxies keep theirs
+for a minute."""
+STALL_SECONDS: Final = 60.0
+"""How long an answer may wait for whoever does not read it."""
+CONNECTIONS_MAX: Final = 512
+"""For one more the oldest goes that waits for nothing; where there is none, it is closed itself."""
 
 
 class _Handler(web.RequestHandler):
@@ -24,6 +34,22 @@ class _Handler(web.RequestHandler):
     request, under its own name, with a line in the log."""
 
     headers: Mapping[str, str] = PLAIN_HEADERS
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        # a unix socket's peer is the proxy in front
+        sock = transport.get_extra_info("socket")
+        if sock is not None and sock.family != socket.AF_UNIX:
+            sock.setsockopt(
+                socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(STALL_SECONDS * 1000))
+        self._make_room()
+
+    def _make_room(self) -> None:
+        assert self._manager is not None
+        # in the order in which they came: this one is the last, and has asked nothing yet
+        there = [each for each in self._manager.connections if each.transport is not None]
+        if len(there) > CONNECTIONS_MAX:
+            next(each for each in there if not each._request_in_progress).force_close()
 
     def log_exception(self, *words: Any, **more: Any) -> None:
         if not isinstance(more.get("exc_info"), web.RequestPayloadError):
@@ -93,7 +119,7 @@ class Site:
         those who speak no HTTP."""
         runner = self._runner = _Runner(
             app, headers, access_log=None, shutdown_timeout=self._shutdown_seconds,
-            handler_cancellation=handler_cancellation)
+            handler_cancellation=handler_cancellation, keepalive_timeout=KEEP_SECONDS)
         await runner.setup()
         try:
             await self._bound(runner).start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import msgspec
 import pytest
 from aiohttp import ClientSession, UnixConnector, web
 
+from relayd.console import form
 from relayd.console.listener import HEADERS, ConsoleListener
 from relayd.console.page import reply
 from relayd.console.route import HOLDER, PUBLIC, Route, operators
@@ -188,6 +190,22 @@ async def test_a_body_that_is_too_large_is_refused(site: Console) -> None:
     response = await site.http.post(f"{site.origin}/api/v1/wish", data=b" " * 70_000)
     assert await code(response) == "body_too_large"
     assert (await site.post("/form", {"name": "x" * 70_000})).status == 422
+
+
+@pytest.mark.parametrize("path, status", [
+    ("/form", b"408"), ("/api/v1/wish", b"408"), ("/api/v1/nothing", b"408"), ("/hook", b"200"),
+])
+async def test_a_body_that_does_not_become_whole_is_not_waited_for(
+    site: Console, monkeypatch: pytest.MonkeyPatch, path: str, status: bytes,
+) -> None:
+    monkeypatch.setattr(form, "BODY_SECONDS", 0.2)
+    reader, writer = await asyncio.open_connection(*site.listener.address)
+    host = site.origin.removeprefix("http://")
+    kind = "application/x-www-form-urlencoded"
+    writer.write(f"POST {path} HTTP/1.1\r\nHost: {host}\r\nOrigin: {site.origin}\r\n"
+                 f"Content-Type: {kind}\r\nContent-Length: 9\r\n\r\nname=".encode())
+    assert status in await asyncio.wait_for(reader.readline(), 5)
+    writer.close()
 
 
 async def test_what_is_not_asked_for_is_refused(site: Console) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
 
+from relayd.console import form
 from relayd.console.form import BODY_BYTES_MAX
 from relayd.core.money import decimal
 from relayd.ops.notice import Notices
@@ -43,6 +45,16 @@ async def test_a_message_is_heard(shop: Shop, partner: str, status: int) -> None
     assert await balance(shop) == ["12.34"]
     page = await shop.console.get(f"/orders/{order}", cookies=shop.who.cookies)
     assert "credited" in await page.text()
+
+
+async def test_a_message_that_does_not_become_whole_is_not_waited_for(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(form, "BODY_SECONDS", 0.2)
+    reader, writer = await asyncio.open_connection(*shop.console.listener.address)
+    writer.write(b"POST /pay/webhook/card HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{")
+    assert b" 408 " in await asyncio.wait_for(reader.readline(), 5)
+    writer.close()
 
 
 async def test_alipay_s_answer_is_exactly_success(shop: Shop) -> None:

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from relayd.ops import site as ops_site
 from relayd.ops.site import Site
 
 
@@ -95,6 +96,88 @@ async def test_an_application_that_fails_is_told_of(caplog: pytest.LogCaptureFix
     await site.close()
     assert b" 500 " in said and b"Traceback" not in said
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
+
+
+async def test_a_head_that_does_not_become_whole_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ops_site, "KEEP_SECONDS", 0.5)
+    site = Site("127.0.0.1:0", 0.1)
+    await site.open(app())
+    reader, writer = await asyncio.open_connection(*site.address)
+    writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n")
+    for _ in range(20):  # a line now and then
+        writer.write(b"X-More: 1\r\n")
+        if await _ended(reader, 0.1):
+            break
+    else:
+        pytest.fail("it is still waited for")
+    writer.close()
+    await site.close()
+
+
+async def test_one_connection_too_many_ends_the_oldest_that_waits_for_nothing(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ops_site, "CONNECTIONS_MAX", 20)
+    go_on = asyncio.Event()
+
+    async def slow(request: web.Request) -> web.Response:
+        await go_on.wait()
+        return web.Response(text="slow")
+
+    made = app()
+    made.router.add_get("/slow", slow)
+    site = Site("127.0.0.1:0", 0.1)
+    await site.open(made)
+    asking = await asyncio.open_connection(*site.address)
+    asking[1].write(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+    await asyncio.sleep(0.1)
+    idle = [await asyncio.open_connection(*site.address) for _ in range(60)]
+    ended = [await _ended(reader, 0.05) for reader, _ in idle]
+    assert ended == [True] * 41 + [False] * 19
+    assert b"hello" in await _said(site, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    go_on.set()
+    assert b" 200 " in await asking[0].readline()
+    for _, writer in [*idle, asking]:
+        writer.close()
+    await site.close()
+
+
+async def test_an_answer_that_nobody_reads_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ops_site, "STALL_SECONDS", 0.3)
+    left = asyncio.Event()
+
+    async def much(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            for _ in range(1000):
+                await response.write(bytes(65_536))
+        except ConnectionError:
+            left.set()
+            raise
+        return response
+
+    made = web.Application()
+    made.router.add_get("/", much)
+    site = Site("127.0.0.1:0", 0.1)
+    await site.open(made)
+    reader, writer = await asyncio.open_connection(*site.address, limit=1024)
+    writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    await asyncio.wait_for(left.wait(), 10)
+    writer.close()
+    await site.close()
+
+
+async def _ended(reader: asyncio.StreamReader, seconds: float) -> bool:
+    """Whether the site closes the connection within a time."""
+    try:
+        return await asyncio.wait_for(reader.read(1), seconds) == b""
+    except ConnectionError:
+        return True
+    except TimeoutError:
+        return False
 
 
 async def _said(site: Site, asked: bytes) -> bytes:
