@@ -11,17 +11,20 @@ from relayd.console.page import nothing, page, redirect, reply
 from relayd.console.route import HOLDER, Route
 from relayd.console.visit import Visit
 from relayd.control import session, sign_in
+from relayd.core.session import Stage
 
 _EXAMPLE: Final = {"session": "sess_01KDVBXH2Q7ZC4M9T8WJRS5XNY"}
 
 
 class Session(msgspec.Struct, frozen=True):
-    """A session as its owner sees it."""
+    """A session as its owner sees it. `stage` factor: the password was given, and a second factor
+    is still to come; it opens nothing, and tells that somebody has the password."""
 
     id: str
     device: str
     address: str | None
     method: str
+    stage: Stage
     two_factors: bool
     created_at: str
     used_at: str

@@ -139,6 +139,7 @@ def view(session: Session, current: str | None = None) -> dict[str, object]:
         "device": session.device,
         "address": session.address,
         "method": session.method,
+        "stage": session.stage,
         "two_factors": session.two_factors,
         "created_at": rfc3339(session.created_at_ms),
         "used_at": rfc3339(session.used_at_ms),

@@ -61,7 +61,7 @@ DOCUMENTS: Final[Mapping[str, Document]] = {
         whole=f"hour_ms calls amount_nano {_TOKENS}"),
     "sessions": _document(
         "Where you are signed in.",
-        text="id device method created_at used_at ends_at", text_or_null="address",
+        text="id device method stage created_at used_at ends_at", text_or_null="address",
         flag="two_factors current"),
     "sign_ins": _document(
         "Attempts to sign in, right and wrong.",

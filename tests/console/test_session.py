@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pyotp
+
 from tests.console.doors import EMAIL, PASSWORD, OpenConsole, opened
 
 __all__ = ["opened"]
@@ -30,6 +32,27 @@ async def test_all_others_end(opened: OpenConsole) -> None:
     status, ended = await opened.api("POST", "/sessions/end-others", token=said["token"])
     assert (status, ended) == (200, {"ended": 1})
     assert (await opened.get("/settings")).status == 303
+
+
+async def test_one_that_is_signed_in_half_is_told_as_such_and_ends_with_the_others(
+        opened: OpenConsole) -> None:
+    token = await opened.signed_up()
+    await opened.form("/sign-in", {"login": EMAIL, "password": PASSWORD})
+    uri = (await opened.api("POST", "/totp", token=token))[1]["uri"]
+    code = pyotp.parse_uri(uri).at(opened.now_ms // 1000)
+    await opened.api("POST", "/totp/confirm", {"code": code}, token)
+    _, half = await opened.api("POST", "/sessions", {"login": EMAIL, "password": PASSWORD})
+    assert half["stage"] == "factor"
+    _, sessions = await opened.api("GET", "/sessions", token=token)
+    assert {each["id"]: each["stage"] for each in sessions}[half["session"]] == "factor"
+    assert [each["stage"] for each in sessions].count("open") == len(sessions) - 1
+    shown = await (await opened.get("/settings/sessions")).text()
+    assert shown.count("the second factor is still to come") == 1
+    await opened.api("POST", "/sessions/end-others", token=token)
+    _, sessions = await opened.api("GET", "/sessions", token=token)
+    assert [(each["stage"], each["current"]) for each in sessions] == [("open", True)]
+    code = pyotp.parse_uri(uri).at(opened.now_ms // 1000 + 30)
+    assert (await opened.api("POST", "/sessions/code", {"code": code}, half["token"]))[0] == 401
 
 
 async def test_nobody_ends_another_s(opened: OpenConsole) -> None:
