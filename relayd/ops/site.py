@@ -26,7 +26,7 @@ for a minute."""
 STALL_SECONDS: Final = 60.0
 """How long an answer may wait for whoever does not read it."""
 CONNECTIONS_MAX: Final = 512
-"""For one more the oldest goes that waits for nothing; where there is none, it is closed itself."""
+"""For one more the oldest goes that waits for nothing; where none does, it goes itself."""
 
 
 class _Handler(web.RequestHandler):
