@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from bench import sample
-from bench.peers import AUDIT, DIRECT, NGINX, PLAIN, RELAYD
+from bench.peers import AUDIT, BUSY, DIRECT, NGINX, PLAIN, RELAYD
 from bench.sample import Sample, Spread
 
 Kind = Literal["ratio", "added", "value", "below"]
@@ -52,6 +52,8 @@ BARS: Final = (
     Bar("tls", "CPU per SSE event, TLS upstream, to nginx", "event_us", "ratio", 1.6),
     Bar("latency", "added p50 at 500 calls/s, open loop", "call_p50_us", "added", 150.0,
         to=DIRECT, unit="µs"),
+    Bar("latency", "the same with `busy_poll`, which takes a core", "call_p50_us", "added", 150.0,
+        peer=BUSY, to=DIRECT, unit="µs"),
     Bar("latency", "added p99 at 500 calls/s, open loop", "call_p99_us", "added", 1500.0,
         to=DIRECT, unit="µs"),
     Bar("journal", "the journal on the event loop, per call under load, median", "journal_p50_us",

@@ -19,6 +19,7 @@ NGINX: Final = "nginx"
 PLAIN: Final = "plain aiohttp"
 RELAYD: Final = "relayd"
 AUDIT: Final = "relayd, audit"
+BUSY: Final = "relayd, busy_poll"
 RELAYS: Final = (NGINX, PLAIN, RELAYD)
 _PROBE: Final = payload.chat_requests("sk-bench", stream=False)[0]
 
@@ -143,6 +144,14 @@ def _audit(base: Ground) -> Iterator[Peer]:
         yield Peer(AUDIT, found.port, (found.pid,), found.key)
 
 
+@contextlib.contextmanager
+def _busy(base: Ground) -> Iterator[Peer]:
+    with relayd_peer.serving(base.folder / "relayd-busy", base.upstream, busy_poll=True,
+                             ca_file=base.ca_file) as found:
+        yield Peer(BUSY, found.port, (found.pid,), found.key)
+
+
 STARTERS: Final[dict[str, Starter]] = {
     DIRECT: _direct, NGINX: _nginx, PLAIN: _plain, RELAYD: _relayd, AUDIT: _audit,
+    BUSY: _busy,
 }

@@ -22,6 +22,7 @@ EMAIL: Final = "bench@example.org"
 CONFIG: Final = """\
 [server]
 listen = ["127.0.0.1:{port}"]
+busy_poll = {busy_poll}
 [console]
 listen = "127.0.0.1:{console}"
 [ops]
@@ -61,7 +62,7 @@ class Serving:
 @contextlib.contextmanager
 def serving(
     folder: Path, upstream: str, *, mode: str = "inline", ca_file: Path | None = None,
-    program: Sequence[str] = ("relayd",), extra: str = "",
+    program: Sequence[str] = ("relayd",), extra: str = "", busy_poll: bool = False,
 ) -> Iterator[Serving]:
     """Everything as it is by default but the addresses; raises NotStarted.
 
@@ -73,7 +74,7 @@ def serving(
     config = folder / "relayd.toml"
     config.write_text(CONFIG.format(
         port=port, console=process.free_port(), ops=process.free_port(), mode=mode,
-        upstream=upstream, credential=CREDENTIAL,
+        upstream=upstream, credential=CREDENTIAL, busy_poll=str(busy_poll).lower(),
         trust=f'ca_file = "{ca_file}"' if ca_file else "") + extra)
     _shell(config, "accounts", "create", "--email", EMAIL)
     made = _shell(config, "keys", "create", "--account", EMAIL, "--name", "bench")

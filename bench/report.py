@@ -8,7 +8,7 @@ from typing import Final
 
 from bench import bars, plot, sample
 from bench.bars import Verdict
-from bench.peers import AUDIT, DIRECT, NGINX, PLAIN, RELAYD
+from bench.peers import AUDIT, BUSY, DIRECT, NGINX, PLAIN, RELAYD
 from bench.result import Kept
 from bench.sample import Sample, Spread
 
@@ -134,12 +134,12 @@ def _cpu(samples: Samples) -> str:
 def _latency(samples: Sequence[Sample]) -> str:
     rows = [(DIRECT, *(_range(sample.of_peer(samples, DIRECT, figure))
                        for figure, _ in LATENCY_COLUMNS))]
-    for peer in (NGINX, RELAYD, PLAIN):
+    for peer in (NGINX, RELAYD, BUSY, PLAIN):
         added = [_range(sample.added(samples, figure, peer, DIRECT))
                  for figure, _ in LATENCY_COLUMNS]
         if any(cell != "-" for cell in added):
             rows.append((f"{peer} adds", *added))
-    paced = [f"{peer} {_cell(found)}" for peer in (NGINX, RELAYD, PLAIN)
+    paced = [f"{peer} {_cell(found)}" for peer in (NGINX, RELAYD, BUSY, PLAIN)
              if (found := sample.of_peer(samples, peer, "paced_call_us")) is not None]
     return ("µs from the intended moment, median (least to most) of the rounds, open loop:\n\n"
             + table(("", *(title for _, title in LATENCY_COLUMNS)), rows)

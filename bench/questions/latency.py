@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from bench import payload, rounds
 from bench.client import Answer, Load
-from bench.peers import DIRECT, RELAYS, Field, Ground, Peer
+from bench.peers import BUSY, DIRECT, RELAYS, Field, Ground, Peer
 from bench.process import cpu_ns
 from bench.result import Outcome
 from bench.rounds import Foreign
@@ -14,6 +15,8 @@ from bench.sample import Sample, percentile
 from bench.settings import Settings
 
 WARM_CALLS = 64
+AWAKE_SECONDS = 2.0
+"""After so long without calls a relay with `busy_poll` leaves the core to the next peer."""
 
 
 async def _calls(peer: Peer, settings: Settings) -> dict[str, float]:
@@ -57,6 +60,8 @@ async def _story(base: Ground, taking_part: Field) -> list[Sample]:
             figures = await _calls(peer, settings) | await _streams(peer, settings)
             figures["foreign_cores"] = others.cores()
             samples.append(Sample(peer.name, number, figures))
+            if peer.name == BUSY:
+                await asyncio.sleep(AWAKE_SECONDS)
     return samples
 
 
@@ -65,4 +70,4 @@ def run(settings: Settings) -> Outcome:
 
     What a relay adds is its quantile less the direct one of the same round.
     """
-    return rounds.conduct("latency", settings, (DIRECT, *RELAYS), _story)
+    return rounds.conduct("latency", settings, (DIRECT, *RELAYS, BUSY), _story)

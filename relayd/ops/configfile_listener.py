@@ -78,6 +78,7 @@ def read_server(section: Section, around: Surroundings) -> ServerConfig:
         reuse_port=section.boolean("reuse_port", _DEFAULT.reuse_port),
         responses_websocket=section.boolean(
             "responses_websocket", _DEFAULT.responses_websocket),
+        busy_poll=section.boolean("busy_poll", _DEFAULT.busy_poll),
         cors_origins=section.texts("cors_origins", _DEFAULT.cors_origins, origin_problem),
         **limits,
     )

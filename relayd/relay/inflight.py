@@ -53,6 +53,7 @@ class Sweep:
             now, server = plane.now(), plane.policy.server
             plane.overload.sample(server, max(0.0, now - beat.due),
                                   resident_bytes() if server.memory_bytes_max else 0)
+            plane.busy.look(server.busy_poll, len(plane.inflight) or len(plane.meter))
             for _ in self.steps(now):
                 await asyncio.sleep(0)
 

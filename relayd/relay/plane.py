@@ -26,6 +26,7 @@ from relayd.relay.abandoned import Abandoned
 from relayd.relay.addresses import Addresses
 from relayd.relay.admit import Admission
 from relayd.relay.attribution import Applications
+from relayd.relay.busy import BusyPoll
 from relayd.relay.clear import ClearKeys
 from relayd.relay.counting import Counting
 from relayd.relay.dispatch import Dispatcher
@@ -131,6 +132,7 @@ class Plane:
         self.applications = Applications()
         self.inflight: set[Exchange] = set()
         self.turn = Turn(self.inflight, _soon)
+        self.busy = BusyPoll(monotonic, _soon)
         self._date_second = 0
         self._date = b""
         secret = hash_is_secret(hash_seed_chosen())

@@ -257,3 +257,25 @@ async def test_a_pass_over_many_connections_is_made_in_steps(opened: Opened) -> 
             await asyncio.sleep(0.01)
     for _, writer in connections:
         writer.close()
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_busy_poll_keeps_the_loop_awake_while_a_call_is_under_way(
+    opened: Opened, wanted: bool
+) -> None:
+    go_on = asyncio.Event()
+
+    async def wait(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"hi")
+        await go_on.wait()
+        writer.write(EVENTS + chunk(b"data: [DONE]\n\n") + chunk(b""))
+        await reader.read()
+
+    async with stepped(wait, "") as address:
+        lane = await opened(provider_changes={"address": address}, server={"busy_poll": wanted})
+        asked = asyncio.ensure_future(ask(lane.address, chat(lane, STREAM)))
+        await asyncio.sleep(3 / inflight.SWEEPS_PER_SECOND)
+        assert lane.app._plane is not None
+        assert lane.app._plane.busy.awake is wanted
+        go_on.set()
+        assert (await asked).status == 200
