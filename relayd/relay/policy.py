@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping
 
 from relayd.core.provider import Api, Provider
 from relayd.core.route import Deployment, Route, Routes
-from relayd.ops.config import Config, ServerConfig
+from relayd.ops.config import Config, PrivacyConfig, ServerConfig
 from relayd.relay.heads import Heads
 from relayd.relay.health import HealthBook
 from relayd.relay.plan import EVERY_CONSENT, Place, Plan
 from relayd.relay.pool import Pool
-from relayd.wire.body import BodyPolicy
 from relayd.wire.http import HeadLimits
+from relayd.wire.walk import BodyPolicy
 
 APIS: tuple[Api, ...] = ("openai", "anthropic", "gemini")
 MakePool = Callable[[Provider], Pool]
@@ -59,9 +59,8 @@ class Policy:
         self.health.seal()
         self.prices = config.prices
         self.billing = config.billing
-        self.head_limits = HeadLimits(
-            server.head_bytes_max, server.header_count_max, server.target_bytes_max)
-        self.body_policies = {api: _policy(config, api) for api in APIS}
+        self.head_limits = head_limits(server)
+        self.body_policies = {api: body_policy(config.privacy, api) for api in APIS}
         self.model_names = {api: _names(config, api) for api in APIS}
         self.secrets = {name: _secrets(p) for name, p in config.providers.items()}
         self.heads = heads
@@ -80,15 +79,16 @@ class Policy:
                      strict=self.strict)
 
 
-def _policy(config: Config, api: Api) -> BodyPolicy:
-    privacy = config.privacy
-    return BodyPolicy.of(
-        unknown_fields=privacy.unknown_fields,
-        pass_fields=privacy.pass_fields.get(api, frozenset()),
-        end_user=privacy.end_user,
-        cache_key=privacy.cache_key,
-        remote_mcp=privacy.remote_mcp,
-    )
+def head_limits(server: ServerConfig) -> HeadLimits:
+    """How long a request's head may be."""
+    return HeadLimits(server.head_bytes_max, server.header_count_max, server.target_bytes_max)
+
+
+def body_policy(privacy: PrivacyConfig, api: Api) -> BodyPolicy:
+    """What becomes of the members of bodies of one API."""
+    return BodyPolicy(
+        privacy.unknown_fields, privacy.pass_fields.get(api, frozenset()), privacy.end_user,
+        privacy.cache_key, privacy.remote_mcp)
 
 
 def _names(config: Config, api: Api) -> list[str]:

@@ -11,17 +11,18 @@ from typing import Final
 from relayd.core.errors import RelayError
 from relayd.core.provider import Provider
 from relayd.core.route import Deployment, Routes
-from relayd.core.snapshot import KeyGrant
 from relayd.ops.config import Config
+from relayd.relay.policy import body_policy, head_limits
 from relayd.relay.receive import decode
-from relayd.wire.body import TABLES, BodyPolicy, read, write
+from relayd.wire.body import TABLES, read, write
 from relayd.wire.chunked import ChunkedReader
 from relayd.wire.dialect import REALTIME, Endpoint, Target, suggested_api, target_of
 from relayd.wire.handshake import read_handshake, upstream_handshake
 from relayd.wire.headers import UpstreamHead, client_fields
-from relayd.wire.http import HeadLimits, RequestHead, read_head
+from relayd.wire.http import RequestHead, read_head
 from relayd.wire.identity import Pseudonyms, epoch_of, provider_key
 from relayd.wire.multipart import Upload
+from relayd.wire.walk import BodyPolicy
 
 MASK: Final = "[credential]"
 HANDSHAKE_KEY: Final = b"[random]"
@@ -72,9 +73,7 @@ class Reflector:
         end = raw.find(b"\r\n\r\n") + 4
         if end < 4:
             raise RelayError("bad_http")
-        limits = HeadLimits(
-            server.head_bytes_max, server.header_count_max, server.target_bytes_max)
-        head = read_head(raw[:end], limits)
+        head = read_head(raw[:end], head_limits(server))
         target = target_of(head.path, suggested_api(head.fields, head.query))
         _note_head(raw[:end], found)
         if target.kind == "socket":
@@ -159,17 +158,11 @@ class Reflector:
         raise RelayError("unknown_model", param="model")
 
     def _policy(self, endpoint: Endpoint) -> BodyPolicy:
-        privacy = self._config.privacy
-        return BodyPolicy.of(
-            unknown_fields=privacy.unknown_fields,
-            pass_fields=privacy.pass_fields.get(endpoint.api, frozenset()),
-            end_user=privacy.end_user, cache_key=privacy.cache_key,
-            remote_mcp=privacy.remote_mcp)
+        return body_policy(self._config.privacy, endpoint.api)
 
     def _names(self, provider: Provider) -> Pseudonyms:
         privacy = self._config.privacy
-        grant = KeyGrant("", ACCOUNT, None, None, None, False)
-        return Pseudonyms(provider_key(self._secret, provider.name, self._epoch), grant.account,
+        return Pseudonyms(provider_key(self._secret, provider.name, self._epoch), ACCOUNT,
                           privacy.end_user, privacy.cache_key)
 
 

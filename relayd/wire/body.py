@@ -42,8 +42,6 @@ from relayd.wire.spliced import Spliced, spliced
 from relayd.wire.split import Split, too_deep
 from relayd.wire.walk import DROPPED_MAX, BodyPolicy, StandIn, Walk
 
-__all__ = ["NESTING_MAX", "TABLES", "Ask", "BodyPolicy", "Dense", "read", "write"]
-
 NESTING_MAX: Final = 256
 """Levels of lists and objects, the body itself included; the deepest real request seen has 16."""
 
@@ -105,7 +103,8 @@ class Ask(msgspec.Struct, gc=False):
 
     Elements of long lists, and long values, may be `Spliced`: ready to be sent, not read.
     `dropped` are sorted names for the report; `usage_asked`: the client itself wants the usage
-    event of a stream. `fields` is changed in place by `write` (the model's name alone).
+    event of a stream; `places` are objects within `fields` that name the model once more. `fields`
+    is changed in place by `write` (the model's name alone).
     """
 
     model: str

@@ -14,15 +14,15 @@ from typing import Final, Literal
 
 from relayd.core.errors import RelayError
 from relayd.wire.dialect import MODEL_NAME, Endpoint
+from relayd.wire.identity import Pseudonyms
 from relayd.wire.multipart_reader import MultipartReader, PartHead, boundary_of
 from relayd.wire.openai_images import INLINE_ONLY, URL_BY_DEFAULT
 from relayd.wire.upload_fields import (
     END_USER_OPERATIONS, FIELD_NAME, RANKS, UPLOAD_FIELDS, UploadField, flag, line_ends, list_name,
     number_text, shown,
 )
-from relayd.wire.upload_parts import (
-    EndUserNames, KeptField, KeptFile, UploadPolicy, files_in_order, in_order, kept_file,
-)
+from relayd.wire.upload_parts import KeptField, KeptFile, files_in_order, in_order, kept_file
+from relayd.wire.walk import BodyPolicy
 
 BUFFER_BYTES: Final = 1024 * 1024
 PIECE_BYTES: Final = 64 * 1024
@@ -40,7 +40,7 @@ class Upload:
     be declared; the pieces of one `take` are then the whole body. `buffered`: bytes that are held.
     """
 
-    def __init__(self, endpoint: Endpoint, content_type: bytes, policy: UploadPolicy,
+    def __init__(self, endpoint: Endpoint, content_type: bytes, policy: BodyPolicy,
                  boundary: str) -> None:
         self._reader = MultipartReader(boundary_of(content_type))
         self._operation = endpoint.operation
@@ -103,7 +103,7 @@ class Upload:
         values = [field.value for field in self._opening or () if field.name == name]
         return values[0].decode() if values else ""
 
-    def take(self, model: str, names: EndUserNames | None = None) -> list[bytes]:
+    def take(self, model: str, names: Pseudonyms | None = None) -> list[bytes]:
         """What can go upstream now, in pieces of PIECE_BYTES; only the last of all is shorter.
 
         `model` is what the provider is asked for; `names` gives the end user's pseudonym, without
@@ -312,7 +312,7 @@ class Upload:
     # what is written
 
     def _opening_bytes(
-        self, fields: list[KeptField], model: str, names: EndUserNames | None
+        self, fields: list[KeptField], model: str, names: Pseudonyms | None
     ) -> bytes:
         ranks = self._ranks
         written = [KeptField(ranks["model"], "model", model.encode()), *fields]
@@ -333,7 +333,7 @@ class Upload:
             kept.append(KeptField(rank, "response_format", b"b64_json"))
         return kept
 
-    def _pseudonym(self, names: EndUserNames | None) -> str | None:
+    def _pseudonym(self, names: Pseudonyms | None) -> str | None:
         """What stands for the end user, whether the client named one or not."""
         if names is None or self._operation not in END_USER_OPERATIONS:
             return None

@@ -7,32 +7,8 @@ its value or its content, nothing else.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal, Protocol
 
 from relayd.wire.upload_fields import UploadField, file_kind
-
-
-class UploadPolicy(Protocol):
-    """What an upload needs of the body policy."""
-
-    @property
-    def unknown_fields(self) -> Literal["drop", "refuse", "pass"]:
-        """What becomes of fields that no table knows."""
-
-    @property
-    def pass_fields(self) -> frozenset[str]:
-        """Unknown fields that the operator lets pass."""
-
-    @property
-    def end_user(self) -> Literal["absent", "account", "enduser"]:
-        """What stands for the end user upstream."""
-
-
-class EndUserNames(Protocol):
-    """Gives the pseudonym of an end user at the provider that is asked."""
-
-    def end_user(self, value: str | None) -> str | None:
-        """The pseudonym for the client's own value, if it gave one; None: there is none."""
 
 
 class KeptField:

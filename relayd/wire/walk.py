@@ -35,19 +35,6 @@ class BodyPolicy:
     cache_key: Literal["absent", "hashed"] = "hashed"
     remote_mcp: Literal["off", "on"] = "off"
 
-    @classmethod
-    def of(
-        cls,
-        *,
-        unknown_fields: Literal["drop", "refuse", "pass"] = "drop",
-        pass_fields: frozenset[str] = frozenset(),
-        end_user: Literal["absent", "account", "enduser"] = "absent",
-        cache_key: Literal["absent", "hashed"] = "hashed",
-        remote_mcp: Literal["off", "on"] = "off",
-    ) -> BodyPolicy:
-        """Made once per API from the configuration."""
-        return cls(unknown_fields, frozenset(pass_fields), end_user, cache_key, remote_mcp)
-
 
 StandIn = tuple[str, Literal["end_user", "metadata", "cache_key"], str | None]
 """(field, what stands there, what the client said): made into a pseudonym for each attempt."""
@@ -56,7 +43,8 @@ StandIn = tuple[str, Literal["end_user", "metadata", "cache_key"], str | None]
 class Walk(msgspec.Struct, gc=False):
     """What one reading of a body finds beside the fields themselves.
 
-    With `known` the values of some fields are texts (bytes) that were not read yet.
+    With `known` the values of some fields are texts (bytes) that were not read yet. `end_user` is
+    whom the client named; `places` are objects within the body that name the model once more.
     """
 
     policy: BodyPolicy

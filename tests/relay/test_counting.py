@@ -17,9 +17,8 @@ from relayd.relay.counting import PLACES_MAX, QUEUED_CHARACTERS_MAX, Counting, P
 from relayd.relay.prompt_count import PROMPT_BYTES_INLINE_MAX
 from relayd.relay.prompt_memo import PromptMemo
 from relayd.relay.tokenizer import Encodings
-from relayd.wire.body import BodyPolicy
 from relayd.wire.dialect import BY_OPERATION
-from relayd.wire.walk import Walk
+from relayd.wire.walk import BodyPolicy, Walk
 from relayd.wire.known import Known
 from tests.fakes.rawclient import ask, request_bytes
 from tests.fakes.rawupstream import Answer, message
@@ -115,7 +114,7 @@ async def test_a_long_prompt_of_which_little_is_new_is_counted_at_once(
     executor: ThreadPoolExecutor, encodings: Encodings
 ) -> None:
     counting = inline(executor, encodings)
-    memory = Known(BodyPolicy.of(), 254)
+    memory = Known(BodyPolicy(), 254)
     encoding = counting.encoding("gpt-4o")
 
     def prompt(*texts: str) -> PromptCount:

@@ -15,9 +15,8 @@ from relayd.relay.prompt_count import PROMPT_BYTES_INLINE_MAX, RULES, count_prom
 from relayd.relay.prompt_memo import PromptMemo
 from relayd.relay.prompt_tally import TooLong
 from relayd.relay.tokenizer import Encodings, encoding_for
-from relayd.wire.body import BodyPolicy
 from relayd.wire.dialect import BY_OPERATION
-from relayd.wire.walk import Walk
+from relayd.wire.walk import BodyPolicy, Walk
 from relayd.wire.known import Known
 from relayd.wire.spliced import Run
 
@@ -75,7 +74,7 @@ def test_a_body_at_the_inline_limit_holds_the_loop_for_little(encodings: Encodin
 
 def _known(element: bytes) -> object:
     """An element of a body, as the fields hold it the second time."""
-    memory = Known(BodyPolicy.of(), 254)
+    memory = Known(BodyPolicy(), 254)
     return memory.take(element, None, Walk(memory.policy, memory))
 
 

@@ -8,9 +8,9 @@ from relayd.relay.prompt_count import count_prompt
 from relayd.relay.prompt_memo import PromptMemo
 from relayd.relay.tokenizer import Encodings, encoding_for
 from relayd.wire import body as wire_body
-from relayd.wire.body import BodyPolicy
 from relayd.wire.dialect import BY_OPERATION
 from relayd.wire.known import Known
+from relayd.wire.walk import BodyPolicy
 
 LONG = "The relay forwards what it is given, and keeps nothing of it. " * 20
 CHAT = BY_OPERATION["chat"]
@@ -44,9 +44,9 @@ def test_one_text_counts_by_the_rule_of_its_endpoint(
     gpt = encoding_for("gpt-4o")
     for operation in operations * 2:
         endpoint = BY_OPERATION[operation]
-        known = Known(BodyPolicy.of(), 254)
-        fields = wire_body.read(endpoint, raw, BodyPolicy.of(), "m", known).fields
-        plain = wire_body.read(endpoint, raw, BodyPolicy.of(), "m").fields
+        known = Known(BodyPolicy(), 254)
+        fields = wire_body.read(endpoint, raw, BodyPolicy(), "m", known).fields
+        plain = wire_body.read(endpoint, raw, BodyPolicy(), "m").fields
         assert count_prompt(endpoint, fields, gpt, encodings, memo) == count_prompt(
             endpoint, plain, gpt, encodings)
 

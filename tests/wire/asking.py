@@ -6,9 +6,10 @@ import json
 from typing import Any
 
 from relayd.core.errors import RelayError
-from relayd.wire.body import TABLES, Ask, BodyPolicy, read, write
+from relayd.wire.body import TABLES, Ask, read, write
 from relayd.wire.dialect import BY_OPERATION
 from relayd.wire.identity import Pseudonyms
+from relayd.wire.walk import BodyPolicy
 
 KEY = b"k" * 32
 
@@ -16,7 +17,7 @@ KEY = b"k" * 32
 def ask(operation: str, body: object, **policy: Any) -> Ask:
     """The reading of `body`, a JSON value or raw bytes."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return read(BY_OPERATION[operation], raw, BodyPolicy.of(**policy), "gemini-x")
+    return read(BY_OPERATION[operation], raw, BodyPolicy(**policy), "gemini-x")
 
 
 def sent(

@@ -21,7 +21,7 @@ from tests.wire.asking import KEY, ask, refusal, sent
 
 CHAT = BY_OPERATION["chat"]
 NAMES = Pseudonyms(KEY, "acct_1")
-POLICY = BodyPolicy.of()
+POLICY = BodyPolicy()
 
 
 def wire(raw: bytes, operation: str = "chat") -> bytes:
@@ -132,7 +132,7 @@ def test_a_provider_may_not_know_the_usage_option(options: object, wanted: objec
 @pytest.mark.parametrize("options", [5, "text", [1]])
 def test_an_option_that_no_table_knows_may_be_anything(options: object) -> None:
     raw = json.dumps({"model": "m", "messages": [], "stream_options": options}).encode()
-    asked = read(BY_OPERATION["messages"], raw, BodyPolicy.of(unknown_fields="pass"))
+    asked = read(BY_OPERATION["messages"], raw, BodyPolicy(unknown_fields="pass"))
     for stream_usage in (True, False):
         told = json.loads(write(asked, "m", NAMES, stream_usage=stream_usage))
         assert told["stream_options"] == options

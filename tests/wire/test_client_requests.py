@@ -15,14 +15,15 @@ from typing import Any
 
 from relayd.core.provider import Address, Provider
 from relayd.wire.anthropic_messages import BILLING_PREFIX
-from relayd.wire.body import BodyPolicy, read, write
+from relayd.wire.body import read, write
 from relayd.wire.dialect import Endpoint, target_of
 from relayd.wire.fields import COPIES
 from relayd.wire.headers import UpstreamHead, client_fields
 from relayd.wire.identity import Pseudonyms
+from relayd.wire.walk import BodyPolicy
 from tests.shared import shared
 
-POLICY = BodyPolicy.of(cache_key="absent")
+POLICY = BodyPolicy(cache_key="absent")
 NAMES = Pseudonyms(b"k" * 32, "acct_1", cache_key_policy="absent")
 IDENTITY = ("user", "safety_identifier", "metadata", "client_metadata", "store",
             "prompt_cache_key")

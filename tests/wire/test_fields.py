@@ -20,7 +20,7 @@ from tests.wire.asking import dropped, sent
 
 
 def walk(**policy: Any) -> Walk:
-    return Walk(BodyPolicy.of(**policy))
+    return Walk(BodyPolicy(**policy))
 
 
 SAYS_NOTHING = [None, False, "", [], {}]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from relayd.core.errors import RelayError
 from relayd.wire import body
 from relayd.wire import known as module
-from relayd.wire.body import ELEMENTS_MAX, LISTS, NESTING_MAX, WHOLE, BodyPolicy, read, write
+from relayd.wire.body import ELEMENTS_MAX, LISTS, NESTING_MAX, WHOLE, read, write
 from relayd.wire.dialect import BY_OPERATION
 from relayd.wire.fields import GONE
 from relayd.wire.identity import Pseudonyms
@@ -24,10 +24,10 @@ from relayd.wire.known import (
 )
 from relayd.wire.spliced import Run, Spliced
 from relayd.wire.stretch import pieced
-from relayd.wire.walk import Walk
+from relayd.wire.walk import BodyPolicy, Walk
 from tests.wire.test_body import FREE, MESSAGES, respelled
 
-POLICY = BodyPolicy.of()
+POLICY = BodyPolicy()
 NAMES = Pseudonyms(b"k" * 32, "acct_1")
 LEVELS = NESTING_MAX - 2
 
@@ -237,13 +237,13 @@ def test_names_are_told_each_time() -> None:
 
 def test_another_policy_has_another_memory() -> None:
     elements = Elements(LEVELS)
-    lax = BodyPolicy.of(remote_mcp="on")
+    lax = BodyPolicy(remote_mcp="on")
     raw = b'{"model":"m","messages":[],"tools":[{"type":"mcp","server_url":"https://x"}]}'
     same("chat", raw, of(elements, "a", lax), lax)
     assert len(of(elements, "a", lax)) == 1
     assert outcome("chat", raw, of(elements, "a", POLICY)) == (
         "refused_field", "tools.mcp")
-    equal = elements.of("a", "openai", BodyPolicy.of())
+    equal = elements.of("a", "openai", BodyPolicy())
     assert elements.of("a", "openai", POLICY) is equal
 
 

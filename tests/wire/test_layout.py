@@ -10,11 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from relayd.wire import body
-from relayd.wire.body import ELEMENTS_MAX, SPLITS, BodyPolicy, read
+from relayd.wire.body import ELEMENTS_MAX, SPLITS, read
 from relayd.wire.dialect import BY_OPERATION
 from relayd.wire.known import Known
 from relayd.wire.layout import MORE_MAX, Layout
 from relayd.wire.spliced import Run, one_by_one
+from relayd.wire.walk import BodyPolicy
 from tests.wire.test_body import MESSAGES, respelled
 from tests.wire.test_known import POLICY, compact, known, outcome
 

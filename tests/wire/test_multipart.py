@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import random
-from dataclasses import dataclass
 from typing import Literal
 
 import pytest
@@ -15,17 +14,11 @@ from hypothesis import strategies as st
 from relayd.core.errors import RelayError
 from relayd.wire.dialect import BY_OPERATION
 from relayd.wire.multipart import BUFFER_BYTES, FIELD_BYTES_MAX, PIECE_BYTES, Upload
+from relayd.wire.walk import BodyPolicy as Policy
 from tests.shared import shared
 
 MIB = 1024 * 1024
 Part = tuple[str, bytes, str | None]  # name, value, further head text or None
-
-
-@dataclass(frozen=True)
-class Policy:
-    unknown_fields: Literal["drop", "refuse", "pass"] = "drop"
-    pass_fields: frozenset[str] = frozenset()
-    end_user: Literal["absent", "account", "enduser"] = "absent"
 
 
 class Names:

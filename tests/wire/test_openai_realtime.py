@@ -13,9 +13,9 @@ from relayd.wire.body import NESTING_MAX
 from relayd.wire.openai_realtime import EVENT_TYPES, read_event
 from relayd.wire.walk import BodyPolicy
 
-STANDARD = BodyPolicy.of()
-STRICT = BodyPolicy.of(unknown_fields="refuse")
-OPEN = BodyPolicy.of(unknown_fields="pass")
+STANDARD = BodyPolicy()
+STRICT = BodyPolicy(unknown_fields="refuse")
+OPEN = BodyPolicy(unknown_fields="pass")
 FULL: dict[str, Any] = {
     "type": "session.update", "event_id": "event_1",
     "session": {
