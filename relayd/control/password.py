@@ -56,21 +56,23 @@ async def is_right(
     door: Door, account: Account, text: str, caller: Caller, now_ms: int, *,
     favoured: bool = True,
 ) -> bool:
-    """Whether this is an account's password; `favoured`: asked of somebody who is signed in.
+    """Whether this is an account's password; `favoured`: asked of somebody who is signed in. Their
+    attempts are counted apart: no stranger at the door keeps them from what needs a proof.
 
     Raises `sign_in_slowed` or `sign_in_busy`.
     """
+    who = f"proof {account.id}" if favoured else account.id
     async with door.db.reading() as transaction:
         holder = await store_holder.find(transaction, account.id)
-    door.ask(account.id, caller, now_ms)
+    door.ask(who, caller, now_ms)
     try:
         hash_ = None if holder is None else holder.password
         right = await door.hashing.right(hash_, prepared(text), favoured=favoured)
     except RelayError:
-        door.unheard(account.id, caller, now_ms)
+        door.unheard(who, caller, now_ms)
         raise
     if right:
-        door.right(account.id, caller, now_ms)
+        door.right(who, caller, now_ms)
     return right
 
 
@@ -138,4 +140,4 @@ async def reset(door: Door, token: str, text: str, caller: Caller, now_ms: int) 
         await store_session.delete_all(transaction, account.id)
         await audit.append(
             transaction, caller.actor(account.id), "password.reset", account.id, now_ms)
-    door.guard.forgive(door.mark(account.id))
+    door.guard.forgive(door.mark(account.id), door.prefix(caller, now_ms))

@@ -2,7 +2,9 @@
 
 Law: an attempt counts when it begins, so that many at once count as many; only a right one is
 forgiven. What is counted is known by keyed digests, never by names or addresses, and a name that
-nobody has is counted like any other. The clock is given.
+nobody has is counted like any other. Attempts from where an account was right before are counted
+apart: strangers lock nobody out of their own network. What is refused unheard takes no room of
+what is remembered. The clock is given.
 """
 
 from __future__ import annotations
@@ -56,11 +58,14 @@ class Guard:
 
     def begin(self, account: bytes, prefix: bytes, now_ms: int) -> Verdict:
         """Counts an attempt, and says whether it is heard."""
-        both = self._of(b"a" + account, now_ms), self._of(b"p" + prefix, now_ms)
+        keys = self._keys(account, prefix)
+        both = self._of(keys[0], now_ms), self._of(keys[1], now_ms)
         closed = max(both, key=lambda tries: tries.closed_until_ms)
         if closed.closed_until_ms > now_ms:
             self.refused += 1
             return Verdict(closed.closed_until_ms - now_ms, closed.locked)
+        for key, tries in zip(keys, both, strict=True):
+            self._keep(key, tries)
         was = both[0].locked
         _count(both[0], ACCOUNT_MAX, now_ms)
         # many people may be behind one address: they are slowed only when most are wrong
@@ -68,12 +73,13 @@ class Guard:
         return Verdict(locks=both[0].locked and not was)
 
     def right(self, account: bytes, prefix: bytes) -> None:
-        """The attempt was right: the account's count is forgiven, and one of the prefix's."""
-        self._tries.pop(b"a" + account, None)
+        """The attempt was right: what it was counted with is forgiven, and one of the prefix's."""
+        key, other = self._keys(account, prefix)
+        self._tries.pop(key, None)
         self._good[account + prefix] = None
         if len(self._good) > self._known_max:
             self._good.popitem(last=False)
-        tries = self._tries.get(b"p" + prefix)
+        tries = self._tries.get(other)
         if tries is not None and not tries.locked:
             tries.count = max(0, tries.count - 1)
             tries.closed_until_ms = 0
@@ -84,28 +90,43 @@ class Guard:
 
     def undo(self, account: bytes, prefix: bytes) -> None:
         """The attempt was not heard after all: there was no room to judge it."""
-        for key, most in ((b"a" + account, ACCOUNT_MAX), (b"p" + prefix, PREFIX_MAX)):
+        for key, most in zip(
+                self._keys(account, prefix), (ACCOUNT_MAX, PREFIX_MAX), strict=True):
             tries = self._tries.get(key)
-            if tries is not None:
-                tries.count = max(0, tries.count - 1)
-                # it was heard, so nothing was closed before it: what is, it has closed itself
-                tries.closed_until_ms = 0
-                tries.locked = tries.locked and tries.count >= most
+            if tries is None:
+                continue
+            tries.count = max(0, tries.count - 1)
+            # it was heard, so nothing was closed before it: what is, it has closed itself
+            tries.closed_until_ms = 0
+            tries.locked = tries.locked and tries.count >= most
+            if not tries.count:
+                del self._tries[key]
 
-    def forgive(self, account: bytes) -> None:
-        """The owner has proved by another way who they are."""
+    def forgive(self, account: bytes, prefix: bytes = b"") -> None:
+        """The owner has proved by another way who they are, from there."""
         self._tries.pop(b"a" + account, None)
+        self._tries.pop(b"g" + account + prefix, None)
+
+    def _keys(self, account: bytes, prefix: bytes) -> tuple[bytes, bytes]:
+        """What an attempt counts for: the account, or its own network, and the prefix."""
+        own = self.favours(account, prefix)
+        return b"g" + account + prefix if own else b"a" + account, b"p" + prefix
 
     def _of(self, key: bytes, now_ms: int) -> Tries:
+        """What is remembered, or the first of it, which is not kept yet."""
         tries = self._tries.get(key)
         # nothing ends later than a span from now: what would is of a clock that was ahead
         if tries is None or abs(now_ms - tries.since_ms) >= SPAN_MS and not (
                 now_ms < tries.closed_until_ms <= now_ms + SPAN_MS):
-            tries = self._tries[key] = Tries(now_ms)
+            return Tries(now_ms)
+        self._tries.move_to_end(key)
+        return tries
+
+    def _keep(self, key: bytes, tries: Tries) -> None:
+        self._tries[key] = tries
         self._tries.move_to_end(key)
         while len(self._tries) > self._known_max:
             self._tries.popitem(last=False)
-        return tries
 
 
 def _count(tries: Tries, most: int, now_ms: int, free: int = FREE) -> None:

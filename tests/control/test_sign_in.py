@@ -94,6 +94,20 @@ async def test_many_wrong_ones_lock_and_the_owner_is_told_once(door: Door) -> No
     assert "198.51.0.1" in [each["address"] for each in shown]
 
 
+async def test_strangers_lock_nobody_out_at_home_nor_where_they_are_signed_in(door: Door) -> None:
+    await registered(door)
+    opened = await sign_in.sign_in(door, EMAIL, PASSWORD, CALLER, START_MS)
+    for at in range(40):
+        now = START_MS + at * 20_000
+        await refused(sign_in.sign_in(
+            door, EMAIL, "wrong", Caller(f"198.51.{at}.1", "curl"), now))
+    away = Caller("203.0.113.1", "curl")
+    assert await refused(sign_in.sign_in(door, EMAIL, PASSWORD, away, now)) == "sign_in_slowed"
+    await sign_in.sign_in(door, EMAIL, PASSWORD, CALLER, now)
+    await sign_in.prove(door, opened.session, PASSWORD, away, now)
+    assert await refused(sign_in.sign_in(door, EMAIL, PASSWORD, away, now)) == "sign_in_slowed"
+
+
 async def test_many_at_once_are_not_all_hashed(door: Door) -> None:
     await registered(door)
     work = [sign_in.sign_in(door, EMAIL, "wrong", Caller(f"198.51.{at}.1", "curl"), START_MS)

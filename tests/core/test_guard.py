@@ -94,6 +94,42 @@ def test_who_was_right_from_there_is_favoured() -> None:
     assert not guard.favours(b"ann", b"net") and guard.favours(b"eve", b"net")
 
 
+def test_strangers_lock_nobody_out_of_their_own_network() -> None:
+    guard, now = Guard(), 0
+    guard.begin(b"ann", b"home", now)
+    guard.right(b"ann", b"home")
+    for at in range(3 * ACCOUNT_MAX):
+        guard.begin(b"ann", b"far" + bytes([at]), at * 40_000)
+        now = at * 40_000
+    assert guard.begin(b"ann", b"hotel", now).locked
+    # at home it is heard, counts there, and opens nothing to the strangers
+    for _ in range(2):
+        assert guard.begin(b"ann", b"home", now) == Verdict()
+        guard.right(b"ann", b"home")
+    assert guard.begin(b"ann", b"hotel", now).locked
+    # who sits in the same network has as many attempts as anybody
+    heard = [guard.begin(b"ann", b"home", now + WAIT_MS_MAX * at) for at in range(ACCOUNT_MAX)]
+    assert [verdict.locks for verdict in heard] == [False] * (ACCOUNT_MAX - 1) + [True]
+    last = now + WAIT_MS_MAX * ACCOUNT_MAX
+    assert guard.begin(b"ann", b"home", last).locked
+    guard.forgive(b"ann", b"home")
+    assert guard.begin(b"ann", b"home", last) == Verdict()
+
+
+def test_what_is_refused_unheard_takes_no_room() -> None:
+    guard = Guard(known_max=PREFIX_MAX)
+    for at in range(ACCOUNT_MAX):
+        guard.begin(b"ann", bytes([at % 3]), at * 40_000)
+    now = ACCOUNT_MAX * 40_000
+    for at in range(1000):  # names that nobody has, from a network that has to wait soon
+        guard.begin(at.to_bytes(2, "big"), b"flood", now)
+    for at in range(1000):  # and such that find no room to be judged
+        name = b"x" + at.to_bytes(2, "big")
+        guard.begin(name, name, now)
+        guard.undo(name, name)
+    assert guard.begin(b"ann", b"net", now).locked
+
+
 def test_a_clock_that_was_ahead_locks_nobody_out_until_then() -> None:
     guard, year_ms = Guard(), 365 * 86_400_000
     now = year_ms
