@@ -18,7 +18,7 @@ from relayd import __version__, app_jobs
 from relayd.app_jobs import Job
 from relayd.console.listener import ConsoleListener
 from relayd.console.opening import Opening
-from relayd.control import publish, tombstone
+from relayd.control import keyring, publish, tombstone
 from relayd.control.recovery import Recovered, recover
 from relayd.control.subscription import plans_of
 from relayd.core.columns import Columns
@@ -148,6 +148,7 @@ class App:
         db = self._db = await open_database(Path(store.path), master=store.master_key)
         # of those whom a restore brought back that was killed before its end
         await tombstone.reapply(db, self.config.retention.terms(), unix_ms())
+        await keyring.tell(db, unix_ms())
         journal = await self._begin_journal(db, began)
         meter = Meter(journal)
         snapshot = await publish.load(db)

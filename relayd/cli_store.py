@@ -8,11 +8,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 from relayd.cli_command import FAULT, CommandError, Run
+from relayd.control import keyring
 from relayd.core.price import PriceBook
-from relayd.ops import configfile
+from relayd.ops import clock, configfile
 from relayd.ops.config import Config, StoreConfig
 from relayd.store.db import Database, open_database
 from relayd.store.directory import StoreError
@@ -62,6 +64,8 @@ def in_configured_store(work: ConfiguredWork) -> Run:
 async def _with_store(store: StoreConfig, work: Callable[[Database], Awaitable[int]]) -> int:
     db = await open_database(Path(store.path), master=store.master_key, beside=True)
     try:
+        with suppress(StoreError):  # where others write all the time the next one does it
+            await keyring.tell(db, clock.unix_ms())
         return await work(db)
     finally:
         await db.close()

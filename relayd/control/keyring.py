@@ -2,18 +2,20 @@
 
 Law: the new master key is on disk before any data key is under it, and in the old one's place when
 all are; a rotation that is cut off anywhere leaves a store that opens. One at a time: each would
-take the other's key away.
+take the other's key away. Data keys are in a file of their own, so the audit log cannot change
+with them: who sets out is written down before, and where the mark of the master key is another one
+than the log knows of, the event is made up for by whoever opens the store next.
 """
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from relayd.control import audit
-from relayd.core.actor import Actor
-from relayd.store import master
+from relayd.core.actor import SYSTEM, Actor, Role, Via
+from relayd.store import master, meta
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
 from relayd.store.keyring import settle
@@ -38,13 +40,47 @@ async def rotate(db: Database, actor: Actor, now_ms: int, to: Path | None = None
     FileExistsError; StoreError `store_busy` where another rotation is under way, or where all is
     done but the wiping of what was before.
     """
+    await tell(db, now_ms)
+    async with db.writing() as transaction:
+        await meta.set_word(transaction, "master_rotator", _written(actor))
     # one call on its thread: whoever is cancelled here stays alone until it is over
     done = await asyncio.to_thread(_rotated, db, to)
-    async with db.writing() as transaction:
-        await audit.append(transaction, actor, "data_key.rotate", None, now_ms,
-                           details={"keys": done.keys})
+    await tell(db, now_ms)
     await asyncio.to_thread(db.keyring.wipe)
     return done
+
+
+async def tell(db: Database, now_ms: int) -> bool:
+    """Let the audit log know of a rotation that it has not heard of; whether there was one."""
+    if db.keyring.mark() is None:
+        return False
+    async with db.reading() as transaction:
+        if await meta.word(transaction, "master_mark") == db.keyring.mark():
+            return False
+    async with db.writing() as transaction:
+        known, mark = await meta.word(transaction, "master_mark"), db.keyring.mark()
+        if known == mark:
+            return False
+        if known is not None:
+            await audit.append(
+                transaction, _read(await meta.word(transaction, "master_rotator")),
+                "data_key.rotate", None, now_ms, details={"keys": len(db.keyring.owners())})
+        await meta.set_word(transaction, "master_mark", mark)
+        await meta.set_word(transaction, "master_rotator", None)
+    return known is not None
+
+
+def _written(actor: Actor) -> str:
+    return " ".join((actor.via, actor.account or "-", *sorted(actor.roles)))
+
+
+def _read(written: str | None) -> Actor:
+    """Who set out; nobody knows where a restored copy of the store is older than the rotation."""
+    if written is None:
+        return SYSTEM
+    via, account, *roles = written.split(" ")
+    return Actor(None if account == "-" else account, cast("frozenset[Role]", frozenset(roles)),
+                 cast(Via, via))
 
 
 def _rotated(db: Database, to: Path | None) -> Rotated:

@@ -174,6 +174,13 @@ class Keyring:
             row = self._reader.execute("SELECT since_ms FROM master_marks").fetchone()
         return None if row is None else int(row[0])
 
+    def mark(self) -> str | None:
+        """The mark of the master key that is in use, as the file has it now; None before it has
+        wrapped a key."""
+        with self._lock, mapped():
+            row = self._reader.execute("SELECT mark FROM master_marks").fetchone()
+        return None if row is None else str(row[0])
+
     # -- writing --------------------------------------------------------------------------
 
     @contextmanager

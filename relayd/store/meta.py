@@ -1,11 +1,13 @@
-"""Numbers of the store itself: `policy_version` counts changes of accounts and keys, `swept_ms`
-says from when on call records are kept.
+"""What the store knows of itself: `policy_version` counts changes of accounts and keys, `swept_ms`
+says from when on call records are kept, words say what was told of its other files.
 
 Law: whoever changes policy bumps the version in the same transaction, so a reader that sees an
 unchanged version has seen every change. Both numbers only grow.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 from relayd.store.transaction import Transaction
 
@@ -34,3 +36,24 @@ async def set_swept_ms(transaction: Transaction, moment_ms: int) -> None:
     await transaction.run(
         "INSERT INTO counters (name, value) VALUES ('swept_ms', ?)"
         " ON CONFLICT (name) DO UPDATE SET value = MAX(value, excluded.value)", (moment_ms,))
+
+
+Word = Literal["master_mark", "master_rotator"]
+"""`master_mark`: of the master key that the audit log knows of; `master_rotator`: who set out to
+have another one."""
+
+
+async def word(transaction: Transaction, name: Word) -> str | None:
+    """What is kept under this name."""
+    row = await transaction.row("SELECT value FROM meta WHERE name = ?", (name,))
+    return None if row is None else str(row[0])
+
+
+async def set_word(transaction: Transaction, name: Word, value: str | None) -> None:
+    """Keep this under the name; None: nothing any more."""
+    if value is None:
+        await transaction.run("DELETE FROM meta WHERE name = ?", (name,))
+        return
+    await transaction.run(
+        "INSERT INTO meta (name, value) VALUES (?, ?)"
+        " ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, value))

@@ -109,3 +109,50 @@ async def test_one_that_was_cut_off_is_ended_by_the_next(db: Database) -> None:
     again = await open_database(db.directory)
     assert await account.find(again, made.id) == made
     await again.close()
+
+
+async def rotations(db: Database) -> list[tuple[str, int]]:
+    """(by which way, when) of each rotation that the audit log knows of."""
+    return [(entry.event.via, entry.event.at_ms) async for entry in audit.listing(db)
+            if entry.event.action == "data_key.rotate"]
+
+
+async def test_one_that_was_killed_before_its_event_is_told_by_whoever_comes_next(
+        db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    await account.create(db, "someone@example.com", None, NOW)
+    assert not await keyring.tell(db, NOW)
+
+    def killed(*_: object) -> None:
+        keyring._rotated(db, None)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(asyncio, "to_thread", killed)
+        with pytest.raises(KeyboardInterrupt):
+            await keyring.rotate(db, SHELL, NOW)
+    assert await rotations(db) == []
+    others = [await open_database(db.directory) for _ in range(3)]
+    told = await asyncio.gather(*(keyring.tell(each, NOW + 5) for each in others))
+    assert sorted(told) == [False, False, True]
+    assert await rotations(db) == [("shell", NOW + 5)]
+    for each in others:
+        await each.close()
+    await keyring.rotate(db, SHELL, NOW + 9)
+    assert not await keyring.tell(db, NOW + 10)
+    assert await rotations(db) == [("shell", NOW + 5), ("shell", NOW + 9)]
+
+
+async def test_one_that_a_restored_copy_knows_nothing_of_is_told(db: Database) -> None:
+    await account.create(db, "someone@example.com", None, NOW)
+    await keyring.tell(db, NOW)
+    db.keyring.rewrap(bytes(range(32)))
+    assert await keyring.tell(db, NOW + 5)
+    assert await rotations(db) == [("system", NOW + 5)]
+
+
+async def test_one_that_changes_nothing_is_not_told(db: Database) -> None:
+    await account.create(db, "someone@example.com", None, NOW)
+    await keyring.tell(db, NOW)
+    with alone(db.directory), pytest.raises(StoreError):
+        await keyring.rotate(db, SHELL, NOW)
+    assert not await keyring.tell(db, NOW) and await rotations(db) == []
