@@ -10,11 +10,13 @@ import io
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from importlib import import_module
 from typing import Final
 
 from relayd.cli_command import DONE, FAULT, UNUSABLE, Command, CommandError, build_parser
 from relayd.core.errors import RelayError
+from relayd.ops import early
 from relayd.ops.configfile import ConfigError
 
 DESCRIPTION: Final = "An LLM relay: OpenAI, Anthropic and Gemini traffic, unseen and counted."
@@ -77,6 +79,8 @@ MODULES: Final[Mapping[str, tuple[str, ...]]] = {
 
 A command imports its own module alone: those of the daemon bring the whole program with them.
 """
+DAEMON: Final = "serve"
+"""The command that signals are for from its first moment on."""
 _INTERRUPTED: Final = 130
 """What a shell reports for a program that SIGINT ended."""
 
@@ -93,8 +97,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. Unusable arguments raise SystemExit(2)."""
     _open_what_is_closed()
     _write_what_cannot_be_written()
+    words = sys.argv[1:] if argv is None else argv
     try:
-        return _run(sys.argv[1:] if argv is None else argv)
+        with early.signals() if DAEMON in words else nullcontext():
+            return _run(words)
     except CommandError as error:
         return _fail(str(error), error.exit_code)
     except RelayError as error:

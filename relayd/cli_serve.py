@@ -27,7 +27,7 @@ from relayd.demo.partner import DemoPartner
 from relayd.demo.partner_keys import make_keys
 from relayd.demo.quickstart import Demo, quickstart
 from relayd.demo.setup import CONSOLE_PORT, demo_config, prepare_directory, write_config
-from relayd.ops import configfile, wipe
+from relayd.ops import configfile, early, wipe
 from relayd.ops.clock import unix_ms
 from relayd.ops.logging import Logger
 from relayd.store.db import Database
@@ -43,6 +43,7 @@ PORT_MAX: Final = 65535
 
 def _serve(arguments: argparse.Namespace) -> int:
     path = arguments.config or configfile.default_path()
+    asked = early.Asked()
     reading = configfile.examine(path)
     config = reading.config
     if config is None:
@@ -57,13 +58,14 @@ def _serve(arguments: argparse.Namespace) -> int:
         log = Logger(config.log_level)
         log.warning("memory_not_wiped")
     running = daemon.configured(config, configfile.activated_sockets(), memory_wiped=wiped)
-    return _run(running, config.log_level, config.store.path, lambda: configfile.examine(path))
+    return _run(running, config.log_level, config.store.path,
+                (lambda: configfile.examine(path), asked))
 
 
 def _run(running: daemon.Running, log_level: str, store: str,
-         reread: daemon.Reread | None = None, advice: str = "") -> int:
+         reloads: tuple[daemon.Reread, early.Asked] | None = None, advice: str = "") -> int:
     try:
-        return daemon.run(running, log_level, reread)
+        return daemon.run(running, log_level, *(reloads or (None, None)))
     except StoreError as error:
         raise CommandError(f"store {store}: {error.kind.message}", FAULT) from None
     except OSError as error:

@@ -14,6 +14,7 @@ import uvloop
 from relayd.app import App
 from relayd.ops.config import Config
 from relayd.ops.configfile import Reading, notify_socket
+from relayd.ops.early import Asked
 from relayd.ops.logging import Capture, Logger
 from relayd.ops.process import favour_loop, forbid_dumps, raise_file_limit, settle_memory
 from relayd.ops.systemd import Notifier
@@ -32,8 +33,10 @@ Reread = Callable[[], Reading]
 """Reads the configuration again, for SIGHUP."""
 
 
-def run(running: Running, log_level: str, reread: Reread | None = None) -> int:
-    """Serves until SIGTERM or SIGINT; returns 0. SIGHUP reloads, where there is what to reread.
+def run(running: Running, log_level: str, reread: Reread | None = None,
+        asked: Asked | None = None) -> int:
+    """Serves until SIGTERM or SIGINT; returns 0. SIGHUP reloads, where there is what to reread;
+    `asked` says whether one came before there was a loop.
 
     Raises what keeps the app from starting: OSError of a listener, StoreError of the store.
     """
@@ -46,13 +49,15 @@ def run(running: Running, log_level: str, reread: Reread | None = None) -> int:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.get_loop().set_exception_handler(capture.of_loop)
-            runner.run(_serve(running, logger, reread))
+            runner.run(_serve(running, logger, reread, asked))
     finally:
         capture.stop()
     return 0
 
 
-async def _serve(running: Running, logger: Logger, reread: Reread | None) -> None:
+async def _serve(
+    running: Running, logger: Logger, reread: Reread | None, before: Asked | None,
+) -> None:
     """Runs the app; a second signal ends the drain at once, still with every record kept."""
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
@@ -70,6 +75,8 @@ async def _serve(running: Running, logger: Logger, reread: Reread | None) -> Non
     reloads = Reloads(reread, logger, notifier)
     # from here on, and in a drain, the signal must not end the process
     loop.add_signal_handler(signal.SIGHUP, reloads.ask)
+    if before:
+        reloads.ask()
     async with running(logger) as app:
         app.hurry = hurry.is_set
         settle_memory()

@@ -119,7 +119,7 @@ async def demo(monkeypatch: pytest.MonkeyPatch, port: int = 0) -> Any:
     """The demo's app, run by the command but on this loop."""
     made: list[daemon.Running] = []
 
-    def keep(running: daemon.Running, log_level: str, reread: object) -> int:
+    def keep(running: daemon.Running, log_level: str, *reloads: object) -> int:
         made.append(running)
         return 0
 

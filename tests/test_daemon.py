@@ -7,6 +7,7 @@ import io
 import json
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -121,6 +122,46 @@ async def test_a_hup_while_it_starts_is_done_behind_the_start(
         other = BODY.replace(b"test-model", b"new-model")
         raw = request_bytes(TARGET, running.key, other)
         assert (await ask(running.address, raw)).status == 200
+
+
+BEFORE = """
+import os, signal, sys
+from relayd import cli, cli_serve
+where, name = {where}, "{name}"
+doing = getattr(where, name)
+def do(*arguments):
+    setattr(where, name, doing)
+    os.kill(os.getpid(), signal.{signal})
+    return doing(*arguments)
+setattr(where, name, do)
+sys.exit(cli.main(sys.argv[4:]))
+"""
+"""A daemon that gets a signal as it loads its modules, or reads its file."""
+
+
+@pytest.mark.parametrize(("where", "name", "reloads"), [
+    ("cli", "commands", 0), ("cli_serve.configfile", "examine", 1)])
+async def test_a_hup_before_there_is_a_loop_ends_nothing(
+    where: str, name: str, reloads: int, tmp_path: Path,
+) -> None:
+    """What has been read since is what it asks for; else it is done once the daemon runs."""
+    code = BEFORE.format(where=where, name=name, signal="SIGHUP")
+    async with DaemonProcess(tmp_path / "d", 1, launcher=(sys.executable, "-c", code)) as running:
+        if reloads:
+            async with asyncio.timeout(5):
+                while running.event("reloaded") is None:
+                    await asyncio.sleep(0.01)
+        assert await running.end(signal.SIGTERM) == 0
+        assert running.log().count('"reloaded"') == reloads
+
+
+async def test_a_term_before_there_is_a_loop_ends_it_well(tmp_path: Path) -> None:
+    for where, name in (("cli", "commands"), ("cli_serve.configfile", "examine")):
+        code = BEFORE.format(where=where, name=name, signal="SIGTERM")
+        done = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", code, sys.executable, "-m", "relayd", "serve", "-c",
+            str(tmp_path / "none.toml"), stderr=asyncio.subprocess.PIPE)
+        assert ((await done.communicate())[1], done.returncode) == (b"", 0)
 
 
 async def test_a_hup_in_a_drain_changes_nothing(tmp_path: Path, upstream: RawUpstream) -> None:

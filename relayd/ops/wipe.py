@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import sys
 from collections.abc import Mapping
 from typing import Final, NoReturn
@@ -43,7 +44,11 @@ def due(wanted: bool, environment: Mapping[str, str]) -> bool:
 
 
 def start_anew(environment: Mapping[str, str]) -> NoReturn:
-    """Replaces this program by itself, with memory that is wiped; its process stays the same."""
+    """Replaces this program by itself, with memory that is wiped; its process stays the same.
+
+    What SIGHUP asks for until it runs, it does anyway: it reads the configuration once more.
+    """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], wiping(environment))
 
 

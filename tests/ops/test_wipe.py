@@ -59,3 +59,9 @@ def test_the_new_start_is_the_same_process_with_the_same_words() -> None:
                                text=True)
     out, _ = process.communicate()
     assert out.strip() == f"{process.pid} True a b c"
+
+
+def test_a_hup_as_it_starts_anew_does_not_end_it() -> None:
+    """Nobody can handle it then, and the program is about to read its configuration anyway."""
+    handler = "import signal\nprint(signal.getsignal(signal.SIGHUP) == signal.SIG_IGN)"
+    assert run(f"{ANEW}\n{handler}").endswith("\nTrue")
