@@ -1,8 +1,10 @@
 """TCP connections by name: every address of a host is tried, the next one before the last gave up.
 
-Law: nothing is remembered of a name but what its running look-up will say: an answer holds for
-those who asked while it was under way, so the resolver alone decides how old an address may be.
-Source: RFC 8305 (happy eyeballs), sections 4 and 5.
+Law: the resolver alone decides how old an address may be: an answer holds for those who asked
+while it was under way. Only while the resolver does not answer, its last answer stands in for a
+day, where TLS proves whom it leads to. An address that another one overtook goes last for a
+minute.
+Sources: RFC 8305 (happy eyeballs), sections 4 and 5; RFC 8767 (serving stale data), section 5.
 """
 
 from __future__ import annotations
@@ -11,11 +13,15 @@ import asyncio
 import errno
 import socket
 from asyncio.staggered import staggered_race
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import chain, zip_longest
 from typing import Any, Final
 
+from relayd.ops.clock import monotonic
+from relayd.ops.poll import keep_alive
+from relayd.ops.resolver import Info, look_up
 from relayd.ops.tasks import Tasks
 
 HEAD_START_SECONDS: Final = 0.25
@@ -23,19 +29,39 @@ HEAD_START_SECONDS: Final = 0.25
 EXHAUSTED: Final = frozenset({
     errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 """Errors that tell of this machine and not of the host: no file, port or memory is left."""
-Info = tuple[Any, ...]
-"""As getaddrinfo gives it: family, type, protocol, canonical name, socket address."""
+LAST_SECONDS: Final = 60.0
+"""How long an address that did not connect in its head start is tried after all others."""
+PATIENCE_SECONDS: Final = 1.8
+"""How long a resolver has before its last answer stands in (RFC 8767 section 5)."""
+KEPT_SECONDS: Final = 86_400.0
+"""For how long it does, at most."""
+QUIET_SECONDS: Final = 10
+"""A provider that is not heard of for so long is asked whether it is there; after 25 s it is
+gone."""
+_NO_NAME: Final = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", -5)})
+"""Answers, and not the lack of one: there is no such name, or no address for it."""
 
 
 class Dialer:
-    """Opens connections to one host and port; a look-up is shared by all who wait for it."""
+    """Opens connections to one host and port; a look-up is shared by all who wait for it.
 
-    def __init__(self, host: str, port: int, tasks: Tasks) -> None:
+    `proven`: whether TLS shows that an address is the host's own, so that an old one does no harm.
+    `stale` is told each time that an old answer stands in.
+    """
+
+    def __init__(self, host: str, port: int, tasks: Tasks, proven: bool = False,
+                 stale: Callable[[], None] | None = None) -> None:
         self._host = host
         self._port = port
         self._tasks = tasks
+        self._proven = proven
+        self._stale = stale
         self._literal = literal(host, port)
         self._looking: asyncio.Task[list[Info] | OSError] | None = None
+        self._patient_until = 0.0
+        self._kept: list[Info] = []
+        self._kept_until = 0.0
+        self._last: dict[Any, float] = {}
 
     async def dial(self) -> socket.socket:
         """A connected socket that does not block; the caller bounds the time.
@@ -46,22 +72,47 @@ class Dialer:
         infos = [self._literal] if self._literal else await self._look_up()
         if len(infos) == 1:
             return await _connect(infos[0])
-        return await _race(interleaved(infos))
+        infos = self._ordered(infos)
+        sock, winner = await _race(infos)
+        until = monotonic() + LAST_SECONDS
+        self._last.update((info[4], until) for info in infos[:winner])
+        self._last.pop(infos[winner][4], None)
+        return sock
+
+    def _ordered(self, infos: Sequence[Info]) -> list[Info]:
+        now = monotonic()
+        self._last = {address: until for address, until in self._last.items() if until > now}
+        return sorted(interleaved(infos), key=lambda info: info[4] in self._last)
 
     async def _look_up(self) -> list[Info]:
-        if self._looking is None:
-            self._looking = self._tasks.spawn("name look-up", self._resolve())
+        looking = self._looking
+        if looking is None:
+            looking = self._looking = self._tasks.spawn("name look-up", self._resolve())
+            self._patient_until = monotonic() + PATIENCE_SECONDS
+        now = monotonic()
+        kept = self._kept if now < self._kept_until else []
         # whoever stops waiting leaves the look-up to the others
-        found = await asyncio.shield(self._looking)
+        await asyncio.wait(
+            (looking,), timeout=max(0.0, self._patient_until - now) if kept else None)
+        found = looking.result() if looking.done() else None
+        if kept and (found is None or isinstance(found, socket.gaierror)
+                     and found.errno not in _NO_NAME):
+            if self._stale is not None:
+                self._stale()
+            return kept
+        assert found is not None
         if isinstance(found, OSError):
             raise type(found)(*found.args)
         return found
 
     async def _resolve(self) -> list[Info] | OSError:
         try:
-            found = await asyncio.get_running_loop().getaddrinfo(
-                self._host, self._port, type=socket.SOCK_STREAM)
-            return list(found) or socket.gaierror(socket.EAI_NONAME, "no address")
+            found = await look_up(self._host, self._port)
+            if not found:
+                return socket.gaierror(socket.EAI_NONAME, "no address")
+            if self._proven:
+                self._kept, self._kept_until = found, monotonic() + KEPT_SECONDS
+            return found
         except OSError as error:
             return error
         finally:
@@ -88,8 +139,8 @@ def interleaved(infos: Sequence[Info]) -> list[Info]:
     return [info for info in mixed if info is not None]
 
 
-async def _race(infos: Sequence[Info]) -> socket.socket:
-    """The first connection that succeeds; the others are given up."""
+async def _race(infos: Sequence[Info]) -> tuple[socket.socket, int]:
+    """The first connection that succeeds, and which one it is; the others are given up."""
     opened: list[socket.socket] = []
 
     async def one(info: Info) -> socket.socket:
@@ -98,7 +149,7 @@ async def _race(infos: Sequence[Info]) -> socket.socket:
         return sock
 
     try:
-        found, _, errors = await staggered_race(
+        found, winner, errors = await staggered_race(
             [partial(one, info) for info in infos], HEAD_START_SECONDS)
     except BaseException:  # we are cancelled: nobody will ask for what has just been opened
         for sock in opened:
@@ -107,9 +158,8 @@ async def _race(infos: Sequence[Info]) -> socket.socket:
     for sock in opened:
         if sock is not found:
             sock.close()
-    if found is not None:
-        won: socket.socket = found
-        return won
+    if winner is not None:
+        return found, winner
     raise _worst([error for error in errors if isinstance(error, OSError)])
 
 
@@ -125,8 +175,23 @@ async def _connect(info: Info) -> socket.socket:
     sock = socket.socket(family, kind | socket.SOCK_CLOEXEC, protocol)
     try:
         sock.setblocking(False)
+        keep_alive(sock, QUIET_SECONDS)
         await asyncio.get_running_loop().sock_connect(sock, address)
-    except BaseException:
+    except BaseException as error:
         sock.close()
+        if isinstance(error, OSError) and error.errno == errno.EADDRNOTAVAIL:
+            raise _unavailable(info) from None
         raise
     return sock
+
+
+def _unavailable(info: Info) -> OSError:
+    """What EADDRNOTAVAIL means: that no port is left, or, where a datagram's socket has no address
+    of its own either, that this machine does not have the family (IPv6 is turned off)."""
+    with suppress(OSError), socket.socket(info[0], socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(info[4])  # sends nothing
+        except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                return OSError(errno.ENETUNREACH, "no address of this family here")
+    return OSError(errno.EADDRNOTAVAIL, "no port is left")

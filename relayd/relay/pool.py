@@ -76,7 +76,11 @@ class Pool:
         self._tls = tls_context(provider.ca_file) if address.scheme == "https" else None
         self._proxy_tls = (tls_context(near.ca_file)
                            if isinstance(near, Proxy) and near.scheme == "https" else None)
-        self._dialer = Dialer(near.host, near.port, tasks)
+        self._dialer = Dialer(near.host, near.port, tasks, near.scheme == "https", self._stale)
+
+    def _stale(self) -> None:
+        if self._tell is not None:
+            self._tell(self.provider.name, "name_kept")
 
     @property
     def outdated(self) -> bool:

@@ -23,6 +23,7 @@ import trustme
 
 from relayd.core.provider import Address, Timeouts
 from relayd.core.record import CallRecord
+from relayd.relay import dialing
 from relayd.relay.upstream import INTERIM_MAX
 from tests.fakes.daemon import ANSWER, Lane
 from tests.fakes.process import DaemonProcess
@@ -306,9 +307,9 @@ class Names:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.addresses: dict[str, Sequence[tuple[str, int]]] = {}
         self.asked = 0
-        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", self._look_up)
+        monkeypatch.setattr(dialing, "look_up", self._look_up)
 
-    async def _look_up(self, host: str, port: int, **_: Any) -> list[Any]:
+    async def _look_up(self, host: str, port: int) -> list[Any]:
         self.asked += 1
         if host not in self.addresses:
             raise socket.gaierror(socket.EAI_NONAME, "unknown")

@@ -7,15 +7,15 @@ import errno
 import resource
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from relayd.ops.tasks import Tasks
+from relayd.relay import dialing
 from relayd.relay.dialing import HEAD_START_SECONDS, Dialer, Info, interleaved, literal
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
@@ -34,9 +34,9 @@ class Resolver:
         self.answer: Sequence[Pair] | OSError = ()
         self.asked = 0
         self.gate: asyncio.Event | None = None
-        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", self.getaddrinfo)
+        monkeypatch.setattr(dialing, "look_up", self.look_up)
 
-    async def getaddrinfo(self, host: str, port: int, **_: Any) -> list[Info]:
+    async def look_up(self, host: str, port: int) -> list[Info]:
         self.asked += 1
         if self.gate is not None:
             await self.gate.wait()
@@ -50,8 +50,12 @@ async def resolver(monkeypatch: pytest.MonkeyPatch) -> Resolver:
     return Resolver(monkeypatch)
 
 
-def dialer(host: str = "name.test", port: int = 1) -> Dialer:
-    return Dialer(host, port, Tasks(lambda name, error: pytest.fail(f"{name}: {error!r}")))
+def dialer(
+    host: str = "name.test", port: int = 1, proven: bool = False,
+    stale: Callable[[], None] | None = None,
+) -> Dialer:
+    tasks = Tasks(lambda name, error: pytest.fail(f"{name}: {error!r}"))
+    return Dialer(host, port, tasks, proven, stale)
 
 
 @contextmanager
@@ -106,6 +110,32 @@ async def test_a_silent_address_has_a_quarter_of_a_second(resolver: Resolver) ->
     assert HEAD_START_SECONDS * 0.9 < seconds < HEAD_START_SECONDS + 0.2
 
 
+async def test_an_address_that_was_overtaken_goes_last_for_a_minute(
+    resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = dialer()
+    with silent() as dead, listening() as alive:
+        resolver.answer = [dead, alive]
+        assert (await reached(one))[1] > HEAD_START_SECONDS * 0.9
+        address, seconds = await reached(one)
+        assert address == alive and seconds < HEAD_START_SECONDS / 2
+        monkeypatch.setattr(dialing, "monotonic", lambda: time.monotonic() + 61)
+        assert (await reached(one))[1] > HEAD_START_SECONDS * 0.9
+
+
+async def test_an_address_that_went_last_and_works_again_is_taken_where_no_other_does(
+    resolver: Resolver
+) -> None:
+    one = dialer()
+    with listening() as alive:
+        resolver.answer = [refusing(), alive]
+        assert (await reached(one))[0] == alive
+    with listening() as other:
+        resolver.answer = [other, alive]
+        for _ in range(2):
+            assert (await reached(one))[0] == other
+
+
 async def test_an_address_that_refuses_costs_no_time(resolver: Resolver) -> None:
     with listening() as alive:
         resolver.answer = [refusing(), refusing(), alive]
@@ -145,6 +175,83 @@ async def test_a_new_address_is_used_at_once(resolver: Resolver) -> None:
             resolver.answer = [address]
             assert (await reached(one))[0] == address
     assert resolver.asked == 3
+
+
+@pytest.mark.parametrize("proven", [True, False])
+async def test_a_resolver_that_fails_is_done_without_where_tls_proves_the_host(
+    resolver: Resolver, proven: bool
+) -> None:
+    told: list[None] = []
+    one = dialer(proven=proven, stale=lambda: told.append(None))
+    with listening() as address:
+        resolver.answer = [address]
+        await reached(one)
+        resolver.answer = socket.gaierror(socket.EAI_AGAIN, "servers fail")
+        if proven:
+            assert (await reached(one))[0] == address and len(told) == 1
+            resolver.answer = [refusing()]
+        with pytest.raises(OSError):
+            await one.dial()
+    assert len(told) == proven
+
+
+async def test_a_resolver_that_says_that_there_is_no_such_name_is_believed(
+    resolver: Resolver
+) -> None:
+    one = dialer(proven=True)
+    with listening() as address:
+        resolver.answer = [address]
+        await reached(one)
+        resolver.answer = socket.gaierror(socket.EAI_NONAME, "unknown")
+        with pytest.raises(socket.gaierror):
+            await one.dial()
+
+
+async def test_a_resolver_that_says_nothing_is_waited_for_once(
+    resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dialing, "PATIENCE_SECONDS", 0.3)
+    one = dialer(proven=True)
+    with listening() as address:
+        resolver.answer = [address]
+        await reached(one)
+        resolver.gate = asyncio.Event()
+        assert (await reached(one))[1] > 0.28
+        assert (await reached(one))[1] < 0.15
+        monkeypatch.setattr(dialing, "monotonic", lambda: time.monotonic() + 86_401)
+        waiting = asyncio.ensure_future(one.dial())
+        await asyncio.sleep(0.4)
+        assert not waiting.done()  # a day is over
+        resolver.gate.set()
+        (await waiting).close()
+    assert resolver.asked == 2
+
+
+@pytest.mark.parametrize(("datagram", "number"), [
+    (errno.EADDRNOTAVAIL, errno.ENETUNREACH), (0, errno.EADDRNOTAVAIL)])
+async def test_a_family_that_this_machine_lacks_is_not_a_machine_without_ports(
+    monkeypatch: pytest.MonkeyPatch, datagram: int, number: int
+) -> None:
+    async def none_left(sock: socket.socket, address: Pair) -> None:
+        raise OSError(errno.EADDRNOTAVAIL, "x")
+
+    class Probe(socket.socket):
+        def connect(self, address: object) -> None:
+            if datagram:
+                raise OSError(datagram, "x")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", none_left)
+    monkeypatch.setattr(socket, "socket", Probe)
+    with pytest.raises(OSError) as told:
+        await dialer("192.0.2.1").dial()
+    assert told.value.errno == number
+
+
+async def test_a_connection_is_kept_alive() -> None:
+    with listening() as address:
+        with await dialer(*address).dial() as sock:
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 10
 
 
 async def test_those_who_wait_share_a_look_up_and_leave_it_alone(resolver: Resolver) -> None:
