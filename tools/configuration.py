@@ -16,6 +16,7 @@ from relayd.ops.config import FIXED, FIXED_SERVER
 from relayd.ops.configfile_credential import Surroundings
 from relayd.ops.configfile_fault import Findings
 from relayd.ops.configfile_section import Section
+from relayd.ops.configfile_terms import KEYS as TERMS
 from relayd.ops.tomlfile import parsed
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -47,6 +48,13 @@ SPECIAL: Final = {
     "vat_rate": ("percent", "0"),
 }
 """Keys that are read as they are: type and default in words."""
+DEFAULTS: Final = {
+    **{("providers.NAME", name): "by its host"
+       for name in ("trains", "retention_days", "policy_url")},
+    **{('routes."MODEL".deployments', name): "the provider's" for name in TERMS},
+    (WAYS, "base_url"): "by its kind",
+}
+"""Defaults that are no one value: what the reader has for the example is not what others get."""
 OTHERS: Final = {
     (WAYS, "kind"): "Whose API it is.",
     (WAYS, "base_url"): "Where that is; the partner's own where it is left out.",
@@ -143,6 +151,8 @@ This page is generated from the code that reads the file: `python -m tools.confi
   (`LoadCredential=` in the unit). Secrets are never literals in the file.
 * An *amount* is a whole number, or decimal digits in quotes such as `"2.50"`, in the price file's
   currency.
+* From the environment relayd reads `RELAYD_CONFIG`, what references name, and what systemd sets;
+  no `HTTP_PROXY` and the like.
 * SIGHUP takes a new file for what starts from then on. What needs a restart is marked **R**; a
   change of it is named in the log and waits for the restart.
 """
@@ -182,7 +192,7 @@ class Recorder(Section):
             kind = "reference"
         needed = name in REQUIRED and table not in ("operator.hosting", WAYS) \
             or table == REGISTER
-        shown = "required" if needed else shown
+        shown = "required" if needed else DEFAULTS.get((table, name), shown)
         self.keys.setdefault((table, name), Key(table, name, kind, shown))
 
     def text(self, key: str, default: str | None = None) -> str | None:
@@ -307,7 +317,8 @@ def page() -> str:
         meaning = _meaning(key, told)
         shown = "as above" if meaning and (key.table, meaning) == (last, said) else meaning
         mark = " **R**" if needs_restart(key) else ""
-        lines.append(f"| `{key.name}` | {key.kind} | `{key.default}` | {_cell(shown)}{mark} |")
+        default = key.default if key.default in DEFAULTS.values() else f"`{key.default}`"
+        lines.append(f"| `{key.name}` | {key.kind} | {default} | {_cell(shown)}{mark} |")
         last, said = key.table, meaning
     return "\n".join(lines) + "\n"
 

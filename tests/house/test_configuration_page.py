@@ -43,3 +43,11 @@ def test_types_ranges_and_defaults_are_the_reader_s() -> None:
     assert needs_restart(known["privacy", "wipe_memory"])
     assert not needs_restart(known["privacy", "training"])
     assert not needs_restart(known["limits", "concurrent"])
+
+
+def test_a_default_that_depends_is_not_told_as_the_example_s() -> None:
+    known = {(key.table, key.name): key.default for key in keys()}
+    assert known["providers.NAME", "trains"] == "by its host"
+    assert known["providers.NAME", "zdr"] == "false"
+    assert known['routes."MODEL".deployments', "retention_days"] == "the provider's"
+    assert "| by its kind |" in page()
