@@ -17,7 +17,7 @@ run: $(VENV)/run.stamp
 test: $(VENV)/dev.stamp
 	PYTHONASYNCIODEBUG=1 $(BIN)/python -m pytest
 
-# 100 kills, 20 restarts under load, power cuts, 10,000 failing calls, 100,000 cuttings of texts.
+# 100 kills, 60 restarts under load, power cuts, 10,000 failing calls, 100,000 cuttings of texts.
 test-long: $(VENV)/dev.stamp
 	RELAYD_LONG=1 RELAYD_CUTTINGS=100000 $(BIN)/python -m pytest -s tests/long tests/relay/test_count.py
 
