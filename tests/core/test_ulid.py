@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -61,6 +62,20 @@ def test_they_are_one_number_that_counts(ticks: list[int], drawn: bytes) -> None
         elif number == 1 << RANDOM_BITS:
             ms, number = ms + 1, fresh
         assert make(tick) == ulid(ms, number.to_bytes(RANDOM_BYTES, "big"))
+
+
+@given(st.lists(TIMES, min_size=1, max_size=20, unique=True), st.randoms(use_true_random=False))
+def test_a_new_millisecond_is_the_plain_id_of_its_own_bits(times: list[int], dice: Random) -> None:
+    blocks = []
+
+    def entropy(size: int) -> bytes:
+        blocks.append(dice.randbytes(size))
+        return blocks[-1]
+
+    make = Ulids(entropy)
+    for index, unix_ms in enumerate(sorted(times)):
+        made = make(unix_ms)
+        assert made == plain(unix_ms, blocks[0][index * RANDOM_BYTES:][:RANDOM_BYTES])
 
 
 def test_a_millisecond_counts_up_by_one() -> None:

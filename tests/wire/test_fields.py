@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from copy import deepcopy
 from typing import Any
 
@@ -12,8 +13,8 @@ from hypothesis import strategies as st
 from relayd.core.errors import RelayError
 from relayd.wire.body import TABLES
 from relayd.wire.fields import (
-    GONE, PLANS_MAX, Shape, Table, by_name, drop, enum, filled, items, kept_type, kinds, members,
-    number, refuse, remote, silent, snake,
+    DIGITS_MAX, GONE, PLANS_MAX, Shape, Table, by_name, drop, enum, filled, int64, items,
+    kept_type, kinds, members, number, refuse, remote, silent, snake,
 )
 from relayd.wire.walk import BodyPolicy, Walk
 from tests.wire.asking import dropped, sent
@@ -56,6 +57,23 @@ def test_remote_is_a_policy() -> None:
 def test_numbers(value: object, wanted: object) -> None:
     found = number(value, walk())
     assert found == wanted and type(found) is type(wanted)
+
+
+@pytest.mark.parametrize(("value", "wanted"), [
+    ("9" * DIGITS_MAX, int("9" * DIGITS_MAX)), ("9" * (DIGITS_MAX + 1), "9" * (DIGITS_MAX + 1)),
+    ("007", 7), ("", ""), ("-1", "-1"), ("1.0", "1.0"), ("²", "²"), ("١", "١"), (2.0, 2),
+    (2.5, 2.5), (None, None), (["1"], ["1"]),
+])
+def test_whole_numbers_of_protobuf(value: object, wanted: object) -> None:
+    found = int64(value, walk())
+    assert found == wanted and type(found) is type(wanted)
+
+
+@given(st.recursive(st.none() | st.integers(), lambda inner: (
+    st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abcé"), inner))))
+def test_members_are_sorted_at_every_level(value: object) -> None:
+    wanted = json.dumps(value, sort_keys=True)
+    assert json.dumps(by_name(value, walk())) == wanted
 
 
 @pytest.mark.parametrize(("name", "other"), [
