@@ -87,7 +87,7 @@ def user_of(user_id: str) -> str:
         return user_id
     try:
         told = msgspec.json.decode(user_id)
-    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+    except (ValueError, RecursionError):
         return user_id
     if not isinstance(told, dict):
         return user_id

@@ -143,7 +143,7 @@ def read(
         if brief and len(raw) >= DENSE_BYTES_MIN:
             _pass_by(raw)
         walk = Walk(policy)
-        fields = table.read(_parsed(raw), walk)
+        fields = table.read(parsed(raw), walk)
     stream = walk.stream
     if endpoint.api == "gemini":
         model: object = path_model
@@ -255,17 +255,17 @@ def _fields(operation: str, texts: Mapping[str, bytes | list[Any] | Spliced], co
             if len(text) > 2 * NESTING_MAX - 2 and too_deep(value, NESTING_MAX - 1):
                 return None
         fields = TABLES[operation].read(body, walk)
-    except (RelayError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (RelayError, ValueError, RecursionError):
         return None
     # beyond that, which names are told is a matter of the order they were found in
     return fields if len(walk.dropped) < DROPPED_MAX else None
 
 
-def _parsed(raw: bytes) -> dict[str, object]:
-    """The body as an object that is ours to change; raises invalid_json."""
+def parsed(raw: bytes) -> dict[str, object]:
+    """A client's JSON as an object that is ours to change; raises invalid_json."""
     try:
         body = _decode(raw) if len(raw) < LONG_BYTES_MIN else decode_long(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         body = None
     if body is None and surrogate.may_hold_surrogates(raw):
         try:

@@ -23,16 +23,14 @@ import msgspec
 
 from relayd.core.errors import RelayError
 from relayd.wire import surrogate
-from relayd.wire.body import NESTING_MAX
+from relayd.wire.body import parsed
 from relayd.wire.fields import (
     GONE, Act, Shape, Verdict, by_name, drop, items, kinds, number, refuse, silent,
 )
-from relayd.wire.numbers import LONG_BYTES_MIN, decode_long
 from relayd.wire.openai_tools import TOOLS
 from relayd.wire.walk import BodyPolicy, Walk, printable
 
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_decode: Final = msgspec.json.Decoder().decode
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -179,9 +177,10 @@ _EVENT: Final = kinds("type", _EVENTS, _other)
 
 def read_event(payload: bytes, policy: BodyPolicy) -> ClientEvent:
     """Reads one text message of a client. Never raises: the event's `error` says what is wrong."""
-    event = _parsed(payload)
-    if event is None:
-        return ClientEvent("", None, b"", RelayError("invalid_json"))
+    try:
+        event = parsed(payload)
+    except RelayError as error:
+        return ClientEvent("", None, b"", error)
     kind = event.get("type")
     name = kind if type(kind) is str and kind in EVENT_TYPES else ""
     given = event.get("event_id")
@@ -191,37 +190,6 @@ def read_event(payload: bytes, policy: BodyPolicy) -> ClientEvent:
     except RelayError as error:
         return ClientEvent(name, event_id, b"", error)
     return ClientEvent(name, event_id, data, None)
-
-
-def _parsed(payload: bytes) -> dict[str, object] | None:
-    try:
-        event = _decode(payload) if len(payload) < LONG_BYTES_MIN else decode_long(payload)
-    except (ValueError, RecursionError):
-        event = None
-    if event is None and surrogate.may_hold_surrogates(payload):
-        try:
-            event = surrogate.decode(payload)
-        except (ValueError, RecursionError):
-            event = None
-    if type(event) is not dict:
-        return None
-    # every level costs two octets, and audio has none of them
-    opened = payload.count(b"{") + payload.count(b"[")
-    return None if opened > NESTING_MAX and _depth(event) > NESTING_MAX else event
-
-
-def _depth(event: object) -> int:
-    """Levels of objects and lists, found level by level: deep input costs no stack."""
-    depth = 0
-    level = [event]
-    while level:
-        depth += 1
-        level = [
-            inner for outer in level
-            for inner in (outer.values() if type(outer) is dict else outer)  # type: ignore
-            if type(inner) is dict or type(inner) is list
-        ]
-    return depth
 
 
 def _written(event: object) -> bytes:

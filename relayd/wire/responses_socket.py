@@ -71,7 +71,7 @@ def read_create(payload: bytes) -> Create:
 def _members(payload: bytes) -> tuple[dict[str, object], Callable[[object], bytes]]:
     try:
         return dict(_split(payload)), _encode
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    except (ValueError, RecursionError):
         pass
     found: object = None
     if surrogate.may_hold_surrogates(payload):
@@ -227,7 +227,7 @@ class ReplyReader:
                 response = msgspec.Raw(_encode(_split(body)))
                 return [_encode({"type": "response.completed", "sequence_number": 0,
                                  "response": response})]
-            except (msgspec.MsgspecError, ValueError, RecursionError):
+            except (ValueError, RecursionError):
                 pass
         status = self._status if self._status >= 400 else 502
         return [_refusal(status, body if self._status >= 400 else b"", self._fields)]

@@ -51,7 +51,7 @@ class Split:
         """
         try:
             body = self._decode(raw)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             return None
         found: dict[str, bytes | list[bytes]] = {}
         size = 1
