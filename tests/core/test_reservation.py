@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from relayd.core.errors import RelayError
+from relayd.core.money import NANO
 from relayd.core.price import Price, Tier, unit_prices
 from relayd.core.reservation import Demand, Hold, Quantity, Wallet, cost
 
@@ -61,6 +62,52 @@ def test_without_a_bound_one_call_takes_what_is_left() -> None:
     assert made.available == -30
     error = refused(made, Demand(1, 1))
     assert error.code == "balance_short" and error.retry_after_ms is None
+
+
+def test_only_one_call_without_a_bound_is_under_way_even_where_money_came_in_since() -> None:
+    made = wallet(100)
+    first = made.reserve(Demand(10, 1000))
+    made.install(300, 0, ())
+    assert refused(made, Demand(10, 1000)).code == "balance_held"
+    bounded = made.reserve(Demand(150, 150))
+    bounded.void()  # another's end changes nothing
+    assert refused(made, Demand(10, 1000)).code == "balance_held"
+    first.settle("a", 1, 90)
+    second = made.reserve(Demand(10, 1000))
+    assert (second.nano, made.available) == (210, 0)
+    second.void()
+    assert made.reserve(Demand(10, 1000)).nano == 210
+
+
+def test_a_call_without_a_bound_holds_something_even_where_nothing_is_left() -> None:
+    made = wallet(0)
+    hold = made.reserve(Demand(0, 1000))
+    assert (hold.nano, made.idle) == (1, False)
+    assert refused(made, Demand(0, 1000)).code == "balance_held"
+    hold.void()
+    assert made.idle
+
+
+def test_a_new_wallet_is_empty_and_a_call_for_nothing_leaves_it_idle() -> None:
+    made = Wallet("USD")
+    assert (made.available, made.idle, dict(made.unposted)) == (0, True, {})
+    made.reserve(Demand(0, 0)).settle("a", 1, 0)
+    assert made.idle
+
+
+@pytest.mark.parametrize(("left", "said"), [
+    (0, "This call may cost 1.25 USD; 0.00 is left. Ask for less output, or top up."),
+    (-NANO, "This call may cost 1.25 USD; 0.00 is left. Ask for less output, or top up."),
+    (NANO // 4, "This call may cost 1.25 USD; 0.25 is left. Ask for less output, or top up."),
+])
+def test_a_refusal_says_what_it_may_cost_and_what_is_left(left: int, said: str) -> None:
+    assert refused(wallet(left), Demand(5 * NANO // 4, 2 * NANO)).detail == said
+
+
+def test_a_held_balance_is_asked_for_again_in_a_second() -> None:
+    made = wallet(100)
+    made.reserve(Demand(60, 60))
+    assert refused(made, Demand(60, 60)).retry_after_ms == 1000
 
 
 def test_what_is_free_is_served_whatever_is_left() -> None:
