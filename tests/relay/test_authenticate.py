@@ -5,7 +5,7 @@ import pytest
 from relayd.core.errors import RelayError
 from relayd.core.key import digest, mint
 from relayd.core.snapshot import KeyGrant, Snapshot
-from relayd.relay.authenticate import authenticate, presented
+from relayd.relay.authenticate import KEY_BYTES_MAX, authenticate, presented
 
 PEPPER = b"p" * 32
 KEY = mint(b"\1" * 32)
@@ -73,3 +73,31 @@ def test_a_key_is_good_until_its_last_millisecond() -> None:
 
 def test_the_first_foreign_key_is_presented_where_none_is_ours() -> None:
     assert presented({b"authorization": b"Bearer a", b"api-key": b"b"}, "") == b"a"
+
+
+OTHER = mint(b"\2" * 32).encode()
+
+
+@pytest.mark.parametrize(("fields", "query", "key"), [
+    # of several of ours the first counts: the bearer, a field, the query, a subprotocol
+    ({b"authorization": b"Bearer " + KEY.encode(), b"x-api-key": OTHER}, "", KEY.encode()),
+    ({b"x-api-key": KEY.encode()}, f"key={OTHER.decode()}", KEY.encode()),
+    ({b"sec-websocket-protocol": b"openai-insecure-api-key." + OTHER}, f"key={KEY}",
+     KEY.encode()),
+    # what stands anywhere else in a list of protocols is no key
+    ({b"sec-websocket-protocol": b"openai-secure-api-key.00." + KEY.encode()}, "", None),
+    ({b"sec-websocket-protocol": b"realtime,openai-insecure-api-key.a"}, "key=b", b"b"),
+])
+def test_which_of_several_is_presented(
+    fields: dict[bytes, bytes], query: str, key: bytes | None
+) -> None:
+    assert presented(fields, query) == key
+
+
+def test_a_key_without_end_is_not_looked_up() -> None:
+    longest = KEY.encode().ljust(KEY_BYTES_MAX, b"x")
+    both = Snapshot(1, {digest(PEPPER, longest): grant(), digest(PEPPER, longest + b"x"): grant()})
+    assert authenticate({b"api-key": longest}, "", both, PEPPER, NOW).key == "key_1"
+    with pytest.raises(RelayError) as caught:
+        authenticate({b"api-key": longest + b"x"}, "", both, PEPPER, NOW)
+    assert caught.value.code == "invalid_key"
