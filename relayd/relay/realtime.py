@@ -24,7 +24,7 @@ from relayd.relay.exchange import ClientLeft, Exchange
 from relayd.relay.faults import Fault
 from relayd.relay.opening import mark, opening
 from relayd.relay.plan import Place, require
-from relayd.relay.pool import Pool
+from relayd.relay.sender import result_of
 from relayd.relay.tunnel import Tunnel
 from relayd.relay.upstream import Attempt, UpstreamConnection
 from relayd.wire.handshake import (
@@ -171,7 +171,8 @@ class Realtime:
             plane.meter.open(opening(exchange))
             exchange.opened = True
         exchange.move(Phase.DISPATCHED)
-        connection = await self._open(exchange, place.pool)
+        # one of its own: after an upgrade it can carry nothing else
+        connection = await plane.sender.open(exchange, place.pool)
         exchange.attempts += 1
         exchange.deadline = plane.now() + provider.timeouts.first_byte
         exchange.expire_code = "upstream_timeout"
@@ -186,10 +187,11 @@ class Realtime:
         except (RelayError, ClientLeft) as error:
             connection.abort()
             if isinstance(error, RelayError):
-                plane.metrics.attempt(provider.name, _result(error))
+                answered = error.code.startswith("provider_")
+                plane.metrics.attempt(
+                    provider.name, result_of(error.status) if answered else error.code)
             raise
-        plane.metrics.attempt(
-            provider.name, "head" if status < 400 else f"status_{status // 100}xx")
+        plane.metrics.attempt(provider.name, result_of(status))
         return connection, link
 
     async def _shake(
@@ -212,23 +214,6 @@ class Realtime:
             check_accepted(link.answer[1], key)
         elif link.answer[0] < 400:
             raise RelayError("upstream_protocol")
-
-    async def _open(self, exchange: Exchange, pool: Pool) -> UpstreamConnection:
-        """A connection of its own: after an upgrade it can carry nothing else."""
-        opened = pool.open(exchange.wake)
-        exchange.deadline = 0.0  # the pool's own connect timeout applies
-        try:
-            while opened.connection is None and opened.error is None:
-                await PAUSE
-        except (ClientLeft, RelayError):
-            opened.abandon()
-            raise
-        if opened.connection is None:
-            assert opened.error is not None
-            exchange.attempts += 1
-            self._plane.metrics.attempt(pool.provider.name, _result(opened.error))
-            raise opened.error
-        return opened.connection
 
     async def _pass_refusal(
         self, exchange: Exchange, connection: UpstreamConnection, data: bytes
@@ -326,13 +311,6 @@ def _failure(status: int) -> str | None:
     if status == 408 or status >= 500:
         return "provider_failed"
     return _OTHERS_FAULT.get(status)
-
-
-def _result(error: RelayError) -> str:
-    """The word of ops/metrics.py for a failed attempt."""
-    if error.code.startswith("provider_"):
-        return f"status_{error.status // 100}xx"
-    return error.code
 
 
 def _judge(exchange: Exchange, tunnel: Tunnel) -> None:

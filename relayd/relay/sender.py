@@ -30,6 +30,11 @@ NOBODY: Final = Pseudonyms(b"", "")
 """For bodies in which nothing stands for the client."""
 
 
+def result_of(status: int) -> str:
+    """The word of ops/metrics.py for an attempt that was answered with this status."""
+    return "head" if status < 400 else f"status_{status // 100}xx"
+
+
 class Sender:
     """Sends exchanges to deployments."""
 
@@ -58,7 +63,7 @@ class Sender:
             error = attempt.error
             if error is None:
                 return attempt
-            if fresh or not attempt.stale or exchange.ask is None:
+            if fresh or not attempt.stale(self._plane.now()) or exchange.ask is None:
                 raise error
             fresh = True
             self.again(exchange)
@@ -69,7 +74,7 @@ class Sender:
         """Sends it over a kept connection, or over one that is opened for it (`fresh`)."""
         connection = None if fresh else place.pool.take()
         if connection is None:
-            connection = await self._open(exchange, place.pool)
+            connection = await self.open(exchange, place.pool)
         if exchange.upload is None:
             return self.put(exchange, place, model, connection)
         attempt = self._begin(exchange, place)
@@ -124,7 +129,7 @@ class Sender:
         return attempt
 
     def _begin(self, exchange: Exchange, place: Place) -> Attempt:
-        """From now on it is the provider that keeps us waiting."""
+        """The exchange's next attempt; the provider has its time from now on."""
         exchange.attempts += 1
         story = exchange.story
         attempt = exchange.attempt = Attempt(exchange.wake if story is None else story.wake)
@@ -139,8 +144,7 @@ class Sender:
     def count(self, attempt: Attempt, provider: Provider) -> None:
         """Adds an attempt that has ended to the metrics."""
         if attempt.head is not None:
-            status = attempt.head.status
-            result = "head" if status < 400 else f"status_{status // 100}xx"
+            result = result_of(attempt.head.status)
         else:
             assert attempt.error is not None
             result = attempt.error.code
@@ -162,20 +166,21 @@ class Sender:
         exchange.deadline = exchange.started + exchange.policy.server.body_seconds
         exchange.expire_code = "request_timeout"
 
-    async def _open(self, exchange: Exchange, pool: Pool) -> UpstreamConnection:
-        opening = pool.open(exchange.wake)
+    async def open(self, exchange: Exchange, pool: Pool) -> UpstreamConnection:
+        """Waits for a connection that is opened for the exchange; raises what became of it."""
+        new = pool.open(exchange.wake)
         exchange.deadline = 0.0  # the pool's own connect timeout applies
         try:
-            while opening.connection is None and opening.error is None:
+            while new.connection is None and new.error is None:
                 await PAUSE
         except (ClientLeft, RelayError):  # the client left, or its body went wrong meanwhile
-            opening.abandon()
+            new.abandon()
             raise
-        if opening.connection is None:
-            assert opening.error is not None
-            self.count_unopened(exchange, pool, opening.error)
-            raise opening.error
-        return opening.connection
+        if new.connection is None:
+            assert new.error is not None
+            self.count_unopened(exchange, pool, new.error)
+            raise new.error
+        return new.connection
 
     def count_unopened(self, exchange: Exchange, pool: Pool, error: RelayError) -> None:
         """Counts an attempt that got no connection."""
