@@ -11,6 +11,7 @@ from relayd.console.route import Route
 from relayd.control.door import Door
 from relayd.control.issuer import ByHand, Issuer
 from relayd.control.partner import Payments, payments
+from relayd.control.transparency import Figures
 from relayd.core.fleet import NO_FLEET, Fleet
 from relayd.ops.clock import monotonic, unix_ms
 from relayd.ops.config import Config
@@ -43,7 +44,8 @@ class Services:
     running relay, `door` is what signing in needs. `gauges` are what the relay's metrics read;
     `bound` is the (host, port) that the relay listens on; `payments` are the ways to pay,
     `issuer` is who issues fapiao, `messages` counts what partners said by what it came to;
-    `changed()` says that keys or accounts may have been. `notices` are warnings that strangers can
+    `changed()` says that keys or accounts may have been. `figures` are those that anybody may ask
+    for; `notices` are warnings that strangers can
     cause as often as they like.
     """
 
@@ -61,6 +63,7 @@ class Services:
     changed: Callable[[], None] = _nobody
     frame: Frame = Frame()
     routes: tuple[Route, ...] = ()
+    figures: Figures = field(default_factory=Figures)
     notices: Notices = field(init=False)
 
     def __post_init__(self) -> None:

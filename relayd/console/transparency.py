@@ -44,14 +44,14 @@ class Transparency(msgspec.Struct, frozen=True):
 
 async def show(visit: Visit) -> web.Response:
     """The page."""
-    found = await transparency.report(visit.db, visit.now_ms)
+    found = await transparency.report(visit.db, visit.now_ms, visit.services.figures)
     schedule = await retention.schedule(visit.db, visit.services.config().retention.terms())
     return page(visit, "legal/transparency.html", found=found, schedule=schedule, k=K)
 
 
 async def api_show(visit: Visit) -> web.Response:
     """The same for programs."""
-    found = await transparency.report(visit.db, visit.now_ms)
+    found = await transparency.report(visit.db, visit.now_ms, visit.services.figures)
     return reply(msgspec.convert(transparency.view(found), Transparency))
 
 

@@ -23,6 +23,12 @@ async def insert(transaction: Transaction, consent: Consent) -> None:
          served.digest, served.lang, served.channel, consent.at_ms))
 
 
+async def latest_number(transaction: Transaction) -> int:
+    """The number of the last row of all."""
+    row = await transaction.row("SELECT MAX(number) FROM consents")
+    return 0 if row is None else row[0] or 0
+
+
 async def latest(transaction: Transaction, account_id: str, item: str) -> Consent | None:
     """The last row about an item, if there is one."""
     row = await transaction.row(

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from relayd.control import account, consent, transparency, usage
 from relayd.control.transparency import DAY_MS
 from relayd.core.consent import Served
+from relayd.store import transparency as store_transparency
 from relayd.store.db import Database
 from tests.fakes.editions import publish
 from tests.fakes.erased import erase
@@ -55,6 +60,33 @@ async def test_figures_are_of_whole_days_and_of_thirty(db: Database) -> None:
     assert not (await transparency.report(db, START_MS + 31 * DAY_MS)).use.cells
     assert not (await transparency.report(db, START_MS + DAY_MS - 1)).use.cells
     assert (await transparency.report(db, START_MS + 30 * DAY_MS)).use.cells
+
+
+async def test_figures_are_read_once_for_all_who_ask(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = await accounts(db, 11, "eleven")
+    read, times = store_transparency.use_by_model, 0
+
+    async def counted(*given: Any) -> Any:
+        nonlocal times
+        times += 1
+        return await read(*given)
+
+    monkeypatch.setattr(store_transparency, "use_by_model", counted)
+    figures = transparency.Figures()
+    reports = await asyncio.gather(*(
+        transparency.report(db, NOW_MS, figures) for _ in range(50)))
+    assert times == 1 and {each.use.calls for each in reports} == {11}
+    # whoever objects is in none from then on
+    async with db.writing() as transaction:
+        await consent.record(transaction, found[0], "improve", SERVED, START_MS, "withdrawn")
+    assert (await transparency.report(db, NOW_MS, figures)).use.calls == 10
+    await usage.post(db, [call_record(account=found[1], model="eleven")])
+    later = NOW_MS + transparency.FRESH_MS
+    assert (await transparency.report(db, later - 1, figures)).use.calls == 10
+    assert (await transparency.report(db, later, figures)).use.calls == 11
+    assert times == 3
 
 
 async def test_erasures_are_counted_by_cause(db: Database) -> None:
