@@ -130,7 +130,7 @@ def _go_on(plane: Plane, exchange: Exchange, side: _Side) -> None:
             assert opening.error is not None
             side.error = opening.error
             plane.sender.count_unopened(exchange, side.place.pool, opening.error)
-    elif side.attempt is not None and side.attempt.stale:
+    elif side.attempt is not None and side.attempt.stale(plane.now()):
         plane.sender.count(side.attempt, side.place.provider)
         plane.sender.again(exchange)
         side.attempt = None

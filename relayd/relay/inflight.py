@@ -16,6 +16,7 @@ from relayd.ops.beat import Beat
 from relayd.ops.process import resident_bytes
 from relayd.relay.exchange import Exchange
 from relayd.relay.opening import mark
+from relayd.relay.upstream import Attempt
 
 if TYPE_CHECKING:
     from relayd.relay.plane import Plane
@@ -107,36 +108,45 @@ class Sweep:
         plane.meter.mark(mark(exchange))
 
     def _look(self, exchange: Exchange, now: float) -> None:
-        attempt = exchange.attempt
         if not exchange.body_complete and exchange.connection.broken():
             exchange.connection.transport.abort()
             return
-        copying = exchange.copying
-        # one that is done waits for the disk alone (`sync_ms = 0`)
-        if attempt is not None and copying is not None and not copying.done:
-            if attempt.octets > exchange.policy.server.reply_bytes_max:
-                exchange.interrupt(RelayError("upstream_endless", close=True))
-                return
-            if attempt.chunks != exchange.seen_chunks:
-                exchange.seen_chunks = attempt.chunks
-                exchange.last_heard = now
-                exchange.deadline = now + exchange.idle_seconds
-            elif attempt.paused:
-                # the client keeps the provider waiting, but not for ever
-                exchange.deadline = now + exchange.idle_seconds
-                if now - exchange.last_heard > exchange.policy.server.idle_seconds:
-                    exchange.connection.transport.abort()
-            elif (self._listens and now - exchange.last_heard > SILENT_SECONDS
-                    and attempt.vanished()):
-                return
-            else:
-                copying.keep_alive(now, exchange.last_heard)
+        attempt = exchange.attempt
+        if attempt is not None and self._ended(exchange, attempt, now):
+            return
         if exchange.last_deadline and exchange.last_deadline <= now:
             exchange.last_deadline = 0.0
             exchange.interrupt(RelayError("upstream_timeout", close=True))
         elif exchange.deadline and exchange.deadline <= now:
             exchange.deadline = 0.0
             exchange.interrupt(RelayError(exchange.expire_code, close=True))
+
+    def _ended(self, exchange: Exchange, attempt: Attempt, now: float) -> bool:
+        """Whether that is the end of a reply, or of the wait for one; else its time goes on."""
+        copying = exchange.copying
+        if copying is None:
+            return (self._listens and now - attempt.began > SILENT_SECONDS
+                    and attempt.vanished())
+        if copying.done:  # it waits for the disk alone (`sync_ms = 0`)
+            return False
+        if attempt.octets > exchange.policy.server.reply_bytes_max:
+            exchange.interrupt(RelayError("upstream_endless", close=True))
+            return True
+        if attempt.chunks != exchange.seen_chunks:
+            exchange.seen_chunks = attempt.chunks
+            exchange.last_heard = now
+            exchange.deadline = now + exchange.idle_seconds
+        elif attempt.paused:
+            # the client keeps the provider waiting, but not for ever
+            exchange.deadline = now + exchange.idle_seconds
+            if now - exchange.last_heard > exchange.policy.server.idle_seconds:
+                exchange.connection.transport.abort()
+        elif (self._listens and now - exchange.last_heard > SILENT_SECONDS
+                and attempt.vanished()):
+            return True
+        else:
+            copying.keep_alive(now, exchange.last_heard)
+        return False
 
 
 def _parts(things: Collection[Thing]) -> Iterator[list[Thing]]:

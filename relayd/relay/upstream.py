@@ -21,6 +21,8 @@ from relayd.wire.replyhead import HEAD_BYTES_MAX, ReplyHead, plainly, read_reply
 if TYPE_CHECKING:
     from relayd.relay.pool import Pool
 
+STALE_SECONDS: Final = 10.0
+"""A kept connection that ends later was not stale: the provider, or what lies between, failed."""
 INTERIM_MAX: Final = 64
 """Interim answers before an answer; a provider that sends more has nothing to say."""
 Sink = Callable[[bytes, bool], None]
@@ -85,11 +87,11 @@ class Attempt:
         """True while neither a head nor an error has come."""
         return self.head is None and self.error is None
 
-    @property
-    def stale(self) -> bool:
-        """True where a kept connection closed before it said anything (RFC 9112 section 9.3.1)."""
+    def stale(self, now: float) -> bool:
+        """True where a kept connection was closed as it was used (RFC 9112 section 9.3.1): before
+        it said anything, and so soon that the provider cannot have worked on the call for long."""
         return (self.reused and not self.touched and self.error is not None
-                and self.error.code == "upstream_reset")
+                and self.error.code == "upstream_reset" and now - self.began < STALE_SECONDS)
 
     def peek(self) -> bytes:
         """What `take` would give, which stays."""
@@ -155,6 +157,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.attempt: Attempt | None = None
         self.uses = 0
         self.idle_since = 0.0
+        """When the pool got it; 0 before it did for the first time."""
         self.write_paused = False
         self.closed = False
         self.owes = False
@@ -171,7 +174,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def begin(self, attempt: Attempt, data: bytes) -> None:
         """Sends a request, or its head, for `attempt`."""
-        attempt.reused = self.uses > 0
+        attempt.reused = self.uses > 0 or self.idle_since != 0.0
         attempt.connection = self
         self.attempt = attempt
         self.uses += 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 import socket
 import ssl
@@ -14,7 +15,7 @@ import struct
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from relayd.ops.scrape import fetch, samples
@@ -52,9 +53,10 @@ def reset(sock: ssl.SSLSocket) -> None:
 
 @asynccontextmanager
 async def daemon(
-    directory: Path, talk: Callable[[ssl.SSLSocket], None]
+    directory: Path, talk: Callable[[ssl.SSLSocket], None], shakes: bool = True
 ) -> AsyncIterator[tuple[Hardened, Certified]]:
-    """A daemon whose provider does `talk` on each connection, on a thread."""
+    """A daemon whose provider does `talk` on each connection, on a thread; not `shakes`: it makes
+    the handshake too."""
     directory.mkdir()
     tls = Certified(directory)
     Path(tls.files.key).chmod(0o600)
@@ -63,7 +65,8 @@ async def daemon(
     def accept() -> None:
         while True:
             try:
-                sock = tls.server.wrap_socket(server.accept()[0], server_side=True)
+                sock = tls.server.wrap_socket(
+                    server.accept()[0], server_side=True, do_handshake_on_connect=shakes)
             except OSError:
                 return
             threading.Thread(target=talk, args=(sock,), daemon=True).start()
@@ -97,6 +100,28 @@ async def test_a_provider_that_resets_behind_an_event(tmp_path: Path) -> None:
                     reply = await client.ask(raw)
             assert reply.status == 200 and reply.body.count(b'"hi"') == 2
             assert b"upstream_truncated" in reply.body
+
+
+async def test_a_provider_that_resets_behind_the_handshake(tmp_path: Path) -> None:
+    pids: list[int] = []
+
+    def talk(sock: ssl.SSLSocket) -> None:
+        sock.setblocking(False)
+        select.select([sock], [], [])  # the client's hello
+        with suppress(ssl.SSLWantReadError):
+            sock.do_handshake()
+        select.select([sock], [], [])  # its last word
+        time.sleep(0.1)
+        with Stopped(pids[0]):
+            sock.do_handshake()  # sends session tickets (TLS 1.3), which are bytes
+            reset(sock)
+
+    async with daemon(tmp_path / "daemon", talk, shakes=False) as (process, tls):
+        pids.append(process.pid)
+        raw = request_bytes("/v1/chat/completions", process.key, CHAT)
+        async with RawClient(process.address, tls=tls.client, server_name=NAME) as client:
+            async with asyncio.timeout(SOON_SECONDS):
+                assert (await client.ask(raw)).status == 502
 
 
 async def test_a_client_that_resets_behind_half_a_body(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from relayd.core.provider import Address, Provider
 from relayd.ops.tasks import Tasks
 from relayd.relay.pool import USES_MAX, Pool
 from relayd.relay.turn import Turn
-from relayd.relay.upstream import Attempt, UpstreamConnection
+from relayd.relay.upstream import STALE_SECONDS, Attempt, UpstreamConnection
 from relayd.wire.chunked import is_chunk
 from tests.fakes.splits import cut
 
@@ -330,3 +330,22 @@ def test_what_a_head_is_taken_for_is_how_its_body_is_read(lines: list[bytes]) ->
         assert (len(body), pool.idle) == (head.length, 0)
     else:
         assert body == (b"abcde" if head.delimited else sent)
+
+
+@pytest.mark.parametrize(("kept", "seconds", "stale"), [
+    (True, 1.0, True), (True, STALE_SECONDS, False), (False, 1.0, False)])
+async def test_a_connection_is_stale_only_as_it_is_used(
+    world: World, kept: bool, seconds: float, stale: bool
+) -> None:
+    world.answers = [["close"]]
+    connection = await world.connect()
+    if kept:  # nobody waited for it any more: it went to the pool unused
+        world.pool.give_back(connection)
+        assert world.pool.take() is connection
+    attempt = Attempt(world.changed.set)
+    connection.begin(attempt, REQUEST)
+    async with asyncio.timeout(3):
+        while attempt.error is None:
+            await asyncio.sleep(0.01)
+    assert attempt.error.code == "upstream_reset"
+    assert attempt.stale(seconds) is stale
