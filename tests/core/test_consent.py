@@ -29,5 +29,12 @@ def test_figures_of_use_are_assumed_until_objected_to() -> None:
     assert not in_force("improve", replace(AGREED, item="improve", act="withdrawn"))
 
 
+def test_what_is_asked_at_sign_up_and_what_is_found_later() -> None:
+    asked = {name for name, item in ITEMS.items() if not item.later and not item.required}
+    assert asked == {"overseas_routes", "training_routes", "product", "marketing", "improve"}
+    assert {name for name, item in ITEMS.items() if item.later} == {"app_attribution"}
+    assert {name for name in ITEMS if in_force(name, None)} == {"improve"}
+
+
 def test_every_item_has_its_words_in_a_document() -> None:
     assert {item.document for item in ITEMS.values()} <= set(DOCUMENT_NAMES)

@@ -18,7 +18,7 @@ from relayd.core.vat import Taxed, Vat
 
 LINES = st.lists(st.builds(
     Line, st.just("use"), st.text("abc", max_size=2), st.integers(-10 ** 12, 10 ** 12),
-    st.integers(0, 99)), max_size=20)
+    st.integers(0, 99), st.integers(0, 10 ** 9), st.integers(0, 10 ** 9)), max_size=20)
 
 
 @pytest.mark.parametrize("state, move", [*product(INVOICE_STATES, get_args(InvoiceMove))])
@@ -55,6 +55,8 @@ def test_a_counter_invoice_leaves_nothing(lines: list[Line]) -> None:
     assert Taxed(*(a + b for a, b in zip(found.taxed, counter.taxed, strict=True))) == (0, 0, 0)
     assert counter.amount_nano == -found.amount_nano
     assert counter.reverses == "inv_1" and counter.buyer == found.buyer
+    for line, back in zip(found.lines, counter.lines, strict=True):
+        assert back.key == line.key and [-part for part in back[2:]] == [*line[2:]]
     # what is said of the month is nothing again
     has = {line.key: line for line in lines}
     both = {line.key: line.minus(line) for line in lines}
@@ -75,6 +77,11 @@ def test_what_is_missing() -> None:
               ("credit", ""): Line("credit", "", -1)}
     assert missing(has, stands) == [
         Line("use", "c", 3, 3), Line("credit", "", -3), Line("use", "free", 0, 9)]
+
+
+def test_what_a_line_says_beyond_another() -> None:
+    assert Line("use", "a", 5, 4, 30, 20).minus(Line("use", "a", 2, 1, 10, 5)) == (
+        "use", "a", 3, 3, 20, 15)
 
 
 def test_months() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,3 +53,13 @@ def test_terms_in_milliseconds() -> None:
 def test_years(unix_ms: int) -> None:
     year = year_of(unix_ms)
     assert year_end_ms(year - 1) <= unix_ms < year_end_ms(year)
+
+
+@pytest.mark.parametrize(("date", "year"), [
+    ("1970-01-01T00:00:00", 1970), ("2025-12-31T23:59:59.999", 2025),
+    ("2026-01-01T00:00:00", 2026), ("2028-02-29T12:00:00", 2028),
+])
+def test_a_year_is_that_of_the_calendar(date: str, year: int) -> None:
+    moment = datetime.fromisoformat(date + "+00:00")
+    assert year_of(round(moment.timestamp() * 1000)) == year
+    assert year_end_ms(year) == datetime(year + 1, 1, 1, tzinfo=UTC).timestamp() * 1000

@@ -43,6 +43,31 @@ def test_every_record_counts_once(calls: list[tuple[int, str, int]]) -> None:
     assert all(key.hour_ms % HOUR_MS == 0 for key in sums)
 
 
+MOMENTS = st.sampled_from([0, 1, HOUR_MS - 1, HOUR_MS, 3 * HOUR_MS])
+NAMES = st.sampled_from([None, "", "a", "b"])
+
+
+@given(st.lists(st.tuples(MOMENTS, NAMES, NAMES, st.sampled_from(["USD", "CNY"])), max_size=8),
+       st.integers(1, 8))
+def test_sums_are_those_of_the_records_of_each_key(
+    calls: list[tuple[int, str | None, str | None, str]], size: int
+) -> None:
+    records = [call_record(started_at_ms=START_MS + at, model=model, provider=provider,
+                           currency=currency, amount_nano=number + 1)
+               for number, (at, model, provider, currency) in enumerate(calls)]
+    wanted: dict[RollupKey, list[int]] = {}
+    for record in records:
+        key = RollupKey(
+            record.started_at_ms // HOUR_MS * HOUR_MS, record.account, record.key,
+            record.model or "", record.provider or "", record.currency)
+        sums = wanted.setdefault(key, [0] * len(Sums._fields))
+        row = [1, *(getattr(record, name) for name in SUM_FIELDS)]
+        wanted[key] = [one + other for one, other in zip(sums, row, strict=True)]
+    parts = [part for at in range(0, len(records), size)
+             for part in in_parts(records[at:at + size])]
+    assert rollups(parts) == {key: Sums(*sums) for key, sums in wanted.items()}
+
+
 @given(st.integers(0, 2 ** 45))
 def test_an_hour_holds_its_times(unix_ms: int) -> None:
     assert hour_of(unix_ms) <= unix_ms < hour_of(unix_ms) + HOUR_MS
