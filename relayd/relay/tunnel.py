@@ -219,9 +219,8 @@ class Tunnel:
     def _provider_closes(self, payload: bytes) -> None:
         self.provider_code = code = close_code(payload)
         self._part_with_provider(code)
-        # as an error event, so that its words are judged as those of one are
         secrets = self._exchange.policy.secrets[self._exchange.provider or ""]
-        reason = b"" if names_operator(b'{"error":"' + payload[2:], secrets) else payload[2:]
+        reason = b"" if names_operator(payload[2:], secrets) else payload[2:]
         self._part_with_client(close_payload(code, reason))
 
     def _provider_gone(self, error: Exception | None, lost: bool) -> None:
@@ -261,9 +260,9 @@ class Tunnel:
     def _read(self) -> None:
         connection = self._exchange.connection
         if self._provider_open:
-            _read(self._upstream.transport, not (self.client.paused or self._told.waits))
+            _set_reading(self._upstream.transport, not (self.client.paused or self._told.waits))
         if not connection.lost:
-            _read(connection.transport, not (
+            _set_reading(connection.transport, not (
                 self.provider.paused and self._provider_open or self._asked.waits))
 
     def _hold(self, waits: bool) -> None:
@@ -354,7 +353,7 @@ class Tunnel:
         return True
 
 
-def _read(transport: asyncio.Transport, wanted: bool) -> None:
+def _set_reading(transport: asyncio.Transport, wanted: bool) -> None:
     if transport.is_closing() or transport.is_reading() == wanted:
         return
     if wanted:

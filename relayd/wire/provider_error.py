@@ -84,9 +84,6 @@ _NAMES: Final = tuple(
 )
 REASONS: Final = frozenset({"secret", *(reason for reason, _, _ in _NAMES)})
 
-_ERROR_MEMBER: Final = re.compile(rb'"error"\s*(?::\s*[{"\[]|[,}])')
-"""An error as a member or as an event's type; `"error": null` is none."""
-
 _TOO_LONG: Final = re.compile(
     rb"prompt is too long|exceeds? the maximum number of tokens|maximum context length"
     rb"|exceed context limit")
@@ -176,15 +173,9 @@ def asked_delay(body: bytes) -> float | None:
     return None
 
 
-def names_operator(data: bytes, secrets: tuple[bytes, ...] = ()) -> bool:
-    """Whether an error event among these stream bytes names the operator.
-
-    Cheap where there is none: an error's member name is looked for first. Quotes inside a JSON
-    string are escaped, so a model's own text does not look like one.
-    """
-    if b'"error"' not in data or not _ERROR_MEMBER.search(data):
-        return False
-    return _reason(data, secrets) is not None
+def names_operator(text: bytes, secrets: tuple[bytes, ...]) -> bool:
+    """Whether a provider's words, such as the reason of its close, name the operator."""
+    return _reason(text, secrets) is not None
 
 
 def _reason(body: bytes, secrets: tuple[bytes, ...]) -> str | None:

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 
 from relayd.core.provider import Api
-from relayd.wire.anonymous import HELD_BYTES_MAX, SHORT_BYTES, ErrorGuard
+from relayd.wire.anonymous import HELD_BYTES_MAX, SHORT_BYTES, ErrorGuard, told_in
+from relayd.wire.provider_error import judge
 from tests.fakes.splits import cut, one_by_one, places
+from tests.shared import shared
 
 NAMED = "Rate limit reached for gpt-5 in organization org-AbCd1234EfGh5678 on tokens per min"
 PLAIN = "Rate limit reached"
@@ -91,6 +93,27 @@ def test_one_that_does_not_passes_as_it_came(name: str, where: list[int]) -> Non
 def test_what_the_model_says_is_no_error(event: object) -> None:
     for stream in (b"data: %b\n\n" % json.dumps(event).encode(), b'data: {"error":{' * 2):
         assert guarded("openai", "responses", [stream]) == stream
+
+
+@pytest.mark.parametrize("event, told", [
+    (b'data: {"choices":[{"delta":{"content":"sk-abcdef org-AbC123dEf456"}}]}\n\n', False),
+    (b'data: {"choices":[{"delta":{"content":"\\"error\\": sk-abcdef"}}]}\n\n', False),
+    (b'data: {"response":{"error":null,"instructions":"sk-abcdef"}}\n\n', False),
+    (b'data: {"error":{"message":"org-AbC123dEf456"}}\n\n', True),
+    (b'data: {"error": {"message":"context too long"}}\n\n', False),
+    (b'event: error\ndata: {"type":"error","code":"x","message":"in org-AbC123dEf456"}\n\n', True),
+    (b'data: {"error":{"message":"internal-gw.example.net"}}\n\n', True),
+])
+def test_only_errors_inside_streams_are_told_in_other_words(event: bytes, told: bool) -> None:
+    guard = ErrorGuard("openai", "chat", (b"internal-gw.example.net",), "call_1")
+    assert (guard.passing(event, True) != event) is told
+
+
+def test_recorded_answers_are_not_taken_for_errors_that_name_the_operator() -> None:
+    for case in shared("corpus", "cases").iterdir():
+        if ".err." not in case.name:
+            told = told_in((case / "response.raw").read_bytes())
+            assert told is None or judge("openai", 200, told, ()).passes, case.name
 
 
 def test_nothing_but_an_error_or_first_bytes_is_held() -> None:

@@ -210,17 +210,12 @@ def test_a_public_host_is_a_name_of_a_provider(host: bytes) -> None:
     assert re.fullmatch(rb"[a-z.-]+[.](com|ai|io|cn|xyz)", host)
 
 
-@pytest.mark.parametrize("data, names", [
-    (b'data: {"choices":[{"delta":{"content":"sk-abcdef org-AbC123dEf456"}}]}\n\n', False),
-    (b'data: {"choices":[{"delta":{"content":"\\"error\\": sk-abcdef"}}]}\n\n', False),
-    (b'data: {"response":{"error":null,"instructions":"sk-abcdef"}}\n\n', False),
-    (b'data: {"error":{"message":"org-AbC123dEf456"}}\n\n', True),
-    (b'data: {"error": {"message":"context too long"}}\n\n', False),
-    (b'event: error\ndata: {"type":"error","code":"x","message":"in org-AbC123dEf456"}\n\n', True),
-    (b',{"error":{"message":"internal-gw.example.net"}}]', True),
+@pytest.mark.parametrize("text, names", [
+    (b"", False), (b"context too long", False), (b"org-AbC123dEf456", True),
+    (b"in org-AbC123dEf456", True), (b"internal-gw.example.net is gone", True),
 ])
-def test_only_errors_inside_streams_are_judged(data: bytes, names: bool) -> None:
-    assert names_operator(data, SECRETS) is names
+def test_the_reason_of_a_close_is_judged_by_its_words(text: bytes, names: bool) -> None:
+    assert names_operator(text, SECRETS) is names
 
 
 REWRITTEN = {
@@ -239,12 +234,6 @@ def test_recorded_errors_pass_but_for_those_that_name_somebody() -> None:
         if not verdict.passes:
             seen[case.name] = verdict.reason
     assert seen == REWRITTEN
-
-
-def test_recorded_answers_are_not_taken_for_errors() -> None:
-    for case in shared("corpus", "cases").iterdir():
-        if ".err." not in case.name:
-            assert not names_operator((case / "response.raw").read_bytes()), case.name
 
 
 @pytest.mark.parametrize("bad", [
