@@ -196,7 +196,7 @@ def _show(run: Run, made: dict[str, object]) -> None:
     output.text(f"Memory: {run.memory}."
                 + ("" if run.wiped is None else
                    f" Freed memory is {'' if run.wiped else 'not '}overwritten."))
-    output.text("CLEAN: nothing stayed." if made["clean"] else "NOT CLEAN: see above.")
+    output.text("CLEAN: no copy was found." if made["clean"] else "NOT CLEAN: see above.")
 
 
 COMMANDS: Final = (

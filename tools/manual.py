@@ -69,6 +69,32 @@ serves
 .IR /etc/relayd/NAME.toml :
 for several processes on one store and one port.
 """
+GENERAL: Final = """\
+.SH OPTIONS
+.TP
+.B \\-c, \\-\\-config \\fIFILE\\fR
+Of every command: the configuration. Without it
+.BR $RELAYD_CONFIG ,
+then
+.IR /etc/relayd/relayd.toml .
+.TP
+.B \\-\\-version
+Prints the version.
+"""
+ENVIRONMENT: Final = """\
+.SH ENVIRONMENT
+.TP
+.B RELAYD_CONFIG
+The configuration, where no
+.B \\-c
+names one.
+.TP
+.B PYTHONHASHSEED
+Where it is set, what an account sent before is not recognised, and is read again each time.
+.PP
+References of the configuration name variables of their own. Those of systemd (credentials,
+sockets, notification, watchdog) are read as it sets them, those that name proxies never.
+"""
 FILES: Final = """\
 .SH FILES
 .TP
@@ -110,18 +136,19 @@ def head(name: str, section: int, summary: str) -> str:
 
 
 def shell_page() -> str:
-    """relayd(1): every command and option."""
+    """relayd(1): every command and option. What is in no group stands first, each group once."""
     parts = [head("relayd", 1, "an LLM relay: its commands"),
              ".SH SYNOPSIS\n.B relayd\n.I COMMAND\n[options]\n.SH DESCRIPTION\n",
              escaped(DESCRIPTION), "\n.SH COMMANDS\n"]
     group = ""
-    for command in commands():
+    for command in sorted(commands(), key=lambda command: command.name.rpartition(" ")[0]):
         first, _, rest = command.name.partition(" ")
         if rest and first != group:
             parts.append(f".SS relayd {escaped(first)}\n{escaped(GROUPS[first])}\n")
         group = first if rest else ""
         parts.append(_command(command))
-    parts += [EXIT, FILES, ".SH SEE ALSO\n.BR relayd (8),\n.BR relayd.toml (5)\n"]
+    parts += [GENERAL, EXIT, ENVIRONMENT, FILES,
+              ".SH SEE ALSO\n.BR relayd (8),\n.BR relayd.toml (5)\n"]
     return "".join(parts)
 
 
@@ -130,7 +157,7 @@ def daemon_page() -> str:
     (serve,) = (command for command in commands() if command.name == "serve")
     return "".join((head("relayd", 8, "the daemon of an LLM relay"),
                     ".SH SYNOPSIS\n.B relayd serve\n[\\-c FILE]\n.SH DESCRIPTION\n",
-                    escaped(f"{DESCRIPTION} {serve.help}"), "\n", DAEMON, EXIT, FILES,
+                    escaped(f"{DESCRIPTION} {serve.help}"), "\n", DAEMON, EXIT, ENVIRONMENT, FILES,
                     ".SH SEE ALSO\n.BR relayd (1),\n.BR relayd.toml (5),\n"
                     ".BR systemd.service (5)\n"))
 

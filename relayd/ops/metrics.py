@@ -1,4 +1,5 @@
-"""Every metric of the relay: closed label sets, no account, key, model name or address among them.
+"""Every metric of the relay: closed label sets, no account, key or address among them, and no name
+that a client made up.
 
 Law: what the relay path tells of a call is noted, and counted with that of other calls (`fold`):
 of BATCH calls, of those that are stored, and of all before anything is read. A label value that is

@@ -36,6 +36,20 @@ def test_every_command_and_option_has_its_lines() -> None:
             assert all(f"\\fB{flag}\\fR" in text for flag in option.flags)
 
 
+def test_a_command_stands_under_its_own_group() -> None:
+    before, *groups = manual.shell_page().replace("\\-", "-").split("\n.SS relayd ")
+    for command in commands():
+        group, _, word = command.name.rpartition(" ")
+        place = before if not group else next(
+            each for each in groups if each.startswith(f"{group}\n"))
+        assert f".B relayd {command.name}\n" in place, word
+
+
+def test_the_shell_s_page_tells_of_c_and_of_the_environment() -> None:
+    text = manual.shell_page()
+    assert "\\-\\-config" in text and ".B RELAYD_CONFIG" in text
+
+
 def test_every_key_of_the_example_has_its_lines() -> None:
     example = manual.EXAMPLE.read_text("utf-8")
     text = manual.configuration_page(example)
