@@ -1,16 +1,20 @@
 """The ops listener: /metrics, /livez, /readyz and /healthz, on an address of their own.
 
-Law: serves these four and nothing else, takes no input, keeps no log of who asked.
+Law: serves these four and nothing else, takes no input, keeps no log of who asked. Where only this
+machine can ask, no page in its browser reads the metrics under a name of its own (DNS rebinding).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Final, Protocol
+from urllib.parse import urlsplit
 
 import orjson
 from aiohttp import web
 
+from relayd.ops.configfile_address import is_loopback
 from relayd.ops.metrics_text import CONTENT_TYPE
 from relayd.ops.site import Site
 
@@ -63,6 +67,8 @@ class OpsListener:
         return ready, reason if reason in READY_REASONS else "ok" if ready else "not_ready"
 
     async def _metrics_page(self, request: web.Request) -> web.Response:
+        if is_loopback(self.address[0]) and not _is_address(request.headers.get("Host", "")):
+            return web.Response(text="This machine is asked by its address.\n", status=421)
         return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 
     async def _livez(self, request: web.Request) -> web.Response:
@@ -77,6 +83,15 @@ class OpsListener:
         body = {"live": True, "ready": ready, "reason": reason, "version": self._version}
         return web.Response(body=orjson.dumps(body) + b"\n", status=200 if ready else 503,
                             content_type="application/json")
+
+
+def _is_address(authority: str) -> bool:
+    """Whether a Host field has an address, localhost, or nothing at all; no name of a zone."""
+    try:
+        host = urlsplit("//" + authority).hostname or "localhost"
+        return is_loopback(host) or bool(ip_address(host))
+    except ValueError:
+        return False
 
 
 async def _plain_headers(request: web.BaseRequest, response: web.StreamResponse) -> None:

@@ -48,6 +48,25 @@ async def test_metrics(listener: OpsListener) -> None:
     assert "relayd_calls_in_flight 0\n" in text
 
 
+@pytest.mark.parametrize(("host", "status"), [
+    ("127.0.0.1:9464", 200), ("localhost", 200), ("LocalHost:80", 200), ("[::1]:9464", 200),
+    ("192.0.2.7:9464", 200), ("", 200), ("evil.example:9464", 421), ("[", 421),
+    ("127.0.0.1.evil.example", 421), ("localhost.evil.example", 421),
+    ("localhost@evil.example", 421),
+])
+async def test_metrics_of_a_loopback_address_are_asked_for_by_it(
+    listener: OpsListener, host: str, status: int
+) -> None:
+    """Else any page in a browser of this machine could read them, once its name leads here."""
+    url = f"http://127.0.0.1:{listener.address[1]}"
+    async with aiohttp.ClientSession(headers={"Host": host}) as session:
+        async with session.get(url + "/metrics") as response:
+            assert response.status == status
+            assert ("relayd_" in await response.text()) == (status == 200)
+        async with session.get(url + "/livez") as response:
+            assert response.status == 200
+
+
 async def test_livez_does_not_depend_on_readiness(listener: OpsListener, state: State) -> None:
     state["ready"] = (False, "draining")
     assert (await ask(listener, "/livez"))[::2] == (200, "ok\n")
