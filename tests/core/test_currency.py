@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from relayd.core.currency import (
     PLACES, exact_minor, minor_text, nano_per_minor, parse_minor, to_nano, whole_minor,
 )
+from relayd.core.money import CURRENCY, NANO
 
 CURRENCIES = st.sampled_from(sorted(PLACES))
 
@@ -45,3 +46,11 @@ def test_texts(minor: int, currency: str, text: str) -> None:
 ])
 def test_parsing(text: str, currency: str, minor: int | None) -> None:
     assert parse_minor(text, currency) == minor
+
+
+def test_minor_units_are_those_of_the_standard() -> None:
+    """ISO 4217, list one."""
+    assert {currency for currency in PLACES if PLACES[currency] != 2} == {"JPY", "KRW"}
+    assert all(CURRENCY.fullmatch(currency) for currency in PLACES)
+    assert {nano_per_minor(currency) for currency in ("JPY", "KRW")} == {NANO}
+    assert {nano_per_minor(currency) for currency in ("CNY", "EUR", "USD")} == {NANO // 100}

@@ -8,7 +8,8 @@ from relayd.core.record import CallRecord
 from relayd.core.usage import Usage
 from tests.fakes.records import call_record
 
-OPENING = Opening("01J", 7, "acct", "key", "app", "openai", "/v1/responses", "m", "p", "m", True)
+OPENING = Opening(
+    "01J", 7, "acct", "key", "app", "openai", "/v1/responses", "m", "p", "theirs", True)
 
 
 def test_lines_are_positional_and_come_back() -> None:
@@ -36,7 +37,13 @@ def test_a_call_that_was_opened_and_never_marked() -> None:
         "01J", 7, "acct", "key", "app")
     assert (record.outcome, record.error, record.status, record.attempts, record.usage_source) == (
         "interrupted", "daemon_died", 0, 1, "none")
-    assert record.duration_ms is None and record.input_tokens == record.output_tokens == 0
+    assert record.duration_ms is record.first_byte_ms is None
+    assert (record.api, record.endpoint, record.model, record.provider, record.provider_model,
+            record.stream) == ("openai", "/v1/responses", "m", "p", "theirs", True)
+    assert record.counted_input_tokens is record.counted_output_tokens is None
+    # it costs nothing yet, in the currency of what has no price
+    assert (record.amount_nano, record.currency) == (0, "USD")
+    assert not any(getattr(record, name) for name in Usage.__struct_fields__)
 
 
 @pytest.mark.parametrize("reported, counted, exact, expected", [

@@ -51,6 +51,15 @@ def test_an_amount_that_is_there_stays_and_free_calls_stay_free() -> None:
     assert tariff.rated(call_record(outcome="refused", usage_source="none")).amount_nano == 0
 
 
+def test_what_is_not_charged_has_no_currency() -> None:
+    tariff = Tariff(PriceBook([Price("m", unit_prices({"call": 5}), currency="CNY")]))
+    assert tariff.charge(call_record(model="m", provider_model=None)) == (5, "CNY")
+    for unpriced in (call_record(model="other", provider_model=None),
+                     call_record(model="m", outcome="refused", usage_source="none")):
+        assert tariff.charge(unpriced) == (0, None) and tariff.rated(unpriced) is unpriced
+    assert tariff and not Tariff(PriceBook())
+
+
 @given(st.integers(0, 10**12), st.integers(0, MARKUP_MAX))
 def test_a_bound_is_never_below_the_amount(nano: int, markup: int) -> None:
     tariff = Tariff(PriceBook([Price("*", unit_prices({"call": nano}))]),

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relayd.core.errors import RelayError
+from relayd.core.money import AMOUNT_MAX, NANO
 from relayd.core.posting import (
     BALANCE_NANO_MAX, LEDGER_KINDS, NEVER_BELOW, SIDES, TRANSFER_NANO_MAX, Entry, LedgerAccount,
     Transfer, TransferKind, charge, check, check_balance, folded, move,
@@ -58,6 +59,11 @@ def test_what_is_checked(sides: list[tuple[str, int]]) -> None:
             check(Transfer("charge", "c", entries))
 
 
+def test_one_entry_holds_what_a_call_may_cost_and_a_sum_stays_in_64_bits() -> None:
+    assert AMOUNT_MAX <= TRANSFER_NANO_MAX
+    assert 4_600_000_000 * NANO < BALANCE_NANO_MAX < (1 << 63) - TRANSFER_NANO_MAX
+
+
 def test_currencies_are_never_mixed() -> None:
     mixed = (Entry(PAYER, -5), Entry(LedgerAccount("revenue", "", "USD"), 5))
     with pytest.raises(RelayError) as caught:
@@ -67,6 +73,7 @@ def test_currencies_are_never_mixed() -> None:
 
 @pytest.mark.parametrize("entries, cause", [
     ((Entry(PAYER, -5), Entry(EARNED, 4)), "c"),
+    ((Entry(PAYER, -5), Entry(EARNED, 5), Entry(LedgerAccount("fees", "", "CNY"), 0)), "c"),
     ((Entry(PAYER, -5), Entry(PAYER, 5)), "c"),
     ((Entry(PAYER, -5), Entry(EARNED, 5)), ""),
     ((Entry(PAYER, -5), Entry(EARNED, 5)), "x" * 201),

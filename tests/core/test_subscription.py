@@ -8,7 +8,8 @@ import pytest
 
 from relayd.core.errors import RelayError
 from relayd.core.subscription import (
-    DUNNING_DAYS, SUBSCRIPTION_MOVES, SUBSCRIPTION_STATES, SubscriptionMove, advance, next_try_ms,
+    DAY_MS, DUNNING_DAYS, REMINDER_MS, SUBSCRIPTION_MOVES, SUBSCRIPTION_STATES, SubscriptionMove,
+    advance, next_try_ms,
 )
 
 
@@ -34,4 +35,14 @@ def test_nothing_follows_the_end() -> None:
 
 def test_a_fee_is_asked_for_on_each_of_its_days() -> None:
     days = [(next_try_ms(0, tries, 0) or 0) // 86_400_000 for tries in range(1, 5)]
-    assert tuple(days) == DUNNING_DAYS and next_try_ms(0, 5, 0) is None
+    assert tuple(days) == DUNNING_DAYS == (1, 3, 7, 14) and next_try_ms(0, 5, 0) is None
+
+
+@pytest.mark.parametrize(("days_later", "asked_on"), [(0, 3), (2, 3), (3, 4), (30, 31)])
+def test_a_day_that_is_over_is_made_up_for_a_day_from_now(days_later: int, asked_on: int) -> None:
+    start = 5 * DAY_MS + 7
+    assert next_try_ms(start, 2, start + days_later * DAY_MS) == start + asked_on * DAY_MS
+
+
+def test_a_renewal_is_told_a_week_before() -> None:
+    assert REMINDER_MS == 7 * 24 * 3600 * 1000

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
+from collections.abc import Callable
 
 import pytest
 import trustme
@@ -12,15 +14,18 @@ import trustme
 from relayd.core.provider import Address, Provider, Timeouts
 from relayd.ops.clock import monotonic
 from relayd.ops.tasks import Tasks
-from relayd.relay.pool import Opening, Pool
+from relayd.relay.egress import ProxyError
+from relayd.relay.pool import HANGING_MIN, USES_MAX, Opening, Pool, Tell, fault_of, reason_of
 from relayd.relay.turn import Turn
+from relayd.relay.upstream import UpstreamConnection
 
 
-def pool_to(port: int, scheme: str = "http", ca_file: str | None = None) -> Pool:
+def pool_to(port: int, scheme: str = "http", ca_file: str | None = None,
+            tell: Tell | None = None) -> Pool:
     address = Address(scheme, "localhost" if ca_file else "127.0.0.1", port, "")  # type: ignore
     provider = Provider("p", "openai", address, ("c",), ca_file=ca_file,
                         timeouts=Timeouts(connect=0.3))
-    return Pool(provider, Tasks(lambda name, error: None), lambda: 0.0, Turn((), print))
+    return Pool(provider, Tasks(lambda name, error: None), lambda: 0.0, Turn((), print), tell)
 
 
 async def opened(pool: Pool) -> Opening:
@@ -38,8 +43,25 @@ def free_port() -> int:
 
 
 async def test_a_refused_connection() -> None:
-    opening = await opened(pool_to(free_port()))
+    told: list[tuple[str, str]] = []
+    opening = await opened(pool_to(free_port(), tell=lambda *what: told.append(what)))
     assert opening.error is not None and opening.error.code == "upstream_connect"
+    assert opening.connection is None and told == [("p", "refused")]
+
+
+@pytest.mark.parametrize(("error", "reason", "code"), [
+    (ProxyError("proxy_refused"), "proxy_refused", "upstream_proxy"),
+    (ssl.SSLCertVerificationError(), "certificate", "upstream_tls"),
+    (ssl.SSLError(), "tls", "upstream_tls"),
+    (socket.gaierror(socket.EAI_NONAME, "x"), "name", "upstream_connect"),
+    (TimeoutError(), "timeout", "upstream_connect"),
+    (OSError(errno.EMFILE, "x"), "exhausted", "overloaded"),
+    (OSError(errno.ENFILE, "x"), "exhausted", "overloaded"),
+    (ConnectionRefusedError(), "refused", "upstream_connect"),
+    (OSError(errno.ENETUNREACH, "x"), "network", "upstream_connect"),
+])
+def test_why_there_is_no_connection(error: OSError, reason: str, code: str) -> None:
+    assert (reason_of(error), fault_of(error).code) == (reason, code)
 
 
 async def test_a_connection_that_is_never_accepted_times_out() -> None:
@@ -111,3 +133,64 @@ async def test_an_abandoned_opening_ends_in_the_pool() -> None:
     pool.close()
     server.close()
     await asyncio.sleep(0.05)
+
+
+async def two_of(pool: Pool) -> tuple[UpstreamConnection, UpstreamConnection]:
+    one, other = (await opened(pool)).connection, (await opened(pool)).connection
+    assert one is not None and other is not None
+    return one, other
+
+
+async def test_the_last_one_in_is_the_first_one_out() -> None:
+    server, port = await serve(None)
+    pool = pool_to(port)
+    one, other = await two_of(pool)
+    assert pool.take() is None and (pool.idle, pool.busy) == (0, 2)
+    pool.give_back(one)
+    pool.give_back(other)
+    assert (pool.idle, pool.busy) == (2, 0)
+    assert pool.take() is other and pool.take() is one
+    # one that has carried enough is not kept
+    one.uses, other.uses = USES_MAX - 1, USES_MAX
+    pool.give_back(one)
+    pool.give_back(other)
+    assert (pool.idle, pool.busy) == (1, 0)
+    pool.close()
+    server.close()
+    await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("end", [Pool.retire, Pool.close])
+async def test_a_pool_that_ends_keeps_nothing(end: Callable[[Pool], None]) -> None:
+    server, port = await serve(None)
+    pool = pool_to(port)
+    idle, carrying = await two_of(pool)
+    pool.give_back(idle)
+    opening = pool.open(lambda: None)
+    end(pool)
+    # what carries a reply ends with it, or with the pool
+    assert idle.closed and carrying.closed is (end is Pool.close) and pool.idle == 0
+    async with asyncio.timeout(3):
+        while opening.connection is None and opening.error is None:
+            await asyncio.sleep(0.01)
+    if end is Pool.close:
+        assert opening.error is not None and opening.error.code == "draining"
+    else:
+        pool.give_back(carrying)
+        assert opening.connection is not None
+        pool.give_back(opening.connection)
+    assert (pool.idle, pool.busy) == (0, 0)
+    server.close()
+    await asyncio.sleep(0.05)
+
+
+async def test_several_that_hang_are_a_sign() -> None:
+    pool = pool_to(free_port())
+    openings = [pool.open(lambda: None) for _ in range(HANGING_MIN - 1)]
+    assert not pool.hangs(monotonic() + 9)
+    openings.append(pool.open(lambda: None))
+    assert pool.hangs(monotonic() + 9) and not pool.hangs(monotonic() + 0.4)
+    async with asyncio.timeout(3):
+        while pool.busy:
+            await asyncio.sleep(0.01)
+    assert all(each.error is not None for each in openings) and not pool.hangs(monotonic() + 9)

@@ -20,6 +20,8 @@ from relayd.wire.attribution import REFERER, TITLE, application
     (None, b"http://[::1]:80/x", "http://[::1]"),
     (b"", b"https://chat.example?q=1", "https://chat.example"),
     (b"x" * APP_CHARS_MAX, None, "x" * APP_CHARS_MAX),
+    (None, b"https://" + b"a" * (APP_CHARS_MAX - 16) + b".example",
+     "https://" + "a" * (APP_CHARS_MAX - 16) + ".example"),
     # too long to be a name, not text, not to be printed: then the address says it
     (b"x" * (APP_CHARS_MAX + 1), b"https://a.example", "https://a.example"),
     (b"\xff\xfe", b"https://a.example", "https://a.example"),

@@ -168,6 +168,24 @@ def test_garbage_is_refused_before_its_head_ends(raw: bytes, code: str) -> None:
     assert caught.value.code == code
 
 
+@pytest.mark.parametrize("length", [b"1" * 20, b"0" * 20, b"7"])
+def test_lengths(length: bytes) -> None:
+    head = read_head(POST + b"Content-Length: %b\r\n\r\n" % length, LIMITS)
+    assert head.content_length == int(length)
+    for bad in (b"1" * 21, b"0" * 21, b"+7", b"-7", b"7 7", b"0x7", b""):
+        assert refused(POST + b"Content-Length: %b\r\n\r\n" % bad) in (
+            "bad_http", "ambiguous_framing")
+
+
+def test_the_longest_target_is_accepted_in_any_pieces() -> None:
+    line = b"POST /" + b"a" * (LIMITS.target_bytes_max - 1) + b" HTTP/1.1\r\n"
+    for cut in range(1, len(line) + 1):
+        PartialHead().feed(line[:cut], LIMITS)
+    head = read_head(line + b"Host: h\r\n\r\n", LIMITS)
+    assert len(head.path) == LIMITS.target_bytes_max
+    assert refused(line.replace(b"/a", b"/aa") + b"Host: h\r\n\r\n") == "target_too_long"
+
+
 @given(st.data())
 def test_a_sound_head_is_accepted_in_any_pieces(data: st.DataObject) -> None:
     raw = POST + b"Content-Length: 5\r\nX-Some: value\r\n"

@@ -28,6 +28,9 @@ def head(text: str) -> bytes:
     ("x-ratelimit-remaining-tokens: 0\nx-ratelimit-reset-tokens: soon", LOW_SECONDS),
     ("x-ratelimit-remaining-req-minute: 0", LOW_SECONDS),
     ("x-ratelimit-remaining-requests: -1", 0.0),
+    # a limit without what is left of it
+    ("x-ratelimit-limit-requests: 100\nx-ratelimit-reset-requests: 1s", 0.0),
+    ("x-ratelimit-limit-requests: 12.5\nx-ratelimit-remaining-requests: 0.1", 0.0),
     ("x-ratelimit-remaining-requests: ", 0.0),
     ("anthropic-ratelimit-input-tokens-limit: 50000\n"
      "anthropic-ratelimit-input-tokens-remaining: 900\n"

@@ -18,6 +18,12 @@ def test_framing(fields: bytes, length: int | None, delimited: bool) -> None:
     assert (head.length, head.delimited) == (length, delimited)
 
 
+@pytest.mark.parametrize("status", [200, 299, 599])
+def test_any_final_status_and_length(status: int) -> None:
+    head = read_reply_head(LINE + b"Content-Length: " + b"9" * 18, status, "1.0")
+    assert (head.status, head.length) == (status, 10 ** 18 - 1)
+
+
 @pytest.mark.parametrize("status", [204, 304])
 def test_bodyless(status: int) -> None:
     head = read_reply_head(LINE + b"Content-Length: 12", status, "1.1")
@@ -79,6 +85,8 @@ def test_its_repr_shows_nothing_of_it() -> None:
     (LINE + b"Transfer-Encoding: chunked", 200, "1.0"),
     (LINE + b"Content-Length: x", 200, "1.1"),
     (LINE + b"Content-Length: ", 200, "1.1"),
+    (LINE + b"Content-Length: -1", 200, "1.1"),
+    (LINE + b"Content-Length: " + b"1" * 19, 200, "1.1"),
     (LINE, 600, "1.1"),
     (LINE, 101, "1.1"),
     (LINE, 200, "2.0"),

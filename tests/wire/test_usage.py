@@ -142,6 +142,7 @@ def test_images(report: dict[str, object], usage: Usage | None) -> None:
     ({"total_tokens": 13}, Usage(13)),
     ({"prompt_tokens": 8, "total_tokens": 8}, Usage(8)),
     ({"prompt_tokens": -8, "total_tokens": 8}, None),
+    ({"input_tokens": -8, "total_tokens": 8}, None),
     ({"total_tokens": -13}, None),
     ({"search_units": 1}, None),
 ])

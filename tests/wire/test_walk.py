@@ -16,6 +16,18 @@ def test_names_are_safe_to_show(name: str, shown: str) -> None:
     assert printable(name) == shown
 
 
+def test_a_policy_that_says_nothing_passes_nothing_on_that_leads_to_a_person() -> None:
+    policy = BodyPolicy()
+    assert (policy.unknown_fields, policy.pass_fields) == ("drop", frozenset())
+    assert (policy.end_user, policy.cache_key, policy.remote_mcp) == ("absent", "hashed", "off")
+
+
+def test_a_reading_begins_with_nothing() -> None:
+    state = Walk(BodyPolicy())
+    assert state.known is state.end_user is None and state.stand_ins == ()
+    assert state.stream is state.usage_asked is False
+
+
 def test_the_report_is_bounded() -> None:
     state = Walk(BodyPolicy())
     for index in range(200):
