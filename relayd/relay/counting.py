@@ -20,9 +20,7 @@ from relayd.relay.prompt_count import PROMPT_BYTES_INLINE_MAX, count_prompt
 from relayd.relay.prompt_memo import PromptMemo
 from relayd.relay.prompt_plain import plain_chat
 from relayd.relay.prompt_tally import TooLong
-from relayd.relay.tokenizer import (
-    BYTES_PER_TOKEN, Encodings, ModelEncoding, encoding_for, estimate,
-)
+from relayd.relay.tokenizer import BYTES_PER_TOKEN, Encodings, ModelEncoding, estimate
 from relayd.wire.dialect import Endpoint
 from relayd.wire.known import hash_is_secret
 from relayd.wire.spliced import Run, Spliced
@@ -103,10 +101,6 @@ class Counting:
                 self._reports[place] = owed - 1
             else:
                 self._reports[place] = owed or self._audit_every
-
-    def encoding(self, model: str) -> ModelEncoding:
-        """The encoding that stands for a model."""
-        return encoding_for(model)
 
     def text_counter(self, encoding: ModelEncoding) -> TextCounter:
         """A counter for the text of one reply."""

@@ -7,7 +7,6 @@ whose turn a credential is is said by the caller (core/health.py).
 from __future__ import annotations
 
 from relayd.core.provider import Provider
-from relayd.core.snapshot import KeyGrant
 from relayd.ops.config import PrivacyConfig
 from relayd.relay.exchange import Exchange
 from relayd.wire.handshake import upstream_handshake
@@ -38,8 +37,7 @@ class Heads:
         return found
 
     def head(
-        self, exchange: Exchange, provider: Provider, model: str, length: int | None,
-        turn: int = 0,
+        self, exchange: Exchange, provider: Provider, model: str, length: int | None, turn: int,
     ) -> bytes:
         """The whole head of one attempt; `length` None: the body follows in chunks.
 
@@ -59,17 +57,18 @@ class Heads:
 
     def handshake(
         self, exchange: Exchange, provider: Provider, model: str, key: bytes, beta: bytes,
-        turn: int = 0,
+        turn: int,
     ) -> bytes:
         """A whole WebSocket handshake; the account's pseudonym is in it where policy wants one."""
         credential = provider.credentials[turn] if provider.credentials else ""
-        assert exchange.grant is not None
-        names = self.pseudonyms(exchange.grant, provider, exchange.started_at_ms)
+        names = self.pseudonyms(exchange, provider)
         return upstream_handshake(provider, credential, model, key, beta, names.end_user(None))
 
-    def pseudonyms(self, grant: KeyGrant, provider: Provider, now_ms: int) -> Pseudonyms:
-        """What stands for the account and its users at this provider, in this epoch."""
-        epoch = epoch_of(now_ms)
+    def pseudonyms(self, exchange: Exchange, provider: Provider) -> Pseudonyms:
+        """What stands for the account and its users at this provider, in the call's epoch."""
+        grant = exchange.grant
+        assert grant is not None
+        epoch = epoch_of(exchange.started_at_ms)
         kept = self._keys.get(provider.name)
         if kept is None or kept[0] != epoch:
             kept = self._keys[provider.name] = (

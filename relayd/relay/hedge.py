@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from relayd.core.errors import RelayError
 from relayd.core.retry import kind_of
 from relayd.ops.tasks import PAUSE
+from relayd.relay.alarm import Alarm
 from relayd.relay.exchange import Exchange
 from relayd.relay.faults import Fault
 from relayd.relay.plan import Place
@@ -20,7 +21,7 @@ from relayd.relay.pool import Opening
 from relayd.relay.upstream import Attempt, UpstreamConnection
 
 if TYPE_CHECKING:
-    from relayd.relay.plane import Alarm, Plane
+    from relayd.relay.plane import Plane
 
 Step = tuple[Place, str]
 

@@ -12,7 +12,6 @@ from email.utils import formatdate
 from typing import Any
 
 from relayd.core.errors import RelayError
-from relayd.core.provider import Provider
 from relayd.ops.clock import monotonic, monotonic_ns, unix_ms
 from relayd.ops.config import Config
 from relayd.ops.configfile import hash_seed_chosen
@@ -25,6 +24,7 @@ from relayd.ops.tasks import Tasks
 from relayd.relay.abandoned import Abandoned
 from relayd.relay.addresses import Addresses
 from relayd.relay.admit import Admission
+from relayd.relay.alarm import Alarm
 from relayd.relay.attribution import Applications
 from relayd.relay.busy import BusyPoll
 from relayd.relay.clear import ClearKeys
@@ -50,7 +50,6 @@ from relayd.relay.turn import Turn
 from relayd.relay.view import View
 from relayd.relay.wallet import Wallets
 from relayd.wire.body import NESTING_MAX
-from relayd.wire.identity import Pseudonyms
 from relayd.wire.known import Elements, hash_is_secret
 
 
@@ -69,33 +68,6 @@ class Parts:
     boundary: str
     new_id: Callable[[int], str]
     dice: Callable[[], float]
-
-
-class Alarm:
-    """Calls `wake` once, when `seconds` have passed by the clock that the waiter reads.
-
-    The loop's own timers count whole milliseconds from the loop's own idea of the time: they may
-    come early, and who then looks at the clock and waits on would wait for ever.
-    """
-
-    __slots__ = ("_now", "_due", "_wake", "_timer")
-
-    def __init__(self, now: Callable[[], float], seconds: float, wake: Callable[[], None]) -> None:
-        self._now = now
-        self._due = now() + seconds
-        self._wake = wake
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._ring)
-
-    def _ring(self) -> None:
-        left = self._due - self._now()
-        if left > 0:
-            self._timer = asyncio.get_running_loop().call_later(left + 0.001, self._ring)
-        else:
-            self._wake()
-
-    def cancel(self) -> None:
-        """Nobody waits any more."""
-        self._timer.cancel()
 
 
 def _soon(work: Callable[[], None]) -> None:
@@ -209,12 +181,6 @@ class Plane:
             self._date_second = second
             self._date = formatdate(second, usegmt=True).encode()
         return self._date
-
-    def pseudonyms(self, exchange: Exchange, provider: Provider) -> Pseudonyms:
-        """What stands for an exchange's account at a provider."""
-        assert exchange.grant is not None
-        return exchange.policy.heads.pseudonyms(
-            exchange.grant, provider, exchange.started_at_ms)
 
     def drain(self) -> None:
         """From now on every reply ends its connection, and says so; idle ones wait for `leave()`.

@@ -25,6 +25,7 @@ from relayd.relay.faults import Fault
 from relayd.relay.opening import mark, opening
 from relayd.relay.plan import Place, require
 from relayd.relay.sender import result_of
+from relayd.relay.tokenizer import encoding_for
 from relayd.relay.tunnel import Tunnel
 from relayd.relay.upstream import Attempt, UpstreamConnection
 from relayd.wire.handshake import (
@@ -281,7 +282,7 @@ class Realtime:
         model = exchange.provider_model or ""
         assert endpoint is not None
         if counting.wanted(exchange.provider or "", model, endpoint):
-            encoding = counting.encoding(model)
+            encoding = encoding_for(model)
             exchange.counter = counting.text_counter(encoding)
             exchange.encoding_exact = encoding.exact
 

@@ -19,6 +19,7 @@ from relayd.relay.opening import mark, opening
 from relayd.relay.plan import Place
 from relayd.relay.pool import Pool
 from relayd.relay.receive import feed_upload
+from relayd.relay.tokenizer import encoding_for
 from relayd.relay.upstream import Attempt, UpstreamConnection
 from relayd.wire.body import write
 from relayd.wire.identity import Pseudonyms
@@ -113,14 +114,14 @@ class Sender:
         What comes of it is in the attempt.
         """
         plane, provider = self._plane, place.provider
-        ask, endpoint = exchange.ask, exchange.target.endpoint
+        heads, ask, endpoint = exchange.policy.heads, exchange.ask, exchange.target.endpoint
         assert ask is not None and endpoint is not None
         attempt = self._begin(exchange, place)
-        names = plane.pseudonyms(exchange, provider) if ask.stand_ins else NOBODY
+        names = heads.pseudonyms(exchange, provider) if ask.stand_ins else NOBODY
         body = write(ask, model, names,
                      stream_usage=provider.stream_usage,
                      unstored=place.keeps_unless_told and endpoint.operation == "chat")
-        head = exchange.policy.heads.head(exchange, provider, model, len(body), attempt.turn)
+        head = heads.head(exchange, provider, model, len(body), attempt.turn)
         connection.begin(attempt, head + body)
         if attempt.reused and exchange.attempts == 1:
             plane.metrics.observe_overhead(plane.now() - exchange.ready)
@@ -194,7 +195,7 @@ class Sender:
             return  # it has ended before it was sent, or was sent twice
         assert endpoint is not None and grant is not None
         counting = self._plane.counting
-        encoding = counting.encoding(model)
+        encoding = encoding_for(model)
         exchange.counter = counting.text_counter(encoding)
         exchange.encoding_exact = encoding.exact
         exchange.prompt = counting.prompt(
@@ -207,7 +208,7 @@ class Sender:
         assert upload is not None and endpoint is not None and grant is not None
         if exchange.prompt is not None or not counting.wanted(provider.name, model, endpoint):
             return
-        encoding = counting.encoding(model)
+        encoding = encoding_for(model)
         exchange.counter = counting.text_counter(encoding)
         fields = {"prompt": upload.text("prompt")}
         exchange.prompt = counting.prompt(
@@ -221,7 +222,7 @@ class Sender:
         upload = exchange.upload
         assert upload is not None
         heads, turn = exchange.policy.heads, attempt.turn
-        names = self._plane.pseudonyms(exchange, provider)
+        names = heads.pseudonyms(exchange, provider)
         feed_upload(exchange)  # what has come while the connection was opened
         self._count_upload(exchange, provider, model)
         pieces = upload.take(model, names)

@@ -16,7 +16,7 @@ from relayd.relay.count import LOOP_CHARACTERS_MAX, PIECE_CHARACTERS_MAX
 from relayd.relay.counting import PLACES_MAX, QUEUED_CHARACTERS_MAX, Counting, PromptCount
 from relayd.relay.prompt_count import PROMPT_BYTES_INLINE_MAX
 from relayd.relay.prompt_memo import PromptMemo
-from relayd.relay.tokenizer import Encodings
+from relayd.relay.tokenizer import Encodings, encoding_for
 from relayd.wire.dialect import BY_OPERATION
 from relayd.wire.walk import BodyPolicy, Walk
 from relayd.wire.known import Known
@@ -93,7 +93,7 @@ async def test_a_short_prompt_is_counted_at_once(
     executor: ThreadPoolExecutor, encodings: Encodings
 ) -> None:
     counting = inline(executor, encodings)
-    count = counting.prompt(CHAT, FIELDS, 100, counting.encoding("gpt-4o"), "acct_1")
+    count = counting.prompt(CHAT, FIELDS, 100, encoding_for("gpt-4o"), "acct_1")
     assert not count.pending and count.tokens == 9
 
 
@@ -102,7 +102,7 @@ async def test_a_long_prompt_is_counted_on_a_thread(
 ) -> None:
     counting = inline(executor, encodings)
     size = PROMPT_BYTES_INLINE_MAX + 1
-    count = counting.prompt(CHAT, FIELDS, size, counting.encoding("gpt-4o"), "acct_1")
+    count = counting.prompt(CHAT, FIELDS, size, encoding_for("gpt-4o"), "acct_1")
     assert count.pending and count.tokens is None
     told = asyncio.Event()
     count.when_done = told.set
@@ -115,7 +115,7 @@ async def test_a_long_prompt_of_which_little_is_new_is_counted_at_once(
 ) -> None:
     counting = inline(executor, encodings)
     memory = Known(BodyPolicy(), 254)
-    encoding = counting.encoding("gpt-4o")
+    encoding = encoding_for("gpt-4o")
 
     def prompt(*texts: str) -> PromptCount:
         walk = Walk(memory.policy, memory)
@@ -144,7 +144,7 @@ async def test_nothing_is_remembered_by_a_hash_that_others_may_know(
         monkeypatch.setenv("PYTHONHASHSEED", seed)
         counting = Counting(MeteringConfig(), encodings, executor, memo)
         for _ in range(2):
-            count = counting.prompt(CHAT, FIELDS, 100, counting.encoding("gpt-4o"), "acct_1")
+            count = counting.prompt(CHAT, FIELDS, 100, encoding_for("gpt-4o"), "acct_1")
             assert (count.tokens, count.approximate) == (9, False)
         assert len(memo.texts) == kept
 
@@ -177,7 +177,7 @@ async def test_a_prompt_of_a_megabyte_is_encoded_on_the_thread_in_parts(
     watched = Watched(encodings)
     counting = inline(executor, watched)
     fields = {"messages": [{"role": "user", "content": text} for text in texts]}
-    count = counting.prompt(CHAT, fields, MEGABYTE, counting.encoding("gpt-4o"), "acct_1")
+    count = counting.prompt(CHAT, fields, MEGABYTE, encoding_for("gpt-4o"), "acct_1")
     worst, last = 0.0, time.monotonic()
     while count.pending:
         await asyncio.sleep(0)
@@ -202,7 +202,7 @@ async def test_a_count_that_fails_is_none(
     monkeypatch.setattr(module, "count_prompt", broken)
     counting = inline(executor, encodings)
     count: PromptCount = counting.prompt(
-        CHAT, FIELDS, PROMPT_BYTES_INLINE_MAX + 1, counting.encoding("gpt-4o"), "acct_1")
+        CHAT, FIELDS, PROMPT_BYTES_INLINE_MAX + 1, encoding_for("gpt-4o"), "acct_1")
     told = asyncio.Event()
     count.when_done = told.set
     await asyncio.wait_for(told.wait(), 5)
@@ -214,7 +214,7 @@ async def test_a_count_is_exact_or_says_that_it_is_not(
 ) -> None:
     counting = inline(executor, encodings)
     for model, approximate in (("gpt-4o", False), ("claude-sonnet-4-5", True)):
-        count = counting.prompt(CHAT, FIELDS, 100, counting.encoding(model), "acct_1")
+        count = counting.prompt(CHAT, FIELDS, 100, encoding_for(model), "acct_1")
         assert count.approximate is approximate
     assert PromptCount().approximate
 
@@ -223,7 +223,7 @@ async def test_a_long_burst_of_a_reply_is_counted_on_the_thread(
     executor: ThreadPoolExecutor, encodings: Encodings
 ) -> None:
     counting = inline(executor, encodings)
-    counter = counting.text_counter(counting.encoding("gpt-4o"))
+    counter = counting.text_counter(encoding_for("gpt-4o"))
     told = asyncio.Event()
     counter.when_done = told.set
     counter.add("word " * LOOP_CHARACTERS_MAX)
@@ -240,12 +240,12 @@ async def test_too_much_that_waits_for_the_thread_is_estimated(
     go = threading.Event()
     executor.submit(go.wait, 10)
     size = QUEUED_CHARACTERS_MAX + 1
-    first = counting.prompt(CHAT, FIELDS, size, counting.encoding("gpt-4o"), "acct_1")
+    first = counting.prompt(CHAT, FIELDS, size, encoding_for("gpt-4o"), "acct_1")
     assert first.pending
-    claude = counting.encoding("claude-sonnet-4-5")
+    claude = encoding_for("claude-sonnet-4-5")
     second = counting.prompt(CHAT, FIELDS, 8000, claude, "acct_1")
     assert (second.pending, second.tokens, second.approximate) == (False, 2300, True)
-    counter = counting.text_counter(counting.encoding("gpt-4o"))
+    counter = counting.text_counter(encoding_for("gpt-4o"))
     counter.add("x y " * LOOP_CHARACTERS_MAX)
     assert counter.pending == 0 and counter.approximate
     assert abs(counter.total() - LOOP_CHARACTERS_MAX) <= 2
@@ -265,9 +265,9 @@ async def test_an_executor_that_was_shut_down_counts_nothing(encodings: Encoding
     executor = ThreadPoolExecutor(1)
     executor.shutdown()
     counting = inline(executor, encodings)
-    count = counting.prompt(CHAT, FIELDS, 8000, counting.encoding("gpt-4o"), "acct_1")
+    count = counting.prompt(CHAT, FIELDS, 8000, encoding_for("gpt-4o"), "acct_1")
     assert (count.pending, count.tokens, count.approximate) == (False, None, True)
-    counter = counting.text_counter(counting.encoding("gpt-4o"))
+    counter = counting.text_counter(encoding_for("gpt-4o"))
     counter.add("x y " * LOOP_CHARACTERS_MAX)
     assert counter.pending == 0 and counter.approximate and counter.total() > 0
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from relayd.core.snapshot import KeyGrant
 from relayd.ops.config import PrivacyConfig
+from relayd.relay.exchange import Exchange
 from relayd.relay.heads import Heads
 from relayd.wire.identity import EPOCH_MS
 from tests.fakes.daemon import CREDENTIAL, provider
@@ -17,8 +20,9 @@ NOW_MS = 1_800_000_000_000
 SECRET = b"s" * 32
 
 
-def grant(account: str) -> KeyGrant:
-    return KeyGrant("key_1", account, None, None, None, False)
+def call(account: str, started_at_ms: int) -> Exchange:
+    grant = KeyGrant("key_1", account, None, None, None, False)
+    return SimpleNamespace(grant=grant, started_at_ms=started_at_ms)  # type: ignore
 
 
 async def test_credentials_take_turns(opened: Opened) -> None:
@@ -58,7 +62,7 @@ def test_pseudonyms_cannot_be_joined() -> None:
     one, two = provider("openai", 1, name="one"), provider("openai", 1, name="two")
 
     def name(who: str, where: object, now_ms: int) -> str | None:
-        return heads.pseudonyms(grant(who), where, now_ms).end_user(None)  # type: ignore
+        return heads.pseudonyms(call(who, now_ms), where).end_user(None)  # type: ignore
 
     first = name("acct_1", one, NOW_MS)
     assert first == name("acct_1", one, NOW_MS + 1)
@@ -70,4 +74,5 @@ def test_pseudonyms_cannot_be_joined() -> None:
 
 def test_without_a_policy_nothing_stands_for_the_end_user() -> None:
     heads = Heads(PrivacyConfig(), SECRET, "b")
-    assert heads.pseudonyms(grant("a"), provider("openai", 1), NOW_MS).end_user("me") is None
+    names = heads.pseudonyms(call("a", NOW_MS), provider("openai", 1))
+    assert names.end_user("me") is None
