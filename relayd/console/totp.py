@@ -97,7 +97,7 @@ async def confirm(visit: Visit) -> web.Response:
     try:
         codes = await totp.confirm(
             visit.services.door, visit.account, visit.take(TotpCode).code, visit.caller,
-            visit.now_ms)
+            visit.now_ms, visit.me.session.id)
     except RelayError as error:
         found = await _pending(visit)
         if found is None:
@@ -137,7 +137,7 @@ async def give_codes(visit: Visit) -> web.Response:
     """It is on; the recovery codes."""
     return reply(RecoveryCodes(await totp.confirm(
         visit.services.door, visit.account, visit.take(TotpCode).code, visit.caller,
-        visit.now_ms)), 201)
+        visit.now_ms, visit.me.session.id)), 201)
 
 
 async def give_new_codes(visit: Visit) -> web.Response:

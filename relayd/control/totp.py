@@ -1,7 +1,7 @@
 """Codes of an authenticator: turn on, check, turn off; recovery codes.
 
-Law: an authenticator counts once its first code was right. Recovery codes leave here once. Turning
-on or off is told to the owner by mail.
+Law: an authenticator counts once its first code was right; sessions that came in without one end
+then. Recovery codes leave here once. Turning on or off is told to the owner by mail.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from relayd.core.totp import (
     RECOVERY_BYTES, RECOVERY_CODES, SECRET_BYTES, Totp, matching_step, recovery_code,
     recovery_digest, uri,
 )
+from relayd.store import session as store_session
 from relayd.store import totp as store_totp
 from relayd.store.db import Database
 from relayd.store.transaction import Transaction
@@ -56,9 +57,10 @@ def enrolment(totp: Totp, account: Account, issuer: str = ISSUER) -> str:
 
 
 async def confirm(
-    door: Door, account_id: str, code: str, caller: Caller, now_ms: int
+    door: Door, account_id: str, code: str, caller: Caller, now_ms: int, but: str | None = None
 ) -> list[str]:
-    """Turn the authenticator on by its first code; returns the recovery codes, told once.
+    """Turn the authenticator on by its first code; returns the recovery codes, told once. Every
+    session ends, save one: whoever had the password alone is not kept in.
 
     Raises `factor_not_found` or `wrong_code`.
     """
@@ -68,6 +70,7 @@ async def confirm(
         if step is None:
             raise RelayError("wrong_code", param="code")
         await store_totp.put(transaction, replace(totp, confirmed=True, last_step=step))
+        await store_session.delete_all(transaction, account_id, but)
         await _told(door, transaction, account_id, "totp.add", caller, now_ms)
         return await _new_codes(transaction, account_id)
 

@@ -7,11 +7,11 @@ import asyncio
 import pyotp
 import pytest
 
-from relayd.control import account, totp
+from relayd.control import account, session, sign_in, totp
 from relayd.control.door import Door
 from relayd.core.errors import RelayError
 from relayd.core.totp import RECOVERY_CODES, secret_text
-from tests.fakes.door import CALLER, EMAIL, USERNAME, mails, registered
+from tests.fakes.door import CALLER, EMAIL, PASSWORD, USERNAME, mails, registered
 from tests.fakes.records import START_MS
 
 
@@ -54,6 +54,20 @@ async def test_a_form_that_is_sent_twice_tells_codes_once(door: Door) -> None:
     assert [str(each) for each in done if not isinstance(each, list)] == ["factor_not_found"] * 3
     async with door.db.writing() as transaction:
         assert await totp.check(transaction, account_id, codes[0], START_MS) == "recovery"
+
+
+async def test_sessions_that_came_in_without_one_end_when_it_is_on(door: Door) -> None:
+    mine = await registered(door)
+    account_id = mine.session.account
+    stolen = await sign_in.sign_in(door, EMAIL, PASSWORD, CALLER, START_MS)
+    waiting = await totp.begin(door.db, await account.find(door.db, EMAIL), START_MS)
+    code = pyotp.TOTP(secret_text(waiting.secret)).at(START_MS // 1000)
+    assert await refused(totp.confirm(
+        door, account_id, "000000", CALLER, START_MS, mine.session.id)) == "wrong_code"
+    assert await session.recognise(door.db, stolen.token, START_MS) is not None
+    await totp.confirm(door, account_id, code, CALLER, START_MS, mine.session.id)
+    assert await session.recognise(door.db, stolen.token, START_MS) is None
+    assert await session.recognise(door.db, mine.token, START_MS) is not None
 
 
 async def test_a_recovery_code_works_once(door: Door) -> None:
