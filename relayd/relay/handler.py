@@ -138,7 +138,7 @@ class Handler:
             self._cancel(exchange)
             return
         if not isinstance(fault, RelayError):  # a defect of ours, told by its type
-            self._plane.logger.fault("exchange", fault)
+            self._plane.logger.fault("exchange", fault, request_id=exchange.id)
             fault = RelayError("internal", close=True)
         fault.__traceback__ = None  # its attempt may hold it, and it the frames and what passed
         exchange.fail(fault)

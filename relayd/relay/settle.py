@@ -96,7 +96,7 @@ class Settler:
             try:
                 records.append(self._made(exchange, at))
             except Exception as fault:  # a defect of ours costs no other call anything
-                plane.logger.fault("settle", fault)
+                plane.logger.fault("settle", fault, request_id=exchange.id)
         if len(records) == 1:
             plane.meter.append(records[0])
         else:

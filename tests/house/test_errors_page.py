@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from relayd.core.errors import ERRORS, ErrorKind
+from relayd.wire.shapes import OPENAI_CODES
 from tests.shared import ROOT
 
 ROW = re.compile(r"^\| `(\w+)` \| (\d+) \| (yes|no) \| (\w+) \| (.+) \| (.+) \|$", re.MULTILINE)
@@ -31,3 +32,11 @@ def test_the_order_is_the_table_s() -> None:
 
 def test_every_error_has_something_to_do() -> None:
     assert [code for code, row in rows().items() if len(row[4]) < 8] == []
+
+
+def test_openai_s_own_words_lead_to_the_codes() -> None:
+    page = (ROOT / "docs" / "errors.md").read_text("utf-8")
+    words = {word: set(re.findall(r"`(\w+)`", codes)) for word, codes in re.findall(
+        r"^\| `(\w+)` \| ((?:`\w+`(?:, )?)+) \|$", page, re.MULTILINE)}
+    assert words == {word: {code for code, its in OPENAI_CODES.items() if its == word}
+                     for word in OPENAI_CODES.values()}

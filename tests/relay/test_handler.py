@@ -221,6 +221,8 @@ async def test_a_defect_of_ours_is_told_logged_by_type_and_settled(
     [record] = await lane.settled(1)
     assert record.error == "internal"
     assert "ValueError" in lane.log.getvalue() and "the prompt" not in lane.log.getvalue()
+    # by which the operator finds the place, as docs/errors.md says
+    assert f'"request_id":"{record.id}"' in lane.log.getvalue()
 
 
 async def test_a_stream_that_broke_off_is_let_go_without_the_collector(opened: Opened) -> None:
