@@ -122,7 +122,7 @@ async def test_without_a_key_there_is_a_figure_and_no_record(opened: Opened) -> 
 
 async def figures(address: tuple[str, int]) -> bytes:
     """The relay's metrics, as its ops listener gives them."""
-    return (await ask(address, b"GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n")).body
+    return (await ask(address, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")).body
 
 
 async def test_forty_calls_at_once_are_forty_records(opened: Opened) -> None:
