@@ -6,6 +6,7 @@ file the state moves, in one transaction; a number is one fapiao's alone.
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -116,7 +117,8 @@ async def _verified(kind: FileFormat, content: bytes, want: Issued) -> Issued:
     if kind == "pdf":
         says = from_text(await text_of(content), want)
     else:
-        says = _READERS[kind](content)
+        # on a thread: it may unpack to some megabytes, and calls are relayed meanwhile
+        says = await asyncio.to_thread(_READERS[kind], content)
     differs = difference(says, want)
     if differs is not None:
         raise RelayError("fapiao_mismatch", param=differs)

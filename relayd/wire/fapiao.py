@@ -22,6 +22,8 @@ from relayd.core.issued import Issued, signed_minor
 from relayd.wire.zipped import UNSOUND
 
 ELEMENTS_MAX: Final = 5000
+MARKS_MAX: Final = 4 * ELEMENTS_MAX
+"""Brackets that open, and signs of equality: a text of tags alone takes a second to read."""
 ENTRIES_MAX: Final = 200
 UNPACKED_BYTES_MAX: Final = 16 * 1024 * 1024
 ENTRY_BYTES_MAX: Final = 2 * 1024 * 1024
@@ -44,6 +46,8 @@ def read_xml(content: bytes) -> Issued:
 
 def _root(content: bytes) -> Element:
     if len(content) > FILE_BYTES_MAX:
+        raise RelayError("fapiao_file", param="size")
+    if max(content.count(b"<"), content.count(b"=")) > MARKS_MAX:
         raise RelayError("fapiao_file", param="size")
     try:
         root: Element = fromstring(content, forbid_dtd=True)

@@ -78,6 +78,19 @@ def test_xml_that_is_refused(content: bytes) -> None:
         == "fapiao_file"
 
 
+@pytest.mark.parametrize("content", [
+    b"<EInvoice>" + b"<b/>" * 500_000 + b"</EInvoice>",
+    b"<EInvoice " + b" ".join(b'a%d="1"' % n for n in range(150_000)) + b"/>",
+])
+def test_tags_alone_are_not_even_parsed(
+    content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(content) < FILE_BYTES_MAX
+    monkeypatch.setattr(fapiao, "fromstring", None)
+    assert code_of(read_xml, content) == ("fapiao_file", "size")
+    assert code_of(read_ofd, zipped(("OFD.xml", content))) == ("fapiao_file", "size")
+
+
 def test_a_field_is_not_long() -> None:
     heaped = BLUE._replace(buyer_name="a" + "\u0301" * fapiao.FIELD_CHARS_MAX)
     assert code_of(read_xml, write_xml(heaped)) == ("fapiao_file", "size")
