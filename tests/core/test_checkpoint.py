@@ -148,6 +148,20 @@ def test_a_checkpoint_of_another_key_is_not_trusted() -> None:
     assert judge([forged], {KEY, OTHER}, valid) is None
 
 
+def test_checkpoints_that_are_signed_and_still_do_not_belong_there() -> None:
+    """By whoever has the key: judged by themselves, without the events."""
+    rows = events(9)
+    one, two = checkpoints(rows, [3, 6])
+    again = signed(replace(one, previous=one.digest()))
+    assert judge([one, again], {KEY}, valid) == Break(3, "is out of order", True)
+    assert judge([one, two], {KEY}, valid) is None
+    pruning = signed(replace(
+        checkpoints(rows, [3, 6, 9])[-1], pruned_seq=3, pruned_hash=rows[2][1]))
+    for first in (two, signed(replace(one, seq=4)), signed(replace(one, hash=bytes(32)))):
+        broken = judge([first, pruning], {KEY}, valid)
+        assert broken == Break(first.seq, "is not the one that events were pruned up to", True)
+
+
 def test_a_tree_of_other_events_is_found() -> None:
     rows = events(3)
     forged = signed(replace(checkpoints(rows, [3])[0], root=merkle.EMPTY))

@@ -103,6 +103,13 @@ def test_a_second_payment_of_the_same_order_is_an_alarm() -> None:
     assert world.sums()["balance"] == to_nano(AMOUNT, "CNY")
 
 
+def test_what_is_paid_and_not_credited_yet_gives_nothing_back() -> None:
+    world = World(replace(ORDER, state="paid", trade="trade_1"))
+    for kind, reference in (("refunded", "re_1"), ("disputed", "dp_1")):
+        assert world.hear(event(kind, 1, reference)) == "too_late"
+    assert world.order.state == "paid" and world.transfers == {} == world.refunds
+
+
 def test_failure_and_expiry_end_what_waits_alone() -> None:
     for kind in ("failed", "expired"):
         world = World()

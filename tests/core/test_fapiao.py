@@ -50,6 +50,17 @@ def test_red_letters_take_back_all_and_no_more(amount: int, rate: int, data: st.
     assert left == (0, 0, 0)
 
 
+def test_the_tax_of_a_red_letter_is_that_of_its_own_amount() -> None:
+    found = blue(10_600, 600)
+    assert found.taxed == (10_000, 600, 10_600)
+    assert red_tax(found, 5_300, found.taxed) == 300 and red_tax(found, 53, found.taxed) == 3
+    assert red_tax(found, 10_599, found.taxed) == 600
+    assert red_tax(found, 10_600, found.taxed) == 600
+    # a fen that rounding left over goes with the last one, and net is never below nothing
+    assert red_tax(found, 5_300, Taxed(5_001, 299, 5_300)) == 299
+    assert red_tax(found, 5_300, Taxed(5_000, 301, 5_301)) == 300
+
+
 @pytest.mark.parametrize("back", [0, -1, 101])
 def test_never_more_than_is_left(back: int) -> None:
     with pytest.raises(RelayError) as caught:

@@ -67,3 +67,7 @@ def test_places_that_are_not() -> None:
         merkle.path(leaves(3), 3)
     assert merkle.root_of(bytes(32), 3, 3, []) is None
     assert merkle.root_of(bytes(32), -1, 3, []) is None
+    # a tree of one leaf has no other place
+    assert merkle.root_of(bytes(32), 0, 1, []) == bytes(32)
+    assert merkle.root_of(bytes(32), 1, 1, []) is merkle.root_of(bytes(32), -1, 1, []) is None
+    assert merkle.root_of(bytes(32), 0, 0, []) is None

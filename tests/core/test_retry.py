@@ -30,6 +30,7 @@ from tests.shared import ROOT
     ("provider_rejected", 413, "request_too_large", "context_length"),
     ("provider_rejected", 400, "content_filter", "content_policy"),
     ("provider_failed", 500, "context_length_exceeded", "failed"),
+    ("provider_forbidden", 500, "", "failed"), ("provider_rejected", 499, "", "rejected"),
     ("provider_auth", 401, "", "auth"), ("provider_auth", 400, "", "auth"),
     ("provider_forbidden", 403, "", "forbidden"),
     ("provider_quota", 402, "", "quota"), ("provider_quota", 429, "", "quota"),
@@ -42,6 +43,18 @@ from tests.shared import ROOT
 ])
 def test_kinds(code: str, status: int, words: str, kind: str) -> None:
     assert kind_of(code, status, frozenset(words.split())) == kind
+
+
+@pytest.mark.parametrize(("words", "kind"), [
+    ("context_length_exceeded string_above_max_length request_too_large prompt_too_long"
+     " model_context_window_exceeded", "context_length"),
+    ("content_filter content_policy_violation ResponsibleAIPolicyViolation 1301"
+     " data_inspection_failed DataInspectionFailed sensitive_words_detected", "content_policy"),
+    ("invalid_request_error context_length 130 content", "rejected"),
+])
+def test_words_of_providers(words: str, kind: str) -> None:
+    for word in words.split():
+        assert kind_of("provider_rejected", 400, frozenset({word, "other"})) == kind, word
 
 
 def test_every_error_of_a_provider_s_side_is_in_the_table() -> None:
@@ -112,6 +125,17 @@ def test_a_quiet_relay_has_a_few_retries_and_the_past_is_forgotten() -> None:
     assert sum(budget.spend(100.0) for _ in range(50)) == BUDGET_MIN
     assert not budget.spend(100.0 + BUDGET_SECONDS)
     assert budget.spend(100.0 + 2 * BUDGET_SECONDS)
+
+
+@pytest.mark.parametrize(("later", "more"), [
+    (BUDGET_SECONDS - 0.1, 200), (BUDGET_SECONDS, 200), (2 * BUDGET_SECONDS - 0.1, 200),
+    (2 * BUDGET_SECONDS, BUDGET_MIN), (3 * BUDGET_SECONDS, BUDGET_MIN),
+])
+def test_calls_of_the_last_window_count_and_older_ones_do_not(later: float, more: int) -> None:
+    budget, now = Budget(), 100.0
+    for _ in range(1000):
+        budget.call(now)
+    assert sum(budget.spend(now + later) for _ in range(500)) == more
 
 
 def test_what_loads_nobody_counts_and_is_never_refused() -> None:

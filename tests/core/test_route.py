@@ -91,6 +91,14 @@ def test_the_fastest_and_the_cheapest() -> None:
         assert order(THREE, 0.6, same, strategy) == [1, 0, 2]  # type: ignore[arg-type]
 
 
+def test_the_cheapest_goes_first_and_what_is_free_before_it() -> None:
+    deployments = [Deployment(name) for name in "abcd"]
+    standings = [Standing(Level.READY, 0.0, cost) for cost in (30, None, 0, 10)]
+    assert order(deployments, 0.0, standings, "cheapest") == [2, 3, 0, 1]
+    latencies = [Standing(Level.READY, seconds) for seconds in (0.3, 0.2, 0.0, 0.1)]
+    assert order(deployments, 0.0, latencies, "least-latency") == [2, 3, 1, 0]
+
+
 FOUR = [Deployment(f"p{n}", weight=1 + n % 2) for n in range(4)]
 
 

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 
 from relayd.core.provider import Api
-from relayd.wire.anonymous import HELD_BYTES_MAX, SHORT_BYTES, ErrorGuard, told_in
+from relayd.wire.anonymous import (
+    HELD_BYTES_MAX, SHORT_BYTES, ErrorGuard, begins_as_error, told_in,
+)
 from relayd.wire.provider_error import judge
 from tests.fakes.splits import cut, one_by_one, places
 from tests.shared import shared
@@ -128,3 +130,55 @@ def test_nothing_but_an_error_or_first_bytes_is_held() -> None:
     assert guard.passing(b"x" * 9, False) == b""
     long = guard.passing(b"x" * HELD_BYTES_MAX, False)
     assert long == b"data: {" + begun + b"x" * (9 + HELD_BYTES_MAX) and not guard.holds
+
+
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n", b"\r\r"])
+def test_an_event_that_is_held_goes_with_its_own_end(end: bytes) -> None:
+    guard = ErrorGuard("openai", "chat", (), "01ID")
+    begun = b'data: {"error":{"message":"' + b"x" * SHORT_BYTES
+    assert guard.passing(begun, False) == b"" and guard.holds
+    assert guard.passing(b'y"}}' + end, False) == begun + b'y"}}' + end and not guard.holds
+
+
+def test_what_is_no_error_for_sure_is_not_held_for_long() -> None:
+    guard = ErrorGuard("openai", "responses", (), "01ID")
+    begun = b'data: {"error": null, "text": "' + b"x" * SHORT_BYTES
+    assert guard.passing(begun, False) == begun and not guard.holds
+
+
+ONE = b'{"error":{"message":"x"}}'
+
+
+@pytest.mark.parametrize(("reply", "told"), [
+    (ONE, ONE), (b" " + ONE, ONE), (b"[%b]" % ONE, ONE), (b' [{"a":1},%b]' % ONE, ONE),
+    # what the model says beside an error is none of it
+    (b'{"choices":[{"text":"org-AbCd1234"}],"error":{"message":"x"}}', ONE),
+    (b"data: %b\n\n" % ONE, ONE), (b"data: {}\n\ndata: %b\n\ndata: [DONE]\n\n" % ONE, ONE),
+    (b": hello\n\ndata: %b" % ONE, ONE),  # cut off in its last event
+    (b'event: error\r\ndata: {"type":"error","message":"x"}\r\n\r\n',
+     b'{"type":"error","message":"x"}'),
+    (b'{"type":"response.failed","response":{"error":{"code":"x"},"output":["y"]}}',
+     b'{"code":"x"}'),
+    (b"<!DOCTYPE html><p>x", b"<!DOCTYPE html><p>x"), (b" \n<HTML>" + b"x" * SHORT_BYTES, None),
+    (b"", None), (b"[]", None), (b"{}", None), (b'{"error":null}', None), (b'{"error":', None),
+    (b"data: {}\n\n", None), (b"a page <html>", None), (b'"error"', None),
+    (b'{"text":"{\\"error\\":1}"}', None),
+])
+def test_what_a_reply_tells_of_a_failure(reply: bytes, told: bytes | None) -> None:
+    if b"<HTML>" in reply:
+        told = reply[:SHORT_BYTES]
+    assert told_in(reply) == told
+
+
+@pytest.mark.parametrize(("data", "most", "may"), [
+    (ONE, 99, True), (b'{"error"', 99, True), (b'{"error": ', 99, True),
+    (b'{"type": "error", "a": 1', 99, True), (b'{"type": "error"}', 99, True),
+    (b'{"error": null', 99, False), (b'{"error": 1', 99, False),
+    (b'{"text": "an error"', 99, False),
+    (b"<html>", 99, True), (b"\n <!doctype html>", 99, True), (b"<htmlx", 99, False),
+    (b"text <html>", 99, False), (b"", 99, False),
+    # only the first octets are looked at
+    (b'{"a":1,"error":{}}', 99, True), (b'{"a":1,"error":{}}', 9, False),
+])
+def test_how_an_error_begins(data: bytes, most: int, may: bool) -> None:
+    assert begins_as_error(data, most) is may
