@@ -11,6 +11,7 @@ import random
 import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -67,7 +68,10 @@ ENCODINGS: Final = ("o200k_base", "cl100k_base")
 
 
 class App:
-    """One relay process. `start()`, then `stop()`; a stopped app is not started again."""
+    """One relay process. `start()`, then `stop()`; a stopped app is not started again.
+
+    `unsaved` is True where it was stopped and records of calls are not sure to be found again.
+    """
 
     def __init__(self, config: Config, *, logger: Logger | None = None,
                  systemd_sockets: int = 0, memory_wiped: bool = False) -> None:
@@ -98,6 +102,7 @@ class App:
         self._ops = OpsListener(
             config.ops_listen, self.metrics, self._readiness, __version__)
         self._stopping = False
+        self.unsaved = False
         self.hurry: Callable[[], bool] = _never
 
     @property
@@ -158,7 +163,7 @@ class App:
                             flush_seconds=self.config.metering.flush_seconds,
                             prices=self._tariff,
                             tell=self._stored, log=self.logger)
-        self._watch = Watch(db, self.view.publish, snapshot.version, log=self.logger)
+        self._watch = Watch(db, self.view.publish, snapshot, log=self.logger)
         self._jobs["watch"] = self._watch
         self._jobs["budgets"] = await self._begin_budgets(db, plane)
         self._jobs["wallets"] = await self._begin_wallets(db, plane)
@@ -223,7 +228,8 @@ class App:
         admission.rated = lambda record: self._tariff().rated(record)
         budgets = Budgets(
             db, lambda: plane.policy.limits is not None and plane.policy.limits.has_budgets,
-            lambda most: admission.due(most, self.view.current, plane.policy.limits),
+            lambda most: admission.due(
+                most, self.view.take_budgeted(), plane.policy.limits),
             admission.unposted, admission.install, log=self.logger)
         await budgets.begin()
         return budgets
@@ -327,13 +333,14 @@ class App:
         return True, "ok"
 
     async def stop(self, *, drain_seconds: float | None = None) -> None:
-        """Drains, flushes and closes. Every exchange that passed authentication has its record."""
+        """Drains, flushes and closes. Every exchange that passed authentication has its record,
+        or the last line of the log says that the disk took none."""
         self._stopping = True
         if self._doors is not None:
             await self._doors.close()
         if self._plane is not None:
             await self._drain(self._plane, drain_seconds)
-        await self._close_store()
+        told = await self._close_store()
         await self._ops.stop()
         await self._tasks.close()
         self._collector.stop()
@@ -343,7 +350,7 @@ class App:
         for held in (*self._lanes, self._lock):
             if held is not None:
                 held.release()
-        self.logger.event("stopped")
+        told()
         self.logger.to_journal(None)
 
     async def _drain(self, plane: Plane, drain_seconds: float | None) -> None:
@@ -364,12 +371,18 @@ class App:
         while not plane.idle and monotonic() < deadline:
             await asyncio.sleep(DRAIN_POLL_SECONDS)
 
-    async def _close_store(self) -> None:
+    async def _close_store(self) -> Callable[[], None]:
+        """Brings what there is to the store; what says last how that went."""
         for job in self._jobs.values():
             await job.stop()
         stored = self._flush is None or await self._flush.stop()
-        if self._journal is not None and not await self._journal.stop(stored=stored):
-            self.logger.error("records_lost", lost=len(self._journal.pending))
+        journal = self._journal
+        if journal is None or await journal.stop(stored=stored):
+            return partial(self.logger.event, "stopped")
+        self.unsaved = True
+        if journal.pending:
+            return partial(self.logger.error, "records_lost", lost=len(journal.pending))
+        return partial(self.logger.error, "records_doubtful")
 
 
 def _never() -> bool:

@@ -1,9 +1,14 @@
-"""The snapshot: all policy the relay needs, frozen. `publish` builds it; `view` swaps it."""
+"""The snapshot: all policy the relay needs. `publish` builds it; `view` swaps it.
+
+Law: nothing changes in the snapshot that holds. The one after it takes its keys and plans over,
+and changes what is new in them, in the step of the loop that puts it in its place: of hundreds of
+thousands of keys those that changed cost something, and no other.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from relayd.core.limit import OwnLimits
 
@@ -33,13 +38,37 @@ class KeyGrant:
 class Snapshot:
     """Keys by their keyed hash (`core.key.digest`). Revoked keys are not in it.
 
-    `budgeted` are those of the grants that come with a budget of their own; `plans` are accounts'
-    plans by name, of those that have another than the default one. `edition` is the number of the
-    privacy policy in force, 0 before the first.
+    `budgeted` are those of the grants that are new with it and come with a budget of their own;
+    `plans` are accounts' plans by name, of those that have another than the default one. `edition`
+    is the number of the privacy policy in force, 0 before the first; `asked` are the versions that
+    last asked for each consent that grants have.
     """
 
     version: int
-    keys: Mapping[bytes, KeyGrant]
+    keys: dict[bytes, KeyGrant]
     budgeted: Sequence[KeyGrant] = ()
-    plans: Mapping[str, str] = field(default_factory=dict)
+    plans: dict[str, str] = field(default_factory=dict)
     edition: int = 0
+    asked: tuple[int, ...] = ()
+
+    def after(
+        self, version: int, grants: Mapping[bytes, KeyGrant | None],
+        plans: Mapping[str, str | None],
+    ) -> Snapshot:
+        """The snapshot that comes after this one, which holds no more; None: no longer there."""
+        for digest, grant in grants.items():
+            if grant is None:
+                self.keys.pop(digest, None)
+            else:
+                self.keys[digest] = grant
+        for account, plan in plans.items():
+            if plan is None:
+                self.plans.pop(account, None)
+            else:
+                self.plans[account] = plan
+        return replace(self, version=version, budgeted=budgeted(filter(None, grants.values())))
+
+
+def budgeted(grants: Iterable[KeyGrant]) -> tuple[KeyGrant, ...]:
+    """Those that come with a budget of their own."""
+    return tuple(grant for grant in grants if grant.limits and grant.limits.has_budgets)

@@ -21,20 +21,20 @@ WATCH_SECONDS: Final = 0.25
 
 
 class Watch:
-    """Calls `publish(snapshot)` when the store's policy version is not that of the last one."""
+    """Calls `publish(snapshot)` when the store's policy version is not that of the `last` one."""
 
     def __init__(
         self,
         db: Database,
         publish: Callable[[Snapshot], None],
-        version: int,
+        last: Snapshot,
         *,
         watch_seconds: float = WATCH_SECONDS,
         log: Logger | None = None,
     ) -> None:
         self._db = db
         self._publish = publish
-        self._version = version
+        self._last = last
         self._log = log or Logger()
         self._news = News(db.changes)
         self._beat = Beat(watch_seconds, self._news.due)
@@ -52,24 +52,18 @@ class Watch:
     async def look(self) -> None:
         """Publish the policy if it changed. A store that fails is tried again next time."""
         try:
-            if await publish.policy_version(self._db) == self._version:
-                self._fine()
-                return
-            # another process may have erased an account
-            self._db.keyring.forget()
-            snapshot = await publish.load(self._db)
+            snapshot = await publish.renew(self._db, self._last)
         except StoreError as error:
             if self.healthy:
                 self._log.error("policy_unreadable", code=error.code)
             self.healthy = False
             return
-        self._fine()
-        self._version = snapshot.version
-        self._publish(snapshot)
-
-    def _fine(self) -> None:
         self.healthy = True
         self._news.seen()
+        if snapshot is not self._last:
+            # nobody may come between: what it took over from the last one is changed already
+            self._last = snapshot
+            self._publish(snapshot)
 
     async def stop(self) -> None:
         """Look no more."""

@@ -8,7 +8,7 @@ awaited: what the store says of budgets is brought here by a job.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Final, get_args
 
 from relayd.core.budget import Spent, SpentReading, SpentRow
@@ -18,7 +18,7 @@ from relayd.core.limit import (
 )
 from relayd.core.provider import Api
 from relayd.core.record import CallRecord
-from relayd.core.snapshot import KeyGrant, Snapshot
+from relayd.core.snapshot import KeyGrant
 from relayd.relay.counting import UNCOUNTED
 from relayd.relay.exchange import Exchange
 from relayd.wire.dialect import Endpoint
@@ -184,7 +184,6 @@ class Admission:
         self._budgets: dict[Identity, Allowance] = {}
         self._stands: dict[str, _Stand] = {}
         self._book = EMPTY_BOOK
-        self._snapshot: Snapshot | None = None
         self._first: SpentReading | None = None
 
     def admit(self, exchange: Exchange, raw: bytes | None) -> None:
@@ -277,16 +276,16 @@ class Admission:
 
     # -- what the store says of budgets ---------------------------------------------------
 
-    def due(self, most: int, snapshot: Snapshot, book: LimitBook | None) -> list[str]:
+    def due(
+        self, most: int, budgeted: Iterable[KeyGrant], book: LimitBook | None,
+    ) -> list[str]:
         """Accounts whose spending should be read now, at most so many, those never read first.
 
-        Those with budgets of their own are among them before they call.
+        `budgeted`, grants that came with budgets of their own, are among them before they call.
         """
         now_ns = self.now_ns()
-        if snapshot is not self._snapshot:
-            self._snapshot = snapshot
-            for grant in snapshot.budgeted:
-                self._stand(grant, book or EMPTY_BOOK, now_ns)
+        for grant in budgeted:
+            self._stand(grant, book or EMPTY_BOOK, now_ns)
         waiting: dict[str, int] = {}
         for allowance in self._budgets.values():
             spending = allowance.spending

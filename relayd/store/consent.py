@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
+
+import orjson
 
 from relayd.core.consent import Consent, Served
 from relayd.store.transaction import Row, Transaction
@@ -43,14 +46,22 @@ async def history(transaction: Transaction, account_id: str) -> list[Consent]:
         f"{_SELECT} WHERE account_id = ? ORDER BY number", (account_id,))]
 
 
-async def holding(transaction: Transaction, item: str, version: int) -> frozenset[str]:
-    """The accounts that agreed to an item of `ROUTED`, in this version or a later one."""
+async def holding(
+    transaction: Transaction, item: str, version: int, among: Sequence[str] | None = None,
+) -> frozenset[str]:
+    """The accounts that agreed to an item of `ROUTED`, in this version or a later one: all, or
+    those among these."""
     # the item stands in the text, so that the index of its rows alone is taken
     word = f"'{ROUTED[ROUTED.index(item)]}'"
+    those = ""
+    values: tuple[int | str, ...] = (version,)
+    if among is not None:
+        those = " AND account_id IN (SELECT value FROM json_each(?))"
+        values += (orjson.dumps(among).decode(),)
     rows = await transaction.rows(
         f"SELECT account_id FROM consents c WHERE item = {word} AND act <> 'withdrawn'"
         f" AND version >= ? AND number = (SELECT max(number) FROM consents d"
-        f" WHERE d.item = {word} AND d.account_id = c.account_id)", (version,))
+        f" WHERE d.item = {word} AND d.account_id = c.account_id){those}", values)
     return frozenset(row[0] for row in rows)
 
 

@@ -63,6 +63,7 @@ TABLES: Final[tuple[Rule, ...]] = (
     Rule("ledger_accounts", "owner", "orders", "keep"),
     Rule("account_use", "account_id", "orders", "keep"),
     Rule("money_changes", "account_id", "orders", "keep"),
+    Rule("policy_changes", "account_id", "keys", "keep"),
     Rule("credit_lines", "account_id", "limits", "delete"),
     Rule("account_plans", "account_id", "limits", "delete"),
     Rule("subscriptions", "account_id", "orders", "keep"),
@@ -81,8 +82,8 @@ TABLES: Final[tuple[Rule, ...]] = (
 """Every column that leads to an account."""
 UNCOUNTED: Final = frozenset({
     "rollups", "app_rollups", "call_records", "ledger_accounts", "account_use", "money_changes",
-    "grants", "code_uses", "subscriptions", "legal_vault", "reveals", "enterprises",
-    "audit_log.actor"})
+    "policy_changes", "grants", "code_uses", "subscriptions", "legal_vault", "reveals",
+    "enterprises", "audit_log.actor"})
 """Tables, or one of their columns, whose rows are not counted: sums, copies, or told already."""
 _TOLD: Final = "SELECT id FROM legal_requests WHERE notified_at_ms IS NOT NULL"
 COUNTED: Final[dict[str, str]] = {

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Final
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Final, NamedTuple
 
 import orjson
 
 from relayd.core.key import ERASED_NAME, ApiKey
+from relayd.core.limit import OwnLimits
 from relayd.core.snapshot import KeyGrant
 from relayd.store.transaction import Row, Transaction
 
@@ -16,10 +17,23 @@ _SELECT: Final = (
     " FROM api_keys"
 )
 _GRANTS: Final = (
-    "SELECT k.digest, k.id, k.account_id, k.app, k.models, k.expires_at_ms, a.state"
+    "SELECT k.digest, k.id, k.account_id, k.app, k.models, k.expires_at_ms, a.state, k.state"
     " FROM api_keys k JOIN accounts a ON a.id = k.account_id"
-    " WHERE k.state = 'active' AND a.state <> 'erased'"
 )
+_NOTHING: Final[Mapping[str, Mapping[str, int]]] = {}
+_NOBODY: Final[frozenset[str]] = frozenset()
+
+
+class Known(NamedTuple):
+    """What grants have of their accounts and keys besides the keys' rows: the accounts that agreed
+    to providers outside China, to such that may train models on content, and to keep what
+    application a request says it is of; the own limits of accounts and of keys."""
+
+    overseas: frozenset[str] = _NOBODY
+    training: frozenset[str] = _NOBODY
+    attribution: frozenset[str] = _NOBODY
+    of_accounts: Mapping[str, Mapping[str, int]] = _NOTHING
+    of_keys: Mapping[str, Mapping[str, int]] = _NOTHING
 
 
 def _models_text(models: tuple[str, ...] | None) -> str | None:
@@ -88,22 +102,31 @@ async def listing(transaction: Transaction, account_id: str | None = None) -> li
 
 
 async def grants(
-    transaction: Transaction, overseas: frozenset[str] = frozenset(),
-    training: frozenset[str] = frozenset(), attribution: frozenset[str] = frozenset(),
+    transaction: Transaction, known: Known = Known(),
 ) -> AsyncIterator[dict[bytes, KeyGrant]]:
-    """What the relay must know of every key that is not revoked, by digest, in batches.
+    """What the relay must know of every key that is not revoked, by digest, in batches."""
+    sql = f"{_GRANTS} WHERE k.state = 'active' AND a.state <> 'erased'"
+    async for rows in transaction.batches(sql):
+        yield {row[0]: _grant(row, known) for row in rows}
 
-    `overseas`: the accounts that agreed to providers outside China; `training`: to such that may
-    train models on content; `attribution`: to keep what application a request says it is of.
-    """
-    async for rows in transaction.batches(_GRANTS):
-        yield {
-            digest: KeyGrant(
-                key=key_id, account=account, app=app,
-                models=None if models is None else frozenset(orjson.loads(models)),
-                expires_at_ms=expires_at_ms, suspended=state != "active",
-                overseas=account in overseas, training=account in training,
-                attribution=account in attribution,
-            )
-            for digest, key_id, account, app, models, expires_at_ms, state in rows
-        }
+
+async def changed_grants(
+    transaction: Transaction, accounts: Sequence[str], keys: Sequence[str], known: Known,
+) -> dict[bytes, KeyGrant | None]:
+    """The same of the keys of these accounts and of these keys; None for one that is no more."""
+    rows = await transaction.rows(
+        f"{_GRANTS} WHERE k.state = 'active' AND k.account_id IN (SELECT value FROM json_each(?1))"
+        f" UNION ALL {_GRANTS} WHERE k.id IN (SELECT value FROM json_each(?2))",
+        (orjson.dumps(accounts).decode(), orjson.dumps(keys).decode()))
+    return {row[0]: _grant(row, known) if row[7] == "active" and row[6] != "erased" else None
+            for row in rows}
+
+
+def _grant(row: Row, known: Known) -> KeyGrant:
+    _, key_id, account, app, models, expires_at_ms, state, _ = row
+    of_account, of_key = known.of_accounts.get(account), known.of_keys.get(key_id)
+    return KeyGrant(
+        key_id, account, app, None if models is None else frozenset(orjson.loads(models)),
+        expires_at_ms, state != "active",
+        OwnLimits(of_account or {}, of_key or {}) if of_account or of_key else None,
+        account in known.overseas, account in known.training, account in known.attribution)

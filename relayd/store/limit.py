@@ -10,6 +10,8 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final, Literal
 
+import orjson
+
 from relayd.core.budget import Spent, SpentRow
 from relayd.core.limit import AMOUNTS
 from relayd.store.transaction import Transaction
@@ -49,10 +51,28 @@ async def of_keys(transaction: Transaction, account_id: str) -> Own:
     return dict(found)
 
 
-async def everybody(transaction: Transaction, owner: Owner) -> Own:
-    """The own limits of all who have any."""
+async def of_working_keys(transaction: Transaction, accounts: Sequence[str]) -> Own:
+    """The same of these accounts' keys that are not revoked."""
     found: Own = defaultdict(dict)
-    async for rows in transaction.batches(f"SELECT {owner}_id, name, value FROM {owner}_limits"):
+    for key_id, name, value in await transaction.rows(
+            "SELECT key_id, name, value FROM key_limits WHERE key_id IN (SELECT id FROM api_keys"
+            " WHERE state = 'active' AND account_id IN (SELECT value FROM json_each(?)))",
+            (orjson.dumps(accounts).decode(),)):
+        found[key_id][name] = value
+    return dict(found)
+
+
+async def everybody(
+    transaction: Transaction, owner: Owner, among: Sequence[str] | None = None,
+) -> Own:
+    """The own limits of all who have any, or of those among these."""
+    found: Own = defaultdict(dict)
+    sql = f"SELECT {owner}_id, name, value FROM {owner}_limits"
+    values: tuple[str, ...] = ()
+    if among is not None:
+        sql += f" WHERE {owner}_id IN (SELECT value FROM json_each(?))"
+        values = (orjson.dumps(among).decode(),)
+    async for rows in transaction.batches(sql, values):
         for owner_id, name, value in rows:
             found[owner_id][name] = value
     return dict(found)

@@ -7,9 +7,22 @@ unchanged version has seen every change. Both numbers only grow.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Final, Literal, NamedTuple
 
 from relayd.store.transaction import Transaction
+
+KEPT_VERSIONS: Final = 10_000
+"""Versions of the policy whose changes are kept: hours, for a relay that reads each at once."""
+
+
+class PolicyChanges(NamedTuple):
+    """Accounts that changed themselves, so that all their keys did, and keys that changed;
+    `owners`: the accounts of both."""
+
+    accounts: Sequence[str]
+    keys: Sequence[str]
+    owners: Sequence[str]
 
 
 async def policy_version(transaction: Transaction) -> int:
@@ -21,8 +34,27 @@ async def policy_version(transaction: Transaction) -> int:
 
 
 async def bump_policy_version(transaction: Transaction) -> None:
-    """Say that accounts or keys change in this transaction."""
+    """Say that accounts or keys change in this transaction; triggers keep which ones."""
     await transaction.run("UPDATE counters SET value = value + 1 WHERE name = 'policy_version'")
+    await transaction.run(
+        "DELETE FROM policy_changes WHERE version <="
+        " (SELECT value - ? FROM counters WHERE name = 'policy_version')", (KEPT_VERSIONS,))
+
+
+async def policy_changes(
+    transaction: Transaction, since: int, version: int, most: int
+) -> PolicyChanges | None:
+    """What changed after version `since`, up to the present `version`; None where that is more
+    than `most`, or not known: then everything may have."""
+    if not 0 <= version - since <= KEPT_VERSIONS:
+        return None
+    rows = await transaction.rows(
+        "SELECT DISTINCT account_id, key_id FROM policy_changes WHERE version > ? LIMIT ?",
+        (since, most + 1))
+    if len(rows) > most:
+        return None
+    return PolicyChanges([account for account, key in rows if not key],
+                         [key for _, key in rows if key], sorted({row[0] for row in rows}))
 
 
 async def swept_ms(transaction: Transaction) -> int:
@@ -38,9 +70,9 @@ async def set_swept_ms(transaction: Transaction, moment_ms: int) -> None:
         " ON CONFLICT (name) DO UPDATE SET value = MAX(value, excluded.value)", (moment_ms,))
 
 
-Word = Literal["master_mark", "master_rotator"]
+Word = Literal["master_mark", "master_rotator", "restored"]
 """`master_mark`: of the master key that the audit log knows of; `master_rotator`: who set out to
-have another one."""
+have another one; `restored`: what a restore did that the audit log does not know of."""
 
 
 async def word(transaction: Transaction, name: Word) -> str | None:

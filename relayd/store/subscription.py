@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
+
+import orjson
 
 from relayd.core.plan import Plan, from_document
 from relayd.core.subscription import Subscription
@@ -83,7 +86,13 @@ async def counts(transaction: Transaction) -> dict[tuple[str, str], int]:
     return {(row[0], row[1]): row[2] for row in rows}
 
 
-async def plans(transaction: Transaction) -> dict[str, str]:
-    """The plan of every account that has another than the default one."""
-    rows = await transaction.rows("SELECT account_id, plan FROM account_plans")
-    return {row[0]: row[1] for row in rows}
+async def plans(
+    transaction: Transaction, among: Sequence[str] | None = None,
+) -> dict[str, str]:
+    """The plan of every account, or of each of these, that has another than the default one."""
+    sql = "SELECT account_id, plan FROM account_plans"
+    if among is None:
+        return dict(await transaction.rows(sql))
+    return dict(await transaction.rows(
+        f"{sql} WHERE account_id IN (SELECT value FROM json_each(?))",
+        (orjson.dumps(among).decode(),)))

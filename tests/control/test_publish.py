@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from relayd.control import account, key, publish
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+
+import pytest
+
+from relayd.control import account, consent, key, limit, publish, subscription
+from relayd.control.erasure import Wish, ask
 from relayd.control.key import KeyWish
+from relayd.core.account import Account
+from relayd.core.actor import SHELL, Actor
+from relayd.core.errors import RelayError
+from relayd.core.plan import Plan
+from relayd.core.snapshot import Snapshot
+from relayd.store import account as store_account
+from relayd.store import meta
 from relayd.store.db import Database, open_database
 from relayd.store.transaction import BATCH_ROWS
+from tests.fakes.editions import publish as publish_document
 from tests.fakes.records import START_MS
+
+PLANS = {"team": Plan("team"), "large": Plan("large")}
 
 
 async def test_an_empty_store_has_an_empty_policy(db: Database) -> None:
     snapshot = await publish.load(db)
-    assert snapshot.keys == {} and snapshot.version == await publish.policy_version(db)
+    assert snapshot.keys == {} and snapshot.version == 1
 
 
 async def test_all_keys_are_in_it_however_many(db: Database) -> None:
@@ -28,8 +45,163 @@ async def test_all_keys_are_in_it_however_many(db: Database) -> None:
 
 
 async def test_another_process_bumps_the_version(db: Database) -> None:
-    before = await publish.policy_version(db)
+    before = (await publish.load(db)).version
     other = await open_database(db.directory)
     await account.create(other, "ann@example.org", None, START_MS)
     await other.close()
-    assert await publish.policy_version(db) == before + 1
+    assert (await publish.load(db)).version == before + 1
+
+
+def shape(snapshot: Snapshot) -> Snapshot:
+    """Without what tells a snapshot that was read whole from one that was renewed."""
+    return replace(snapshot, budgeted=())
+
+
+class People:
+    """Does something that the relay must know of, to somebody."""
+
+    def __init__(self, db: Database, dice: random.Random) -> None:
+        self.db, self.dice = db, dice
+        self.accounts: list[str] = []
+        self.keys: list[str] = []
+
+    async def one_more(self) -> None:
+        made = await account.create(
+            self.db, f"p{len(self.accounts)}@example.org", None, START_MS)
+        self.accounts.append(made.id)
+
+    async def one_key(self) -> None:
+        made = await key.create(self.db, self._who(), KeyWish("k"), START_MS)
+        self.keys.append(made.key.id)
+
+    async def change(self) -> None:
+        wish = KeyWish("k", self.dice.choice((None, "app")), self.dice.choice((None, ("a", "b*"))),
+                       self.dice.choice((None, START_MS + 5)))
+        await key.change(self.db, self._key(), wish, START_MS)
+
+    async def rotate(self) -> None:
+        made = await key.rotate(self.db, self._key(), self.dice.choice((0, 5)), START_MS)
+        self.keys.append(made.key.id)
+
+    async def revoke(self) -> None:
+        await key.revoke(self.db, self._key(), START_MS)
+
+    async def limits(self) -> None:
+        text = self.dice.choice(("7", "default"))
+        name = self.dice.choice(("concurrent", "daily_budget"))
+        await limit.change(self.db, "account", self._who(), {name: text}, START_MS)
+
+    async def key_limits(self) -> None:
+        await limit.change(
+            self.db, "key", self._key(), {"concurrent": self.dice.choice(("3", "default"))},
+            START_MS)
+
+    async def consents(self) -> None:
+        who, item = self._who(), self.dice.choice(("overseas_routes", "app_attribution"))
+        if self.dice.random() < 0.5:
+            await consent.withdraw(self.db, Actor(who), who, item, "console", START_MS)
+        else:
+            await consent.agree(self.db, Actor(who), who, [item], ("en", "console"), START_MS)
+
+    async def plan(self) -> None:
+        name = self.dice.choice((None, "team", "large"))
+        await subscription.assign(self.db, self._who(), name, PLANS, START_MS, SHELL)
+
+    async def suspend(self) -> None:
+        await self._move("suspended")
+
+    async def resume(self) -> None:
+        await self._move("active")
+
+    async def close(self) -> None:
+        await ask(self.db, SHELL, self._who(), Wish(), START_MS)
+
+    async def erase(self) -> None:
+        async with self.db.writing() as transaction:
+            found = await store_account.get(transaction, self._who())
+            if found.state == "active":
+                await account.empty(transaction, found, START_MS)
+                await meta.bump_policy_version(transaction)
+
+    async def _move(self, state: str) -> None:
+        async with self.db.writing() as transaction:
+            # what comes behind it in a transaction counts as well
+            await meta.bump_policy_version(transaction)
+            found: Account = await store_account.get(transaction, self._who())
+            if found.state in ("active", "suspended"):
+                await store_account.update(
+                    transaction, replace(found, state=state))  # type: ignore[arg-type]
+
+    def _who(self) -> str:
+        return self.dice.choice(self.accounts)
+
+    def _key(self) -> str:
+        return self.dice.choice(self.keys)
+
+
+def often(people: People) -> Sequence[Callable[[], Awaitable[None]]]:
+    return (people.one_key, people.one_key, people.change, people.rotate, people.revoke,
+            people.limits, people.key_limits, people.consents, people.consents, people.plan,
+            people.suspend, people.resume)
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_a_renewed_policy_is_the_one_that_would_be_loaded(db: Database, seed: int) -> None:
+    dice = random.Random(seed)
+    people = People(db, dice)
+    await publish_document(db)
+    for _ in range(4):
+        await people.one_more()
+    await people.one_key()
+    last = await publish.load(db, START_MS)
+    for turn in range(60):
+        for _ in range(dice.choice((1, 1, 3))):
+            rarely = (people.close, people.erase, people.one_more)
+            done = dice.choice(rarely if dice.random() < 0.05 else often(people))
+            try:
+                await done()
+            except RelayError as error:  # of an account or a key that is no more
+                assert error.code in ("account_state", "key_state", "erasure_state",
+                                      "data_key_gone", "account_not_found"), error.code
+        before = last
+        last = await publish.renew(db, last, START_MS)
+        assert last is before or last.keys is before.keys, "renewed, not read as a whole"
+        assert shape(last) == shape(await publish.load(db, START_MS)), turn
+
+
+async def test_a_version_of_a_document_that_asks_anew_has_everything_read(db: Database) -> None:
+    await publish_document(db)
+    made = await account.create(db, "ann@example.org", None, START_MS)
+    await key.create(db, made.id, KeyWish("k"), START_MS)
+    await consent.agree(
+        db, Actor(made.id), made.id, ["overseas_routes"], ("en", "console"), START_MS)
+    last = await publish.load(db, START_MS)
+    await publish_document(db, version=2, gate="console", items=("overseas_routes",))
+    async with db.writing() as transaction:
+        await meta.bump_policy_version(transaction)
+    found = await publish.renew(db, last, START_MS)
+    assert [grant.overseas for grant in found.keys.values()] == [False]
+    assert shape(found) == shape(await publish.load(db, START_MS))
+
+
+@pytest.mark.parametrize(("kept", "most"), [(1, 5000), (10_000, 1)])
+async def test_who_is_too_far_behind_or_has_too_much_to_read_reads_everything(
+    db: Database, monkeypatch: pytest.MonkeyPatch, kept: int, most: int,
+) -> None:
+    monkeypatch.setattr(meta, "KEPT_VERSIONS", kept)
+    monkeypatch.setattr(publish, "CHANGES_MAX", most)
+    last = await publish.load(db, START_MS)
+    made = await account.create(db, "ann@example.org", None, START_MS)
+    for _ in range(3):
+        await key.create(db, made.id, KeyWish("k"), START_MS)
+    found = await publish.renew(db, last, START_MS)
+    assert len(found.keys) == 3 and found.keys is not last.keys
+    assert await publish.renew(db, found, START_MS) is found
+    async with db.reading() as transaction:
+        [(rows,)] = await transaction.rows("SELECT COUNT(DISTINCT version) FROM policy_changes")
+    assert rows <= kept
+
+
+async def test_a_store_that_was_taken_back_is_read_anew(db: Database) -> None:
+    last = Snapshot(99, {b"k": None}, asked=(0, 0, 0))  # type: ignore[dict-item]
+    assert (await publish.renew(db, last, START_MS)).keys == {}

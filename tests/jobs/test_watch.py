@@ -17,7 +17,7 @@ from tests.fakes.records import START_MS
 async def test_a_change_by_another_process_is_published_within_a_second(db: Database) -> None:
     made = await account.create(db, "ann@example.org", None, START_MS)
     published: list[Snapshot] = []
-    watch = Watch(db, published.append, await publish.policy_version(db))
+    watch = Watch(db, published.append, await publish.load(db))
     running = asyncio.get_running_loop().create_task(watch.run())
     await asyncio.sleep(2 * WATCH_SECONDS)
     assert published == []
@@ -36,7 +36,7 @@ async def test_a_change_by_another_process_is_published_within_a_second(db: Data
 
 async def test_the_same_policy_is_published_once(db: Database) -> None:
     published: list[Snapshot] = []
-    watch = Watch(db, published.append, version=0)
+    watch = Watch(db, published.append, Snapshot(0, {}))
     for _ in range(3):
         await watch.look()
     assert [snapshot.version for snapshot in published] == [1]
@@ -45,7 +45,7 @@ async def test_the_same_policy_is_published_once(db: Database) -> None:
 async def test_a_store_that_fails_is_tried_again(tmp_path: Path) -> None:
     db = await open_database(tmp_path / "store")
     published: list[Snapshot] = []
-    watch = Watch(db, published.append, version=0)
+    watch = Watch(db, published.append, Snapshot(0, {}))
     async with db.writing() as transaction:
         await transaction.run("ALTER TABLE counters RENAME TO gone")
     await watch.look()
@@ -59,7 +59,7 @@ async def test_a_store_that_fails_is_tried_again(tmp_path: Path) -> None:
 
 async def test_it_looks_soon_when_it_is_poked(db: Database) -> None:
     seen: list[Snapshot] = []
-    watch = Watch(db, seen.append, await publish.policy_version(db), watch_seconds=60.0)
+    watch = Watch(db, seen.append, await publish.load(db), watch_seconds=60.0)
     running = asyncio.create_task(watch.run())
     made = await account.create(db, "ann@example.org", None, START_MS)
     await key.create(db, made.id, KeyWish("x"), START_MS)
@@ -81,7 +81,7 @@ async def test_it_looks_where_the_store_was_written_or_could_not_be_read(db: Dat
             looks += 1
             await super().look()
 
-    watch = Counted(db, lambda _: None, version=0, watch_seconds=0.01)
+    watch = Counted(db, lambda _: None, Snapshot(0, {}), watch_seconds=0.01)
     running = asyncio.create_task(watch.run())
 
     async def looks_in(seconds: float) -> int:

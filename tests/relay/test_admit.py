@@ -16,7 +16,7 @@ from relayd.core.errors import RelayError
 from relayd.core.limit import Bucket, LimitBook, Limits, OwnLimits
 from relayd.core.provider import Api
 from relayd.core.record import CallRecord
-from relayd.core.snapshot import KeyGrant, Snapshot
+from relayd.core.snapshot import KeyGrant
 from relayd.relay.admit import (
     FILE_TOKENS, READ_NS, UNPOSTED_READ_NS, UPLOAD_TOKENS, Admission, _least,
     estimated_tokens,
@@ -336,12 +336,11 @@ def test_what_was_spent_before_the_start_counts(
 def test_the_store_is_asked_about_budgets_that_are_new_or_in_use_or_old() -> None:
     gate = Gate()
     own = account(daily_budget=1_000)
-    snapshot = Snapshot(1, {}, (gate.grant(own),))
 
-    def due() -> list[str]:
-        return gate.admission.due(9, snapshot, gate.book)
+    def due(*new: KeyGrant) -> list[str]:
+        return gate.admission.due(9, new, gate.book)
 
-    assert due() == ["acct_1"]  # before its first call
+    assert due(gate.grant(own)) == ["acct_1"]  # before its first call
     gate.admission.install({"acct_1"}, reading(ROWS))
     assert due() == []
     settle(gate.call(own), spent("a", 5))
@@ -354,14 +353,14 @@ def test_the_store_is_asked_about_budgets_that_are_new_or_in_use_or_old() -> Non
     assert due() == []
     gate.ns += 1
     assert due() == ["acct_1"]
-    assert gate.admission.due(0, snapshot, gate.book) == []
+    assert gate.admission.due(0, (), gate.book) == []
 
 
 def test_a_budget_that_is_taken_away_is_read_no_more() -> None:
     gate = Gate()
     gate.call(account(daily_budget=1))
     gate.call(account(concurrent=5))
-    assert gate.admission.due(9, Snapshot(1, {}), None) == []
+    assert gate.admission.due(9, (), None) == []
 
 
 # -- estimates -------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The view: one assignment swaps the policy; what was read before stays as it was."""
 
-from relayd.core.snapshot import Snapshot
+from relayd.core.limit import OwnLimits
+from relayd.core.snapshot import KeyGrant, Snapshot
 from relayd.relay.view import View
 
 
@@ -18,3 +19,13 @@ def test_the_line_of_the_policy_in_force() -> None:
     assert view.line == b"relay-policy-version: 12\r\n"
     view.publish(Snapshot(2, {}))
     assert view.line == b""
+
+
+def test_grants_with_budgets_are_told_of_once_also_those_of_snapshots_in_between() -> None:
+    first, second = (KeyGrant(name, "a", None, None, None, False, OwnLimits({"daily_budget": 1}))
+                     for name in ("k1", "k2"))
+    view = View(Snapshot(1, {}, (first,)))
+    view.publish(Snapshot(2, {}, (second,)))
+    view.publish(Snapshot(3, {}))
+    assert view.take_budgeted() == [first, second]
+    assert view.take_budgeted() == []
