@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import product
+from random import Random
+
 import pytest
 
 from relayd.core.account import Account
 from relayd.core.consent import Consent, Served
 from relayd.store import account, consent
+from relayd.store.consent import ROUTED
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
 
@@ -49,3 +54,37 @@ async def test_rows_outlive_the_account_by_their_term(db: Database) -> None:
         assert await consent.delete_of_erased(transaction, 100, 9) == 0
         assert await consent.delete_of_erased(transaction, 101, 9) == 1
         assert len(await consent.history(transaction, "acct_2")) == 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_questions_are_answered_as_by_reading_the_whole_ledger(
+    db: Database, seed: int
+) -> None:
+    dice = Random(seed)
+    accounts, items, versions = ("acct_1", "acct_2", "acct_3"), (*ROUTED, "terms"), range(1, 5)
+    rows = [Consent(dice.choice(accounts), dice.choice(items),
+                    dice.choice(("explicit", "accepted_by_use", "withdrawn")),
+                    replace(SERVED, version=dice.choice(versions)), at) for at in range(40)]
+    async with db.writing() as transaction:
+        assert await consent.latest_number(transaction) == 0
+        for name in accounts:
+            await account.insert(
+                transaction, Account(name, f"{name}@example.org", None, "active", 0))
+        for row in rows:
+            await consent.insert(transaction, row)
+        assert await consent.latest_number(transaction) == len(rows)
+        for name, item in product(accounts, items):
+            mine = [row for row in rows if (row.account_id, row.item) == (name, item)]
+            assert await consent.latest(transaction, name, item) == (mine[-1] if mine else None)
+            agreed = [row.served.version for row in mine if row.act == "explicit"]
+            for version in versions:
+                assert await consent.agreed_to(transaction, name, item, version) is (
+                    max(agreed, default=0) >= version)
+        for name in accounts:
+            assert await consent.history(transaction, name) == [
+                row for row in rows if row.account_id == name]
+        for item, version in product(ROUTED, versions):
+            last = {row.account_id: row for row in rows if row.item == item}
+            assert await consent.holding(transaction, item, version) == {
+                name for name, row in last.items()
+                if row.act != "withdrawn" and row.served.version >= version}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from random import Random
+
 import pytest
 
 from relayd.core.errors import RelayError
 from relayd.core.posting import (
-    TRANSFER_NANO_MAX, LedgerAccount, Transfer, charge, move,
+    TRANSFER_NANO_MAX, LedgerAccount, Transfer, TransferKind, charge, folded, move,
 )
 from relayd.store import posting
 from relayd.store.db import Database
@@ -93,3 +96,42 @@ async def test_what_is_wrong_is_found(db: Database) -> None:
     assert ("unbalanced", "e", 0, 0) in found
     assert ("balance", "balance:acct_1:CNY", 5, 2000) in found
     assert ("balance", "clearing:card:CNY", -2000, -1993) in found
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_the_book_is_what_its_transfers_make(db: Database, seed: int) -> None:
+    """Of several kinds, owners and currencies; a ledger account is all three of them."""
+    dice, made = Random(seed), []
+    for number in range(60):
+        kind: TransferKind = dice.choice(("top_up", "grant", "refund_by_partner", "fee"))
+        made.append(move(
+            kind, f"c{number}", dice.randrange(1, 99), dice.choice(("CNY", "USD")),
+            account=dice.choice(("acct_1", "acct_2")), partner=dice.choice(("card", "other"))))
+    posted = []
+    async with db.writing() as transaction:
+        for number, transfer in enumerate(made):
+            try:
+                assert await posting.post(transaction, transfer, NOW + number)
+            except RelayError:
+                break  # a refund of what is not there: what was before it stands
+            posted.append(transfer)
+        book = folded(posted)
+        assert len(book) > 4
+        assert await posting.balances(transaction) == book
+        for owner in ("acct_1", "acct_2", "card", ""):
+            assert await posting.balances(transaction, owner) == {
+                party: nano for party, nano in book.items() if party.owner == owner}
+        for party, nano in book.items():
+            assert await posting.balance(transaction, party) == nano
+            assert await posting.balance(transaction, replace(party, currency="EUR")) == 0
+            mine = [(transfer, dict(transfer.entries)[party]) for transfer in reversed(posted)
+                    if party in dict(transfer.entries)]
+            shown = await posting.history(transaction, party, None, 1000)
+            assert [(each.transfer.cause, part) for each, part in shown] == [
+                (transfer.cause, part) for transfer, part in mine]
+            assert await posting.history(transaction, party, None, 2) == shown[:2]
+        for number, transfer in enumerate(posted):
+            found = await posting.find(transaction, transfer.cause)
+            assert found is not None and found.at_ms == NOW + number
+            assert sorted(found.transfer.entries) == sorted(transfer.entries)
+            assert found.transfer.kind == transfer.kind
