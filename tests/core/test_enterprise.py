@@ -22,6 +22,12 @@ def test_one_form() -> None:
     assert "买方" not in repr(made) and "6222" not in repr(made)
 
 
+def test_all_but_name_and_code_may_be_left_out() -> None:
+    made = Enterprise(WHOLE.name, WHOLE.uscc, address="  ").checked()
+    assert (made.address, made.phone, made.bank, made.bank_account) == ("", "", "", "")
+    assert set(made.buyer(shown=True)) == {"name", "uscc"}
+
+
 @pytest.mark.parametrize("field, value, code, param", [
     ("name", " ", "invalid_value", "name"), ("name", "x" * 101, "invalid_value", "name"),
     ("uscc", "9144030071526726XH", "invalid_uscc", "uscc"),

@@ -61,3 +61,22 @@ async def test_the_address_is_not_in_the_file(db: Database) -> None:
         await session.insert(transaction, made(mine), DIGEST)
     await db.checkpoint()
     assert b"192.0.2.77" not in (db.directory / "relayd.db").read_bytes()
+
+
+async def test_each_account_has_its_own_the_last_used_first(db: Database) -> None:
+    mine, other = await two(db)
+    async with db.writing() as transaction:
+        for at, (account, used) in enumerate(((mine, 20), (mine, 40), (other, 30), (mine, 20))):
+            await session.insert(
+                transaction, replace(made(account, f"s{at}"), used_at_ms=used), bytes([at]) * 32)
+        listed = await session.listing(transaction, mine)
+        assert [each.id for each in listed] == ["s1", "s0", "s3"]
+        await session.used(transaction, "s3", 50)
+        assert [(each.id, each.used_at_ms) for each in await session.listing(
+            transaction, mine)] == [("s3", 50), ("s1", 40), ("s0", 20)]
+        assert [each.used_at_ms for each in await session.listing(transaction, other)] == [30]
+        assert not await session.replace(transaction, made(mine, "gone"), DIGEST)
+        assert await session.replace(transaction, made(mine, "s0"), DIGEST)
+        found = await session.find(transaction, DIGEST)
+        assert found is not None and found.id == "s0"
+        assert len(await session.listing(transaction, mine)) == 3

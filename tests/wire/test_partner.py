@@ -6,7 +6,8 @@ import pytest
 
 from relayd.core.errors import RelayError
 from relayd.wire.partner import (
-    PartnerReply, PartnerRequest, flat_names, read_json, rsa_sign, rsa_verified,
+    MINOR_MAX, PartnerReply, PartnerRequest, as_minor, as_name, as_text, flat_names, read_json,
+    rsa_sign, rsa_verified,
 )
 from tests.fakes.partners import rsa_key
 
@@ -22,6 +23,46 @@ def test_answers_that_are_none(reply: PartnerReply, code: str) -> None:
     with pytest.raises(RelayError) as caught:
         read_json(reply)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize(("status", "code"), [
+    (199, "partner_refused"), (200, None), (201, None), (299, None), (300, "partner_refused"),
+    (408, "partner_refused"), (410, "partner_refused"), (428, "partner_refused"),
+    (499, "partner_refused"), (500, "partner_failed"), (503, "partner_failed"),
+])
+def test_which_answers_are_tried_again(status: int, code: str | None) -> None:
+    try:
+        assert read_json(PartnerReply(status, {}, b'{"a":1}')) == {"a": 1} and code is None
+    except RelayError as error:
+        assert error.code == code
+
+
+@pytest.mark.parametrize(("value", "minor"), [
+    (None, 0), (0, 0), (1234, 1234), (-5, -5), ("1234", 1234), ("-5", -5), ("007", 7),
+    (1234.0, 1234), (MINOR_MAX, MINOR_MAX), (-MINOR_MAX, -MINOR_MAX), ("9" * 15, 10 ** 15 - 1),
+])
+def test_amounts(value: object, minor: int) -> None:
+    found = as_minor(value)
+    assert found == minor and type(found) is int
+
+
+@pytest.mark.parametrize("value", [
+    True, False, 12.5, "12.5", "", " 1", "1\n", "+1", "1e3", "١", "9" * 16, "9" * 17,
+    MINOR_MAX + 1, -MINOR_MAX - 1, 1e300, float("nan"), float("inf"), [1], {}, b"1",
+])
+def test_an_amount_is_never_rounded_or_guessed(value: object) -> None:
+    with pytest.raises(ValueError):
+        as_minor(value)
+
+
+def test_names_that_a_partner_gives() -> None:
+    assert as_text("x") == as_name("x") == "x"
+    assert as_name(None) is as_name("") is None
+    for value in (None, "", 1, b"x", ["x"]):
+        with pytest.raises(ValueError):
+            as_text(value)
+    with pytest.raises(ValueError):
+        as_name(0)
 
 
 def test_names() -> None:

@@ -61,3 +61,18 @@ def test_a_table_that_cannot_be_read() -> None:
     with pytest.raises(RelayError) as caught:
         alipay_lines("支付宝交易号," + "x" * 200_000)
     assert caught.value.code == "partner_failed"
+
+
+@pytest.mark.parametrize(("state", "line"), [
+    ("SUCCESS", StatementLine("refund", "rf_1", "CNY", 200, -1)),
+    ("PROCESSING", StatementLine("refund", "rf_1", "CNY", 200, -1)),
+    ("FAIL", None), ("CHANGE", None), ("", None),
+])
+def test_a_refund_that_went_has_its_own_amount_and_name(
+    state: str, line: StatementLine | None
+) -> None:
+    head = "微信订单号,商户订单号,交易状态,货币种类,商户退款单号,退款状态,订单金额,申请退款金额,手续费"
+    rows = (f"`4,`ord_1,`REFUND,`CNY,`rf_1,`{state},`5.00,`2.00,`-0.01\r\n"
+            "`5,`ord_2,`SUCCESS,`CNY,`0,`,`6.00,`0.00,`0.04\r\n总交易单数,总金额\r\n`2,`7.00")
+    paid = StatementLine("payment", "ord_2", "CNY", 600, 4)
+    assert wechat_lines(f"{head}\r\n{rows}") == ([line, paid] if line else [paid])
