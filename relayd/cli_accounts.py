@@ -191,9 +191,10 @@ COMMANDS: Final = (
                       "under the bare id, so that totals still add up."),
     Command("accounts keep", "Call off an erasure that is not carried out yet.",
             in_configured_store(_keep), WHO, prints_data=True),
-    Command("accounts export", "Print everything that is kept about an account, as JSON.",
+    Command("accounts export", "Print an account, its keys and its calls, as JSON.",
             in_store(_export), prints_data=True, options=(
                 *WHO, option("--zip", metavar="FILE",
-                             help="instead: everything, as documents in a new zip file"),
+                             help="instead: all that is kept about it, as documents in a new zip file, "
+                                  "as its holder downloads it"),
             )),
 )

@@ -100,7 +100,7 @@ def view(account: Account) -> dict[str, object]:
 
 
 async def export(db: Database, who: str, now_ms: int) -> AsyncIterator[bytes]:
-    """All that is kept about an account, as pieces of one JSON document.
+    """An account, its keys and its calls, as pieces of one JSON document.
 
     `{"account", "keys", "call_records"}`; keys without their hashes. It comes in pieces because
     the records may be many.
