@@ -194,7 +194,7 @@ COMMANDS: Final = (
     Command("accounts export", "Print an account, its keys and its calls, as JSON.",
             in_store(_export), prints_data=True, options=(
                 *WHO, option("--zip", metavar="FILE",
-                             help="instead: all that is kept about it, as documents in a new zip file, "
-                                  "as its holder downloads it"),
+                             help="instead: all that is kept about it, as documents in a new "
+                                  "zip file, as its holder downloads it"),
             )),
 )
