@@ -19,7 +19,7 @@ from relayd.core.wildcard import Wildcard
 from relayd.relay.exchange import Exchange
 from relayd.relay.faults import Fault, begins_well
 from relayd.relay.journey import Journey
-from relayd.relay.plan import OVERSEAS, Cost, Place, Plan, given
+from relayd.relay.plan import Cost, Place, Plan, Step, consent_error, given
 from relayd.relay.sticky import Sticky
 from relayd.relay.upstream import Attempt
 
@@ -44,18 +44,6 @@ def may_use(grant: KeyGrant, route: Route | None, model: str) -> bool:
     if grant.models is None or allowed(grant, model):
         return True
     return route is not None and model in route.aliases and allowed(grant, route.pattern)
-
-
-def _consented(exchange: Exchange, plan: Plan) -> Plan:
-    """The plan as far as the account agreed to it; raises where nothing is left."""
-    assert exchange.grant is not None
-    consents = given(exchange.grant)
-    narrowed = exchange.policy.narrowed[exchange.target.api, plan.route.pattern][consents]
-    if not narrowed.places:
-        lacking = plan.lacking(consents)
-        raise RelayError("cross_border_consent_required" if lacking & OVERSEAS
-                         else "training_consent_required", param="model")
-    return narrowed
 
 
 class Dispatcher:
@@ -88,7 +76,10 @@ class Dispatcher:
         if not plan.places:
             raise RelayError("unknown_model", param="model")
         if plan.asks:
-            return _consented(exchange, plan)
+            narrowed = policy.consented(api, route, grant)
+            if not narrowed.places:
+                raise consent_error(plan.lacking(given(grant)))
+            return narrowed
         if len(model) <= NAME_LENGTH_MAX:
             if len(direct) >= NAMES_MAX:
                 direct.clear()
@@ -165,23 +156,20 @@ class Dispatcher:
         plane.faults.note(place, attempt, fault)
         return await Journey(self, exchange, plan).run((place, fault))
 
-    def steps(self, exchange: Exchange, plan: Plan) -> list[tuple[Place, str]]:
-        """The plan's places in the order of this moment, each with the model's name there."""
+    def steps(self, exchange: Exchange, plan: Plan) -> list[Step]:
+        """The plan's places in the order of this moment."""
         return self._named(exchange, plan, exchange.model or "")
 
-    def fallback(self, exchange: Exchange, model: str) -> list[tuple[Place, str]]:
+    def fallback(self, exchange: Exchange, model: str) -> list[Step]:
         """The same for a model that is asked instead; the route that names it allows it."""
-        route = exchange.policy.routes.find(model)
+        policy, grant = exchange.policy, exchange.grant
+        assert grant is not None
+        route = policy.routes.find(model)
         if route is None:
             return []
-        key = exchange.target.api, route.pattern
-        plan = exchange.policy.plans.get(key)
-        if plan is not None and plan.asks:
-            consents = given(exchange.grant) if exchange.grant else 0
-            plan = exchange.policy.narrowed[key][consents]
-        return [] if plan is None else self._named(exchange, plan, model)
+        return self._named(exchange, policy.consented(exchange.target.api, route, grant), model)
 
-    def _named(self, exchange: Exchange, plan: Plan, model: str) -> list[tuple[Place, str]]:
+    def _named(self, exchange: Exchange, plan: Plan, model: str) -> list[Step]:
         route = plan.route
         key = self._sticky.key(exchange) if route.sticky and len(plan.places) > 1 else None
         cost = self._cost(exchange, model) if route.strategy == "cheapest" else None

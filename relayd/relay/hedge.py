@@ -16,14 +16,12 @@ from relayd.ops.tasks import PAUSE
 from relayd.relay.alarm import Alarm
 from relayd.relay.exchange import Exchange
 from relayd.relay.faults import Fault
-from relayd.relay.plan import Place
+from relayd.relay.plan import Place, Step
 from relayd.relay.pool import Opening
 from relayd.relay.upstream import Attempt, UpstreamConnection
 
 if TYPE_CHECKING:
     from relayd.relay.plane import Plane
-
-Step = tuple[Place, str]
 
 
 class _Side:

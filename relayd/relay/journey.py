@@ -20,7 +20,7 @@ from relayd.ops.tasks import PAUSE
 from relayd.relay.exchange import Exchange
 from relayd.relay.faults import Fault
 from relayd.relay.hedge import first_of_two
-from relayd.relay.plan import Place, Plan
+from relayd.relay.plan import Place, Plan, Step
 from relayd.relay.upstream import Attempt
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ _PATIENCE_FIELDS: Final = (b"x-stainless-read-timeout", b"x-stainless-timeout")
 """What the official SDKs say of their own timeouts, in seconds: `600`, or `20.0` where a Python
 program gave a float."""
 _SECONDS: Final = re.compile(rb"[0-9]{1,9}(?:\.[0-9]{1,9})?")
-Step = tuple[Place, str]
 
 
 def patience_of(exchange: Exchange) -> float:
@@ -108,7 +107,7 @@ class Journey:
     async def _try(self, place: Place, model: str) -> Attempt | None:
         """One attempt; None where it failed and there may be another way."""
         exchange = self._exchange
-        self.let_go()
+        self._let_go()
         if self._fault is not None:
             self._plane.metrics.retried(place.provider.name, self._kind)
         trials = place.health.begin(self._plane.now())
@@ -222,7 +221,7 @@ class Journey:
         if not self._later and self._again and self._rounds < self._plan.route.retries:
             self._wait_again()
         if self._later:
-            self.let_go(keep_attempt=True)
+            self._let_go(keep_attempt=True)
             due = self._later[0][0]
             await self._pause(due - self._plane.now(), lambda: False)
             while self._later and self._later[0][0] <= due:
@@ -261,7 +260,7 @@ class Journey:
         assert fault.error is not None
         raise fault.error
 
-    def let_go(self, keep_attempt: bool = False) -> None:
+    def _let_go(self, keep_attempt: bool = False) -> None:
         """The last attempt's connection and place are given back."""
         exchange = self._exchange
         if exchange.attempt is not None and not keep_attempt:

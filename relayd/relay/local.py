@@ -9,9 +9,10 @@ from relayd.core.provider import DataTerms
 from relayd.ops.tasks import PAUSE
 from relayd.relay.dispatch import may_use
 from relayd.relay.exchange import Exchange
-from relayd.relay.plan import given
 from relayd.relay.reply import JSON
+from relayd.relay.socketed import PATH as SOCKET_PATH
 from relayd.relay.socketed import serve_responses
+from relayd.wire.handshake import wants_websocket
 from relayd.wire.modellist import model_entry, model_list
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 PROBES: Final = frozenset({"/", "/api/hello"})
 """Paths that agents ask with HEAD before they start: answered 200 at once, without a key."""
 PREFLIGHT_SECONDS: Final = b"600"
-FALLS_BACK: Final = "/v1/responses"
-"""Agents ask for a WebSocket here first, and over HTTP at once where it is not served."""
 _GET: Final = frozenset({b"GET", b"HEAD"})
 
 
@@ -64,10 +63,11 @@ class Local:
         """Answers a request that has a key and no endpoint at a provider."""
         head = exchange.head
         target = exchange.target
-        if _wants_upgrade(exchange):
+        if wants_websocket(head):
             exchange.keep_alive = False
-            if head.path != FALLS_BACK:
+            if head.path != SOCKET_PATH:
                 raise RelayError("not_found")
+            # agents ask here first, and over HTTP at once where it is not served
             if not exchange.policy.server.responses_websocket:
                 raise RelayError("websocket_not_served")
             await serve_responses(self._plane, exchange)
@@ -107,20 +107,7 @@ class Local:
 def _terms(exchange: Exchange, model: str) -> DataTerms:
     """What becomes of content wherever this account's calls of a model may go."""
     policy, grant = exchange.policy, exchange.grant
-    route = policy.routes.find(model)
+    route, api = policy.routes.find(model), exchange.target.api
     assert route is not None and grant is not None
-    key = exchange.target.api, route.pattern
-    plan = policy.plans[key]
-    if plan.asks:
-        narrowed = policy.narrowed[key][given(grant)]
-        plan = narrowed if narrowed.places else plan
-    return plan.terms
-
-
-def _wants_upgrade(exchange: Exchange) -> bool:
-    fields = exchange.head.fields
-    return (
-        exchange.head.method == b"GET"
-        and fields.get(b"upgrade", b"").lower() == b"websocket"
-        and b"upgrade" in fields.get(b"connection", b"").lower()
-    )
+    plan = policy.consented(api, route, grant)
+    return plan.terms if plan.places else policy.plans[api, route.pattern].terms

@@ -26,7 +26,7 @@ TRAINING: Final = 2
 EVERY_CONSENT: Final = range(4)
 Cost = Callable[[str, str], int | None]
 """What a model costs at a provider, in any unit; None where nobody knows."""
-LOAD_SECONDS_MIN = 0.001
+LOAD_SECONDS_MIN: Final = 0.001
 """What a deployment that was not measured yet is taken for, so that load counts there too."""
 
 
@@ -35,12 +35,17 @@ def given(grant: KeyGrant) -> int:
     return OVERSEAS * grant.overseas | TRAINING * grant.training
 
 
+def consent_error(lacking: int) -> RelayError:
+    """What a call is told where these consents are missing: of the first one."""
+    return RelayError("cross_border_consent_required" if lacking & OVERSEAS
+                      else "training_consent_required", param="model")
+
+
 def require(grant: KeyGrant, asks: int) -> None:
     """Raises for the first of these consents that an account has not given."""
     lacking = asks & ~given(grant)
     if lacking:
-        raise RelayError("cross_border_consent_required" if lacking & OVERSEAS
-                         else "training_consent_required", param="model")
+        raise consent_error(lacking)
 
 
 class Place:
@@ -84,6 +89,10 @@ class Place:
         """The first byte's time, times the calls under way and this one (peak-EWMA)."""
         busy = 0 if self.gate is None else self.gate.busy
         return max(self.health.latency.expected(now), LOAD_SECONDS_MIN) * (busy + 1)
+
+
+Step = tuple[Place, str]
+"""A place, and the name of the model that is sent there."""
 
 
 class Plan:

@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 
 from relayd.core.provider import Api, Provider
 from relayd.core.route import Deployment, Route, Routes
+from relayd.core.snapshot import KeyGrant
 from relayd.ops.config import Config, PrivacyConfig, ServerConfig
 from relayd.relay.heads import Heads
 from relayd.relay.health import HealthBook
-from relayd.relay.plan import EVERY_CONSENT, Place, Plan
+from relayd.relay.plan import EVERY_CONSENT, Place, Plan, given
 from relayd.relay.pool import Pool
 from relayd.wire.http import HeadLimits
 from relayd.wire.walk import BodyPolicy
@@ -65,6 +66,12 @@ class Policy:
         self.secrets = {name: _secrets(p) for name, p in config.providers.items()}
         self.heads = heads
         self.limits = config.limits.book(config.routes)
+
+    def consented(self, api: Api, route: Route, grant: KeyGrant) -> Plan:
+        """A route's plan, as far as an account has agreed to it."""
+        key = api, route.pattern
+        plan = self.plans[key]
+        return self.narrowed[key][given(grant)] if plan.asks else plan
 
     def _plan(self, api: Api, route: Route) -> Plan:
         """A route's deployments that speak this API."""

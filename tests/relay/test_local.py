@@ -122,6 +122,13 @@ async def test_websockets_are_answered_426_where_agents_fall_back(opened: Opened
     assert reply.status == 404
 
 
+async def test_an_option_of_another_name_is_no_upgrade(opened: Opened) -> None:
+    lane = await opened()
+    fields = (UPGRADE[0], ("Connection", "x-upgrade-hint"), *UPGRADE[2:])
+    reply = await get(lane, "/v1/responses", fields=fields)
+    assert reply.status == 405 and reply.value(b"allow") == b"POST"
+
+
 async def test_a_websocket_without_a_key_is_refused(opened: Opened) -> None:
     lane = await opened()
     fields = "".join(f"{name}: {value}\r\n" for name, value in UPGRADE).encode()
