@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from functools import cache
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -22,7 +21,7 @@ from relayd.console.visit import THEMES, Theme, Visit
 from relayd.control import passkey, session, totp
 from relayd.core.account import LANGUAGES, Language
 from relayd.core.errors import RelayError
-from relayd.core.network import Ip, forwarded
+from relayd.core.network import Ip, Network, forwarded, network_of
 from relayd.core.network import address_of as address_of_text
 
 BEARER: Final = "bearer "
@@ -78,8 +77,8 @@ def address_of(request: web.Request, services: Services) -> str:
 
 
 @cache
-def _networks(texts: tuple[str, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
-    return tuple(ip_network(text) for text in texts)
+def _networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
+    return tuple(network_of(text) for text in texts)
 
 
 def _language(request: web.Request, secure: bool) -> Language:

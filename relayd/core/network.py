@@ -18,6 +18,7 @@ from relayd.core.budget import DAY_MS, month_of, next_month
 
 TlsVersion = Literal["1.2", "1.3", "none"]
 Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 HOPS_MAX: Final = 16
 """Entries of an X-Forwarded-For that are looked at, from the nearest on."""
@@ -28,6 +29,8 @@ PREFIXES_MAX: Final = 256
 OTHER: Final = "other"
 NONE: Final = "none"
 
+_MAPPED_BITS: Final = 96
+"""Before an IPv4 address that is written as IPv6."""
 _SHARED_V4: Final = 3
 _SHARED_V6: Final = 6
 """Bytes of an address that one customer's addresses have in common: /24 and /48."""
@@ -118,6 +121,16 @@ def address_of(text: str) -> Ip | None:
         return None
     mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
     return mapped or found
+
+
+def network_of(text: str) -> Network:
+    """The network in a text, IPv4 in the same cases; raises ValueError where there is none."""
+    found = ipaddress.ip_network(text)
+    if isinstance(found, ipaddress.IPv6Network) and found.prefixlen >= _MAPPED_BITS:
+        mapped = found.network_address.ipv4_mapped
+        if mapped is not None:
+            return ipaddress.IPv4Network((mapped, found.prefixlen - _MAPPED_BITS))
+    return found
 
 
 def forwarded(

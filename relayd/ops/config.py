@@ -43,7 +43,8 @@ class ServerConfig:
 
     `connections_per_address_max` (0: no limit) does not count connections from networks in
     `trusted_proxies`, whose X-Forwarded-For names the client in network records. `reply_bytes_max`
-    ends a reply that does not end by itself.
+    ends a reply that does not end by itself. On addresses that `proxy_protocol` names, of those in
+    `listen`, a PROXY header says who the client is.
 
     Where a provider has `on_client_close = "drain"`, a reply is read on for `client_drain_seconds`
     after its client has left, and `client_drains_max` of them at a time; others are cancelled.
@@ -56,6 +57,7 @@ class ServerConfig:
     tls_terminated: bool = False
     reuse_port: bool = False
     trusted_proxies: tuple[str, ...] = ()
+    proxy_protocol: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
     max_body_bytes: int = 64 * 1024 * 1024
     drain_seconds: float = 300.0
@@ -252,7 +254,7 @@ class LogConfig:
     format: Literal["json", "journald"] = "json"
 
 
-FIXED_SERVER: Final = ("listen", "tls_terminated", "reuse_port")
+FIXED_SERVER: Final = ("listen", "tls_terminated", "reuse_port", "proxy_protocol")
 """Fields of ServerConfig that a running process keeps, and whether it has TLS at all."""
 FIXED: Final = ("console_listen", "console_redirect", "ops_listen", "store")
 

@@ -64,6 +64,11 @@ def read_server(section: Section, around: Surroundings) -> ServerConfig:
     listen = section.texts("listen", _DEFAULT.listen, listen_problem, empty=False)
     tls, terminated = _tls(section, around)
     _judge_listeners(section, listen, section.has("tls"))
+    trusted = section.texts("trusted_proxies", _DEFAULT.trusted_proxies, network_problem)
+    introduced = section.texts(
+        "proxy_protocol", _DEFAULT.proxy_protocol, lambda text: "" if text in listen else
+        "is not an address of listen: write it as it stands there")
+    _judge_introduced(section, introduced, bool(trusted))
     limits: dict[str, Any] = {
         name: section.integer(name, getattr(_DEFAULT, name), low, high)
         for name, (low, high) in INTEGERS.items()
@@ -73,8 +78,7 @@ def read_server(section: Section, around: Surroundings) -> ServerConfig:
     }
     config = ServerConfig(
         listen=listen, tls=tls, tls_terminated=terminated,
-        trusted_proxies=section.texts(
-            "trusted_proxies", _DEFAULT.trusted_proxies, network_problem),
+        trusted_proxies=trusted, proxy_protocol=introduced,
         reuse_port=section.boolean("reuse_port", _DEFAULT.reuse_port),
         responses_websocket=section.boolean(
             "responses_websocket", _DEFAULT.responses_websocket),
@@ -138,6 +142,15 @@ def _judge_listeners(section: Section, listen: Iterable[str], safe: bool) -> Non
         else:
             section.findings.fault(
                 where, "is in clear text on an address that is not loopback", _NEEDS_TLS)
+
+
+def _judge_introduced(section: Section, introduced: Iterable[str], trusted: bool) -> None:
+    """Whoever may say who the client is must be named, or nobody could connect."""
+    for index, text in enumerate(introduced):
+        if not trusted and parse_listen(text).kind != "unix":
+            where: Path = (*section.path, "proxy_protocol", index)
+            section.findings.fault(where, "needs trusted_proxies: nobody else is heard there",
+                                   'The balancer\'s addresses, such as ["10.0.0.0/24"]')
 
 
 def judge_addresses(root: Section, config: Config) -> None:

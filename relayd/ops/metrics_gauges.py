@@ -53,6 +53,7 @@ class Gauges:
     queued_calls: ByName = dict
     limit_refusals: ByNames = dict
     overload_refusals: ByName = dict
+    connection_refusals: ByName = dict
     certificate_expiry: ByName = dict
     swept_rows: ByName = dict
     swept_at_seconds: ByName = dict
@@ -106,6 +107,8 @@ READINGS: Final = (
             "Calls refused by a limit, by whose it is and which.", ("scope", "limit")),
     Reading("overload_refusals", "relayd_overload_refusals_total", "counter",
             "Calls refused for overload, by its kind.", ("reason",)),
+    Reading("connection_refusals", "relayd_connection_refusals_total", "counter",
+            "Connections closed before anything was read of them, by why.", ("reason",)),
     Reading("unflushed_records", "relayd_unflushed_records", "gauge",
             "Call records not yet in the store."),
     Reading("oldest_unflushed_seconds", "relayd_oldest_unflushed_seconds", "gauge",

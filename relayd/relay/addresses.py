@@ -7,13 +7,11 @@ sealed, is relay/network.py's.)
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Sequence
 from typing import Any, Final
 
-from relayd.core.network import Ip, address_of
+from relayd.core.network import Ip, Network, address_of, network_of
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 UNCOUNTED: Final = b""
 _V6_PREFIX_BYTES: Final = 8
 """One customer has a whole /64 at least."""
@@ -32,7 +30,7 @@ class Trusted:
         """Whether an address is in one of the networks that the setting names."""
         if texts is not self._texts:
             self._texts = texts
-            self._networks = tuple(ipaddress.ip_network(text) for text in texts)
+            self._networks = tuple(network_of(text) for text in texts)
         return any(address in network for network in self._networks)
 
 
@@ -40,11 +38,21 @@ class Addresses:
     """The table. `enter` when a connection comes, `leave` when it goes."""
 
     def __init__(self) -> None:
+        self.refused: dict[str, int] = {}
+        """Connections that were closed at once, by why."""
         self._counts: dict[bytes, int] = {}
         self._trusted = Trusted()
 
     def __len__(self) -> int:
         return len(self._counts)
+
+    def trusts(self, address: Any, trusted: Sequence[str]) -> bool:
+        """Whether an address, as accept gives it, is a proxy's: in a trusted network, or none (a
+        unix socket, which is open to whom the operator lets at it)."""
+        if not isinstance(address, tuple):
+            return True
+        found = address_of(address[0])
+        return found is not None and self._trusted.has(found, trusted)
 
     def enter(self, address: Any, most: int, trusted: Sequence[str]) -> bytes | None:
         """What to `leave` with; None where the address has `most` connections already.

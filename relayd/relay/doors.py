@@ -24,6 +24,7 @@ class Doors:
         self._plane = plane
         self._listen = {text: parse_listen(text) for text in server.listen}
         self._reuse_port = server.reuse_port
+        self._introduced = server.proxy_protocol
         self._tls = server_context(server.tls) if server.tls is not None else None
         self._systemd_sockets = systemd_sockets
         self._acceptors: list[Acceptor] = []
@@ -49,7 +50,8 @@ class Doors:
         """Binds and listens; raises OSError, with the address, where one cannot be had."""
         for text, listen in self._listen.items():
             for sock in self._bound(text, listen):
-                acceptor = Acceptor(self._plane, sock, self._tls)
+                acceptor = Acceptor(
+                    self._plane, sock, self._tls, text in self._introduced)
                 self._acceptors.append(acceptor)
                 acceptor.start()
                 if sock.family in (socket.AF_INET, socket.AF_INET6):

@@ -22,6 +22,7 @@ def fill(gauges: Gauges, plane: Plane) -> None:
     gauges.reply_buffer_bytes = lambda: sum(
         exchange.connection.transport.get_write_buffer_size() for exchange in plane.inflight)
     gauges.overload_refusals = lambda: plane.overload.refused
+    gauges.connection_refusals = lambda: plane.addresses.refused
     gauges.limit_refusals = lambda: plane.admission.refused
     gauges.deployments = lambda: states(plane)
     gauges.provider_up = lambda: {

@@ -27,27 +27,26 @@ LINGER_SECONDS: Final = 2.0
 
 class ClientConnection(asyncio.Protocol):
     """One connection of a client. `idle_since`: when it was last free for a request; `seen`: what
-    is known of it (relay/network.py)."""
+    is known of it (relay/network.py); `client`: who it is, by a balancer that it came through."""
 
     __slots__ = ("plane", "transport", "exchange", "deadline", "lost", "write_paused",
-                 "idle_since", "seen", "_buffer", "_partial", "_left", "_chunked", "_consuming",
-                 "_read_paused", "_lingering", "_half_closed", "_continue_due", "_tls", "_origin",
-                 "_repeated")
+                 "idle_since", "seen", "client", "_buffer", "_partial", "_left", "_chunked",
+                 "_consuming", "_read_paused", "_lingering", "_half_closed", "_continue_due",
+                 "_tls", "_origin", "_repeated")
 
     def __init__(self, plane: Plane, tls: bool, origin: bytes) -> None:
         self.plane = plane
         self.transport: asyncio.Transport = None  # type: ignore[assignment]
         self.exchange: Exchange | None = None
         self.deadline = self.idle_since = 0.0
-        self._buffer = b""
+        self._left, self._buffer, self._tls, self._origin = 0, b"", tls, origin
         self._partial: PartialHead | None = None
-        self._left = 0
         self._chunked: ChunkedReader | None = None
         self._consuming = self._read_paused = self._lingering = self.lost = False
         self._half_closed = self._continue_due = self.write_paused = False
-        self._tls, self._origin = tls, origin
         self._repeated: RepeatedHead | None = None
         self.seen: Seen | None = None
+        self.client: tuple[str, int] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected."""
@@ -310,7 +309,8 @@ class ClientConnection(asyncio.Protocol):
         """As `upgrade`, for good: `heir` has this connection's place in all that counts them."""
         held = self.upgrade(heir)
         heir.transport, heir.write_paused = self.transport, self.write_paused
-        heir._tls, heir._origin, heir.seen = self._tls, self._origin, self.seen
+        heir._tls, heir._origin = self._tls, self._origin
+        heir.seen, heir.client = self.seen, self.client
         self.plane.connections.discard(self)
         self.plane.connections.add(heir)
         self.lost = True

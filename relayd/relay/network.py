@@ -125,7 +125,7 @@ class NetworkLog:
         transport = connection.transport
         layer = transport.get_extra_info("ssl_object")
         tls = tls_version(None if layer is None else layer.version())
-        peer: Any = transport.get_extra_info("peername")
+        peer: Any = connection.client or transport.get_extra_info("peername")
         if not isinstance(peer, tuple):
             return Seen(None, None, tls, True, proxies)
         if not proxies and ":" not in peer[0]:

@@ -140,6 +140,27 @@ def test_lists() -> None:
         "server.trusted_proxies[0]", "server.cors_origins[0]"]
 
 
+@pytest.mark.parametrize(("listen", "proxies", "faults"), [
+    ("127.0.0.1:1", ["10.0.0.0/8"], []),
+    ("127.0.0.1:1", [], ["server.proxy_protocol[0]"]),
+    ("unix:/run/relayd.sock", [], []),
+    ("[::1]:1", ["::ffff:10.0.0.0/104"], []),
+])
+def test_a_balancer_that_says_who_its_client_is_must_be_trusted(
+    listen: str, proxies: list[str], faults: list[str]
+) -> None:
+    server, findings = read(listen=[listen, "127.0.0.1:2"], proxy_protocol=[listen],
+                            trusted_proxies=proxies)
+    assert [f.key for f in findings.faults] == faults
+    assert server.proxy_protocol == (listen,)
+
+
+def test_it_must_be_an_address_of_listen() -> None:
+    _, findings = read(listen=["127.0.0.1:1"], proxy_protocol=["127.0.0.1:2"],
+                       trusted_proxies=["10.0.0.0/8"])
+    assert [f.key for f in findings.faults] == ["server.proxy_protocol[0]"]
+
+
 def test_unknown_key() -> None:
     assert read(bind="127.0.0.1:1")[1].faults[0].remedy == "Did you mean 'listen'?"
 

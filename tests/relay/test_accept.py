@@ -7,7 +7,9 @@ import resource
 import socket
 import ssl
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -153,3 +155,125 @@ async def test_no_file_left(tmp_path: Path) -> None:
         assert (await ask(daemon.address, raw)).body == ANSWER
         assert '"level":"error"' not in daemon.log()
     await upstream.stop()
+
+
+# -- behind a balancer that says who its client is ------------------------------------------------
+
+LISTEN = "127.0.0.1:0"
+BEHIND: dict[str, Any] = {"listen": (LISTEN,), "proxy_protocol": (LISTEN,),
+                          "trusted_proxies": ("127.0.0.0/8",)}
+LINE = b"PROXY TCP4 192.0.2.7 127.0.0.1 56324 443\r\n"
+BINARY = (b"\r\n\r\n\x00\r\nQUIT\n\x21\x21\x00\x24"
+          + bytes.fromhex("20010db8000000000000000000000007") + bytes(16) + b"\xdc\x04\x01\xbb")
+UNSAID = b"PROXY UNKNOWN\r\n"
+
+
+async def is_cut_off(client: RawClient, raw: bytes) -> bool:
+    """Whether the relay closes without an answer (a reset, where it left something unread)."""
+    with suppress(ConnectionError):
+        await client.send(raw)
+        async with asyncio.timeout(2):
+            return not await client.reader.read()
+    return True
+
+
+def network_records(lane: Lane) -> list[tuple[str | None, int | None]]:
+    plane = lane.app._plane
+    assert plane is not None
+    return [(each.address, each.port) for each in plane.network.take()]
+
+
+@pytest.mark.parametrize(("header", "known"), [
+    (LINE, ("192.0.2.7", 56324)), (BINARY, ("2001:db8::7", 56324)), (UNSAID, (None, None))])
+@pytest.mark.parametrize("pace", ["once", "bytes"])
+async def test_a_balancer_says_who_its_client_is(
+    opened: Opened, header: bytes, known: tuple[str | None, int | None], pace: str
+) -> None:
+    lane = await opened(server=BEHIND)
+    spoofed = request_bytes(TARGET, lane.key, BODY, fields=(("X-Forwarded-For", "198.51.100.1"),))
+    network_records(lane)
+    async with RawClient(lane.address) as client:
+        await client.send(header + spoofed, pace)
+        assert (await client.final_reply()).body == ANSWER
+        assert (await client.ask(spoofed)).body == ANSWER
+    assert network_records(lane) == [known]
+
+
+async def test_what_follows_the_header_may_be_tls(opened: Opened, tls: TlsFiles) -> None:
+    lane = await opened(server={**BEHIND, "tls": tls})
+    plain = socket.create_connection(lane.address)
+    plain.sendall(LINE)
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    reader, writer = await asyncio.open_connection(
+        sock=plain, ssl=context, server_hostname="relay.test")
+    writer.write(request_bytes(TARGET, lane.key, BODY))
+    assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 200 ")
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
+    assert network_records(lane) == [("192.0.2.7", 56324)]
+
+
+async def test_the_client_of_a_balancer_has_the_limit_of_an_address(opened: Opened) -> None:
+    lane = await opened(server={**BEHIND, "connections_per_address_max": 1})
+    raw = request_bytes(TARGET, lane.key, BODY)
+    async with RawClient(lane.address) as one, RawClient(lane.address) as other:
+        assert (await one.ask(LINE + raw)).body == ANSWER
+        assert await is_cut_off(other, LINE + raw)
+        for unlimited in (BINARY, UNSAID, UNSAID):
+            async with RawClient(lane.address) as client:
+                assert (await client.ask(unlimited + raw)).body == ANSWER
+    await settled(lane, 0)
+    assert len(lane.app._plane.addresses) == 0  # type: ignore[union-attr]
+    assert lane.app._plane.addresses.refused == {  # type: ignore[union-attr]
+        "connections_per_address_max": 1}
+
+
+@pytest.mark.parametrize("first", [
+    b"GET / HTTP/1.1\r\n\r\n", LINE[:-2], b"PROXY TCP4 1.2.3.4\r\n" + LINE, BINARY[:-1], b"\r"])
+async def test_who_says_nothing_of_it_is_not_heard(opened: Opened, first: bytes) -> None:
+    lane = await opened(server={**BEHIND, "header_seconds": 0.3})
+    async with RawClient(lane.address) as client:
+        assert await is_cut_off(client, first)
+    await settled(lane, 0)
+    assert '"event":"connection_refused","reason":"proxy_protocol"' in lane.log.getvalue()
+    assert b'relayd_connection_refusals_total{reason="proxy_protocol"} 1' in \
+        lane.app.metrics.render()
+    assert '"level":"error"' not in lane.log.getvalue()
+
+
+async def test_a_balancer_that_only_looks_leaves_no_line(opened: Opened) -> None:
+    lane = await opened(server=BEHIND)
+    for _ in range(3):
+        _, writer = await asyncio.open_connection(*lane.address)
+        writer.close()
+    await asyncio.sleep(0.05)
+    await settled(lane, 0)
+    assert "connection_refused" not in lane.log.getvalue()
+
+
+async def test_who_is_no_balancer_of_ours_is_not_heard(opened: Opened) -> None:
+    lane = await opened(server={**BEHIND, "trusted_proxies": ("10.0.0.0/8",)})
+    async with RawClient(lane.address) as client:
+        assert await is_cut_off(client, LINE + request_bytes(TARGET, lane.key, BODY))
+    assert '"event":"connection_refused","reason":"not_trusted"' in lane.log.getvalue()
+
+
+async def test_a_relay_behind_a_balancer_stops_while_one_says_nothing(opened: Opened) -> None:
+    lane = await opened(server=BEHIND)
+    async with RawClient(lane.address) as client:
+        await settled(lane, 1)
+        async with asyncio.timeout(5):
+            await lane.app.stop()
+        assert await client.reply() is None
+    await settled(lane, 0)
+
+
+async def test_clients_are_kept_alive(opened: Opened) -> None:
+    lane = await opened()
+    async with RawClient(lane.address):
+        await settled(lane, 1)
+        [connection] = lane.app._plane.connections  # type: ignore[union-attr]
+        sock = connection.transport.get_extra_info("socket")
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30

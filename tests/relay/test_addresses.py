@@ -46,7 +46,8 @@ def test_what_is_one_address(one: Any, other: Any, same: bool) -> None:
 def test_what_is_not_counted(address: Any, most: int) -> None:
     table = Addresses()
     for _ in range(3):
-        assert table.enter(address, most, ("10.0.0.0/8", "fd00::/8")) == UNCOUNTED
+        for v4_too in ("10.0.0.0/8", "::ffff:10.0.0.0/104"):
+            assert table.enter(address, most, (v4_too, "fd00::/8")) == UNCOUNTED
     assert not len(table)
 
 
@@ -55,6 +56,14 @@ def test_trusted_networks_may_change() -> None:
     assert table.enter(v4("10.1.2.3"), 1, ("10.0.0.0/8",)) == UNCOUNTED
     assert table.enter(v4("10.1.2.3"), 1, ())
     assert table.enter(v4("10.1.2.3"), 1, ()) is None
+
+
+@pytest.mark.parametrize(("address", "trusted"), [
+    (v4("10.1.2.3"), True), (v6("::ffff:10.1.2.3"), True), (v6("fd00::9"), True), ("", True),
+    (v4("11.1.2.3"), False), (v6("2001:db8::1"), False)])
+def test_whom_the_relay_trusts(address: Any, trusted: bool) -> None:
+    assert Addresses().trusts(address, ("10.0.0.0/8", "fd00::/8")) is trusted
+    assert Addresses().trusts(address, ()) is (not address)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 3))))
