@@ -15,6 +15,7 @@ from relayd.core.errors import RelayError
 from relayd.ops.beat import Beat
 from relayd.ops.clock import unix_ms
 from relayd.ops.logging import Logger
+from relayd.ops.notice import Lasting
 from relayd.store.change import CLOCK_SECONDS, News
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
@@ -41,6 +42,7 @@ class Documents:
         self._was_made_of: object = None
         self._now_ms = now_ms
         self._log = log or Logger()
+        self._telling = Lasting(self._log, "documents_failed", "documents_work_again")
         self._news = News(db.changes, CLOCK_SECONDS)
         self._beat = Beat(every_seconds, self._is_due)
         self._seen: Drafts | None = None
@@ -54,13 +56,15 @@ class Documents:
         try:
             self._gating = await document.take_effect(self._db, self._gating, self._now_ms())
             if drafts is self._seen:
+                self._telling.ended()
                 self._news.seen()
                 return
             waiting = await document.settle(self._db, drafts, self._now_ms())
             self._gating = await document.take_effect(self._db, self._gating, self._now_ms())
         except (StoreError, RelayError) as error:
-            self._log.error("documents_failed", code=error.code)
+            self._telling.again(code=error.code)
             return
+        self._telling.ended()
         self._news.seen()
         self._seen, self.waiting = drafts, waiting
         for name in waiting:

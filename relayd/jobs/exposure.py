@@ -13,6 +13,7 @@ from relayd.core.exposure import Exposure
 from relayd.ops.beat import Beat
 from relayd.ops.clock import unix_ms
 from relayd.ops.logging import Logger
+from relayd.ops.notice import Lasting
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
 
@@ -40,6 +41,7 @@ class Exposures:
         self._memory = memory
         self._console = console
         self._log = log or Logger()
+        self._telling = Lasting(self._log, "exposure_failed")
         self._beat = Beat(every_seconds)
         self.failures = 0
 
@@ -58,8 +60,9 @@ class Exposures:
         except StoreError as error:
             self.failures += 1
             self._memory.give_back(found)
-            self._log.error("exposure_failed", code=error.code)
+            self._telling.again(code=error.code)
             return
+        self._telling.ended()
         if flagged:
             self._log.warning("keys_exposed", keys=flagged)
 

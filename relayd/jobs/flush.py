@@ -18,6 +18,7 @@ from relayd.core.record import CallRecord
 from relayd.ops.beat import Beat
 from relayd.ops.clock import monotonic
 from relayd.ops.logging import Logger
+from relayd.ops.notice import Lasting
 from relayd.store.applied import Applied
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
@@ -79,6 +80,8 @@ class Flush:
         self._prices = prices
         self._tell = tell
         self._log = log or Logger()
+        self._telling = Lasting(self._log, "store_failed", "store_takes_records")
+        self._telling_checkpoint = Lasting(self._log, "checkpoint_failed", level="warning")
         self._beat = Beat(flush_seconds, self._is_due)
         self._probe_at = 0.0
         self._one_at_a_time = asyncio.Lock()
@@ -139,12 +142,13 @@ class Flush:
                 self._failures += 1
                 self.failures += 1
                 code = error.code if isinstance(error, StoreError) else "store_failed"
-                self._log.error("store_failed", code=code, records=len(self._memory),
-                                retry_ms=round(self._pause_seconds() * 1000))
+                self._telling.again(code=code, records=len(self._memory),
+                                    retry_ms=round(self._pause_seconds() * 1000))
                 return False
             finally:
                 self._asked_at = None
             self._failures = 0
+            self._telling.ended()
             self._clean_at = monotonic()
             self._probe_at = self._clean_at + PROBE_SECONDS
             return True
@@ -201,7 +205,7 @@ class Flush:
         try:
             await self._db.checkpoint_if_large()
         except StoreError as error:  # it is tried again after the next batch
-            self._log.warning("checkpoint_failed", code=error.code)
+            self._telling_checkpoint.again(code=error.code)
 
     async def _rated(self, records: Sequence[CallRecord]) -> list[Columns]:
         """In parts, as they are told of."""

@@ -23,6 +23,7 @@ from relayd.ops.clock import monotonic, unix_ms
 from relayd.ops.config import Config
 from relayd.ops.configfile_mail import console_url
 from relayd.ops.logging import Logger
+from relayd.ops.notice import Lasting, Notices
 from relayd.ops.smtp import STEP_SECONDS, Message, SmtpError, SmtpSession
 from relayd.store.change import CLOCK_SECONDS, News
 from relayd.store.db import Database
@@ -52,7 +53,9 @@ class Postman:
         self._config = config
         self._step_seconds = step_seconds
         self._now_ms = now_ms
-        self._log = log or Logger()
+        log = log or Logger()
+        self._telling = Lasting(log, "mail_failed", "mail_works_again")
+        self._notices = Notices(log)
         self._news = News(db.changes, CLOCK_SECONDS)
         self._beat = Beat(every_seconds, self._news.due)
         self._idle = asyncio.Event()
@@ -71,8 +74,9 @@ class Postman:
             await self.round()
             self.waiting = await mail.waiting(self._db)
         except (StoreError, RelayError) as error:
-            self._log.error("mail_failed", code=error.code)
+            self._telling.again(code=error.code)
         else:
+            self._telling.ended()
             self._news.seen()
 
     async def round(self) -> int:
@@ -160,7 +164,7 @@ class Postman:
     def _tell(self, came_to: Counter[str]) -> None:
         for outcome, count in came_to.items():
             if outcome != "taken":
-                self._log.warning("mail_not_taken", reason=outcome, count=count)
+                self._notices.warn("mail_not_taken", count, reason=outcome)
 
     async def stop(self) -> None:
         """Send no more; a mail that is under way ends, where that takes no longer than it may."""

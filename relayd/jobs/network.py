@@ -14,6 +14,7 @@ from relayd.control import network
 from relayd.core.network import NetworkRecord, Prefixes
 from relayd.ops.beat import Beat
 from relayd.ops.logging import Logger
+from relayd.ops.notice import Lasting, Pace
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
 
@@ -44,6 +45,8 @@ class Network:
         self._memory = memory
         self.prefixes = Prefixes(dice)
         self._log = log or Logger()
+        self._telling = Lasting(self._log, "network_records_failed", "network_records_taken")
+        self._pace = Pace()
         self._beat = Beat(every_seconds)
         self._told_lost = 0
         self.posted = 0
@@ -66,17 +69,19 @@ class Network:
                     self.prefixes.note(record)
         except StoreError as error:
             self.failures += 1
-            self._log.error("network_records_failed", code=error.code, records=len(records))
+            self._telling.again(code=error.code, records=len(records))
             return False
         finally:
             if records:
                 self._memory.give_back(records)
             self._tell_lost()
+        self._telling.ended()
         return True
 
-    def _tell_lost(self) -> None:
+    def _tell_lost(self, last: bool = False) -> None:
+        """Once a minute, and at the end."""
         lost = self._memory.lost - self._told_lost
-        if lost:
+        if lost and (self._pace.due(None) or last):
             self._told_lost += lost
             self._log.warning("network_records_lost", lost=lost)
 
@@ -84,3 +89,4 @@ class Network:
         """Store what is left, then no more. Called when no more calls begin."""
         self._beat.stop()
         await self.flush()
+        self._tell_lost(last=True)

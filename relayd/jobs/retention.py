@@ -104,7 +104,7 @@ class Retention:
             await retention.note(self._db, category, deleted, now_ms)
         except StoreError as error:  # the next sweep goes on where this one stopped
             self.failures += 1
-            self._log.error("sweep_failed", code=error.code)
+            self._log.error("sweep_failed", part=category, code=error.code)
         self.swept[category] += deleted
         if deleted:
             self._log.event("swept", part=category, records=deleted)

@@ -13,7 +13,7 @@ import re
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import PurePath
 from types import TracebackType
 from typing import Any, Final, TextIO, get_args
@@ -27,6 +27,7 @@ from relayd.core.usage import Outcome, UsageSource
 from relayd.ops import clock
 from relayd.ops.configfile_fault import Fault
 from relayd.ops.journald import Journald
+from relayd.ops.notice import Pace
 from relayd.ops.outlet import put
 from relayd.wire.dialect import ENDPOINTS, MODELS_PATHS
 
@@ -138,6 +139,7 @@ class Logger:
         self._now_ms = now_ms
         self._threshold = LEVELS["info"]
         self._journald: Journald | None = None
+        self._pace = Pace()
         self._untold = 0
         self._torn = False
         self.lost_lines = 0
@@ -177,8 +179,9 @@ class Logger:
         `where` names the part of ours that it ended, in plain words: a task, a phase.
         """
         place = where if _PLACE.fullmatch(where) else "unnamed"
-        self._write("error", "fault",
-                    {"where": place} | self._checked(fields) | exception_fields(error))
+        found = exception_fields(error)
+        self._write_paced("error", "fault", {"where": place} | self._checked(fields) | found,
+                          (place, found["exception"], str(found["frames"])))
 
     def foreign(self, level: int, source: str, place: str, error: BaseException | None) -> None:
         """What another library wanted to say: who and where, without the words."""
@@ -187,8 +190,17 @@ class Logger:
         name = max((word for word, value in LEVELS.items() if value <= level),
                    key=LEVELS.__getitem__, default="debug")
         fields: dict[str, object] = {"source": source, "place": place}
-        self._write(name, "library_message",
-                    fields | (exception_fields(error) if error is not None else {}))
+        found = exception_fields(error) if error is not None else {}
+        self._write_paced(name, "library_message", fields | found,
+                          (source, place, found.get("exception")))
+
+    def _write_paced(
+        self, level: str, event: str, fields: Mapping[str, object], kind: Hashable
+    ) -> None:
+        """A defect that every call meets is told once a minute, with the number of times."""
+        count = self._pace.due(kind)
+        if count:
+            self._write(level, event, {**fields, "count": count} if count > 1 else fields)
 
     @staticmethod
     def _checked(fields: Mapping[str, object]) -> dict[str, object]:

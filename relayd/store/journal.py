@@ -12,6 +12,7 @@ openings of calls that are still under way are carried over first.
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,7 @@ from relayd.core.errors import RelayError
 from relayd.core.journal import Mark, Opening
 from relayd.core.record import CallRecord
 from relayd.ops.logging import Logger
+from relayd.ops.notice import Lasting
 from relayd.store.journal_files import Files
 from relayd.store.journal_frame import CLOSE, NOTHING, OPEN, PROGRESS
 from relayd.store.journal_replay import Batch, Replay
@@ -54,11 +56,13 @@ class JournalWriter:
     ) -> None:
         self.pending: list[CallRecord] = []
         self._sync_seconds = sync_ms / 1000
-        self._log = log or Logger()
+        log = log or Logger()
+        self._telling_stuck = Lasting(log, "journal_stuck", "journal_writes_again")
+        self._telling_full = Lasting(log, "journal_full", "journal_has_room")
         self._wake = asyncio.Event()
         self._files = Files(
             directory, number=number, segment_bytes=segment_bytes, bytes_max=bytes_max,
-            wake=self._wake.set, log=self._log)
+            wake=self._wake.set, log=log)
         self._write = self._files.write
         self._live: dict[str, tuple[int, Opening]] = {}
         self._marks: dict[str, Mark] = {}
@@ -83,6 +87,8 @@ class JournalWriter:
     def check(self) -> None:
         """Raises RelayError `journal_full` where no call can be opened now."""
         if self._stuck or self._files.full:
+            if self._files.full:
+                self._telling_full.again(bytes=self._files.size, in_flight=len(self._live))
             raise RelayError("journal_full", retry_after_seconds=RETRY_AFTER_SECONDS)
 
     def mark(self, mark: Mark) -> None:
@@ -221,38 +227,49 @@ class JournalWriter:
         async with self._one_at_a_time:
             self._wake.clear()
             files = self._files
-            if self._stuck and await files.usable():
-                self._get_going()
+            if self._stuck:
+                if await files.usable():
+                    self._get_going()
+                else:
+                    self._tell_stuck()
             await files.tidy()
             carried = self._leave_behind()
             waiting, self._waiting = self._waiting, []
             await files.sync()
             if carried and not files.sync_fails and await files.remove(self._leaving):
                 self._leaving = []
+            if not files.full:
+                self._telling_full.ended(bytes=files.size)
         for wake in waiting:
             wake()
 
     async def stop(self, *, stored: bool) -> bool:
         """Ends it; `stored` says that every closed call is in the store: then no file is left.
 
-        False where closed calls are neither in the store nor in a file.
+        False where closed calls are neither in the store nor in a file that the disk has.
         """
         self._stopping = True
         self._wake.set()
         if self._files.count:
             await self.work()
+            if self._files.sync_fails:  # what may be lacking is in another file now
+                await self.work()
         remove = stored and not self._live
         for segment in self._leaving:
             segment.remove() if remove else segment.close()
         self._files.end(remove=remove)
-        return stored or not self.pending
+        return stored or not (self.pending or self._files.sync_fails)
 
     def _get_stuck(self) -> None:
         if not self._stuck:
             self._stuck = True
-            self._log.error(
-                "journal_stuck", errno=self._files.error, in_flight=len(self._live))
+            self._tell_stuck()
             self._wake.set()
+
+    def _tell_stuck(self) -> None:
+        # a write that is merely cut short says no more than that
+        self._telling_stuck.again(errno=self._files.error or errno.ENOSPC,
+                                  in_flight=len(self._live))
 
     def _get_going(self) -> None:
         """Writes what has waited; calls are opened again when all of it is in a file."""
@@ -264,7 +281,7 @@ class JournalWriter:
                 self.pending += pending[place + 1:]
                 return
         if self._write(NOTHING, PROBE):
-            self._log.warning("journal_writes_again", records=len(pending))
+            self._telling_stuck.ended(records=len(pending))
         else:
             self._get_stuck()
 

@@ -21,6 +21,7 @@ from zlib import crc32
 
 from relayd.ops.clock import monotonic
 from relayd.ops.logging import Logger
+from relayd.ops.notice import Lasting
 from relayd.store import journal_segment
 from relayd.store.journal_frame import MARK, pack_head
 from relayd.store.journal_segment import Segment
@@ -53,7 +54,8 @@ class Files:
         self._bytes_max = bytes_max
         self._ended_bytes = 0
         self._wake = wake
-        self._log = log
+        self._telling_file = Lasting(log, "journal_file_failed", level="warning")
+        self._telling_sync = Lasting(log, "journal_sync_failed", "journal_syncs_again")
         self._index = 0
         self._all: list[Segment] = []
         self._segment: Segment = None  # type: ignore[assignment]
@@ -266,7 +268,7 @@ class Files:
         try:
             self._spare = await self._create()
         except OSError as error:
-            self._log.warning("journal_file_failed", errno=error.errno)
+            self._telling_file.again(errno=error.errno)
             return False
         return True
 
@@ -297,6 +299,8 @@ class Files:
             await self._leave()
         self._write_doubtful()
         self.sync_fails = failed or bool(self._doubtful)
+        if dirty and not self.sync_fails:
+            self._telling_sync.ended()
 
     async def _synced(self, segment: Segment) -> bool:
         try:
@@ -306,7 +310,7 @@ class Files:
             segment.unmap()
             self._plan()
             self.sync_failures += 1
-            self._log.error("journal_sync_failed", errno=error.errno, count=self.sync_failures)
+            self._telling_sync.again(errno=error.errno)
             return False
         segment.drop()
         return True
@@ -336,7 +340,7 @@ class Files:
         try:
             await self.in_thread(_remove, segments)
         except OSError as error:
-            self._log.warning("journal_file_failed", errno=error.errno)
+            self._telling_file.again(errno=error.errno)
             return False
         self._ended_bytes -= sum(segment.bytes for segment in segments)
         self._plan()

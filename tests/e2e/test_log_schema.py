@@ -85,12 +85,15 @@ async def test_real_lines(tmp_path: Path) -> None:
 
 
 _EVENT = re.compile(
-    r'(?:\b_?log(?:ger)?\.(?:event|info|warning|error|debug)\(|\blogger\.warning, |\btell\('
-    r'|\.notices\.warn\(|_write\((?:"error"|name), )\s*"([a-z0-9_]+)"')
+    r'(?:\b_?log(?:ger)?\.(?:event|info|warning|error|debug)[(,]\s?|\btell\('
+    r'|notices\.warn\(|_write_paced\((?:"error"|name), |"event": |\bLasting\([\w.]+, )'
+    r'\s*"([a-z0-9_]+)"')
+_OVER = re.compile(r'\bLasting\([\w.]+,\s+"[a-z0-9_]+",\s+"([a-z0-9_]+)"')
+"""The event that says that a fault has ended."""
 
 
 def test_every_event_is_documented() -> None:
-    in_code = {name for path in (ROOT / "relayd").rglob("*.py")
-               for name in _EVENT.findall(path.read_text("utf-8"))} | {EVENT}
+    in_code = {name for path in (ROOT / "relayd").rglob("*.py") for event in (_EVENT, _OVER)
+               for name in event.findall(path.read_text("utf-8"))} | {EVENT}
     page = (ROOT / "docs" / "logs.md").read_text("utf-8")
     assert {row for row in re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)} == in_code

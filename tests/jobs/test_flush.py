@@ -239,8 +239,23 @@ async def test_what_cannot_be_stored_at_stop_is_left_in_the_journal(lane: Lane) 
         assert not await flush.stop()
     assert (await lane.journal.read(0, 1)).records == [record]
     events = lane.events()
-    assert [line["event"] for line in events] == ["store_failed"] * 3 + ["records_left"]
+    assert [line["event"] for line in events] == ["store_failed", "records_left"]
     assert events[0]["code"] == "store_busy" and events[-1]["unflushed"] == 1
+    assert flush.failures == 3
+
+
+async def test_a_store_that_fails_for_long_is_told_once_a_minute_and_when_it_works(
+    lane: Lane,
+) -> None:
+    flush = lane.flush()
+    lane.add(call_record())
+    with held(lane.db):
+        for _ in range(5):
+            assert not await flush.flush()
+    assert [line["event"] for line in lane.events()] == ["store_failed"]
+    for _ in range(2):
+        assert await flush.flush()
+    assert [line["event"] for line in lane.events()] == ["store_failed", "store_takes_records"]
 
 
 async def test_a_refused_record_is_logged_by_its_id_alone(lane: Lane) -> None:

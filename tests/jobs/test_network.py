@@ -68,6 +68,7 @@ async def test_what_the_store_does_not_take_is_kept(
     assert '"event":"network_records_failed"' in out.getvalue()
     assert "192.0.2.7" not in out.getvalue()
     assert await job.flush()
+    assert out.getvalue().count('"event":"network_records_taken"') == 1
     assert await control_network.own(db, "acct_1") == made[::-1]
 
 
@@ -77,3 +78,9 @@ async def test_what_finds_no_room_is_counted(db: Database) -> None:
     memory.give_back(records(5))
     assert await job.flush() and await job.flush()
     assert out.getvalue().count('"event":"network_records_lost","lost":3') == 1
+    for _ in range(3):  # within the minute
+        memory.give_back(records(5))
+        assert await job.flush()
+    assert out.getvalue().count("network_records_lost") == 1
+    await job.stop()
+    assert out.getvalue().count('"event":"network_records_lost","lost":9') == 1

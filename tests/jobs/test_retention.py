@@ -128,7 +128,7 @@ async def test_a_store_that_fails_is_told_and_tried_again(
     with monkeypatch.context() as patch:
         patch.setattr(db, "checkpoint_if_large", fails)
         assert await job.sweep() == 1
-    assert job.failures == 1 and '"sweep_failed"' in lines.getvalue()
+    assert job.failures == 1 and '"sweep_failed","part":"' in lines.getvalue()
     assert await job.sweep() == 2
 
 

@@ -27,6 +27,7 @@ from relayd.ops.journald import Journald
 from relayd.ops.logging import (
     FIELDS, LEVELS, Capture, ForeignHandler, Logger, exception_fields, usable,
 )
+from relayd.ops.notice import Pace
 from tests.store.test_journal_segment import no_file_above
 
 CANARY = "canary 7c1f my private prompt"
@@ -195,6 +196,30 @@ def test_a_chain_that_goes_in_circles_ends() -> None:
     one, two = ValueError(), KeyError()
     one.__cause__, two.__cause__ = two, one
     assert len(exception_fields(one)["causes"]) == 5  # type: ignore[arg-type]
+
+
+def test_a_defect_that_every_call_meets_is_told_once_a_minute(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    logger = Logger("info", lines)
+    monkeypatch.setattr(logger, "_pace", Pace(lambda: clock[0]))
+
+    def call(number: int) -> None:
+        for kind in (ValueError, KeyError):
+            try:
+                raise kind(CANARY)
+            except kind as error:
+                logger.fault("exchange", error)
+        logger.foreign(logging.ERROR, "aiohttp.server", "web_protocol.py:1", None)
+
+    for number in range(100):
+        call(number)
+    assert [line.get("exception") for line in lines.all()] == [
+        "builtins.ValueError", "builtins.KeyError", None]
+    clock[0] = 61.0
+    call(0)
+    assert [line["count"] for line in lines.all()[3:]] == [100, 100, 100]
 
 
 def test_a_closed_stream_does_not_stop_the_relay() -> None:

@@ -396,6 +396,20 @@ async def test_at_the_end_it_says_what_no_file_has(tmp_path: Path, written: None
             assert await made.stop(stored=stored) is stored
 
 
+@pytest.mark.parametrize(("failures", "stored", "sure"), [
+    (1, False, True), (9, False, False), (9, True, True)])
+async def test_at_the_end_it_says_whether_the_disk_has_what_a_file_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int, stored: bool, sure: bool
+) -> None:
+    made = JournalWriter(tmp_path, log=Logger("error", io.StringIO()))
+    await made.start()
+    made.close(record := call_record())
+    Disk(monkeypatch, failures)
+    assert await made.stop(stored=stored) is sure
+    if not stored:
+        assert record in told(tmp_path)[0]
+
+
 async def test_one_that_never_started_can_be_stopped(tmp_path: Path) -> None:
     assert await JournalWriter(tmp_path).stop(stored=True)
 
@@ -410,3 +424,44 @@ async def test_what_is_logged(tmp_path: Path, written: None) -> None:
     await made.stop(stored=True)
     assert '"journal_stuck"' in log.getvalue() and '"journal_writes_again"' in log.getvalue()
     assert "bad_fields" not in log.getvalue()
+
+
+async def test_a_disk_that_is_full_for_long_is_no_line_a_second(
+    tmp_path: Path, written: None
+) -> None:
+    log = io.StringIO()
+    made = JournalWriter(tmp_path, log=Logger("debug", log))
+    await made.start()
+    with no_file_above(10):
+        made.close(call_record())
+        for _ in range(50):
+            await made.work()
+            assert refused(made)
+        [line] = log.getvalue().splitlines()
+        number = errno.ENOSPC  # the first write was cut short
+        assert f'"journal_stuck","errno":{number},"in_flight":0,"count":1}}' in line
+    await made.work()
+    assert log.getvalue().count("journal_") == 2 and '"records":1}' in log.getvalue()
+    with no_file_above(made.bytes):
+        while not refused(made):  # the disk is full again within the minute
+            pass
+    await made.work()
+    assert log.getvalue().count("journal_") == 2
+    await made.stop(stored=True)
+
+
+async def test_a_full_journal_is_told_and_that_it_has_room(tmp_path: Path) -> None:
+    log = io.StringIO()
+    made = JournalWriter(tmp_path, bytes_max=20_000, log=Logger("debug", log))
+    await made.start()
+    while not refused(made):
+        await made.work()
+    for _ in range(50):
+        assert refused(made)
+        await made.work()
+    [line] = log.getvalue().splitlines()
+    assert '"journal_full"' in line and '"bytes":2' in line
+    made.applied(made.number)
+    await made.work()
+    assert '"journal_has_room"' in log.getvalue() and not refused(made)
+    await made.stop(stored=True)
