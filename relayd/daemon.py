@@ -35,8 +35,10 @@ Reread = Callable[[], Reading]
 
 def run(running: Running, log_level: str, reread: Reread | None = None,
         asked: Asked | None = None) -> int:
-    """Serves until SIGTERM or SIGINT; returns 0. SIGHUP reloads, where there is what to reread;
-    `asked` says whether one came before there was a loop.
+    """Serves until SIGTERM or SIGINT; returns 0, or 1 where the disks took no records at the end.
+
+    SIGHUP reloads, where there is what to reread; `asked` says whether one came before there was
+    a loop.
 
     Raises what keeps the app from starting: OSError of a listener, StoreError of the store.
     """
@@ -49,16 +51,19 @@ def run(running: Running, log_level: str, reread: Reread | None = None,
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.get_loop().set_exception_handler(capture.of_loop)
-            runner.run(_serve(running, logger, reread, asked))
+            unsaved = runner.run(_serve(running, logger, reread, asked))
     finally:
         capture.stop()
-    return 0
+    return 1 if unsaved else 0
 
 
 async def _serve(
     running: Running, logger: Logger, reread: Reread | None, before: Asked | None,
-) -> None:
-    """Runs the app; a second signal ends the drain at once, still with every record kept."""
+) -> bool:
+    """Runs the app; a second signal ends the drain at once, still with every record kept.
+
+    Returns whether records are lost.
+    """
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
     hurry = asyncio.Event()
@@ -88,6 +93,7 @@ async def _serve(
         # the watchdog goes on: a drain may take longer than its period
         notifier.stopping("Draining: running calls finish, then every record is stored.")
     notifier.close()
+    return app.unsaved
 
 
 class Reloads:

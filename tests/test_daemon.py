@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import os
+import resource
 import signal
 import sys
 import threading
@@ -251,6 +252,34 @@ async def test_a_second_term_ends_at_once(tmp_path: Path, upstream: RawUpstream)
                 assert await running.end(signal.SIGINT) == 0
     [record] = await records(tmp_path / "d" / "store")
     assert record.outcome == "interrupted"
+
+
+class Quiet(DaemonProcess):
+    """One whose log stays shorter than its journal."""
+
+    def _config(self) -> str:
+        return super()._config().replace('"debug"', '"info"').replace('"all"', '"off"')
+
+
+async def test_a_disk_that_takes_no_records_at_the_end_is_no_success(
+    tmp_path: Path, upstream: RawUpstream,
+) -> None:
+    """Neither the store nor the journal: the last line says it, and systemd shows a failure."""
+    launcher = ("prlimit", f"--fsize={32 * 1024 * 1024}")  # no room to map a journal in
+    async with Quiet(tmp_path / "d", upstream.port, launcher=launcher) as running:
+        raw = request_bytes(TARGET, running.key, BODY)
+        for _ in range(30):
+            assert (await ask(running.address, raw)).status == 200
+        upstream.answers.append(Answer(EVENTS + chunk(EVENT), after="hold"))
+        async with RawClient(running.address) as client:
+            await client.send(request_bytes(TARGET, running.key, STREAM))
+            await client.reader.readuntil(b"\r\n\r\n")
+            room = len(running.log()) + 4000  # for what it has to say
+            assert room < max(path.stat().st_size for path in running.store.rglob("*.journal"))
+            resource.prlimit(running.pid, resource.RLIMIT_FSIZE, (room, room))
+            assert await running.end(signal.SIGTERM) == 1
+        assert json.loads(running.log().splitlines()[-1])["event"] == "records_lost"
+        assert running.event("stopped") is None
 
 
 def test_run_in_this_process(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
