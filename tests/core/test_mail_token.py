@@ -27,5 +27,11 @@ def test_it_opens_one_thing_once_for_half_an_hour() -> None:
     assert not usable(replace(TOKEN, used_at_ms=5), "verify", 6)
 
 
+def test_how_long_each_is_good_for() -> None:
+    minutes = {purpose: life_ms / 60_000 for purpose, life_ms in LIFE_MS.items()}
+    assert minutes == {"verify": 30, "reset": 30, "email_old": 30, "email_new": 30, "sign_in": 15,
+                       "appeal": 30 * 24 * 60}
+
+
 def test_what_it_will_change_is_in_no_repr() -> None:
     assert "new@" not in repr(TOKEN)

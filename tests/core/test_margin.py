@@ -18,6 +18,15 @@ def test_cost_is_the_books_price_without_a_markup() -> None:
     assert of_call(call_record(amount_nano=500), BOOK).left_nano == -200
 
 
+def test_calls_are_summed_under_their_own_names() -> None:
+    sums: dict[MarginKey, Margin] = {}
+    add(sums, [call_record(model="gpt-1", provider="p", currency="USD", amount_nano=9),
+               call_record(model=None, provider=None, currency="CNY", amount_nano=0)], BOOK)
+    day_ms = START_MS // (24 * 3600 * 1000) * 24 * 3600 * 1000
+    assert set(sums) == {MarginKey(day_ms, "gpt-1", "p", "USD"), MarginKey(day_ms, "", "", "CNY")}
+    assert Margin(1, 2, 3, 4).plus(Margin(10, 20, 30, 40)) == (11, 22, 33, 44)
+
+
 def test_what_is_not_billed_costs_nothing() -> None:
     for changes in ({"provider": None}, {"outcome": "refused", "usage_source": "none"}):
         assert of_call(call_record(amount_nano=0, **changes), BOOK) == Margin(1, 0, 0, 0)
@@ -37,6 +46,14 @@ def test_sums_are_what_their_calls_are(calls: list[tuple[int, int, str | None]])
     sums: dict[MarginKey, Margin] = {}
     for start in range(0, len(records), 3):
         add(sums, records[start:start + 3], BOOK)
+    wanted: dict[MarginKey, list[int]] = {}
+    for record in records:
+        key = MarginKey(record.started_at_ms // DAY_MS * DAY_MS, record.model or "",
+                        record.provider or "", record.currency)
+        mine = wanted.setdefault(key, [0] * 4)
+        for place, figure in enumerate(of_call(record, BOOK)):
+            mine[place] += figure
+    assert sums == {key: Margin(*figures) for key, figures in wanted.items()}
     total = Margin()
     for margin in sums.values():
         total = total.plus(margin)

@@ -6,14 +6,16 @@ import random
 from collections import defaultdict
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from relayd.core.account import Account
 from relayd.core.columns import in_parts
 from relayd.core.record import CallRecord
 from relayd.core.rollup import SUM_FIELDS, Sums, rollups
 from relayd.core.timestamp import HOUR_MS
+from relayd.store import account, rollup
 from relayd.store import record as store_record
-from relayd.store import rollup
 from relayd.store.db import Database, open_database
 from relayd.store.record import CallFilter
 from relayd.store.rollup import Total
@@ -104,3 +106,55 @@ async def test_differences_are_found(
     assert (found.stored and found.stored.input_tokens) == stored
     assert (found.computed and found.computed.input_tokens) == computed
     assert found.key.hour_ms == START_MS and found.key.account == "acct_1"
+
+
+async def test_an_account_s_hours_come_some_at_a_time(db: Database) -> None:
+    records = [call_record(started_at_ms=START_MS + n * HOUR_MS, account=who, model=model)
+               for n in range(5) for who in ("a", "b") for model in ("m", "n")
+               if (n, who) not in ((1, "a"), (2, "b"))]
+    await post(db, records)
+    wanted = sorted(key for key in rollups(in_parts(records)) if key.account == "a")
+    async with db.reading() as transaction:
+        for after in range(-1, 5):
+            later = [key for key in wanted if key.hour_ms > START_MS + after * HOUR_MS]
+            for most in (1, 2, 9):
+                hours = sorted({key.hour_ms for key in later})[:most]
+                found = await rollup.hours(
+                    transaction, "a", START_MS + after * HOUR_MS, most)
+                assert sorted(key for key, _ in found) == [
+                    key for key in later if key.hour_ms in hours]
+                assert [key.hour_ms for key, _ in found] == sorted(
+                    key.hour_ms for key, _ in found)
+        assert await rollup.hours(transaction, "c", 0, 9) == []
+
+
+async def test_sums_of_who_is_erased_become_nobody_s_and_no_other_s(db: Database) -> None:
+    records = [call_record(started_at_ms=START_MS + n * HOUR_MS, account=who,
+                           key=f"key_{n}_{who}", amount_nano=n + 1)
+               for n in (0, 0, 1, 2) for who in ("gone", "gone2", "stays")]
+    await post(db, records)
+    until_ms = START_MS + 2 * HOUR_MS
+    async with db.writing() as transaction:
+        for name, state in (("gone", "erased"), ("gone2", "erased"), ("stays", "active")):
+            email = None if state == "erased" else "a@example.org"
+            await account.insert(
+                transaction, Account(name, email, None, state, 0))  # type: ignore[arg-type]
+        before = await rollup.totals(transaction, CallFilter())
+        assert await rollup.anonymise(transaction, until_ms, 3) == 3
+        assert await rollup.anonymise(transaction, until_ms, 9) == 1
+        assert await rollup.anonymise(transaction, until_ms, 9) == 0
+    mine = [replace_record(record) if record.account != "stays"
+            and record.started_at_ms < until_ms else record for record in records]
+    async with db.reading() as transaction:
+        rows = await transaction.rows(
+            "SELECT hour_ms, account_id, key_id, calls, amount_nano FROM rollups")
+        assert sorted(rows) == sorted(
+            (key.hour_ms, key.account, key.key, sums.calls, sums.amount_nano)
+            for key, sums in rollups(in_parts(mine)).items())
+        after = await rollup.totals(transaction, CallFilter())
+    assert sum(each.sums.amount_nano for each in before) == sum(
+        each.sums.amount_nano for each in after)
+
+
+def replace_record(record: CallRecord) -> CallRecord:
+    return msgspec.structs.replace(record, account=rollup.NOBODY, key=rollup.NOBODY)

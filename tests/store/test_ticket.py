@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from relayd.core.account import Account
@@ -66,3 +68,41 @@ async def test_messages_go_with_their_ticket(db: Database) -> None:
         assert await ticket.of_account(transaction, "acct_1") == ["tick_1"]
         assert await ticket.delete(transaction, ["tick_1"]) == 1
         assert await transaction.rows("SELECT ticket_id FROM ticket_messages") == [("tick_2",)]
+
+
+async def test_one_ticket_s_answer_is_no_other_s(db: Database) -> None:
+    await kept(db)
+    answered = replace(MAILED, state="closed", first_answer_at_ms=50, closed_at_ms=60)
+    async with db.writing() as transaction:
+        await ticket.update(transaction, answered)
+        assert await ticket.get(transaction, "tick_2") == answered
+        assert await ticket.get(transaction, "tick_1") == OWN
+        assert await ticket.listing(transaction) == [OWN, answered]
+        assert await ticket.listing(transaction, unclosed=True) == [OWN]
+        assert await ticket.count_overdue(transaction, 101) == {}
+        assert await ticket.owners(transaction) == {"ticket:tick_2"}
+        assert await ticket.count_unclosed(transaction, "acct_2") == 0
+        with pytest.raises(RelayError):
+            await ticket.get(transaction, "tick_2", "acct_1")
+
+
+async def test_the_order_of_urgency_and_of_what_was_said(db: Database) -> None:
+    await kept(db)
+    async with db.writing() as transaction:
+        for name, state, due, opened, closed in (
+                ("a", "open", 90, 9, None), ("b", "answered", None, 4, None),
+                ("c", "closed", 5, 1, 30), ("d", "closed", 6, 1, 20), ("e", "closed", 7, 1, 10)):
+            new = Ticket(name, "acct_1", "privacy", "open", "S", None, "en", opened, due)
+            await ticket.insert(transaction, new)
+            await ticket.update(transaction, replace(
+                new, state=state, closed_at_ms=closed))  # type: ignore[arg-type]
+        assert [each.id for each in await ticket.listing(transaction)] == [
+            "a", "tick_2", "b", "tick_1", "c", "d", "e"]
+        assert await ticket.ended(transaction, 30, 9) == ["e", "d"]
+        assert await ticket.ended(transaction, 31, 2) == ["e", "d"]
+        assert await ticket.count_overdue(transaction, 91) == {"privacy": 1}
+        for number, at in enumerate((9, 8, 7)):  # as they came, whatever a clock said
+            await ticket.add_message(
+                transaction, OWN, Message(f"z{9 - number}", "operator", at, f"{number}"))
+        assert [each.body for each in await ticket.messages(transaction, OWN)] == [
+            "B", "0", "1", "2"]

@@ -13,7 +13,8 @@ from openai.pagination import SyncPage as OpenAIPage
 from openai.types import Model
 
 from relayd.core.errors import RelayError
-from relayd.core.provider import Api
+from relayd.core.provider import Api, DataTerms
+from relayd.wire.dialect import target_of
 from relayd.wire.modellist import PAGE_MAX, model_entry, model_list
 
 NAMES = [f"m-{n}" for n in range(45)]
@@ -98,3 +99,22 @@ def test_one_model() -> None:
     assert Model.model_validate_json(model_entry("openai", "x")).id == "x"
     assert ModelInfo.model_validate_json(model_entry("anthropic", "x")).id == "x"
     assert json.loads(model_entry("gemini", "x"))["name"] == "models/x"
+
+
+def test_what_the_relay_adds_to_an_entry() -> None:
+    terms = DataTerms(trains="no", retention_days=30, zdr=True, region="EU",
+                      policy_url="https://p.example/terms")
+    for api in ("openai", "anthropic", "gemini"):
+        own = json.loads(model_entry(api, "x", terms))["relayd"]  # type: ignore[arg-type]
+        assert own == {"tier": "direct", "trains": "no", "retention_days": 30, "zdr": True,
+                       "region": "EU", "policy_url": "https://p.example/terms"}
+        listed = json.loads(model_list(api, ["x"], terms_of=lambda _: terms))  # type: ignore
+        assert listed.get("data", listed.get("models"))[0]["relayd"] == own
+
+
+def test_what_gemini_s_models_are_said_to_do_is_served() -> None:
+    methods = json.loads(model_entry("gemini", "x"))["supportedGenerationMethods"]
+    assert methods == ["generateContent", "streamGenerateContent", "countTokens", "embedContent",
+                       "batchEmbedContents"]
+    for method in methods:
+        assert target_of(f"/v1beta/models/x:{method}", "gemini").endpoint is not None, method

@@ -44,6 +44,11 @@ def test_findings_take_text_only() -> None:
     assert not found.unreported and not texts.streams
     found.text("a", NAME, 1, 2)
     assert found.unreported and texts.streams == {stream_of(NAME, 1, 2): "a"}
+    found.text("b", NAME, 1)
+    found.text("c", NAME, 0, 2)
+    found.text("d", NAME)
+    assert texts.streams == {stream_of(NAME, 1, 2): "a", stream_of(NAME, 1): "b",
+                             stream_of(NAME, 0, 2): "c", NAME: "d"}
     blind = Findings()
     blind.text("a", CONTENT)
     assert not blind.unreported
@@ -118,6 +123,15 @@ def test_what_is_no_number_costs_no_usage(texts: Texts | None, value: bytes) -> 
               b'"usage":{"prompt_tokens":7}}' % value, found)
     assert SHAPES["chat"].usage(found) == Usage(7)
     assert texts is None or set(texts.kind(CONTENT).split("NaN ")) == {"", '" Infinity'}
+
+
+@pytest.mark.parametrize("value", [b"NaN", b"-Infinity", b"Infinity", b"[NaN, Infinity]"])
+def test_each_word_for_no_number_is_enough(value: bytes) -> None:
+    texts = Texts()
+    found = Findings(texts)
+    read_chat(b'{"choices":[{"index":0,"delta":{"content":"plain"},"logprobs":%b}],'
+              b'"usage":{"prompt_tokens":7}}' % value, found)
+    assert texts.kind(CONTENT) == "plain" and SHAPES["chat"].usage(found) == Usage(7)
 
 
 @pytest.mark.parametrize("operation", ["chat", "messages", "responses", "generate", "embeddings"])
