@@ -103,7 +103,7 @@ async def spent(
     `unposted` is called when the state of the store is fixed that is read: what is settled later
     cannot be in it.
     """
-    async with db.reading() as transaction:
+    async with db.watching() as transaction:
         rows = await store_limit.spent(transaction, accounts, month_of(now_ms), day_of(now_ms))
         known = await store_limit.known(transaction, unposted())
     return SpentReading(now_ms, rows, known)

@@ -38,7 +38,7 @@ async def load(db: Database, now_ms: int | None = None) -> Snapshot:
 
     Keys that are revoked, or of an erased account, are not in it.
     """
-    async with db.reading() as transaction:
+    async with db.watching() as transaction:
         version = await meta.policy_version(transaction)
         documents = await _documents(transaction, now_ms)
         return await _whole(transaction, version, documents)
@@ -47,7 +47,7 @@ async def load(db: Database, now_ms: int | None = None) -> Snapshot:
 async def renew(db: Database, last: Snapshot, now_ms: int | None = None) -> Snapshot:
     """The same, from the snapshot before: that one itself where nothing changed, else one that
     is to take its place at once (`Snapshot.after`)."""
-    async with db.reading() as transaction:
+    async with db.watching() as transaction:
         version = await meta.policy_version(transaction)
         if version == last.version:
             return last

@@ -42,7 +42,7 @@ async def read(
     db: Database, since: int, unposted: Callable[[], Collection[tuple[int, str]]],
 ) -> Reading:
     """Everybody's money that changed after version `since`, and which unposted calls it holds."""
-    async with db.reading() as transaction:
+    async with db.watching() as transaction:
         version = await store_wallet.version(transaction)
         if version == since:
             return Reading(version, (), frozenset())

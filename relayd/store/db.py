@@ -1,5 +1,5 @@
-"""The database: one SQLite file, one writing connection, one reading connection, and one that is
-asked whether anybody has written (store/change.py).
+"""The database: one SQLite file, one writing connection, one reading connection, one more for what
+the relay reads, and one that is asked whether anybody has written (store/change.py).
 
 Law: transactions are opened here alone. A write is durable when its block ends: WAL with
 `synchronous=FULL`, which costs a batch of records one sync and no more. A failed or cancelled
@@ -66,6 +66,8 @@ class Database:
         self._reader = reader
         self._write_lock = asyncio.Lock()
         self._read_lock = asyncio.Lock()
+        self._watcher: Connection | None = None
+        self._watch_lock = asyncio.Lock()
         self._hindered_bytes = 0
         self._closed = False
 
@@ -100,6 +102,18 @@ class Database:
                 # what it sees begins with its first query, wherever this is
                 transaction.later("BEGIN")
                 self.keyring.notice()
+                yield transaction
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[Transaction]:
+        """The same on a connection of its own, opened at first use, that no page and no command
+        waits on: for what the relay must learn soon. It unseals nothing."""
+        async with self._watch_lock:
+            if self._watcher is None and not self._closed:
+                with mapped():
+                    self._watcher = await _reader(self.directory, BUSY_MS)
+            async with self._transaction(self._watcher or self._reader) as transaction:
+                transaction.later("BEGIN")
                 yield transaction
 
     @asynccontextmanager
@@ -163,15 +177,17 @@ class Database:
         return found
 
     async def close(self) -> None:
-        """Close both connections; waits for transactions that are under way."""
+        """Close all connections; waits for transactions that are under way."""
         if self._closed:
             return
         self._closed = True
-        async with self._write_lock, self._read_lock:
+        async with self._write_lock, self._read_lock, self._watch_lock:
             with mapped():
                 try:
                     self.changes.close()
                     await self._reader.close()
+                    if self._watcher is not None:
+                        await self._watcher.close()
                 finally:
                     await self._writer.close()
                     self.keyring.close()

@@ -100,3 +100,17 @@ async def test_it_looks_where_the_store_was_written_or_could_not_be_read(db: Dat
     assert await looks_in(0.3) == 0
     await watch.stop()
     await running
+
+
+async def test_a_key_that_is_revoked_ends_also_while_somebody_reads_the_whole_store(
+    db: Database,
+) -> None:
+    made = await account.create(db, "ann@example.org", None, START_MS)
+    issued = await key.create(db, made.id, KeyWish("laptop"), START_MS)
+    published: list[Snapshot] = []
+    watch = Watch(db, published.append, await publish.load(db))
+    async with db.reading():
+        await key.revoke(db, issued.key.id, START_MS)
+        await asyncio.wait_for(watch.look(), 5)
+    [snapshot] = published
+    assert snapshot.keys == {}

@@ -120,6 +120,19 @@ async def test_a_reader_sees_one_state(db: Database) -> None:
     assert await notes(db) == ["n1"]
 
 
+async def test_the_relay_reads_beside_whoever_reads_for_long(db: Database) -> None:
+    async with db.reading() as long:
+        await long.rows(NOTES)
+        async with db.writing() as transaction:
+            await transaction.run(NOTE, ("n1",))
+        async with asyncio.timeout(5), db.watching() as transaction:
+            assert await transaction.rows(NOTES) == [("n1",)]
+        assert await long.rows(NOTES) == []
+    with pytest.raises(StoreError):
+        async with db.watching() as transaction:
+            await transaction.run(NOTE, ("n2",))
+
+
 async def test_a_store_held_by_another_is_busy_and_works_again(db: Database) -> None:
     other = sqlite3.connect(db.directory / FILE_NAME, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -235,6 +248,18 @@ async def test_a_spoilt_store_is_refused(tmp_path: Path, spoil: object, code: st
     with pytest.raises(StoreError) as caught:
         await open_database(tmp_path / "store")
     assert caught.value.code == code
+
+
+async def test_a_closed_store_is_watched_no_more(tmp_path: Path) -> None:
+    for used in (True, False):
+        db = await open_database(tmp_path / "store")
+        if used:
+            async with db.watching() as transaction:
+                await transaction.rows(NOTES)
+        await db.close()
+        with pytest.raises(StoreError, match="store_failed"):
+            async with db.watching():
+                pass
 
 
 async def test_a_closed_store_says_so(tmp_path: Path) -> None:
