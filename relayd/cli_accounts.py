@@ -156,6 +156,7 @@ async def _export(db: Database, arguments: argparse.Namespace) -> int:
         except OSError as error:
             raise CommandError(f"{arguments.zip} cannot be written: {error.strerror}.") from None
         return DONE
+    await export.note(db, SHELL, who(arguments), clock.unix_ms())
     async for piece in account.export(db, who(arguments), clock.unix_ms()):
         output.raw(piece)
     return DONE

@@ -84,6 +84,9 @@ def test_export_is_one_document(shell: Shell) -> None:
     shell.json("accounts", "create", "--email", EMAIL)
     result = shell("accounts", "export", EMAIL)
     assert list(json.loads(result.out)) == ["account", "keys", "call_records"]
+    # as the zip's, so that its holder sees it
+    events = shell.json("audit", "list", "--account", EMAIL)
+    assert [each["action"] for each in events].count("account.export") == 1
 
 
 @pytest.mark.parametrize("words", [

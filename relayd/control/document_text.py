@@ -20,7 +20,8 @@ from relayd.core.account import LANGUAGES, Language
 from relayd.core.document import DOCUMENT_NAMES, tidied
 from relayd.core.operator import Operator, Processor
 from relayd.core.retention import Terms
-from relayd.ops.config import Config
+from relayd.ops.config import Config, PrivacyConfig
+from relayd.ops.configfile_address import is_loopback
 
 _COMMA: Final[Mapping[str, str]] = {"en": ", ", "zh": "、"}
 _PLAIN_FORMS: Final = ("id", "closed", "public")
@@ -68,6 +69,8 @@ class Facts:
     age: int
     end_user: bool
     cache_key: bool
+    passes: bool
+    clear: bool
     cookies: tuple[tuple[Language, tuple[CookieWords, ...]], ...]
 
 
@@ -76,8 +79,15 @@ def drafts(config: Config, cookies: Cookies) -> Drafts:
     return _drafts(Facts(
         operator=config.operator, terms=tuple(sorted(config.retention.terms().chosen.items())),
         age=config.console.minimum_age, end_user=config.privacy.end_user != "absent",
-        cache_key=config.privacy.cache_key == "hashed",
+        cache_key=config.privacy.cache_key == "hashed", passes=_passes(config.privacy),
+        clear=any(each.address.scheme == "http" and not is_loopback(each.address.host)
+                  for each in config.providers.values()),
         cookies=tuple((language, tuple(rows)) for language, rows in sorted(cookies.items()))))
+
+
+def _passes(privacy: PrivacyConfig) -> bool:
+    """Whether fields that no table knows go to providers."""
+    return privacy.unknown_fields == "pass" or any(privacy.pass_fields.values())
 
 
 @lru_cache(maxsize=4)
@@ -104,7 +114,8 @@ def _values(facts: Facts, language: Language) -> dict[str, Any]:
         "cookies": dict(facts.cookies)[language],
         "processors": [_processor(each, language) for each in operator.processors],
         "hosting": operator.hosting if operator.hosting.provider else None,
-        "end_user": facts.end_user, "cache_key": facts.cache_key,
+        "end_user": facts.end_user, "cache_key": facts.cache_key, "passes": facts.passes,
+        "clear": facts.clear,
     }
 
 

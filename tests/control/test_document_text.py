@@ -11,6 +11,7 @@ from relayd.control.document_text import CookieWords, Drafts, drafts
 from relayd.core.account import LANGUAGES
 from relayd.core.document import DOCUMENT_NAMES, blocks
 from relayd.core.operator import Hosting, Operator, Processor
+from relayd.core.provider import Address, Provider
 from relayd.ops.config import Config, PrivacyConfig, RetentionConfig
 
 OPERATOR = Operator(
@@ -90,6 +91,21 @@ def test_P4_what_goes_to_providers_is_told_as_it_is_configured() -> None:
     assert "cache of prompts" in made()["privacy"]["en"]
     told = replace(CONFIG, privacy=PrivacyConfig(end_user="account"))
     assert "tell our customers apart" in made(told)["privacy"]["en"]
+
+
+def test_P4_fields_that_nobody_knows_and_ways_without_tls_are_told() -> None:
+    """What the configuration lets out is in the policy, in both languages."""
+    usual = made()["privacy"]
+    assert "Nothing more is passed on." in usual["en"] and "without TLS" not in usual["en"]
+    for privacy in (PrivacyConfig(unknown_fields="pass"),
+                    PrivacyConfig(pass_fields={"openai": frozenset({"top_k"})})):
+        told = made(replace(CONFIG, privacy=privacy))["privacy"]
+        assert "Nothing more" not in told["en"] and "passed on as you wrote them" in told["en"]
+        assert "除此之外" not in told["zh"] and "原样转发" in told["zh"]
+    for host, clear in (("127.0.0.1", False), ("10.0.0.7", True)):
+        near = Provider("near", "openai", Address("http", host, 80, ""), ("c",))
+        told = made(replace(CONFIG, providers={"near": near}))["privacy"]
+        assert ("without TLS" in told["en"], "不经 TLS" in told["zh"]) == (clear, clear)
 
 
 def test_S2_the_register_lists_who_gets_what() -> None:
