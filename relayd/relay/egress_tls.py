@@ -20,6 +20,7 @@ from relayd.relay.egress import (
 )
 
 SHUTDOWN_SECONDS: Final = 2.0
+"""How long whoever is on the other side may take to say that TLS ends."""
 Made = TypeVar("Made", bound=asyncio.Protocol)
 
 

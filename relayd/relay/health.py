@@ -43,7 +43,8 @@ class HealthBook:
         """Whether a provider can be reached: one circuit for all its deployments."""
         name = provider.name
         if name not in self._reach:
-            found = self._old._reach.get(name) if self._old and name in self._kept else None
+            old = self._before(name)
+            found = None if old is None else old._reach.get(name)
             self._reach[name] = found or Circuit()
         return self._reach[name]
 
@@ -52,8 +53,8 @@ class HealthBook:
         key = provider.name, model
         if key not in self._healths:
             reach = self.reach(provider)  # of a kept record too: probes ask this book for it
-            kept = self._old is not None and provider.name in self._kept
-            found = self._old._healths.get(key) if kept and self._old else None
+            old = self._before(provider.name)
+            found = None if old is None else old._healths.get(key)
             self._healths[key] = found or Health(reach, len(provider.credentials))
         return self._healths[key]
 
@@ -63,11 +64,15 @@ class HealthBook:
             return None
         key = route.pattern, deployment.provider, deployment.model or ""
         if key not in self._gates:
-            kept = self._old is not None and deployment.provider in self._kept
-            found = self._old._gates.get(key) if kept and self._old else None
+            old = self._before(deployment.provider)
+            found = None if old is None else old._gates.get(key)
             gate = self._gates[key] = found or Gate(0, 0)
             gate.resize(deployment.concurrent, deployment.queue)
         return self._gates[key]
+
+    def _before(self, provider: str) -> HealthBook | None:
+        """The book that has this provider's records; None where they begin anew."""
+        return self._old if provider in self._kept else None
 
 
 def states(plane: Plane) -> Mapping[tuple[str, str], int]:
@@ -118,7 +123,10 @@ class Prober:
         def done() -> None:
             opening = self._open.pop(name)
             if opening.connection is not None:
-                opening.connection.abort() if pool.idle else pool.give_back(opening.connection)
+                if pool.idle:
+                    opening.connection.abort()
+                else:
+                    pool.give_back(opening.connection)
                 reach.answered()
             elif opening.error is not None and opening.error.kind.side == "upstream":
                 reach.failed(self._now(), hard=True)

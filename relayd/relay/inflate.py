@@ -21,7 +21,8 @@ RATIO_MAX: Final = 32
 ROOM_BYTES: Final = 1024 * 1024
 """What grows to more than so many times its size, beyond this, is not read: text grows to ten
 times, and 64 KiB of a bomb to 64 MiB, all of it on the loop."""
-_WINDOWS: Final = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
+WINDOWS: Final = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
+"""zlib's `wbits` for each content coding that is undone here, of bodies too (relay/receive.py)."""
 
 
 def coding_of(head: ReplyHead) -> bytes | None:
@@ -30,7 +31,7 @@ def coding_of(head: ReplyHead) -> bytes | None:
     for name, value in head.fields:
         if name == b"content-encoding":
             coding = value if coding is None else b""  # of two codings none is undone
-    return coding if coding in _WINDOWS else None
+    return coding if coding in WINDOWS else None
 
 
 def inflated(head: ReplyHead, data: bytes, limit: int) -> bytes:
@@ -39,7 +40,7 @@ def inflated(head: ReplyHead, data: bytes, limit: int) -> bytes:
     if coding is None:
         return b""
     try:
-        return zlib.decompressobj(wbits=_WINDOWS[coding]).decompress(data, limit)
+        return zlib.decompressobj(wbits=WINDOWS[coding]).decompress(data, limit)
     except zlib.error:
         return b""
 
@@ -51,7 +52,7 @@ class InflatingTap(Tap):
 
     def __init__(self, inner: Tap, coding: bytes, limit: int) -> None:
         self._inner = inner
-        self._inflater = zlib.decompressobj(wbits=_WINDOWS[coding])
+        self._inflater = zlib.decompressobj(wbits=WINDOWS[coding])
         self._left = limit
         self._room = ROOM_BYTES
 

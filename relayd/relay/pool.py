@@ -22,7 +22,7 @@ from relayd.ops.clock import monotonic
 from relayd.ops.tasks import Tasks
 from relayd.relay.dialing import EXHAUSTED, Dialer
 from relayd.relay.egress import ProxyError, tunnel
-from relayd.relay.egress_tls import tunnel_tls
+from relayd.relay.egress_tls import SHUTDOWN_SECONDS, tunnel_tls
 from relayd.relay.turn import Turn
 from relayd.relay.upstream import UpstreamConnection
 
@@ -33,7 +33,6 @@ WRITE_BUFFER_BYTES: Final = 256 * 1024
 HANG_SECONDS: Final = 0.5
 """A connection that takes longer, while others wait too, is a sign: most take 0.1 at most."""
 HANGING_MIN: Final = 3
-SHUTDOWN_SECONDS: Final = 2.0
 Tell = Callable[[str, str], None]
 """Takes a provider's name and why it cannot be reached, a word of `reason_of`."""
 

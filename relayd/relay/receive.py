@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import zlib
-from typing import Final
 
 from relayd.core.errors import RelayError
 from relayd.ops.tasks import PAUSE
 from relayd.relay.exchange import Exchange
-
-_WINDOWS: Final = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
+from relayd.relay.inflate import WINDOWS
 
 
 async def receive(exchange: Exchange, body_bytes_max: int) -> None:
@@ -68,7 +66,7 @@ def decode(body: bytes, coding: bytes, body_bytes_max: int) -> bytes:
     coding = coding.lower()
     if coding == b"identity":
         return body
-    window = _WINDOWS.get(coding)
+    window = WINDOWS.get(coding)
     if window is None:
         raise RelayError("unsupported_encoding")
     inflater = zlib.decompressobj(wbits=window)

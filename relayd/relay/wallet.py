@@ -7,24 +7,25 @@ look.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Callable, Collection, Iterable
+from typing import Final, NamedTuple
 
 from relayd.core.errors import RelayError
 from relayd.core.plan import Tariff, marked_up
 from relayd.core.price import NO_PRICES, Price
 from relayd.core.record import CallRecord
-from relayd.core.reservation import Demand, Hold, Quantity, Wallet, cost
+from relayd.core.reservation import Demand, Quantity, Wallet, cost
 from relayd.core.usage import Usage
 from relayd.relay.admit import UPLOAD_TOKENS, estimated_tokens
 from relayd.relay.counting import UNCOUNTED
 from relayd.relay.exchange import Exchange
 from relayd.relay.plan import Plan
-from relayd.wire.demand import IMAGE_TOKENS, IMAGE_TOKENS_MAX, Bound, bound
+from relayd.wire.demand import IMAGE_TOKENS, IMAGE_TOKENS_MAX, bound
 
 Account = str
 Currency = str
-Place = tuple[Account, Currency]
+Purse = tuple[Account, Currency]
+"""Whose money, of which currency."""
 AUDIO_BYTES_PER_SECOND: Final = 4_000
 """Of speech that is compressed hard: an upload is no longer than its bytes by this."""
 HEARD_TOKENS, SAID_TOKENS = 20, 8
@@ -36,14 +37,11 @@ SESSION_TOKENS: Final = 4_096
 """What a realtime session holds from its start; it takes more as it uses more."""
 
 
-class Posted:
-    """What the store says of one account and currency: its money, and what it may go below it."""
+class Posted(NamedTuple):
+    """What the store says of one purse: its money, and how far below 0 it may go."""
 
-    __slots__ = ("nano", "credit")
-
-    def __init__(self, nano: int, credit: int = 0) -> None:
-        self.nano = nano
-        self.credit = credit
+    nano: int
+    credit: int
 
 
 class Wallets:
@@ -53,8 +51,8 @@ class Wallets:
         self.tariff = tariff or (lambda: Tariff(NO_PRICES))
         self.refused = 0
         """Calls that no balance covered."""
-        self._posted: dict[Place, Posted] = {}
-        self._wallets: dict[Place, Wallet] = {}
+        self._posted: dict[Purse, Posted] = {}
+        self._wallets: dict[Purse, Wallet] = {}
 
     def admit(self, exchange: Exchange, plan: Plan, raw: bytes | None) -> None:
         """Sets aside what the call may cost at the dearest of its deployments.
@@ -79,12 +77,14 @@ class Wallets:
             self.refused += 1
             raise
 
-    def _demands(self, exchange: Exchange, plan: Plan, raw: bytes | None) -> dict[str, Demand]:
+    def _demands(
+        self, exchange: Exchange, plan: Plan, raw: bytes | None
+    ) -> dict[Currency, Demand]:
         """What the call may cost, by currency; nothing where no deployment has a price."""
         about, most = self._quantities(exchange, raw)
         assert exchange.grant is not None
         markup = self.tariff().markup(exchange.grant.account, exchange.model)
-        found: dict[str, Demand] = {}
+        found: dict[Currency, Demand] = {}
         for price in _prices(exchange, plan):
             hour = _keeps_an_hour(price, raw)
             dearest = marked_up(cost(most, price, hour), markup)
@@ -107,7 +107,7 @@ class Wallets:
             return _of_upload(endpoint.operation, exchange.body_bytes)
         assert exchange.ask is not None
         tokens = estimated_tokens(endpoint.api, raw)
-        limit: Bound = bound(endpoint.operation, exchange.ask.fields)
+        limit = bound(endpoint.operation, exchange.ask.fields)
         if limit.tokens is not None:
             most = Quantity(tokens, limit.tokens, limit.images)
             if not limit.images:
@@ -118,11 +118,11 @@ class Wallets:
                 Quantity(tokens, billing.output_tokens_max, limit.images))
 
     def _wallet(self, account: str, currency: str) -> Wallet:
-        place = account, currency
-        wallet = self._wallets.get(place)
+        purse = account, currency
+        wallet = self._wallets.get(purse)
         if wallet is None:
-            wallet = self._wallets[place] = Wallet(currency)
-            posted = self._posted.get(place)
+            wallet = self._wallets[purse] = Wallet(currency)
+            posted = self._posted.get(purse)
             if posted is not None:
                 wallet.install(posted.nano, posted.credit, ())
         return wallet
@@ -149,7 +149,7 @@ class Wallets:
 
         Returns it with that amount: what is stored is what was taken, whatever plan comes next.
         """
-        hold: Hold | None = exchange.hold
+        hold = exchange.hold
         if hold is None:
             return record
         rated = record if record.amount_nano else self.tariff().rated(record)
@@ -169,7 +169,7 @@ class Wallets:
                 for call_id, (started_at_ms, _) in wallet.unposted.items()]
 
     def install(
-        self, rows: Iterable[tuple[str, str, int, int]], known: frozenset[str] | set[str],
+        self, rows: Iterable[tuple[Account, Currency, int, int]], known: Collection[str],
     ) -> None:
         """Takes (account, currency, nano, credit) of accounts whose money changed in the store.
 
@@ -177,11 +177,11 @@ class Wallets:
         its calls: both are of one state of the store.
         """
         for account, currency, nano, credit in rows:
-            posted = self._posted[account, currency] = Posted(nano, credit)
+            self._posted[account, currency] = Posted(nano, credit)
             wallet = self._wallets.get((account, currency))
             if wallet is not None:
-                wallet.install(posted.nano, posted.credit, known)
-        self._wallets = {place: wallet for place, wallet in self._wallets.items()
+                wallet.install(nano, credit, known)
+        self._wallets = {purse: wallet for purse, wallet in self._wallets.items()
                          if not wallet.idle}
 
 
