@@ -64,7 +64,7 @@ class SpentReading:
 
 
 class Spending:
-    """What one scope has spent. `unread` until the store was asked."""
+    """What one scope has spent."""
 
     __slots__ = ("read_ns", "_day_ms", "_month_ms", "_posted", "_day", "_month", "_calls")
 

@@ -169,9 +169,9 @@ def _sum(record: CallRecord, price: Price) -> int:
 def amount(record: CallRecord, price: Price, markup: int = _MILLION) -> int:
     """What the call costs, in nano-units of the price's currency: 0 to AMOUNT_MAX.
 
-    `markup` is in millionths of the price; the amount is rounded once, after it.
-    Above that it is AMOUNT_MAX: a record that the store refuses would be lost, and no call costs
-    that much where the price is right.
+    What would be more is AMOUNT_MAX: a record that the store refuses would be lost, and no call
+    costs that much where the price is right. `markup` is in millionths of the price; the amount is
+    rounded once, after it.
     """
     if markup == _MILLION:
         nano = rounded(_sum(record, price), _SCALE)

@@ -66,28 +66,33 @@ class Memo:
 class Exchange:
     """State of one request. Times are monotonic seconds unless they say otherwise.
 
-    `ticket` is what it holds of its limits, `hold` of its account's balance, None where none
-    applies; `place` is where it was sent
-    last, `permit` what it holds of that deployment's gate. `last_deadline` is the end of the
-    provider's total time, 0: never. `ready`: since when the relay alone has kept it waiting.
-    `opened`: the journal has its opening; `marked`: when it may be told how far the call has come,
-    and what it was told last. `held_bytes` is what of the body counts as held in memory
-    (relay/overload.py). `plan`: a usual call's, while it waits without a story
-    (relay/handler.py). `usage_covers`: no text has passed since that
-    usage was reported. `left_with`: status and first byte that a client had when it left, where
-    its reply is read on without it (relay/abandoned.py).
+    Its way: `story` tells it; a usual call has its `plan` while it waits without one
+    (relay/handler.py). `place` is where it was sent last, `attempt` what became of that, `copying`
+    its reply under way. `replied`: its final head has been made.
+
+    What it holds, None where none applies: `ticket` of its limits, `hold` of its account's
+    balance, `permit` of its deployment's gate. `held_bytes` is what of the body counts as held in
+    memory (relay/overload.py).
+
+    Its times: at `deadline` the sweep ends what it waits for, with `expire_code`; `last_deadline`
+    is the end of the provider's total time; 0: never. While a reply comes, `deadline` is
+    `idle_seconds` after the last read of it (`last_heard`, `seen_chunks`). `ready`: since when the
+    relay alone has kept it waiting.
+
+    Its record: `opened`: the journal has its opening; `marked`: when it may be told how far the
+    call has come, and what it was told last. `usage_covers`: no text has passed since that usage
+    was reported. `left_with`: status and first byte that a client had when it left, where its
+    reply is read on without it (relay/abandoned.py).
     """
 
     __slots__ = (
-        "connection", "head", "policy", "target", "id", "started_at_ms", "started", "story",
-        "phase", "grant", "ask", "upload", "pieces", "body_bytes", "body_complete", "deadline",
-        "last_deadline", "held_bytes",
-        "expire_code", "client_gone", "replied", "model", "provider", "provider_model", "stream",
-        "status", "ending", "error", "attempts", "first_byte", "usage", "usage_covers", "counter",
-        "prompt", "left_with",
-        "attempt", "copying", "seen_chunks", "last_heard", "dropped", "idle_seconds",
-        "encoding_exact", "ready", "keep_alive", "opened", "marked", "ticket", "hold", "place",
-        "permit", "plan",
+        "connection", "head", "policy", "target", "id", "started_at_ms", "started", "ready",
+        "story", "plan", "phase", "grant", "ticket", "hold", "place", "permit", "ask", "upload",
+        "pieces", "body_bytes", "held_bytes", "body_complete", "deadline", "last_deadline",
+        "expire_code", "client_gone", "opened", "replied", "marked", "model", "provider",
+        "provider_model", "stream", "status", "ending", "error", "attempts", "first_byte", "usage",
+        "usage_covers", "left_with", "counter", "prompt", "attempt", "copying", "seen_chunks",
+        "last_heard", "idle_seconds", "encoding_exact", "keep_alive", "dropped",
     )
 
     def __init__(

@@ -12,9 +12,9 @@ class Report(msgspec.Struct, frozen=True, gc=False):
 
     `usage` is what the provider reported, None where it did not. `ended` says that the dialect's
     last event was seen (or may have been one too long to be read), or that a body which is no
-    stream came whole. `error` is a code of
-    core.errors where the provider reported a failure in a reply of status 200. `covers`: no text
-    has passed since that usage was reported, as far as a counter looked for text.
+    stream came whole. `error` is a code of core.errors where the provider reported a failure in a
+    reply of status 200. `covers`: no text has passed since that usage was reported, as far as a
+    counter looked for text.
     """
 
     usage: Usage | None

@@ -15,6 +15,8 @@ from relayd.wire.spliced import Spliced, one_by_one
 TEXT_BYTES_MAX: Final = 64 * 1024
 """Of each of the two parts; what follows changes nothing."""
 _PARTS_MAX: Final = 1024
+_DEPTH_MAX: Final = 4
+"""How many parts are read, and how deep within each other; the others say nothing."""
 _SYSTEM: Final = ("system", "instructions", "systemInstruction")
 _LISTS: Final = ("messages", "input", "contents")
 _SYSTEM_ROLES: Final = frozenset({"system", "developer"})
@@ -56,10 +58,10 @@ def _texts(value: object, depth: int) -> Iterator[str]:
         value = value.value()
     if isinstance(value, str):
         yield value
-    elif isinstance(value, list) and depth < 4:
+    elif isinstance(value, list) and depth < _DEPTH_MAX:
         for item in islice(one_by_one(value), _PARTS_MAX):
             yield from _texts(item, depth + 1)
-    elif isinstance(value, dict) and depth < 4:
+    elif isinstance(value, dict) and depth < _DEPTH_MAX:
         for name in ("text", "content", "parts"):
             if name in value:
                 yield from _texts(value[name], depth + 1)

@@ -27,7 +27,8 @@ class UploadField:
 
     Verdicts: `end_user` is replaced by the account's pseudonym or left out; `data_urls` passes
     content and refuses what the provider would have to fetch; `b64` keeps the provider from
-    answering with a URL that the client would fetch by itself.
+    answering with a URL that the client would fetch by itself. A file is called after its `stem`
+    and what it is, one of the kinds of its `media`.
     """
 
     name: str
@@ -39,15 +40,14 @@ class UploadField:
 
 _REFUSED: Final = ("file_id", "file_ids", "file_url", "container", "conversation")
 _DROPPED: Final = (
-    "metadata", "client_metadata", "store", "prompt_cache_key", "service_tier",
+    "metadata", "client_metadata", "store", "prompt_cache_key", "service_tier", "user",
+    "safety_identifier",
 )
 
 
 def _table(*rows: UploadField) -> Mapping[str, UploadField]:
     known = {row.name: row for row in rows}
     for name in _DROPPED:
-        known.setdefault(name, UploadField(name, verdict="drop"))
-    for name in ("user", "safety_identifier"):
         known.setdefault(name, UploadField(name, verdict="drop"))
     for name in _REFUSED:
         known.setdefault(name, UploadField(name, verdict="refuse"))
