@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
+from random import Random
 
 import pytest
 
-from relayd.core.posting import charge, move
+from relayd.core.account import Account
+from relayd.core.posting import TransferKind, charge, move
 from relayd.core.rollup import RollupKey, Sums
+from relayd.store import account as account_rows
 from relayd.store import migration, posting, rollup, wallet
 from relayd.store.db import Database, open_database
 from relayd.store.transaction import Transaction
@@ -90,3 +94,61 @@ async def test_use_from_before_the_ledger_is_in_no_charge(
             assert await wallet.wrong_charges(transaction) == []
     finally:
         await db.close()
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_money_is_balances_less_use_and_of_each_account_alone(
+    db: Database, seed: int
+) -> None:
+    dice = Random(seed)
+    accounts, currencies = ("a", "b", "c"), ("CNY", "USD")
+    has, used, charged, credit, touched = [Counter[tuple[str, str]]() for _ in range(5)]
+    async with db.writing() as transaction:
+        for name in accounts:
+            await account_rows.insert(
+                transaction, Account(name, f"{name}@example.org", None, "active", 0))
+        for number in range(80):
+            key = account, currency = dice.choice(accounts), dice.choice(currencies)
+            nano, what = dice.randrange(1, 99), dice.randrange(4)
+            seen = await wallet.version(transaction)
+            if what == 0:
+                kind: TransferKind = dice.choice(("top_up", "grant"))
+                await posting.post(transaction, move(
+                    kind, f"c{number}", nano, currency, account=account, partner="p"), number)
+                has[key] += nano
+            elif what == 1:
+                await use(transaction, account, nano, number % 3, currency)
+                used[key] += nano
+            elif what == 2:
+                await wallet.set_credit(transaction, account, currency, nano % 3)
+                credit[key] = nano % 3
+            else:
+                for due in await wallet.due(transaction, 1, account):
+                    key = account, due.currency
+                    await posting.post(transaction, charge(
+                        f"use:{number}", due.used_nano - due.charged_nano, due.currency, account,
+                        0), number)
+                    has[key] -= due.used_nano - due.charged_nano
+                    charged[key] = due.used_nano
+                    await wallet.set_charged(transaction, due)
+            touched[key] += 1
+            for name in accounts:
+                mine = [Money(name, word, has[name, word] - used[name, word] + charged[name, word],
+                              credit[name, word])
+                        for word in currencies if touched[name, word]]
+                found = await wallet.of_account(transaction, name)
+                assert found == [money for money in mine if money in found or any(money[2:])]
+            assert {(money.account, money.currency)
+                    for money in await wallet.changed(transaction, seen)} <= {key}
+        assert await wallet.credited(transaction) == [
+            money for name in accounts for money in await wallet.of_account(transaction, name)
+            if money.credit_nano]
+        assert sorted(await wallet.due(transaction, 99)) == sorted(
+            Due(*key, used[key], charged[key]) for key in used if used[key] > charged[key])
+        assert len(await wallet.due(transaction, 1)) == 1
+        assert await wallet.wrong(transaction) == await wallet.wrong_charges(transaction) == []
+        await transaction.run(
+            "UPDATE account_use SET used_nano = used_nano + 1, charged_nano = charged_nano + 1"
+            " WHERE account_id = 'a' AND currency = 'USD'")
+        assert await wallet.wrong_charges(transaction) == [
+            ("a", "USD", charged["a", "USD"] + 1, charged["a", "USD"])]
