@@ -21,6 +21,7 @@ from relayd.ops import clock, configfile
 from relayd.ops.config import Config
 from relayd.ops.configfile_store import MASTER_KEY_BYTES, MASTER_NAME, master_key_bytes
 from relayd.store.backup import DATABASE_NAME, Manifest, take, take_keys
+from relayd.store.carry import Carried
 from relayd.store.db import open_database
 from relayd.store.directory import StoreError
 from relayd.store.journal_lane import claim, lock_store
@@ -189,7 +190,9 @@ def _tell_restore(arguments: argparse.Namespace, done: Restored, outcome: Outcom
         output.document({
             "created_at": created_at, "replaced": aside, "replayed": found.replayed,
             "interrupted": found.interrupted, "refused": len(found.refused),
-            "torn_bytes": found.torn_bytes, "wrong_totals": wrong, "erased": outcome.erased})
+            "torn_bytes": found.torn_bytes, "wrong_totals": wrong, "erased": outcome.erased,
+            "before": _standing(done.carried), "carried": done.carried.done,
+            "lost": done.carried.lost})
         return
     output.text(f"Restored the backup of {created_at or 'a database alone'}.")
     output.text(f"{found.replayed} calls came from its journal, {found.interrupted} were under way"
@@ -198,8 +201,58 @@ def _tell_restore(arguments: argparse.Namespace, done: Restored, outcome: Outcom
         output.text(f"{outcome.erased} accounts had been erased since, and are erased again.")
     if aside is not None:
         output.text(f"The store before is in {aside}.")
+    for line in _told(done.carried, aside is not None):
+        output.text(line)
     output.text("All totals are right." if not wrong else
                 f"{wrong} totals are wrong: relayd ledger verify lists them.")
+
+
+_CARRIED: Final = {
+    "sessions": "sessions ended: everybody signs in anew",
+    "consents": "consents that had been withdrawn since are withdrawn",
+    "objections": "objections to a notice that had been made since stand",
+    "keys": "API keys that had been revoked since are revoked",
+    "keys_narrowed": "API keys end, or reach models, as had been narrowed since",
+    "limits": "limits that had been lowered since are as low",
+    "roles": "operators' roles that had been taken since are taken",
+    "subscriptions": "subscriptions that had been cancelled since are cancelled",
+    "passwords": "passwords that had been changed since are the new ones",
+    "addresses": "e-mail addresses that had been changed since are the new ones",
+    "standings": "accounts that had been suspended, resumed or closed since are so",
+    "mails": "mails that had been sent since are not sent again",
+}
+_LOST: Final = {"accounts": "accounts", "api_keys": "API keys", "orders": "orders",
+                "invoices": "invoices", "tickets": "tickets"}
+_AGAIN: Final = """\
+What was done since the backup and takes rights away is not known here. Do it again by hand:
+consents that were withdrawn, keys that were revoked, roles that were taken, accounts that were
+suspended, subscriptions that were cancelled, passwords and addresses that were changed, limits that
+were lowered."""
+
+
+def _standing(carried: Carried) -> str:
+    """What the restore could go by: the store before, only what tells its own time, or nothing."""
+    return "known" if carried.known and carried.later else "parted" if carried.known else "unknown"
+
+
+def _told(carried: Carried, had_before: bool) -> Iterator[str]:
+    """What was taken over from the store before, and what somebody has to do."""
+    for name, count in carried.done.items():
+        if count:
+            yield f"{count} {_CARRIED[name]}."
+    if had_before and not carried.known:
+        yield "The store before could not be read."
+    elif carried.known and not carried.later:
+        yield ("The store before does not go on from this backup: only consents, objections and"
+               " revoked keys were taken over.")
+    if not carried.later:
+        yield _AGAIN
+    lost = [f"{count} {_LOST[name]}" for name, count in carried.lost.items() if count]
+    if lost:
+        yield f"Not in the backup, and now only in the store before: {', '.join(lost)}."
+    if carried.lost.get("invoices"):
+        yield ("Invoices that were issued since have numbers that would be given again: issue none"
+               " before you have looked at them.")
 
 
 def _config(arguments: argparse.Namespace) -> Config:

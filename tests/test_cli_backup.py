@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from relayd.cli import commands
+from relayd.cli_backup import _told
 from relayd.store.backup import DATABASE_NAME
+from relayd.store.carry import Carried
 from tests.fakes.daemon import plain_answer, records
 from tests.fakes.process import DaemonProcess
 from tests.fakes.rawclient import RawClient, ask, request_bytes
@@ -159,3 +161,16 @@ async def test_what_is_refused(tmp_path: Path) -> None:
 
 def test_the_commands_are_in_the_table() -> None:
     assert {"backup", "restore"} <= {command.name for command in commands()}
+
+
+def test_what_a_restore_took_over_is_told_and_what_is_to_be_done_again() -> None:
+    counts = {"sessions": 2, "consents": 1, "keys": 0}
+    good = list(_told(Carried(True, True, counts, {"accounts": 0, "invoices": 3}), True))
+    assert good[0].startswith("2 sessions ended") and good[1].startswith("1 consents")
+    assert "3 invoices" in good[2] and "given again" in good[3] and len(good) == 4
+    parted = " ".join(_told(Carried(True, False, {}, {}), True))
+    assert "does not go on" in parted and "by hand" in parted
+    unread = " ".join(_told(Carried(False, False, {}, {}), True))
+    assert "could not be read" in unread and "by hand" in unread
+    fresh = " ".join(_told(Carried(False, False, {}, {}), False))
+    assert "could not be read" not in fresh and "by hand" in fresh

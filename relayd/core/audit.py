@@ -154,6 +154,7 @@ ACTIONS: Final = _actions(
     Action("audit.prune", "Audit events whose time was over were deleted."),
     Action("canary.report", "A canary report was written."),
     Action("data_key.rotate", "Data keys were wrapped anew."),
+    Action("store.restore", "A backup was put in the store's place."),
     Action("retention.sweep", "Data whose time was over were deleted."),
 )
 

@@ -1,7 +1,8 @@
 """A backup put in a store's place: what store/backup.py made, or a database file alone.
 
 Law: all is copied into the store's directory and checked before anything there is touched; what
-was there is kept under another name. The caller holds the store's lock.
+was there is kept under another name, and the rights that ended there end in the copy as well
+(store/carry.py). The caller holds the store's lock.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from relayd.store.backup import (
     ASIDE_NAME, DATABASE_NAME, DRAFT_NAME, FORMAT, MANIFEST_NAME, NAME, PIECE_BYTES, Manifest,
     copy_database, copy_file, judge, make_directory, remove_tree, secret_mark, write_file,
 )
+from relayd.store.carry import Carried, carry
 from relayd.store.directory import StoreError
 from relayd.store.journal_lane import FOLDER, lane_directory, lanes
 from relayd.store.journal_segment import sync_directory
@@ -52,6 +54,7 @@ class Restored(NamedTuple):
 
     manifest: Manifest | None
     aside: Path | None
+    carried: Carried
 
 
 def is_empty(store: Path) -> bool:
@@ -76,6 +79,7 @@ def restore(source: Path, store: Path, *, replace: bool, stamp: str,
         raise StoreError("store_not_empty")
     draft = store / DRAFT_NAME
     with mapped():
+        before = _before(store)
         remove_tree(draft)
         make_directory(draft)
         try:
@@ -83,13 +87,24 @@ def restore(source: Path, store: Path, *, replace: bool, stamp: str,
             schema = judge(draft / DATABASE_NAME)
             _find_secret(draft, store, apart.secret)
             _find_keys(draft, store, apart, schema)
+            carried = carry(draft / DATABASE_NAME, before)
             aside = None if is_empty(store) else _free(store / f"{ASIDE_NAME}{stamp}")
             if aside is not None:
                 _move_aside(store, aside)
             _place(draft, store)
         finally:
             remove_tree(draft)
-    return Restored(manifest, aside)
+    return Restored(manifest, aside, carried)
+
+
+def _before(store: Path) -> Path | None:
+    """The database of the store before: where it is, or where a restore that was killed put it."""
+    if (store / DATABASE_NAME).exists():
+        return store / DATABASE_NAME
+    if not (store / DRAFT_NAME).exists():
+        return None
+    return max(store.glob(f"{ASIDE_NAME}*/{DATABASE_NAME}"), default=None,
+               key=lambda path: path.parent.stat().st_mtime_ns)
 
 
 def _unpack(source: Path, draft: Path) -> Manifest | None:
