@@ -18,7 +18,6 @@ OrderMove = Literal["submit", "pay", "credit", "expire", "fail", "hold", "return
 ORDER_STATES: Final[tuple[OrderState, ...]] = (
     "created", "pending", "paid", "credited", "expired", "refunding", "refunded",
     "part_refunded", "disputed", "dispute_won", "dispute_lost", "failed")
-_OPEN: Final[tuple[OrderState, ...]] = ("created", "pending")
 ORDER_MOVES: Final[dict[tuple[OrderState, OrderMove], OrderState]] = {
     ("created", "submit"): "pending",
     ("created", "fail"): "failed",

@@ -8,7 +8,7 @@ awaited: what the store says of budgets is brought here by a job.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable
 from typing import Final, get_args
 
 from relayd.core.budget import Spent, SpentReading, SpentRow
@@ -16,31 +16,14 @@ from relayd.core.errors import RelayError
 from relayd.core.limit import (
     EMPTY_BOOK, NO_LIMITS, Allowance, LimitBook, Limits, Scope, refusal, tightest,
 )
-from relayd.core.provider import Api
 from relayd.core.record import CallRecord
 from relayd.core.snapshot import KeyGrant
 from relayd.relay.counting import UNCOUNTED
 from relayd.relay.exchange import Exchange
 from relayd.wire.dialect import Endpoint
+from relayd.wire.estimate import UPLOAD_TOKENS, estimated_tokens
 from relayd.wire.limit_fields import Standing, limit_lines
 
-BYTES_PER_TOKEN: Final = 4
-"""Of JSON; English prose and code have 4 to 4.5 bytes a token."""
-UPLOAD_TOKENS: Final = 1_000
-"""What an upload is taken for until its end: a minute or two of speech, or a picture."""
-FILE_TOKENS: Final = 1_000
-"""What a file within a JSON body is taken for."""
-FILE_BYTES_MIN: Final = 4_096
-"""Shorter base64 counts as text."""
-TEXT_BYTES: Final = 256
-"""Text has a space within so many bytes."""
-SEARCHED_BYTES_MIN: Final = 16_384
-"""Bodies in which files are looked for; 80 KB cost 30 us a word."""
-_WORDS: Final[Mapping[Api, tuple[bytes, ...]]] = {
-    "openai": (b"base64", b"input_audio"), "anthropic": (b"base64",), "gemini": (b"nline",),
-}
-"""What a body with a file in it has: Gemini's `inlineData` is `inline_data` to some."""
-_MARKS: Final = (b";base64,", b'"data":"', b'"data": "', b'"file_data":"', b'"file_data": "')
 ALLOWANCES_MAX: Final = 200_000
 """Allowances in memory, about 100 MB; at the limit the idle ones are forgotten."""
 UNPOSTED_READ_NS: Final = 5_000_000_000
@@ -48,12 +31,12 @@ READ_NS: Final = 60_000_000_000
 """How old what the store says of a budget may become: with calls of this process since, without.
 
 Other processes spend too: an older relay that drains while this one has taken its place."""
-_MS: Final = 1_000_000
 _OF_CALLS: Final = frozenset({"requests_per_minute", "concurrent"})
 """Limits that a session is held to once, when it begins."""
 
 _SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 Identity = tuple[Scope, str, str]
+"""(scope, account, name) of an allowance."""
 Rated = Callable[[CallRecord], CallRecord]
 
 
@@ -342,33 +325,3 @@ def _estimate(
         if allowance.tokens is not None:
             return UPLOAD_TOKENS if raw is None else estimated_tokens(endpoint.api, raw)
     return 0
-
-
-def estimated_tokens(api: Api, raw: bytes) -> int:
-    """About how many tokens a JSON body's input has, in microseconds: by its length alone.
-
-    Files in it, which are long and hold few tokens, are counted by number.
-    """
-    size = len(raw)
-    files = 0
-    if size > SEARCHED_BYTES_MIN and any(word in raw for word in _WORDS[api]):
-        for start, end in _files(raw):
-            size -= end - start
-            files += 1
-    return size // BYTES_PER_TOKEN + files * FILE_TOKENS + 1
-
-
-def _files(raw: bytes) -> Iterator[tuple[int, int]]:
-    """Where long base64 lies in a body."""
-    for mark in _MARKS:
-        at = raw.find(mark)
-        while at >= 0:
-            start = at + len(mark)
-            end = raw.find(b'"', start)
-            if end < 0:
-                break
-            # text has spaces, and what is a data: URL is found by its own mark
-            if end - start >= FILE_BYTES_MIN and raw[start:start + 5] != b"data:" and (
-                    raw.find(b" ", start, start + TEXT_BYTES) < 0):
-                yield start, end
-            at = raw.find(mark, end)

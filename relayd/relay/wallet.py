@@ -16,11 +16,11 @@ from relayd.core.price import NO_PRICES, Price
 from relayd.core.record import CallRecord
 from relayd.core.reservation import Demand, Quantity, Wallet, cost
 from relayd.core.usage import Usage
-from relayd.relay.admit import UPLOAD_TOKENS, estimated_tokens
 from relayd.relay.counting import UNCOUNTED
 from relayd.relay.exchange import Exchange
 from relayd.relay.plan import Plan
 from relayd.wire.demand import IMAGE_TOKENS, IMAGE_TOKENS_MAX, bound
+from relayd.wire.estimate import UPLOAD_TOKENS, estimated_tokens
 
 Account = str
 Currency = str

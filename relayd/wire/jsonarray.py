@@ -19,7 +19,6 @@ PART_BYTES: Final = 4096
 _STRING_REST: Final = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*', re.DOTALL)
 _TO_BRACE: Final = re.compile(rb'[^{}"]*(?:"[^"\\]*(?:\\.[^"\\]*)*"[^{}"]*)*', re.DOTALL)
 _OPEN: Final = 0x7B
-_CLOSE: Final = 0x7D
 _QUOTE: Final = 0x22
 
 

@@ -14,20 +14,16 @@ from hypothesis import strategies as st
 from relayd.core.budget import DAY_MS, Spent, SpentReading, SpentRow
 from relayd.core.errors import RelayError
 from relayd.core.limit import Bucket, LimitBook, Limits, OwnLimits
-from relayd.core.provider import Api
 from relayd.core.record import CallRecord
 from relayd.core.snapshot import KeyGrant
-from relayd.relay.admit import (
-    FILE_TOKENS, READ_NS, UNPOSTED_READ_NS, UPLOAD_TOKENS, Admission, _least,
-    estimated_tokens,
-)
+from relayd.relay.admit import READ_NS, UNPOSTED_READ_NS, Admission, _least
 from relayd.relay.exchange import Exchange
 from relayd.wire.dialect import target_of
+from relayd.wire.estimate import UPLOAD_TOKENS
 from tests.fakes.records import START_MS, call_record
 from tests.relay.test_exchange import exchange
 
 SECOND = 1_000_000_000
-FILE = b"iVBO" * 50_000
 BODY = b"x" * 399
 """Estimated as 100 tokens."""
 
@@ -361,28 +357,6 @@ def test_a_budget_that_is_taken_away_is_read_no_more() -> None:
     gate.call(account(daily_budget=1))
     gate.call(account(concurrent=5))
     assert gate.admission.due(9, (), None) == []
-
-
-# -- estimates -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("api", "raw", "tokens"), [
-    ("openai", b"", 1), ("openai", b"x" * 400, 101), ("gemini", b"a word " * 10_000, 17_501),
-    ("openai", b'{"url":"data:image/png;base64,' + FILE + b'"}', FILE_TOKENS + 9),
-    ("anthropic", b'{"type":"base64","data":"' + FILE + b'","data": "' + FILE + b'"}',
-     2 * FILE_TOKENS + 10),
-    ("openai", b'{"input_audio":{"data":"' + FILE + b'"}}', FILE_TOKENS + 7),
-    ("gemini", b'{"inlineData":{"data":"' + FILE + b'"}}', FILE_TOKENS + 7),
-    ("gemini", b'{"inline_data":{"data":"' + FILE + b'"}}', FILE_TOKENS + 7),
-    ("openai", b'{"file_data":"data:application/pdf;base64,' + FILE + b'"}', FILE_TOKENS + 12),
-    ("anthropic", b'{"type":"base64","data":"' + b"a word " * 5_000 + b'"}', 8_757),
-    ("anthropic", b'{"type":"base64","data":"short"}' + b" " * 40_000, 10_009),
-    ("anthropic", b'{"type":"base64","data":"' + FILE, 50_007),
-])
-def test_estimates_are_by_length_and_by_the_number_of_files(
-    api: Api, raw: bytes, tokens: int
-) -> None:
-    assert estimated_tokens(api, raw) == tokens
 
 
 def test_uploads_and_counts_have_estimates_of_their_own() -> None:

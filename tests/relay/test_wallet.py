@@ -19,10 +19,10 @@ from relayd.core.posting import move
 from relayd.core.price import Price, PriceBook, unit_prices
 from relayd.ops.clock import unix_ms
 from relayd.ops.config import BillingConfig
-from relayd.relay.admit import estimated_tokens
 from relayd.store import posting as store_posting
 from relayd.store.db import Database
 from relayd.wire.demand import IMAGE_TOKENS
+from relayd.wire.estimate import estimated_tokens
 from tests.fakes.daemon import Lane
 from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.fakes.rawupstream import Answer, message
