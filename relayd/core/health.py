@@ -138,7 +138,8 @@ class Circuit:
         """How much a call can expect of it."""
         if self.state is not State.HEALTHY and (self.on_trial or now < self.until):
             return Level.OUT if self.hard else Level.LAST
-        return Level.STRAINED if self._bad and self._strained(now) else Level.READY
+        troubled = self._bad or self._before[1]
+        return Level.STRAINED if troubled and self._strained(now) else Level.READY
 
     def wait(self, now: float) -> float:
         """Seconds until the next trial."""
