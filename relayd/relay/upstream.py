@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import httptools
 
 from relayd.core.errors import RelayError
-from relayd.ops.poll import polled
+from relayd.ops.poll import polled, unheard
 from relayd.relay.framing import Framing
 from relayd.wire.chunked import is_chunk
 from relayd.wire.replyhead import HEAD_BYTES_MAX, ReplyHead, plainly, read_reply_head
@@ -21,8 +21,9 @@ from relayd.wire.replyhead import HEAD_BYTES_MAX, ReplyHead, plainly, read_reply
 if TYPE_CHECKING:
     from relayd.relay.pool import Pool
 
-STALE_SECONDS: Final = 10.0
-"""A kept connection that ends later was not stale: the provider, or what lies between, failed."""
+STALE_SECONDS: Final = 30.0
+"""A kept connection that ends later was not stale: the provider failed. So long it may take until
+it shows that what was sent over it arrived nowhere."""
 INTERIM_MAX: Final = 64
 """Interim answers before an answer; a provider that sends more has nothing to say."""
 Sink = Callable[[bytes, bool], None]
@@ -88,8 +89,8 @@ class Attempt:
         return self.head is None and self.error is None
 
     def stale(self, now: float) -> bool:
-        """True where a kept connection was closed as it was used (RFC 9112 section 9.3.1): before
-        it said anything, and so soon that the provider cannot have worked on the call for long."""
+        """True where a kept connection was closed, or dead, as it was used (RFC 9112 section
+        9.3.1): before it said anything, and so soon that the provider has not worked for long."""
         return (self.reused and not self.touched and self.error is not None
                 and self.error.code == "upstream_reset" and now - self.began < STALE_SECONDS)
 
@@ -299,8 +300,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._ended(reset=error is not None)
 
     def broken(self) -> bool:
-        """Whether the socket has an error that nobody was told of."""
-        return polled(self.transport)
+        """Whether the socket has an error that nobody was told of, or nothing arrives."""
+        return polled(self.transport) or unheard(self.transport)
 
     def vanished(self) -> None:
         """The provider has reset the connection; what it sent before has been read."""

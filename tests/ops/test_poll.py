@@ -8,7 +8,7 @@ import socket
 import struct
 from select import POLLIN
 
-from relayd.ops.poll import keep_alive, polled, say_all
+from relayd.ops.poll import UNHEARD_TIMES, keep_alive, polled, say_all, unheard
 
 
 async def test_input_is_seen_where_it_is_asked_for_and_a_reset_always() -> None:
@@ -60,3 +60,38 @@ def test_a_unix_socket_has_no_need() -> None:
     with socket.socket(socket.AF_UNIX) as sock:
         keep_alive(sock, 30)
         assert not sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
+class Told:
+    """A socket as the kernel tells of it after so many sendings."""
+
+    def __init__(self, family: int, again: int) -> None:
+        self.family = family
+        self._again = again
+
+    def get_extra_info(self, name: str) -> Told:
+        assert name == "socket"
+        return self
+
+    def getsockopt(self, level: int, name: int, size: int) -> bytes:
+        assert (level, name) == (socket.IPPROTO_TCP, socket.TCP_INFO)
+        return bytes([1, 4, self._again, 0, 0, 0, 0, 0])[:size]
+
+
+def test_who_takes_nothing_of_what_is_sent_again_is_not_there() -> None:
+    for again, gone in ((0, False), (UNHEARD_TIMES - 1, False), (UNHEARD_TIMES, True)):
+        assert unheard(Told(socket.AF_INET, again)) is gone  # type: ignore[arg-type]
+    assert not unheard(Told(socket.AF_UNIX, 99))  # type: ignore[arg-type]
+
+
+async def test_a_peer_that_does_not_read_is_there() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        here = socket.create_connection(listening.getsockname())
+        there, _ = listening.accept()
+        with there:
+            transport, _ = await asyncio.get_running_loop().create_connection(
+                asyncio.Protocol, sock=here)
+            transport.write(bytes(8 * 1024 * 1024))
+            await asyncio.sleep(1)
+            assert transport.get_write_buffer_size() and not unheard(transport)
+            transport.abort()
