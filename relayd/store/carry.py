@@ -164,18 +164,22 @@ def carry(draft: Path, before: Path | None) -> Carried:
     with mapped(), closing(sqlite3.connect(
             _address(draft), uri=True, timeout=BUSY_SECONDS, isolation_level=None)) as db:
         db.execute("PRAGMA secure_delete=ON")
-        done: dict[str, int] = {}
-        found = Carried(False, False, done, {})
-        if _schema(db, "main") >= SINCE:
-            _run(db, (_ENDED, *(("", each) for each in _FORGOTTEN)), done)
-            if before is not None:
-                with suppress(sqlite3.Error):  # a damaged one may be why there is a restore
-                    db.execute("ATTACH ? AS was", (_address(before),))
-                    found = _carried(db, done)
+        found = _taken(db, before)
         # for the audit log, which goes on when the store is opened
         db.execute("INSERT OR REPLACE INTO main.meta (name, value) VALUES (?, ?)",
                    (RESTORED, orjson.dumps(found._asdict()).decode()))
     return found
+
+
+def _taken(db: sqlite3.Connection, before: Path | None) -> Carried:
+    done: dict[str, int] = {}
+    if _schema(db, "main") >= SINCE:
+        _run(db, (_ENDED, *(("", each) for each in _FORGOTTEN)), done)
+        with suppress(sqlite3.Error):  # a damaged one may be why there is a restore
+            if before is not None:
+                db.execute("ATTACH ? AS was", (_address(before),))
+                return _carried(db, done)
+    return Carried(False, False, done, {})
 
 
 def _carried(db: sqlite3.Connection, done: dict[str, int]) -> Carried:
