@@ -15,7 +15,7 @@ from relayd.core.errors import RelayError
 from relayd.core.provider import Api
 from relayd.wire.provider_error import judge
 from relayd.wire.shapes import stream_error
-from relayd.wire.sse import EventReader
+from relayd.wire.sse import EVENT_END, EventReader
 
 ERROR: Final = b'"error"'
 """What an error event has in it, as a name or as its type: nothing else need be asked."""
@@ -27,7 +27,6 @@ _MEMBER: Final = re.compile(rb'"error"\s*(?::\s*(?:[{"\[]|\Z)|[,}]|\Z)')
 """An error as a member or as a type, or what may become one; `"error": null` is none."""
 _PAGE: Final = re.compile(rb"\s{0,64}<(?:!doctype|html)\b", re.IGNORECASE)
 _EVENTS: Final = re.compile(rb"\s{0,64}(?:data|event|id|retry)?:")
-_END: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
 _ENDS: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
 _LF: Final = b"\n"
 _ANSWER: Final = frozenset({"choices", "candidates"})
@@ -71,7 +70,7 @@ class ErrorGuard:
             return data if complete else self._without_begin(data)
         passed = []
         start = 0
-        for end in _END.finditer(data):
+        for end in EVENT_END.finditer(data):
             passed.append(self._event(data[start:end.end()]))
             start = end.end()
         rest = data[start:]

@@ -19,8 +19,8 @@ behind the empty line; comment lines directly before the data belong to the even
 EVENT_BYTES_MAX: Final = 1024 * 1024
 """A longer event is not read. Its bytes are nobody's to hold back: `held` is 0 inside it."""
 
-# two line ends in a row; the groups are atomic, so that CR LF is never taken for two
-_END: Final = re.compile(rb"(?>\r\n|\r|\n)(?>\r\n|\r|\n)")
+EVENT_END: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
+"""Two line ends in a row, of which CR LF is never two."""
 _PLAIN: Final = rb"(?:event: (?!error)[^\n]*\n)?data: ([^\n]*)"
 # behind what fits comes all that does not: so each match begins where the one before has ended
 _EVENTS: Final = rb"(?:%b)\n\n|[\s\S]+"
@@ -240,5 +240,5 @@ def _find_end(window: bytes, start: int, ends: bytes) -> int:
     if ends:
         found = window.find(ends, start)
         return found if found < 0 else found + len(ends)
-    match = _END.search(window, start)
+    match = EVENT_END.search(window, start)
     return -1 if match is None else match.end()
