@@ -24,6 +24,26 @@ _DRAWN: Final = re.compile(
     r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32,128}", re.ASCII | re.IGNORECASE)
 """UUIDs (RFC 9562) and hexadecimal numbers of 128 bits and more, as programs draw them."""
 _DIGIT: Final = re.compile(r"[0-9]")
+USCC_CHARS_MAX: Final = 64
+"""A code of 18 characters, with what may stand between them."""
+ASCII: Final = 0x80
+ONE_PLANE: Final = 0x10000
+"""Characters above are rare, and not remembered."""
+
+
+class _Decimals(dict[int, int]):
+    """What every character is that stands for a decimal digit, as `str.translate` takes it: a text
+    is gone through without a call for each of its characters."""
+
+    def __missing__(self, point: int) -> int:
+        value = None if point < ASCII else unicodedata.decimal(chr(point), None)
+        found = point if value is None else ord("0") + value
+        if point < ONE_PLANE:
+            self[point] = found
+        return found
+
+
+_DECIMALS: Final = _Decimals()
 
 
 def is_luhn(digits: str) -> bool:
@@ -40,7 +60,12 @@ def has_card_number(text: str) -> bool:
 
     Digits of other scripts and full-width ones count. A longer number is none: a fapiao's has 20.
     """
-    plain = "".join(_plain(character) for character in unicodedata.normalize("NFKC", text))
+    if text.isascii():
+        if len(text) < DIGITS_MIN:
+            return False
+        plain = text
+    else:
+        plain = unicodedata.normalize("NFKC", text).translate(_DECIMALS)
     for run in _RUN.finditer(plain):
         digits = "".join(_DIGIT.findall(run[0]))
         if len(digits) <= PHONE_DIGITS_MAX and plain[run.start() - 1:run.start()] == "+":
@@ -48,11 +73,6 @@ def has_card_number(text: str) -> bool:
         if len(digits) <= DIGITS_MAX and is_luhn(digits):
             return True
     return False
-
-
-def _plain(character: str) -> str:
-    value = unicodedata.decimal(character, None)
-    return character if value is None else str(value)
 
 
 def card_field(fields: Mapping[str, str] | Iterable[tuple[str, str]],
@@ -67,9 +87,10 @@ def card_field(fields: Mapping[str, str] | Iterable[tuple[str, str]],
     for name, value in pairs:
         if has_card_number(name):
             return "name"
-        if name in company or is_uscc(normalised(value)) or _DRAWN.fullmatch(value):
+        if name in company or not has_card_number(value):
             continue
-        if has_card_number(value):
+        if not (_DRAWN.fullmatch(value)
+                or len(value) <= USCC_CHARS_MAX and is_uscc(normalised(value))):
             return name
     return None
 

@@ -67,6 +67,19 @@ def test_marks_in_a_heap_are_refused_at_once(marks: str) -> None:
         assert time.process_time() - began < 0.5
 
 
+@pytest.mark.parametrize("tags", [
+    # a character that is eighteen in the normal form, and as many texts as a body has room for
+    ["\ufdfa" * 21_000], ["x"] * 16_000, ["\u00e9"] * 12_000,
+])
+def test_a_whole_body_takes_the_loop_no_time(tags: list[str]) -> None:
+    body = msgspec.json.encode({"name": "x", "models": tags})
+    assert len(body) < form.BODY_BYTES_MAX
+    began = time.process_time()
+    for _ in range(3):
+        assert form.from_json(Wish, body).models == tags
+    assert time.process_time() - began < 0.3
+
+
 def test_what_people_write_is_no_heap() -> None:
     long = "z\u0351\u036b\u0343" * 50
     for name in ("Nguye\u0302\u0303n", "a" + "\u0301" * form.MARKS_MAX, long):
