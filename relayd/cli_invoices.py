@@ -11,8 +11,8 @@ from relayd.cli_store import in_configured_store, in_store
 from relayd.control import account, closing, invoice
 from relayd.control.invoice import seller_of
 from relayd.core.actor import SHELL
-from relayd.core.currency import PLACES, minor_text
-from relayd.core.invoice import PLACES_DEFAULT, Invoice, month
+from relayd.core.currency import minor_decimal
+from relayd.core.invoice import Invoice, month
 from relayd.core.money import decimal
 from relayd.ops import clock
 from relayd.ops.config import Config
@@ -23,15 +23,10 @@ HEADS: Final = ("NUMBER", "ID", "ACCOUNT", "KIND", "STATE", "ISSUED", "NET", "TA
                 "CURRENCY")
 
 
-def _minor(minor: int, currency: str) -> str:
-    known = currency if PLACES.get(currency, PLACES_DEFAULT) != PLACES_DEFAULT else "USD"
-    return minor_text(minor, known)
-
-
 def _row(found: Invoice) -> tuple[object, ...]:
     return (found.number, found.id, found.account, found.kind, found.state,
             output.moment(found.issued_at_ms),
-            *(_minor(minor, found.currency) for minor in found.taxed), found.currency)
+            *(minor_decimal(minor, found.places) for minor in found.taxed), found.currency)
 
 
 async def _close(db: Database, arguments: argparse.Namespace, config: Config) -> int:

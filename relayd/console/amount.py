@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from relayd.core.currency import places
 from relayd.core.money import NANO, decimal, rounded
 
 PLACES_LARGE: Final = 2
@@ -16,15 +17,17 @@ _UNITS: Final = ((10 ** 12, "T"), (10 ** 9, "G"), (10 ** 6, "M"), (10 ** 3, "k")
 
 
 def money(nano: int, currency: str) -> str:
-    """`$12.35`, `$0.0042`, `< $0.0001`: two places from one unit on, else four."""
+    """`$12.35`, `$0.0042`, `< $0.0001`: two places from one unit on (three where the currency has
+    as many), else four."""
     sign = _SIGNS.get(currency, f"{currency} ")
-    places = PLACES_LARGE if abs(nano) >= NANO or not nano else PLACES_SMALL
-    unit = 10 ** (9 - places)
+    large = max(PLACES_LARGE, places(currency))
+    shown_places = large if abs(nano) >= NANO or not nano else PLACES_SMALL
+    unit = 10 ** (9 - shown_places)
     shown = rounded(abs(nano), unit) * unit
     minus = "-" if nano < 0 else ""
     if nano and not shown:
-        return f"{minus}< {sign}{decimal(unit, places)}"
-    whole, _, part = decimal(shown, places).partition(".")
+        return f"{minus}< {sign}{decimal(unit, shown_places)}"
+    whole, _, part = decimal(shown, shown_places).partition(".")
     return f"{minus}{sign}{int(whole):,}.{part}"
 
 

@@ -12,12 +12,13 @@ import msgspec
 from aiohttp import web
 
 from relayd.console.export import attachment
-from relayd.console.invoice_sheet import exact, invoice_sheet, lines_table, minor
+from relayd.console.invoice_sheet import exact, invoice_sheet, lines_table
 from relayd.console.page import page, redirect, reply
 from relayd.console.route import HOLDER, Route
 from relayd.console.visit import Visit
 from relayd.control import invoice
 from relayd.control.invoice import Seller
+from relayd.core.currency import minor_decimal
 from relayd.core.errors import RelayError
 from relayd.core.invoice import Invoice as CoreInvoice
 from relayd.core.invoice import InvoiceKind, InvoiceState, LineKind, month, month_text
@@ -96,7 +97,7 @@ def seller(visit: Visit) -> Seller:
 
 def listed(found: CoreInvoice) -> ListedInvoice:
     """A document in a list."""
-    net, tax, total = (minor(each, found.currency).partition(" ")[0] for each in found.taxed)
+    net, tax, total = (minor_decimal(each, found.places) for each in found.taxed)
     return ListedInvoice(
         found.id, found.number, found.kind, found.state, found.currency,
         month_text(found.period.start_ms), rfc3339(found.issued_at_ms), net, tax, total,

@@ -11,9 +11,9 @@ from typing import Final
 
 from relayd.console.visit import Visit
 from relayd.core.amount_words import amount_words
-from relayd.core.currency import PLACES, minor_text
+from relayd.core.currency import PLACES_DEFAULT, minor_decimal, minor_text
 from relayd.core.fapiao import CURRENCY, Fapiao
-from relayd.core.invoice import PLACES_DEFAULT, Invoice, Line, month_text
+from relayd.core.invoice import Invoice, Line, month_text
 from relayd.core.money import decimal
 from relayd.core.sheet import Sheet, Table
 from relayd.core.timestamp import rfc3339
@@ -23,10 +23,9 @@ _BUYER: Final = ("name", "uscc", "address", "phone", "bank", "bank_account")
 _NUMBERS: Final = frozenset({2, 3, 4, 5})
 
 
-def minor(amount: int, currency: str) -> str:
-    """Minor units as a decimal text with their currency."""
-    known = currency if currency in PLACES else "USD"
-    return f"{minor_text(amount, known)} {currency}"
+def minor(amount: int, found: Invoice) -> str:
+    """Minor units of a document as a decimal text with their currency."""
+    return f"{minor_decimal(amount, found.places)} {found.currency}"
 
 
 def exact(nano: int) -> str:
@@ -77,10 +76,10 @@ def invoice_sheet(visit: Visit, found: Invoice) -> Sheet:
         facts.append((t("invoices.reverses"), found.reverses))
     totals = [(t("invoices.exact"), f"{exact(found.amount_nano)} {found.currency}")]
     if found.vat.rate:
-        totals += [(t("invoices.net"), minor(found.taxed.net, found.currency)),
+        totals += [(t("invoices.net"), minor(found.taxed.net, found)),
                    (t("invoices.tax", rate=rate_text(found.vat.rate)),
-                    minor(found.taxed.tax, found.currency))]
-    totals.append((t("invoices.total"), minor(found.taxed.total, found.currency)))
+                    minor(found.taxed.tax, found))]
+    totals.append((t("invoices.total"), minor(found.taxed.total, found)))
     return Sheet(
         visit.language, t(f"invoices.kind_{found.kind}"), tuple(facts),
         ((t("invoices.seller"), _seller(visit, found.seller)),
@@ -105,6 +104,6 @@ def specimen_sheet(
         visit.language, t("fapiao.specimen"), facts,
         ((t("invoices.seller"), _seller(visit, seller)),
          (t("invoices.buyer"), _buyer(visit, found.buyer))), (table,),
-        ((t("invoices.total"), minor(found.amount_minor, CURRENCY)),
+        ((t("invoices.total"), f"{minor_text(found.amount_minor, CURRENCY)} {CURRENCY}"),
          (t("fapiao.words"), amount_words(found.amount_minor))), (),
         t("fapiao.not_one"))

@@ -229,7 +229,7 @@ def view(found: Invoice, *, lines: bool = True) -> dict[str, object]:
         "period_start": rfc3339(found.period.start_ms),
         "period_end": rfc3339(found.period.end_ms), "issued_at": rfc3339(found.issued_at_ms),
         "amount_nano": found.amount_nano, "net_minor": found.taxed.net,
-        "tax_minor": found.taxed.tax, "total_minor": found.taxed.total,
+        "tax_minor": found.taxed.tax, "total_minor": found.taxed.total, "places": found.places,
         "vat_rate": found.vat.rate, "vat_inclusive": found.vat.inclusive,
         "reverses": found.reverses,
     }

@@ -1,4 +1,4 @@
-"""Currencies at payment partners: whole minor units (fen, cents), and how many make one unit.
+"""Currencies: whole minor units (fen, cents), how many make one unit, and which partners take.
 
 Law: a minor unit is a whole number of nano-units, so going there is exact; the way back is exact
 or says that it is not.
@@ -16,12 +16,25 @@ PLACES: Final = {
     "MYR": 2, "NZD": 2, "SGD": 2, "THB": 2, "TWD": 2, "USD": 2,
 }
 """Decimals of the currencies in which payments are taken (ISO 4217)."""
+PLACES_DEFAULT: Final = 2
+_OTHERS: Final = {
+    **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX",
+                     "UYI", "VND", "VUV", "XAF", "XOF", "XPF"), 0),
+    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
+    **dict.fromkeys(("CLF", "UYW"), 4),
+}
+"""What has not two decimals, by ISO 4217: a price may be in any currency."""
 _DECIMAL: Final = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,6}))?", re.ASCII)
 
 
+def places(currency: str) -> int:
+    """The decimals of a currency; two where nothing else is known."""
+    return _OTHERS.get(currency, PLACES_DEFAULT)
+
+
 def nano_per_minor(currency: str) -> int:
-    """Nano-units of one minor unit. KeyError where the currency is not one of PLACES."""
-    return int(10 ** (DECIMALS - PLACES[currency]))
+    """Nano-units of one minor unit."""
+    return int(10 ** (DECIMALS - places(currency)))
 
 
 def to_nano(minor: int, currency: str) -> int:
@@ -42,10 +55,14 @@ def exact_minor(nano: int, currency: str) -> int | None:
 
 def minor_text(minor: int, currency: str) -> str:
     """As partners and people write it: `-12.30`, with all of the currency's decimals."""
-    places = PLACES[currency]
+    return minor_decimal(minor, places(currency))
+
+
+def minor_decimal(minor: int, decimals: int) -> str:
+    """The same for so many decimals."""
     sign = "-" if minor < 0 else ""
-    whole, rest = divmod(abs(minor), 10 ** places)
-    return f"{sign}{whole}.{rest:0{places}d}" if places else f"{sign}{whole}"
+    whole, rest = divmod(abs(minor), 10 ** decimals)
+    return f"{sign}{whole}.{rest:0{decimals}d}" if decimals else f"{sign}{whole}"
 
 
 def parse_minor(text: str, currency: str) -> int | None:
@@ -56,8 +73,8 @@ def parse_minor(text: str, currency: str) -> int | None:
     match = _DECIMAL.fullmatch(text)
     if match is None:
         return None
-    places = PLACES[currency]
-    decimals = (match[2] or "").ljust(places, "0")
-    if decimals[places:].strip("0"):
+    wanted = places(currency)
+    decimals = (match[2] or "").ljust(wanted, "0")
+    if decimals[wanted:].strip("0"):
         return None
-    return int(match[1] + decimals[:places])
+    return int(match[1] + decimals[:wanted])

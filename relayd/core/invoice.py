@@ -13,9 +13,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple
 
-from relayd.core.currency import PLACES
+from relayd.core.currency import PLACES_DEFAULT, nano_per_minor, places
 from relayd.core.errors import RelayError
-from relayd.core.money import DECIMALS
 from relayd.core.vat import NO_VAT, Taxed, Vat, signed_rounded, taxed
 
 InvoiceKind = Literal["use", "receipt", "counter"]
@@ -32,10 +31,10 @@ INVOICE_MOVES: Final[dict[tuple[InvoiceState, InvoiceMove], InvoiceState]] = {
     ("uncollectible", "pay"): "paid",
     ("uncollectible", "void"): "void",
 }
-PLACES_DEFAULT: Final = 2
 DUE_MAX: Final = 24
 """Months that are due at most: what is older is closed by hand."""
 _MONTH: Final = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])", re.ASCII)
+_NUMBER: Final = re.compile(r"(INV|REC)-([0-9]{4})-([0-9]{6,15})", re.ASCII)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -111,10 +110,26 @@ class Invoice:
         """As it is printed: `INV-2026-000001`."""
         return number(self.series, self.year, self.sequence)
 
+    @property
+    def places(self) -> int:
+        """How many decimals its amounts have: its currency's, or the two that all had once. What
+        it says before it was rounded tells."""
+        rounded = self.taxed.total if self.vat.inclusive else self.taxed.net
+        fits = signed_rounded(self.amount_nano, nano_per_minor(self.currency)) == rounded
+        return places(self.currency) if fits else PLACES_DEFAULT
+
 
 def number(series: str, year: int, sequence: int) -> str:
     """A document's number as it is printed."""
     return f"{series}-{year}-{sequence:06d}"
+
+
+def parse_number(text: str) -> tuple[str, int, int] | None:
+    """The series, year and sequence of a document's number; None where it is none."""
+    match = _NUMBER.fullmatch(text)
+    if match is None or number(match[1], int(match[2]), int(match[3])) != text:
+        return None
+    return match[1], int(match[2]), int(match[3])
 
 
 def advance(state: InvoiceState, move: InvoiceMove) -> InvoiceState:
@@ -125,15 +140,10 @@ def advance(state: InvoiceState, move: InvoiceMove) -> InvoiceState:
         raise RelayError("invoice_state") from None
 
 
-def minor_nano(currency: str) -> int:
-    """Nano-units of a currency's minor unit; two decimals where nothing else is known."""
-    return int(10 ** (DECIMALS - PLACES.get(currency, PLACES_DEFAULT)))
-
-
 def summed(lines: Iterable[Line], currency: str, vat: Vat = NO_VAT) -> tuple[int, Taxed]:
     """The exact sum of lines, and the same rounded once and by its parts."""
     amount_nano = sum(line.amount_nano for line in lines)
-    return amount_nano, taxed(signed_rounded(amount_nano, minor_nano(currency)), vat)
+    return amount_nano, taxed(signed_rounded(amount_nano, nano_per_minor(currency)), vat)
 
 
 def missing(has: Iterable[Line], stands: Mapping[tuple[LineKind, str], Line]) -> list[Line]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -9,7 +10,9 @@ import pytest
 from relayd.console import texts
 from relayd.console.invoice_sheet import exact, invoice_sheet, minor, specimen_sheet
 from relayd.console.visit import Visit
-from relayd.core.invoice import Line
+from relayd.core.invoice import Line, summed
+from relayd.core.money import NANO
+from relayd.core.vat import NO_VAT
 from tests.core.test_fapiao import blue
 from tests.core.test_invoice import invoice
 
@@ -30,8 +33,14 @@ def reader(language: str) -> Visit:
 
 def test_figures() -> None:
     assert (exact(-1_500_000_000), exact(1), exact(0)) == ("-1.50", "0.000000001", "0.00")
-    assert (minor(-1230, "CNY"), minor(5, "JPY"), minor(5, "ZZZ")) == (
-        "-12.30 CNY", "5 JPY", "0.05 ZZZ")
+    for nano, currency, text in (
+            (-12_300_000_000, "CNY", "-12.30 CNY"), (5 * NANO, "JPY", "5 JPY"),
+            (NANO // 20, "ZZZ", "0.05 ZZZ"), (1_234_400_000, "KWD", "1.234 KWD"),
+            (NANO // 2, "CLP", "1 CLP")):
+        amount_nano, parts = summed([Line("use", "", nano)], currency, NO_VAT)
+        found = replace(invoice(()), currency=currency, amount_nano=amount_nano, taxed=parts,
+                        vat=NO_VAT)
+        assert minor(parts.total, found) == text
 
 
 @pytest.mark.parametrize("language, title, tax", [

@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relayd.core.currency import nano_per_minor, places
 from relayd.core.errors import RelayError
 from relayd.core.invoice import (
     DUE_MAX, INVOICE_MOVES, INVOICE_STATES, ClosedMonth, Invoice, InvoiceMove, Line, Period,
-    advance, before, countered, minor_nano, missing, month, month_text, months_due, number, summed,
+    advance, before, countered, missing, month, month_text, months_due, number, parse_number,
+    summed,
 )
-from relayd.core.vat import Taxed, Vat
+from relayd.core.vat import Taxed, Vat, signed_rounded, taxed
 
 LINES = st.lists(st.builds(
     Line, st.just("use"), st.text("abc", max_size=2), st.integers(-10 ** 12, 10 ** 12),
@@ -31,13 +33,29 @@ def test_states(state, move) -> None:  # type: ignore[no-untyped-def]
     assert caught.value.code == "invoice_state"
 
 
-@given(LINES, st.sampled_from(["USD", "CNY", "JPY", "ZZZ"]), st.integers(0, 2000))
+@given(LINES, st.sampled_from(["USD", "CNY", "JPY", "KWD", "CLP", "CLF", "ZZZ"]),
+       st.integers(0, 2000))
 def test_a_sum_is_rounded_once(lines: list[Line], currency: str, rate: int) -> None:
     amount_nano, parts = summed(lines, currency, Vat(rate))
     assert amount_nano == sum(line.amount_nano for line in lines)
     # at most half a minor unit off, however many lines there are
-    assert abs(parts.total * minor_nano(currency) - amount_nano) * 2 <= minor_nano(currency)
+    unit = nano_per_minor(currency)
+    assert abs(parts.total * unit - amount_nano) * 2 <= unit
     assert parts.net + parts.tax == parts.total
+
+
+@given(st.integers(-10 ** 13, 10 ** 13), st.sampled_from(["USD", "JPY", "KWD", "CLP", "ZZZ"]),
+       st.booleans(), st.booleans())
+def test_a_document_says_how_many_decimals_it_was_issued_with(
+    amount_nano: int, currency: str, old: bool, inclusive: bool
+) -> None:
+    """Once all but yen and won had two, whatever the currency: what was issued stays as it was."""
+    decimals = 2 if old and currency != "JPY" else places(currency)
+    vat = Vat(600, inclusive)
+    parts = taxed(signed_rounded(amount_nano, 10 ** (9 - decimals)), vat)
+    found = Invoice("inv_1", "INV", 2026, 7, "acct_1", "use", "paid", currency, Period(0, 5), 9,
+                    99, amount_nano, parts, vat, (), {}, {})
+    assert found.places == decimals or not any(parts)
 
 
 def invoice(  # type: ignore[no-untyped-def]
@@ -132,3 +150,15 @@ def test_numbers_and_what_a_repr_leaves_out() -> None:
     assert number("INV", 2026, 1) == "INV-2026-000001"
     found = invoice(())
     assert found.number == "INV-2026-000007" and "王小明" not in repr(found)
+
+
+@given(st.sampled_from(("INV", "REC")), st.integers(1970, 9999), st.integers(1, 10 ** 9))
+def test_a_number_is_read_as_it_is_printed(series: str, year: int, sequence: int) -> None:
+    assert parse_number(number(series, year, sequence)) == (series, year, sequence)
+
+
+@pytest.mark.parametrize("text", (
+    "", "INV-2026-1", "INV-2026-0000001", "XXX-2026-000001", "INV-26-000001", "inv_01", "INV-2026-",
+    "INV-2026-000001 ", "INV-2026-00000\u0661"))
+def test_what_is_printed_otherwise_is_no_number(text: str) -> None:
+    assert parse_number(text) is None
