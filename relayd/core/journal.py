@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from relayd.core.record import CallRecord
-from relayd.core.usage import Seen, Usage, usage_of
+from relayd.core.usage import Beside, Seen, Usage, usage_of
 
 DAEMON_DIED: Final = "daemon_died"
 """The error of a call whose close the daemon did not live to write."""
@@ -37,7 +37,7 @@ class Mark(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """How far an open call has come; a later mark of the same call replaces an earlier one.
 
     `exact` says that the counts are those of the model's own tokenizer; `usage` is what the
-    provider has reported so far.
+    provider has reported so far, or, where it is not `told`, what is beside no report.
     """
 
     id: str
@@ -50,6 +50,7 @@ class Mark(msgspec.Struct, frozen=True, array_like=True, gc=False):
     exact: bool
     usage: Usage | None
     first_byte_ms: float | None
+    told: bool = True
 
 
 def interrupted(opening: Opening, mark: Mark | None) -> CallRecord:
@@ -59,8 +60,11 @@ def interrupted(opening: Opening, mark: Mark | None) -> CallRecord:
     """
     far = mark or Mark(opening.id, opening.provider, opening.provider_model, 1, 0, None, None,
                        False, None, None)
+    known = far.usage
+    if known is not None and not far.told:
+        known = Beside(images=known.images)
     usage, source = usage_of("died", Seen(
-        far.usage, False, far.counted_input_tokens, far.counted_output_tokens, far.exact))
+        known, False, far.counted_input_tokens, far.counted_output_tokens, far.exact))
     return CallRecord(
         opening.id, opening.started_at_ms, opening.account, opening.key, opening.app, opening.api,
         opening.endpoint, opening.model, far.provider, far.provider_model, opening.stream,

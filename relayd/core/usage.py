@@ -50,6 +50,11 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
             getattr(self, name) + getattr(other, name) for name in self.__struct_fields__))
 
 
+class Beside(Usage, frozen=True, gc=False):
+    """What a reply shows of itself, the images in it, where its provider reported nothing: a
+    number of things, and no report."""
+
+
 NO_USAGE: Final = Usage()
 
 Ending = Literal[
@@ -106,9 +111,9 @@ ENDINGS: Final[dict[Ending, Rule]] = {
 class Seen(msgspec.Struct, frozen=True, gc=False):
     """What is known of a call's usage when it ends.
 
-    `reported` is the provider's last report, and `covers` says that no text has passed since. The
-    counts are the relay's own, None where it did not count; `exact` says that they are those of
-    the model's own tokenizer.
+    `reported` is the provider's last report, or what is beside none, and `covers` says that no
+    text has passed since. The counts are the relay's own, None where it did not count; `exact`
+    says that they are those of the model's own tokenizer.
     """
 
     reported: Usage | None = None
@@ -126,6 +131,12 @@ def usage_of(ending: Ending, seen: Seen) -> tuple[Usage, UsageSource]:
     counted: UsageSource = "counted" if seen.exact else "estimated"
     reported = seen.reported
     made = seen.counted_output or 0
+    if isinstance(reported, Beside):
+        if basis == "report":
+            return NO_USAGE, "none"
+        # of what images take there is no exact count
+        return msgspec.structs.replace(
+            reported, input_tokens=seen.counted_input or 0, output_tokens=made), "estimated"
     if reported is not None:
         final = basis in ("report", "whole")
         if final or seen.covers or made <= reported.output_tokens:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from relayd.core.errors import RelayError
 from relayd.core.exchange import TO_ADMITTED
+from relayd.core.usage import Usage
 from relayd.ops.tasks import PAUSE, Story
 from relayd.relay.authenticate import authenticate, check
 from relayd.relay.exchange import ClientLeft, Exchange
@@ -187,7 +188,7 @@ class Handler:
             except Dense:
                 plan = await self._admit_dense(exchange, endpoint)
         await self._reply(exchange, plan)
-        if endpoint.body == "multipart" and exchange.usage is not None:
+        if endpoint.body == "multipart" and type(exchange.usage) is Usage:
             # files are in the report and not in the counts, which are not held against it
             exchange.prompt = exchange.counter = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from relayd.core.journal import Mark, Opening
+from relayd.core.usage import Beside
 from relayd.relay.exchange import Exchange
 from relayd.relay.settle import endpoint_name, is_exact
 
@@ -35,4 +36,5 @@ def mark(exchange: Exchange, begins: int = 0) -> Mark:
         None if exchange.prompt is None else exchange.prompt.tokens,
         None if counter is None else counter.total(), is_exact(exchange), usage,
         None if first is None else round((first - exchange.started) * 1e6) / 1000,
+        not isinstance(usage, Beside),
     )

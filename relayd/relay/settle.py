@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from relayd.core.exchange import TO_SETTLED
 from relayd.core.record import CallRecord
-from relayd.core.usage import ENDINGS, Seen, UsageSource, usage_of
+from relayd.core.usage import ENDINGS, Seen, Usage, UsageSource, usage_of
 from relayd.relay.exchange import Exchange
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class Settler:
         endpoint, model = exchange.target.endpoint, exchange.provider_model
         if endpoint is not None and model and record.outcome == "completed":
             plane.counting.reported(
-                exchange.provider or "", model, endpoint, exchange.usage is not None)
+                exchange.provider or "", model, endpoint, type(exchange.usage) is Usage)
         return record
 
     def _build(self, exchange: Exchange, ended: float) -> CallRecord:
@@ -145,7 +145,7 @@ class Settler:
         counted_out = counter.total() if counter is not None else None
         ending, usage = exchange.ending, exchange.usage
         source: UsageSource = "reported"
-        if usage is None or ending != "completed":  # else the table says the same
+        if not (type(usage) is Usage and ending == "completed"):  # else the table says the same
             usage, source = usage_of(ending, Seen(
                 usage, exchange.usage_covers, counted_in, counted_out, is_exact(exchange)))
         # in the order of the fields: names would double the cost of the longest call of the path

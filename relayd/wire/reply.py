@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from relayd.core.usage import NO_USAGE, Usage
+from relayd.core.usage import NO_USAGE, Beside, Usage
 from relayd.wire.reply_chat import read_chat
 from relayd.wire.reply_gemini import read_gemini
 from relayd.wire.reply_media import read_images, read_media, read_ranking, read_words
@@ -39,9 +39,8 @@ class ReplyShape:
     `large` marks streams whose events carry images or sound and are long for that; `long` those
     whose last event, which has the usage, may be: it carries images beside text, or all of the
     reply again. `words` marks replies that may come as plain text, `sound` those that are no text
-    unless they say so. Events that `dull` matches hold
-    text alone: where none is counted they need not be read: `telling` finds the data of all
-    others, where all are plain.
+    unless they say so. Events that `dull` matches hold text alone: where none is counted they need
+    not be read. `telling` finds the data of all others, where all are plain.
     """
 
     read: Read
@@ -54,7 +53,8 @@ class ReplyShape:
     telling: re.Pattern[bytes] = PLAIN_EVENTS
 
     def usage(self, found: Findings) -> Usage | None:
-        """The usage that the provider reported, None where it gave none that can be taken."""
+        """The usage that the provider reported, None where it gave none that can be taken and
+        nothing is beside it."""
         given = found.usage
         if type(given) is OpenaiReport or type(given) is AnthropicReport:
             usage = given.usage()
@@ -65,14 +65,16 @@ class ReplyShape:
             usage = None if report is None else self.normalize(report)
         if not found.images and not found.seconds:
             return usage
-        usage = usage or NO_USAGE
+        if usage is None:
+            # seconds are the provider's own figure; images are merely seen to be there
+            usage = NO_USAGE if found.seconds else Beside()
         return msgspec.structs.replace(
             usage, images=found.images, audio_seconds=usage.audio_seconds or found.seconds)
 
 
 def _dull(names: Iterable[str]) -> re.Pattern[bytes]:
     """Matches whole events of these names, in the form that their APIs write them in."""
-    return re.compile(rb"(?:event: (?:%b)\ndata: [^\n]*+\n\n)+" % b"|".join(
+    return re.compile(rb"(?:event: (?:%b)\ndata: [^\n]*\n\n)+" % b"|".join(
         re.escape(name).encode() for name in names))
 
 

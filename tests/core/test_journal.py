@@ -5,7 +5,7 @@ import pytest
 
 from relayd.core.journal import Mark, Opening, interrupted
 from relayd.core.record import CallRecord
-from relayd.core.usage import Usage
+from relayd.core.usage import Beside, Usage
 from tests.fakes.records import call_record
 
 OPENING = Opening(
@@ -20,6 +20,15 @@ def test_lines_are_positional_and_come_back() -> None:
         raw = msgspec.msgpack.encode(line)
         assert b"account" not in raw and b"attempts" not in raw
         assert msgspec.msgpack.decode(raw, type=kind) == line
+
+
+def test_an_older_mark_is_read_and_what_is_beside_no_report_stays_that() -> None:
+    mark = Mark("01J", "p", "m", 1, 200, 3, 4, True, Beside(images=2), 1.5, False)
+    older = msgspec.msgpack.encode(msgspec.structs.astuple(mark)[:-1])
+    assert msgspec.msgpack.decode(older, type=Mark).told
+    read = msgspec.msgpack.decode(msgspec.msgpack.encode(mark), type=Mark)
+    record = interrupted(OPENING, read)
+    assert (record.usage_source, record.images, record.input_tokens) == ("estimated", 2, 3)
 
 
 def test_a_record_is_positional_and_an_older_one_is_read() -> None:

@@ -12,6 +12,7 @@ from relayd.core.usage import (
     ENDINGS,
     NO_USAGE,
     Basis,
+    Beside,
     Ending,
     Outcome,
     Seen,
@@ -71,6 +72,18 @@ def test_only_the_model_s_own_tokenizer_counts() -> None:
 
 def test_an_explicit_zero_is_a_zero() -> None:
     assert usage_of("completed", Seen(Usage(), False, 7, 3, True)) == (NO_USAGE, "reported")
+
+
+@pytest.mark.parametrize("ending", get_args(Ending))
+def test_what_is_beside_no_report_is_none(ending: Ending) -> None:
+    """Images have been made, and the tokens are the relay's own count, if it has one."""
+    seen = [Seen(Beside(images=2), True, *counts) for counts in (
+        (7, 3, True), (None, None))]
+    found = [usage_of(ending, one) for one in seen]
+    if ENDINGS[ending].basis in ("none", "report"):
+        assert found == [NONE, NONE]
+    else:
+        assert found == [(Beside(7, 3, images=2), "estimated"), (Beside(images=2), "estimated")]
 
 
 def test_an_older_report_above_the_count_stays() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from relayd.core.snapshot import KeyGrant
+from relayd.core.usage import Beside, Usage
 from relayd.relay.opening import mark, opening
 from tests.relay.test_exchange import exchange
 
@@ -19,3 +20,7 @@ def test_an_exchange_that_has_not_been_counted_yet() -> None:
             far.usage, far.first_byte_ms) == (made.id, 0, None, None, False, None, None)
     made.first_byte = made.started + 0.25
     assert mark(made).first_byte_ms == 250.0
+    made.usage = Usage(3)
+    assert mark(made).told
+    made.usage = Beside(images=1)
+    assert not mark(made).told

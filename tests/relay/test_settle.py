@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import cast
 
 import msgspec
@@ -11,13 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relayd.core.health import SHARE_FAILURES_MIN, Level, State
 from relayd.core.record import CallRecord
 from relayd.core.route import Deployment, Route
 from relayd.core.snapshot import KeyGrant
 from relayd.core.usage import ENDINGS, Ending, Seen, Usage, usage_of
+from relayd.ops.config import MeteringConfig
+from relayd.ops.logging import Logger
+from relayd.relay.counting import Counting
 from relayd.relay.exchange import Exchange
 from relayd.relay.plane import Plane
-from relayd.relay.settle import Settler, endpoint_name
+from relayd.relay.settle import Settler, endpoint_name, is_exact
 from relayd.relay.streamer import Streamer
 from relayd.relay.turn import Turn
 from relayd.wire.dialect import target_of
@@ -88,6 +94,30 @@ async def test_a_record_s_fields(opened: Opened) -> None:
     assert lane.key not in repr(record)
 
 
+IMAGES = b'{"created":1,"data":[{"url":"https://a.example/1"},{"url":"https://a.example/2"}%b]%b}'
+
+
+@pytest.mark.parametrize("model", ["dall-e-3", "gpt-image-1"])
+async def test_images_without_a_report_are_no_report(opened: Opened, model: str) -> None:
+    """A record says where its tokens are from; what images take is in nobody's count."""
+    told = b',"usage":{"input_tokens":9,"output_tokens":5}'
+    lane = await opened(lambda _: Answer(message(IMAGES % (b"", b""))),
+                        metering=MeteringConfig("audit", flush_seconds=0.05))
+    body = json.dumps({"model": model, "prompt": "One or two small cats", "n": 2}).encode()
+    raw = request_bytes("/v1/images/generations", lane.key, body)
+    for _ in range(2):  # a provider that does not report is counted each time
+        assert (await ask(lane.address, raw)).status == 200
+    lane.upstream.answers.append(Answer(message(IMAGES % (b"", told))))
+    assert (await ask(lane.address, raw)).status == 200
+    *silent, reported = await lane.settled(3)
+    for record in silent:
+        assert (record.usage_source, record.images) == ("estimated", 2)
+        assert record.input_tokens == record.counted_input_tokens == 5
+        assert record.output_tokens == 0
+    assert (reported.usage_source, reported.input_tokens, reported.output_tokens,
+            reported.images) == ("reported", 9, 5, 2)
+
+
 @pytest.mark.parametrize(("model", "source"), [("gpt-4o", "counted"), ("mystery", "estimated")])
 async def test_without_a_report_the_relay_s_own_count(
     opened: Opened, model: str, source: str
@@ -151,6 +181,9 @@ async def test_calls_that_end_in_one_turn_are_recorded_before_it_is_sent(
             raise ZeroDivisionError
         return build(self, made, ended)
 
+    faults: list[tuple[str, type[BaseException]]] = []
+    monkeypatch.setattr(
+        Logger, "fault", lambda self, what, fault, **_: faults.append((what, type(fault))))
     monkeypatch.setattr(Settler, "_build", failing)
     plane.turn.write(cast(asyncio.Transport, transport), b"one")
     for made in calls:
@@ -159,6 +192,7 @@ async def test_calls_that_end_in_one_turn_are_recorded_before_it_is_sent(
     plane.turn.flush()
     # a defect costs no other call anything
     assert transport.seen == [before + 3] and plane.idle
+    assert faults == [("settle", ZeroDivisionError)]
     plane.turn.flush()
     plane.settler.settle(about_to_settle(plane))
     assert len(plane.meter) == before + 4 and plane.idle
@@ -283,3 +317,50 @@ async def test_a_body_that_comes_late_is_not_the_relay_s_overhead(opened: Opened
     lane.app.metrics.fold()
     overhead = lane.app.metrics._overhead
     assert sum(overhead.counts) == 1 and overhead.total < 0.2
+
+
+async def test_streams_that_break_off_count_against_their_deployment(opened: Opened) -> None:
+    """Each had an answer's head, so none is a failure in a row: their share tells."""
+    broken = message(CHAT_TEXT, "text/event-stream", chunked=True)
+    sound = message(CHAT_TEXT + b"data: [DONE]\n\n", "text/event-stream", chunked=True)
+    replies = [sound, *[broken] * SHARE_FAILURES_MIN]
+    lane = await opened(lambda _: Answer(replies[number]),
+                        routes=(Route("gpt-4o", (Deployment("openai"),)),))
+    plane = plane_of(lane)
+    circuit = plane.policy.plans["openai", "gpt-4o"].places[0].health.circuit
+    for number in range(len(replies)):
+        assert circuit.level(plane.now()) is Level.READY
+        await ask(lane.address, request_bytes(TARGET, lane.key, ASKED[TARGET]))
+        await lane.settled(number + 1)
+    assert circuit.state is State.HEALTHY and circuit.level(plane.now()) is Level.STRAINED
+
+
+async def test_who_reports_usage_is_known_from_complete_answers_alone(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[object, ...]] = []
+    monkeypatch.setattr(Counting, "reported", lambda self, *what: told.append(what))
+    replies = [message(ANSWER), message(NO_USAGE),
+               message(b'{"error":{"message":"x"}}', status=400),
+               message(CHAT_TEXT, "text/event-stream", chunked=True)]
+    lane = await opened(lambda _: Answer(replies[count]),
+                        routes=(Route("test-model", (Deployment("openai", "theirs"),)),))
+    for count, body in enumerate((BODY, BODY, BODY, STREAM)):
+        await ask(lane.address, request_bytes(TARGET, lane.key, body))
+        await lane.settled(count + 1)
+    assert [(what[0], what[1], what[3]) for what in told] == [
+        ("openai", "theirs", True), ("openai", "theirs", False)]
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("prompt", [None, True, False])
+@pytest.mark.parametrize("counter", [None, True, False])
+def test_counts_are_exact_where_all_three_are(
+    exact: bool, prompt: bool | None, counter: bool | None
+) -> None:
+    made: Exchange = exchange()
+    made.encoding_exact = exact
+    made.prompt, made.counter = (  # type: ignore[assignment]
+        None if approximate is None else SimpleNamespace(approximate=approximate)
+        for approximate in (prompt, counter))
+    assert is_exact(made) is (exact and prompt is False and counter is False)

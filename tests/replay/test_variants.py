@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import given
 
-from relayd.core.usage import Usage
+from relayd.core.usage import Beside, Usage
 from relayd.relay.tap import Report, tap_for
 from relayd.wire.dialect import BY_OPERATION
 from tests.fakes.splits import cut, one_by_one, places
@@ -238,7 +238,7 @@ VARIANTS = {
             "input_tokens": 9, "output_tokens": 4}}),
         Usage(9, 4, image_output_tokens=4, images=1)),
     "images: without tokens": Reply("image_generation", b'{"data":[{"url":"x"}]}',
-                                    Usage(images=1), None, JSON),
+                                    Beside(images=1), None, JSON),
     "transcription: seconds": Reply(
         "transcription", b'{"text":"one","usage":{"type":"duration","seconds":7}}',
         Usage(audio_seconds=7), None, JSON),

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from relayd.core.usage import Usage
+from relayd.core.usage import Beside, Usage
 from relayd.relay.tap import Report, tap_for
 from relayd.wire.dialect import BY_OPERATION
 from relayd.wire.replytext import ARGUMENTS, CONTENT, REASONING
@@ -150,7 +150,8 @@ def usage_of(case: Path) -> Usage | None:
     figures = {ours: figured[theirs] for theirs, ours in FIELDS.items() if theirs in figured}
     figures |= off_the_scale(case, known["usage_reported"] or {})
     figures |= JUDGED.get(case.name, ({}, ""))[0]
-    return Usage(**figures) if figures else None
+    made = Usage if figured or "images" not in figures else Beside
+    return made(**figures) if figures else None
 
 
 def off_the_scale(case: Path, reported: dict[str, Any]) -> dict[str, int]:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from relayd.core.usage import Usage
+from relayd.core.usage import Beside, Usage
 from relayd.wire.dialect import BY_OPERATION
 from relayd.wire.reply import DULL, SHAPES
 from relayd.wire.replytext import Findings
@@ -57,7 +57,7 @@ def test_values_of_other_types_than_they_have_fail_no_reply(operation: str, whol
             for texts in (Texts(), None):
                 found = Findings(texts, whole)
                 shape.read(json.dumps({"type": kind, name: value}).encode(), found)
-                assert shape.usage(found) in (None, Usage(images=1)), name
+                assert shape.usage(found) in (None, Beside(images=1)), name
                 assert texts is None or not texts.streams
 
 
@@ -90,7 +90,7 @@ def test_a_total_alone_is_input_where_there_is_no_output(operation: str) -> None
 
 
 @pytest.mark.parametrize(("operation", "reply", "usage"), [
-    ("image_generation", b'{"data":[{"url":"a"},{"url":"b"}]}', Usage(images=2)),
+    ("image_generation", b'{"data":[{"url":"a"},{"url":"b"}]}', Beside(images=2)),
     ("image_edit", b'{"data":[{}],"usage":{"input_tokens":7,"output_tokens":3}}',
      Usage(7, 3, image_output_tokens=3, images=1)),
     ("image_generation", b'{"data":[],"created":1}', None),
