@@ -148,7 +148,7 @@ class Known:
             if element.text != text:
                 if self._cuts_left <= 0 or self._far_left < 0:
                     return element
-                pieces, gone = cut(text, element.text)
+                pieces, gone = pieces_of(text, element.text)
                 self._cuts_left -= len(pieces) // 2 or PIECES_MAX
                 self._far_left -= gone
             self._acts.add(act)  # its id stays its own
@@ -196,7 +196,7 @@ class Elements:
         return known if known.idle <= IDLE_MAX or known.idle % IDLE_MAX == 0 else None
 
 
-def cut(text: bytes, written: bytes) -> tuple[Bounds, int]:
+def pieces_of(text: bytes, written: bytes) -> tuple[Bounds, int]:
     """(pieces of `text` that make up `written`, none where it would take too many; how many bytes
     were gone through for those that lie far from each other)."""
     pieces: list[int] = []

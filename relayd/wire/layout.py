@@ -18,7 +18,7 @@ from typing import Final
 from relayd.wire.split import Split
 from relayd.wire.spliced import Run, Spliced
 from relayd.wire.stretch import (
-    Cut, Known, Read, Seen, Stretch, cut, join, leading, stretch,
+    AllSeen, Cut, Read, Seen, Stretch, cut, join, leading, stretch,
 )
 
 SAMPLE_BYTES: Final = 256
@@ -149,15 +149,15 @@ class Match:
         for name, start, stop in part.reads:
             texts[name] = raw[origin + start:origin + stop]
         view = self._view[origin:] if origin else self._view
-        for name, known in part.cuts:
-            self.known += len(known.tags)
-            self.names |= known.names
-            if known.alone:
-                texts[name] = Spliced(bytes(known.text(view)), known.tag)
+        for name, found in part.cuts:
+            self.known += len(found.tags)
+            self.names |= found.names
+            if found.alone:
+                texts[name] = Spliced(bytes(found.text(view)), found.tag)
                 continue
             elements = _open(texts, name)
-            if known.tags:
-                elements.append(known.run(view))
+            if found.tags:
+                elements.append(found.run(view))
 
     def _between(self, split: Split) -> dict[str, list[bytes]] | None:
         """The elements between beginning and end; None where they are anything else.
@@ -182,12 +182,12 @@ class Match:
         self._fresh = lists[opens[0]].copy()
         return lists
 
-    def goes_on(self, seen: Known) -> bool:
+    def goes_on(self, seen: AllSeen) -> bool:
         """Whether it is of the layout's conversation, not of another that began alike."""
         first = seen.get(id(self._fresh[0])) if self._fresh else None
         return self.layout.goes_on(self._more, first)
 
-    def branch(self, seen: Known, mac: Mac) -> Layout | None:
+    def branch(self, seen: AllSeen, mac: Mac) -> Layout | None:
         """The layout of such a conversation, as soon as it has gone on for a while."""
         elements, _ = leading(self._fresh, seen, 1)
         if len(elements) <= SETTLED:
@@ -198,7 +198,7 @@ class Match:
         base = self._joined((*self.layout.more[:self._more], grown), mac)
         return Layout(base, self.layout.tail, self.layout.opens, sample(self._raw, base.size))
 
-    def extend(self, seen: Known, mac: Mac) -> None:
+    def extend(self, seen: AllSeen, mac: Mac) -> None:
         """Adds to the beginning what followed it and was known."""
         elements, stop = leading(self._fresh, seen, 1)
         if not elements:
@@ -235,7 +235,7 @@ class _Parts:
         self.reads: list[Read] = []
         self.cuts: list[tuple[str, Cut]] = []
 
-    def add(self, name: str, start: int, value: Value, seen: Known) -> bool:
+    def add(self, name: str, start: int, value: Value, seen: AllSeen) -> bool:
         """A member that starts there; False where it has elements that are not known."""
         if isinstance(value, bytes):
             entry = seen.get(id(value))
@@ -254,7 +254,7 @@ class _Parts:
         return stretch(len(part), mac(part), self.reads, self.cuts)
 
 
-def layout_of(raw: bytes, texts: Texts, grows: str, seen: Known, mac: Mac) -> Layout | None:
+def layout_of(raw: bytes, texts: Texts, grows: str, seen: AllSeen, mac: Mac) -> Layout | None:
     """The layout of a body of which enough is known, else None."""
     base = _Parts()
     places = _places(raw, texts)
@@ -281,7 +281,7 @@ def layout_of(raw: bytes, texts: Texts, grows: str, seen: Known, mac: Mac) -> La
 
 
 def _tail(places: Iterator[tuple[str, int, Value]], grows: str, begin: int,
-          seen: Known) -> tuple[tuple[str, ...], int, _Parts] | None:
+          seen: AllSeen) -> tuple[tuple[str, ...], int, _Parts] | None:
     """(open lists, where it begins, members) of a body's end, from `begin` on or a bit later."""
     opens: tuple[str, ...] = (grows,)
     tail = _Parts()

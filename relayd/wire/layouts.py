@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from relayd.wire.layout import Layout, Mac, Match, Texts, layout_of, sample
-from relayd.wire.stretch import PIECE_COST, Known
+from relayd.wire.stretch import PIECE_COST, AllSeen
 
 OPENING_BYTES: Final = 256
 """Conversations are looked up by the hash of so much of their beginning."""
@@ -63,13 +63,13 @@ class Layouts:
         return None
 
     def learn(self, operation: str, raw: bytes, texts: Texts, grows: str,
-              seen: Known) -> None:
+              seen: AllSeen) -> None:
         """Keeps how a body begins and ends that was taken apart; `grows` is its growing list."""
         pieces = sum([len(each[2]) // 2 for each in seen.values() if each[2]])
         if pieces * PIECE_COST < self._bytes_max // SHARE_MAX and self._due():
             self._keep(operation, raw, layout_of(raw, texts, grows, seen, self._mac))
 
-    def extend(self, operation: str, raw: bytes, match: Match, seen: Known) -> None:
+    def extend(self, operation: str, raw: bytes, match: Match, seen: AllSeen) -> None:
         """Keeps what was found to be known of a body that was a match."""
         layout = match.layout
         if match.goes_on(seen):

@@ -24,7 +24,7 @@ Bounds: TypeAlias = "array[int]"
 Seen: TypeAlias = "tuple[int, int, Bounds | None, tuple[str, ...]]"
 """A known element: (its tag, length, pieces to be sent (None: all of it), names it drops)."""
 
-Known = Mapping[int, Seen]
+AllSeen = Mapping[int, Seen]
 """The known elements of a body, by the id of their text."""
 
 
@@ -77,11 +77,11 @@ def stretch(size: int, mac: object, reads: Iterable[Read],
     """A stretch with its cost."""
     fields = (*reads,)
     cost = STRETCH_COST + MEMBER_COST * (len(fields) + len(cuts)) + sum([
-        PIECE_COST // 2 * len(cut.pieces) + ELEMENT_COST * len(cut.tags) for _, cut in cuts])
+        PIECE_COST // 2 * len(one.pieces) + ELEMENT_COST * len(one.tags) for _, one in cuts])
     return Stretch(size, mac, fields, (*cuts,), cost)
 
 
-def leading(values: Sequence[bytes], seen: Known,
+def leading(values: Sequence[bytes], seen: AllSeen,
             start: int) -> tuple[list[tuple[int, Seen]], int]:
     """The first elements that are known, each with its start, and where the last one stops."""
     elements: list[tuple[int, Seen]] = []
@@ -117,12 +117,12 @@ def join(first: Cut, others: Sequence[tuple[int, Cut]]) -> Cut:
     """One cut of those of stretches that follow each other, each with where it starts."""
     pieces = first.pieces.tolist()
     tags, sizes, names = first.tags.tolist(), first.sizes.tolist(), set(first.names)
-    for origin, cut in others:
+    for origin, other in others:
         _add(pieces, origin, origin + 1)
-        _add_all(pieces, cut.pieces, origin)
-        tags += cut.tags
-        sizes += cut.sizes
-        names |= cut.names
+        _add_all(pieces, other.pieces, origin)
+        tags += other.tags
+        sizes += other.sizes
+        names |= other.names
     return _packed(pieces, tags, sizes, names)
 
 

@@ -20,7 +20,8 @@ from relayd.wire.dialect import BY_OPERATION
 from relayd.wire.fields import GONE
 from relayd.wire.identity import Pseudonyms
 from relayd.wire.known import (
-    CUTS_MAX, ENTRY_BYTES, FAR_BYTES_MAX, IDLE_MAX, PIECES_MAX, PROBE_BYTES, Elements, Known, cut,
+    CUTS_MAX, ENTRY_BYTES, FAR_BYTES_MAX, IDLE_MAX, PIECES_MAX, PROBE_BYTES, Elements, Known,
+    pieces_of,
 )
 from relayd.wire.spliced import Run, Spliced
 from relayd.wire.stretch import pieced
@@ -290,11 +291,11 @@ def test_a_body_is_cut_into_so_many_pieces_at_most(monkeypatch: pytest.MonkeyPat
     cuts: list[int] = []
 
     def counted(text: bytes, written: bytes) -> Any:
-        found = cut(text, written)
+        found = pieces_of(text, written)
         cuts.append(len(found[0]) // 2 or PIECES_MAX)
         return found
 
-    monkeypatch.setattr(module, "cut", counted)
+    monkeypatch.setattr(module, "pieces_of", counted)
     memory = Known(POLICY, LEVELS, 1 << 21)
     raw = compact({"model": "m", "max_tokens": 1, "messages": [
         {"content": [{"text": f"{number} {part}", "type": "text"} for part in range(20)],
@@ -313,7 +314,7 @@ def test_a_body_is_cut_into_so_many_pieces_at_most(monkeypatch: pytest.MonkeyPat
 def test_pieces_make_up_what_is_written(parts: list[bytes], order: list[int], kept: int) -> None:
     text = b"".join(parts)
     written = b"".join(parts[at] for at in order[:kept] if at < len(parts))
-    pieces = cut(text, written)[0]
+    pieces = pieces_of(text, written)[0]
     assert not pieces or pieced(text, pieces) == written
 
 
@@ -328,7 +329,7 @@ def test_pieces_make_up_what_is_written(parts: list[bytes], order: list[int], ke
     (bytes(range(256)) * 2, bytes(reversed(range(256))) * 2, 0),
 ])
 def test_how_many_pieces(text: bytes, written: bytes, most: int) -> None:
-    pieces = cut(text, written)[0]
+    pieces = pieces_of(text, written)[0]
     assert bool(pieces) == bool(most) and len(pieces) <= 2 * most
     assert not pieces or pieced(text, pieces) == written
 
@@ -337,9 +338,9 @@ def test_pieces_are_not_looked_for_without_end() -> None:
     """Each escape of a long text sends the search through all of it for the next piece."""
     long = b"".join([b"%d\\/" % number for number in range(100_000)])
     text, written = b'{"content":"%b","role":"user"}', b'{"role":"user","content":"%b"}'
-    pieces, gone = cut(text % long, written % long.replace(b"\\/", b"/"))
+    pieces, gone = pieces_of(text % long, written % long.replace(b"\\/", b"/"))
     assert not pieces and gone < FAR_BYTES_MAX + len(PROBE_BYTES) * len(long)
-    assert len(cut(text % long, written % long)[0]) == 2 * 5
+    assert len(pieces_of(text % long, written % long)[0]) == 2 * 5
 
 
 def test_a_body_is_gone_through_so_often_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -347,11 +348,11 @@ def test_a_body_is_gone_through_so_often_at_most(monkeypatch: pytest.MonkeyPatch
 
     def counted(text: bytes, written: bytes) -> Any:
         nonlocal far
-        found = cut(text, written)
+        found = pieces_of(text, written)
         far += found[1]
         return found
 
-    monkeypatch.setattr(module, "cut", counted)
+    monkeypatch.setattr(module, "pieces_of", counted)
     memory = known()
     texts = ["".join(f"{part} {number}/" for number in range(15_000)) for part in range(8)]
     raw = compact({"model": "m", "messages": [{"content": text, "role": "user"}
