@@ -19,7 +19,7 @@ from relayd.core.retry import kind_of, wait
 from relayd.ops.tasks import PAUSE
 from relayd.relay.exchange import Exchange
 from relayd.relay.faults import Fault
-from relayd.relay.hedge import first_of_two
+from relayd.relay.hedge import Hedge
 from relayd.relay.plan import Place, Plan, Step
 from relayd.relay.upstream import Attempt
 
@@ -135,8 +135,8 @@ class Journey:
         exchange, sender = self._exchange, self._plane.sender
         if not self._plan.route.hedge_ms or exchange.ask is None or not self._line:
             return place, await sender.attempt(exchange, place, model)
-        return await first_of_two(self._plane, exchange, (place, model), self._spare,
-                                  self._plan.route.hedge_ms / 1000)
+        hedge = Hedge(self._plane, exchange, (place, model), self._spare)
+        return await hedge.run(self._plan.route.hedge_ms / 1000)
 
     def _spare(self) -> Step | None:
         """Another place for a hedge; it is then no longer in line."""

@@ -187,21 +187,13 @@ class ResponsesSocket(ClientConnection):
 
     def _create(self, body: bytes) -> None:
         """Begins an exchange as a connection does whose request has come whole."""
-        plane = self.plane
-        policy = plane.policy
-        head = replace(self._head, content_length=len(body))
-        now_ms = plane.unix_ms()
-        exchange = Exchange(self, head, policy, plane.new_id(now_ms), now_ms, plane.now())
+        exchange = self._enter(replace(self._head, content_length=len(body)))
         exchange.pieces.append(body)
         exchange.body_bytes = exchange.held_bytes = len(body)
-        plane.overload.pending_bytes += len(body)  # looked at when the call is admitted
+        self.plane.overload.pending_bytes += len(body)  # looked at when the call is admitted
         exchange.body_complete = True
-        exchange.deadline = exchange.started + policy.server.body_seconds
-        self.exchange = exchange
-        self.deadline = 0.0
         self._reply = ReplyReader()
-        plane.inflight.add(exchange)
-        plane.handler.start(exchange)
+        self.plane.handler.start(exchange)
 
     # -- the exchange's side --------------------------------------------------------------
 
