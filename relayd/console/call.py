@@ -135,6 +135,7 @@ async def show(visit: Visit) -> web.Response:
         visit, "use/calls.html", asked=asked, calls=found.calls, older=older,
         newest=f"/calls?{urlencode(query)}" if asked.before else None, place=_place,
         spans=span_links(visit, "/calls", asked.span, **kept), files=_files(query),
+        names=await _names(visit, *found.calls),
         **await _choices(visit, asked))
 
 
@@ -151,22 +152,25 @@ async def _choices(visit: Visit, asked: CallsQuery) -> dict[str, Any]:
     """What the filters offer: models that were called in the period, keys, outcomes."""
     wanted = period(asked.span, visit.now_ms)
     points = await series.points(visit.db, visit.account, wanted, "model")
-    keys = await key.listing(visit.db, visit.account)
+    keys = await key.shown(visit.db, visit.account)
     every = [("", visit.t("frame.all"))]
-    names = {each.id: each.name for each in keys}
     return {
         "models": every + [(line.name, line.name) for line in lines(points) if line.name],
         "keys": every + [(each.id, f"{each.name} ({each.hint[-7:]})") for each in keys],
         "outcomes": every + [(name, visit.t(f"calls.outcome_{name}")) for name in OUTCOMES],
-        "names": names,
     }
+
+
+async def _names(visit: Visit, *calls: CallRecord) -> dict[str, str]:
+    """The names of the keys of these calls."""
+    keys = await key.some(visit.db, visit.account, {each.key for each in calls})
+    return {each.id: each.name for each in keys}
 
 
 async def show_one(visit: Visit) -> web.Response:
     """All that is kept of one call, and how its amount came to be."""
     record = await call.get(visit.db, visit.account, parse_place(visit.name("place")))
-    keys = await key.listing(visit.db, visit.account)
-    names = {each.id: each.name for each in keys}
+    names = await _names(visit, record)
     return page(visit, "use/call.html", call=record, fields=_fields(record),
                 key_name=names.get(record.key, record.key))
 

@@ -111,8 +111,7 @@ async def _latest(visit: Visit) -> CallRecord | None:
 
 
 async def _has_key(visit: Visit) -> bool:
-    return any(key.state_shown(each, visit.now_ms) == "active"
-               for each in await key.listing(visit.db, visit.account))
+    return await key.count_working(visit.db, visit.account, visit.now_ms) > 0
 
 
 async def start(visit: Visit) -> web.Response:

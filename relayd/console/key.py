@@ -158,8 +158,8 @@ async def _one(visit: Visit, found: ApiKey) -> Key:
 
 
 async def _all(visit: Visit) -> list[Key]:
-    """All keys, the newest first, those that work before those that do not."""
-    found = await key.listing(visit.db, visit.account)
+    """Keys, the newest first, those that work before those that do not."""
+    found = await key.shown(visit.db, visit.account)
     limits = await limit.of_keys(visit.db, visit.account)
     used = await call.last_used(visit.db, visit.account)
     keys = [shown(each, visit.now_ms, limits.get(each.id, {}), used.get(each.id))
@@ -202,7 +202,7 @@ async def _mine(visit: Visit) -> ApiKey:
 
 async def show_all(visit: Visit) -> web.Response:
     """The list."""
-    return page(visit, "use/keys.html", keys=await _all(visit))
+    return page(visit, "use/keys.html", keys=await _all(visit), ended_shown=key.ENDED_SHOWN)
 
 
 async def show_form(visit: Visit) -> web.Response:
@@ -332,7 +332,7 @@ async def give_revoked(visit: Visit) -> web.Response:
 _BAD: Final = ("invalid_value", "invalid_time")
 _ONE: Final = "/api/v1/keys/{key}"
 ROUTES: Final = (
-    Route("GET", "/keys", show_all, HOLDER, "All keys."),
+    Route("GET", "/keys", show_all, HOLDER, "The keys."),
     Route("GET", "/keys/new", show_form, HOLDER, "The form of a new key."),
     Route("POST", "/keys/new", make, HOLDER, "Make a key.", takes=KeyForm),
     Route("GET", "/keys/{key}", show_one, HOLDER, "A key.", example=_EXAMPLE),
@@ -340,7 +340,8 @@ ROUTES: Final = (
     Route("POST", "/keys/{key}/rotate", rotate, HOLDER, "Put another key in its place.",
           takes=Rotation, example=_EXAMPLE),
     Route("POST", "/keys/{key}/revoke", revoke, HOLDER, "End a key.", example=_EXAMPLE),
-    Route("GET", "/api/v1/keys", give_all, HOLDER, "All keys of the account.", gives=list[Key]),
+    Route("GET", "/api/v1/keys", give_all, HOLDER, "Keys of the account: all that are not revoked,"
+          f" and the newest {key.ENDED_SHOWN} that are.", gives=list[Key]),
     Route("POST", "/api/v1/keys", give_new, HOLDER, "Make a key. Its text is told once.",
           takes=KeyOrder, gives=NewKey, status=201, errors=(*_BAD, "too_many_keys")),
     Route("GET", _ONE, give_one, HOLDER, "A key.", gives=Key, errors=("key_not_found",),

@@ -89,13 +89,12 @@ async def _shown(visit: Visit, found: Account) -> AccountShown:
     async with visit.db.reading() as transaction:
         email = await role.shown_email(transaction, visit.actor, found, visit.now_ms)
     _, limits = await limit.show(visit.db, "account", found.id)
-    keys = await key.listing(visit.db, found.id)
     points = await series.points(visit.db, found.id, period("30d", visit.now_ms))
     return AccountShown(
         id=found.id, email=email, state=found.state,
         since=rfc3339(found.state_since_ms or found.created_at_ms), reason=found.reason,
         created_at=rfc3339(found.created_at_ms), language=found.language,
-        keys=sum(key.state_shown(each, visit.now_ms) == "active" for each in keys),
+        keys=await key.count_working(visit.db, found.id, visit.now_ms),
         limits=limits, used=[used(line) for line in lines(points)])
 
 

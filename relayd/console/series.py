@@ -110,10 +110,10 @@ async def _points(visit: Visit, wanted: Period, by: By) -> list[Point]:
     return await series.points(visit.db, visit.account, wanted, _dimension(by))
 
 
-async def _names(visit: Visit, by: By) -> dict[str, str]:
+async def _names(visit: Visit, by: By, points: list[Point]) -> dict[str, str]:
     """Names as people know them, where they differ from what is stored."""
     if by == "key":
-        keys = await key.listing(visit.db, visit.account)
+        keys = await key.some(visit.db, visit.account, {point.name for point in points})
         return {each.id: f"{each.name} ({each.hint[-7:]})" for each in keys}
     if by == "time":
         return {"": visit.t("series.all")}
@@ -125,7 +125,7 @@ async def show(visit: Visit) -> web.Response:
     asked = visit.ask(SeriesQuery)
     wanted = period(asked.span, visit.now_ms)
     points = await _points(visit, wanted, asked.by)
-    names = await _names(visit, asked.by)
+    names = await _names(visit, asked.by, points)
     files = [(f"/usage/export?{urlencode({'span': asked.span, 'by': asked.by, 'format': kind})}",
               kind.upper()) for kind in ("csv", "json")]
     return page(

@@ -111,7 +111,7 @@ async def _present(visit: Visit) -> CoreSubscription | None:
 async def _plans(visit: Visit) -> list[Plan]:
     """What one can choose, and what one has."""
     plans = visit.services.config().plans
-    mine = (await subscription.plans_of(visit.db)).get(visit.account)
+    mine = (await subscription.plans_of(visit.db, [visit.account])).get(visit.account)
     return [plan_shown(plan, visit.language, plan.name == mine) for plan in plans.values()
             if plan.offered or plan.name == mine]
 

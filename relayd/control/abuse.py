@@ -74,7 +74,7 @@ async def _networks(transaction: Transaction, by_key: Mapping[str, int]) -> dict
     """The same by account: of its key that was used from the most."""
     if not by_key:
         return {}
-    owners = await store_abuse.owners(transaction)
+    owners = await store_abuse.owners(transaction, by_key)
     found: dict[str, int] = {}
     for key, count in by_key.items():
         account = owners.get(key)

@@ -22,6 +22,7 @@ from relayd.core.invoice import (
 from relayd.core.timestamp import HOUR_MS
 from relayd.store import closing as store_closing
 from relayd.store import invoice as store_invoice
+from relayd.store.closing import Place
 from relayd.store.db import Database
 from relayd.store.transaction import Transaction
 
@@ -103,24 +104,26 @@ async def steps(
         closed.accounts += len(batch)
         closed.invoices += made
         yield closed
-    payments = True
-    while payments:
-        payments = await _receipts(db, seller, closed, period, now_ms)
+    place: Place | None = store_closing.START
+    while place is not None:
+        place = await _receipts(db, seller, closed, (period, place), now_ms)
         yield closed
     await _end(db, actor, closed, period, now_ms)
 
 
 async def _receipts(
-    db: Database, seller: Seller, closed: Closed, period: Period, now_ms: int
-) -> bool:
-    """Receipts for the next payments without one; whether there may be more."""
+    db: Database, seller: Seller, closed: Closed, where: tuple[Period, Place], now_ms: int
+) -> Place | None:
+    """Receipts for the next payments without one, behind a place; the place to go on from, where
+    there may be more."""
+    period, place = where
     async with db.writing() as transaction:
-        payments = await store_closing.payments(transaction, period, AT_ONCE)
+        payments = await store_closing.payments(transaction, period, place, AT_ONCE)
         for payment in payments:
             await invoice.receipt(transaction, seller, payment, now_ms)
         await store_closing.count(transaction, period.start_ms, receipts=len(payments))
     closed.receipts += len(payments)
-    return len(payments) == AT_ONCE
+    return Place(payments[-1].at_ms, payments[-1].cause) if len(payments) == AT_ONCE else None
 
 
 async def _end(db: Database, actor: Actor, closed: Closed, period: Period, now_ms: int) -> None:

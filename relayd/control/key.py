@@ -8,6 +8,7 @@ id, or its text, so that a key found lying about can be revoked.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -33,6 +34,8 @@ from relayd.store.transaction import Transaction
 ID_PREFIX: Final = "key_"
 KEYS_MAX: Final = 1000
 """Keys of one account that are not revoked."""
+ENDED_SHOWN: Final = 200
+"""Revoked keys that are listed to their holder, the newest: there may be any number of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,25 @@ async def listing(db: Database, who: str | None = None) -> list[ApiKey]:
             return await store_key.listing(transaction)
         account = await store_account.get(transaction, who)
         return await store_key.listing(transaction, account.id)
+
+
+async def shown(db: Database, account_id: str) -> list[ApiKey]:
+    """What lists of an account's keys show: those that are not revoked, and the newest of those
+    that are, oldest first."""
+    async with db.reading() as transaction:
+        return await store_key.shown(transaction, account_id, ENDED_SHOWN)
+
+
+async def some(db: Database, account_id: str, ids: Collection[str]) -> list[ApiKey]:
+    """Those of these keys that are the account's."""
+    async with db.reading() as transaction:
+        return await store_key.some(transaction, account_id, ids)
+
+
+async def count_working(db: Database, account_id: str, now_ms: int) -> int:
+    """How many keys of an account work now."""
+    async with db.reading() as transaction:
+        return await store_key.count_working(transaction, account_id, now_ms)
 
 
 async def owned(db: Database, account_id: str, key_id: str) -> ApiKey:

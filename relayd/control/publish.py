@@ -106,3 +106,9 @@ async def _known(
         of_keys = await store_limit.everybody(transaction, "key", changes.keys)
         of_keys |= await store_limit.of_working_keys(transaction, changes.accounts)
     return Known(overseas, training, attribution, of_accounts, of_keys)
+
+
+async def policy_version(db: Database) -> int:
+    """Changes whenever `load` would give something else."""
+    async with db.watching() as transaction:
+        return await meta.policy_version(transaction)

@@ -30,9 +30,9 @@ async def points(
         if by != "app":
             return found
         shares = await store_attribution.shares(transaction, account, wanted)
-        keys = await store_key.listing(transaction, account)
+        labels = await store_key.labels(transaction, account, {point.name for point in found})
     left, named = split(found, shares)
-    return [*renamed(left, {key.id: key.app or "" for key in keys}), *named]
+    return [*renamed(left, {key: app or "" for key, app in labels.items()}), *named]
 
 
 def sums_view(sums: Sums, currency: str) -> dict[str, object]:

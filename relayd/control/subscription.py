@@ -8,7 +8,7 @@ allowance that is left, whichever is less (core/plan.py), and ends what is left 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -41,10 +41,10 @@ _GONE: Final = frozenset({"closing", "terminated", "erased"})
 Plans = Mapping[str, Plan]
 
 
-async def plans_of(db: Database) -> dict[str, str]:
-    """The plan of every account that has another than the default one."""
+async def plans_of(db: Database, among: Sequence[str] | None = None) -> dict[str, str]:
+    """The plan of every account, or of each of these, that has another than the default one."""
     async with db.reading() as transaction:
-        return await store_subscription.plans(transaction)
+        return await store_subscription.plans(transaction, among)
 
 
 async def assign(db: Database, who: str, plan: str | None, plans: Plans, now_ms: int,

@@ -30,6 +30,16 @@ _CREDITS: Final = (
     " WHERE l.owner = ? AND l.kind = 'promo' AND t.kind = 'charge'"
     " AND t.at_ms >= ? AND t.at_ms < ? GROUP BY l.currency")
 _RECEIPT: Final = OF_CAUSE.format("payment.cause")
+_PAID: Final = (
+    "SELECT 'order:' || id AS cause, account_id, currency, amount_minor, paid_at_ms FROM orders"
+    " WHERE (paid_at_ms, id) > (?, ?) AND paid_at_ms < ?"
+    " AND state NOT IN ('created', 'pending', 'paid', 'expired', 'failed')"
+    " ORDER BY paid_at_ms, id")
+_PAID_BACK: Final = (
+    "SELECT 'refund:' || r.id AS cause, o.account_id, o.currency, -r.amount_minor, r.ended_at_ms"
+    " FROM refunds AS r JOIN orders AS o ON o.id = r.order_id"
+    " WHERE r.state = 'done' AND (r.ended_at_ms, r.id) > (?, ?) AND r.ended_at_ms < ?"
+    " ORDER BY r.ended_at_ms, r.id")
 _MONTHS: Final = "SELECT start_ms, closed_ms, invoices, receipts FROM closed_months"
 
 
@@ -41,6 +51,17 @@ class Payment(NamedTuple):
     currency: str
     minor: int
     at_ms: int
+
+
+class Place(NamedTuple):
+    """A place in the order of payments."""
+
+    at_ms: int
+    cause: str
+
+
+START: Final = Place(-1, "")
+"""Before all payments."""
 
 
 async def accounts(transaction: Transaction, period: Period, after: str, most: int) -> list[str]:
@@ -69,18 +90,21 @@ async def lines(transaction: Transaction, account: str, period: Period) -> dict[
     return dict(found)
 
 
-async def payments(transaction: Transaction, period: Period, most: int) -> list[Payment]:
-    """Payments and refunds of a period for which no receipt stands, oldest first."""
-    rows = await transaction.rows(
-        "SELECT * FROM (SELECT 'order:' || id AS cause, account_id, currency, amount_minor,"
-        " paid_at_ms AS at FROM orders WHERE paid_at_ms IS NOT NULL"
-        " AND state NOT IN ('created', 'pending', 'paid', 'expired', 'failed')"
-        " UNION ALL SELECT 'refund:' || r.id, o.account_id, o.currency, -r.amount_minor,"
-        " r.ended_at_ms FROM refunds AS r JOIN orders AS o ON o.id = r.order_id"
-        " WHERE r.state = 'done') AS payment WHERE at >= ? AND at < ?"
-        f" AND NOT EXISTS (SELECT 1 FROM invoices WHERE {_RECEIPT} AND state <> 'void')"
-        " ORDER BY at, cause LIMIT ?", (*period, most))
-    return [Payment(*row) for row in rows]
+async def payments(
+    transaction: Transaction, period: Period, after: Place, most: int
+) -> list[Payment]:
+    """Payments and refunds of a period for which no receipt stands, oldest first: those behind a
+    place in that order."""
+    kind, _, last = after.cause.partition(":")
+    found: list[Payment] = []
+    for sql, prefix in ((_PAID, "order"), (_PAID_BACK, "refund")):
+        # of the same moment orders come before refunds
+        behind = last if kind == prefix else "~" if kind > prefix else ""
+        found += [Payment(*row) for row in await transaction.rows(
+            f"SELECT * FROM ({sql}) AS payment"
+            f" WHERE NOT EXISTS (SELECT 1 FROM invoices WHERE {_RECEIPT} AND state <> 'void')"
+            " LIMIT ?", (max(after.at_ms, period.start_ms), behind, period.end_ms, most))]
+    return sorted(found, key=lambda each: (each.at_ms, each.cause))[:most]
 
 
 async def payment(transaction: Transaction, order_id: str) -> Payment | None:

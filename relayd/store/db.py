@@ -185,9 +185,8 @@ class Database:
             with mapped():
                 try:
                     self.changes.close()
-                    await self._reader.close()
-                    if self._watcher is not None:
-                        await self._watcher.close()
+                    for connection in filter(None, (self._reader, self._watcher)):
+                        await connection.close()
                 finally:
                     await self._writer.close()
                     self.keyring.close()

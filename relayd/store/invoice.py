@@ -11,7 +11,9 @@ from typing import Any, Final
 import orjson
 
 from relayd.core.errors import RelayError
-from relayd.core.invoice import Invoice, InvoiceKind, InvoiceState, Line, LineKind, Period
+from relayd.core.invoice import (
+    Invoice, InvoiceKind, InvoiceState, Line, LineKind, Period, parse_number,
+)
 from relayd.core.retention import year_of
 from relayd.core.vat import Taxed, Vat
 from relayd.core.vault import owner
@@ -111,9 +113,11 @@ async def _lines(transaction: Transaction, invoice_id: str) -> list[Line]:
 
 async def get(transaction: Transaction, invoice_id: str) -> Invoice:
     """The document with this id or printed number. Raises `invoice_not_found`."""
-    row = await transaction.row(
-        f"{_SELECT} WHERE id = ?1 OR printf('%s-%d-%06d', series, year, sequence) = ?1"
-        if "-" in invoice_id else f"{_SELECT} WHERE id = ?1", (invoice_id,))
+    row = await transaction.row(f"{_SELECT} WHERE id = ?", (invoice_id,))
+    printed = parse_number(invoice_id)
+    if row is None and printed is not None:
+        row = await transaction.row(
+            f"{_SELECT} WHERE series = ? AND year = ? AND sequence = ?", printed)
     if row is None:
         raise RelayError("invoice_not_found", param="invoice")
     return _invoice(transaction, row, await _lines(transaction, row[0]))

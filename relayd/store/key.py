@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import orjson
@@ -99,6 +99,43 @@ async def listing(transaction: Transaction, account_id: str | None = None) -> li
     else:
         rows = await transaction.rows(f"{_SELECT} WHERE account_id = ? ORDER BY id", (account_id,))
     return [_key(transaction, row) for row in rows]
+
+
+async def shown(transaction: Transaction, account_id: str, ended: int) -> list[ApiKey]:
+    """An account's keys that are not revoked, and the newest `ended` ones that are, oldest first.
+    """
+    rows = await transaction.rows(
+        f"{_SELECT} WHERE account_id = ?1 AND state = 'active' UNION ALL SELECT * FROM ({_SELECT}"
+        " WHERE account_id = ?1 AND state <> 'active' ORDER BY id DESC LIMIT ?2)",
+        (account_id, ended))
+    return [_key(transaction, row) for row in sorted(rows)]
+
+
+async def some(
+    transaction: Transaction, account_id: str, ids: Collection[str],
+) -> list[ApiKey]:
+    """Those of these keys that are the account's."""
+    rows = await transaction.rows(
+        f"{_SELECT} WHERE id IN (SELECT value FROM json_each(?)) AND account_id = ?",
+        (orjson.dumps(list(ids)).decode(), account_id))
+    return [_key(transaction, row) for row in rows]
+
+
+async def labels(
+    transaction: Transaction, account_id: str, ids: Collection[str],
+) -> dict[str, str | None]:
+    """The application labels of those of these keys that are the account's."""
+    return dict(await transaction.rows(
+        "SELECT id, app FROM api_keys WHERE id IN (SELECT value FROM json_each(?))"
+        " AND account_id = ?", (orjson.dumps(list(ids)).decode(), account_id)))
+
+
+async def count_working(transaction: Transaction, account_id: str, now_ms: int) -> int:
+    """How many of an account's keys open the door at this time."""
+    row = await transaction.row(
+        "SELECT COUNT(*) FROM api_keys WHERE account_id = ? AND state = 'active'"
+        " AND (expires_at_ms IS NULL OR expires_at_ms > ?)", (account_id, now_ms))
+    return int(row[0]) if row else 0
 
 
 async def grants(

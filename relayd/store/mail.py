@@ -166,8 +166,8 @@ async def delete_before(transaction: Transaction, until_ms: int, most: int) -> i
     Those as well that have waited for as long, as all do where no mail server is configured.
     """
     return await transaction.run(
-        "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE ended_at_ms < ?1"
-        " OR (ended_at_ms IS NULL AND queued_at_ms < ?1) ORDER BY id LIMIT ?2)",
+        "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE ended_at_ms < ?1 UNION ALL"
+        " SELECT id FROM outbox WHERE state = 'queued' AND queued_at_ms < ?1 LIMIT ?2)",
         (until_ms, most))
 
 

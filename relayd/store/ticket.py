@@ -9,6 +9,8 @@ from relayd.core.ticket import Message, Ticket
 from relayd.store.transaction import Row, Transaction
 
 _TABLE: Final = "tickets"
+# so that the index of states finds them among all that were ever closed
+_UNCLOSED: Final = "state IN ('open', 'answered')"
 _MESSAGES: Final = "ticket_messages"
 _SELECT: Final = (
     "SELECT id, account_id, class, state, subject, contact, language, opened_at_ms, due_at_ms,"
@@ -61,7 +63,7 @@ async def listing(
         conditions.append("account_id = ?")
         values.append(account)
     if unclosed:
-        conditions.append("state <> 'closed'")
+        conditions.append(_UNCLOSED)
     rows = await transaction.rows(
         f"{_SELECT} WHERE {' AND '.join(conditions)}"
         " ORDER BY state = 'closed', due_at_ms IS NULL, due_at_ms, opened_at_ms, id", values)
@@ -79,7 +81,7 @@ async def count_overdue(transaction: Transaction, now_ms: int) -> dict[str, int]
     """How many tickets nobody answered in time, by class."""
     return dict(await transaction.rows(
         "SELECT class, COUNT(*) FROM tickets WHERE first_answer_at_ms IS NULL"
-        " AND state <> 'closed' AND due_at_ms < ? GROUP BY class", (now_ms,)))
+        f" AND {_UNCLOSED} AND due_at_ms < ? GROUP BY class", (now_ms,)))
 
 
 async def add_message(transaction: Transaction, ticket: Ticket, message: Message) -> None:

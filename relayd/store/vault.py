@@ -88,13 +88,16 @@ async def empty_years(
     transaction: Transaction, owners: Iterable[str], before_year: int,
 ) -> list[int]:
     """The years before this one, of these keys, in which nothing ends any more."""
+    years = [year for year in (int(each.removeprefix(PREFIX)) for each in owners)
+             if year < before_year]
+    if not years:  # decades may go by before all rows are worth a look
+        return []
     rows = await transaction.rows(
         "SELECT DISTINCT year FROM legal_vault UNION SELECT DISTINCT year FROM legal_requests"
         " UNION SELECT DISTINCT vault_year FROM invoices"
         " UNION SELECT DISTINCT vault_year FROM fapiao")
     held = {int(row[0]) for row in rows}
-    years = [int(each.removeprefix(PREFIX)) for each in owners]
-    return [year for year in years if year < before_year and year not in held]
+    return [year for year in years if year not in held]
 
 
 async def copies(
@@ -127,8 +130,9 @@ async def anonymise_orders(transaction: Transaction, complete_before_ms: int, mo
     return await transaction.run(
         "UPDATE orders SET session = NULL, page = NULL, trade = NULL, client_key = NULL,"
         " asked = NULL WHERE id IN (SELECT id FROM orders AS o"
-        " WHERE (session IS NOT NULL OR trade IS NOT NULL)"
+        # none is complete before it is made: by that they are found
+        " WHERE (session IS NOT NULL OR trade IS NOT NULL) AND created_at_ms < ?1"
         f" AND state IN ({_ENDED}) AND MAX(COALESCE(paid_at_ms, created_at_ms),"
         " COALESCE((SELECT MAX(ended_at_ms) FROM refunds WHERE order_id = o.id), 0),"
-        " COALESCE((SELECT MAX(closed_at_ms) FROM disputes WHERE order_id = o.id), 0)) < ?"
-        " LIMIT ?)", (complete_before_ms, most))
+        " COALESCE((SELECT MAX(closed_at_ms) FROM disputes WHERE order_id = o.id), 0)) < ?1"
+        " LIMIT ?2)", (complete_before_ms, most))

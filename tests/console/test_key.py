@@ -10,6 +10,7 @@ from aiohttp import ClientResponse
 
 from relayd.console.key import LIMITS
 from relayd.control import audit, key, limit
+from relayd.control.key import KeyWish
 from relayd.core.key import looks_valid
 from tests.console.conftest import NOW_MS, Console
 from tests.console.people import Person, person
@@ -158,3 +159,18 @@ async def test_no_key_is_anothers(console: Console) -> None:
     assert "marker" not in await (await console.get("/keys", cookies=who.cookies)).text()
     [kept] = await key.listing(console.db, other.account)
     assert (kept.name, kept.state, kept.expires_at_ms) == ("marker", "active", None)
+
+
+async def test_a_list_is_bounded_however_many_keys_were_revoked(
+    console: Console, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(key, "ENDED_SHOWN", 2)
+    who = await person(console.db, NOW_MS)
+    for number in range(4):
+        made = await key.create(console.db, who.account, KeyWish(f"old {number}"), NOW_MS + number)
+        await key.revoke(console.db, made.key.id, NOW_MS)
+    await key.create(console.db, who.account, KeyWish("works"), NOW_MS)
+    status, listed = await api(console, who, "GET", "/api/v1/keys")
+    assert status == 200 and [each["name"] for each in listed] == ["works", "old 3", "old 2"]
+    text = await (await console.get("/keys", cookies=who.cookies)).text()
+    assert "Of the revoked keys the newest 2 are listed." in text and "old 1" not in text

@@ -10,7 +10,7 @@ from relayd.console.document import cookie_words
 from relayd.control import account, consent, document, key
 from relayd.control.document_text import drafts
 from relayd.control.key import KeyWish
-from relayd.control.publish import load
+from relayd.control.publish import load, policy_version
 from relayd.core.actor import Actor
 from relayd.core.operator import Hosting, Operator
 from relayd.jobs.document import Documents
@@ -19,10 +19,6 @@ from relayd.ops.logging import Logger
 from relayd.store.db import Database
 from tests.fakes.editions import publish
 from tests.fakes.records import START_MS
-
-
-async def policy_version(db: Database) -> int:
-    return (await load(db)).version
 
 
 async def numbers(db: Database) -> dict[str, int]:

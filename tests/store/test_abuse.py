@@ -80,7 +80,8 @@ async def test_owners_and_new_accounts(db: Database) -> None:
     two = await key.create(db, who, KeyWish("b"), START_MS)
     await key.revoke(db, two.key.id, START_MS)
     async with db.reading() as transaction:
-        assert await abuse.owners(transaction) == {one.key.id: who}
+        assert await abuse.owners(transaction, {one.key.id, two.key.id}) == {one.key.id: who}
+        assert await abuse.owners(transaction, {"key_9"}) == {}
         assert await abuse.made_since(transaction, START_MS) == [who]
         assert await abuse.made_since(transaction, START_MS + 1) == []
 

@@ -7,6 +7,7 @@ from relayd.core.account import Account
 from relayd.core.invoice import ClosedMonth, Line, Period
 from relayd.core.order import Order
 from relayd.core.posting import charge, move
+from relayd.core.refund import Refund
 from relayd.store import account, closing, order, posting
 from relayd.store.db import Database
 from tests.fakes.records import START_MS, call_record
@@ -68,7 +69,30 @@ async def test_payments_without_a_receipt(db: Database) -> None:
             await order.insert(transaction, Order(
                 name, "acct_1", "card", "CNY", 500, state,  # type: ignore[arg-type]
                 START_MS, START_MS + 1, paid_at_ms=paid), None, None)
-        [found] = await closing.payments(transaction, PERIOD, 9)
+        [found] = await closing.payments(transaction, PERIOD, closing.START, 9)
         assert found == ("order:a", "acct_1", "CNY", 500, START_MS)
+        behind = closing.Place(found.at_ms, found.cause)
+        assert await closing.payments(transaction, PERIOD, behind, 9) == []
+        assert await closing.payments(transaction, PERIOD, behind._replace(cause=""), 9) == [found]
         assert await closing.payment(transaction, "a") == found
         assert await closing.payment(transaction, "b") is None
+
+
+async def test_payments_come_in_their_order_however_few_at_once(db: Database) -> None:
+    await people(db)
+    async with db.writing() as transaction:
+        for name, paid in (("a", START_MS), ("b", START_MS + 1), ("c", START_MS + 1)):
+            await order.insert(transaction, Order(
+                name, "acct_1", "card", "CNY", 500, "credited", START_MS, START_MS + 1,
+                paid_at_ms=paid), None, None)
+        for name, ended in (("r1", START_MS), ("r2", START_MS + 1), ("r3", None)):
+            await order.save_refund(transaction, Refund(
+                name, "a", 100, "done" if ended else "pending", START_MS, ended))
+        wanted = ["order:a", "refund:r1", "order:b", "order:c", "refund:r2"]
+        for most in (1, 2, 9):
+            found: list[str] = []
+            place = closing.START
+            while part := await closing.payments(transaction, PERIOD, place, most):
+                found += [each.cause for each in part]
+                place = closing.Place(part[-1].at_ms, part[-1].cause)
+            assert found == wanted, most

@@ -81,3 +81,18 @@ async def test_rows_that_break_a_rule_are_refused(
             # references are checked at the latest when the transaction ends
     unknown = wrong.account == "acct_9"
     assert caught.value.code == ("data_key_gone" if unknown else "store_refused")
+
+
+async def test_of_revoked_keys_the_newest_are_shown(db: Database) -> None:
+    async with db.writing() as transaction:
+        await fill(transaction)
+        for number in range(10):
+            made = replace(ONE, id=f"key_3{number}", state="active" if number == 2 else "revoked")
+            await key.insert(transaction, made, bytes([number]) * 32)
+        shown = await key.shown(transaction, "acct_1", 3)
+        assert [each.id for each in shown] == ["key_1", "key_32", "key_37", "key_38", "key_39"]
+        assert shown[0] == ONE
+        [found] = await key.some(transaction, "acct_1", {"key_31", "key_2"})
+        assert found.id == "key_31"
+        assert await key.labels(transaction, "acct_1", {"key_1", "key_2"}) == {"key_1": "editor"}
+        assert [await key.count_working(transaction, "acct_1", now) for now in (98, 99)] == [2, 0]

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
-from relayd.store import migration
+from relayd.core.errors import RelayError
+from relayd.core.invoice import Period
+from relayd.store import abuse, closing, fapiao, grant, invoice, key, mail, migration, order
+from relayd.store import partner, session, ticket, vault
 from relayd.store.db import FILE_NAME, Database, open_database
 from relayd.store.directory import StoreError
 from relayd.store.migration import Migration, known, statements
+from relayd.store.transaction import Transaction
+from tests.fakes.plans import plans, whole
 
 
 def test_the_files_are_numbered_without_gaps() -> None:
@@ -63,3 +69,44 @@ async def test_a_migration_that_fails_leaves_no_trace(
     tables = connection.execute("SELECT name FROM sqlite_master WHERE name = 'half'").fetchall()
     connection.close()
     assert tables == []
+
+
+NOW_MS = 1_800_000_000_000
+ASKED: dict[str, Callable[[Transaction], Awaitable[object]]] = {
+    "an account's keys": lambda t: key.shown(t, "acct_1", 9),
+    "an account's orders": lambda t: order.listing(t, order.OrderFilter("acct_1"), 9),
+    "orders in a state": lambda t: order.listing(t, order.OrderFilter(states=("disputed",)), 9),
+    "refunds that wait": lambda t: order.pending_refunds(t, 9),
+    "an account's invoices": lambda t: invoice.listing(t, invoice.InvoiceFilter("acct_1"), 9),
+    "counter-invoices": lambda t: invoice.listing(t, invoice.InvoiceFilter(kind="counter"), 9),
+    "an account's credit": lambda t: grant.listing(t, "acct_1"),
+    "payments of a month": lambda t: closing.payments(t, Period(0, NOW_MS), closing.START, 9),
+    "tickets that are late": lambda t: ticket.count_overdue(t, NOW_MS),
+    "closed tickets": lambda t: ticket.ended(t, NOW_MS, 9),
+    "new accounts": lambda t: abuse.made_since(t, NOW_MS),
+    "accounts of keys": lambda t: abuse.owners(t, ["key_1"]),
+    "payments that failed": lambda t: abuse.payments(t, NOW_MS),
+    "mail whose time is over": lambda t: mail.delete_before(t, NOW_MS, 9),
+    "sessions whose time is over": lambda t: session.sweep(t, NOW_MS, 9),
+    "fapiao whose time is over": lambda t: fapiao.delete_before(t, NOW_MS, 9),
+    "orders whose time is over": lambda t: vault.anonymise_orders(t, NOW_MS, 9),
+    "messages whose time is over": lambda t: partner.delete_before(t, NOW_MS, 9),
+    "years that are not over": lambda t: vault.empty_years(t, ["vault:2060"], 2027),
+}
+
+
+@pytest.mark.parametrize("what", ASKED)
+async def test_nothing_is_found_by_reading_a_table_that_grows(db: Database, what: str) -> None:
+    with plans() as steps:
+        async with db.writing() as transaction:
+            await ASKED[what](transaction)
+    assert whole(steps) == []
+
+
+async def test_an_invoice_is_found_by_its_number(db: Database) -> None:
+    with plans() as steps:
+        async with db.writing() as transaction:
+            for text in ("INV-2026-000001", "INV-2026-00001", "inv_1", "INV-x"):
+                with pytest.raises(RelayError):
+                    await invoice.get(transaction, text)
+    assert whole(steps) == [] and any("series=? AND year=?" in step for step in steps)
