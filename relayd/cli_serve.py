@@ -172,11 +172,13 @@ async def _demo_key(db: Database) -> str:
 
 COMMANDS: Final = (
     Command("serve", "Run the relay in the foreground, as systemd does.", _serve,
-            epilog="SIGTERM drains: running calls finish, every record is stored. A second one "
-                   "ends at once."),
+            epilog="SIGHUP reads the configuration again. SIGTERM drains: running calls finish, "
+                   "for up to [server] drain_seconds, every record is stored. A second one ends "
+                   "at once."),
     Command("demo", "Run a relay with a built-in demo provider, an account and a key.", _demo,
             (option("--port", type=_port, default=DEMO_PORT, metavar="P",
                     help=f"of the relay (default: {DEMO_PORT}; 0: any)"),),
             prints_data=True,
-            epilog=f"Keeps its store under ./{DATA_DIRECTORY}. No network, no provider key."),
+            epilog=f"Keeps its store under ./{DATA_DIRECTORY}, and writes its own configuration "
+                   "there; -c means nothing to it. No network, no provider key."),
 )
