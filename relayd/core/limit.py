@@ -266,6 +266,14 @@ class Allowance:
                 found.append(self._obstacle("monthly_budget", None))
         return found
 
+    def near(self, now_ms: int) -> bool:
+        """Whether three quarters of a budget are spent."""
+        if self.spending is None:
+            return False
+        day, month = self.spending.spent(now_ms)
+        return any(0 < 3 * budget <= 4 * spent for budget, spent in (
+            (self.limits.daily_budget, day), (self.limits.monthly_budget, month)))
+
     def _obstacle(self, name: str, wait_ns: int | None) -> Obstacle:
         return Obstacle(self.scope, name, getattr(self.limits, name), wait_ns)
 

@@ -26,9 +26,11 @@ from relayd.wire.limit_fields import Standing, limit_lines
 
 ALLOWANCES_MAX: Final = 200_000
 """Allowances in memory, about 100 MB; at the limit the idle ones are forgotten."""
+NEAR_READ_NS: Final = 1_000_000_000
 UNPOSTED_READ_NS: Final = 5_000_000_000
 READ_NS: Final = 60_000_000_000
-"""How old what the store says of a budget may become: with calls of this process since, without.
+"""How old what the store says of a budget may become: with calls of this process since, where
+three quarters are spent and before that; without.
 
 Other processes spend too: an older relay that drains while this one has taken its place."""
 _OF_CALLS: Final = frozenset({"requests_per_minute", "concurrent"})
@@ -266,7 +268,7 @@ class Admission:
 
         `budgeted`, grants that came with budgets of their own, are among them before they call.
         """
-        now_ns = self.now_ns()
+        now_ns, now_ms = self.now_ns(), self.unix_ms()
         for grant in budgeted:
             self._stand(grant, book or EMPTY_BOOK, now_ns)
         waiting: dict[str, int] = {}
@@ -274,7 +276,9 @@ class Admission:
             spending = allowance.spending
             assert spending is not None
             read_ns = spending.read_ns or 0
-            age = UNPOSTED_READ_NS if spending.unposted else READ_NS
+            age = READ_NS
+            if spending.unposted:
+                age = NEAR_READ_NS if allowance.near(now_ms) else UNPOSTED_READ_NS
             if not read_ns or now_ns - read_ns >= age:
                 waiting[allowance.account] = min(read_ns, waiting.get(allowance.account, read_ns))
         return sorted(waiting, key=waiting.__getitem__)[:most]

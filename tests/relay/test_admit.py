@@ -16,7 +16,7 @@ from relayd.core.errors import RelayError
 from relayd.core.limit import Bucket, LimitBook, Limits, OwnLimits
 from relayd.core.record import CallRecord
 from relayd.core.snapshot import KeyGrant
-from relayd.relay.admit import READ_NS, UNPOSTED_READ_NS, Admission, _least
+from relayd.relay.admit import NEAR_READ_NS, READ_NS, UNPOSTED_READ_NS, Admission, _least
 from relayd.relay.exchange import Exchange
 from relayd.wire.dialect import target_of
 from relayd.wire.estimate import UPLOAD_TOKENS
@@ -350,6 +350,21 @@ def test_the_store_is_asked_about_budgets_that_are_new_or_in_use_or_old() -> Non
     gate.ns += 1
     assert due() == ["acct_1"]
     assert gate.admission.due(0, (), gate.book) == []
+
+
+def test_the_store_is_asked_often_where_a_budget_is_nearly_spent() -> None:
+    """Another process may spend the rest of it meanwhile."""
+    gate = Gate()
+    own = account(daily_budget=100)
+    gate.call(own)
+    gate.admission.install({"acct_1"}, reading({}))
+    for nano, near in ((74, False), (1, True)):
+        settle(gate.call(own), spent(str(nano), nano))
+        gate.ns += NEAR_READ_NS - 1
+        assert gate.admission.due(9, (), None) == []
+        gate.ns += 1
+        assert gate.admission.due(9, (), None) == (["acct_1"] if near else [])
+        gate.admission.install({"acct_1"}, reading({}))
 
 
 def test_a_budget_that_is_taken_away_is_read_no_more() -> None:
