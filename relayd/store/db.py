@@ -176,6 +176,11 @@ class Database:
                 found[name] = (self.directory / f"{FILE_NAME}{suffix}").stat().st_size
         return found
 
+    async def _close_readers(self) -> None:
+        await self._reader.close()
+        if self._watcher is not None:
+            await self._watcher.close()
+
     async def close(self) -> None:
         """Close all connections; waits for transactions that are under way."""
         if self._closed:
@@ -185,8 +190,7 @@ class Database:
             with mapped():
                 try:
                     self.changes.close()
-                    for connection in filter(None, (self._reader, self._watcher)):
-                        await connection.close()
+                    await self._close_readers()
                 finally:
                     await self._writer.close()
                     self.keyring.close()
