@@ -6,7 +6,6 @@ Law: reads, and costs no call anything.
 from __future__ import annotations
 
 from relayd.core.fleet import DeploymentStanding, Fleet, ProviderStanding, RouteStanding
-from relayd.core.health import State
 from relayd.core.route import Route
 from relayd.relay.plan import Place
 from relayd.relay.plane import Plane
@@ -32,7 +31,7 @@ def _provider(policy: Policy, name: str, in_use: bool) -> ProviderStanding:
     pool = policy.pools[name]
     return ProviderStanding(
         name=name, api=pool.provider.api,
-        up=policy.health.reach(pool.provider).state is State.HEALTHY,
+        up=policy.health.is_up(pool.provider),
         idle_connections=pool.idle, busy_connections=pool.busy,
         credentials=len(pool.provider.credentials), in_use=in_use,
     )

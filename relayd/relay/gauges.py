@@ -10,7 +10,6 @@ from collections.abc import Mapping
 
 from relayd.core.health import State
 from relayd.ops.metrics import Gauges
-from relayd.relay.health import states
 from relayd.relay.plane import Plane
 
 
@@ -26,12 +25,22 @@ def fill(gauges: Gauges, plane: Plane) -> None:
     gauges.limit_refusals = lambda: plane.admission.refused
     gauges.deployments = lambda: states(plane)
     gauges.provider_up = lambda: {
-        name: plane.policy.health.reach(pool.provider).state is State.HEALTHY
+        name: plane.policy.health.is_up(pool.provider)
         for name, pool in plane.policy.pools.items()}
     gauges.credentials = lambda: _credentials(plane)
     gauges.queued_calls = lambda: _queued(plane)
     gauges.upstream_connections = lambda: {
         name: (pool.idle, pool.busy) for name, pool in plane.policy.pools.items()}
+
+
+def states(plane: Plane) -> Mapping[tuple[str, str], int]:
+    """How many deployments of each provider are in each state."""
+    now = plane.now()
+    counts = {(name, state.value): 0 for name in plane.policy.providers for state in State}
+    for plan in plane.policy.plans.values():
+        for place in plan.places:
+            counts[place.provider.name, place.state(now).value] += 1
+    return counts
 
 
 def _credentials(plane: Plane) -> Mapping[tuple[str, str], int]:

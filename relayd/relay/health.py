@@ -6,7 +6,7 @@ make it grow. A reload keeps the records of providers that have not changed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Final
 
 from relayd.core.gate import Gate
@@ -48,6 +48,10 @@ class HealthBook:
             self._reach[name] = found or Circuit()
         return self._reach[name]
 
+    def is_up(self, provider: Provider) -> bool:
+        """Whether it could be reached when that was last tried."""
+        return self.reach(provider).state is State.HEALTHY
+
     def health(self, provider: Provider, model: str) -> Health:
         """The record of a deployment; `model` is a name or the pattern of its route."""
         key = provider.name, model
@@ -73,16 +77,6 @@ class HealthBook:
     def _before(self, provider: str) -> HealthBook | None:
         """The book that has this provider's records; None where they begin anew."""
         return self._old if provider in self._kept else None
-
-
-def states(plane: Plane) -> Mapping[tuple[str, str], int]:
-    """How many deployments of each provider are in each state, for the metrics."""
-    now = plane.now()
-    counts = {(name, state.value): 0 for name in plane.policy.providers for state in State}
-    for plan in plane.policy.plans.values():
-        for place in plan.places:
-            counts[place.provider.name, place.state(now).value] += 1
-    return counts
 
 
 class Prober:

@@ -6,7 +6,8 @@ import asyncio
 
 from relayd.core.health import TRIP_FAILURES, State
 from relayd.core.route import Deployment, Route
-from relayd.relay.health import HealthBook, Prober, states
+from relayd.relay.gauges import states
+from relayd.relay.health import HealthBook, Prober
 from tests.fakes.daemon import plain_answer, provider
 from tests.fakes.faulty import SHORT, providers, upstreams
 from tests.relay.conftest import Opened
@@ -32,6 +33,9 @@ def test_what_is_kept_and_what_is_new() -> None:
     assert new.reach(P) is p.reach and new.health(P, "later").reach is p.reach
     third = HealthBook(new, ("p",))
     assert third.health(P, "another").reach is p.reach
+    # each model of a provider has a gate of its own
+    gates = [new.gate(route, Deployment("p", model, concurrent=1)) for model in ("a", "b", "a")]
+    assert gates[0] is gates[2] is not gates[1] is not gate
     fast = Route("m", (Deployment("q"),), strategy="least-latency")
     counting = new.gate(fast, Deployment("q"))
     assert counting is not None and counting.limit == 0
