@@ -37,7 +37,7 @@ class Upload:
     """One upload. `feed` and `finish` take the client's body; `take` gives the provider's.
 
     `ready`: dispatch may begin. `whole`: all of it was here and is small, so that its length can
-    be declared; the pieces of one `take` are then the whole body. `buffered`: bytes that are held.
+    be declared; the pieces of one `take` are then the whole body.
     """
 
     def __init__(self, endpoint: Endpoint, content_type: bytes, policy: BodyPolicy,
@@ -68,7 +68,6 @@ class Upload:
         self.stream = False
         self.finished = False
         self.whole = False
-        self.buffered = 0
 
     def __repr__(self) -> str:
         return f"<Upload {self._operation} finished={self.finished}>"
@@ -126,7 +125,6 @@ class Upload:
         if self.finished and tail:
             pieces.append(bytes(tail))
             tail.clear()
-        self.buffered = len(tail)
         return pieces
 
     # what the reader tells
@@ -259,7 +257,6 @@ class Upload:
         value = text.encode()
         self._fields.append(KeptField(rank, name, value))
         self._content_bytes += len(value)
-        self.buffered += len(value)
 
     # files
 
@@ -277,7 +274,6 @@ class Upload:
         self._content_bytes += len(data)
         if self._opening is None:
             self._files[-1].chunks.append(data)
-            self.buffered += len(data)
             self._commit_if_large()
         else:
             self._push(data)
@@ -346,4 +342,3 @@ class Upload:
 
     def _push(self, data: bytes) -> None:
         self._out.append(data)
-        self.buffered += len(data)

@@ -20,14 +20,15 @@ DIGITS_PERCENT: Final = 20
 _DECIMAL: Final = b".eE"
 
 
-def _double(text: str) -> float:
+def double(text: str) -> float:
+    """A decimal's value; raises msgspec.ValidationError, a ValueError, for one out of range."""
     value = float(text)
     if math.isinf(value):
         raise msgspec.ValidationError
     return value
 
 
-decode_long: Final = msgspec.json.Decoder(float_hook=_double).decode
+decode_long: Final = msgspec.json.Decoder(float_hook=double).decode
 """As msgspec's own decoder: the same values, the same refusals."""
 
 

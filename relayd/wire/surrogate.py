@@ -8,12 +8,13 @@ written as escapes; everything else is written exactly as msgspec writes it.
 from __future__ import annotations
 
 import json
-import math
 import re
 from json.encoder import encode_basestring
 from typing import Any, Final, NoReturn
 
 import msgspec
+
+from relayd.wire.numbers import double
 
 _ESCAPED: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 TOGETHER: Final = 64
@@ -32,14 +33,7 @@ def _constant(name: str) -> NoReturn:
     raise ValueError("not a JSON number")
 
 
-def _double(text: str) -> float:
-    value = float(text)
-    if math.isinf(value):
-        raise ValueError("out of range")
-    return value
-
-
-_DECODER: Final = json.JSONDecoder(parse_constant=_constant, parse_float=_double)
+_DECODER: Final = json.JSONDecoder(parse_constant=_constant, parse_float=double)
 
 
 def decode(raw: bytes) -> object:
