@@ -16,7 +16,7 @@ from relayd.core.currency import minor_text, parse_minor
 from relayd.demo.partner_keys import APP_ID, CURRENCY, SELLER_ID, PartnerKeys
 from relayd.demo.partner_trade import Book, Returned, Told, Trade
 from relayd.wire.partner import rsa_sign, rsa_verified
-from relayd.wire.partner_alipay import BEIJING
+from relayd.wire.partner_bill import BEIJING, day_start_ms
 
 _TIME: Final = "%Y-%m-%d %H:%M:%S"
 _STATES: Final = {"open": "WAIT_BUYER_PAY", "paid": "TRADE_SUCCESS"}
@@ -108,7 +108,7 @@ class AlipayFace:
 
     def bill(self, day: str) -> bytes:
         """A day's bill, packed."""
-        start = int(datetime.fromisoformat(day).replace(tzinfo=BEIJING).timestamp()) * 1000
+        start = day_start_ms(day)
         rows = ["#支付宝业务明细查询", _HEADS]
         for line in self._book.day("alipay", start):
             refund = line.what == "refund"

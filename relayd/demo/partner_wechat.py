@@ -20,7 +20,7 @@ from relayd.demo.partner_keys import (
 )
 from relayd.demo.partner_trade import Book, Returned, Told, Trade
 from relayd.wire.partner import rsa_sign, rsa_verified
-from relayd.wire.partner_alipay import BEIJING
+from relayd.wire.partner_bill import BEIJING, day_start_ms
 
 _TOKEN: Final = re.compile(
     r'WECHATPAY2-SHA256-RSA2048 mchid="([^"]*)",nonce_str="([^"]*)",signature="([^"]*)",'
@@ -127,7 +127,7 @@ class WeChatFace:
 
     def bill(self, day: str) -> bytes:
         """A day's bill."""
-        start = int(datetime.fromisoformat(day).replace(tzinfo=BEIJING).timestamp()) * 1000
+        start = day_start_ms(day)
         rows, lines = [_HEADS], self._book.day("wechat", start)
         for line in lines:
             refund = line.what == "refund"

@@ -8,7 +8,7 @@ makes us ask.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
@@ -25,12 +25,11 @@ from relayd.wire.partner import (
     OTHER_SHAPE, SUBJECT, Acknowledgement, Addresses, Moment, PartnerReply, PartnerRequest,
     as_name, flat_names, read_json, rsa_sign, rsa_verified,
 )
-from relayd.wire.partner_bill import CURRENCY, alipay_lines, unzipped
+from relayd.wire.partner_bill import BEIJING, CURRENCY, alipay_lines, day_start_ms, unzipped
 
 WINDOW_MS: Final = 26 * 3_600_000
 """A message is repeated for 25 hours; an older one is no repetition."""
 _AHEAD_MS: Final = 300_000
-BEIJING: Final = timezone(timedelta(hours=8))
 _TIME: Final = "%Y-%m-%d %H:%M:%S"
 _FORM: Final = "application/x-www-form-urlencoded;charset=utf-8"
 _STATES: Final[dict[str, EventKind]] = {
@@ -135,7 +134,7 @@ class Alipay:
 
     def day_start_ms(self, day: str) -> int:
         """Days are Beijing's."""
-        return int(datetime.fromisoformat(day).replace(tzinfo=BEIJING).timestamp()) * 1000
+        return day_start_ms(day)
 
     def webhook(self, headers: Mapping[str, str], body: bytes, now_ms: int) -> PartnerEvent:
         """A message about a trade, or about a refund of it."""

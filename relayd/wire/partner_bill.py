@@ -10,6 +10,7 @@ import csv
 import io
 import zipfile
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from typing import Final
 
 from relayd.core.currency import parse_minor
@@ -19,12 +20,19 @@ from relayd.wire.zipped import UNSOUND
 
 UNPACKED_BYTES_MAX: Final = 256 * 1024 * 1024
 CURRENCY: Final = "CNY"
+BEIJING: Final = timezone(timedelta(hours=8))
+"""Where both partners count days."""
 _ALIPAY: Final = "支付宝交易号"
 _WECHAT: Final = "微信订单号"
 _ALIPAY_KINDS: Final[dict[str, tuple[LineKind, str]]] = {
     "交易": ("payment", "商户订单号"), "退款": ("refund", "退款批次号/请求号")}
 _WECHAT_KINDS: Final[dict[str, tuple[LineKind, str]]] = {
     "SUCCESS": ("payment", "商户订单号"), "REFUND": ("refund", "商户退款单号")}
+
+
+def day_start_ms(day: str) -> int:
+    """When a day starts there, such as 2026-01-31."""
+    return int(datetime.fromisoformat(day).replace(tzinfo=BEIJING).timestamp()) * 1000
 
 
 def unzipped(data: bytes) -> Iterator[str]:

@@ -30,8 +30,7 @@ from relayd.wire.partner import (
     OTHER_SHAPE, SUBJECT, Acknowledgement, Addresses, Moment, PartnerReply, PartnerRequest,
     as_minor, as_name, as_text, flat_names, read_json, rsa_sign, rsa_verified,
 )
-from relayd.wire.partner_alipay import BEIJING
-from relayd.wire.partner_bill import wechat_lines
+from relayd.wire.partner_bill import BEIJING, day_start_ms, wechat_lines
 
 WINDOW_SECONDS: Final = 300
 SCHEME: Final = "WECHATPAY2-SHA256-RSA2048"
@@ -159,7 +158,7 @@ class WeChatPay:
 
     def day_start_ms(self, day: str) -> int:
         """Days are Beijing's."""
-        return int(datetime.fromisoformat(day).replace(tzinfo=BEIJING).timestamp()) * 1000
+        return day_start_ms(day)
 
     def webhook(self, headers: Mapping[str, str], body: bytes, now_ms: int) -> PartnerEvent:
         """A message about a trade or a refund."""
