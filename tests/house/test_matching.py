@@ -13,10 +13,11 @@ OF_THE_WHOLE = ("bench/", "browser/", "e2e/", "fakes/", "house/", "http/", "long
 """Folders of tests that are about no single module of relayd/."""
 MERGED: dict[str, str] = {
     "test_main.py": "__main__.py",
-    "relay/test_review_connections.py": "relay/__init__.py",
+    "relay/test_hostile_connections.py": "relay/__init__.py",
     "relay/test_durable_answers.py": "relay/__init__.py",
     "relay/test_dense_bodies.py": "relay/__init__.py",
     "relay/test_usual_calls.py": "relay/__init__.py",
+    "core/test_state_tables.py": "core/__init__.py",
     "wire/test_corpus.py": "wire/__init__.py",
     "wire/test_client_requests.py": "wire/__init__.py",
 }
