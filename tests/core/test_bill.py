@@ -44,6 +44,7 @@ ANTHROPIC_LINE = BillLine(DAY, "claude-sonnet-4-5-20250929", None, 1115, 20, 100
     (OPENAI_CSV.replace(",", "\t").encode(), "openai-csv", OPENAI_LINE),
     (OPENAI_CSV.replace("\n", "\r\n").encode(), "openai-csv", OPENAI_LINE),
     (OPENAI_JSON, "openai-json", OPENAI_LINE),
+    (b"\r\n " + OPENAI_JSON, "openai-json", OPENAI_LINE),
     (ANTHROPIC_CSV.encode(), "anthropic-csv", ANTHROPIC_LINE),
     (ANTHROPIC_JSON, "anthropic-json", ANTHROPIC_LINE),
     # what holds no use may stand before what does
@@ -108,6 +109,8 @@ def test_damage_is_refused_or_harmless(data: bytes, at: int, put: bytes) -> None
 @pytest.mark.parametrize(("billed", "sent", "same"), [
     ("gpt-4o-mini-2024-07-18", "gpt-4o-mini", True), ("gpt-4o-mini", "gpt-4o-mini", True),
     ("claude-sonnet-4-5-20250929", "claude-sonnet-4-5", True),
+    ("gpt-4o-2024-05-13", "gpt-4o-2024-05-13", True),
+    ("gpt-4o-2024-05-13", "gpt-4o-2024-08-06", False),
     ("gpt-4o-mini-2024-07-18", "gpt-4o", False), ("gpt-4o-mini", "gpt-4o", False),
 ])
 def test_dated_snapshots(billed: str, sent: str, same: bool) -> None:

@@ -39,6 +39,12 @@ def test_codes_have_their_form(random16: bytes) -> None:
     assert looks_like_code(mint_code(random16))
 
 
+@pytest.mark.parametrize("size", [0, 15, 17])
+def test_a_code_takes_16_octets(size: int) -> None:
+    with pytest.raises(AssertionError):
+        mint_code(bytes(size))
+
+
 @pytest.mark.parametrize("text", ["", "relayd-", "relayd-" + "a" * 21, "relayd-" + "é" * 22])
 def test_other_texts_are_no_codes(text: str) -> None:
     assert not looks_like_code(text)

@@ -142,3 +142,31 @@ def test_a_clock_that_was_ahead_locks_nobody_out_until_then() -> None:
         guard.begin(b"bob", b"other", SPAN_MS)
     guard.begin(b"bob", b"other", SPAN_MS - 5000)
     assert guard.begin(b"bob", b"other", SPAN_MS - 5000).wait_ms > 0
+
+
+def test_the_one_that_was_longest_unseen_makes_room() -> None:
+    guard = Guard(known_max=4)
+    for _ in range(FREE + 1):
+        guard.begin(b"ann", b"net", 0)
+    for at in range(5):  # each a name and a network; ann is seen again and again
+        assert guard.begin(b"ann", b"net", 0).wait_ms == FIRST_WAIT_MS
+        guard.begin(bytes([at]), bytes([at]), 0)
+    for at in range(5, 8):
+        guard.begin(bytes([at]), bytes([at]), 0)
+    assert guard.begin(b"ann", b"net", 0) == Verdict()
+
+
+def test_one_that_was_right_takes_one_from_its_network() -> None:
+    guard = Guard()
+    for at in range(PREFIX_MAX // 2):
+        assert guard.begin(b"%d" % at, b"net", 0) == Verdict()
+    assert guard.begin(b"one", b"net", 0) == Verdict()
+    # one more than are free: the next has to wait, unless one of them was right
+    assert guard.begin(b"two", b"net", 0).wait_ms == FIRST_WAIT_MS
+    guard.right(b"one", b"net")
+    assert guard.begin(b"three", b"net", 0) == Verdict()
+    assert guard.begin(b"four", b"net", 0).wait_ms == FIRST_WAIT_MS
+
+
+def test_the_figures() -> None:
+    assert (SPAN_MS, FREE, ACCOUNT_MAX, PREFIX_MAX) == (15 * 60_000, 4, 10, 100)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from typing import get_args
 
@@ -48,6 +49,12 @@ def test_moved() -> None:
     assert not can(ORDER, "credit")
     assert ORDER.left_minor == 700
     assert "x.test" not in repr(ORDER)
+
+
+@pytest.mark.parametrize(("session", "on_phone"), [
+    (None, False), ("", False), ("cs_1", False), ("h5:", True), ("h5:1", True), ("xh5:", False)])
+def test_where_an_order_is_paid(session: str | None, on_phone: bool) -> None:
+    assert replace(ORDER, session=session).on_phone is on_phone
 
 
 def test_alarms_are_outcomes() -> None:

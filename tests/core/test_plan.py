@@ -45,6 +45,13 @@ def test_an_accounts_calls_cost_what_its_plan_says() -> None:
     assert Tariff(BOOK, {"team": plans["team"]}).rated(call_record()).amount_nano == 1_000_000
 
 
+def test_a_model_s_own_markup_is_of_the_name_that_was_asked_for() -> None:
+    plan = Plan("default", 1_200_000, {"mini-*": 500_000, "": 1})
+    tariff = Tariff(BOOK, {"default": plan})
+    assert [tariff.rated(call_record(model=model, provider_model="sent")).amount_nano
+            for model in ("mini-1", "other", None)] == [500_000, 1_200_000, 1]
+
+
 def test_an_amount_that_is_there_stays_and_free_calls_stay_free() -> None:
     tariff = Tariff(BOOK, {"default": Plan("default", 2 * MARKUP_ONE)})
     assert tariff.rated(call_record(amount_nano=7)).amount_nano == 7

@@ -64,6 +64,16 @@ def test_one_entry_holds_what_a_call_may_cost_and_a_sum_stays_in_64_bits() -> No
     assert 4_600_000_000 * NANO < BALANCE_NANO_MAX < (1 << 63) - TRANSFER_NANO_MAX
 
 
+def test_one_entry_above_the_most_is_enough() -> None:
+    entries = (Entry(PAYER, -TRANSFER_NANO_MAX - 1), Entry(EARNED, TRANSFER_NANO_MAX),
+               Entry(LedgerAccount("fees", "card", "CNY"), 1))
+    with pytest.raises(RelayError) as caught:
+        check(Transfer("charge", "c", entries))
+    assert caught.value.code == "amount_range"
+    longest = Transfer("charge", "x" * 200, (Entry(PAYER, -5), Entry(EARNED, 5)))
+    assert check(longest) is longest
+
+
 def test_currencies_are_never_mixed() -> None:
     mixed = (Entry(PAYER, -5), Entry(LedgerAccount("revenue", "", "USD"), 5))
     with pytest.raises(RelayError) as caught:
@@ -73,7 +83,7 @@ def test_currencies_are_never_mixed() -> None:
 
 @pytest.mark.parametrize("entries, cause", [
     ((Entry(PAYER, -5), Entry(EARNED, 4)), "c"),
-    ((Entry(PAYER, -5), Entry(EARNED, 5), Entry(LedgerAccount("fees", "", "CNY"), 0)), "c"),
+    ((Entry(PAYER, -5), Entry(EARNED, 5), Entry(LedgerAccount("fees", "card", "CNY"), 0)), "c"),
     ((Entry(PAYER, -5), Entry(PAYER, 5)), "c"),
     ((Entry(PAYER, -5), Entry(EARNED, 5)), ""),
     ((Entry(PAYER, -5), Entry(EARNED, 5)), "x" * 201),

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from relayd.core.account import Account
+from relayd.core.erasure import Erasure
 from relayd.core.errors import RelayError
-from relayd.store import account
+from relayd.store import account, erasure
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
 
@@ -72,3 +73,31 @@ async def test_one_without_its_key_does_not_hide_the_others(db: Database) -> Non
     assert caught.value.code == "data_key_gone"
     assert shown[BOB.id] == BOB
     assert shown[ANN.id] == replace(ANN, email=None, name=None, username=None)
+
+
+async def test_who_was_terminated_for_long_and_whose_erasure_nobody_asked_for(
+    db: Database
+) -> None:
+    def asked(account_id: str, at_ms: int, state: str) -> Erasure:
+        ended_at_ms = None if state == "cooling" else at_ms + 1
+        return Erasure(f"era_{account_id}", account_id, "operator",
+                       state, at_ms, at_ms, "terminated", ended_at_ms)  # type: ignore[arg-type]
+
+    async with db.writing() as transaction:
+        for number, (state, since_ms) in enumerate((
+                ("terminated", 10), ("terminated", 11), ("active", 5), ("terminated", 9),
+                ("terminated", 8), ("terminated", 7), ("terminated", 6))):
+            await account.insert(transaction, Account(
+                f"acct_{number}", f"{number}@example.org", None, state,  # type: ignore[arg-type]
+                0, state_since_ms=since_ms))
+        for each in (asked("acct_3", 11, "cancelled"), asked("acct_4", 10, "cancelled"),
+                     asked("acct_5", 3, "cooling")):
+            cooling = replace(each, state="cooling", ended_at_ms=None)
+            await erasure.insert(transaction, cooling, each.id.encode().ljust(32))
+            if each.state != "cooling":
+                await erasure.end(transaction, each, None)
+        assert await account.terminated(transaction, 10, "", 9) == ["acct_0", "acct_4", "acct_6"]
+        assert await account.terminated(transaction, 10, "", 2) == ["acct_0", "acct_4"]
+        assert await account.terminated(transaction, 10, "acct_0", 9) == ["acct_4", "acct_6"]
+        assert await account.terminated(transaction, 5, "", 9) == []
+        assert await account.counts(transaction) == {"terminated": 6, "active": 1}

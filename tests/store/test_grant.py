@@ -72,7 +72,7 @@ async def test_a_grant_is_its_account_s_and_spent_by_itself(db: Database, seed: 
             nano = dice.randrange(1, 9)
             each = Grant(
                 f"grant_{number:02}", dice.choice("ab"), dice.choice(("CNY", "USD")), nano, nano,
-                dice.choice(("code", "subscription")), dice.randrange(9),  # type: ignore[arg-type]
+                dice.choice(("code", "subscription")), dice.randrange(9),
                 dice.choice((None, 10, 20, 30)))
             made[each.id] = each
             await grant.insert(transaction, each)

@@ -63,3 +63,30 @@ async def test_what_is_due(db: Database) -> None:
         assert await lawful.counts(transaction) == [("regulator", "produced", 1)]
         assert await lawful.delete_before(transaction, 7, 9) == 0
         assert await lawful.delete_before(transaction, 8, 9) == 1
+
+
+async def test_one_request_s_decision_is_no_other_s(db: Database) -> None:
+    others = [replace(REQUEST, id=f"req_{number}", account=f"acct_{number}") for number in (2, 3)]
+    produced = replace(
+        REQUEST, state="produced", approver="acct_b", decided_at_ms=6, produced_at_ms=7,
+        produced="{}", produced_sha256="ab" * 32, gag_until_ms=None)
+    async with db.writing() as transaction:
+        for each in (REQUEST, *others):
+            await lawful.insert(transaction, each, 2031)
+        await lawful.update(transaction, produced)
+        assert await lawful.listing(transaction) == [*reversed(others), produced]
+        refused = replace(others[0], state="refused", decided_at_ms=8)
+        gagged = replace(produced, id="req_3", account="acct_3", decided_at_ms=9)
+        await lawful.update(transaction, refused)
+        await lawful.update(transaction, gagged)
+        assert await lawful.listing(transaction) == [gagged, refused, produced]
+        assert await lawful.untold(transaction, 7) == [produced, gagged]
+        assert await lawful.expiring(transaction, 5000) == []
+        await lawful.update(transaction, replace(gagged, notified_at_ms=9))
+        assert await lawful.told(transaction, "acct_3") == {"req_3"}
+        assert await lawful.told(transaction, "acct_1") == frozenset()
+        assert await lawful.counts(transaction) == [
+            ("regulator", "produced", 2), ("regulator", "refused", 1)]
+        # what was refused has nothing to be known of
+        assert await lawful.delete_before(transaction, 10, 9) == 2
+        assert await lawful.listing(transaction) == [produced]

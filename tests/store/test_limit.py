@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from relayd.control import usage
@@ -89,3 +91,30 @@ async def test_which_calls_have_a_record(db: Database) -> None:
         assert await limit.known(transaction, []) == set()
         found = await limit.known(transaction, [(r.started_at_ms, r.id) for r in records])
     assert found == {r.id for r in records[:700]}
+
+
+async def test_each_has_its_own_and_nobody_else_s(db: Database) -> None:
+    async with db.writing() as transaction:
+        for name in ("acct_1", "acct_2"):
+            await account.insert(transaction, Account(name, f"{name}@b", None, "active", 0))
+            await limit.put(transaction, "account", name, {"concurrent": int(name[-1])})
+            for number in (1, 2, 3):
+                key_id = f"{name}_{number}"
+                await key.insert(transaction, replace(
+                    KEY, id=key_id, account=name,
+                    state="revoked" if number == 2 else "active"), key_id.encode().ljust(32))
+                if number < 3:
+                    await limit.put(transaction, "key", key_id, {"concurrent": number})
+        assert await limit.of_keys(transaction, "acct_1") == {
+            "acct_1_1": {"concurrent": 1}, "acct_1_2": {"concurrent": 2}}
+        assert await limit.of_keys(transaction, "acct_3") == {}
+        assert await limit.of_working_keys(transaction, ["acct_1", "acct_3"]) == {
+            "acct_1_1": {"concurrent": 1}}
+        assert await limit.of_working_keys(transaction, []) == {}
+        assert await limit.everybody(transaction, "account", ["acct_2", "acct_3"]) == {
+            "acct_2": {"concurrent": 2}}
+        assert await limit.everybody(transaction, "key", ["acct_2_2"]) == {
+            "acct_2_2": {"concurrent": 2}}
+        await limit.put(transaction, "key", "acct_1_1", {})
+        assert set(await limit.everybody(transaction, "key")) == {
+            "acct_1_2", "acct_2_1", "acct_2_2"}

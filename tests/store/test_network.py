@@ -80,3 +80,25 @@ async def test_the_oldest_go_first(db: Database) -> None:
         assert await network.delete_before(transaction, NOVEMBER + 4, 3) == 1
         assert await network.delete_before(transaction, NOVEMBER + 4, 3) == 0
     assert await of(db) == made[4:]
+
+
+async def test_records_of_a_time_and_the_next_and_the_newest(db: Database) -> None:
+    times = [NOVEMBER, NOVEMBER + 5, NOVEMBER + 5, DECEMBER]
+    made = [record(at, f"192.0.2.{number}") for number, at in enumerate(times)]
+    await put(db, *made, record(NOVEMBER - 7, account="acct_2"))
+
+    async def between(since_ms: int, until_ms: int) -> list[NetworkRecord]:
+        return [each async for batch in network.of_account(
+            transaction, "acct_1", since_ms, until_ms) for each in batch]
+
+    async with db.reading() as transaction:
+        assert await between(NOVEMBER, NOVEMBER + 5) == made[:1]
+        assert await between(NOVEMBER + 1, NOVEMBER + 6) == made[1:3]
+        assert await between(NOVEMBER + 6, DECEMBER) == []
+        assert [await network.next_ms(transaction, "acct_1", since_ms) for since_ms in (
+            0, NOVEMBER, NOVEMBER + 1, NOVEMBER + 6, DECEMBER + 1)] == [
+                NOVEMBER, NOVEMBER, NOVEMBER + 5, DECEMBER, None]
+        assert await network.next_ms(transaction, "acct_2", 0) == NOVEMBER - 7
+        for most in (1, 3, 9):
+            assert [each async for batch in network.latest(transaction, "acct_1", most)
+                    for each in batch] == [*reversed(made)][:most]

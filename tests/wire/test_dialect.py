@@ -42,6 +42,7 @@ def test_every_endpoint_is_reached_by_a_path_of_the_contract() -> None:
     ("/v1/models/llama3%3A8b", "anthropic", "models", "llama3:8b"),
     ("/v1/models/llama3:8b", "gemini", "none", None),
     ("/v1/models/a%00b", "openai", "none", None),
+    ("/v2/models/gpt-4o", "openai", "none", None), ("/a/v1/models/b", "openai", "none", None),
     ("/models", "openai", "models", None),
     ("/openai/v1/models", "openai", "models", None),
     ("/models/gpt-4o", "openai", "models", "gpt-4o"),

@@ -65,6 +65,8 @@ def test_of_two_values_the_later_one_counts() -> None:
         LINE + b"Content-Type: a/b\r\nContent-Encoding: gzip\r\nContent-Type: c/d\r\n"
         b"Content-Encoding: identity", 200, "1.1")
     assert head.content_type == b"c/d" and not head.coded and len(head.fields) == 4
+    # no other field says anything of the coding
+    assert not read_reply_head(LINE + b"Connection: close\r\nRetry-After: 1", 200, "1.1").coded
 
 
 @pytest.mark.parametrize(("value", "coded"), [
@@ -96,6 +98,8 @@ def test_refused(raw: bytes, status: int, version: str) -> None:
     with pytest.raises(RelayError) as caught:
         read_reply_head(raw, status, version)
     assert caught.value.code == "upstream_protocol"
+    # RFC 9110 section 15: a class that nobody knows is taken for a server's error
+    assert caught.value.status == (503 if status > 599 else 502)
 
 
 @pytest.mark.parametrize(("raw", "plain"), [
