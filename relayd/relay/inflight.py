@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 SWEEPS_PER_SECOND: Final = 4
 SILENT_SECONDS: Final = 0.5
 """After so long without a byte of a provider it is asked, once a second, whether it is there."""
+LATE_SECONDS: Final = 0.2
+"""A sweep that begins so late says that the process stood still: libuv's timers come before what
+is to be read then."""
 MARK_AFTER_SECONDS: Final = 0.5
 MARK_SECONDS: Final = 2.0
 """How old a call is when the journal is first told how far it has come, and how often it is told
@@ -55,6 +58,8 @@ class Sweep:
             plane.overload.sample(server, max(0.0, now - beat.due),
                                   resident_bytes() if server.memory_bytes_max else 0)
             plane.busy.look(server.busy_poll, len(plane.inflight) or len(plane.meter))
+            if now - beat.due > LATE_SECONDS:
+                await asyncio.sleep(0)  # what came meanwhile is read before anybody is judged
             for _ in self.steps(now):
                 await asyncio.sleep(0)
 

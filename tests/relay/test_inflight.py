@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -16,6 +18,7 @@ from relayd.store import journal_segment
 from relayd.store.journal_frame import PROGRESS, Reader
 from relayd.store.journal_lane import lane_directory
 from tests.fakes.daemon import ANSWER, Lane, provider
+from tests.fakes.process import DaemonProcess
 from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.fakes.rawupstream import Answer, message
 from tests.fakes.stepped import EVENTS, chunk, stepped
@@ -234,6 +237,31 @@ async def test_a_short_call_is_not_marked(opened: Opened) -> None:
     assert (await ask(lane.address, chat(lane))).status == 200
     await asyncio.sleep(0.3)
     assert progress(lane) == []
+
+
+class Hasty(DaemonProcess):
+    """Its providers have a second."""
+
+    def _config(self) -> str:
+        return super()._config().replace("first_byte = 5", "first_byte = 1")
+
+
+async def test_what_came_while_the_process_stood_still_is_read_first(tmp_path: Path) -> None:
+    async def slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"hi")
+        await asyncio.sleep(0.6)
+        writer.write(message(ANSWER))
+        await reader.read()
+
+    async with stepped(slowly) as address, Hasty(tmp_path / "daemon", address.port) as daemon:
+        await daemon.calm()
+        async with RawClient(daemon.address) as client:
+            await client.send(request_bytes(TARGET, daemon.key, BODY))
+            await asyncio.sleep(0.3)
+            daemon.signal(signal.SIGSTOP)
+            await asyncio.sleep(1.5)
+            daemon.signal(signal.SIGCONT)
+            assert (await client.final_reply()).body == ANSWER
 
 
 async def test_a_pass_over_many_connections_is_made_in_steps(opened: Opened) -> None:
