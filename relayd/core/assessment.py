@@ -84,6 +84,16 @@ class Assessment:
         """What is not as it should be."""
         return [each for each in self.judged if each.level != "ok"]
 
+    @property
+    def alarms(self) -> list[Judged]:
+        """Those that somebody is to be woken for: a report that there never was is missed by
+        every new installation, and is no change for the worse."""
+        return [each for each in self.findings if each != NEVER_PROVED]
+
+
+NEVER_PROVED: Final = Judged("canary", "warn")
+"""There is no canary report."""
+
 
 def is_due(last_ms: int | None, now_ms: int) -> bool:
     """Whether the next one is to be made; also where the last is of a clock that was ahead."""
@@ -105,7 +115,7 @@ def judge(known: Known) -> tuple[Judged, ...]:
     if not known.canary_clean:
         found.append(Judged("canary", "fail", known.canary_days))
     elif known.canary_days is None:
-        found.append(Judged("canary", "warn"))
+        found.append(NEVER_PROVED)
     else:
         found.append(_older("canary", known.canary_days, CANARY_DAYS))
     if known.dependencies_days is not None:

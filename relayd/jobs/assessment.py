@@ -69,8 +69,8 @@ class Assessments:
         return self.last.at_ms / 1000 if self.last else 0.0
 
     def findings(self) -> int:
-        """How much the last one found."""
-        return len(self.last.findings) if self.last else 0
+        """How much the last one found that an alert is for."""
+        return len(self.last.alarms) if self.last else 0
 
     async def stop(self) -> None:
         """Assess no more."""

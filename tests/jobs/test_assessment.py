@@ -11,6 +11,7 @@ from relayd.control import assessment
 from relayd.core.assessment import EVERY_MS
 from relayd.jobs.assessment import Assessments
 from relayd.ops.logging import Logger
+from relayd.store import canary
 from relayd.store.db import Database, open_database
 from relayd.store.directory import StoreError
 from relayd.store.signing import open_signer
@@ -23,15 +24,16 @@ async def test_D4_once_a_week_and_a_finding_is_a_figure(db: Database) -> None:
                       log=Logger("info", out))
     assert (job.at_seconds(), job.findings()) == (0.0, 0)
     await job.look()
-    # there is no canary report
-    assert (job.at_seconds(), job.findings()) == (START_MS / 1000, 1)
+    # there is no canary report: the doctor says so, and it is no alert
+    assert (job.at_seconds(), job.findings()) == (START_MS / 1000, 0)
     assert '"assessment_finding"' in out.getvalue() and '"part":"canary"' in out.getvalue()
     now[0] += EVERY_MS - 1
     await job.look()
     assert job.at_seconds() == START_MS / 1000
     now[0] += 1
+    canary.write(db.directory, b'{"report": {"clean": false}}')
     await job.look()
-    assert job.at_seconds() == now[0] / 1000
+    assert (job.at_seconds(), job.findings()) == (now[0] / 1000, 1)
     kept = await assessment.last(db)
     assert kept is not None and kept.at_ms == now[0]
 
