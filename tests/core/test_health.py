@@ -61,6 +61,7 @@ def test_one_trial_at_a_time_when_the_cooling_has_passed() -> None:
     assert circuit.begin(later)
     circuit.answered()
     assert circuit.state is State.HEALTHY and not circuit.begin(later)
+    assert circuit.wait(100.0) == 0.0  # whatever it had to wait for
     # its failures are remembered for a moment all the same
     assert circuit.level(later) is Level.STRAINED
     assert circuit.level(later + 2 * SHARE_SECONDS) is Level.READY

@@ -20,6 +20,9 @@ from tests.shared import ROOT
 @pytest.mark.parametrize(("code", "status", "words", "kind"), [
     ("upstream_connect", 0, "", "connect"), ("upstream_tls", 0, "", "tls"),
     ("upstream_busy", 0, "", "busy"), ("upstream_reset", 0, "", "reset"),
+    ("upstream_endless", 0, "", "protocol"), ("upstream_proxy", 0, "", "connect"),
+    ("provider_rejected", 401, "", "auth"), ("provider_rejected", 402, "", "quota"),
+    ("provider_rejected", 403, "content_filter", "content_policy"),
     ("upstream_truncated", 0, "", "reset"), ("upstream_stalled", 0, "", "reset"),
     ("upstream_timeout", 0, "", "timeout"), ("upstream_protocol", 503, "", "protocol"),
     ("provider_rejected", 307, "", "protocol"),

@@ -31,6 +31,11 @@ def test_junk_has_not(text: str) -> None:
     assert not looks_valid(text)
 
 
+def test_the_clocks() -> None:
+    hour_ms = 60 * 60 * 1000
+    assert (AGE_MS_MAX, IDLE_MS_MAX, PROOF_MS) == (30 * 24 * hour_ms, 24 * hour_ms, hour_ms // 4)
+
+
 def test_a_token_takes_256_bits() -> None:
     with pytest.raises(AssertionError):
         mint(bytes(31))

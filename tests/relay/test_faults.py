@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from relayd.core.health import State
+from relayd.core.health import REST_SECONDS, State
 from relayd.core.retry import RULES
 from relayd.relay.faults import ERROR_BODY_BYTES_MAX, Fault, _may_be_error
 from tests.fakes.daemon import plain_answer
@@ -19,6 +19,7 @@ from tests.relay.test_plane import plane_of
 
 CREDENTIAL = {"429", "429 asks to wait", "no credit", "402", "401", "403"}
 NOBODY = {"409", "404"}
+HEADLESS = {"closed", "reset", "half a head", "garbage", "two lengths", "silence"}
 
 
 def test_every_rule_has_a_meaning() -> None:
@@ -30,10 +31,12 @@ async def test_what_counts_for_health(opened: Opened, fault: str) -> None:
     async with upstreams() as made:
         made[0].answers.append(FAULTS[fault])
         lane = await opened(providers=providers(made), routes=(route(),))
-        await ask(lane.address, request_bytes(TARGET, lane.key, BODY))
         plane = plane_of(lane)
         health = plane.policy.plans["openai", "test-model"].places[0].health
-        assert health.reach.streak == 0
+        health.reach.failed(plane.now(), hard=True)
+        await ask(lane.address, request_bytes(TARGET, lane.key, BODY))
+        # what answers at all is reached
+        assert health.reach.streak == (fault in HEADLESS)
         assert health.circuit.streak == (fault not in CREDENTIAL | NOBODY)
         rests = health.credentials.ready(plane.now()) == 0
         assert rests is (fault in CREDENTIAL)
@@ -92,3 +95,17 @@ async def test_every_way_to_ask_for_a_wait_is_kept(
                             b'{"contents":[{"parts":[{"text":"hi"}]}]}')
         assert (await ask(lane.address, raw)).status == 200
         assert 1.0 <= asyncio.get_running_loop().time() - before < 2.0
+
+
+async def test_a_credential_that_was_taken_again_rests_as_long_as_at_first(
+    opened: Opened
+) -> None:
+    async with upstreams(plain_answer) as made:
+        lane = await opened(providers=providers(made), routes=(route(1),))
+        plane = plane_of(lane)
+        credentials = plane.policy.plans["openai", "test-model"].places[0].health.credentials
+        for _ in range(3):
+            made[0].answers.append(FAULTS["429"])
+            reply = await ask(lane.address, request_bytes(TARGET, lane.key, BODY))
+            assert reply.status == 200  # after a wait
+            assert 0 < credentials.wait(plane.now()) < REST_SECONDS

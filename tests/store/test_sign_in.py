@@ -34,3 +34,20 @@ async def test_I2d_without_the_month_s_key_the_address_is_gone(db: Database) -> 
     async with db.reading() as transaction:
         [found] = await sign_in.latest(transaction, mine, 9)
     assert found.address is None and found.outcome == "wrong_password"
+
+
+async def test_a_device_is_known_by_a_sign_in_of_this_account(db: Database) -> None:
+    mine, other = await two(db)
+    rows = [(mine, "wrong_password", "curl"), (other, "signed_in", "curl")]
+    async with db.writing() as transaction:
+        for number, (account, outcome, device) in enumerate(rows):
+            await sign_in.insert(transaction, SignIn(
+                f"sign_{number}", account, START_MS, outcome,  # type: ignore[arg-type]
+                "password", device, "192.0.2.7"))
+        assert await sign_in.known_device(transaction, mine, "curl") is None
+        assert await sign_in.known_device(transaction, other, "curl") is True
+        for number in (7, 9, 8):  # at one moment
+            await sign_in.insert(transaction, SignIn(
+                f"sign_{number}", mine, START_MS + 1, "signed_in", "password", "curl", None))
+        assert [row.id for row in await sign_in.latest(transaction, mine, 9)] == [
+            "sign_9", "sign_8", "sign_7", "sign_0"]

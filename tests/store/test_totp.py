@@ -38,3 +38,17 @@ async def test_recovery_codes(db: Database) -> None:
         await totp.put_codes(transaction, mine, [b"3" * 32])
         assert not await totp.use_code(transaction, mine, b"2" * 32)
         assert await totp.codes_left(transaction, mine) == 1
+
+
+async def test_another_s_authenticator_and_codes_stay(db: Database) -> None:
+    mine, other = await two(db)
+    async with db.writing() as transaction:
+        for account, digest in ((mine, b"1"), (other, b"2")):
+            await totp.put(transaction, Totp(account, SECRET, True, 7, 5))
+            await totp.put_codes(transaction, account, [digest * 32, digest * 31 + b"x"])
+        await totp.put_codes(transaction, mine, [b"3" * 32])
+        assert await totp.codes_left(transaction, other) == 2
+        assert await totp.delete(transaction, mine) == 1
+        assert await totp.codes_left(transaction, mine) == 0
+        assert await totp.codes_left(transaction, other) == 2
+        assert await totp.find(transaction, other) == Totp(other, SECRET, True, 7, 5)
