@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, Final, Literal
 
@@ -17,6 +18,9 @@ from aiohttp import web
 Format = Literal["csv", "json"]
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """The last four are what an East Asian keyboard writes: spreadsheets take them for the first."""
+_INNER: Final = re.compile(r"([;\t\r\n][\s\"]*)(?=[=+\-@＝＋－＠])")
+"""Where a cell begins to spreadsheets of countries that write 1,5: they part cells by semicolons,
+and see no quotes within one."""
 
 
 def cell(value: object) -> str:
@@ -28,6 +32,7 @@ def cell(value: object) -> str:
     if isinstance(value, int | float):
         return str(value)
     text = str(value)
+    text = text[:1] + _INNER.sub(r"\1'", text[1:])
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
