@@ -8,6 +8,7 @@ until it is sent, and deleted then.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -47,11 +48,13 @@ class To(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A mail that is to be sent now. `unsubscribe` is its link's token, where it has one."""
+    """A mail that is to be sent now. `unsubscribe` is its link's token, where it has one; it is
+    this process's until `until_ms`."""
 
     mail: Mail
     letter: Letter
     unsubscribe: str | None
+    until_ms: int = 0
 
 
 async def post(
@@ -104,12 +107,21 @@ async def due(db: Database, now_ms: int, most: int) -> list[Outgoing]:
     mail says cannot be opened.
     """
     found: list[Outgoing] = []
+    until_ms = now_ms + LEASE_MS
     async with db.writing() as transaction:
-        for mail, sealed in await store_mail.claim(transaction, now_ms, now_ms + LEASE_MS, most):
+        for mail, sealed in await store_mail.claim(transaction, now_ms, until_ms, most):
             letter = await _sendable(transaction, mail, sealed, now_ms)
             if letter is not None:
-                found.append(Outgoing(mail, letter, _token(db.secret, mail)))
+                found.append(Outgoing(mail, letter, _token(db.secret, mail), until_ms))
     return found
+
+
+async def release(db: Database, untried: Sequence[Outgoing], now_ms: int) -> None:
+    """Mails of `due` that were not tried are anybody's again, at once."""
+    if untried:
+        async with db.writing() as transaction:
+            await store_mail.release(transaction, [each.mail.id for each in untried],
+                                     untried[0].until_ms, now_ms)
 
 
 async def _sendable(

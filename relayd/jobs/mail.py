@@ -115,24 +115,27 @@ class Postman:
             return Counter({error.outcome: len(batch)})
 
     async def _send_all(self, session: SmtpSession, batch: list[Outgoing]) -> Counter[str]:
+        self._idle.clear()
+        try:
+            return await self._sent_all(session, batch)
+        finally:
+            self._idle.set()
+
+    async def _sent_all(self, session: SmtpSession, batch: list[Outgoing]) -> Counter[str]:
+        """Where the server has gone the others of the batch wait with it, for their lease."""
         came_to: Counter[str] = Counter()
         began = monotonic()
-        for each in batch:
+        for number, each in enumerate(batch, 1):
             outcome = await self._send(session, each)
             came_to[outcome] += 1
-            long = monotonic() - began > SESSION_SECONDS
-            if outcome == "unreachable" or long or self._beat.stopped:
+            if outcome == "unreachable":
+                break
+            if monotonic() - began > SESSION_SECONDS or self._beat.stopped:
+                await mail.release(self._db, batch[number:], self._now_ms())
                 break
         return came_to
 
     async def _send(self, session: SmtpSession, outgoing: Outgoing) -> str:
-        self._idle.clear()
-        try:
-            return await self._sent(session, outgoing)
-        finally:
-            self._idle.set()
-
-    async def _sent(self, session: SmtpSession, outgoing: Outgoing) -> str:
         try:
             await session.send(self._message(outgoing))
         except SmtpError as error:

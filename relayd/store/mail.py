@@ -70,11 +70,21 @@ async def claim(
     """
     rows = await transaction.rows(
         f"{_SELECT} WHERE state = 'queued' AND next_at_ms NOT BETWEEN ? AND ?"
-        " ORDER BY next_at_ms LIMIT ?", (now_ms + 1, now_ms + RETRY_MOST_MS, most))
+        " ORDER BY next_at_ms, rowid LIMIT ?", (now_ms + 1, now_ms + RETRY_MOST_MS, most))
     await transaction.many(
         "UPDATE outbox SET next_at_ms = ?1, claimed_until_ms = ?1 WHERE id = ?2",
         [(until_ms, row[0]) for row in rows])
     return [(_mail(row), row[12:]) for row in rows]
+
+
+async def release(
+    transaction: Transaction, mail_ids: Sequence[str], until_ms: int, now_ms: int,
+) -> None:
+    """Mails that were claimed until `until_ms` and not tried: whoever looks next may have them."""
+    await transaction.many(
+        "UPDATE outbox SET next_at_ms = ?, claimed_until_ms = NULL"
+        " WHERE id = ? AND state = 'queued' AND claimed_until_ms = ?",
+        [(now_ms, mail_id, until_ms) for mail_id in mail_ids])
 
 
 def letter(transaction: Transaction, mail: Mail, sealed: Row) -> Letter | None:

@@ -19,6 +19,7 @@ from relayd.core.consent import REQUIRED
 from relayd.core.errors import RelayError
 from relayd.core.mail import MINUTE_MS
 from relayd.core.operator import Operator, Processor
+from relayd.jobs import mail as postman
 from relayd.jobs.mail import Postman
 from relayd.ops.config import Config, ConsoleConfig, MailConfig
 from relayd.ops.logging import Logger
@@ -156,6 +157,16 @@ async def test_a_mail_that_is_under_way_at_the_stop_ends(db: Database, office: O
     assert sorted(await states(db)) == [("queued", None), ("sent", "taken")]
     await running
     assert len(office.server.recipients) == 1
+    # the other one does not wait for this process, which is gone
+    assert len(await mail.due(db, START_MS, 9)) == 1
+
+
+async def test_a_session_that_lasts_keeps_no_mail_waiting(
+        db: Database, office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postman, "SESSION_SECONDS", -1.0)
+    for name in ("ann", "bob", "cid"):
+        await posted(db, await holder(db, f"{name}@example.org"))
+    assert await office.postman.round() == 3
 
 
 async def test_U7_marketing_has_its_one_click_link(db: Database, office: Office) -> None:

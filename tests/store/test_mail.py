@@ -78,6 +78,16 @@ async def test_a_mail_that_is_being_sent_is_not_let_go_for_another(
         assert len(await mail.claim(transaction, 510, 1000, 5)) == 1
 
 
+async def test_a_mail_that_was_not_tried_is_anybody_s_again_but_not_another_s(
+        db: Database, posted: Mail) -> None:
+    async with db.writing() as transaction:
+        await mail.claim(transaction, 10, 500, 5)
+        await mail.release(transaction, [posted.id], 400, 20)  # of a claim that is over
+        assert await mail.claim(transaction, 499, 900, 5) == []
+        await mail.release(transaction, [posted.id], 500, 20)
+        assert len(await mail.claim(transaction, 20, 510, 5)) == 1
+
+
 async def test_a_claim_of_a_clock_that_was_ahead_keeps_nobody_waiting(
         db: Database, posted: Mail) -> None:
     later_ms = 3650 * 86_400_000
