@@ -12,6 +12,7 @@ is taken over, and the rest is left and said.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -159,12 +160,15 @@ class Carried(NamedTuple):
     lost: dict[str, int]
 
 
-def carry(draft: Path, before: Path | None) -> Carried:
-    """Takes over into the database file `draft` what that of the store `before` knows."""
+def carry(draft: Path, before: Path | None, older: Sequence[Path] = ()) -> Carried:
+    """Takes over into the database file `draft` what that of the store `before` knows, and what
+    those that restores replaced before it know by their own time: the two may have parted."""
     with mapped(), closing(sqlite3.connect(
             _address(draft), uri=True, timeout=BUSY_SECONDS, isolation_level=None)) as db:
         db.execute("PRAGMA secure_delete=ON")
         found = _taken(db, before)
+        for path in older:
+            _take_timed(db, path, found.done)
         # for the audit log, which goes on when the store is opened
         db.execute("INSERT OR REPLACE INTO main.meta (name, value) VALUES (?, ?)",
                    (RESTORED, orjson.dumps(found._asdict()).decode()))
@@ -180,6 +184,15 @@ def _taken(db: sqlite3.Connection, before: Path | None) -> Carried:
                 db.execute("ATTACH ? AS was", (_address(before),))
                 return _carried(db, done)
     return Carried(False, False, done, {})
+
+
+def _take_timed(db: sqlite3.Connection, older: Path, done: dict[str, int]) -> None:
+    with suppress(sqlite3.Error):
+        if "was" in {row[1] for row in db.execute("PRAGMA database_list")}:
+            db.execute("DETACH was")
+        db.execute("ATTACH ? AS was", (_address(older),))
+        if min(_schema(db, "main"), _schema(db, "was")) >= SINCE:
+            _run(db, _TIMED, done)
 
 
 def _carried(db: sqlite3.Connection, done: dict[str, int]) -> Carried:
@@ -204,15 +217,15 @@ def _run(db: sqlite3.Connection, steps: tuple[Step, ...], done: dict[str, int]) 
     """All of them, or none; adds up what they changed."""
     db.execute("BEGIN IMMEDIATE")
     try:
-        for name, statement in steps:
-            count = db.execute(statement).rowcount
-            if name:
-                done[name] = done.get(name, 0) + count
+        counts = [(name, db.execute(statement).rowcount) for name, statement in steps]
         db.execute("COMMIT")
     except BaseException:
         with suppress(sqlite3.Error):
             db.execute("ROLLBACK")
         raise
+    for name, count in counts:
+        if name:
+            done[name] = done.get(name, 0) + count
 
 
 def _schema(db: sqlite3.Connection, which: str) -> int:

@@ -87,7 +87,8 @@ def restore(source: Path, store: Path, *, replace: bool, stamp: str,
             schema = judge(draft / DATABASE_NAME)
             _find_secret(draft, store, apart.secret)
             _find_keys(draft, store, apart, schema)
-            carried = carry(draft / DATABASE_NAME, before)
+            carried = carry(draft / DATABASE_NAME, before,
+                            [path for path in _replaced(store) if path != before])
             aside = None if is_empty(store) else _free(store / f"{ASIDE_NAME}{stamp}")
             if aside is not None:
                 _move_aside(store, aside)
@@ -103,8 +104,12 @@ def _before(store: Path) -> Path | None:
         return store / DATABASE_NAME
     if not (store / DRAFT_NAME).exists():
         return None
-    return max(store.glob(f"{ASIDE_NAME}*/{DATABASE_NAME}"), default=None,
-               key=lambda path: path.parent.stat().st_mtime_ns)
+    return max(_replaced(store), default=None, key=lambda path: path.parent.stat().st_mtime_ns)
+
+
+def _replaced(store: Path) -> list[Path]:
+    """The databases of stores that restores replaced, as far as they are kept."""
+    return sorted(store.glob(f"{ASIDE_NAME}*/{DATABASE_NAME}"))
 
 
 def _unpack(source: Path, draft: Path) -> Manifest | None:

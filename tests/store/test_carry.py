@@ -244,6 +244,27 @@ async def test_the_erased_stay_with_their_certificate(play: Play) -> None:
     assert certificate is not None
 
 
+async def test_what_an_older_store_knows_that_was_replaced_before_is_taken_over(
+        play: Play) -> None:
+    """The key is not in the store between, which was made of an older backup."""
+    async def make(db: Database, who: str) -> None:
+        play.ids.append((await key.create(db, who, KeyWish("three"), NOW)).key.id)
+
+    async def revoke(db: Database, who: str) -> None:
+        await key.revoke(db, play.ids[2], NOW + 5)
+
+    older, newer = play.backup, play.backup.with_name("c")
+    await play.since(make)
+    take(play.store, newer, with_secret=False, created_at=AT)
+    await play.since(revoke)
+    play.restore()
+    play.backup = newer
+    found = play.restore("y")
+    assert not found.later and found.done["keys"] == 1
+    assert await play.row("SELECT state FROM api_keys WHERE id = ?", play.ids[2]) == ("revoked",)
+    assert older.exists()
+
+
 async def test_a_mail_that_was_sent_since_is_not_sent_again(play: Play) -> None:
     mail = ("INSERT INTO outbox (id, owner, account_id, kind, class, language, state, attempts,"
             " queued_at_ms, next_at_ms, recipient, fields) VALUES"

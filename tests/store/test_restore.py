@@ -97,7 +97,7 @@ async def test_one_that_was_killed_is_run_again(
 
     with monkeypatch.context() as patched, pytest.raises(Killed):
         if not read:
-            patched.setattr(restore_module, "carry", lambda draft, before: carry(draft, None))
+            patched.setattr(restore_module, "carry", lambda draft, *_: carry(draft, None))
         patched.setattr(Path, "rename", dying(Path.rename))
         patched.setattr(os, "replace", dying(os.replace))
         patched.setattr(restore_module, "remove_tree", lambda path: None)
