@@ -18,7 +18,7 @@ from aiohttp import web
 Format = Literal["csv", "json"]
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """The last four are what an East Asian keyboard writes: spreadsheets take them for the first."""
-_INNER: Final = re.compile(r"([;\t\r\n][\s\"]*)(?=[=+\-@＝＋－＠])")
+_INNER: Final = re.compile(r"([;\t\r\n][\s\"]{0,8})(?=[=+\-@＝＋－＠])")
 """Where a cell begins to spreadsheets of countries that write 1,5: they part cells by semicolons,
 and see no quotes within one."""
 

@@ -26,21 +26,29 @@ _DRAWN: Final = re.compile(
 _DIGIT: Final = re.compile(r"[0-9]")
 USCC_CHARS_MAX: Final = 64
 """A code of 18 characters, with what may stand between them."""
-ASCII: Final = 0x80
 ONE_PLANE: Final = 0x10000
 """Characters above are rare, and not remembered."""
+_OTHER: Final = "x"
 
 
-class _Decimals(dict[int, int]):
-    """What every character is that stands for a decimal digit, as `str.translate` takes it: a text
-    is gone through without a call for each of its characters."""
+class _Decimals(dict[int, str]):
+    """What each character is to whoever looks for numbers, as `str.translate` takes it: its digits
+    and what may stand between them, in plain form (NFKC). A text is gone through without a call
+    for each character, and is not longer for those that are words of their own."""
 
-    def __missing__(self, point: int) -> int:
-        value = None if point < ASCII else unicodedata.decimal(chr(point), None)
-        found = point if value is None else ord("0") + value
+    def __missing__(self, point: int) -> str:
+        plain = unicodedata.normalize("NFKC", chr(point))
+        found = "".join(_plain(character) for character in plain)
+        if len(found) > 1 and not _DIGIT.search(found):
+            found = _OTHER
         if point < ONE_PLANE:
             self[point] = found
         return found
+
+
+def _plain(character: str) -> str:
+    value = unicodedata.decimal(character, None)
+    return character if value is None else str(value)
 
 
 _DECIMALS: Final = _Decimals()
@@ -65,7 +73,8 @@ def has_card_number(text: str) -> bool:
             return False
         plain = text
     else:
-        plain = unicodedata.normalize("NFKC", text).translate(_DECIMALS)
+        # a mark that joins the character before it makes no digit of it
+        plain = text.translate(_DECIMALS)
     for run in _RUN.finditer(plain):
         digits = "".join(_DIGIT.findall(run[0]))
         if len(digits) <= PHONE_DIGITS_MAX and plain[run.start() - 1:run.start()] == "+":
