@@ -7,6 +7,7 @@ connection behind bytes that were not read yet, one read takes those alone.
 from __future__ import annotations
 
 import asyncio
+import re
 import select
 import socket
 from contextlib import suppress
@@ -39,6 +40,28 @@ def say_all(transport: asyncio.Transport) -> None:
     """Ends what is sent; where the other side has reset the connection, nobody is told."""
     with suppress(OSError):
         transport.write_eof()
+
+
+async def read_through(
+    sock: socket.socket, end: re.Pattern[bytes], data: bytes, most: int
+) -> bytes:
+    """`data` and what comes behind it through the first match of `end`, and not an octet more.
+
+    What is longer than `most`, or ends before, comes as it is. The socket must not block.
+    """
+    loop = asyncio.get_running_loop()
+    while len(data) < most and end.search(data) is None:
+        octet = await loop.sock_recv(sock, 1)
+        if not octet:
+            break
+        data += octet
+        if end.search(data) is not None:
+            break
+        with suppress(BlockingIOError):
+            seen = data + sock.recv(most, socket.MSG_PEEK)
+            found = end.search(seen)
+            data += sock.recv((len(seen) if found is None else found.end()) - len(data))
+    return data
 
 
 def keep_alive(sock: socket.socket, seconds: int) -> None:

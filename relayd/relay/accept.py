@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import aiofastnet
 
-from relayd.ops.poll import keep_alive
+from relayd.ops.poll import keep_alive, read_through
 from relayd.relay.dialing import EXHAUSTED
 from relayd.relay.listener import ClientConnection
 from relayd.wire import proxyheader
@@ -172,6 +172,10 @@ async def introduction(sock: socket.socket) -> Client | None:
     sock.setblocking(False)
     header = b""
     while count := proxyheader.missing(header):
+        if header.startswith(proxyheader.WORD):
+            header = await read_through(
+                sock, proxyheader.LINE_END, header, proxyheader.LINE_BYTES_MAX)
+            break
         piece = await loop.sock_recv(sock, count)
         if not piece:
             if header:

@@ -15,10 +15,12 @@ from base64 import b64encode
 from typing import Final, Literal
 
 from relayd.core.provider import Proxy
+from relayd.ops.poll import read_through
 
 REPLY_BYTES_MAX: Final = 8 * 1024
-HEAD_END: Final = b"\r\n\r\n"
-_STATUS: Final = re.compile(rb"HTTP/1\.[01] ([0-9]{3})[ \r]")
+HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
+"""Old proxies end their lines with LF alone (RFC 9112 section 2.2)."""
+_STATUS: Final = re.compile(rb"HTTP/1\.[01] ([0-9]{3})[ \r\n]")
 _SOCKS_BOUND_BYTES: Final = {1: 4, 4: 16}
 _SOCKS_OPEN: Final = 0
 _SOCKS_PASSWORD: Final = 2
@@ -45,14 +47,15 @@ async def tunnel(sock: socket.socket, proxy: Proxy, host: str, port: int) -> Non
         return
     loop = asyncio.get_running_loop()
     await loop.sock_sendall(sock, connect_request(proxy, host, port))
-    reply = b""
-    while not reply.endswith(HEAD_END):
-        # octet by octet: what follows the head is the provider's
-        octet = await loop.sock_recv(sock, 1)
-        if not octet or len(reply) > REPLY_BYTES_MAX:
+    left = REPLY_BYTES_MAX
+    while True:
+        # what follows the head is the provider's
+        head = await read_through(sock, HEAD_END, b"", left)
+        left -= len(head)
+        if left < 0 or HEAD_END.search(head) is None:
             raise ProxyError("proxy_protocol")
-        reply += octet
-    judge_reply(reply)
+        if not judge_reply(head):
+            return
 
 
 def connect_request(proxy: Proxy, host: str, port: int) -> bytes:
@@ -64,15 +67,17 @@ def connect_request(proxy: Proxy, host: str, port: int) -> bytes:
     return head + b"\r\n"
 
 
-def judge_reply(reply: bytes) -> None:
-    """Raises ProxyError unless the reply's head says that the tunnel is open."""
+def judge_reply(reply: bytes) -> bool:
+    """Raises ProxyError unless the reply's head says that the tunnel is open; True where it says
+    nothing yet (1xx, RFC 9110 section 15.2)."""
     status = _STATUS.match(reply)
     if status is None:
         raise ProxyError("proxy_protocol")
     if status[1] == b"407":
         raise ProxyError("proxy_credential")
-    if not status[1].startswith(b"2"):
+    if status[1][:1] not in b"12":
         raise ProxyError("proxy_refused")
+    return status[1].startswith(b"1")
 
 
 async def _socks5(sock: socket.socket, proxy: Proxy, host: str, port: int) -> None:

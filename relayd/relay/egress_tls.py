@@ -30,20 +30,23 @@ class _Talk(asyncio.Protocol):
     def __init__(self) -> None:
         self.answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._reply = b""
+        self._octets = 0
 
     def data_received(self, data: bytes) -> None:
         """The reply to CONNECT. The provider has nothing to say before it is asked."""
         self._reply += data
-        if HEAD_END not in self._reply and len(self._reply) <= REPLY_BYTES_MAX:
-            return
+        self._octets += len(data)
         try:
-            if not self._reply.endswith(HEAD_END):
+            while head := HEAD_END.search(self._reply):
+                reply, self._reply = self._reply[:head.end()], self._reply[head.end():]
+                if not judge_reply(reply):
+                    if self._reply:
+                        raise ProxyError("proxy_protocol")
+                    self._end(None)
+            if self._octets > REPLY_BYTES_MAX:
                 raise ProxyError("proxy_protocol")
-            judge_reply(self._reply)
         except ProxyError as error:
             self._end(error)
-        else:
-            self._end(None)
 
     def eof_received(self) -> bool:
         """The proxy leaves."""

@@ -13,6 +13,9 @@ import re
 from typing import Final
 
 SIGNATURE: Final = b"\r\n\r\n\x00\r\nQUIT\n"
+WORD: Final = b"PROXY "
+"""How a header of version 1 begins, which is a line."""
+LINE_END: Final = re.compile(rb"\r\n")
 HEADER_BYTES_MAX: Final = 4096
 """Of version 2, whose extensions (TLVs) are read over; version 1 has 107 at most."""
 LINE_BYTES_MAX: Final = 107
@@ -22,7 +25,6 @@ Client = tuple[str, int]
 """Address and port."""
 
 _FIXED: Final = 16
-_WORD: Final = b"PROXY "
 _LEAST: Final = {b"PROXY TCP4": 32, b"PROXY TCP6": 22, b"PROXY UNKN": 15}
 """How long a line of version 1 is at least, by how it begins."""
 _BEGIN: Final = 10
@@ -48,7 +50,7 @@ def missing(data: bytes) -> int:
     """
     if SIGNATURE.startswith(data[:len(SIGNATURE)]):
         return _missing_of_two(data)
-    if not data.startswith(_WORD[:len(data)]):
+    if not data.startswith(WORD[:len(data)]):
         raise NoHeader
     if len(data) < _BEGIN:
         return _BEGIN - len(data)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import re
 import socket
 import struct
 from select import POLLIN
 
-from relayd.ops.poll import UNHEARD_TIMES, keep_alive, polled, say_all, unheard
+import pytest
+
+from relayd.ops.poll import (
+    UNHEARD_TIMES, keep_alive, polled, read_through, say_all, unheard,
+)
 
 
 async def test_input_is_seen_where_it_is_asked_for_and_a_reset_always() -> None:
@@ -95,3 +100,23 @@ async def test_a_peer_that_does_not_read_is_there() -> None:
             await asyncio.sleep(1)
             assert transport.get_write_buffer_size() and not unheard(transport)
             transport.abort()
+
+
+@pytest.mark.parametrize("cuts", [1, 3, 99])
+async def test_a_socket_is_read_through_an_end_and_no_further(cuts: int) -> None:
+    loop = asyncio.get_running_loop()
+    here, there = socket.socketpair()
+    with here, there:
+        here.setblocking(False)
+        reading = asyncio.ensure_future(
+            read_through(here, re.compile(rb"\r\n"), b"be", 50))
+        for at in range(0, 12, cuts):
+            there.sendall(b"gun\rby\r\n\r\n"[at:at + cuts])
+            await asyncio.sleep(0.002)
+        assert await reading == b"begun\rby\r\n"
+        assert await loop.sock_recv(here, 99) == b"\r\n"
+        there.sendall(b"x" * 200)
+        assert len(await read_through(here, re.compile(rb"\r\n"), b"", 50)) >= 50
+        there.close()
+        while await read_through(here, re.compile(rb"\r\n"), b"", 50):
+            pass

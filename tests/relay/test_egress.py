@@ -60,6 +60,30 @@ async def test_connect(host: str, authority: bytes) -> None:
     assert heard == [b"CONNECT %b HTTP/1.1\r\nHost: %b\r\n\r\n" % (authority, authority)]
 
 
+@pytest.mark.parametrize("head", [
+    b"HTTP/1.0 200 OK\n\n", b"HTTP/1.1 200\r\n\r\n", b"HTTP/1.1 201 Created\r\n\r\n",
+    b"HTTP/1.1 200\nVia: x\n\n", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
+    b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+])
+@pytest.mark.parametrize("pace", [1, 9999])
+async def test_heads_that_open_a_tunnel(head: bytes, pace: int) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        for at in range(0, len(head), pace):
+            writer.write(head[at:at + pace])
+            await writer.drain()
+            await asyncio.sleep(0)
+        writer.write(b"\n\nhello")
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    assert b"\n\nhello".startswith(await through("http", port, "h"))
+    server.close()
+    await asyncio.sleep(0.02)
+
+
 async def test_connect_with_a_credential() -> None:
     async with proxy([(0, b"HTTP/1.0 200 OK\r\n\r\nhello")]) as (port, heard):
         assert await through("http", port, "h", CREDENTIAL) == b"hello"
@@ -101,6 +125,9 @@ async def test_socks5_with_a_credential(asked: bool) -> None:
     ("http", "", [(0, b"HTTP/1.1 2000 OK\r\n\r\n")], "proxy_protocol"),
     ("http", "", [(0, b"HTTP/2.0 200 OK\r\n\r\n")], "proxy_protocol"),
     ("http", "", [(0, b"nonsense\r\n\r\n")], "proxy_protocol"),
+    ("http", "", [(0, b"HTTP/1.1 100 Continue\r\n\r\n")], "proxy_protocol"),
+    ("http", "", [(0, b"HTTP/1.1 100 Continue\r\n\r\n" * 999)], "proxy_protocol"),
+    ("http", "", [(0, b"HTTP/1.1 302 Found\r\n\r\n")], "proxy_refused"),
     ("http", "", [(0, b"HTTP/1.1 200 OK\r\nX: " + b"y" * 9000)], "proxy_protocol"),
     ("socks5", "", [(3, b"\x05\xff")], "proxy_credential"),
     ("socks5", CREDENTIAL, [(4, b"\x05\xff")], "proxy_credential"),
