@@ -38,8 +38,14 @@ async def settle(db: Database, book: PriceBook, now_ms: int) -> int:
     kept_ms = await retention.kept_from_ms(db)
     # of the day in which the kept ones begin, some calls are gone
     since_ms = max(today - BACK_DAYS * DAY_MS, day_of(kept_ms + DAY_MS - 1))
-    async with db.reading() as transaction:
-        days = await store_margin.stale(transaction, since_ms, today, DAYS_AT_ONCE)
+    days: list[int] = []
+    # a month at a time: nobody else reads the store meanwhile
+    for begin_ms in range(since_ms, today, DAYS_AT_ONCE * DAY_MS):
+        end_ms = min(today, begin_ms + DAYS_AT_ONCE * DAY_MS)
+        async with db.reading() as transaction:
+            days += await store_margin.stale(transaction, begin_ms, end_ms, DAYS_AT_ONCE)
+        if len(days) >= DAYS_AT_ONCE:
+            break
     for day_ms in days:
         sums = await _summed(db, book, day_ms)
         async with db.writing() as transaction:

@@ -50,8 +50,9 @@ async def listing(
 ) -> list[Alert]:
     """Alerts of accounts that can be told, by account and currency, after those."""
     rows = await transaction.rows(
+        # crossed in this order: else all are found, and sorted, for each batch of them
         "SELECT b.account_id, b.currency, b.below_nano, b.told FROM balance_alerts b"
-        " JOIN accounts a ON a.id = b.account_id AND a.state IN ('active', 'suspended')"
+        " CROSS JOIN accounts a ON a.id = b.account_id AND a.state IN ('active', 'suspended')"
         " WHERE (b.account_id, b.currency) > (?, ?) ORDER BY b.account_id, b.currency LIMIT ?",
         (*after, most))
     return [Alert(row[0], row[1], row[2], bool(row[3])) for row in rows]

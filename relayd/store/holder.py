@@ -63,8 +63,10 @@ async def dormant(
         "SELECT h.account_id, NULL, h.password_at_ms, h.age_stated_at_ms, h.seen_at_ms,"
         " h.dormant_steps, h.dormant_at_ms,"
         " coalesce((SELECT max(hour_ms) FROM rollups r WHERE r.account_id = h.account_id), 0)"
-        " FROM holders h JOIN accounts a ON a.id = h.account_id"
-        " WHERE h.seen_at_ms <= ? AND h.account_id > ? AND a.state IN ('active', 'suspended')"
+        # crossed in this order, and not by when they were seen: else all are found, and sorted,
+        # for each batch of them
+        " FROM holders h CROSS JOIN accounts a ON a.id = h.account_id"
+        " WHERE +h.seen_at_ms <= ? AND h.account_id > ? AND a.state IN ('active', 'suspended')"
         " ORDER BY h.account_id LIMIT ?", (seen_before_ms, after_id, most))
     return [(_holder(transaction, row[:-1]), row[-1]) for row in rows]
 

@@ -132,7 +132,8 @@ async def anonymise_orders(transaction: Transaction, complete_before_ms: int, mo
         " asked = NULL WHERE id IN (SELECT id FROM orders AS o"
         # none is complete before it is made: by that they are found
         " WHERE (session IS NOT NULL OR trade IS NOT NULL) AND created_at_ms < ?1"
-        f" AND state IN ({_ENDED}) AND MAX(COALESCE(paid_at_ms, created_at_ms),"
+        # the sign: and not by their state, in which most are
+        f" AND +state IN ({_ENDED}) AND MAX(COALESCE(paid_at_ms, created_at_ms),"
         " COALESCE((SELECT MAX(ended_at_ms) FROM refunds WHERE order_id = o.id), 0),"
         " COALESCE((SELECT MAX(closed_at_ms) FROM disputes WHERE order_id = o.id), 0)) < ?1"
         " LIMIT ?2)", (complete_before_ms, most))

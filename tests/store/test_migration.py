@@ -11,8 +11,10 @@ import pytest
 
 from relayd.core.errors import RelayError
 from relayd.core.invoice import Period
-from relayd.store import abuse, closing, fapiao, grant, invoice, key, mail, migration, order
-from relayd.store import partner, session, ticket, vault
+from relayd.store import (
+    abuse, alert, closing, fapiao, grant, holder, invoice, key, mail, migration, order, partner,
+    session, ticket, vault,
+)
 from relayd.store.db import FILE_NAME, Database, open_database
 from relayd.store.directory import StoreError
 from relayd.store.migration import Migration, known, statements
@@ -85,6 +87,10 @@ ASKED: dict[str, Callable[[Transaction], Awaitable[object]]] = {
     "closed tickets": lambda t: ticket.ended(t, NOW_MS, 9),
     "new accounts": lambda t: abuse.made_since(t, NOW_MS),
     "accounts of keys": lambda t: abuse.owners(t, ["key_1"]),
+    "calls of a week": lambda t: abuse.calls(t, NOW_MS),
+    "wrong sign-ins": lambda t: abuse.wrong_sign_ins(t, NOW_MS),
+    "alerts": lambda t: alert.listing(t, ("acct_1", "CNY"), 9),
+    "who was not seen": lambda t: holder.dormant(t, NOW_MS, "acct_1", 9),
     "payments that failed": lambda t: abuse.payments(t, NOW_MS),
     "mail whose time is over": lambda t: mail.delete_before(t, NOW_MS, 9),
     "sessions whose time is over": lambda t: session.sweep(t, NOW_MS, 9),
@@ -110,3 +116,10 @@ async def test_an_invoice_is_found_by_its_number(db: Database) -> None:
                 with pytest.raises(RelayError):
                     await invoice.get(transaction, text)
     assert whole(steps) == [] and any("series=? AND year=?" in step for step in steps)
+
+
+async def test_orders_whose_time_is_not_over_are_not_looked_at(db: Database) -> None:
+    with plans() as steps:
+        async with db.writing() as transaction:
+            await vault.anonymise_orders(transaction, NOW_MS, 9)
+    assert any("orders_named (created_at_ms<?)" in step for step in steps)
