@@ -51,6 +51,7 @@ from relayd.relay.view import View
 from relayd.relay.wallet import Wallets
 from relayd.wire.body import NESTING_MAX
 from relayd.wire.known import Elements, hash_is_secret
+from relayd.wire.replyhead import FLAWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +152,11 @@ class Plane:
         return replace(config, server=replace(server, connections_max=most))
 
     def _unreachable(self, provider: str, reason: str) -> None:
-        """For the operator: the client's error does not say what is wrong."""
-        self.notices.warn("provider_unreachable", provider=provider, reason=reason)
+        """For the operator: the client's error does not say what is wrong, or with whom."""
+        if reason in FLAWS:
+            self.notices.warn("provider_reply_invalid", provider=provider, reason=reason)
+        else:
+            self.notices.warn("provider_unreachable", provider=provider, reason=reason)
 
     def adopt(self, config: Config) -> None:
         """Takes a new configuration for all exchanges that start from now on; drops no stream.

@@ -81,6 +81,11 @@ class Pool:
         if self._tell is not None:
             self._tell(self.provider.name, "name_kept")
 
+    def invalid(self, flaw: str) -> None:
+        """Tells the operator that the provider's answer was none, and why (wire/replyhead.py)."""
+        if self._tell is not None:
+            self._tell(self.provider.name, flaw)
+
     @property
     def outdated(self) -> bool:
         """True where a file of authorities is not what it was when it was read."""

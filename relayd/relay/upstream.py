@@ -16,7 +16,7 @@ from relayd.core.errors import RelayError
 from relayd.ops.poll import polled, unheard
 from relayd.relay.framing import Framing
 from relayd.wire.chunked import is_chunk
-from relayd.wire.replyhead import HEAD_BYTES_MAX, ReplyHead, plainly, read_reply_head
+from relayd.wire.replyhead import HEAD_BYTES_MAX, ReplyHead, flaw, plainly, read_reply_head
 
 if TYPE_CHECKING:
     from relayd.relay.pool import Pool
@@ -221,16 +221,16 @@ class UpstreamConnection(asyncio.Protocol):
         self._take_body(attempt, framing, sound)
 
     def _take_head(self, attempt: Attempt, framing: Framing, sound: bool) -> bool:
+        raw = self._raw
         if framing.interim > INTERIM_MAX:
-            self._fail(RelayError("upstream_protocol"))
+            self._refuse(raw, RelayError("upstream_protocol"))
             return False
         if not framing.headers_complete:
             if not sound and self._read_anew(attempt):
                 return False
-            if not sound or len(self._raw) > HEAD_BYTES_MAX:
-                self._fail(RelayError("upstream_protocol"))
+            if not sound or len(raw) > HEAD_BYTES_MAX:
+                self._refuse(raw, RelayError("upstream_protocol"))
             return False
-        raw = self._raw
         for _ in range(framing.interim):
             raw = raw.partition(b"\r\n\r\n")[2]
         head = raw[:raw.find(b"\r\n\r\n")]
@@ -243,7 +243,7 @@ class UpstreamConnection(asyncio.Protocol):
                 "1.1" if head.startswith(b"HTTP/1.1 ") else parser.get_http_version())
         except RelayError as error:
             if not self._read_anew(attempt):
-                self._fail(error)
+                self._refuse(raw, error)
             return False
         self._raw = b""
         return True
@@ -321,6 +321,11 @@ class UpstreamConnection(asyncio.Protocol):
         else:
             attempt.connection = None
             attempt.deliver(b"", True)
+
+    def _refuse(self, raw: bytes, error: RelayError) -> None:
+        """What has come is no answer that could be passed on."""
+        self.pool.invalid(flaw(raw))
+        self._fail(error)
 
     def _fail(self, error: RelayError) -> None:
         attempt, self.attempt = self.attempt, None

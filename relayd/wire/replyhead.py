@@ -24,6 +24,11 @@ _FRAMES: Final = re.compile(rb"\r\n(?:content-length|transfer-encoding):")
 _interim: Final = re.compile(
     rb"HTTP/1\.[01] 1(?!01)\d\d(?: [^\r\n]*)?\r\n(?:[^\r\n]+\r\n)*\r\n").match
 _PADDED: Final = re.compile(rb"(\r\ntransfer-encoding:)[ \t]*(chunked)[ \t]+(?=\r\n)", re.I)
+_FOLD: Final = re.compile(rb"\r\n[ \t]")
+_FLAWED: Final = ((b"transfer-encoding", "reply_transfer_encoding"),
+                  (b"content-length", "reply_content_length"))
+FLAWS: Final = frozenset({"reply_not_http", "reply_head_long", "reply_field_folded",
+                          "reply_head_invalid", *(word for _, word in _FLAWED)})
 _NO_BODY: Final = (204, 304)
 _NO_CODING: Final = frozenset({b"", b"identity", b"none", b"utf-8"})
 """What some servers write where nothing is encoded."""
@@ -86,6 +91,22 @@ def read_reply_head(raw: bytes, status: int, version: str) -> ReplyHead:
         return ReplyHead(status, tuple(fields), 0, True, content_type, coded, raw)
     return ReplyHead(status, tuple(fields), size, coding is not None or size is not None,
                      content_type, coded, raw)
+
+
+def flaw(raw: bytes) -> str:
+    """A word for why what has come of an answer is none, for the operator: one of FLAWS."""
+    head, end, _ = raw.partition(b"\r\n\r\n")
+    if not head.startswith(b"HTTP/1."):
+        return "reply_not_http"
+    if not end and len(head) > HEAD_BYTES_MAX:
+        return "reply_head_long"
+    if _FOLD.search(head) is not None:
+        return "reply_field_folded"
+    names = [line.partition(b":")[0].lower() for line in head.split(b"\r\n")]
+    for name, word in _FLAWED:
+        if name in names:
+            return word
+    return "reply_head_invalid"
 
 
 def plainly(raw: bytes) -> bytes:

@@ -336,6 +336,25 @@ def reason(lane: Lane) -> str:
     return ""
 
 
+@pytest.mark.parametrize(("fields", "word"), [
+    (b"X-A: b\r\n c\r\nContent-Length: 2", "reply_field_folded"),
+    (b"Content-Length: 2\r\nContent-Length: 2", "reply_content_length"),
+    (b"Content-Length: 2, 2", "reply_content_length"),
+    (b"Content-Length: 2\r\nTransfer-Encoding: gzip", "reply_transfer_encoding"),
+])
+async def test_an_answer_that_is_refused_is_told_with_what_is_wrong(
+    lane: Open, fields: bytes, word: str
+) -> None:
+    opened = await lane(answer=lambda _: Answer(
+        b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n\r\n{}"))
+    reply, record = await ask(opened)
+    assert reply.status == 502 and ending(record) == ("provider_error", "upstream_protocol")
+    said = {(each["provider"], each["reason"])
+            for each in map(json.loads, opened.log.getvalue().splitlines())
+            if each["event"] == "provider_reply_invalid"}
+    assert (record.provider, word) in said and {each for _, each in said} == {word}
+
+
 async def test_a_name_that_does_not_exist(lane: Open, names: Names) -> None:
     opened = await lane(provider_changes=at("gone.test"))
     reply, record = await ask(opened)

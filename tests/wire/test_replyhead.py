@@ -3,7 +3,7 @@
 import pytest
 
 from relayd.core.errors import RelayError
-from relayd.wire.replyhead import plainly, read_reply_head
+from relayd.wire.replyhead import FLAWS, HEAD_BYTES_MAX, flaw, plainly, read_reply_head
 
 LINE = b"HTTP/1.1 200 OK\r\n"
 
@@ -118,3 +118,16 @@ def test_what_llhttp_takes(raw: bytes, plain: bytes) -> None:
 ])
 def test_what_is_as_it_is(raw: bytes) -> None:
     assert plainly(raw) == raw
+
+
+@pytest.mark.parametrize(("raw", "word"), [
+    (b"SSH-2.0-OpenSSH_9.2\r\n", "reply_not_http"), (b"", "reply_not_http"),
+    (LINE + b"X: y\r\n" * HEAD_BYTES_MAX, "reply_head_long"),
+    (LINE + b"X: y\r\n z\r\nContent-Length: 2\r\n\r\n{}", "reply_field_folded"),
+    (LINE + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\n {}", "reply_content_length"),
+    (LINE + b"content-length: 2, 2\r\n\r\n{}", "reply_content_length"),
+    (LINE + b"Content-Length: 2\r\nTransfer-Encoding: x\r\n\r\n", "reply_transfer_encoding"),
+    (LINE + b"X y\r\n\r\nContent-Length: 2\r\n", "reply_head_invalid"),
+])
+def test_the_operator_is_told_what_is_wrong_with_an_answer(raw: bytes, word: str) -> None:
+    assert flaw(raw) == word and word in FLAWS
