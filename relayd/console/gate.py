@@ -23,6 +23,7 @@ from relayd.core.account import LANGUAGES, Language
 from relayd.core.errors import RelayError
 from relayd.core.network import Ip, Network, forwarded, network_of
 from relayd.core.network import address_of as address_of_text
+from relayd.ops.configfile_address import is_loopback
 
 BEARER: Final = "bearer "
 _SAFE: Final = frozenset({"GET", "HEAD"})
@@ -112,15 +113,19 @@ def _judge_origin(made: Visit) -> None:
     origin = headers.get("Origin")
     if origin is None and (made.route.is_api and made.who is None):
         return  # a program, before it has a session
-    if origin is None or _host_of(origin) != made.request.host:
+    if origin is None or not _is_own(made, origin):
         raise RelayError("foreign_origin")
 
 
-def _host_of(origin: str) -> str | None:
+def _is_own(made: Visit, origin: str) -> bool:
+    """Whether a page of this console sends it: of its host, and over TLS where it has that: in
+    clear whoever is on the way can be the same host, but for this machine, where a tunnel ends."""
     try:
-        return urlsplit(origin).netloc or None
+        parts = urlsplit(origin)
+        clear = made.secure and parts.scheme != "https" and not is_loopback(parts.hostname or "")
     except ValueError:
-        return None
+        return False
+    return bool(parts.netloc) and parts.netloc == made.request.host and not clear
 
 
 def _judge_access(made: Visit) -> None:

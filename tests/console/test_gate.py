@@ -257,6 +257,22 @@ async def test_K1_over_tls_the_sessions_cookie_is_bound_to_the_host(db: Database
     await site.stop()
 
 
+@pytest.mark.parametrize("url, host, origin, status", [
+    ("https://console.example", "console.example", "https://console.example", 200),
+    # whoever is on the way can be the same host in clear
+    ("https://console.example", "console.example", "http://console.example", 403),
+    ("https://console.example", "127.0.0.1:8080", "http://127.0.0.1:8080", 200),
+    ("http://console.example", "console.example", "http://console.example", 200),
+])
+async def test_over_tls_a_page_of_the_same_host_in_clear_is_another_site(
+    db: Database, url: str, host: str, origin: str, status: int,
+) -> None:
+    site = await started(db, ROUTES, console=ConsoleConfig(url=url))
+    response = await site.post("/form", {"name": "x"}, headers={"Host": host, "Origin": origin})
+    assert response.status == status
+    await site.stop()
+
+
 async def test_the_address_is_what_a_trusted_proxy_says(db: Database) -> None:
     for trusted, expected in (((), "127.0.0.1"), (("127.0.0.0/8",), "203.0.113.7")):
         site = await started(db, ROUTES, server=ServerConfig(trusted_proxies=trusted))
