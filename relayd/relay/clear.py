@@ -33,7 +33,7 @@ class ClearKeys:
         """Raises tls_required where the request of a known key came in clear."""
         if not in_clear(exchange.head.fields.get(b"x-forwarded-proto")):
             return
-        if not network.seen(exchange).is_proxy:
+        if not network.peer(exchange).is_proxy:
             return
         grant = exchange.grant
         assert grant is not None

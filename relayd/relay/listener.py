@@ -18,7 +18,7 @@ from relayd.wire.dialect import suggested_api, target_of
 from relayd.wire.http import PartialHead, RepeatedHead, RequestHead, read_head
 
 if TYPE_CHECKING:
-    from relayd.relay.network import Seen
+    from relayd.relay.network import Peer
     from relayd.relay.plane import Plane
 
 PIPELINED_BYTES_MAX: Final = 64 * 1024
@@ -26,11 +26,11 @@ LINGER_SECONDS: Final = 2.0
 
 
 class ClientConnection(asyncio.Protocol):
-    """One connection of a client. `idle_since`: when it was last free for a request; `seen`: what
-    is known of it (relay/network.py); `client`: who it is, by a balancer that it came through."""
+    """One connection of a client. `idle_since`: when it was last free for a request; `peer`: who
+    is there (relay/network.py); `client`: who that is by a balancer that it came through."""
 
     __slots__ = ("plane", "transport", "exchange", "deadline", "lost", "write_paused",
-                 "idle_since", "seen", "client", "_buffer", "_partial", "_left", "_chunked",
+                 "idle_since", "peer", "client", "_buffer", "_partial", "_left", "_chunked",
                  "_consuming", "_read_paused", "_lingering", "_half_closed", "_continue_due",
                  "_tls", "_origin", "_repeated")
 
@@ -45,7 +45,7 @@ class ClientConnection(asyncio.Protocol):
         self._consuming = self._read_paused = self._lingering = self.lost = False
         self._half_closed = self._continue_due = self.write_paused = False
         self._repeated: RepeatedHead | None = None
-        self.seen: Seen | None = None
+        self.peer: Peer | None = None
         self.client: tuple[str, int] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -310,7 +310,7 @@ class ClientConnection(asyncio.Protocol):
         held = self.upgrade(heir)
         heir.transport, heir.write_paused = self.transport, self.write_paused
         heir._tls, heir._origin = self._tls, self._origin
-        heir.seen, heir.client = self.seen, self.client
+        heir.peer, heir.client = self.peer, self.client
         self.plane.connections.discard(self)
         self.plane.connections.add(heir)
         self.lost = True

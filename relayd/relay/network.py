@@ -33,8 +33,8 @@ Client = tuple[str | None, int | None]
 Key = TypeVar("Key")
 
 
-class Seen:
-    """What is known of a connection. `until`: when each key is written down again.
+class Peer:
+    """Who is at the other end of a connection. `until`: when each key is written down again.
 
     `is_proxy`: an address of `trusted_proxies`, or a unix socket, which has none and is open to
     whom the operator lets at it.
@@ -84,56 +84,57 @@ class NetworkLog:
         begins, and again while it goes on."""
         grant = exchange.grant
         assert grant is not None
-        seen = self.seen(exchange)
-        if seen.is_proxy:
-            until = self._client_until(exchange, seen, now, at_ms)
+        peer = self.peer(exchange)
+        if peer.is_proxy:
+            until = self._client_until(exchange, peer, now, at_ms)
         else:
-            until = _remembered(seen.until, grant.key, now, KEYS_MAX)
+            until = _remembered(peer.until, grant.key, now, KEYS_MAX)
             if until is None:
-                self._add(exchange, at_ms, (seen.address, seen.port), seen.tls)
+                self._add(exchange, at_ms, (peer.address, peer.port), peer.tls)
         exchange.head.memo.noted_until = until or now + AGAIN_SECONDS
 
-    def seen(self, exchange: Exchange) -> Seen:
-        """What is known of an exchange's connection; looked at once for each."""
-        connection = exchange.connection
-        proxies = exchange.policy.server.trusted_proxies
-        seen = connection.seen
-        if seen is None or seen.proxies is not proxies:
-            seen = connection.seen = self._look(connection, proxies)
-        return seen
-
     def _client_until(
-        self, exchange: Exchange, seen: Seen, now: float, at_ms: int
+        self, exchange: Exchange, peer: Peer, now: float, at_ms: int
     ) -> float | None:
-        """The same for a client behind a proxy: whichever connection its proxy takes."""
+        """When a client behind a proxy is written down again, whichever connection its proxy
+        takes; None: it was just now."""
         grant = exchange.grant
         assert grant is not None
         field = exchange.head.fields.get(b"x-forwarded-for")
         # apart from the address below: a text and its bytes have the same hash
         until = _remembered(self._clients, hash((grant.key, "field", field)), now, CLIENTS_MAX)
         if until is None:
-            client: Client = seen.address, None
+            client: Client = peer.address, None
             if field is not None:
-                client = forwarded(field, self._near(seen.proxies))
+                client = forwarded(field, self._near(peer.proxies))
             # what stands before the client's own entry is its own word, and may change each time
             until = _remembered(self._clients, hash((grant.key, client[0])), now, CLIENTS_MAX)
             if until is None:
-                self._add(exchange, at_ms, client, seen.tls)
+                self._add(exchange, at_ms, client, peer.tls)
         return until
 
-    def _look(self, connection: ClientConnection, proxies: Sequence[str]) -> Seen:
+    def peer(self, exchange: Exchange) -> Peer:
+        """Who is at the other end of an exchange's connection; looked at once for each."""
+        connection = exchange.connection
+        proxies = exchange.policy.server.trusted_proxies
+        peer = connection.peer
+        if peer is None or peer.proxies is not proxies:
+            peer = connection.peer = self._look(connection, proxies)
+        return peer
+
+    def _look(self, connection: ClientConnection, proxies: Sequence[str]) -> Peer:
         transport = connection.transport
         layer = transport.get_extra_info("ssl_object")
         tls = tls_version(None if layer is None else layer.version())
-        peer: Any = connection.client or transport.get_extra_info("peername")
-        if not isinstance(peer, tuple):
-            return Seen(None, None, tls, True, proxies)
-        if not proxies and ":" not in peer[0]:
-            return Seen(peer[0], peer[1], tls, False, proxies)
-        found = address_of(peer[0])
+        name: Any = connection.client or transport.get_extra_info("peername")
+        if not isinstance(name, tuple):
+            return Peer(None, None, tls, True, proxies)
+        if not proxies and ":" not in name[0]:
+            return Peer(name[0], name[1], tls, False, proxies)
+        found = address_of(name[0])
         if found is None:
-            return Seen(None, None, tls, False, proxies)
-        return Seen(str(found), peer[1], tls, self._trusted.has(found, proxies), proxies)
+            return Peer(None, None, tls, False, proxies)
+        return Peer(str(found), name[1], tls, self._trusted.has(found, proxies), proxies)
 
     def _add(self, exchange: Exchange, at_ms: int, client: Client, tls: TlsVersion) -> None:
         if len(self._records) >= self._max:

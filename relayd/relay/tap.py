@@ -19,7 +19,7 @@ from relayd.wire.reply import SHAPES, ReplyShape
 from relayd.wire.replytext import CONTENT, Findings, TextSink
 from relayd.wire.sse import EVENT_BYTES_MAX, PLAIN_EVENTS, Event, EventReader
 
-__all__ = ["ArrayTap", "Report", "Tap", "TextSink", "read_whole", "tap_for", "usage_in_error"]
+__all__ = ["ArrayTap", "Report", "Tap", "read_whole", "tap_for", "usage_in_error"]
 
 BATCH_READS: Final = 16
 BATCH_BYTES: Final = 4096
