@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from relayd.control import account, identity, mail_token, registration, role, session, sign_in
 from relayd.control.door import DAY_MS, Door
 from relayd.core.actor import SHELL, Actor
@@ -39,7 +41,16 @@ async def test_R1_each_goes_by_its_own_term(door: Door) -> None:
     assert done["sign_ins"] == 1 and await rows(door, "sign_ins") == 0
 
 
-async def test_more_than_a_batch_goes_at_once(door: Door) -> None:
+async def test_more_than_a_batch_goes_at_once(
+    door: Door, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written: list[int] = []
+
+    async def checkpoint_if_large() -> bool:
+        written.append(door.db.sizes()["wal"])
+        return await door.db.checkpoint()
+
+    monkeypatch.setattr(door.db, "checkpoint_if_large", checkpoint_if_large)
     account_id = (await registered(door)).session.account
     async with door.db.writing() as transaction:
         for at in range(identity.BATCH + 20):
@@ -51,3 +62,5 @@ async def test_more_than_a_batch_goes_at_once(door: Door) -> None:
     done = await identity.sweep(door.db, START_MS + 2 * DAY_MS)
     assert done == {"registrations": 0, "mail_links": 2, "sessions": identity.BATCH + 21,
                     "sign_ins": 0}
+    # what a batch wrote does not wait for the next one's
+    assert len(written) == 3 and await rows(door, "sessions") == 0
