@@ -68,12 +68,12 @@ async def due(transaction: Transaction, now_ms: int, most: int) -> list[Subscrip
 
 async def set_plan(transaction: Transaction, account_id: str, plan: str | None) -> None:
     """Give an account a plan; None: the default one."""
-    if plan is None:
-        await transaction.run("DELETE FROM account_plans WHERE account_id = ?", (account_id,))
-        return
-    await transaction.run(
-        "INSERT INTO account_plans (account_id, plan) VALUES (?, ?)"
-        " ON CONFLICT (account_id) DO UPDATE SET plan = excluded.plan", (account_id, plan))
+    # not one statement with ON CONFLICT: its way to treat conflicts would be that of the triggers
+    # that note the change (sqlite.org/lang_createtrigger.html), of which one may be noted already
+    await transaction.run("DELETE FROM account_plans WHERE account_id = ?", (account_id,))
+    if plan is not None:
+        await transaction.run(
+            "INSERT INTO account_plans (account_id, plan) VALUES (?, ?)", (account_id, plan))
 
 
 async def counts(transaction: Transaction) -> dict[tuple[str, str], int]:

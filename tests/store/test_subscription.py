@@ -9,7 +9,7 @@ import pytest
 from relayd.core.account import Account
 from relayd.core.plan import Plan
 from relayd.core.subscription import Subscription
-from relayd.store import account, subscription
+from relayd.store import account, limit, subscription
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
 
@@ -53,5 +53,9 @@ async def test_accounts_have_plans(db: Database) -> None:
         await subscription.set_plan(transaction, "acct_1", "a")
         await subscription.set_plan(transaction, "acct_1", "b")
         assert await subscription.plans(transaction) == {"acct_1": "b"}
+        # whatever else of the account was changed with it
+        await limit.put(transaction, "account", "acct_1", {"concurrent": 1})
+        await subscription.set_plan(transaction, "acct_1", "c")
+        assert await subscription.plans(transaction) == {"acct_1": "c"}
         await subscription.set_plan(transaction, "acct_1", None)
         assert await subscription.plans(transaction) == {}
