@@ -20,8 +20,6 @@ from relayd.core.account import (
 )
 from relayd.core.actor import SHELL, Actor
 from relayd.core.errors import RelayError
-from relayd.core.key import ERASED_NAME
-from relayd.core.key import advance as advance_key
 from relayd.core.timestamp import rfc3339
 from relayd.core.ulid import RANDOM_BYTES, ulid
 from relayd.store import account as store_account
@@ -73,10 +71,7 @@ async def empty(transaction: Transaction, account: Account, now_ms: int) -> Acco
     erased = replace(
         account, state=advance(account.state, "erase"), state_since_ms=now_ms, email=None,
         name=None, username=None, country=None, reason=None)
-    for key in await store_key.listing(transaction, account.id):
-        await store_key.update(transaction, replace(
-            key, state=advance_key(key.state, "revoke"), name=ERASED_NAME, app=None,
-            models=None))
+    await store_key.empty(transaction, account.id)
     await store_account.update(transaction, erased)
     return erased
 

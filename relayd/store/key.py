@@ -73,6 +73,14 @@ async def update(transaction: Transaction, key: ApiKey) -> None:
     )
 
 
+async def empty(transaction: Transaction, account_id: str) -> None:
+    """Take all that is personal from an account's keys, and revoke them: in one statement, for
+    there may be any number of revoked ones."""
+    await transaction.run(
+        "UPDATE api_keys SET name = NULL, app = NULL, models = NULL, state = 'revoked'"
+        " WHERE account_id = ?", (account_id,))
+
+
 async def count(transaction: Transaction, account_id: str) -> int:
     """How many of an account's keys are not revoked."""
     row = await transaction.row(

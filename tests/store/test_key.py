@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from relayd.core.account import Account
-from relayd.core.key import ApiKey
+from relayd.core.key import ERASED_NAME, ApiKey
 from relayd.core.snapshot import KeyGrant
 from relayd.store import account, key
 from relayd.store.db import Database
@@ -96,3 +96,13 @@ async def test_of_revoked_keys_the_newest_are_shown(db: Database) -> None:
         assert found.id == "key_31"
         assert await key.labels(transaction, "acct_1", {"key_1", "key_2"}) == {"key_1": "editor"}
         assert [await key.count_working(transaction, "acct_1", now) for now in (98, 99)] == [2, 0]
+
+
+async def test_an_erased_accounts_keys_are_emptied_all_at_once(db: Database) -> None:
+    async with db.writing() as transaction:
+        await fill(transaction)
+        await key.insert(transaction, replace(ONE, id="key_3", state="revoked"), b"3" * 32)
+        await key.empty(transaction, "acct_1")
+        assert await key.listing(transaction) == [
+            replace(ONE, name=ERASED_NAME, app=None, models=None, state="revoked"), TWO,
+            replace(ONE, id="key_3", name=ERASED_NAME, app=None, models=None, state="revoked")]
