@@ -114,9 +114,18 @@ class Dialer:
                 self._kept, self._kept_until = found, monotonic() + KEPT_SECONDS
             return found
         except OSError as error:
-            return error
+            return _exhausted() or error
         finally:
             self._looking = None
+
+
+def _exhausted() -> OSError | None:
+    """The error of a machine without a file left, where a resolver only says that it failed."""
+    try:
+        socket.socket().close()
+    except OSError as error:
+        return error
+    return None
 
 
 def literal(host: str, port: int) -> Info | None:

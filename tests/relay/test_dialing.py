@@ -281,10 +281,13 @@ async def test_giving_up_leaves_nothing_open(resolver: Resolver) -> None:
                 await dialer().dial()
 
 
-async def test_no_file_left_is_told_before_all_else(resolver: Resolver) -> None:
+@pytest.mark.parametrize("failed", [True, False])
+async def test_no_file_left_is_told_before_all_else(resolver: Resolver, failed: bool) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with listening() as address, socket.socket() as probe:
         resolver.answer = [address, address]
+        if failed:  # as resolvers say it that could read no file
+            resolver.answer = socket.gaierror(socket.EAI_AGAIN, "x")
         resource.setrlimit(resource.RLIMIT_NOFILE, (probe.fileno(), hard))
         try:
             with pytest.raises(OSError) as told:
