@@ -52,6 +52,11 @@ async def known(db: Database, login: str) -> tuple[Account | None, Holder | None
     return account, holder
 
 
+def typed(login: str) -> str:
+    """What attempts to sign in with this address or username are counted by."""
+    return f"login {folded(login.strip())}"
+
+
 async def is_right(
     door: Door, account: Account, text: str, caller: Caller, now_ms: int, *,
     favoured: bool = True,
@@ -140,4 +145,5 @@ async def reset(door: Door, token: str, text: str, caller: Caller, now_ms: int) 
         await store_session.delete_all(transaction, account.id)
         await audit.append(
             transaction, caller.actor(account.id), "password.reset", account.id, now_ms)
-    door.guard.forgive(door.mark(account.id), door.prefix(caller, now_ms))
+    for login in (account.email, account.username):
+        door.guard.forgive(door.mark(typed(login or "")), door.prefix(caller, now_ms))

@@ -1,7 +1,9 @@
 """Signing in: a password and, where there is one, a second factor; a link of the shell.
 
 Law: a wrong name and a wrong password are the same answer after the same time. What is refused by
-the guard is not hashed. The owner is told of a new device and of a lock-out.
+the guard is not hashed. Attempts are counted by the name that was typed: if an address and a
+username had one count, it would tell that somebody has both. The owner is told of a new device and
+of a lock-out.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from relayd.control import password as control_password
 from relayd.control import totp as control_totp
 from relayd.control.door import Caller, Door, new_id
 from relayd.control.session import Opened
-from relayd.core.account import Account, folded
+from relayd.core.account import Account
 from relayd.core.errors import RelayError
 from relayd.core.guard import SPAN_MS
 from relayd.core.holder import Holder, Outcome, SignIn
@@ -43,7 +45,7 @@ async def sign_in(door: Door, login: str, text: str, caller: Caller, now_ms: int
     """
     began = monotonic()
     account, holder = await control_password.known(door.db, login)
-    who = account.id if account else f"nobody {folded(login.strip())}"
+    who = control_password.typed(login)
     locks = door.ask(who, caller, now_ms)
     try:
         password = prepared(text)

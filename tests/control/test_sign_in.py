@@ -61,6 +61,15 @@ async def test_however_a_name_is_spelt_its_tries_are_one_count(door: Door) -> No
     assert codes[0] == codes[1] and "sign_in_slowed" in codes[1]
 
 
+async def test_attempts_at_an_address_do_not_tell_whose_username_goes_with_it(door: Door) -> None:
+    await registered(door)
+    for address, name in ((EMAIL, USERNAME), ("nobody@example.org", "nobody")):
+        codes = [await refused(sign_in.sign_in(
+                     door, login, "wrong", Caller(f"198.51.{at}.1", "curl"), START_MS))
+                 for at, login in enumerate([address] * (FREE + 2) + [name])]
+        assert codes[-2:] == ["sign_in_slowed", "wrong_credentials"]
+
+
 async def test_a_wrong_name_and_a_wrong_password_take_as_long(door: Door) -> None:
     hashing = Hashing()
     slow = Door(door.db, hashing, lambda: ORIGIN)
