@@ -38,6 +38,15 @@ def test_looks_need_a_reason_unless_their_row_says_otherwise() -> None:
         "ticket.look", "mail.look", "invoice.look", "fapiao.look", "fapiao.export"}
 
 
+NEED_A_REASON = """account.terminate personal.look records.look network.look vault.look
+refund.ask credit.grant credit.end invoice.void handover.bundle abuse.lift abuse.confirm
+request.open request.approve request.refuse request.produce""".split()
+
+
+def test_what_nobody_does_without_saying_why() -> None:
+    assert {name for name, row in ACTIONS.items() if row.needs_reason} == set(NEED_A_REASON)
+
+
 @pytest.mark.parametrize(("action", "reason", "code"), [
     ("personal.look", None, "reason_missing"), ("personal.look", " \n", "reason_missing"),
     ("key.revoke", "a\0b", "invalid_value"),

@@ -10,6 +10,7 @@ import pytest
 from relayd.core.errors import RelayError
 from relayd.core.gate import Gate
 from relayd.core.health import TRIP_FAILURES, Circuit, Health, Level, State
+from relayd.core.provider import DataTerms, Trains
 from relayd.core.route import Deployment, Route
 from relayd.core.snapshot import KeyGrant
 from relayd.relay.plan import OVERSEAS, TRAINING, Place, Plan, require
@@ -18,12 +19,13 @@ from tests.fakes.daemon import provider
 
 def place(
     deployment: Deployment, *, credentials: int = 1, gate: Gate | None = None,
-    pattern: str = "m", hangs: bool = False,
+    pattern: str = "m", hangs: bool = False, strict: bool = False, **there: Any,
 ) -> Place:
     where: Any = SimpleNamespace(
-        provider=provider("openai", 1, name=deployment.provider), hangs=lambda now: hangs)
+        provider=provider("openai", 1, name=deployment.provider, **there),
+        hangs=lambda now: hangs)
     return Place(Route(pattern, (deployment,)), deployment, where,
-                 Health(Circuit(), credentials), gate)
+                 Health(Circuit(), credentials), gate, strict=strict)
 
 
 def plan(*places: Place, **options: Any) -> Plan:
@@ -119,3 +121,54 @@ def test_consents_that_are_asked_for(
     with pytest.raises(RelayError) as caught:
         require(grant, asks)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("overseas", [True, False])
+@pytest.mark.parametrize(("trains", "strict", "asked"), [
+    ("yes", False, True), ("yes", True, True), ("unknown", True, True), ("unknown", False, False),
+    ("no", True, False), ("no", False, False),
+])
+def test_which_consents_a_place_needs(
+    overseas: bool, trains: Trains, strict: bool, asked: bool
+) -> None:
+    wanted = OVERSEAS * overseas | TRAINING * asked
+    by_provider = place(A, strict=strict, overseas=overseas, terms=DataTerms(trains))
+    assert by_provider.asks == wanted
+    # a deployment's own terms stand before its provider's
+    own = place(Deployment("a", terms=DataTerms(trains)), strict=strict, overseas=overseas,
+                terms=DataTerms("no" if trains == "yes" else "yes"))
+    assert own.asks == wanted and own.terms == DataTerms(trains)
+
+
+def test_places_that_an_account_agreed_to() -> None:
+    near, far, learns, both = (
+        place(Deployment(name), overseas=overseas, terms=DataTerms(trains))
+        for name, overseas, trains in (("near", False, "no"), ("far", True, "no"),
+                                       ("learns", False, "yes"), ("both", True, "yes")))
+    whole = plan(near, far, learns, both)
+    assert whole.asks == OVERSEAS | TRAINING and plan(near).asks == 0 == plan().asks
+    for given, left in ((0, (near,)), (OVERSEAS, (near, far)), (TRAINING, (near, learns)),
+                        (OVERSEAS | TRAINING, (near, far, learns, both))):
+        assert whole.within(given).places == left
+        assert whole.within(given).asks & ~given == 0
+    # what is lacking is that of the place that needs the fewest
+    assert whole.lacking(0) == 0 == plan().lacking(0)
+    assert plan(both, learns).lacking(0) == TRAINING
+    assert plan(both).lacking(OVERSEAS) == TRAINING and plan(both).lacking(TRAINING) == OVERSEAS
+    assert whole.terms.trains == "yes" and plan(near, far).terms.trains == "no"
+
+
+def test_one_place_is_tried_unless_it_is_out_and_the_soonest_is_waited_for() -> None:
+    one, other = place(A), place(Deployment("b"))
+    assert plan(one).order(1.0, 0.0, None, None) == [one]
+    for _ in range(TRIP_FAILURES):
+        one.health.circuit.failed(1.0, hard=False)  # it answers, badly: the last resort
+    assert one.level(1.0) is Level.LAST and plan(one).order(1.0, 0.0, None, None) == [one]
+    # a pool that hangs makes nothing better of it
+    hanging = place(A, hangs=True)
+    for _ in range(TRIP_FAILURES):
+        hanging.health.circuit.failed(1.0, hard=True)
+    assert hanging.level(1.0) is Level.OUT
+    for _ in range(TRIP_FAILURES):
+        other.health.circuit.failed(1.5, hard=True)
+    assert plan(one, other).wait(1.5) == one.health.wait(1.5) < other.health.wait(1.5)

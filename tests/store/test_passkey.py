@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from relayd.core.passkey import Passkey
@@ -39,3 +41,21 @@ async def test_a_challenge_is_answered_once(db: Database) -> None:
         assert not await passkey.answer(transaction, b"c" * 32, 11)
         assert await passkey.sweep_answers(transaction, 10) == 0
         assert await passkey.sweep_answers(transaction, 11) == 1
+
+
+async def test_one_of_several_is_used_and_deleted(db: Database) -> None:
+    mine, other = await two(db)
+    made = [Passkey(f"pk_{number}", account, b"credential-%d" % number, b"public", "name", 1, 5)
+            for number, account in enumerate((mine, mine, other))]
+    async with db.writing() as transaction:
+        for each in reversed(made):
+            await passkey.insert(transaction, each)
+        assert await passkey.listing(transaction, mine) == made[:2]
+        assert await passkey.used(transaction, "pk_1", 9, 50)
+        assert not await passkey.used(transaction, "pk_9", 9, 50)
+        changed = replace(made[1], sign_count=9, used_at_ms=50)
+        assert await passkey.listing(transaction, mine) == [made[0], changed]
+        assert await passkey.delete(transaction, mine, "pk_0") == 1
+        assert await passkey.delete(transaction, mine, "pk_2") == 0
+        assert await passkey.listing(transaction, mine) == [changed]
+        assert await passkey.listing(transaction, other) == [made[2]]

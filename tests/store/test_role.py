@@ -31,3 +31,18 @@ async def test_a_leave_to_look_ends(db: Database) -> None:
         assert await role.revealed(transaction, mine, other, 19)
         assert await role.sweep_reveals(transaction, 19) == 0
         assert await role.sweep_reveals(transaction, 20) == 1
+
+
+async def test_a_leave_is_one_operator_s_for_one_account(db: Database) -> None:
+    mine, other = await two(db)
+    async with db.writing() as transaction:
+        await role.reveal(transaction, mine, other, 10)
+        for operator, account in ((other, other), (mine, mine), (other, mine), (mine, "acct_9")):
+            assert not await role.revealed(transaction, operator, account, 9)
+        await role.reveal(transaction, mine, mine, 5)
+        assert await role.revealed(transaction, mine, other, 9)
+        assert not await role.revealed(transaction, mine, mine, 9)
+        await role.give(transaction, mine, "support", None, 5)
+        assert not await role.take(transaction, other, "support")
+        assert not await role.take(transaction, mine, "legal")
+        assert await role.of_account(transaction, mine) == {"support"}
