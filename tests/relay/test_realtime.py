@@ -20,7 +20,7 @@ from relayd.core.provider import Proxy
 from relayd.core.record import CallRecord
 from relayd.core.route import Deployment, Route
 from relayd.ops.config import BillingConfig, LimitsConfig, PrivacyConfig
-from relayd.relay.health import states
+from relayd.relay.gauges import states
 from relayd.relay.meter import Meter
 from relayd.store.db import open_database
 from tests.fakes import standing
