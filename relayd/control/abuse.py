@@ -40,7 +40,7 @@ class Lookout:
 
 async def look(db: Database, lookout: Lookout, now_ms: int) -> list[Finding]:
     """Apply the rules to every account of which something is known; what is new is kept."""
-    async with db.reading() as transaction:
+    async with db.reading_long() as transaction:
         signs = await _signs(transaction, lookout, now_ms)
         judged = await store_abuse.judged(transaction, now_ms - QUIET_MS)
     fresh = [(each.account, found) for each in signs for found in judge(each, lookout.rules)

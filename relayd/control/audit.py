@@ -93,7 +93,7 @@ async def listing(
     db: Database, *, since_ms: int = 0, target: str | None = None, after_seq: int = 0,
 ) -> AsyncIterator[Entry]:
     """Events, oldest first: all, or those about one account."""
-    async with db.reading() as transaction:
+    async with db.reading_long() as transaction:
         async for event, hashed in store_audit.events(
                 transaction, since_ms=since_ms, target=target, after_seq=after_seq):
             yield Entry(event, hashed, reason_of(transaction, event))

@@ -139,7 +139,7 @@ async def verify(
     `seen` is an event's number and hash that somebody noted elsewhere: it finds a log whose end
     was cut off together with its checkpoints.
     """
-    async with db.reading() as transaction:
+    async with db.reading_long() as transaction:
         checkpoints = await store_checkpoint.listing(transaction)
         first, _ = begin(checkpoints)
         walk = Walk(checkpoints)

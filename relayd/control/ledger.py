@@ -18,7 +18,7 @@ async def verify(db: Database) -> list[Difference]:
 
     Hours whose records are no longer kept (control/retention.py) have nothing to be held against.
     """
-    async with db.reading() as transaction:
+    async with db.reading_long() as transaction:
         since_ms = await store_meta.swept_ms(transaction)
         return [*await store_rollup.differences(transaction, since_ms),
                 *await store_attribution.differences(transaction, since_ms)]

@@ -42,7 +42,7 @@ async def settle(db: Database, book: PriceBook, now_ms: int) -> int:
     # a month at a time: nobody else reads the store meanwhile
     for begin_ms in range(since_ms, today, DAYS_AT_ONCE * DAY_MS):
         end_ms = min(today, begin_ms + DAYS_AT_ONCE * DAY_MS)
-        async with db.reading() as transaction:
+        async with db.reading_long() as transaction:
             days += await store_margin.stale(transaction, begin_ms, end_ms, DAYS_AT_ONCE)
         if len(days) >= DAYS_AT_ONCE:
             break

@@ -117,6 +117,20 @@ class Database:
                 yield transaction
 
     @asynccontextmanager
+    async def reading_long(self) -> AsyncIterator[Transaction]:
+        """As `reading`, on a connection that is opened for this: for who reads a whole table, so
+        that nobody waits behind them."""
+        with mapped():
+            connection = await _reader(self.directory, BUSY_MS)
+        try:
+            async with self._transaction(connection) as transaction:
+                transaction.later("BEGIN")
+                self.keyring.notice()
+                yield transaction
+        finally:
+            await connection.close()
+
+    @asynccontextmanager
     async def _transaction(self, connection: Connection) -> AsyncIterator[Transaction]:
         if self._closed:
             raise StoreError("store_failed")

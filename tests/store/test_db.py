@@ -133,6 +133,18 @@ async def test_the_relay_reads_beside_whoever_reads_for_long(db: Database) -> No
             await transaction.run(NOTE, ("n2",))
 
 
+async def test_who_reads_for_long_keeps_nobody_from_reading(db: Database) -> None:
+    async with db.reading_long() as long:
+        assert await long.rows(NOTES) == []
+        async with db.writing() as transaction:
+            await transaction.run(NOTE, ("n1",))
+        assert await asyncio.wait_for(notes(db), 5) == ["n1"]
+        assert await long.rows(NOTES) == []
+    with pytest.raises(StoreError):
+        async with db.reading_long() as long:
+            await long.run(NOTE, ("n2",))
+
+
 async def test_a_store_held_by_another_is_busy_and_works_again(db: Database) -> None:
     other = sqlite3.connect(db.directory / FILE_NAME, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
