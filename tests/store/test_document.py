@@ -49,3 +49,27 @@ async def test_a_later_version_without_a_gate_does_not_open_an_earlier_one(db: D
     await publish(db, version=3)
     async with db.reading() as transaction:
         assert [e.version for e in await document.gating(transaction, 1)] == [2]
+
+
+async def test_the_policy_in_force_is_the_newest_that_has_begun(db: Database) -> None:
+    async def numbers() -> list[int]:
+        async with db.reading() as transaction:
+            return [await document.policy_in_force(transaction, at) for at in (0, 9, 10, 20, 99)]
+
+    assert await numbers() == [0, 0, 0, 0, 0]
+    await publish(db, "terms", version=7)
+    assert await numbers() == [0, 0, 0, 0, 0]
+    await publish(db, version=1, effective_at_ms=0)
+    await publish(db, version=2, effective_at_ms=10)
+    await publish(db, version=3, effective_at_ms=50)
+    assert await numbers() == [1, 1, 2, 2, 3]
+
+
+async def test_gates_are_those_of_each_document_that_has_begun(db: Database) -> None:
+    await publish(db, version=1, gate="keys", items=("privacy",))
+    await publish(db, version=2, gate="console", items=("privacy",), effective_at_ms=10)
+    await publish(db, "terms", version=1, gate="console", items=("terms",), effective_at_ms=5)
+    async with db.reading() as transaction:
+        for at, wanted in ((4, [("privacy", 1)]), (5, [("privacy", 1), ("terms", 1)]),
+                           (10, [("privacy", 2), ("terms", 1)])):
+            assert [(e.name, e.version) for e in await document.gating(transaction, at)] == wanted

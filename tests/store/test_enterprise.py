@@ -28,3 +28,17 @@ async def test_marked_said_and_unmarked(db: Database) -> None:
         assert await enterprise.find(transaction, "acct_1") == ("acct_1", 5, 8, None)
         await enterprise.unmark(transaction, "acct_1")
         assert await enterprise.find(transaction, "acct_1") is None
+
+
+async def test_another_s_mark_and_words_stay(db: Database) -> None:
+    async with db.writing() as transaction:
+        for name in ("acct_1", "acct_2"):
+            await account.insert(
+                transaction, Account(name, f"{name}@x.org", None, "active", 0))
+            await enterprise.mark(transaction, name, 5)
+            await enterprise.put(transaction, name, PROFILE, 6)
+        await enterprise.put(transaction, "acct_1", None, 7)
+        assert await enterprise.find(transaction, "acct_2") == ("acct_2", 5, 6, PROFILE)
+        await enterprise.unmark(transaction, "acct_1")
+        assert await enterprise.find(transaction, "acct_1") is None
+        assert await enterprise.find(transaction, "acct_2") == ("acct_2", 5, 6, PROFILE)

@@ -8,7 +8,7 @@ import pytest
 
 from relayd.core.account import ACCOUNT_STATES, Account
 from relayd.core.errors import RelayError
-from relayd.core.handover import Handover
+from relayd.core.handover import WINDOW_MS_MIN, Handover
 from relayd.core.notice import Notice
 from relayd.store import account, handover, notice
 from relayd.store.db import Database
@@ -51,3 +51,27 @@ async def test_mails_that_wait(db: Database) -> None:
         await notice.progress(transaction, "notice_1", "", 9)
         assert await handover.unsent(transaction, MADE) == 0
         assert await handover.unsent(transaction, replace(MADE, notice="none")) == 1
+
+
+@pytest.mark.parametrize(("announced", "ends", "latest"), [
+    (1000, 1000 + WINDOW_MS_MIN, 1000), (1000, 1000 + 2 * WINDOW_MS_MIN, 1000 + WINDOW_MS_MIN),
+])
+async def test_S5_whoever_had_the_least_time_to_object_goes_along(
+    db: Database, announced: int, ends: int, latest: int
+) -> None:
+    made = replace(MADE, announced_at_ms=announced, window_ends_ms=ends)
+    async with db.writing() as transaction:
+        for name, at_ms in (("a", latest - 1), ("b", latest), ("c", latest + 1)):
+            await account.insert(transaction, Account(
+                name, f"{name}@example.org", None, "active", at_ms))
+        assert await handover.going(transaction, made) == ["a", "b"]
+
+
+async def test_what_a_notice_announces(db: Database) -> None:
+    await kept(db)
+    async with db.writing() as transaction:
+        assert await handover.stands_on(transaction, "notice_1")
+        assert not await handover.stands_on(transaction, "notice_2")
+        assert await handover.get(transaction, " hand_1 ") == MADE
+        await handover.update(transaction, replace(MADE, state="cancelled"))
+        assert not await handover.stands_on(transaction, "notice_1")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from relayd.core.account import Account
@@ -54,3 +56,29 @@ async def test_S5_an_answer_replaces_the_one_before(db: Database) -> None:
         await notice.answer(transaction, "notice_1", "acct_1", "agreed", 30)
         assert await notice.objections(transaction, "notice_1") == []
         assert await notice.answered(transaction, "notice_1", "acct_1") == "agreed"
+
+
+async def test_an_end_is_never_before_the_start_nor_after_what_it_was(db: Database) -> None:
+    async with db.writing() as transaction:
+        for number in range(4):
+            await notice.insert(transaction, replace(ONE, id=f"notice_{number}"))
+        await notice.progress(transaction, "notice_3", "acct_9", 30)
+        for number, now_ms, ends_ms, mailed_ms in (
+                (0, 5, 11, 5), (1, 50, 50, 50), (2, 500, 100, 500), (3, 40, 40, 30)):
+            await notice.end(transaction, f"notice_{number}", now_ms)
+            found = await notice.get(transaction, f"notice_{number}")
+            assert (found.ends_at_ms, found.mailed_at_ms) == (ends_ms, mailed_ms)
+
+
+async def test_S5_each_holder_answers_for_themselves_and_to_one_notice(db: Database) -> None:
+    async with db.writing() as transaction:
+        for name in ("acct_1", "acct_2"):
+            await account.insert(transaction, Account(
+                name, f"{name}@example.org", None, "active", 0))
+        for name in ("notice_1", "notice_2"):
+            await notice.insert(transaction, replace(ONE, id=name))
+        await notice.answer(transaction, "notice_1", "acct_2", "objected", 20)
+        assert await notice.answered(transaction, "notice_1", "acct_1") is None
+        assert await notice.answered(transaction, "notice_2", "acct_2") is None
+        assert await notice.objections(transaction, "notice_1") == ["acct_2"]
+        assert await notice.objections(transaction, "notice_2") == []

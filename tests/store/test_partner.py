@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from relayd.core.partner import PartnerEvent
@@ -46,3 +48,16 @@ async def test_the_oldest_go_first(db: Database) -> None:
         assert await store_partner.outcome_of(transaction, "card", "evt_7") is None
         assert await store_partner.delete_before(transaction, 9, 9) == 1
         assert await store_partner.outcome_of(transaction, "card", "evt_9") == "credited"
+
+
+async def test_a_message_is_known_by_its_partner_and_its_name(db: Database) -> None:
+    async with db.writing() as transaction:
+        for at_ms, partner, name in ((5, "card", "e1"), (6, "card", "e2"), (7, "other", "e1")):
+            await store_partner.insert(
+                transaction, replace(EVENT, partner=partner, event=name), "unknown_order", at_ms)
+        assert await store_partner.see(transaction, "card", "e1", 8)
+        left = await store_partner.unseen(transaction, {"unknown_order"}, 9)
+        assert [(each.partner, each.event) for each in left] == [("other", "e1"), ("card", "e2")]
+        assert len(await store_partner.unseen(transaction, {"unknown_order"}, 1)) == 1
+        assert await store_partner.delete_before(transaction, 7, 9) == 2
+        assert await store_partner.outcome_of(transaction, "other", "e1") == "unknown_order"
