@@ -70,6 +70,7 @@ class Facts:
     end_user: bool
     cache_key: bool
     passes: bool
+    betas: bool
     clear: bool
     cookies: tuple[tuple[Language, tuple[CookieWords, ...]], ...]
 
@@ -80,6 +81,7 @@ def drafts(config: Config, cookies: Cookies) -> Drafts:
         operator=config.operator, terms=tuple(sorted(config.retention.terms().chosen.items())),
         age=config.console.minimum_age, end_user=config.privacy.end_user != "absent",
         cache_key=config.privacy.cache_key == "hashed", passes=_passes(config.privacy),
+        betas=config.privacy.product_betas == "pass",
         clear=any(each.address.scheme == "http" and not is_loopback(each.address.host)
                   for each in config.providers.values()),
         cookies=tuple((language, tuple(rows)) for language, rows in sorted(cookies.items()))))
@@ -115,7 +117,7 @@ def _values(facts: Facts, language: Language) -> dict[str, Any]:
         "processors": [_processor(each, language) for each in operator.processors],
         "hosting": operator.hosting if operator.hosting.provider else None,
         "end_user": facts.end_user, "cache_key": facts.cache_key, "passes": facts.passes,
-        "clear": facts.clear,
+        "betas": facts.betas, "clear": facts.clear,
     }
 
 

@@ -108,6 +108,12 @@ def test_P4_fields_that_nobody_knows_and_ways_without_tls_are_told() -> None:
         assert ("without TLS" in told["en"], "不经 TLS" in told["zh"]) == (clear, clear)
 
 
+def test_P4_flags_of_agents_are_told_where_they_pass() -> None:
+    assert "one agent alone" in made()["privacy"]["en"]
+    dropped = made(replace(CONFIG, privacy=PrivacyConfig(product_betas="drop")))["privacy"]
+    assert "one agent alone" not in dropped["en"] and "试验功能" not in dropped["zh"]
+
+
 def test_S2_the_register_lists_who_gets_what() -> None:
     assert "| Mail / Co | mail | email, text | Germany | 2026-02-01 |" in (
         made()["subprocessors"]["en"])
