@@ -57,7 +57,7 @@ def codes(route: Route) -> tuple[str, ...]:
     if route.asks is not None:
         found += ("invalid_form", "card_number")
     if route.method != "GET":
-        found += ("foreign_origin", "body_too_large", "invalid_form")
+        found += ("foreign_origin", "body_too_large", "request_timeout", "invalid_form")
     return tuple(dict.fromkeys(found))
 
 

@@ -105,3 +105,9 @@ def test_every_code_that_a_route_names_is_in_the_table() -> None:
 def test_every_error_of_a_route_is_told_in_both_languages() -> None:
     found = {code for route in pages.ROUTES for code in openapi.codes(route)}
     assert [code for code in sorted(found) if f"errors.{code}" not in texts()] == []
+
+
+def test_what_is_sent_may_come_too_late() -> None:
+    [route] = [each for each in pages.ROUTES
+               if (each.method, each.path) == ("POST", "/api/v1/contact")]
+    assert "request_timeout" in openapi.codes(route)
