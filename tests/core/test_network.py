@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from relayd.core.network import (
     CLIENTS, FORWARDED_BYTES_MAX, PREFIXES_MAX, NetworkRecord, Prefixes, address_of, client_name,
-    forwarded, month_ended_ms, month_name, prefix, pseudonym, tls_version,
+    forwarded, month_ended_ms, month_name, network_of, prefix, pseudonym, tls_version,
 )
 from tests.shared import shared
 
@@ -93,6 +93,23 @@ def test_the_client_behind_proxies(
 def test_any_field_is_read(value: bytes) -> None:
     address, port = forwarded(value, trusted)
     assert address is None and port is None or address_of(address or "") is not None
+
+
+@given(st.ip_addresses(v=4), st.integers(0, 32), st.ip_addresses(v=4))
+def test_networks_are_the_same_however_they_are_written(
+    start: ipaddress.IPv4Address, bits: int, other: ipaddress.IPv4Address
+) -> None:
+    plain = ipaddress.IPv4Network((start, bits), strict=False)
+    mapped = f"::ffff:{plain.network_address}/{96 + bits}"
+    assert network_of(str(plain)) == network_of(mapped) == plain
+    for written in (f"::ffff:{other}", str(other)):
+        found = address_of(written)
+        assert found is not None and (found in network_of(mapped)) is (other in plain)
+
+
+@pytest.mark.parametrize("text", ["::/0", "::fffe:0:0/95", "2001:db8::/32", "::1/128"])
+def test_networks_of_ipv6(text: str) -> None:
+    assert network_of(text) == ipaddress.IPv6Network(text, strict=False)
 
 
 def test_prefixes_and_what_stands_for_them() -> None:

@@ -15,6 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from relayd.ops.config import LimitsConfig
+from relayd.relay import network as relay_network
 from relayd.relay import socketed
 from relayd.relay.plane import Plane
 from relayd.wire.websocket import (
@@ -427,3 +428,22 @@ async def test_the_official_sdk(opened: Opened) -> None:
             assert error.type == "error"
             assert error.error.code == "previous_response_not_found"
     assert len(await lane.settled(3)) == 3
+
+
+async def test_the_client_that_a_balancer_has_named_stays_so(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_network, "AGAIN_SECONDS", 0.0)
+    listen = ("127.0.0.1:0",)
+    lane = await opened(answered, server={
+        **ON, "listen": listen, "proxy_protocol": listen, "trusted_proxies": ("127.0.0.0/8",)})
+    await lane.app._jobs["network"].stop()
+    sock = network.create_connection(lane.address)
+    sock.sendall(b"PROXY TCP4 192.0.2.7 127.0.0.1 56324 443\r\n")
+    async with socket_to(lane, sock=sock) as client:
+        for connection in plane_of(lane).connections:
+            connection.seen = None  # as where trusted_proxies are others after a reload
+        await create(client)
+        await heard(client, 3)
+    assert {(each.address, each.port) for each in plane_of(lane).network.take()} == {
+        ("192.0.2.7", 56324)}
