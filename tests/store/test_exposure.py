@@ -26,3 +26,16 @@ async def test_each_key_once_while_it_works(db: Database) -> None:
         assert await exposure.usable(transaction, "acct_1", 50) == [first]
         await transaction.run("UPDATE api_keys SET state = 'revoked'")
         assert await exposure.usable(transaction, "acct_1", 0) == []
+
+
+async def test_another_s_key_that_was_exposed_is_not_shown(db: Database) -> None:
+    async with db.writing() as transaction:
+        for number in (1, 2):
+            await account.insert(transaction, Account(
+                f"acct_{number}", f"{number}@example.org", None, "active", 0))
+            await key.insert(transaction, ApiKey(
+                f"key_{number}", f"acct_{number}", "n", "sk-...1", None, None, "active", 1, None,
+                None), bytes([number]) * 32)
+            await exposure.insert(transaction, Exposure(f"key_{number}", f"acct_{number}", 5))
+        assert await exposure.usable(transaction, "acct_2", 9) == [Exposure("key_2", "acct_2", 5)]
+        assert await exposure.usable(transaction, "acct_3", 9) == []

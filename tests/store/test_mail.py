@@ -131,3 +131,18 @@ async def test_listing_forgetting_and_sweeping(db: Database, posted: Mail) -> No
         with pytest.raises(RelayError) as caught:
             await mail.get(transaction, "mail_2")
     assert caught.value.code == "mail_not_found"
+
+
+async def test_what_becomes_of_one_mail_is_no_other_s(db: Database, posted: Mail) -> None:
+    other = a_mail("mail_2", next_at_ms=12)
+    async with db.writing() as transaction:
+        await mail.insert(transaction, other, LETTER)
+        await mail.postpone(transaction, posted.id, "greylisted", 70)
+        found, _ = await mail.get(transaction, "mail_2")
+        assert found == other
+        await mail.end(transaction, posted.id, "sent", "taken", 80)
+        found, _ = await mail.get(transaction, "mail_2")
+        assert found == other and await mail.count_queued(transaction) == 1
+        await mail.end(transaction, "mail_2", "expired", "unreachable", 90)
+        assert await mail.requeue(transaction, "mail_2", 95, 500)
+        assert (await mail.get(transaction, posted.id))[0].state == "sent"

@@ -192,3 +192,17 @@ async def test_a_late_page_costs_no_more_than_the_first(db: Database) -> None:
             costs.append(ticks[0])
         await transaction._connection.set_progress_handler(lambda: 0, 0)
     assert 0 < costs[1] < 1.5 * costs[0]
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 4, 99])
+async def test_the_oldest_go_first_and_what_is_not_old_stays(db: Database, most: int) -> None:
+    times = [START_MS, START_MS, START_MS + 5, START_MS + 9, START_MS + 10, START_MS + 50]
+    records = sorted((call_record(started_at_ms=at) for at in times),
+                     key=lambda record: (record.started_at_ms, record.id))
+    async with db.writing() as transaction:
+        await insert(transaction, records)
+        gone = min(most, 4)
+        assert await store_record.delete_before(transaction, START_MS + 10, most) == gone
+    assert await everything(db) == records[gone:]
+    async with db.writing() as transaction:
+        assert await store_record.delete_before(transaction, START_MS, most) == 0

@@ -112,3 +112,12 @@ def test_a_reply() -> None:
     assert (texts.kind(CONTENT), texts.kind(REASONING)) == ("hi", "hm")
     assert (texts.kind(NAME), texts.kind(ARGUMENTS)) == ("fg", '{"a":[1]}{}')
     assert usage_of(found) == Usage(7) and found.error is None
+
+
+@pytest.mark.parametrize(("event", "fails"), [
+    ({"type": "error"}, True), ({"error": {"type": "overloaded_error"}}, True),
+    ({"type": "message_delta", "error": {"message": "x"}}, True),
+    ({"type": "ping"}, False), ({"type": "message_delta", "error": None}, False), ({}, False),
+])
+def test_either_word_for_an_error_is_enough(event: dict[str, object], fails: bool) -> None:
+    assert (read(event)[1].error is not None) is fails

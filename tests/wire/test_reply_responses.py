@@ -9,7 +9,7 @@ import pytest
 from relayd.core.usage import Usage
 from relayd.wire.reply import SHAPES
 from relayd.wire.reply_responses import read_responses
-from relayd.wire.replytext import ARGUMENTS, CONTENT, NAME, REASONING, Findings
+from relayd.wire.replytext import ARGUMENTS, CONTENT, NAME, REASONING, Findings, stream_of
 from tests.fakes.texts import Texts
 
 
@@ -122,3 +122,23 @@ def test_a_reply_that_failed() -> None:
     found = Findings(whole=True)
     read_responses(b'{"status":"failed","error":{"code":"x"},"output":[]}', found)
     assert found.error == "provider_failed"
+
+
+def test_texts_of_several_parts_are_told_apart() -> None:
+    event = {"type": "response.output_text.delta", "output_index": 2, "delta": "a"}
+    summary = {"type": "response.reasoning_summary_text.delta", "output_index": 2, "delta": "b"}
+    texts, _ = read({**event, "content_index": 0}, {**event, "content_index": 1},
+                    {**event, "content_index": 1}, {**summary, "summary_index": 0},
+                    {**summary, "summary_index": 1})
+    assert texts.streams == {
+        stream_of(CONTENT, 2, 0): "a", stream_of(CONTENT, 2, 1): "aa",
+        stream_of(REASONING, 2, 0): "b", stream_of(REASONING, 2, 1): "b"}
+
+
+@pytest.mark.parametrize(("response", "fails"), [
+    ({"status": "failed"}, True), ({"status": "failed", "error": None}, True),
+    ({"status": "incomplete", "error": {"code": "x"}}, True), ({"status": "completed"}, False),
+])
+def test_either_word_for_a_failure_is_enough(response: dict[str, object], fails: bool) -> None:
+    for event in (response, {"type": "response.completed", "response": response}):
+        assert (read(event)[1].error is not None) is fails
