@@ -27,12 +27,6 @@ MOVES: Final = {
 """DISPATCHED follows itself: a further attempt. Nothing is retried once STREAMING."""
 
 
-def advance(now: Phase, to: Phase) -> Phase:
-    """The next phase; a move that the table does not hold is a programmer's error."""
-    assert to in MOVES[now], f"{now.name} -> {to.name}"
-    return to
-
-
 def _into(to: Phase) -> Mapping[Phase, Phase]:
     return {now: to for now, after in MOVES.items() if to in after}
 
@@ -42,6 +36,6 @@ TO_ADMITTED: Final = _into(Phase.ADMITTED)
 TO_DISPATCHED: Final = _into(Phase.DISPATCHED)
 TO_STREAMING: Final = _into(Phase.STREAMING)
 TO_SETTLED: Final = _into(Phase.SETTLED)
-"""The same table by where a move leads, for the moves that every call makes: `TO_SETTLED[phase]`
-is `advance` without a step between and without looking up a member in its class, which takes
-longer than the move. A move that the table does not hold is a KeyError."""
+"""The same table by where a move leads: `phase = TO_SETTLED[phase]` without looking up a member in
+its class, which takes longer than the move. A move that the table does not hold is a programmer's
+error, and a KeyError."""

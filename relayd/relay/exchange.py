@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from relayd.core.errors import RelayError
-from relayd.core.exchange import RECEIVED, Phase, advance
+from relayd.core.exchange import RECEIVED, Phase
 from relayd.core.gate import Permit
 from relayd.core.reservation import Hold
 from relayd.core.snapshot import KeyGrant, Snapshot
@@ -145,10 +145,6 @@ class Exchange:
         self.encoding_exact = False
         self.keep_alive = head.keep_alive
         self.dropped: tuple[str, ...] = ()
-
-    def move(self, to: Phase) -> None:
-        """Advances the phase by the table of core/exchange.py."""
-        self.phase = advance(self.phase, to)
 
     def wake(self) -> None:
         """Lets the story look at the state again."""

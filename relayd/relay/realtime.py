@@ -15,7 +15,7 @@ from secrets import token_bytes
 from typing import TYPE_CHECKING, Final
 
 from relayd.core.errors import RelayError
-from relayd.core.exchange import Phase
+from relayd.core.exchange import TO_ADMITTED, TO_DISPATCHED, TO_STREAMING
 from relayd.core.retry import kind_of
 from relayd.core.snapshot import Snapshot
 from relayd.ops.tasks import PAUSE
@@ -117,7 +117,7 @@ class Realtime:
         plan = plane.dispatcher.plan(exchange, asked.model)
         plane.admission.admit(exchange, b"")  # its tokens are taken as they are used
         plane.wallets.admit(exchange, plan, b"")
-        exchange.move(Phase.ADMITTED)
+        exchange.phase = TO_ADMITTED[exchange.phase]
         places = plane.dispatcher.places(exchange, plan)
         connection, link = await self._connect(exchange, asked, places)
         assert link.answer is not None
@@ -171,7 +171,7 @@ class Realtime:
         else:
             plane.meter.open(opening(exchange))
             exchange.opened = True
-        exchange.move(Phase.DISPATCHED)
+        exchange.phase = TO_DISPATCHED[exchange.phase]
         # one of its own: after an upgrade it can carry nothing else
         connection = await plane.sender.open(exchange, place.pool)
         exchange.attempts += 1
@@ -273,7 +273,7 @@ class Realtime:
         exchange.keep_alive = False
         exchange.status = 101
         exchange.replied = True
-        exchange.move(Phase.STREAMING)
+        exchange.phase = TO_STREAMING[exchange.phase]
 
     def _count(self, exchange: Exchange) -> None:
         """Text of the answers is counted; what a model is given, and sound, cannot be."""
