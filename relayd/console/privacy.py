@@ -43,8 +43,8 @@ class Accesses(msgspec.Struct, frozen=True):
 
 
 async def _accesses(visit: Visit) -> Accesses:
-    rows = [row async for row in portable.DOCUMENTS["access"](visit.db, visit.account, Span())]
-    return Accesses([msgspec.convert(row, Access) for row in rows[:-ACCESS_MAX - 1:-1]])
+    rows = await portable.newest_looks(visit.db, visit.account, ACCESS_MAX)
+    return Accesses([msgspec.convert(row, Access) for row in rows])
 
 
 async def centre(visit: Visit) -> web.Response:

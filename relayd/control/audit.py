@@ -100,15 +100,16 @@ async def listing(
 
 
 async def latest(
-    db: Database, before_seq: int | None, target: str | None, most: int
+    db: Database, before_seq: int | None, target: str | None, most: int, *, reasons: bool = False,
 ) -> list[Entry]:
     """At most `most` events before a number, the newest first: all, or those about one account.
 
-    Without their reasons, which may name somebody: `listing` has those.
+    Without their reasons, which may name somebody, where those are not asked for.
     """
     async with db.reading() as transaction:
         found = await store_audit.latest(transaction, before_seq, target, most)
-    return [Entry(event, hashed, None) for event, hashed in found]
+        return [Entry(event, hashed, reason_of(transaction, event) if reasons else None)
+                for event, hashed in found]
 
 
 def view(entry: Entry) -> dict[str, object]:

@@ -9,7 +9,7 @@ is handed out: whoever takes it may be slow.
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
@@ -46,6 +46,7 @@ from relayd.store.order import OrderFilter
 from relayd.store.record import CallFilter
 
 HOURS_AT_ONCE: Final = 24
+KEYS_AT_ONCE: Final = 500
 ROWS_MAX: Final = 100_000
 """Rows of a kind that is never so many; calls, sums and network records have no bound."""
 
@@ -92,11 +93,18 @@ def _moment(at_ms: int | None) -> str | None:
 
 
 async def _keys(db: Database, who: str, span: Span) -> Rows:
-    async with db.reading() as transaction:
-        found = await store_key.listing(transaction, who)
-        limits = [await store_limit.get(transaction, "key", each.id) for each in found]
-    for each, own in zip(found, limits, strict=True):
-        yield {**key.view(each, min(span.until_ms, UNIX_MS_END - 1)), "limits": limit.view(own)}
+    """Some at a time: an account may have revoked any number of them."""
+    after = ""
+    while True:
+        async with db.reading() as transaction:
+            found = await store_key.page(transaction, who, after, KEYS_AT_ONCE)
+            limits = await store_limit.everybody(transaction, "key", [each.id for each in found])
+        for each in found:
+            yield {**key.view(each, min(span.until_ms, UNIX_MS_END - 1)),
+                   "limits": limit.view(limits.get(each.id, {}))}
+        if len(found) < KEYS_AT_ONCE:
+            return
+        after = found[-1].id
 
 
 async def _calls(db: Database, who: str, span: Span) -> Rows:
@@ -243,16 +251,31 @@ async def _looks(db: Database, who: str, span: Span) -> Rows:
     async with db.reading() as transaction:
         told = await store_lawful.told(transaction, who)
     for entry in [entry async for entry in audit.listing(db, target=who)]:
-        event = entry.event
-        action = ACTIONS.get(event.action)
-        request = orjson.loads(event.details).get("request")
-        if request is not None and request not in told:
-            continue
-        yield {
-            "at": rfc3339(event.at_ms), "action": event.action,
-            "meaning": "" if action is None else action.meaning,
-            "by": "you" if event.actor == who else event.roles or event.via,
-            "look": action is not None and action.look, "reason": entry.reason}
+        if _may_know(entry, told):
+            yield _look(entry, who)
+
+
+async def newest_looks(db: Database, who: str, most: int) -> list[Mapping[str, Any]]:
+    """The newest of the same first, of the account's last `most` events."""
+    async with db.reading() as transaction:
+        told = await store_lawful.told(transaction, who)
+    return [_look(entry, who) for entry in await audit.latest(db, None, who, most, reasons=True)
+            if _may_know(entry, told)]
+
+
+def _may_know(entry: audit.Entry, told: Collection[str]) -> bool:
+    request = orjson.loads(entry.event.details).get("request")
+    return request is None or request in told
+
+
+def _look(entry: audit.Entry, who: str) -> Mapping[str, Any]:
+    event = entry.event
+    action = ACTIONS.get(event.action)
+    return {
+        "at": rfc3339(event.at_ms), "action": event.action,
+        "meaning": "" if action is None else action.meaning,
+        "by": "you" if event.actor == who else event.roles or event.via,
+        "look": action is not None and action.look, "reason": entry.reason}
 
 
 async def _erasures(db: Database, who: str, span: Span) -> Rows:

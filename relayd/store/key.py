@@ -109,6 +109,16 @@ async def listing(transaction: Transaction, account_id: str | None = None) -> li
     return [_key(transaction, row) for row in rows]
 
 
+async def page(
+    transaction: Transaction, account_id: str, after_id: str, most: int,
+) -> list[ApiKey]:
+    """At most `most` of an account's keys, oldest first, from behind an id."""
+    rows = await transaction.rows(
+        f"{_SELECT} WHERE account_id = ? AND id > ? ORDER BY id LIMIT ?",
+        (account_id, after_id, most))
+    return [_key(transaction, row) for row in rows]
+
+
 async def shown(transaction: Transaction, account_id: str, ended: int) -> list[ApiKey]:
     """An account's keys that are not revoked, and the newest `ended` ones that are, oldest first.
     """

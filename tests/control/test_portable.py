@@ -6,8 +6,11 @@ import asyncio
 
 import pytest
 
-from relayd.control import account, erasure, inventory, mail, network, portable, usage
+from relayd.control import (
+    account, erasure, inventory, key, limit, mail, network, portable, usage,
+)
 from relayd.control.erasure import Wish
+from relayd.control.key import KeyWish
 from relayd.control.portable import DOCUMENTS, SCOPES, Span
 from relayd.core import portable as core_portable
 from relayd.core.actor import SHELL
@@ -188,3 +191,24 @@ async def test_hours_come_a_few_at_a_time_and_none_twice(
     assert {row["model"] for row in rows} == {"one", "two", None}
     part = Span(START_MS + 1, START_MS + 900 * 3_600_000)
     assert len([row async for row in DOCUMENTS["hours"](db, who, part)]) == 6
+
+
+async def test_all_keys_are_handed_out_some_at_a_time(
+    db: Database, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(portable, "KEYS_AT_ONCE", 2)
+    who = (await account.create(db, "ann@example.org", None, START_MS)).id
+    for count in range(5):
+        rows = [row async for row in DOCUMENTS["keys"](db, who, Span())]
+        assert [row["name"] for row in rows] == [f"k{number}" for number in range(count)]
+        assert [row["limits"] for row in rows] == [{"concurrent": 3}] * count
+        made = await key.create(db, who, KeyWish(f"k{count}"), START_MS + count)
+        await limit.change(db, "key", made.key.id, {"concurrent": "3"}, START_MS)
+
+
+async def test_the_newest_looks_are_those_of_the_document(db: Database) -> None:
+    who = await make_person(db)
+    rows = [row async for row in DOCUMENTS["access"](db, who, Span())]
+    assert len(rows) > 2
+    assert await portable.newest_looks(db, who, 1000) == rows[::-1]
+    assert await portable.newest_looks(db, who, 2) == rows[:-3:-1]
