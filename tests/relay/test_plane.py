@@ -8,7 +8,7 @@ import re
 import pytest
 
 from relayd.core.route import Deployment, Route
-from relayd.relay.plane import Alarm, Plane
+from relayd.relay.plane import Plane
 from tests.fakes.daemon import CREDENTIAL, Lane
 from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.fakes.rawupstream import Answer
@@ -40,24 +40,6 @@ async def test_secrets_are_what_clients_must_not_see(opened: Opened) -> None:
     words = plane_of(lane).policy.secrets["openai"]
     assert {CREDENTIAL.encode(), b"127.0.0.1", b"org-1", b"proj-1"} == set(words)
     assert b"" not in words
-
-
-async def test_an_alarm_never_comes_early() -> None:
-    """Timers of the loop do, by up to a millisecond and more after a long turn."""
-    loop = asyncio.get_running_loop()
-    clock = [0.0]
-    rung = asyncio.Event()
-    Alarm(lambda: clock[0], 0.001, rung.set)
-    await asyncio.sleep(0.02)  # the loop's time has come, the waiter's has not
-    assert not rung.is_set()
-    clock[0] = 0.001
-    async with asyncio.timeout(1):
-        await rung.wait()
-    late = asyncio.Event()
-    alarm = Alarm(loop.time, 0.001, late.set)
-    alarm.cancel()
-    await asyncio.sleep(0.02)
-    assert not late.is_set()
 
 
 async def test_date(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
