@@ -442,7 +442,7 @@ async def test_the_client_that_a_balancer_has_named_stays_so(
     sock.sendall(b"PROXY TCP4 192.0.2.7 127.0.0.1 56324 443\r\n")
     async with socket_to(lane, sock=sock) as client:
         for connection in plane_of(lane).connections:
-            connection.seen = None  # as where trusted_proxies are others after a reload
+            connection.peer = None  # as where trusted_proxies are others after a reload
         await create(client)
         await heard(client, 3)
     assert {(each.address, each.port) for each in plane_of(lane).network.take()} == {
