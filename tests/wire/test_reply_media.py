@@ -103,3 +103,20 @@ def test_what_cannot_be_read(reader: Read, data: bytes) -> None:
     found = Findings(Texts())
     assert reader(data, found) is False
     assert (found.usage, found.ended, found.error, found.images) == (None, False, None, 0)
+
+
+@every_reader
+@pytest.mark.parametrize(("event", "fails"), [
+    ({"type": "error"}, True), ({"error": {"message": "x"}}, True),
+    ({"type": "speech.audio.delta", "error": None}, False), ({}, False),
+])
+def test_either_word_for_an_error_is_enough(
+    reader: Read, event: dict[str, object], fails: bool
+) -> None:
+    assert (read(reader, event)[1].error is not None) is fails
+
+
+def test_words_are_those_of_their_own_events() -> None:
+    texts, _ = read(read_words, {"type": "transcript.text.segment", "text": "again"},
+                    {"type": "transcript.text.delta", "delta": "once"})
+    assert texts.kind(CONTENT) == "once"
