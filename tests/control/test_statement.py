@@ -10,6 +10,7 @@ import pytest
 
 from relayd.control import statement
 from relayd.core.actor import SYSTEM
+from relayd.core.errors import RelayError
 from relayd.core.posting import LedgerAccount
 from relayd.core.statement import Difference, StatementLine
 from relayd.demo.partner_trade import Trade
@@ -239,6 +240,7 @@ async def test_days_that_were_missed(till: Till, partner: str) -> None:
 
 async def test_a_partner_that_is_away(till: Till) -> None:
     await till.demo.stop()
-    with pytest.raises(Exception, match="partner_failed"):
+    with pytest.raises(RelayError) as caught:
         await checked(till, "card")
+    assert caught.value.code == "partner_failed"
     assert (await statement.listing(till.db))[0] == []
