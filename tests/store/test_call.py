@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 from relayd.control import usage
 from relayd.core.call import Brief, CallSearch, Place
 from relayd.core.timestamp import HOUR_MS
@@ -35,3 +37,41 @@ async def test_an_hour_is_read_from_before_a_place(db: Database) -> None:
         assert await call.one(transaction, "acct_1", place) == records[4]
         assert await call.one(transaction, "acct_2", place) is None
         assert await call.last_used(transaction, "acct_1") == {"key_1": START_MS}
+
+
+async def test_what_is_found_is_what_reading_every_call_finds(db: Database) -> None:
+    dice = Random(5)
+    records = [call_record(
+        account=dice.choice(("acct_1", "acct_2")), key=dice.choice(("key_1", "key_2")),
+        model=dice.choice("ab"), outcome=dice.choice(("completed", "client_left")),
+        started_at_ms=START_MS + dice.randrange(2 * HOUR_MS) // 60_000 * 60_000)
+        for _ in range(200)]
+    await usage.post(db, records)
+    newest = sorted(records, key=lambda each: (each.started_at_ms, each.id), reverse=True)
+    async with db.reading() as transaction:
+        for _ in range(60):
+            since_ms = START_MS + dice.randrange(-60_000, HOUR_MS)
+            search = CallSearch(
+                dice.choice(("acct_1", "acct_2", "acct_3")), since_ms,
+                since_ms + dice.randrange(2 * HOUR_MS), key=dice.choice((None, "key_1")),
+                model=dice.choice((None, "b")), outcome=dice.choice((None, "client_left")))
+            hour_ms = START_MS + dice.randrange(2) * HOUR_MS
+            wanted = [each for each in newest
+                      if each.account == search.account
+                      and search.since_ms <= each.started_at_ms < search.until_ms
+                      and hour_ms <= each.started_at_ms < hour_ms + HOUR_MS
+                      and search.key in (None, each.key) and search.model in (None, each.model)
+                      and search.outcome in (None, each.outcome)]
+            assert await call.latest(transaction, search, hour_ms, None, 7) == wanted[:7]
+            assert len(await call.briefs(transaction, search, hour_ms, 999)) == len(wanted)
+        for each in records[:20]:
+            place = Place(each.started_at_ms, each.id)
+            assert await call.one(transaction, each.account, place) == each
+            assert await call.one(transaction, each.account, place._replace(id="other")) is None
+        for account in ("acct_1", "acct_2", "acct_3"):
+            last: dict[str, int] = {}
+            for each in records:
+                if each.account == account:
+                    hour_ms = each.started_at_ms // HOUR_MS * HOUR_MS
+                    last[each.key] = max(last.get(each.key, 0), hour_ms)
+            assert await call.last_used(transaction, account) == last
