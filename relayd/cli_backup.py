@@ -76,7 +76,7 @@ def _check_place(store: Path, path: Path) -> None:
 def _backup_fault(store: Path, error: StoreError) -> str:
     if error.code == "backup_damaged":
         return f"store {store}: The copy is not sound, so the store is damaged. See relayd doctor."
-    return f"store {store}, or the place of the backup: {error.kind.message}"
+    return f"store {store}, or the place of the backup: {error.sentence}"
 
 
 def _tell_backup(
@@ -125,7 +125,7 @@ def _restore(arguments: argparse.Namespace) -> int:
         finally:
             lock.release()
     except StoreError as error:
-        raise CommandError(f"store {store}: {error.kind.message}", FAULT) from None
+        raise CommandError(f"store {store}: {error.sentence}", FAULT) from None
     _tell_restore(arguments, done, outcome)
     return FAULT if outcome.wrong or outcome.recovered.refused else DONE
 
@@ -243,8 +243,8 @@ def _told(carried: Carried, had_before: bool) -> Iterator[str]:
     if had_before and not carried.known:
         yield "The store before could not be read."
     elif carried.known and not carried.later:
-        yield ("The store before does not go on from this backup: only consents, objections and"
-               " revoked keys were taken over.")
+        yield ("The store before does not go on from this backup: of it only consents,"
+               " objections and revoked keys were taken over.")
     if not carried.later:
         yield _AGAIN
     lost = [f"{count} {_LOST[name]}" for name, count in carried.lost.items() if count]

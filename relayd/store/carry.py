@@ -161,14 +161,18 @@ class Carried(NamedTuple):
 
 
 def carry(draft: Path, before: Path | None, older: Sequence[Path] = ()) -> Carried:
-    """Takes over into the database file `draft` what that of the store `before` knows, and what
-    those that restores replaced before it know by their own time: the two may have parted."""
+    """Takes over into the database file `draft` what that of the store `before` knows.
+
+    `older`, oldest first, are those that restores replaced before it. What tells its own time is
+    taken from them as well; and the rest where one of them goes on from the backup and `before`
+    does not, as where somebody restores too old a backup first.
+    """
     with mapped(), closing(sqlite3.connect(
             _address(draft), uri=True, timeout=BUSY_SECONDS, isolation_level=None)) as db:
         db.execute("PRAGMA secure_delete=ON")
         found = _taken(db, before)
         for path in older:
-            _take_timed(db, path, found.done)
+            _take_older(db, path, found)
         # for the audit log, which goes on when the store is opened
         db.execute("INSERT OR REPLACE INTO main.meta (name, value) VALUES (?, ?)",
                    (RESTORED, orjson.dumps(found._asdict()).decode()))
@@ -186,13 +190,14 @@ def _taken(db: sqlite3.Connection, before: Path | None) -> Carried:
     return Carried(False, False, done, {})
 
 
-def _take_timed(db: sqlite3.Connection, older: Path, done: dict[str, int]) -> None:
+def _take_older(db: sqlite3.Connection, older: Path, found: Carried) -> None:
     with suppress(sqlite3.Error):
         if "was" in {row[1] for row in db.execute("PRAGMA database_list")}:
             db.execute("DETACH was")
         db.execute("ATTACH ? AS was", (_address(older),))
         if min(_schema(db, "main"), _schema(db, "was")) >= SINCE:
-            _run(db, _TIMED, done)
+            more = () if found.later or not _goes_on(db) else _LATER
+            _run(db, (*_TIMED, *more), found.done)
 
 
 def _carried(db: sqlite3.Connection, done: dict[str, int]) -> Carried:

@@ -253,14 +253,18 @@ async def test_what_an_older_store_knows_that_was_replaced_before_is_taken_over(
     async def revoke(db: Database, who: str) -> None:
         await key.revoke(db, play.ids[2], NOW + 5)
 
+    async def take_role(db: Database, who: str) -> None:
+        await role.take(db, SHELL, who, "support", NOW + 6)
+
     older, newer = play.backup, play.backup.with_name("c")
     await play.since(make)
     take(play.store, newer, with_secret=False, created_at=AT)
-    await play.since(revoke)
+    await play.since(revoke, take_role)
     play.restore()
     play.backup = newer
     found = play.restore("y")
-    assert not found.later and found.done["keys"] == 1
+    # the first of the two that were replaced goes on from it
+    assert not found.later and (found.done["keys"], found.done["roles"]) == (1, 1)
     assert await play.row("SELECT state FROM api_keys WHERE id = ?", play.ids[2]) == ("revoked",)
     assert older.exists()
 
