@@ -11,6 +11,7 @@ Times are monotonic seconds.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from enum import Enum, IntEnum
 from typing import Final
 
@@ -41,23 +42,20 @@ class State(Enum):
 
 
 class Event(Enum):
-    """What moves it: failures enough, a trial that failed, an answer, the operator's wish."""
+    """What moves it: failures enough, a trial that failed, an answer."""
 
     TRIPPED = "tripped"
     TRIAL_FAILED = "trial_failed"
     ANSWERED = "answered"
-    DRAINED = "drained"
 
 
-MOVES: Final = {
-    State.HEALTHY: {Event.TRIPPED: State.COOLING, Event.ANSWERED: State.HEALTHY,
-                    Event.DRAINED: State.DRAINING},
-    State.COOLING: {Event.TRIAL_FAILED: State.DOWN, Event.ANSWERED: State.HEALTHY,
-                    Event.DRAINED: State.DRAINING},
-    State.DOWN: {Event.TRIAL_FAILED: State.DOWN, Event.ANSWERED: State.HEALTHY,
-                 Event.DRAINED: State.DRAINING},
-    State.DRAINING: {Event.ANSWERED: State.DRAINING, Event.DRAINED: State.DRAINING},
+MOVES: Final[Mapping[State, Mapping[Event, State]]] = {
+    State.HEALTHY: {Event.TRIPPED: State.COOLING, Event.ANSWERED: State.HEALTHY},
+    State.COOLING: {Event.TRIAL_FAILED: State.DOWN, Event.ANSWERED: State.HEALTHY},
+    State.DOWN: {Event.TRIAL_FAILED: State.DOWN, Event.ANSWERED: State.HEALTHY},
+    State.DRAINING: {},
 }
+"""Nothing moves a circuit there: that a deployment drains is in the configuration."""
 
 
 def advance(state: State, event: Event) -> State:

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv6Address
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import httptools
 
@@ -69,15 +69,12 @@ class RequestHead:
         return "RequestHead(...)"
 
 
-class HeadLimits:
-    """Named limits of a head; bytes and counts."""
+class HeadLimits(NamedTuple):
+    """How long a head may be, how many fields it may have, how long its target may be."""
 
-    __slots__ = ("head_bytes_max", "header_count_max", "target_bytes_max")
-
-    def __init__(self, head_bytes_max: int, header_count_max: int, target_bytes_max: int) -> None:
-        self.head_bytes_max = head_bytes_max
-        self.header_count_max = header_count_max
-        self.target_bytes_max = target_bytes_max
+    head_bytes_max: int
+    header_count_max: int
+    target_bytes_max: int
 
 
 class RepeatedHead:

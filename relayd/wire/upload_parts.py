@@ -7,19 +7,20 @@ its value or its content, nothing else.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from relayd.wire.upload_fields import UploadField, file_kind
 
 
-class KeptField:
+class KeptField(NamedTuple):
     """A field that is kept: its rank in the order, the name that is written, its value."""
 
-    __slots__ = ("rank", "name", "value")
+    rank: int
+    name: str
+    value: bytes
 
-    def __init__(self, rank: int, name: str, value: bytes) -> None:
-        self.rank = rank
-        self.name = name
-        self.value = value
+    def __repr__(self) -> str:
+        return "KeptField(...)"
 
     def write(self, boundary: bytes) -> bytes:
         """The whole part."""
