@@ -226,8 +226,8 @@ _LOST: Final = {"accounts": "accounts", "api_keys": "API keys", "orders": "order
 _AGAIN: Final = """\
 What was done since the backup and takes rights away is not known here. Do it again by hand:
 consents that were withdrawn, keys that were revoked, roles that were taken, accounts that were
-suspended, subscriptions that were cancelled, passwords and addresses that were changed, limits that
-were lowered."""
+suspended, subscriptions that were cancelled, passwords and addresses that were changed, limits
+that were lowered."""
 
 
 def _standing(carried: Carried) -> str:
