@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from relayd.core.attribution import AppKey
 from relayd.core.rollup import Sums
-from relayd.core.timestamp import rfc3339
+from relayd.core.timestamp import HOUR_MS, rfc3339
 from relayd.store import attribution as store_attribution
 from relayd.store import meta as store_meta
 from relayd.store import rollup as store_rollup
 from relayd.store.db import Database
 from relayd.store.rollup import Difference
+
+PART_MS: Final = 31 * 24 * HOUR_MS
+"""Sums of so long are held in memory at once."""
 
 
 async def verify(db: Database) -> list[Difference]:
@@ -19,9 +24,13 @@ async def verify(db: Database) -> list[Difference]:
     Hours whose records are no longer kept (control/retention.py) have nothing to be held against.
     """
     async with db.reading_long() as transaction:
-        since_ms = await store_meta.swept_ms(transaction)
-        return [*await store_rollup.differences(transaction, since_ms),
-                *await store_attribution.differences(transaction, since_ms)]
+        first_ms, end_ms = await store_rollup.bounds(transaction)
+        first_ms = max(first_ms, await store_meta.swept_ms(transaction))
+        found: list[Difference] = []
+        for check in (store_rollup.differences, store_attribution.differences):
+            for since_ms in range(first_ms, end_ms, PART_MS):
+                found += await check(transaction, since_ms, min(end_ms, since_ms + PART_MS))
+    return found
 
 
 def changed(difference: Difference) -> list[tuple[str, int, int]]:

@@ -11,7 +11,7 @@ import orjson
 from relayd.core.attribution import AppKey, Share
 from relayd.core.rollup import Sums
 from relayd.core.series import Period
-from relayd.core.timestamp import HOUR_MS
+from relayd.core.timestamp import HOUR_MS, UNIX_MS_END
 from relayd.store.rollup import Difference
 from relayd.store.transaction import Transaction
 
@@ -30,12 +30,13 @@ _NOT_ERASED: Final = "account_id NOT IN (SELECT id FROM accounts WHERE state = '
 _RECOMPUTED: Final = (
     f"SELECT started_at_ms - started_at_ms % {HOUR_MS}, account_id, key_id, app, currency,"
     f" COUNT(*), {', '.join(f'SUM({name})' for name in _SUMS[1:])} FROM call_records"
-    f" WHERE started_at_ms >= ?1 AND app IS NOT NULL AND {_NOT_ERASED} AND (key_id IN"
+    " WHERE started_at_ms >= ?1 AND started_at_ms < ?2"
+    f" AND app IS NOT NULL AND {_NOT_ERASED} AND (key_id IN"
     f" (SELECT id FROM api_keys WHERE app IS NULL) OR key_id IN ({_CHANGED}))"
     " GROUP BY 1, 2, 3, 4, 5")
 _STORED: Final = (
     f"SELECT {', '.join((*_KEYS, *_SUMS))} FROM app_rollups"
-    f" WHERE hour_ms >= ?1 AND {_NOT_ERASED}")
+    f" WHERE hour_ms >= ?1 AND hour_ms < ?2 AND {_NOT_ERASED}")
 _DIFFERENCES: Final = (
     f"WITH computed AS MATERIALIZED ({_RECOMPUTED}),"
     f" wrong AS (SELECT * FROM ({_STORED}) EXCEPT SELECT * FROM computed),"
@@ -77,14 +78,16 @@ async def delete_before(transaction: Transaction, until_ms: int, most: int) -> i
         " WHERE hour_ms < ? LIMIT ?)", (until_ms, most))
 
 
-async def differences(transaction: Transaction, since_ms: int = 0) -> list[Difference]:
-    """Every hour from `since_ms` (the start of one) on whose stored sums are not what its records
-    add up to; reads all those records.
+async def differences(
+    transaction: Transaction, since_ms: int = 0, until_ms: int = UNIX_MS_END,
+) -> list[Difference]:
+    """Every hour of [since_ms, until_ms), starts of some, whose stored sums are not what its
+    records add up to; reads all those records, and holds their sums in memory.
 
     Calls of the time when a key had a label are in none of its sums. So of a key that was changed
     once it is known only that its sums are no larger than its records make them.
     """
-    rows = await transaction.rows(_DIFFERENCES, (since_ms,))
+    rows = await transaction.rows(_DIFFERENCES, (since_ms, until_ms))
     changed = {row[0] for row in await transaction.rows(_CHANGED)}
     width = len(_KEYS)
     has, should = (

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from relayd.core.attribution import AppKey
 from relayd.core.rollup import RollupKey, Sums, hour_of
-from relayd.core.timestamp import HOUR_MS
+from relayd.core.timestamp import HOUR_MS, UNIX_MS_END
 from relayd.store.record import CallFilter
 from relayd.store.transaction import Transaction
 
@@ -25,9 +25,10 @@ _RECOMPUTED: Final = (
     f"SELECT started_at_ms - started_at_ms % {HOUR_MS}, account_id, key_id, COALESCE(model, ''),"
     " COALESCE(provider, ''), currency, COUNT(*), "
     + ", ".join(f"SUM({name})" for name in _SUMS[1:])
-    + " FROM call_records WHERE started_at_ms >= ?1 GROUP BY 1, 2, 3, 4, 5, 6"
+    + " FROM call_records WHERE started_at_ms >= ?1 AND started_at_ms < ?2"
+    " GROUP BY 1, 2, 3, 4, 5, 6"
 )
-_STORED: Final = f"SELECT {_ALL} FROM rollups WHERE hour_ms >= ?1"
+_STORED: Final = f"SELECT {_ALL} FROM rollups WHERE hour_ms >= ?1 AND hour_ms < ?2"
 # the records are added up once, for both directions
 _DIFFERENCES: Final = (
     f"WITH computed AS MATERIALIZED ({_RECOMPUTED}),"
@@ -132,10 +133,24 @@ async def narrowed(transaction: Transaction, wanted: CallFilter) -> list[CallFil
             for (hour_ms,), end in zip(rows, ends, strict=True)]
 
 
-async def differences(transaction: Transaction, since_ms: int = 0) -> list[Difference]:
-    """Every hour from `since_ms` (the start of one) on whose stored sums are not what its records
-    add up to; reads all those records."""
-    rows = await transaction.rows(_DIFFERENCES, (since_ms,))
+async def bounds(transaction: Transaction) -> tuple[int, int]:
+    """The first hour that has sums or records, and the hour after the last; (0, 0): none has."""
+    found = [row[0] for row in await transaction.rows(
+        "SELECT MIN(hour_ms) FROM rollups UNION ALL SELECT MAX(hour_ms) FROM rollups"
+        " UNION ALL SELECT MIN(hour_ms) FROM app_rollups"
+        " UNION ALL SELECT MAX(hour_ms) FROM app_rollups"
+        " UNION ALL SELECT MIN(started_at_ms) FROM call_records"
+        " UNION ALL SELECT MAX(started_at_ms) FROM call_records")]
+    hours = [hour_of(each) for each in found if each is not None]
+    return (min(hours), max(hours) + HOUR_MS) if hours else (0, 0)
+
+
+async def differences(
+    transaction: Transaction, since_ms: int = 0, until_ms: int = UNIX_MS_END,
+) -> list[Difference]:
+    """Every hour of [since_ms, until_ms), starts of some, whose stored sums are not what its
+    records add up to; reads all those records, and holds their sums in memory."""
+    rows = await transaction.rows(_DIFFERENCES, (since_ms, until_ms))
     stored = [row[1:] for row in rows if row[0]]
     computed = [row[1:] for row in rows if not row[0]]
     width = len(_KEYS)

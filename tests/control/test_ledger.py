@@ -90,3 +90,25 @@ async def test_hours_whose_records_go_are_held_against_nothing_at_any_moment(
     while await retention.SWEEPERS["call_records"](db, Terms(), now_ms, 2) == 2:
         assert await ledger.verify(db) == []
     assert await ledger.verify(db) == []
+
+
+async def test_years_are_checked_part_by_part(db: Database) -> None:
+    assert await ledger.verify(db) == []
+    moments = [START_MS, START_MS + ledger.PART_MS - 1, START_MS + ledger.PART_MS,
+               START_MS + 5 * ledger.PART_MS]
+    await usage.post(db, [call_record(started_at_ms=moment) for moment in moments])
+    assert await ledger.verify(db) == []
+    async with db.writing() as transaction:
+        await transaction.run("UPDATE rollups SET calls = 7")
+    assert [found.key.hour_ms for found in await ledger.verify(db)] == [
+        moment - moment % 3_600_000 for moment in moments]
+
+
+@pytest.mark.parametrize("hour_ms", [0, START_MS + 9 * ledger.PART_MS])
+async def test_sums_of_hours_without_any_call_are_found(db: Database, hour_ms: int) -> None:
+    _, ref = await labelled(db)
+    async with db.writing() as transaction:
+        await transaction.run(
+            "UPDATE app_rollups SET hour_ms = ? WHERE app = 'other'", (hour_ms,))
+    wrong, missing = sorted(await ledger.verify(db), key=lambda each: each.key.hour_ms != hour_ms)
+    assert wrong.key.hour_ms == hour_ms and wrong.computed is None and missing.stored is None

@@ -201,14 +201,16 @@ async def test_all_keys_are_handed_out_some_at_a_time(
     for count in range(5):
         rows = [row async for row in DOCUMENTS["keys"](db, who, Span())]
         assert [row["name"] for row in rows] == [f"k{number}" for number in range(count)]
-        assert [row["limits"] for row in rows] == [{"concurrent": 3}] * count
+        assert [row["limits"]["concurrent"] for row in rows] == [3] * count
         made = await key.create(db, who, KeyWish(f"k{count}"), START_MS + count)
         await limit.change(db, "key", made.key.id, {"concurrent": "3"}, START_MS)
 
 
 async def test_the_newest_looks_are_those_of_the_document(db: Database) -> None:
     who = await make_person(db)
+    for number in range(3):
+        await key.create(db, who, KeyWish("k"), START_MS + number)
     rows = [row async for row in DOCUMENTS["access"](db, who, Span())]
-    assert len(rows) > 2
+    assert len(rows) > 3
     assert await portable.newest_looks(db, who, 1000) == rows[::-1]
     assert await portable.newest_looks(db, who, 2) == rows[:-3:-1]
