@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from relayd.core.account import Account
-from relayd.core.consent import Consent, Served
+from relayd.core.consent import ITEMS, Consent, Served
 from relayd.store import account, consent
 from relayd.store.consent import ROUTED
 from relayd.store.db import Database
@@ -85,6 +85,14 @@ async def test_questions_are_answered_as_by_reading_the_whole_ledger(
                 row for row in rows if row.account_id == name]
         for item, version in product(ROUTED, versions):
             last = {row.account_id: row for row in rows if row.item == item}
-            assert await consent.holding(transaction, item, version) == {
-                name for name, row in last.items()
-                if row.act != "withdrawn" and row.served.version >= version}
+            holding = {name for name, row in last.items()
+                       if row.act != "withdrawn" and row.served.version >= version}
+            assert await consent.holding(transaction, item, version) == holding
+            for among in ([], ["acct_2"], ["acct_1", "acct_3", "acct_9"]):
+                assert await consent.holding(
+                    transaction, item, version, among) == holding & {*among}
+
+
+def test_which_consents_the_relay_goes_by() -> None:
+    assert ROUTED == ("overseas_routes", "training_routes", "app_attribution")
+    assert set(ROUTED) < set(ITEMS) and not any(ITEMS[item].required for item in ROUTED)
