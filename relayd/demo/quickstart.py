@@ -114,7 +114,8 @@ Agents, with the exports above:
   CODEX_API_KEY={demo.key} codex exec --skip-git-repo-check \\
     -c openai_base_url='"{demo.origin}/v1"' -m {OPENAI_MODEL} Hello
   mkdir -p ~/.gemini; test -e ~/.gemini/settings.json || \\
-    echo '{{"security": {{"auth": {{"selectedType": "gemini-api-key"}}}}}}' > ~/.gemini/settings.json
+    echo '{{"security": {{"auth": {{"selectedType": "gemini-api-key"}}}}}}' \\
+    > ~/.gemini/settings.json
   gemini --skip-trust -m {GEMINI_MODEL} -p Hello
 """
 
