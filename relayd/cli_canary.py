@@ -47,7 +47,7 @@ def _audit(arguments: argparse.Namespace) -> int:
     try:
         made = asyncio.run(_publish(config, run))
     except StoreError as error:
-        raise CommandError(f"store {config.store.path}: {error.kind.message}", FAULT) from None
+        raise CommandError(f"store {config.store.path}: {error.sentence}", FAULT) from None
     if arguments.json:
         output.document(made)
     else:

@@ -31,6 +31,7 @@ from relayd.ops.doctor_reach import (
 )
 from relayd.relay.tokenizer import Encodings
 from relayd.store.db import FILE_NAME, Database, open_database
+from relayd.store.directory import StoreError
 from relayd.store.integrity import due, is_sound
 from relayd.store.journal_lane import lanes, owned
 from relayd.store.keyring import FILE_NAME as KEYS_NAME
@@ -123,7 +124,8 @@ async def _database_findings(directory: Path, master: MasterKey | None) -> list[
         finally:
             await db.close()
     except RelayError as error:
-        return [Finding("fail", "database", error.kind.message, REMEDIES.get(error.code, ""))]
+        said = error.sentence if isinstance(error, StoreError) else error.kind.message
+        return [Finding("fail", "database", said, REMEDIES.get(error.code, ""))]
     if sound:
         return [Finding("ok", "database", "The database is sound."),
                 doctor.master_key_finding(wrapped_since_ms, clock.unix_ms()),

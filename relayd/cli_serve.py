@@ -30,6 +30,7 @@ from relayd.demo.setup import CONSOLE_PORT, demo_config, prepare_directory, writ
 from relayd.ops import configfile, early, wipe
 from relayd.ops.clock import unix_ms
 from relayd.ops.logging import Logger
+from relayd.ops.process import FILES_RESERVED, files_possible
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
 
@@ -64,10 +65,14 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 def _run(running: daemon.Running, log_level: str, store: str,
          reloads: tuple[daemon.Reread, early.Asked] | None = None, advice: str = "") -> int:
+    if (files := files_possible()) < FILES_RESERVED:
+        raise CommandError(
+            f"the system allows {files} open files, and relayd needs {FILES_RESERVED} and two for "
+            "each call. Raise the limit: ulimit -n, or LimitNOFILE= of the unit.", FAULT)
     try:
         return daemon.run(running, log_level, *(reloads or (None, None)))
     except StoreError as error:
-        raise CommandError(f"store {store}: {error.kind.message}", FAULT) from None
+        raise CommandError(f"store {store}: {error.sentence}", FAULT) from None
     except OSError as error:
         raise CommandError(
             f"a listener cannot be opened: {error.strerror}{advice}", FAULT) from None

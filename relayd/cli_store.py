@@ -56,7 +56,7 @@ def in_configured_store(work: ConfiguredWork) -> Run:
                 config.store, lambda db: work(db, arguments, config)))
         except StoreError as error:
             raise CommandError(
-                f"store {config.store.path}: {error.kind.message}", FAULT) from None
+                f"store {config.store.path}: {error.sentence}", FAULT) from None
 
     return run
 

@@ -85,6 +85,25 @@ def test_a_port_that_is_taken(
     assert "sk-canary" not in err
 
 
+def test_an_ops_port_that_is_taken(
+    tmp_path: Path, taken: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = Path(written(tmp_path, 0))
+    path.write_text(path.read_text().replace(f"unix:{tmp_path}/ops", f"127.0.0.1:{taken}"))
+    assert main(["serve", "-c", str(path)]) == FAULT
+    assert f"cannot be opened: [ops] listen, 127.0.0.1:{taken}: Addr" in capfd.readouterr().err
+
+
+def test_a_system_that_allows_too_few_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli_serve, "files_possible", lambda: 30)
+    assert main(["serve", "-c", written(tmp_path, 0)]) == FAULT
+    err = capfd.readouterr().err
+    assert "allows 30 open files" in err and "LimitNOFILE" in err
+    assert not (tmp_path / "store").exists()
+
+
 def test_a_store_that_cannot_be_used(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "store").mkdir()
     (tmp_path / "store").chmod(0o777)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Final, Literal
 
-from relayd.ops.configfile_fault import Findings, Path
+from relayd.ops.configfile_fault import Findings, Path, words_of
 from relayd.ops.configfile_section import kind_of
 from relayd.ops.readfile import read_file
 
@@ -156,7 +156,7 @@ def _file_text(path: FilePath) -> str:
     try:
         data, mode = read_file(path, CREDENTIAL_BYTES_MAX + 1)
     except OSError as error:
-        raise _Missing(f"names a file that cannot be read ({type(error).__name__})",
+        raise _Missing(f"names a file that cannot be read ({words_of(error)})",
                        "Check its path and its mode") from None
     if mode & _WORLD:
         raise _Missing("names a file that every user of this machine may read or write",

@@ -6,7 +6,9 @@ Law: a fault names keys and says rules; it never repeats a value, because a valu
 from __future__ import annotations
 
 import difflib
+import os
 import re
+import ssl
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -81,6 +83,12 @@ class Findings:
             if path[:end] in self.lines:
                 return self.lines[path[:end]]
         return None
+
+
+def words_of(error: OSError | ValueError) -> str:
+    """Why a file cannot be used, as the system says it; a library's words may hold more."""
+    plain = isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and error.errno
+    return os.strerror(plain) if plain else type(error).__name__
 
 
 def in_order(faults: Iterable[Fault]) -> list[Fault]:

@@ -11,12 +11,14 @@ import stat
 from collections.abc import Iterable
 from typing import Any, Final
 
+from relayd.ops.certificate import ends_at_seconds
+from relayd.ops.clock import unix_ms
 from relayd.ops.config import Config, ServerConfig, TlsFiles
 from relayd.ops.configfile_address import (
     SYSTEMD, Listen, listen_problem, network_problem, origin_problem, parse_listen,
 )
 from relayd.ops.configfile_credential import Surroundings
-from relayd.ops.configfile_fault import Path
+from relayd.ops.configfile_fault import Path, words_of
 from relayd.ops.configfile_section import Section, kind_of
 from relayd.ops.readfile import read_file
 
@@ -55,6 +57,7 @@ _ALIASES: Final = {"address": "listen", "bind": "listen", "port": "listen", "hos
                    "timeout": "body_seconds"}
 _ANY: Final = frozenset({"0.0.0.0"})
 """Every address of IPv4; that of IPv6 is not IPv4's here (IPV6_V6ONLY)."""
+PEM_BYTES_MAX: Final = 1024 * 1024
 _NEEDS_TLS: Final = ('Give it `tls = { certificate = "...", key = "..." }`, or write'
                      ' `tls = "terminated"` if something before it ends TLS')
 
@@ -197,8 +200,30 @@ def _judge_pair(table: Section, certificate: str, key: str) -> None:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        table.findings.fault(table.path, f"cannot be used ({type(error).__name__})",
+        table.findings.fault(table.path, f"cannot be used ({_unusable(error, certificate, key)})",
                              "Two PEM files that belong together, the key without a password")
+        return
+    ends = ends_at_seconds(certificate)
+    if ends is not None and ends * 1000 <= unix_ms():
+        table.findings.warning((*table.path, "certificate"), "has ended: clients will refuse it",
+                               "Renew it, then reload; or is this machine's clock wrong?")
+
+
+def _unusable(error: OSError | ValueError, certificate: str, key: str) -> str:
+    """In words of ours: what OpenSSL says differs from version to version."""
+    if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
+        return "the key is not the certificate's"
+    if not isinstance(error, ssl.SSLError):
+        return words_of(error)
+    try:
+        if b"-BEGIN CERTIFICATE-" not in read_file(certificate, PEM_BYTES_MAX)[0]:
+            return "the certificate is no PEM file"
+        found = read_file(key, PEM_BYTES_MAX)[0]
+    except OSError as again:
+        return words_of(again)
+    if b"ENCRYPTED" in found:
+        return "the key has a password"
+    return "SSLError" if b"PRIVATE KEY-" in found else "the key is no PEM file"
 
 
 def _pem(table: Section, name: str, around: Surroundings) -> str:
@@ -214,7 +239,7 @@ def _pem(table: Section, name: str, around: Surroundings) -> str:
     try:
         _, mode = read_file(path, 1)
     except OSError as error:
-        table.fault(name, f"cannot be read ({type(error).__name__})",
+        table.fault(name, f"cannot be read ({words_of(error)})",
                     "Check its path and its mode")
         return ""
     if not stat.S_ISREG(mode):

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from relayd.core.provider import Proxy
 from relayd.ops.configfile_address import is_host, is_near
 from relayd.ops.configfile_credential import WAYS, Surroundings, read_credentials
+from relayd.ops.configfile_fault import words_of
 from relayd.ops.configfile_section import Section
 
 SCHEMES: Final = ("http", "https", "socks5")
@@ -79,6 +80,6 @@ def read_ca_file(table: Section, key: str, around: Surroundings) -> str | None:
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
         except OSError as error:  # ssl.SSLError is one
-            table.fault(key, f"cannot be used ({type(error).__name__})",
+            table.fault(key, f"cannot be used ({words_of(error)})",
                         "A PEM file with the certificates of authorities to trust")
     return str(path)

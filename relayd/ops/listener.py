@@ -56,7 +56,10 @@ class OpsListener:
             web.get("/readyz", self._readyz), web.get("/healthz", self._healthz),
         ])
         app.on_response_prepare.append(_plain_headers)
-        await self._site.open(app)
+        try:
+            await self._site.open(app)
+        except OSError as error:
+            raise OSError(error.errno, f"[ops] listen, {error.strerror}") from None
 
     async def stop(self) -> None:
         """Closes the listener and its connections; may be called twice."""

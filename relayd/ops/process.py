@@ -30,6 +30,12 @@ def raise_file_limit() -> int:
     return hard
 
 
+def files_possible() -> int:
+    """How many files the process may have open once its limit is raised."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return FILES_BOUNDLESS if hard == resource.RLIM_INFINITY else hard
+
+
 def file_limit() -> int:
     """How many files the process may have open."""
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]

@@ -20,7 +20,18 @@ _OTHERS: Final = 0o077
 
 
 class StoreError(RelayError):
-    """The store failed: one of the table's `store_...` rows. Carries no SQL and no values."""
+    """The store failed: one of the table's `store_...` rows. Carries no SQL and no values.
+
+    `why`: what the system says of it, for the operator alone; "" where it says no more.
+    """
+
+    why = ""
+
+    @property
+    def sentence(self) -> str:
+        """For the operator."""
+        message = self.kind.message
+        return f"{message.removesuffix('.')}: {self.why}." if self.why else message
 
 
 def prepare(directory: Path) -> None:

@@ -5,6 +5,7 @@ Law: every error of sqlite3 is mapped here, by its number and never by its text,
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -34,6 +35,11 @@ _CODES: Final = {
     sqlite3.SQLITE_CORRUPT: "store_damaged",
     sqlite3.SQLITE_NOTADB: "store_damaged",
 }
+_WHY: Final = {
+    sqlite3.SQLITE_FULL: "the disk is full", sqlite3.SQLITE_READONLY: "it is read-only",
+    sqlite3.SQLITE_IOERR: "the disk fails, or is full",
+    sqlite3.SQLITE_CANTOPEN: "a file cannot be opened or made",
+}
 
 
 def bind_quickly() -> None:
@@ -55,14 +61,20 @@ def mapped() -> Iterator[None]:
     except sqlite3.Error as error:
         # extended codes carry the primary one in their low byte; errors of the binding have none
         number = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-        raise StoreError(_CODES.get(number, "store_failed")) from None
+        raise _told(_CODES.get(number, "store_failed"), _WHY.get(number, "")) from None
     except (OverflowError, UnicodeEncodeError):
         # an integer above 64 bits, a lone surrogate: values that no column holds
         raise StoreError("store_refused") from None
     except PermissionError:
         raise StoreError("store_permission") from None
-    except OSError:
-        raise StoreError("store_failed") from None
+    except OSError as error:
+        raise _told("store_failed", os.strerror(error.errno) if error.errno else "") from None
+
+
+def _told(code: str, why: str) -> StoreError:
+    error = StoreError(code)
+    error.why = why
+    return error
 
 
 class Transaction:

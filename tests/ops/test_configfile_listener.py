@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from dataclasses import fields
 from pathlib import Path
 
@@ -110,9 +111,37 @@ def test_tls_files_that_do_not_belong_together(tmp_path: Path) -> None:
     tls_files(tmp_path / "other", 0o600)
     tls = tls_files(tmp_path, 0o600) | {"key": "other/tls.key"}
     [fault] = read(tmp_path, tls=tls)[1].faults
-    assert fault.key == "server.tls" and "SSLError" in fault.problem
-    assert len(read(tmp_path, tls=tls_files(tmp_path, 0o600) | {"certificate": "/etc/passwd"})[1]
-               .faults) == 1
+    assert (fault.key, fault.problem) == (
+        "server.tls", "cannot be used (the key is not the certificate's)")
+
+
+def test_tls_files_that_are_something_else(tmp_path: Path) -> None:
+    """Each is told in words, for OpenSSL has one for all of them."""
+    files = tls_files(tmp_path, 0o600)
+    locked = ["openssl", "pkcs8", "-topk8", "-passout", "pass:x", "-in", files["key"]]
+    made = subprocess.run(locked, cwd=tmp_path, capture_output=True, check=True)
+    (tmp_path / "locked").write_bytes(made.stdout)
+    (tmp_path / "locked").chmod(0o600)
+    for change, words in (({"certificate": "/etc/passwd"}, "the certificate is no PEM file"),
+                          ({"key": "tls.crt"}, "the key is no PEM file"),
+                          ({"key": "locked"}, "the key has a password"),
+                          ({"key": "none"}, "No such file or directory")):
+        (tmp_path / "tls.crt").chmod(0o600)
+        [fault] = read(tmp_path, tls=files | change)[1].faults
+        assert fault.problem.endswith(f"({words})")
+
+
+def test_a_certificate_that_has_ended_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At three in the morning clients say what is wrong, and the log of the relay nothing."""
+    tls = tls_files(tmp_path, 0o600)
+    assert read(tmp_path, tls=tls)[1].warnings == []
+    monkeypatch.setattr("relayd.ops.configfile_listener.unix_ms", lambda: 1 << 45)
+    _, findings = read(tmp_path, tls=tls)
+    [found] = findings.warnings
+    assert found.key == "server.tls.certificate" and "has ended" in found.problem
+    assert findings.faults == []
 
 
 @pytest.mark.parametrize(("tls", "keys"), [

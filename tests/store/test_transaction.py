@@ -94,6 +94,18 @@ def test_errors_of_files(error: OSError, code: str) -> None:
     with pytest.raises(StoreError) as caught, mapped():
         raise error
     assert caught.value.code == code
+    said = caught.value.sentence
+    assert said.endswith("read or written: No space left on device.") or not error.errno
+    assert said == caught.value.kind.message or error.errno
+
+
+def test_a_full_disk_is_told_in_words() -> None:
+    connection = sqlite3.connect(":memory:")
+    connection.execute("PRAGMA max_page_count = 1")
+    with pytest.raises(StoreError) as caught, mapped():
+        connection.executescript("CREATE TABLE a (b); CREATE TABLE c (d)")
+    connection.close()
+    assert caught.value.sentence == "The store cannot be read or written: the disk is full."
 
 
 def test_none_and_bool_are_stored_as_ever_only_faster() -> None:
