@@ -2,7 +2,8 @@
 
 Law: no access log; what is asked of it leaves no line, and what is no HTTP neither: it is answered
 with the site's own headers, and nothing of it is said back. Connections are bounded in number and
-in what they may wait for: they must not take the relay's descriptors.
+in what they may wait for: they must not take the relay's descriptors. Bodies are handed on as they
+came: aiohttp unpacks a thousandfold on the loop, also for whom nobody listens to.
 """
 
 from __future__ import annotations
@@ -119,7 +120,8 @@ class Site:
         those who speak no HTTP."""
         runner = self._runner = _Runner(
             app, headers, access_log=None, shutdown_timeout=self._shutdown_seconds,
-            handler_cancellation=handler_cancellation, keepalive_timeout=KEEP_SECONDS)
+            handler_cancellation=handler_cancellation, keepalive_timeout=KEEP_SECONDS,
+            auto_decompress=False)
         await runner.setup()
         try:
             await self._bound(runner).start()

@@ -84,6 +84,22 @@ async def test_a_body_that_nobody_reads_may_be_in_no_coding(
     assert b" 404 " in said and caplog.records == []
 
 
+async def test_nothing_is_unpacked() -> None:
+    """A thousandth of it would hold the loop for half a second, whoever sends it."""
+    async def told(request: web.Request) -> web.Response:
+        return web.Response(text=f"{len(await request.read())} octets")
+
+    made = web.Application()
+    made.router.add_post("/", told)
+    site = Site("127.0.0.1:0", 0.1)
+    await site.open(made)
+    body = gzip.compress(bytes(10_000_000))
+    said = await _said(site, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\n"
+                       b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+    await site.close()
+    assert b"%d octets" % len(body) in said
+
+
 async def test_an_application_that_fails_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
     async def fails(request: web.Request) -> web.Response:
         raise ValueError
