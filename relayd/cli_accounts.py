@@ -59,6 +59,7 @@ async def _create(db: Database, arguments: argparse.Namespace) -> int:
 
 
 async def _list(db: Database, arguments: argparse.Namespace) -> int:
+    await account.note_listing(db, SHELL, arguments.reason, clock.unix_ms())
     found = await account.listing(db)
     if arguments.json:
         output.document([account.view(each) for each in found])
@@ -168,7 +169,10 @@ COMMANDS: Final = (
                 option("--email", required=True, metavar="E", help="its e-mail address"),
                 option("--name", metavar="N", help="a name for people"),
             )),
-    Command("accounts list", "List all accounts.", in_store(_list), prints_data=True),
+    Command("accounts list", "List all accounts with their addresses.", in_store(_list),
+            prints_data=True, options=(
+                option("--reason", metavar="TEXT", help="why, for the audit log"),
+            ), epilog="The audit log has each listing. Other lists name accounts by their ids."),
     Command("accounts suspend", "Refuse an account's calls until it is resumed.",
             in_configured_store(_move("suspend")), (*WHO, *WHY), prints_data=True,
             epilog="Its holder gets a mail with the reason, and a link to answer."),

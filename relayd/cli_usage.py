@@ -50,10 +50,6 @@ async def _wanted(db: Database, arguments: argparse.Namespace) -> CallFilter:
     return wanted
 
 
-async def _emails(db: Database) -> Names:
-    return {each.id: each.email or each.id for each in await account.listing(db)}
-
-
 def _one_thing(arguments: argparse.Namespace) -> None:
     """What is asked for is one thing: an option that another one would outdo is refused."""
     asked = [name for name, given in (
@@ -80,7 +76,7 @@ async def _usage(db: Database, arguments: argparse.Namespace) -> int:
     if arguments.json:
         output.document(_totals_view(wanted, totals))
     else:
-        _totals_table(totals, await _emails(db))
+        _totals_table(totals)
     return DONE
 
 
@@ -94,7 +90,6 @@ async def _calls_document(db: Database, wanted: CallFilter) -> None:
 
 
 async def _calls_table(db: Database, wanted: CallFilter) -> None:
-    emails = await _emails(db)
     keys = {each.id: each.name for each in await key.listing(db)}
     rows: list[tuple[object, ...]] = []
     async for record in usage.calls(db, wanted):
@@ -102,13 +97,13 @@ async def _calls_table(db: Database, wanted: CallFilter) -> None:
         if len(rows) == _PAGE:
             output.table(_CALL_HEADS, rows)
             rows = []
-        rows.append(_call_row(record, emails, keys))
+        rows.append(_call_row(record, keys))
     output.table(_CALL_HEADS, rows)
 
 
-def _call_row(record: CallRecord, emails: Names, keys: Names) -> tuple[object, ...]:
+def _call_row(record: CallRecord, keys: Names) -> tuple[object, ...]:
     return (
-        output.moment(record.started_at_ms), emails.get(record.account, record.account),
+        output.moment(record.started_at_ms), record.account,
         keys.get(record.key, record.key), record.model, record.provider, record.status,
         record.error or record.outcome, record.input_tokens, record.output_tokens,
         record.usage_source, record.duration_ms, record.id,
@@ -140,9 +135,9 @@ def _added(totals: list[Total]) -> Sums:
     return Sums(*(sum(total.sums[index] for total in totals) for index in fields))
 
 
-def _totals_table(totals: list[Total], emails: Names) -> None:
+def _totals_table(totals: list[Total]) -> None:
     rows = [
-        (emails.get(total.account, total.account), total.model, *_shown(total.sums),
+        (total.account, total.model, *_shown(total.sums),
          output.amount(total.sums.amount_nano, total.currency))
         for total in totals
     ]

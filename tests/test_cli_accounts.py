@@ -31,6 +31,23 @@ def test_tables_are_for_people(shell: Shell) -> None:
         ["ID", "E-MAIL"], [created.out.split()[1], EMAIL]]
 
 
+def test_each_list_of_addresses_is_in_the_audit_log(shell: Shell) -> None:
+    shell.json("accounts", "create", "--email", EMAIL)
+    shell.json("accounts", "list", "--reason", "who is new?")
+    shell("accounts", "list")
+    events = [event for event in shell.json("audit", "list") if event["action"] == "accounts.list"]
+    assert [event["via"] for event in events] == ["shell", "shell"]
+    assert {event["reason"] for event in events} == {"who is new?", None}
+
+
+def test_other_lists_name_accounts_by_their_ids(shell: Shell) -> None:
+    made = shell.json("accounts", "create", "--email", EMAIL)
+    shell.json("keys", "create", "--account", EMAIL, "--name", "one")
+    listed = shell("keys", "list")
+    assert made["id"] in listed.out and EMAIL not in listed.out
+    assert EMAIL not in shell("usage").out + shell("usage", "--calls").out
+
+
 @pytest.mark.parametrize("naming", [(EMAIL,), ("--account", EMAIL), ("--email", EMAIL.upper())])
 def test_an_account_may_be_named_in_several_ways(shell: Shell, naming: tuple[str, ...]) -> None:
     made = shell.json("accounts", "create", "--email", EMAIL)

@@ -24,7 +24,7 @@ def test_create_prints_the_contracts_document(shell: Shell, account: str) -> Non
     assert made["account"] == account and made["name"] == "laptop"
     assert re.fullmatch(r"sk-relayd-[0-9A-Za-z]{43,}", made["key"])
     listed = shell("keys", "list")
-    assert made["id"] in listed.out and EMAIL in listed.out and made["key"] not in listed.out
+    assert made["id"] in listed.out and account in listed.out and made["key"] not in listed.out
 
 
 def test_a_person_sees_the_key_once(shell: Shell, account: str) -> None:

@@ -66,6 +66,15 @@ async def listing(db: Database) -> list[Account]:
         return await store_account.listing(transaction)
 
 
+async def note_listing(db: Database, actor: Actor, reason: str | None, now_ms: int) -> None:
+    """Say that the addresses of all accounts are shown now; once, and not for each account.
+
+    Raises `invalid_value` for a reason that is none.
+    """
+    async with db.writing() as transaction:
+        await audit.append(transaction, actor, "accounts.list", None, now_ms, reason=reason)
+
+
 async def empty(transaction: Transaction, account: Account, now_ms: int) -> Account:
     """Take all that is personal from an account and its keys, which are revoked: it is erased."""
     erased = replace(

@@ -79,6 +79,7 @@ ACTIONS: Final = _actions(
     Action("limit.change", "Limits of an account or a key were changed."),
     # looks at what is personal
     Action("personal.look", "Personal data were shown.", needs_reason=True, look=True),
+    Action("accounts.list", "The addresses of all accounts were listed.", look=True),
     Action("records.look", "An account's call records were shown.", needs_reason=True, look=True),
     Action("network.look", "Network records were opened.", needs_reason=True, look=True),
     Action("ticket.look", "A ticket was opened.", look=True),
