@@ -37,10 +37,11 @@ async def test_all_others_end(opened: OpenConsole) -> None:
 async def test_one_that_is_signed_in_half_is_told_as_such_and_ends_with_the_others(
         opened: OpenConsole) -> None:
     token = await opened.signed_up()
-    await opened.form("/sign-in", {"login": EMAIL, "password": PASSWORD})
     uri = (await opened.api("POST", "/totp", token=token))[1]["uri"]
-    code = pyotp.parse_uri(uri).at(opened.now_ms // 1000)
-    await opened.api("POST", "/totp/confirm", {"code": code}, token)
+    codes = [pyotp.parse_uri(uri).at(opened.now_ms // 1000 + after) for after in (0, 30)]
+    await opened.api("POST", "/totp/confirm", {"code": codes[0]}, token)
+    await opened.form("/sign-in", {"login": EMAIL, "password": PASSWORD})
+    await opened.form("/sign-in/code", {"code": codes[1]})
     _, half = await opened.api("POST", "/sessions", {"login": EMAIL, "password": PASSWORD})
     assert half["stage"] == "factor"
     _, sessions = await opened.api("GET", "/sessions", token=token)
@@ -51,7 +52,8 @@ async def test_one_that_is_signed_in_half_is_told_as_such_and_ends_with_the_othe
     await opened.api("POST", "/sessions/end-others", token=token)
     _, sessions = await opened.api("GET", "/sessions", token=token)
     assert [(each["stage"], each["current"]) for each in sessions] == [("open", True)]
-    code = pyotp.parse_uri(uri).at(opened.now_ms // 1000 + 30)
+    opened.now_ms += 60_000
+    code = pyotp.parse_uri(uri).at(opened.now_ms // 1000)
     assert (await opened.api("POST", "/sessions/code", {"code": code}, half["token"]))[0] == 401
 
 
