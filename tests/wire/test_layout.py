@@ -241,6 +241,30 @@ def test_another_hash_knows_nothing() -> None:
     assert layouts.find("messages", raw) is None
 
 
+@pytest.mark.parametrize("turns", [2, 3, 6])
+def test_another_element_of_the_same_length_is_not_taken_for_the_known_one(turns: int) -> None:
+    """Wherever it stands: in the beginning, in what was added to it turn by turn, in the end."""
+    messages = [said(number) for number in range(2 * turns)]
+    whole = claude(messages)
+    for place, message in enumerate(messages):
+        memory = known()
+        for turn in range(turns):
+            once(claude(messages[:2 * turn + 2]), memory)
+        assert turns < 3 or any(
+            layout.more for bucket in memory.layouts._buckets.values() for layout in bucket)
+        backwards = dict(reversed(message.items()))
+        other = claude([*messages[:place], backwards, *messages[place + 1:]])
+        assert len(other) == len(whole) and other != whole
+        once(other, memory)
+        once(whole, memory)
+    memory = known()
+    for turn in range(turns):
+        once(claude(messages[:2 * turn + 2]), memory)
+    tool = b'"description":"x","type":"string"'
+    assert whole.count(tool) == 1
+    once(whole.replace(tool, b'"type":"string","description":"x"'), memory)
+
+
 def test_more_elements_than_are_taken_apart_are_read_whole() -> None:
     memory = Known(POLICY, 254, 1 << 21)
     counts = []
