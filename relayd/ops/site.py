@@ -19,6 +19,7 @@ from aiohttp import web
 
 from relayd.core.errors import RelayError
 from relayd.ops.configfile_address import parse_listen
+from relayd.ops.process import file_limit
 
 PLAIN_HEADERS: Final = MappingProxyType({"Server": "relayd", "Cache-Control": "no-store"})
 KEEP_SECONDS: Final = 75.0
@@ -28,6 +29,8 @@ STALL_SECONDS: Final = 60.0
 """How long an answer may wait for whoever does not read it."""
 CONNECTIONS_MAX: Final = 512
 """For one more the oldest goes that waits for nothing; where none does, it goes itself."""
+SHARE: Final = 32
+"""Of few descriptors a site has one in so many: the relay keeps FILES_RESERVED for all of them."""
 
 
 class _Handler(web.RequestHandler):
@@ -35,6 +38,7 @@ class _Handler(web.RequestHandler):
     request, under its own name, with a line in the log."""
 
     headers: Mapping[str, str] = PLAIN_HEADERS
+    most = CONNECTIONS_MAX
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -49,7 +53,7 @@ class _Handler(web.RequestHandler):
         assert self._manager is not None
         # in the order in which they came: this one is the last, and has asked nothing yet
         there = [each for each in self._manager.connections if each.transport is not None]
-        if len(there) > CONNECTIONS_MAX:
+        if len(there) > self.most:
             next(each for each in there if not each._request_in_progress).force_close()
 
     def log_exception(self, *words: Any, **more: Any) -> None:
@@ -78,10 +82,11 @@ class _Server(web.Server):
         super().__init__(plain.request_handler, request_factory=plain.request_factory,
                          handler_cancellation=plain.handler_cancellation, **plain._kwargs)
         self._headers = headers
+        self._most = min(CONNECTIONS_MAX, max(1, file_limit() // SHARE))
 
     def __call__(self) -> web.RequestHandler:
         made = _Handler(self, loop=self._loop, **self._kwargs)
-        made.headers = self._headers
+        made.headers, made.most = self._headers, self._most
         return made
 
 

@@ -132,10 +132,12 @@ async def test_a_head_that_does_not_become_whole_is_not_waited_for(
     await site.close()
 
 
+@pytest.mark.parametrize("most, files", [(20, 1 << 20), (512, 640)])
 async def test_one_connection_too_many_ends_the_oldest_that_waits_for_nothing(
-    monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch, most: int, files: int
 ) -> None:
-    monkeypatch.setattr(ops_site, "CONNECTIONS_MAX", 20)
+    monkeypatch.setattr(ops_site, "CONNECTIONS_MAX", most)
+    monkeypatch.setattr(ops_site, "file_limit", lambda: files)
     go_on = asyncio.Event()
 
     async def slow(request: web.Request) -> web.Response:
