@@ -170,6 +170,7 @@ class Admission:
         self._stands: dict[str, _Stand] = {}
         self._book = EMPTY_BOOK
         self._first: SpentReading | None = None
+        self._most = ALLOWANCES_MAX
 
     def admit(self, exchange: Exchange, raw: bytes | None) -> None:
         """Takes what the call needs, or raises rate_limited, concurrency_limited, budget_spent.
@@ -216,7 +217,7 @@ class Admission:
 
     def _stand(self, grant: KeyGrant, book: LimitBook, now_ns: int) -> _Stand:
         """Works out where a key stands; once for each change of policy."""
-        if len(self._allowances) >= ALLOWANCES_MAX or len(self._stands) >= ALLOWANCES_MAX:
+        if len(self._allowances) >= self._most or len(self._stands) >= self._most:
             self._forget(now_ns)
         self._book = book
         own = grant.limits
@@ -249,10 +250,12 @@ class Admission:
         return allowance if any(limits) else None
 
     def _forget(self, now_ns: int) -> None:
-        """Lets go of allowances that nobody would miss."""
+        """Lets go of allowances that nobody would miss; where all are missed there may be more,
+        or each next one would look at all of them."""
         self._stands.clear()
         self._allowances = {name: allowance for name, allowance in self._allowances.items()
                             if not allowance.idle(now_ns)}
+        self._most = max(ALLOWANCES_MAX, 2 * len(self._allowances))
 
     @property
     def running(self) -> int:

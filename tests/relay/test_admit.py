@@ -242,6 +242,20 @@ def test_idle_allowances_are_forgotten_at_the_limit(monkeypatch: pytest.MonkeyPa
     assert gate.admission.running == 0
 
 
+def test_allowances_that_are_missed_are_not_looked_at_for_each_new_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("relayd.relay.admit.ALLOWANCES_MAX", 4)
+    gate = Gate()
+    looks: list[int] = []
+    forget = gate.admission._forget
+    monkeypatch.setattr(
+        gate.admission, "_forget", lambda now_ns: (looks.append(now_ns), forget(now_ns)))
+    own = OwnLimits({}, {"daily_budget": 1_000})
+    gate.admission.due(9, [gate.grant(own, f"key_{number}") for number in range(200)], gate.book)
+    assert len(gate.admission._allowances) == 200 and len(looks) < 9
+
+
 def test_a_hundred_thousand_random_endings_leave_no_permit_taken() -> None:
     dice = random.Random(4)
     gate = Gate(book({"m-1": Limits(concurrent=3, tokens_per_minute=9_000)}, concurrent=20,

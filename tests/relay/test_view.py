@@ -22,10 +22,11 @@ def test_the_line_of_the_policy_in_force() -> None:
 
 
 def test_grants_with_budgets_are_told_of_once_also_those_of_snapshots_in_between() -> None:
-    first, second = (KeyGrant(name, "a", None, None, None, False, OwnLimits({"daily_budget": 1}))
-                     for name in ("k1", "k2"))
-    view = View(Snapshot(1, {}, (first,)))
-    view.publish(Snapshot(2, {}, (second,)))
+    grants = [KeyGrant(name, "a", None, None, None, False, OwnLimits({"daily_budget": 1}))
+              for name in ("k1", "k2", "k3")]
+    view = View(Snapshot(1, {}, grants[:1]))
+    view.publish(Snapshot(2, {}, grants[1:]))
     view.publish(Snapshot(3, {}))
-    assert view.take_budgeted() == [first, second]
-    assert view.take_budgeted() == []
+    assert view.take_budgeted(2) == grants[:2]
+    assert view.take_budgeted(2) == grants[2:]
+    assert view.take_budgeted(2) == []
