@@ -48,8 +48,8 @@ class ServerConfig:
 
     Where a provider has `on_client_close = "drain"`, a reply is read on for `client_drain_seconds`
     after its client has left, and `client_drains_max` of them at a time; others are cancelled.
-    `responses_websocket`: whether GET /v1/responses may be upgraded. `busy_poll`: whether the event
-    loop stays awake while there are calls.
+    `responses_websocket`: whether GET /v1/responses may be upgraded. `busy_poll`: whether the
+    event loop stays awake while there are calls.
     """
 
     listen: tuple[str, ...] = ("127.0.0.1:8080",)

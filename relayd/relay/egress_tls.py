@@ -37,16 +37,22 @@ class _Talk(asyncio.Protocol):
         self._reply += data
         self._octets += len(data)
         try:
-            while head := HEAD_END.search(self._reply):
-                reply, self._reply = self._reply[:head.end()], self._reply[head.end():]
-                if not judge_reply(reply):
-                    if self._reply:
-                        raise ProxyError("proxy_protocol")
-                    self._end(None)
-            if self._octets > REPLY_BYTES_MAX:
+            opened = self._read()
+            if self._octets > REPLY_BYTES_MAX or opened and self._reply:
                 raise ProxyError("proxy_protocol")
         except ProxyError as error:
             self._end(error)
+        else:
+            if opened:
+                self._end(None)
+
+    def _read(self) -> bool:
+        """Whether a head has come that opens the tunnel; it and those before it are taken off."""
+        while head := HEAD_END.search(self._reply):
+            reply, self._reply = self._reply[:head.end()], self._reply[head.end():]
+            if not judge_reply(reply):
+                return True
+        return False
 
     def eof_received(self) -> bool:
         """The proxy leaves."""
