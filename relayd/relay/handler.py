@@ -136,7 +136,7 @@ class Handler:
         """Notes why an exchange ends early, and tells its client."""
         if isinstance(fault, ClientLeft):
             exchange.leave()
-            self._cancel(exchange)
+            self._close(exchange)
             return
         if not isinstance(fault, RelayError):  # a defect of ours, told by its type
             self._plane.logger.fault("exchange", fault, request_id=exchange.id)
@@ -144,7 +144,17 @@ class Handler:
         fault.__traceback__ = None  # its attempt may hold it, and it the frames and what passed
         exchange.fail(fault)
         self._plane.replier.error(exchange, fault)
-        self._cancel(exchange)
+        self._close(exchange)
+
+    def _close(self, exchange: Exchange) -> None:
+        """Ends the attempt of an exchange that ends early, once what it has reported is noted."""
+        attempt = exchange.attempt
+        if attempt is None:
+            return
+        copying = exchange.copying
+        if copying is not None and exchange.usage is None:
+            take_usage(exchange, copying.report(False))
+        attempt.close()
 
     def _enter(self, exchange: Exchange) -> None:
         """What comes before a body: whose call it is."""
@@ -162,6 +172,24 @@ class Handler:
             if exchange.policy.server.tls_terminated:
                 plane.clear_keys.check(exchange, plane.network)
             plane.network.note(exchange, exchange.started, exchange.started_at_ms)
+
+    def _authenticate(self, exchange: Exchange) -> None:
+        """Sets the grant, and notes it for heads that repeat."""
+        plane = self._plane
+        head = exchange.head
+        memo = head.memo
+        snapshot = plane.view.current
+        now_ms = exchange.started_at_ms
+        try:
+            grant = authenticate(head.fields, head.query, snapshot, plane.pepper, now_ms)
+        except RelayError:
+            if exchange.target.kind == "none":
+                raise RelayError("not_found") from None
+            raise
+        if grant.attribution:
+            grant = plane.applications.named(grant, head.fields, now_ms)
+        exchange.grant = memo.grant = grant
+        memo.snapshot = snapshot
 
     async def _serve(self, exchange: Exchange) -> None:
         plane = self._plane
@@ -205,24 +233,6 @@ class Handler:
         if not plane.streamer.copy_whole(exchange, attempt):
             await plane.streamer.copy(exchange, attempt)
 
-    def _authenticate(self, exchange: Exchange) -> None:
-        """Sets the grant, and notes it for heads that repeat."""
-        plane = self._plane
-        head = exchange.head
-        memo = head.memo
-        snapshot = plane.view.current
-        now_ms = exchange.started_at_ms
-        try:
-            grant = authenticate(head.fields, head.query, snapshot, plane.pepper, now_ms)
-        except RelayError:
-            if exchange.target.kind == "none":
-                raise RelayError("not_found") from None
-            raise
-        if grant.attribution:
-            grant = plane.applications.named(grant, head.fields, now_ms)
-        exchange.grant = memo.grant = grant
-        memo.snapshot = snapshot
-
     async def _admit_upload(self, exchange: Exchange, endpoint: Endpoint) -> Plan:
         """Reads what is asked for as far as it must be known; returns the deployments to try."""
         plane = self._plane
@@ -253,6 +263,15 @@ class Handler:
             exchange.pieces = [raw]
             raise
         return self._admitted(exchange, ask, raw)
+
+    def _known(self, exchange: Exchange, endpoint: Endpoint) -> Known | None:
+        """What the account has sent before; asked for bodies that are long enough to matter."""
+        elements = self._plane.elements
+        if elements is None:
+            return None
+        assert exchange.grant is not None
+        api = endpoint.api
+        return elements.of(exchange.grant.account, api, exchange.policy.body_policies[api])
 
     async def _admit_dense(self, exchange: Exchange, endpoint: Endpoint) -> Plan:
         """As `_admit`, of a body that takes long to read: a thread does, streams go on."""
@@ -299,24 +318,6 @@ class Handler:
             plane.wallets.admit(exchange, plan, raw)
         exchange.phase = TO_ADMITTED[exchange.phase]
         return plan
-
-    def _known(self, exchange: Exchange, endpoint: Endpoint) -> Known | None:
-        """What the account has sent before; asked for bodies that are long enough to matter."""
-        elements = self._plane.elements
-        if elements is None:
-            return None
-        assert exchange.grant is not None
-        api = endpoint.api
-        return elements.of(exchange.grant.account, api, exchange.policy.body_policies[api])
-
-    def _cancel(self, exchange: Exchange) -> None:
-        attempt = exchange.attempt
-        if attempt is None:
-            return
-        copying = exchange.copying
-        if copying is not None and exchange.usage is None:
-            take_usage(exchange, copying.report(False))
-        attempt.close()
 
 
 def _read_dense(

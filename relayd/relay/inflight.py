@@ -33,8 +33,6 @@ MARK_SECONDS: Final = 2.0
 afterwards. A killed daemon's calls are recorded as of then."""
 MARKS_PER_SWEEP: Final = 50
 """Each counts up to a KiB of text: 3 ms in all. With more calls each is marked less often."""
-
-
 STEP: Final = 256
 """Exchanges or connections that are looked at before the loop has its turn: half a millisecond.
 All of 5,000 streams at once took 10."""
@@ -75,7 +73,7 @@ class Sweep:
         self._listens = not self._passes % SWEEPS_PER_SECOND
         for exchanges in _parts(self._plane.inflight):
             for exchange in exchanges:
-                self._see(exchange, now)
+                self._visit(exchange, now)
             yield
         self._plane.abandoned.sweep(now)
         for connections in _parts(self._plane.connections):
@@ -87,10 +85,11 @@ class Sweep:
         for pool in self._plane.pools():
             pool.sweep(now)
 
-    def _see(self, exchange: Exchange, now: float) -> None:
+    def _visit(self, exchange: Exchange, now: float) -> None:
+        """What a pass does with one call: ends it, or notes and marks it where that is due."""
         if exchange.phase is Phase.SETTLED:  # since the pass began
             return
-        self._look(exchange, now)
+        self._end_if_due(exchange, now)
         if exchange.grant is not None and exchange.head.memo.noted_until <= now:
             self._plane.network.note(exchange, now, self._plane.unix_ms())
         if exchange.opened and now - exchange.started > MARK_AFTER_SECONDS:
@@ -112,7 +111,8 @@ class Sweep:
         exchange.marked = now + every, state
         plane.meter.mark(mark(exchange))
 
-    def _look(self, exchange: Exchange, now: float) -> None:
+    def _end_if_due(self, exchange: Exchange, now: float) -> None:
+        """Ends a call that has waited too long, or whose client or provider is gone."""
         if not exchange.body_complete and exchange.connection.broken():
             exchange.connection.transport.abort()
             return
