@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import sqlite3
 import threading
@@ -187,6 +188,23 @@ async def test_a_start_that_fails_leaves_nothing(tmp_path: Path) -> None:
                 await app.start()
             await app.stop()
         assert (await ask(lane.address, request_bytes(TARGET, lane.key, BODY))).status == 200
+
+
+@pytest.mark.parametrize("empty", [False, True])
+async def test_a_store_whose_database_is_gone_is_not_made_anew_in_silence(
+    tmp_path: Path, empty: bool
+) -> None:
+    async with Lane(tmp_path / "store") as lane:
+        assert "store_made_anew" not in lane.log.getvalue()
+    for file in (tmp_path / "store").glob("relayd.db*"):
+        file.unlink()
+    if empty:
+        (tmp_path / "store" / "relayd.db").touch(mode=0o600)
+    log = io.StringIO()
+    app = App(config(tmp_path / "store", 1), logger=Logger("info", log))
+    await app.start()
+    await app.stop()
+    assert '"level":"warning","event":"store_made_anew"' in log.getvalue()
 
 
 async def test_a_store_that_others_can_read_is_refused(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from relayd.relay.accept import Acceptor
 from relayd.relay.plane import Plane
 
 SYSTEMD_FIRST_FD: Final = 3
+PORTS_OF_ROOT: Final = 1024
+"""Linux' net.ipv4.ip_unprivileged_port_start, where nobody has set it."""
 
 
 class Doors:
@@ -61,7 +63,10 @@ class Doors:
         try:
             return self._bind(listen)
         except OSError as error:
-            raise OSError(error.errno, f"[server] listen, {text}: {error.strerror}") from None
+            low = isinstance(error, PermissionError) and 0 < listen.port < PORTS_OF_ROOT
+            hint = ": a port below 1024 is root's, or that of relayd.socket" if low else ""
+            raise OSError(
+                error.errno, f"[server] listen, {text}: {error.strerror}{hint}") from None
 
     def _bind(self, listen: Listen) -> list[socket.socket]:
         if listen.kind == "systemd":

@@ -254,6 +254,19 @@ async def open_database(
     return Database(directory, secret, writer, reader, seals)
 
 
+def is_lost(directory: Path) -> bool:
+    """Whether there are keys of a store without a database: to open it makes a new one, as after
+    a start that was killed, or for somebody who has lost what he had."""
+    try:
+        if not (directory / KEYS_NAME).exists():
+            return False
+        return (directory / FILE_NAME).stat().st_size == 0
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+
+
 async def _open(
     directory: Path, secret: bytes, master: MasterKey | None, busy_ms: int, beside: bool,
 ) -> tuple[Connection, Connection, Sealer]:

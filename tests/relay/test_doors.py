@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import os
 import socket
@@ -21,6 +22,7 @@ from tests.fakes.daemon import ANSWER
 from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.http.play import BODY, TARGET
 from tests.relay.conftest import Opened
+from tests.relay.test_plane import plane_of
 
 
 def has_ipv6() -> bool:
@@ -219,6 +221,21 @@ async def test_tls(opened: Opened, tmp_path: Path) -> None:
         tls = client.writer.get_extra_info("ssl_object")
         assert tls.selected_alpn_protocol() == "http/1.1"
         assert tls.version() in ("TLSv1.2", "TLSv1.3")
+
+
+@pytest.mark.parametrize(("port", "hint"), [(80, True), (8080, False)])
+async def test_a_port_of_root_s_is_told_to_be_one(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch, port: int, hint: bool
+) -> None:
+    plane = plane_of(await opened())
+
+    def refuses(self: Doors, listen: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Doors, "_bind", refuses)
+    with pytest.raises(OSError, match=f"127.0.0.1:{port}: Permission denied") as caught:
+        await Doors(plane, ServerConfig((f"127.0.0.1:{port}",)), 0).open()
+    assert ("relayd.socket" in str(caught.value)) is hint
 
 
 def test_a_socket_whose_queue_is_full_is_in_use(tmp_path: Path) -> None:
