@@ -16,6 +16,7 @@ from relayd.control.ticket import Writing
 from relayd.core.account import Account
 from relayd.core.actor import SHELL
 from relayd.core.consent import Served
+from relayd.core.fapiao import Fapiao
 from relayd.core.holder import SignIn
 from relayd.core.network import NetworkRecord
 from relayd.core.partner import PartnerEvent
@@ -25,6 +26,7 @@ from relayd.core.vault import Item
 from relayd.jobs.retention import Retention
 from relayd.store import account as store_account
 from relayd.store import backup
+from relayd.store import fapiao as store_fapiao
 from relayd.store import partner as store_partner
 from relayd.store import sign_in as store_sign_in
 from relayd.store import vault as store_vault
@@ -365,3 +367,26 @@ async def test_the_schedule_shows_terms_and_the_last_sweep(db: Database) -> None
     # every category that can be swept says when it was
     swept = {name for name, each in found.items() if each["last_sweep"]}
     assert swept == set(found) - {"content", "audit"}
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 99])
+async def test_copies_and_fapiao_end_with_the_invoices_so_many_at_once(
+    db: Database, most: int
+) -> None:
+    async with db.writing() as transaction:
+        await store_account.insert(
+            transaction, Account("acct_1", "a@example.org", None, "active", 0))
+        for name in ("vlt_1", "vlt_2"):
+            await store_vault.insert(transaction, Item(
+                name, "acct_1", "invoice", START_MS, 5, {"id": "i"}))
+        for name, until_ms in (("fap_1", START_MS), ("fap_2", START_MS), ("fap_3", START_MS + 1)):
+            await store_fapiao.insert(transaction, Fapiao(
+                name, "acct_1", "ordinary", "rejected", 100, 6, 600, 5, until_ms, (),
+                {"name": "A"}))
+    done = []
+    while rows := await retention.SWEEPERS["invoices"](db, Terms(), START_MS, most):
+        done.append(rows)
+    assert sum(done) == 4 and max(done) <= most
+    async with db.reading() as transaction:
+        assert await transaction.rows("SELECT 1 FROM legal_vault") == []
+        assert await transaction.rows("SELECT id FROM fapiao") == [("fap_3",)]
