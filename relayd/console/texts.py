@@ -15,7 +15,6 @@ from typing import Any, Final
 from relayd.core.account import LANGUAGES, Language
 
 DEFAULT: Final[Language] = "en"
-COOKIE_DAYS: Final = 365
 
 
 def _flat(area: str, table: Mapping[str, Any]) -> dict[str, dict[str, str]]:

@@ -8,7 +8,7 @@ writes.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
@@ -268,8 +268,3 @@ def view(found: Fapiao) -> dict[str, object]:
 def amount_text(minor: int) -> str:
     """`-12.30`."""
     return minor_text(minor, CURRENCY)
-
-
-def seller_fields(seller: Seller) -> Mapping[str, str]:
-    """The operator, as files of fapiao name it."""
-    return seller.block()

@@ -5,10 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from relayd.core.attribution import split
-from relayd.core.money import decimal
-from relayd.core.rollup import Sums
-from relayd.core.series import Dimension, Line, Period, Point, renamed
-from relayd.core.timestamp import rfc3339
+from relayd.core.series import Dimension, Period, Point, renamed
 from relayd.store import attribution as store_attribution
 from relayd.store import key as store_key
 from relayd.store import series as store_series
@@ -33,21 +30,3 @@ async def points(
         labels = await store_key.labels(transaction, account, {point.name for point in found})
     left, named = split(found, shares)
     return [*renamed(left, {key: app or "" for key, app in labels.items()}), *named]
-
-
-def sums_view(sums: Sums, currency: str) -> dict[str, object]:
-    """Sums as JSON shows them: the amount as a decimal text."""
-    shown: dict[str, object] = dict(sums._asdict())
-    del shown["amount_nano"]
-    return {**shown, "amount": decimal(sums.amount_nano, 2), "currency": currency}
-
-
-def point_view(point: Point) -> dict[str, object]:
-    """A point as JSON and CSV show it."""
-    return {"at": rfc3339(point.at_ms), "name": point.name,
-            **sums_view(point.sums, point.currency)}
-
-
-def line_view(line: Line) -> dict[str, object]:
-    """A line as JSON and CSV show it."""
-    return {"name": line.name, **sums_view(line.sums, line.currency)}

@@ -47,12 +47,6 @@ def whole_minor(nano: int, currency: str) -> int:
     return nano // nano_per_minor(currency)
 
 
-def exact_minor(nano: int, currency: str) -> int | None:
-    """The same amount in minor units, None where it is finer than those."""
-    minor, rest = divmod(nano, nano_per_minor(currency))
-    return None if rest else minor
-
-
 def minor_text(minor: int, currency: str) -> str:
     """As partners and people write it: `-12.30`, with all of the currency's decimals."""
     return minor_decimal(minor, places(currency))

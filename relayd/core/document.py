@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from relayd.core.consent import ITEMS
 
 DOCUMENT_NAMES: Final = ("privacy", "terms", "cookies", "subprocessors", "hosting")
 AGREED_NAMES: Final = ("privacy", "terms")
@@ -71,11 +70,6 @@ class Block:
 def digest(body: str) -> str:
     """SHA-256 of the text, in hexadecimal digits."""
     return hashlib.sha256(body.encode("utf-8")).hexdigest()
-
-
-def items_of(name: str) -> list[str]:
-    """The consents whose words are in a document."""
-    return [item.name for item in ITEMS.values() if item.document == name]
 
 
 def tidied(text: str) -> str:

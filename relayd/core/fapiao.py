@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from typing import Final, Literal, NamedTuple
 
 from relayd.core.errors import RelayError
@@ -156,11 +155,3 @@ def check_number(text: str, name: str = "number") -> str:
     if not NUMBER.fullmatch(plain):
         raise RelayError("invalid_value", param=name)
     return plain
-
-
-def check_day(text: str) -> str:
-    """A date as `2026-11-29`. Raises `invalid_value`."""
-    try:
-        return date.fromisoformat(text.strip()).isoformat()
-    except ValueError:
-        raise RelayError("invalid_value", param="date") from None

@@ -122,10 +122,3 @@ def check_sha256(text: str) -> str:
     if SHA256.fullmatch(text) is None:
         raise RelayError("invalid_value", param="document")
     return text
-
-
-def notify_at_ms(request: LawfulRequest) -> int | None:
-    """From when its owner is to be told; None: nothing went out, or they know."""
-    if request.state != "produced" or request.notified_at_ms is not None:
-        return None
-    return max(request.produced_at_ms or 0, request.gag_until_ms or 0)

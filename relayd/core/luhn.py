@@ -11,7 +11,6 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from relayd.core.errors import RelayError
 from relayd.core.uscc import is_uscc, normalised
 
 DIGITS_MIN, DIGITS_MAX = 13, 19
@@ -102,11 +101,3 @@ def card_field(fields: Mapping[str, str] | Iterable[tuple[str, str]],
                 or len(value) <= USCC_CHARS_MAX and is_uscc(normalised(value))):
             return name
     return None
-
-
-def check_form(fields: Mapping[str, str] | Iterable[tuple[str, str]],
-               company: frozenset[str] = frozenset()) -> None:
-    """Raises RelayError `card_number` where `card_field` finds one."""
-    name = card_field(fields, company)
-    if name is not None:
-        raise RelayError("card_number", param=name)

@@ -44,7 +44,6 @@ DECLARED: Final[dict[PartnerKind, frozenset[str]]] = {
 ON_WISH: Final[dict[PartnerKind, frozenset[str]]] = {
     "wechat": frozenset({"scene_info.payer_client_ip", "scene_info.h5_info.type"})}
 """Fields that leave only where the payer chose the way to pay that demands them."""
-PURPOSE: Final = "payment"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,6 @@ _VALUE: Final = {character: value for value, character in enumerate(ALPHABET)}
 _SHAPE: Final = re.compile(rf"[0-9]{{8}}[{ALPHABET}]{{10}}", re.ASCII)
 _PREFIX_CHARS: Final = 17
 _WEIGHTS: Final = tuple(pow(3, place, 31) for place in range(_PREFIX_CHARS))
-_ORGANISATION_WEIGHTS: Final = (3, 7, 9, 10, 5, 8, 4, 2)
 
 
 def normalised(text: str) -> str:
@@ -39,19 +38,12 @@ def is_uscc(code: str) -> bool:
         and check_character(code[:_PREFIX_CHARS]) == code[-1]
 
 
-def organisation_check(first: str) -> str:
-    """The check character of the organisation code (GB 11714) for its first 8 characters.
-
-    Places 9 to 17 of a code are one. Codes whose inner check is wrong were given out and are
-    valid, so `check_uscc` does not ask for it: a console may point it out.
-    """
-    total = sum((int(character, 36)) * weight
-                for character, weight in zip(first, _ORGANISATION_WEIGHTS, strict=True))
-    return "0123456789X0"[11 - total % 11]
-
-
 def check_uscc(text: str) -> str:
-    """The normalised code; raises RelayError `invalid_uscc`."""
+    """The normalised code; raises RelayError `invalid_uscc`.
+
+    Places 9 to 17 are an organisation code (GB 11714) with a check character of its own, which is
+    not asked for: codes where it is wrong were given out and are valid.
+    """
     code = normalised(text)
     if not is_uscc(code):
         raise RelayError("invalid_uscc", param="uscc")

@@ -16,8 +16,6 @@ from relayd.store import secret
 from relayd.store.transaction import mapped
 
 FILE_NAME: Final = "signing.key"
-PUBLIC_BYTES: Final = 32
-SIGNATURE_BYTES: Final = 64
 
 
 class Signer:

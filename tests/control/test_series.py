@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from relayd.control import account, key, series, usage
-from relayd.core.rollup import Sums
 from relayd.core.series import lines, period
 from relayd.core.timestamp import HOUR_MS
 from relayd.store.db import Database
@@ -63,9 +62,3 @@ async def test_I2e_calls_of_keys_without_a_label_are_by_what_they_said(db: Datab
     await key.change(db, bare, key.KeyWish("k", "late"), START_MS)
     found = lines(await series.points(db, owner.id, wanted, "app"))
     assert {(line.name, line.sums.calls) for line in found} == {("late", 4), ("shop", 1)}
-
-
-def test_the_view_has_every_sum_and_the_amount_as_text() -> None:
-    shown = series.sums_view(Sums(*range(1, 10)), "USD")
-    assert list(shown) == [*Sums._fields[:-1], "amount", "currency"]
-    assert shown["amount"] == "0.000000009" and shown["calls"] == 1

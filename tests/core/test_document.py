@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relayd.core.document import Span, blocks, changes, difference, digest, items_of, spans, tidied
+from relayd.core.document import Span, blocks, changes, difference, digest, spans, tidied
 
 TEXT = """\
 # Title
@@ -76,8 +76,3 @@ def test_a_difference_has_both_texts(before: list[str], after: list[str]) -> Non
     lines = difference("\n".join(before), "\n".join(after))
     assert [text for sign, text in lines if sign != "added"] == before
     assert [text for sign, text in lines if sign != "removed"] == after
-
-
-def test_the_items_of_a_document() -> None:
-    assert items_of("terms") == ["terms"] and "marketing" in items_of("privacy")
-    assert items_of("hosting") == []

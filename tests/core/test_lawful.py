@@ -11,7 +11,7 @@ from relayd.core.actor import SHELL, SYSTEM, Actor
 from relayd.core.errors import RelayError
 from relayd.core.lawful import (
     BASES, ENDED, MOVES, STATES, LawfulRequest, advance, check_scope, check_sha256,
-    judge_approval, notify_at_ms, person,
+    judge_approval, person,
 )
 
 REQUEST = LawfulRequest(
@@ -83,14 +83,6 @@ def test_scopes_and_hashes() -> None:
     assert check_sha256(" " + "AB" * 32) == "ab" * 32
     assert code(lambda: check_sha256("ab")) == "invalid_value"
     assert replace(REQUEST, scope=("content",)).only_content and not REQUEST.only_content
-
-
-def test_the_owner_is_told_when_the_gag_ends() -> None:
-    assert notify_at_ms(REQUEST) is None
-    produced = replace(REQUEST, state="produced", produced_at_ms=50)
-    assert notify_at_ms(produced) == 50
-    assert notify_at_ms(replace(produced, gag_until_ms=70)) == 70
-    assert notify_at_ms(replace(produced, notified_at_ms=80)) is None
 
 
 def test_no_name_in_a_repr() -> None:

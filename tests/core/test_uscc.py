@@ -59,8 +59,3 @@ def test_what_is_none(text: str) -> None:
     with pytest.raises(RelayError) as caught:
         uscc.check_uscc(text)
     assert (caught.value.code, caught.value.param) == ("invalid_uscc", "uscc")
-
-
-@pytest.mark.parametrize("code", REAL[:2])
-def test_the_organisation_code_inside(code: str) -> None:
-    assert uscc.organisation_check(code[8:16]) == code[16]
