@@ -76,12 +76,13 @@ async def _whole(
     transaction: Transaction, version: int, documents: _Documents,
 ) -> Snapshot:
     keys: dict[bytes, KeyGrant] = {}
+    with_budgets: list[KeyGrant] = []
     known = await _known(transaction, documents.asked)
     async for batch in store_key.grants(transaction, known):
         keys.update(batch)
+        with_budgets += budgeted(batch.values())
     plans = await store_subscription.plans(transaction)
-    return Snapshot(version, keys, budgeted(keys.values()), plans, documents.edition,
-                    documents.asked)
+    return Snapshot(version, keys, with_budgets, plans, documents.edition, documents.asked)
 
 
 async def _changed(

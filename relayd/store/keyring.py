@@ -36,6 +36,7 @@ FILE_NAME: Final = KEYS_NAME
 WRAP_LABEL: Final = "wrap data keys"
 CIPHERS_MAX: Final = 4096
 BUSY_SECONDS: Final = 5.0
+OWNERS_AT_ONCE: Final = 1000
 
 _PRAGMAS: Final = (
     "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA wal_autocheckpoint=0",
@@ -161,12 +162,21 @@ class Keyring:
             self._ciphers.clear()
 
     def owners(self, *, destroyed: bool = False, prefix: str = "") -> list[str]:
-        """Everybody who has a key, or those whose key was destroyed."""
-        with self._lock, mapped():
-            rows = self._reader.execute(
-                "SELECT owner FROM data_keys WHERE (wrapped IS NULL) = ? AND substr(owner, 1, ?) ="
-                " ? ORDER BY owner", (destroyed, len(prefix), prefix)).fetchall()
-        return [str(row[0]) for row in rows]
+        """Everybody who has a key, or those whose key was destroyed.
+
+        A thousand at a time: the event loop waits for the lock.
+        """
+        found: list[str] = []
+        while True:
+            with self._lock, mapped():
+                rows = self._reader.execute(
+                    "SELECT owner FROM data_keys WHERE owner >= ? AND owner < ? AND owner > ?"
+                    " AND (wrapped IS NULL) = ? ORDER BY owner LIMIT ?",
+                    (prefix, f"{prefix}\U0010ffff", found[-1] if found else "", destroyed,
+                     OWNERS_AT_ONCE)).fetchall()
+            found += [str(row[0]) for row in rows]
+            if len(rows) < OWNERS_AT_ONCE:
+                return found
 
     def since_ms(self) -> int | None:
         """Since when the master key is in use; None before it has wrapped a key."""

@@ -135,6 +135,23 @@ def test_keys_are_made_together(keyring: Keyring) -> None:
     assert keyring.owners(destroyed=True) == ["acct_1", "acct_2"]
 
 
+@pytest.mark.parametrize("at_once", (1, 3, 5, 9))
+def test_owners_are_all_told_however_few_are_read_at_once(
+    keyring: Keyring, monkeypatch: pytest.MonkeyPatch, at_once: int,
+) -> None:
+    monkeypatch.setattr("relayd.store.keyring.OWNERS_AT_ONCE", at_once)
+    wanted = [f"month:2026-0{number}" for number in range(1, 6)]
+    keyring.make_now("acct_1", *wanted, "monti", "vault:2026")
+    assert keyring.owners(prefix="month:") == wanted
+    assert keyring.owners() == ["acct_1", *wanted, "monti", "vault:2026"]
+    assert keyring.owners(prefix="nobody") == keyring.owners(destroyed=True) == []
+    assert keyring.owners(prefix="acct_1") == ["acct_1"]
+    steps = keyring._reader.execute(
+        "EXPLAIN QUERY PLAN SELECT owner FROM data_keys WHERE owner >= 'm' AND owner < 'n'"
+        " AND owner > '' AND (wrapped IS NULL) = 0 ORDER BY owner LIMIT 5").fetchall()
+    assert [step[3].split(" USING")[0] for step in steps] == ["SEARCH data_keys"]
+
+
 def test_what_changed_in_the_file_is_noticed(keyring: Keyring, tmp_path: Path) -> None:
     keyring.make_now("acct_1", "acct_2")
     keyring.notice()
