@@ -207,7 +207,7 @@ async def statement(db: Database, account: str, period: Period) -> dict[str, lis
 
 async def gaps(db: Database) -> list[tuple[str, int, int, int]]:
     """Series and years whose numbers are not all there: none, or a defect."""
-    async with db.reading() as transaction:
+    async with db.reading_long() as transaction:
         return await store_invoice.gaps(transaction)
 
 
