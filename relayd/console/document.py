@@ -18,7 +18,7 @@ from relayd.console.visit import Visit
 from relayd.control import document
 from relayd.control.document_text import Cookies, CookieWords
 from relayd.core.account import LANGUAGES, Language
-from relayd.core.document import AGREED_NAMES, DOCUMENT_NAMES, Edition, blocks, spans
+from relayd.core.document import DOCUMENT_NAMES, Edition, blocks, spans
 from relayd.core.errors import RelayError
 from relayd.core.timestamp import rfc3339
 
@@ -104,7 +104,7 @@ async def show_all(visit: Visit) -> web.Response:
     """The list of documents, each with its versions."""
     editions = await document.listing(visit.db, visit.language)
     by_name = {name: [each for each in editions if each.name == name] for name in DOCUMENT_NAMES}
-    return page(visit, "legal/documents.html", documents=by_name, agreed=AGREED_NAMES)
+    return page(visit, "legal/documents.html", documents=by_name)
 
 
 async def show_one(visit: Visit) -> web.Response:
@@ -140,7 +140,7 @@ async def show_changes(visit: Visit) -> web.Response:
     lines = [each and (each[0], spans(each[1].lstrip("#- "))) for each in found]
     summary = next((each.summary for each in versions if each.version == after), "")
     return page(visit, "legal/changes.html", name=name, before=before, after=after, lines=lines,
-                summary=summary, versions=versions)
+                summary=summary)
 
 
 async def clear_cookies(visit: Visit) -> web.Response:

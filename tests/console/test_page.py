@@ -29,6 +29,13 @@ def test_no_inline_script_or_style_and_nothing_from_elsewhere(name: str) -> None
     assert "|safe" not in text.replace(" ", "") or "svg" in text or "mark" in text
 
 
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_every_part_that_a_template_takes_in_is_used(name: str) -> None:
+    text = (FOLDER / name).read_text("utf-8")
+    taken = re.findall(r"{% from .* import (.*) with context %}", text)
+    assert [part for part in ", ".join(taken).split(", ") if part and f"{part}(" not in text] == []
+
+
 def test_values_are_escaped_and_unknown_names_are_mistakes() -> None:
     environment = page.environment()
     assert environment.from_string("{{ x }}").render(x="<b>") == "&lt;b&gt;"
