@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from typing import Final
+from urllib.parse import urlencode
 
 import jinja2
 import msgspec
@@ -73,6 +74,12 @@ def _second(at_ms: int | None) -> str:
     return "" if at_ms is None else rfc3339(at_ms)[:19].replace("T", " ")
 
 
+def _older(asked: msgspec.Struct, before: str) -> str:
+    """The query of a list's next page: what was asked for, before its last line."""
+    given = {name: value for name, value in msgspec.structs.asdict(asked).items() if value}
+    return f"?{urlencode({**given, 'before': before})}"
+
+
 @cache
 def environment() -> jinja2.Environment:
     """The templates of `relayd/console/templates/`, each compiled once."""
@@ -82,7 +89,8 @@ def environment() -> jinja2.Environment:
         auto_reload=False)
     made.globals.update(static=static, version=__version__)
     made.filters.update(
-        number=_number, day=_day, moment=_moment, second=_second, money=money, took=took)
+        number=_number, day=_day, moment=_moment, second=_second, money=money, took=took,
+        older=_older)
     return made
 
 

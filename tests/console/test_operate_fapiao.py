@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import FormData
 
-from relayd.console import texts
+from relayd.console import operate_fapiao, texts
 from relayd.console.services import Services
 from relayd.control import audit, fapiao
 from relayd.control.fapiao import Offer, Wish
@@ -136,6 +136,14 @@ async def test_all_files_are_kept_or_none(shop: Shop, finance: Person, made: Fap
             f"/fapiao/{made.id}/file/{kind}", cookies=shop.who.cookies)
         assert answer.status == 200
     assert (await upload(shop, finance, where, b"")).status == 422
+
+
+async def test_older_ones_are_in_the_same_state(
+    shop: Shop, finance: Person, made: Fapiao, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operate_fapiao, "PAGE", 1)
+    page = await shop.console.get("/operate/fapiao?state=submitted", cookies=finance.cookies)
+    assert f"/operate/fapiao?state=submitted&amp;before={made.id}" in await page.text()
 
 
 async def test_a_form_of_nobody_elses(shop: Shop, finance: Person, made: Fapiao) -> None:

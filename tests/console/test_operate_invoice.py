@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from html import escape
 from typing import Any
 
 import pytest
 
+from relayd.console import operate_invoice
 from relayd.control import audit
 from relayd.core.invoice import month_text
 from relayd.ops.config_invoices import InvoicesConfig
@@ -49,6 +51,19 @@ async def test_pages(console: Console, finance: Person, language: str) -> None:
     assert actions.count("invoice.void") == 1 and "invoice.look" in actions
     content = await (await console.get(f"{where}/pdf", cookies=finance.cookies)).read()
     assert content.startswith(b"%PDF-")
+
+
+async def test_older_ones_are_of_the_same_search(
+    console: Console, finance: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operate_invoice, "PAGE", 1)
+    holder = await person(console.db, NOW_MS)
+    made = await invoiced(console, holder)
+    asked = f"account={holder.account}&month={MONTH}"
+    page = await console.get(f"/operate/invoices?{asked}&kind=", cookies=finance.cookies)
+    link = f"/operate/invoices?{asked}&before={made.id}"
+    assert f'href="{escape(link)}"' in await page.text()
+    assert made.number not in await (await console.get(link, cookies=finance.cookies)).text()
 
 
 async def test_a_month_is_closed(console: Console, finance: Person) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from html import escape
 from typing import Any
 
 import pytest
 from aiohttp import ClientResponse
 
+from relayd.console import operate_order
 from relayd.control import audit, statement, webhook
 from relayd.core.actor import SYSTEM
 from relayd.core.order import ALARMS
@@ -86,6 +88,17 @@ async def test_for_programs(shop: Shop, finance: Person) -> None:
     assert (status, refund["state"], refund["amount"]) == (201, "done", "12.34")
     status, said = await api(shop, finance, "POST", path, {"amount": "0.01", "reason": "why"})
     assert (status, said["error"]["code"]) == (409, "order_state")
+
+
+async def test_older_ones_are_of_the_same_search(
+    shop: Shop, finance: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operate_order, "PAGE", 1)
+    made = await paid(shop)
+    asked = f"state=credited&account={shop.who.account}"
+    page = await shop.console.get(f"/operate/orders?{asked}", cookies=finance.cookies)
+    link = f"/operate/orders?{asked}&before={made}"
+    assert f'href="{escape(link)}"' in await page.text()
 
 
 async def test_messages_that_fit_nothing(shop: Shop, finance: Person) -> None:
