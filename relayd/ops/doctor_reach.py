@@ -99,7 +99,7 @@ async def _readyz(listen: str) -> tuple[int, str]:
     else:
         reader, writer = await asyncio.open_connection(address.host, address.port)
     try:
-        writer.write(b"GET /readyz HTTP/1.1\r\nHost: relayd\r\nConnection: close\r\n\r\n")
+        writer.write(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         answer = b""
         while len(answer) < _ANSWER_BYTES_MAX and (data := await reader.read(_ANSWER_BYTES_MAX)):
             answer += data

@@ -45,7 +45,7 @@ async def _ask(listen: str, path: str) -> bytes:
     else:
         reader, writer = await asyncio.open_connection(address.host, address.port)
     try:
-        writer.write(f"GET {path} HTTP/1.0\r\nHost: relayd\r\n\r\n".encode("ascii"))
+        writer.write(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode("ascii"))
         answer = bytearray()
         while len(answer) < PAGE_BYTES_MAX and (data := await reader.read(65536)):
             answer += data
