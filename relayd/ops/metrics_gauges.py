@@ -157,7 +157,7 @@ READINGS: Final = (
     Reading("assessment_at_seconds", "relayd_assessment_timestamp_seconds", "gauge",
             "When the last self-assessment was made, Unix time; 0: not yet."),
     Reading("assessment_findings", "relayd_assessment_findings", "gauge",
-            "What the last self-assessment found, without a canary that never ran."),
+            "What the last self-assessment found, without a search that never ran."),
     Reading("sign_in_refusals", "relayd_sign_in_refusals_total", "counter",
             "Attempts to sign in that were refused unheard, by why.", ("reason",)),
     Reading("mails", "relayd_mails_total", "counter",
