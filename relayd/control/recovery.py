@@ -15,6 +15,7 @@ from relayd.store import applied as store_applied
 from relayd.store import journal_segment
 from relayd.store.applied import Applied
 from relayd.store.db import Database
+from relayd.store.directory import sync_directory
 from relayd.store.journal_lane import Lane
 from relayd.store.journal_replay import Replay
 from relayd.store.transaction import mapped
@@ -75,7 +76,7 @@ async def _replay(db: Database, lane: Lane, book: Rates, found: Recovered) -> in
     with mapped():
         for file in files:
             file.unlink(missing_ok=True)
-        journal_segment.sync_directory(lane.directory)
+        sync_directory(lane.directory)
     found.files += len(files)
     found.torn_bytes += replay.torn_bytes
     return last

@@ -22,10 +22,11 @@ import msgspec
 
 from relayd.ops.configfile_store import KEYS_NAME
 from relayd.store import journal_segment
-from relayd.store.directory import DIRECTORY_MODE, FILE_MODE, StoreError, give_to_owner
+from relayd.store.directory import (
+    DIRECTORY_MODE, FILE_MODE, StoreError, give_to_owner, sync_directory,
+)
 from relayd.store.draft import drafting
 from relayd.store.journal_lane import FOLDER, lane_directory, lanes
-from relayd.store.journal_segment import sync_directory
 from relayd.store.migration import known
 from relayd.store.secret import FILE_NAME as SECRET_NAME
 from relayd.store.transaction import mapped

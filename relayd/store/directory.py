@@ -62,3 +62,12 @@ def give_to_owner(handle: int, directory: Path) -> None:
     owner = directory.stat()
     if os.geteuid() == 0 and os.fstat(handle).st_uid != owner.st_uid:
         os.fchown(handle, owner.st_uid, owner.st_gid)
+
+
+def sync_directory(directory: Path) -> None:
+    """Names that were given in a directory are on disk when this returns."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -14,8 +14,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from relayd.store.directory import StoreError, prepare, private_file
-from relayd.store.journal_segment import sync_directory
+from relayd.store.directory import StoreError, prepare, private_file, sync_directory
 from relayd.store.transaction import mapped
 
 LOCK_NAME: Final = "relayd.lock"

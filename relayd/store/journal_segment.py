@@ -21,7 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from relayd.store.directory import FILE_MODE, give_to_owner
+from relayd.store.directory import FILE_MODE, give_to_owner, sync_directory
 from relayd.store.journal_frame import VALUE_BYTES_MAX
 
 SUFFIX: Final = ".journal"
@@ -172,15 +172,6 @@ def _kind(handle: int) -> int:
     if ask is None or ask(handle, found):
         return 0
     return int.from_bytes(found.raw[:ctypes.sizeof(ctypes.c_long)], sys.byteorder)
-
-
-def sync_directory(directory: Path) -> None:
-    """Makes sure that the names in a directory survive a power cut."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def paths(directory: Path) -> list[Path]:

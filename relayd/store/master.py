@@ -20,7 +20,7 @@ from typing import Final
 from relayd.ops.config import MasterKey
 from relayd.ops.configfile_store import MASTER_KEY_BYTES, MASTER_NAME, master_key_bytes
 from relayd.store import secret
-from relayd.store.directory import StoreError
+from relayd.store.directory import StoreError, sync_directory
 
 FILE_NAME: Final = MASTER_NAME
 DRAFT_SUFFIX: Final = ".new"
@@ -57,7 +57,7 @@ class Master:
         assert self.path is not None
         with suppress(FileNotFoundError):
             os.replace(draft_of(self.path), self.path)
-            secret.sync_directory(self.path.parent)
+            sync_directory(self.path.parent)
 
 
 @contextmanager

@@ -26,9 +26,8 @@ from relayd.store.backup import (
     copy_database, copy_file, judge, make_directory, remove_tree, secret_mark, write_file,
 )
 from relayd.store.carry import Carried, carry
-from relayd.store.directory import StoreError
+from relayd.store.directory import StoreError, sync_directory
 from relayd.store.journal_lane import FOLDER, lane_directory, lanes
-from relayd.store.journal_segment import sync_directory
 from relayd.store.keyring import Keyring
 from relayd.store.migration import SEALED_SINCE
 from relayd.store.secret import FILE_NAME as SECRET_NAME

@@ -13,7 +13,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from relayd.store.directory import FILE_MODE, StoreError, give_to_owner
+from relayd.store.directory import FILE_MODE, StoreError, give_to_owner, sync_directory
 
 FILE_NAME: Final = "secret"
 SECRET_BYTES: Final = 32
@@ -96,14 +96,5 @@ def write(path: Path, content: bytes) -> None:
             raise StoreError("store_failed")
         os.fsync(handle)
         give_to_owner(handle, path.parent)
-    finally:
-        os.close(handle)
-
-
-def sync_directory(directory: Path) -> None:
-    """Names that were given in a directory are on disk when this returns."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
     finally:
         os.close(handle)
