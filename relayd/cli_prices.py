@@ -12,7 +12,7 @@ from relayd import cli_output as output
 from relayd.cli_command import DONE, UNUSABLE, Command, CommandError, option
 from relayd.core.money import CURRENCY, CURRENCY_DEFAULT, decimal
 from relayd.core.price import KINDS, NO_PRICES, Price, PriceBook, matches
-from relayd.core.timestamp import parse_past, rfc3339
+from relayd.core.timestamp import DAY_MS, parse_past, rfc3339
 from relayd.ops import clock, configfile
 from relayd.ops.config import Config
 from relayd.ops.pricefile import PROVIDER, read_price_file
@@ -24,7 +24,6 @@ FILE_BYTES_MAX: Final = 64 * 1024 * 1024
 _HEADS: Final = ("MODEL", "PROVIDER", "FROM", "INPUT", "OUTPUT", "CACHE READ", "CACHE WRITTEN",
                  "OTHERS", "ABOVE", "CURRENCY")
 _COLUMNS: Final = ("input", "output", "cache_read", "cache_creation")
-_DAY_MS: Final = 86_400_000
 _DATE_CHARS: Final = 10
 
 
@@ -99,7 +98,7 @@ def _row(price: Price) -> tuple[object, ...]:
     others = [f"{name} {decimal(nano)}" for name, nano in prices.items()
               if name not in _COLUMNS and nano not in usual]
     since = None if not price.since_ms else rfc3339(price.since_ms)
-    if since is not None and price.since_ms % _DAY_MS == 0:
+    if since is not None and price.since_ms % DAY_MS == 0:
         since = since[:_DATE_CHARS]
     return (price.model, price.provider, since, *(decimal(prices[name], 2) for name in _COLUMNS),
             ", ".join(others) or None, ", ".join(str(tier.above) for tier in price.tiers) or None,
@@ -144,7 +143,7 @@ def _text(path: str) -> str:
 
 def _completed(price: Price, arguments: argparse.Namespace) -> Price:
     now_ms = clock.unix_ms()
-    since_ms = now_ms - now_ms % _DAY_MS
+    since_ms = now_ms - now_ms % DAY_MS
     if arguments.since is not None:
         since_ms = parse_past(arguments.since, now_ms, "from")
     return replace(price, since_ms=since_ms, currency=arguments.currency,

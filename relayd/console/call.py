@@ -22,12 +22,11 @@ from relayd.control.usage import view
 from relayd.core.call import OUTCOMES, CallSearch, Place, parse_place
 from relayd.core.record import CallRecord
 from relayd.core.series import Span, lines, period
-from relayd.core.timestamp import HOUR_MS, parse_past
+from relayd.core.timestamp import DAY_MS, parse_past
 
 _EXAMPLE: Final = {"place": "1a3185c5000_01KDVBXH2Q7ZC4M9T8WJRS5XNY"}
 _BATCH: Final = 200
 """Records that are encoded and sent at once."""
-_DAY_MS: Final = 24 * HOUR_MS
 
 
 class CallsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -213,7 +212,7 @@ async def export(visit: Visit) -> web.StreamResponse:
 async def give(visit: Visit) -> web.Response:
     """A page of calls."""
     asked = visit.ask(CallsAsked)
-    until_ms = visit.now_ms + _DAY_MS
+    until_ms = visit.now_ms + DAY_MS
     if asked.until is not None:
         until_ms = parse_past(asked.until, visit.now_ms, "until")
     search = CallSearch(

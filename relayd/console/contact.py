@@ -21,11 +21,11 @@ from relayd.control.ticket import Writing
 from relayd.core.account import folded
 from relayd.core.errors import RelayError
 from relayd.core.ticket import WITHOUT_ACCOUNT, Ticket, TicketClass
-from relayd.core.timestamp import rfc3339
+from relayd.core.timestamp import DAY_MS, rfc3339
 from relayd.ops.configfile_mail import console_url
 
 _NUMBER: Final = re.compile(r"tick_[0-9A-Z]{26}", re.ASCII)
-EXPIRES_MS: Final = 180 * 86_400_000
+EXPIRES_MS: Final = 180 * DAY_MS
 """RFC 9116 section 2.5.5 recommends less than a year."""
 
 

@@ -17,7 +17,7 @@ from relayd.core.abuse import (
     QUIET_MS, RULES, AbuseRules, Finding, Found, Signs, State, Verdict, advance, judge,
 )
 from relayd.core.actor import SYSTEM, Actor
-from relayd.core.timestamp import rfc3339
+from relayd.core.timestamp import DAY_MS, rfc3339
 from relayd.store import abuse as store_abuse
 from relayd.store import account as store_account
 from relayd.store.abuse import Figures
@@ -88,7 +88,7 @@ async def _brief(transaction: Transaction, lookout: Lookout, now_ms: int) -> set
     if lookout.rules.disposable_mail == "allow":
         return set()
     found = set()
-    for account_id in await store_abuse.made_since(transaction, now_ms - store_abuse.DAY_MS):
+    for account_id in await store_abuse.made_since(transaction, now_ms - DAY_MS):
         account = await store_account.get(transaction, account_id)
         if account.email is not None and lookout.disposable(account.email):
             found.add(account_id)

@@ -20,7 +20,7 @@ from relayd.core.document import (
     AGREED_NAMES, DOCUMENT_NAMES, Edition, Gate, Sign, VersionKind, changes, digest,
 )
 from relayd.core.errors import RelayError
-from relayd.core.timestamp import rfc3339
+from relayd.core.timestamp import DAY_MS, rfc3339
 from relayd.store import document as store_document
 from relayd.store.db import Database
 from relayd.store.meta import bump_policy_version
@@ -28,7 +28,6 @@ from relayd.store.transaction import Transaction
 
 NOTICE_DAYS = 30
 """How long the banner of a material version stands after it took effect."""
-DAY_MS = 86_400_000
 IN_FORCE = "the policy in force"
 """Beside the names of gated documents."""
 FACTS_CHANGED = {"en": "The facts that it tells have changed.", "zh": "其所述事实有变化。"}

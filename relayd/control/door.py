@@ -18,6 +18,7 @@ from relayd.core.actor import Actor, Via
 from relayd.core.errors import RelayError
 from relayd.core.guard import Guard
 from relayd.core.network import pseudonym
+from relayd.core.timestamp import DAY_MS
 from relayd.core.ulid import RANDOM_BYTES, ulid
 from relayd.ops.clock import monotonic
 from relayd.ops.hashing import Hashing
@@ -26,7 +27,6 @@ from relayd.store.secret import derived
 
 GUARD_LABEL: Final = "guard at the door"
 SALT_BYTES: Final = 32
-DAY_MS: Final = 86_400_000
 STEADY_SECONDS: Final = 0.25
 """How long an answer takes that must not tell whether somebody has an account."""
 

@@ -12,10 +12,9 @@ from dataclasses import replace
 from typing import Final
 
 from relayd.control import mail
-from relayd.control.door import DAY_MS
 from relayd.core.dormancy import NOTICE_DAYS, STEPS, Step, due
 from relayd.core.holder import Holder
-from relayd.core.timestamp import rfc3339
+from relayd.core.timestamp import DAY_MS, rfc3339
 from relayd.store import account as store_account
 from relayd.store import holder as store_holder
 from relayd.store.db import Database

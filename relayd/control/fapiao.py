@@ -24,8 +24,7 @@ from relayd.core.fapiao import (
     advance, check_number, parts, red_tax, spread,
 )
 from relayd.core.order import REFUNDABLE, Order
-from relayd.core.retention import DAY_MS
-from relayd.core.timestamp import rfc3339
+from relayd.core.timestamp import DAY_MS, rfc3339
 from relayd.core.ulid import RANDOM_BYTES, ulid
 from relayd.store import enterprise as store_enterprise
 from relayd.store import fapiao as store_fapiao

@@ -18,7 +18,7 @@ from relayd.core.errors import RelayError
 from relayd.core.grant import CODE_BYTES, Grant, GrantSource, looks_like_code, mint_code
 from relayd.core.money import CURRENCY, decimal, parse_nano
 from relayd.core.posting import TRANSFER_NANO_MAX, move
-from relayd.core.timestamp import rfc3339
+from relayd.core.timestamp import DAY_MS, rfc3339
 from relayd.core.ulid import RANDOM_BYTES, ulid
 from relayd.store import account as store_account
 from relayd.store import grant as store_grant
@@ -29,7 +29,6 @@ from relayd.store.secret import derived
 from relayd.store.transaction import Transaction
 
 CODE_LABEL: Final = "codes to redeem"
-DAY_MS: Final = 86_400_000
 EXPIRED_AT_ONCE: Final = 200
 USES_MAX: Final = 1_000_000
 DAYS_MAX: Final = 3660

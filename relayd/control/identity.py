@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from relayd.control import registration
-from relayd.control.door import DAY_MS
 from relayd.core.passkey import CHALLENGE_MS
+from relayd.core.timestamp import DAY_MS
 from relayd.ops.clock import monotonic
 from relayd.store import mail_token, passkey, retention, role, session, sign_in
 from relayd.store.db import Database

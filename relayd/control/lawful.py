@@ -26,8 +26,8 @@ from relayd.core.lawful import (
     BASES, CONTENT, EXPIRES_MS_MAX, TEXT_CHARS_MAX, Basis, LawfulRequest, RequestMove, advance,
     check_scope, check_sha256, judge_approval, person,
 )
-from relayd.core.retention import DAY_MS, Terms, year_of
-from relayd.core.timestamp import rfc3339
+from relayd.core.retention import Terms, year_of
+from relayd.core.timestamp import DAY_MS, rfc3339
 from relayd.core.ulid import RANDOM_BYTES, ulid
 from relayd.store import account as store_account
 from relayd.store import canary as store_canary

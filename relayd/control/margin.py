@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from relayd.control import retention, usage
-from relayd.core.margin import DAY_MS, Margin, MarginKey, add, day_of
+from relayd.core.budget import day_of
+from relayd.core.margin import Margin, MarginKey, add
 from relayd.core.price import PriceBook
 from relayd.core.record import CallRecord
+from relayd.core.timestamp import DAY_MS
 from relayd.store import margin as store_margin
 from relayd.store.db import Database
 from relayd.store.record import CallFilter

@@ -15,7 +15,7 @@ from relayd.core.mail import MAIL_KINDS, needs_consent
 from relayd.core.notice import (
     MAIL_OF, MAILED_ONLY, NOTICE_FIELDS, TRANSFER_DAYS_MIN, Answer, Notice, NoticeKind,
 )
-from relayd.core.timestamp import rfc3339
+from relayd.core.timestamp import DAY_MS, rfc3339
 from relayd.core.ulid import RANDOM_BYTES, ulid
 from relayd.store import account as store_account
 from relayd.store import handover as store_handover
@@ -24,7 +24,6 @@ from relayd.store.db import Database
 from relayd.store.directory import StoreError
 from relayd.store.transaction import Transaction
 
-DAY_MS = 86_400_000
 TEXT_CHARS_MAX = 4000
 
 

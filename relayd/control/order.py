@@ -23,7 +23,7 @@ from relayd.core.order import Order, moved
 from relayd.core.partner import Checkout, PartnerEvent
 from relayd.core.posting import LedgerAccount
 from relayd.core.refund import Refund
-from relayd.core.timestamp import rfc3339
+from relayd.core.timestamp import DAY_MS, rfc3339
 from relayd.core.ulid import RANDOM_BYTES, ulid
 from relayd.store import account as store_account
 from relayd.store import order as store_order
@@ -40,7 +40,7 @@ OPEN_MAX: Final = 20
 CLIENT_KEY_CHARS_MAX: Final = 200
 KEY_LABEL: Final = "idempotency keys of orders"
 LISTED_MAX: Final = 200
-REFUSED_MS: Final = 86_400_000
+REFUSED_MS: Final = DAY_MS
 _PAYING: Final = ("active", "suspended")
 
 

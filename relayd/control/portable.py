@@ -22,8 +22,7 @@ from relayd.control import (
 from relayd.core.audit import ACTIONS
 from relayd.core.network import NetworkRecord
 from relayd.core.record import PRICED_ONLY
-from relayd.core.retention import DAY_MS
-from relayd.core.timestamp import UNIX_MS_END, rfc3339
+from relayd.core.timestamp import DAY_MS, UNIX_MS_END, rfc3339
 from relayd.core.vault import Item
 from relayd.store import account as store_account
 from relayd.store import enterprise as store_enterprise

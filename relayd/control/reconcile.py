@@ -10,8 +10,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from relayd.core.bill import DAY_MS, Bill, day_text, same_model
+from relayd.core.bill import Bill, day_text, same_model
 from relayd.core.drift import Drift
+from relayd.core.timestamp import DAY_MS
 from relayd.store import reconcile as store_reconcile
 from relayd.store.db import Database
 from relayd.store.reconcile import Day

@@ -14,7 +14,7 @@ from typing import Final
 from relayd.control import erasure, identity, invoice, lawful, network, ticket, vault
 from relayd.core.retention import ACTIONS, CATEGORIES, Terms
 from relayd.core.rollup import hour_of
-from relayd.core.timestamp import rfc3339
+from relayd.core.timestamp import DAY_MS, rfc3339
 from relayd.store import attribution as store_attribution
 from relayd.store import backup
 from relayd.store import consent as store_consent
@@ -32,7 +32,6 @@ from relayd.store.db import Database
 from relayd.store.directory import StoreError
 from relayd.store.retention import Swept
 
-DAY_MS: Final = 86_400_000
 MAIL: Final = "mail:"
 """Begins the names of the keys of mail to people without an account, a key a month."""
 BATCH_RECORDS: Final = 500

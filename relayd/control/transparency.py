@@ -12,14 +12,13 @@ from typing import Final, NamedTuple
 
 from relayd.core.anonymity import K, Cell, Published, publishable
 from relayd.core.lawful import BASES, STATES
-from relayd.core.timestamp import rfc3339
+from relayd.core.timestamp import DAY_MS, rfc3339
 from relayd.store import consent as store_consent
 from relayd.store import document as store_document
 from relayd.store import lawful as store_lawful
 from relayd.store import transparency as store_transparency
 from relayd.store.db import Database
 
-DAY_MS: Final = 86_400_000
 DAYS: Final = 30
 FRESH_MS: Final = 60_000
 

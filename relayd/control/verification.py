@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from relayd.control import audit
 from relayd.core.actor import SYSTEM
 from relayd.core.errors import RelayError
+from relayd.core.timestamp import DAY_MS
 from relayd.core.ulid import RANDOM_BYTES, ulid
 from relayd.core.verification import Check, checked
 from relayd.ops.config import IdentityConfig
@@ -33,7 +34,6 @@ LABEL: Final = "identity references"
 REFERENCE_DAYS: Final = 14
 """How long a verifier may take; some verdicts are made by hand."""
 RETURN_PAGE: Final = "/settings/identity"
-_DAY_MS: Final = 86_400_000
 _NONCE_BYTES: Final = 12
 
 
@@ -77,7 +77,7 @@ async def listing(db: Database, account_id: str) -> list[Check]:
 
 def _reference(db: Database, account_id: str, now_ms: int) -> str:
     nonce = secrets.token_bytes(_NONCE_BYTES)
-    plain = f"{now_ms + REFERENCE_DAYS * _DAY_MS} {account_id}".encode()
+    plain = f"{now_ms + REFERENCE_DAYS * DAY_MS} {account_id}".encode()
     sealed = nonce + AESGCM(derived(db.secret, LABEL)).encrypt(nonce, plain, None)
     return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
 

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from relayd.core.timestamp import DAY_MS
+
 Subject = Literal["audit", "certificate", "master_key", "retention", "canary", "dependencies"]
 Level = Literal["ok", "warn", "fail"]
 
-DAY_MS: Final = 86_400_000
 EVERY_MS: Final = 7 * DAY_MS
 OVERDUE_MS: Final = EVERY_MS + DAY_MS
 KEPT: Final = 60

@@ -21,10 +21,9 @@ import orjson
 
 from relayd.core.errors import RelayError
 from relayd.core.provider import Api
-from relayd.core.timestamp import parse_past, rfc3339, span_ms
+from relayd.core.timestamp import DAY_MS, parse_past, rfc3339, span_ms
 from relayd.core.usage import TOKENS_MAX
 
-DAY_MS: Final = 86_400_000
 BILL_BYTES_MAX: Final = 256 * 1024 * 1024
 
 BillForm = Literal["openai-csv", "openai-json", "anthropic-csv", "anthropic-json"]

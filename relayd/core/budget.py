@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-DAY_MS: Final = 86_400_000
+from relayd.core.timestamp import DAY_MS
 
 
 def day_of(unix_ms: int) -> int:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import Final
 
-LEAP_MS: Final = 86_400_000
+from relayd.core.timestamp import DAY_MS
+
+LEAP_MS: Final = DAY_MS
 """What is ahead by no more is believed: terms are longer by days than what a law asks for."""
 UNSET_SECONDS: Final = 300.0
 """So long after a machine's start its clock may not have been set yet."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-DAY_MS: Final = 86_400_000
+from relayd.core.timestamp import DAY_MS
+
 Step = Literal["first_reminder", "last_reminder", "erase"]
 STEPS: Final[tuple[tuple[Step, int], ...]] = (
     ("first_reminder", 365), ("last_reminder", 700), ("erase", 730),

@@ -13,7 +13,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from relayd.core.errors import RelayError
-from relayd.core.retention import DAY_MS
+from relayd.core.timestamp import DAY_MS
 
 COOLING_MS: Final = 7 * DAY_MS
 CERTIFICATE_VERSION: Final = "relayd erasure 1"

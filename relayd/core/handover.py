@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from relayd.core.account import AccountState
 from relayd.core.errors import RelayError
-from relayd.core.retention import DAY_MS
+from relayd.core.timestamp import DAY_MS
 
 WINDOW_MS_MIN: Final = 15 * DAY_MS
 WINDOW_DAYS_DEFAULT: Final = 30

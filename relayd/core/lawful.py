@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from relayd.core.actor import Actor, Role
 from relayd.core.errors import RelayError
-from relayd.core.retention import DAY_MS
+from relayd.core.timestamp import DAY_MS
 
 TEXT_CHARS_MAX: Final = 300
 EXPIRES_MS_MAX: Final = 366 * DAY_MS

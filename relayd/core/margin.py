@@ -8,13 +8,12 @@ has no price for in its currency is counted as unpriced.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
+from relayd.core.budget import day_of
 from relayd.core.price import PriceBook, amount
 from relayd.core.record import CallRecord
 from relayd.core.usage import billed
-
-DAY_MS: Final = 86_400_000
 
 
 class MarginKey(NamedTuple):
@@ -42,11 +41,6 @@ class Margin(NamedTuple):
     def plus(self, other: Margin) -> Margin:
         """Both together."""
         return Margin(*(one + more for one, more in zip(self, other, strict=True)))
-
-
-def day_of(at_ms: int) -> int:
-    """The start of the UTC day that holds this time."""
-    return at_ms - at_ms % DAY_MS
 
 
 def of_call(record: CallRecord, book: PriceBook) -> Margin:

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-from relayd.core.budget import DAY_MS, month_of, next_month
+from relayd.core.budget import month_of, next_month
+from relayd.core.timestamp import DAY_MS
 
 TlsVersion = Literal["1.2", "1.3", "none"]
 Ip = ipaddress.IPv4Address | ipaddress.IPv6Address

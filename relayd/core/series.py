@@ -10,9 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final, Literal, NamedTuple
 
 from relayd.core.rollup import Sums, hour_of
-from relayd.core.timestamp import HOUR_MS
+from relayd.core.timestamp import DAY_MS, HOUR_MS
 
-DAY_MS: Final = 24 * HOUR_MS
 
 Span = Literal["24h", "7d", "30d", "90d"]
 SPANS: Final[tuple[Span, ...]] = ("24h", "7d", "30d", "90d")

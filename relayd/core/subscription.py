@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from relayd.core.errors import RelayError
+from relayd.core.timestamp import DAY_MS
 
-DAY_MS: Final = 86_400_000
 DUNNING_DAYS: Final = (1, 3, 7, 14)
 """Days after a period's start on which its fee is asked for again."""
 REMINDER_MS: Final = 7 * DAY_MS

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
 from relayd.core.errors import RelayError
+from relayd.core.timestamp import DAY_MS
 
 SUBJECT_CHARS_MAX: Final = 200
 BODY_CHARS_MAX: Final = 10_000
@@ -39,8 +40,7 @@ MOVES: Final[dict[tuple[TicketState, TicketMove], TicketState]] = {
 Author = Literal["holder", "operator"]
 
 PRIVACY_WORKING_DAYS: Final = 15
-HOUR_MS: Final = 3_600_000
-MINOR_MS: Final = 24 * HOUR_MS
+MINOR_MS: Final = DAY_MS
 """A report that a child has an account: it is frozen within a day."""
 _DAY: Final = timedelta(days=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -12,9 +12,10 @@ from typing import Final
 from relayd.core.errors import RelayError
 
 HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 24 * HOUR_MS
 UNIX_MS_END: Final = 253_402_300_800_000
 """The first millisecond of the year 10000, where RFC 3339 ends."""
-_UNIT_MS: Final = {"s": 1_000, "m": 60_000, "h": HOUR_MS, "d": 24 * HOUR_MS, "w": 168 * HOUR_MS}
+_UNIT_MS: Final = {"s": 1_000, "m": 60_000, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
 _SPAN: Final = re.compile(r"([0-9]{1,9})([smhdw])", re.ASCII)
 _LEAP: Final = re.compile(r"^(.{11}[0-9]{2}:[0-9]{2}):60")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

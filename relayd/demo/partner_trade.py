@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
 from relayd.core.partner import PartnerKind
+from relayd.core.timestamp import DAY_MS
 
 TradeState = Literal["open", "paid", "failed", "expired"]
 DisputeState = Literal["needs_response", "won", "lost"]
-DAY_MS: Final = 86_400_000
 NUMBER_DIGITS: Final = 28
 """As Alipay's and WeChat Pay's own numbers have: more than any card's."""
 _FEE_SHARE: Final = {"stripe": (29, 1000), "alipay": (6, 1000), "wechat": (6, 1000)}

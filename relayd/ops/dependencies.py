@@ -16,8 +16,8 @@ from importlib.resources import files
 from typing import Final
 
 from relayd.core.assessment import DEPENDENCIES_DAYS
-from relayd.core.timestamp import rfc3339
-from relayd.ops.doctor import DAY_MS, Finding
+from relayd.core.timestamp import DAY_MS, rfc3339
+from relayd.ops.doctor import Finding
 
 FILE_NAME: Final = "dependencies.toml"
 NAMED_MAX: Final = 5

@@ -18,13 +18,12 @@ from typing import Final, Literal
 # the standard library's only reader of a certificate file; typeshed leaves it out
 from _ssl import _test_decode_cert  # type: ignore[attr-defined]
 
-from relayd.core.timestamp import rfc3339
+from relayd.core.timestamp import DAY_MS, rfc3339
 
 Level = Literal["ok", "warn", "fail"]
 
 YEAR_2026_MS: Final = 1_767_225_600_000
 YEAR_2100_MS: Final = 4_102_444_800_000
-DAY_MS: Final = 86_400_000
 EXPIRY_WARN_DAYS: Final = 21
 MASTER_KEY_WARN_DAYS: Final = 730
 FREE_WARN_BYTES: Final = 1024 ** 3

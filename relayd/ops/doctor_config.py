@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from relayd.core.timestamp import rfc3339
+from relayd.core.timestamp import DAY_MS, rfc3339
 from relayd.ops.config import Config
-from relayd.ops.doctor import DAY_MS, Finding
+from relayd.ops.doctor import Finding
 
 PRICES_WARN_DAYS: Final = 180
 FILES_MIN: Final = 4096

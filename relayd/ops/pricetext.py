@@ -7,13 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Final
 
 from relayd.core.money import decimal
 from relayd.core.price import KINDS, Price, PriceBook, UnitPrices, unit_prices
-from relayd.core.timestamp import rfc3339
-
-_DAY_MS: Final = 86_400_000
+from relayd.core.timestamp import DAY_MS, rfc3339
 
 
 class SameMoment(Exception):
@@ -81,7 +78,7 @@ def _shortest(prices: UnitPrices, given: Mapping[str, int]) -> dict[str, int]:
 
 
 def _moment(unix_ms: int) -> str:
-    if unix_ms % _DAY_MS:
+    if unix_ms % DAY_MS:
         return rfc3339(unix_ms)
     return f"{datetime.fromtimestamp(unix_ms // 1000, UTC):%Y-%m-%d}"
 

@@ -11,12 +11,11 @@ import orjson
 from relayd.core.abuse import Finding, State
 from relayd.core.errors import RelayError
 from relayd.core.rollup import hour_of
-from relayd.core.timestamp import HOUR_MS
+from relayd.core.timestamp import DAY_MS, HOUR_MS
 from relayd.store.transaction import Row, Transaction
 
-WEEK_MS: Final = 7 * 24 * HOUR_MS
-MONTH_MS: Final = 30 * 24 * HOUR_MS
-DAY_MS: Final = 24 * HOUR_MS
+WEEK_MS: Final = 7 * DAY_MS
+MONTH_MS: Final = 30 * DAY_MS
 _COLUMNS: Final = ("id, account_id, rule, at_ms, figure, bound, suspended, state, decided_at_ms,"
                    " decided_by")
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from relayd.core.margin import DAY_MS, Margin, MarginKey
+from relayd.core.margin import Margin, MarginKey
+from relayd.core.timestamp import DAY_MS
 from relayd.store.transaction import Transaction
 
 _COLUMNS: Final = ", ".join((*MarginKey._fields, *Margin._fields))

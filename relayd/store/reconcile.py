@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final, NamedTuple
 
+from relayd.core.timestamp import DAY_MS
 from relayd.store.record import CallFilter
 from relayd.store.transaction import Transaction
 
-_DAY_MS: Final = 86_400_000
 _VISIBLE: Final = "(output_tokens - MIN(reasoning_output_tokens, output_tokens))"
 # core/drift.py comparable_output, as SQL
 _COMPARABLE: Final = (
@@ -22,7 +22,7 @@ _DRIFT: Final = (
     " AND counted_output_tokens IS NOT NULL AND audio_input_tokens = 0 AND audio_output_tokens = 0"
     " GROUP BY provider, provider_model ORDER BY provider, provider_model")
 _DAYS: Final = (
-    f"SELECT started_at_ms - started_at_ms % {_DAY_MS}, provider_model, COUNT(*),"
+    f"SELECT started_at_ms - started_at_ms % {DAY_MS}, provider_model, COUNT(*),"
     " SUM(input_tokens), SUM(output_tokens), SUM(cache_read_input_tokens),"
     " SUM(cache_creation_input_tokens) FROM call_records WHERE {condition} AND attempts > 0"
     " AND provider_model IS NOT NULL AND {providers} GROUP BY 1, 2 ORDER BY 1, 2")

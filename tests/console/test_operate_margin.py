@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from relayd.control import margin, usage
-from relayd.core.margin import DAY_MS
 from relayd.core.money import parse_nano
 from relayd.core.plan import Plan, Tariff
 from relayd.core.price import Price, PriceBook, unit_prices
+from relayd.core.timestamp import DAY_MS
 from relayd.store.record import CallFilter
 from tests.console.asking import api, text
 from tests.console.conftest import NOW_MS, Console

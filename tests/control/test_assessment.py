@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from relayd.control import account, assessment, retention
-from relayd.core.assessment import DAY_MS
-from relayd.core.timestamp import rfc3339
+from relayd.core.timestamp import DAY_MS, rfc3339
 from relayd.store import canary as store_canary
 from relayd.store.db import Database
 from relayd.store.signing import open_signer

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from relayd.control.door import DAY_MS, Caller, Door, new_id
+from relayd.control.door import Caller, Door, new_id
 from relayd.core.errors import RelayError
 from relayd.core.guard import FREE
+from relayd.core.timestamp import DAY_MS
 from relayd.ops.clock import monotonic
 from relayd.store.db import Database
 from tests.fakes.door import CALLER, ORIGIN

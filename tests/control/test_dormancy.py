@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from relayd.control import account, dormancy, erasure, password, sign_in, usage
-from relayd.control.door import DAY_MS, Door
+from relayd.control.door import Door
 from relayd.core.actor import SHELL, Actor
 from relayd.core.dormancy import Step
+from relayd.core.timestamp import DAY_MS
 from relayd.store import holder as store_holder
 from relayd.store.db import Database, open_database
 from tests.fakes import standing

@@ -14,7 +14,7 @@ from relayd.control.handover import Announcement
 from relayd.control.lawful import Hand
 from relayd.core.actor import SHELL, Actor
 from relayd.core.errors import RelayError
-from relayd.core.retention import DAY_MS
+from relayd.core.timestamp import DAY_MS
 from relayd.store import parcel
 from relayd.store.db import Database
 from relayd.store.parcel import recipient

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from relayd.control import account, identity, mail_token, registration, role, session, sign_in
-from relayd.control.door import DAY_MS, Door
+from relayd.control.door import Door
 from relayd.core.actor import SHELL, Actor
+from relayd.core.timestamp import DAY_MS
 from tests.fakes.door import CALLER, EMAIL, PASSWORD, WISH, registered
 from tests.fakes.records import START_MS
 

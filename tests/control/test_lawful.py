@@ -16,8 +16,8 @@ from relayd.control.lawful import Entry, Hand
 from relayd.core.actor import SHELL, Actor, Role
 from relayd.core.errors import RelayError
 from relayd.core.lawful import LawfulRequest
-from relayd.core.retention import DAY_MS, Terms
-from relayd.core.timestamp import UNIX_MS_END
+from relayd.core.retention import Terms
+from relayd.core.timestamp import DAY_MS, UNIX_MS_END
 from relayd.store import canary as store_canary
 from relayd.store import parcel
 from relayd.store.db import Database

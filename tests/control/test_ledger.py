@@ -6,6 +6,7 @@ import pytest
 
 from relayd.control import account, key, ledger, retention, usage
 from relayd.core.retention import Terms
+from relayd.core.timestamp import DAY_MS
 from relayd.store import attribution
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
@@ -82,7 +83,7 @@ async def test_hours_whose_records_go_are_held_against_nothing_at_any_moment(
         raise StoreError("store_failed")
 
     monkeypatch.setattr(attribution, "delete_before", dies)
-    now_ms = START_MS + 400 * retention.DAY_MS
+    now_ms = START_MS + 400 * DAY_MS
     with pytest.raises(StoreError):
         await retention.SWEEPERS["call_records"](db, Terms(), now_ms, 2)
     assert await ledger.verify(db) == []

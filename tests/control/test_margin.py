@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from relayd.control import margin, retention, usage
-from relayd.core.margin import DAY_MS, Margin
+from relayd.core.margin import Margin
 from relayd.core.plan import Plan, Tariff
 from relayd.core.price import Price, PriceBook, unit_prices
+from relayd.core.timestamp import DAY_MS
 from relayd.store.db import Database
 from relayd.store.record import CallFilter
 from tests.fakes.records import START_MS, call_record

@@ -20,8 +20,8 @@ from relayd.core.fapiao import Fapiao
 from relayd.core.holder import SignIn
 from relayd.core.network import NetworkRecord
 from relayd.core.partner import PartnerEvent
-from relayd.core.retention import BY_NAME, CATEGORIES, DAY_MS, Terms, year_end_ms
-from relayd.core.timestamp import HOUR_MS
+from relayd.core.retention import BY_NAME, CATEGORIES, Terms, year_end_ms
+from relayd.core.timestamp import DAY_MS, HOUR_MS
 from relayd.core.vault import Item
 from relayd.jobs.retention import Retention
 from relayd.store import account as store_account
@@ -40,7 +40,7 @@ from tests.fakes.records import START_MS, call_record
 
 
 def test_the_end_is_the_start_of_an_hour() -> None:
-    now_ms = START_MS + 5 * retention.DAY_MS + HOUR_MS - 1
+    now_ms = START_MS + 5 * DAY_MS + HOUR_MS - 1
     assert retention.ends_ms(now_ms, 5) == START_MS
     assert retention.ends_ms(now_ms + 1, 5) == START_MS + HOUR_MS
     assert retention.ends_ms(now_ms, 36_500) == 0

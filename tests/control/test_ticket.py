@@ -8,8 +8,9 @@ from relayd.control import account, audit, retention, ticket
 from relayd.control.ticket import Writing
 from relayd.core.actor import Actor
 from relayd.core.errors import RelayError
-from relayd.core.retention import DAY_MS, Terms
+from relayd.core.retention import Terms
 from relayd.core.ticket import CLASSES, MESSAGES_MAX, OPEN_MAX, TicketClass
+from relayd.core.timestamp import DAY_MS
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
 from tests.fakes.person import files_with

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from relayd.control import account, consent, transparency, usage
-from relayd.control.transparency import DAY_MS
 from relayd.core.consent import Served
+from relayd.core.timestamp import DAY_MS
 from relayd.store import transparency as store_transparency
 from relayd.store.db import Database
 from tests.fakes.editions import publish

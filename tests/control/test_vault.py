@@ -7,7 +7,8 @@ import pytest
 from relayd.control import account, vault
 from relayd.core.actor import SHELL, Actor
 from relayd.core.errors import RelayError
-from relayd.core.retention import DAY_MS, Terms, year_end_ms
+from relayd.core.retention import Terms, year_end_ms
+from relayd.core.timestamp import DAY_MS
 from relayd.core.vault import FIELDS
 from relayd.store.db import Database
 from relayd.store.directory import StoreError

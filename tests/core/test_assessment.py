@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from relayd.core.assessment import (
-    _WORDS, DAY_MS, EVERY_MS, Assessment, Judged, Known, days_since, is_due, judge,
+    _WORDS, EVERY_MS, Assessment, Judged, Known, days_since, is_due, judge,
 )
+from relayd.core.timestamp import DAY_MS
 
 FINE = Known(None, 90, 10, 0, 3, dependencies_days=30)
 

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relayd.core.budget import (
-    DAY_MS, Spending, Spent, SpentReading, SpentRow, day_of, month_of, next_day, next_month,
+    Spending, Spent, SpentReading, SpentRow, day_of, month_of, next_day, next_month,
 )
+from relayd.core.timestamp import DAY_MS
 
 TIMES = st.integers(0, 4_000_000_000_000)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from relayd.core.dormancy import DAY_MS, NOTICE_DAYS, due
+from relayd.core.dormancy import NOTICE_DAYS, due
+from relayd.core.timestamp import DAY_MS
 
 
 def test_the_steps_come_one_after_another() -> None:

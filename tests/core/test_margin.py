@@ -5,8 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relayd.core.margin import DAY_MS, Margin, MarginKey, add, day_of, of_call
+from relayd.core.budget import day_of
+from relayd.core.margin import Margin, MarginKey, add, of_call
 from relayd.core.price import Price, PriceBook, unit_prices
+from relayd.core.timestamp import DAY_MS
 from tests.fakes.records import START_MS, call_record
 
 BOOK = PriceBook([Price("gpt-*", unit_prices({"call": 700})),

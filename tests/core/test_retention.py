@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relayd.core.retention import (
-    ACTIONS, BY_NAME, CATEGORIES, CHOICES, DAY_MS, UNIT_MS, Category, Terms, problem, year_end_ms,
-    year_of,
+    ACTIONS, BY_NAME, CATEGORIES, CHOICES, UNIT_MS, Category, Terms, problem, year_end_ms, year_of,
 )
+from relayd.core.timestamp import DAY_MS
 
 
 def test_R1_the_schedule_is_the_promised_one() -> None:

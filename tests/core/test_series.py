@@ -6,9 +6,9 @@ import pytest
 
 from relayd.core.rollup import Sums
 from relayd.core.series import (
-    DAY_MS, NO_SUMS, SPANS, Line, Point, Span, filled, lines, period, plus, renamed,
+    NO_SUMS, SPANS, Line, Point, Span, filled, lines, period, plus, renamed,
 )
-from relayd.core.timestamp import HOUR_MS
+from relayd.core.timestamp import DAY_MS, HOUR_MS
 from tests.fakes.records import START_MS
 
 

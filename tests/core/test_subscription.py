@@ -8,9 +8,10 @@ import pytest
 
 from relayd.core.errors import RelayError
 from relayd.core.subscription import (
-    DAY_MS, DUNNING_DAYS, REMINDER_MS, SUBSCRIPTION_MOVES, SUBSCRIPTION_STATES, SubscriptionMove,
-    advance, next_try_ms,
+    DUNNING_DAYS, REMINDER_MS, SUBSCRIPTION_MOVES, SUBSCRIPTION_STATES, SubscriptionMove, advance,
+    next_try_ms,
 )
+from relayd.core.timestamp import DAY_MS
 
 
 @pytest.mark.parametrize("state", SUBSCRIPTION_STATES)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from relayd.demo.partner_trade import DAY_MS, Book, Told
+from relayd.core.timestamp import DAY_MS
+from relayd.demo.partner_trade import Book, Told
 
 TOLD = Told("ord_1", "CNY", 1000, "http://x.test/w", "http://x.test/b", 2_000)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from relayd.control.door import DAY_MS, Door
+from relayd.control.door import Door
+from relayd.core.timestamp import DAY_MS
 from relayd.jobs.dormancy import Dormancy
 from tests.fakes.door import ORIGIN, mails, registered
 from tests.fakes.records import START_MS

@@ -6,8 +6,8 @@ import asyncio
 import io
 
 from relayd.control import margin, usage
-from relayd.core.margin import DAY_MS
 from relayd.core.price import NO_PRICES
+from relayd.core.timestamp import DAY_MS
 from relayd.jobs.margin import Margins
 from relayd.ops.logging import Logger
 from relayd.store.db import Database

@@ -10,15 +10,13 @@ import pytest
 
 from relayd.control import retention, usage
 from relayd.core.retention import Terms
-from relayd.core.timestamp import HOUR_MS
+from relayd.core.timestamp import DAY_MS, HOUR_MS
 from relayd.jobs.retention import Retention
 from relayd.ops.logging import Logger
 from relayd.store.db import FILE_NAME, Database
 from relayd.store.directory import StoreError
 from relayd.store.record import CallFilter
 from tests.fakes.records import START_MS, call_record
-
-DAY_MS = retention.DAY_MS
 
 
 class Clock:

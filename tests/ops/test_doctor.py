@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 import trustme
 
+from relayd.core.timestamp import DAY_MS
 from relayd.ops import clock
 from relayd.ops.config import ServerConfig
 from relayd.ops.doctor import (
-    DAY_MS, Finding, certificate_finding, clock_finding, core_finding, exit_code, private_finding,
+    Finding, certificate_finding, clock_finding, core_finding, exit_code, private_finding,
     space_finding, swap_finding, writable_finding,
 )
 from tests.shared import ROOT

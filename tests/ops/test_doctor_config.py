@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from relayd.core.price import Price, PriceBook, UnitPrices
+from relayd.core.timestamp import DAY_MS
 from relayd.ops.config import Config, ServerConfig, StoreConfig
-from relayd.ops.doctor import DAY_MS
 from relayd.ops.doctor_config import (
     config_findings, files_finding, journal_room_finding, prices_finding, processes_finding,
     unit_finding,

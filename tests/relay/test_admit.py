@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relayd.core.budget import DAY_MS, Spent, SpentReading, SpentRow
+from relayd.core.budget import Spent, SpentReading, SpentRow
 from relayd.core.errors import RelayError
 from relayd.core.limit import Bucket, LimitBook, Limits, OwnLimits
 from relayd.core.record import CallRecord
 from relayd.core.snapshot import KeyGrant
+from relayd.core.timestamp import DAY_MS
 from relayd.relay.admit import NEAR_READ_NS, READ_NS, UNPOSTED_READ_NS, Admission, _least
 from relayd.relay.exchange import Exchange
 from relayd.wire.dialect import target_of

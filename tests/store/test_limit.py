@@ -8,8 +8,9 @@ import pytest
 
 from relayd.control import usage
 from relayd.core.account import Account
-from relayd.core.budget import DAY_MS, Spent, SpentRow
+from relayd.core.budget import Spent, SpentRow
 from relayd.core.key import ApiKey
+from relayd.core.timestamp import DAY_MS
 from relayd.store import account, key, limit
 from relayd.store.db import Database
 from relayd.store.directory import StoreError

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from relayd.control import usage
-from relayd.core.margin import DAY_MS, Margin, MarginKey
+from relayd.core.margin import Margin, MarginKey
+from relayd.core.timestamp import DAY_MS
 from relayd.store import margin
 from relayd.store.db import Database
 from tests.fakes.records import START_MS, call_record

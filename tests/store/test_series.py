@@ -8,8 +8,8 @@ from random import Random
 
 from relayd.core.columns import in_parts
 from relayd.core.rollup import rollups
-from relayd.core.series import DAY_MS, Period, period
-from relayd.core.timestamp import HOUR_MS
+from relayd.core.series import Period, period
+from relayd.core.timestamp import DAY_MS, HOUR_MS
 from relayd.store import rollup, series
 from relayd.store.db import Database
 from tests.fakes.records import START_MS, call_record
