@@ -20,7 +20,7 @@ from relayd.core.errors import RelayError
 from relayd.core.plan import Tariff
 from relayd.core.record import CallRecord
 from relayd.core.rollup import Sums
-from relayd.core.timestamp import parse_past, rfc3339
+from relayd.core.timestamp import parse_past, rfc3339, rfc3339_or_none
 from relayd.ops import clock
 from relayd.ops.config import Config
 from relayd.store.db import Database
@@ -119,7 +119,7 @@ def _totals_view(wanted: CallFilter, totals: list[Total]) -> dict[str, object]:
     del everything["amount_nano"]
     return {
         "since": rfc3339(wanted.since_ms) if wanted.since_ms else None,
-        "until": None if wanted.until_ms is None else rfc3339(wanted.until_ms),
+        "until": rfc3339_or_none(wanted.until_ms),
         **everything,
         "amounts": [{"currency": name, "amount_nano": nano} for name, nano in amounts.items()],
         "by_model": [

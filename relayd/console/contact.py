@@ -21,7 +21,7 @@ from relayd.control.ticket import Writing
 from relayd.core.account import folded
 from relayd.core.errors import RelayError
 from relayd.core.ticket import WITHOUT_ACCOUNT, Ticket, TicketClass
-from relayd.core.timestamp import DAY_MS, rfc3339
+from relayd.core.timestamp import DAY_MS, rfc3339, rfc3339_or_none
 from relayd.ops.configfile_mail import console_url
 
 _NUMBER: Final = re.compile(r"tick_[0-9A-Z]{26}", re.ASCII)
@@ -100,7 +100,7 @@ async def sent(visit: Visit) -> web.Response:
 async def api_send(visit: Visit) -> web.Response:
     """The same for a program."""
     made = await _open(visit, visit.take(ContactForm))
-    due = None if made.due_at_ms is None else rfc3339(made.due_at_ms)
+    due = rfc3339_or_none(made.due_at_ms)
     return reply(ContactTaken(made.id, due), 201)
 
 

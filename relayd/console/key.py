@@ -23,7 +23,7 @@ from relayd.core.errors import RelayError
 from relayd.core.key import ApiKey
 from relayd.core.limit import BUDGETS
 from relayd.core.money import decimal
-from relayd.core.timestamp import parse_future, rfc3339, span_ms
+from relayd.core.timestamp import parse_future, rfc3339, rfc3339_or_none, span_ms
 
 LIMITS: Final = (
     "requests_per_minute", "tokens_per_minute", "concurrent", "daily_budget", "monthly_budget")
@@ -145,8 +145,8 @@ def shown(
         id=found.id, name=found.name, hint=found.hint, app=found.app,
         models=None if found.models is None else list(found.models),
         state=key.state_shown(found, now_ms), created_at=rfc3339(found.created_at_ms),
-        expires_at=None if found.expires_at_ms is None else rfc3339(found.expires_at_ms),
-        last_used_at=None if used_ms is None else rfc3339(used_ms), replaces=found.replaces,
+        expires_at=rfc3339_or_none(found.expires_at_ms),
+        last_used_at=rfc3339_or_none(used_ms), replaces=found.replaces,
         limits=msgspec.convert(own, KeyLimits),
     )
 
@@ -313,7 +313,7 @@ def _models(old: ApiKey) -> list[str] | None:
 def _expiry(old: ApiKey, now_ms: int) -> str | None:
     if old.expires_at_ms is not None and old.expires_at_ms <= now_ms:
         raise RelayError("key_state", param="key")
-    return None if old.expires_at_ms is None else rfc3339(old.expires_at_ms)
+    return rfc3339_or_none(old.expires_at_ms)
 
 
 async def give_rotated(visit: Visit) -> web.Response:

@@ -23,7 +23,7 @@ from relayd.core.order import REFUNDABLE, OrderState
 from relayd.core.order import Order as CoreOrder
 from relayd.core.refund import Refund as CoreRefund
 from relayd.core.refund import RefundState
-from relayd.core.timestamp import rfc3339
+from relayd.core.timestamp import rfc3339, rfc3339_or_none
 from relayd.store.order import OrderFilter
 
 MONEY: Final = operators("finance")
@@ -86,7 +86,7 @@ def returned(found: CoreRefund, currency: str) -> Refund:
     """A refund for programs and templates."""
     return Refund(found.id, found.order, found.state, minor_text(found.amount_minor, currency),
                   rfc3339(found.asked_at_ms),
-                  None if found.ended_at_ms is None else rfc3339(found.ended_at_ms))
+                  rfc3339_or_none(found.ended_at_ms))
 
 
 async def _found(visit: Visit) -> list[OperatedOrder]:

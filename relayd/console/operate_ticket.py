@@ -18,7 +18,7 @@ from relayd.control import ticket
 from relayd.control.ticket import READERS, Story
 from relayd.core.errors import RelayError
 from relayd.core.ticket import Ticket
-from relayd.core.timestamp import rfc3339
+from relayd.core.timestamp import rfc3339, rfc3339_or_none
 
 SEE: Final = operators(*READERS)
 PATH: Final = "/operate/tickets"
@@ -71,7 +71,7 @@ async def _queue(visit: Visit) -> Queue:
     found = await ticket.queue(visit.db, visit.actor, closed=visit.ask(Which).closed)
     return Queue([QueuedTicket(
         each.id, each.account, each.ticket_class, each.state, rfc3339(each.opened_at_ms),
-        None if each.due_at_ms is None else rfc3339(each.due_at_ms),
+        rfc3339_or_none(each.due_at_ms),
         each.overdue(visit.now_ms)) for each in found])
 
 

@@ -17,7 +17,7 @@ from relayd.core.abuse import (
     QUIET_MS, RULES, AbuseRules, Finding, Found, Signs, State, Verdict, advance, judge,
 )
 from relayd.core.actor import SYSTEM, Actor
-from relayd.core.timestamp import DAY_MS, rfc3339
+from relayd.core.timestamp import DAY_MS, rfc3339, rfc3339_or_none
 from relayd.store import abuse as store_abuse
 from relayd.store import account as store_account
 from relayd.store.abuse import Figures
@@ -168,6 +168,6 @@ def view(finding: Finding) -> dict[str, object]:
         "id": finding.id, "account": finding.account, "rule": finding.rule,
         "at": rfc3339(finding.at_ms), "figure": finding.figure, "bound": finding.bound,
         "suspended": finding.suspended, "state": finding.state,
-        "decided_at": None if finding.decided_at_ms is None else rfc3339(finding.decided_at_ms),
+        "decided_at": rfc3339_or_none(finding.decided_at_ms),
         "decided_by": finding.decided_by,
     }

@@ -26,7 +26,7 @@ from relayd.core.erasure import (
 )
 from relayd.core.errors import RelayError
 from relayd.core.retention import BY_NAME, Terms
-from relayd.core.timestamp import rfc3339
+from relayd.core.timestamp import rfc3339, rfc3339_or_none
 from relayd.core.ulid import RANDOM_BYTES, ulid
 from relayd.core.vault import Item, VaultKind
 from relayd.store import account as store_account
@@ -378,5 +378,5 @@ def view(erasure: Erasure) -> dict[str, object]:
         "id": erasure.id, "account": erasure.account, "cause": erasure.cause,
         "state": erasure.state, "asked_at": rfc3339(erasure.asked_at_ms),
         "due_at": rfc3339(erasure.due_at_ms),
-        "ended_at": None if erasure.ended_at_ms is None else rfc3339(erasure.ended_at_ms),
+        "ended_at": rfc3339_or_none(erasure.ended_at_ms),
     }

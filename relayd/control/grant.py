@@ -18,7 +18,7 @@ from relayd.core.errors import RelayError
 from relayd.core.grant import CODE_BYTES, Grant, GrantSource, looks_like_code, mint_code
 from relayd.core.money import CURRENCY, decimal, parse_nano
 from relayd.core.posting import TRANSFER_NANO_MAX, move
-from relayd.core.timestamp import DAY_MS, rfc3339
+from relayd.core.timestamp import DAY_MS, rfc3339, rfc3339_or_none
 from relayd.core.ulid import RANDOM_BYTES, ulid
 from relayd.store import account as store_account
 from relayd.store import grant as store_grant
@@ -159,7 +159,7 @@ def view(grant: Grant) -> dict[str, object]:
         "id": grant.id, "currency": grant.currency, "amount": decimal(grant.amount_nano, 2),
         "left": decimal(grant.left_nano, 2), "source": grant.source,
         "created_at": rfc3339(grant.created_at_ms),
-        "expires_at": None if grant.expires_at_ms is None else rfc3339(grant.expires_at_ms),
+        "expires_at": rfc3339_or_none(grant.expires_at_ms),
     }
 
 
@@ -231,6 +231,6 @@ def code_view(code: Code) -> dict[str, object]:
     return {
         "id": code.id, "currency": code.currency, "amount": decimal(code.amount_nano, 2),
         "uses_left": code.uses_left, "created_at": rfc3339(code.created_at_ms),
-        "expires_at": None if code.expires_at_ms is None else rfc3339(code.expires_at_ms),
+        "expires_at": rfc3339_or_none(code.expires_at_ms),
         "grant_days": code.grant_days,
     }

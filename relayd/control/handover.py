@@ -23,7 +23,7 @@ from relayd.core.account import check_label
 from relayd.core.actor import Actor
 from relayd.core.errors import RelayError
 from relayd.core.handover import WINDOW_MS_MIN, Handover, advance, judge_bundle
-from relayd.core.timestamp import rfc3339
+from relayd.core.timestamp import rfc3339, rfc3339_or_none
 from relayd.core.ulid import RANDOM_BYTES, ulid
 from relayd.store import handover as store_handover
 from relayd.store import parcel
@@ -165,6 +165,6 @@ def view(handover: Handover) -> dict[str, object]:
         "new_purposes": handover.new_purposes,
         "announced_at": rfc3339(handover.announced_at_ms),
         "window_ends": rfc3339(handover.window_ends_ms),
-        "bundled_at": None if handover.bundled_at_ms is None else rfc3339(handover.bundled_at_ms),
+        "bundled_at": rfc3339_or_none(handover.bundled_at_ms),
         "accounts": handover.accounts, "bundle_sha256": handover.bundle_sha256,
     }

@@ -20,7 +20,7 @@ from relayd.core.key import (
     APP_CHARS_MAX, MODEL_CHARS_MAX, MODELS_MAX, NAME_CHARS_MAX, RANDOM_BYTES, ApiKey, advance,
     digest, hint, looks_valid, mint,
 )
-from relayd.core.timestamp import rfc3339
+from relayd.core.timestamp import rfc3339, rfc3339_or_none
 from relayd.core.ulid import RANDOM_BYTES as ID_BYTES
 from relayd.core.ulid import ulid
 from relayd.store import account as store_account
@@ -239,6 +239,6 @@ def view(key: ApiKey, now_ms: int) -> dict[str, object]:
         "models": None if key.models is None else list(key.models),
         "state": state_shown(key, now_ms),
         "created_at": rfc3339(key.created_at_ms),
-        "expires_at": None if key.expires_at_ms is None else rfc3339(key.expires_at_ms),
+        "expires_at": rfc3339_or_none(key.expires_at_ms),
         "replaces": key.replaces,
     }

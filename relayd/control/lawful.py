@@ -27,7 +27,7 @@ from relayd.core.lawful import (
     check_scope, check_sha256, judge_approval, person,
 )
 from relayd.core.retention import Terms, year_of
-from relayd.core.timestamp import DAY_MS, rfc3339
+from relayd.core.timestamp import DAY_MS, rfc3339, rfc3339_or_none
 from relayd.core.ulid import RANDOM_BYTES, ulid
 from relayd.store import account as store_account
 from relayd.store import canary as store_canary
@@ -283,19 +283,18 @@ async def get(db: Database, actor: Actor, request_id: str) -> LawfulRequest:
 
 def view(request: LawfulRequest) -> dict[str, object]:
     """The request as JSON shows it to operators."""
-    def moment(at_ms: int | None) -> str | None:
-        return None if at_ms is None else rfc3339(at_ms)
-
     return {
         "id": request.id, "account": request.account, "basis": request.basis,
         "state": request.state, "authority": request.authority, "reference": request.reference,
         "document_sha256": request.document_sha256, "scope": list(request.scope),
         "since": rfc3339(request.since_ms), "until": rfc3339(request.until_ms),
         "requester": request.requester, "approver": request.approver,
-        "opened_at": rfc3339(request.opened_at_ms), "decided_at": moment(request.decided_at_ms),
+        "opened_at": rfc3339(request.opened_at_ms),
+        "decided_at": rfc3339_or_none(request.decided_at_ms),
         "expires_at": rfc3339(request.expires_at_ms),
-        "produced_at": moment(request.produced_at_ms),
+        "produced_at": rfc3339_or_none(request.produced_at_ms),
         "produced": None if request.produced is None else orjson.loads(request.produced),
         "produced_sha256": request.produced_sha256, "canary_sha256": request.canary_sha256,
-        "gag_until": moment(request.gag_until_ms), "notified_at": moment(request.notified_at_ms),
+        "gag_until": rfc3339_or_none(request.gag_until_ms),
+        "notified_at": rfc3339_or_none(request.notified_at_ms),
     }

@@ -20,7 +20,7 @@ from relayd.core.mail import (
     GIVE_UP_MS, MailState, kind_of, needs_consent, read_unsubscribe_token, retry_ms,
     unsubscribe_token,
 )
-from relayd.core.timestamp import rfc3339
+from relayd.core.timestamp import rfc3339, rfc3339_or_none
 from relayd.core.ulid import RANDOM_BYTES, ulid
 from relayd.store import account as store_account
 from relayd.store import mail as store_mail
@@ -252,5 +252,5 @@ def view(mail: Mail) -> dict[str, object]:
         "language": mail.language, "state": mail.state, "attempts": mail.attempts,
         "outcome": mail.outcome, "queued_at": rfc3339(mail.queued_at_ms),
         "next_at": rfc3339(mail.next_at_ms) if mail.state == "queued" else None,
-        "ended_at": None if mail.ended_at_ms is None else rfc3339(mail.ended_at_ms),
+        "ended_at": rfc3339_or_none(mail.ended_at_ms),
     }

@@ -15,7 +15,7 @@ from relayd.core.mail import MAIL_KINDS, needs_consent
 from relayd.core.notice import (
     MAIL_OF, MAILED_ONLY, NOTICE_FIELDS, TRANSFER_DAYS_MIN, Answer, Notice, NoticeKind,
 )
-from relayd.core.timestamp import DAY_MS, rfc3339
+from relayd.core.timestamp import DAY_MS, rfc3339, rfc3339_or_none
 from relayd.core.ulid import RANDOM_BYTES, ulid
 from relayd.store import account as store_account
 from relayd.store import handover as store_handover
@@ -190,5 +190,5 @@ def view(notice: Notice) -> dict[str, object]:
         "id": notice.id, "kind": notice.kind, "fields": notice.fields,
         "starts_at": rfc3339(notice.starts_at_ms), "ends_at": rfc3339(notice.ends_at_ms),
         "created_at": rfc3339(notice.created_at_ms),
-        "mailed_at": None if notice.mailed_at_ms is None else rfc3339(notice.mailed_at_ms),
+        "mailed_at": rfc3339_or_none(notice.mailed_at_ms),
     }

@@ -23,7 +23,7 @@ from relayd.core.order import Order, moved
 from relayd.core.partner import Checkout, PartnerEvent
 from relayd.core.posting import LedgerAccount
 from relayd.core.refund import Refund
-from relayd.core.timestamp import DAY_MS, rfc3339
+from relayd.core.timestamp import DAY_MS, rfc3339, rfc3339_or_none
 from relayd.core.ulid import RANDOM_BYTES, ulid
 from relayd.store import account as store_account
 from relayd.store import order as store_order
@@ -300,6 +300,6 @@ def view(order: Order) -> dict[str, object]:
         "amount": minor_text(order.amount_minor, order.currency),
         "refunded": minor_text(order.refunded_minor, order.currency),
         "created_at": rfc3339(order.created_at_ms), "expires_at": rfc3339(order.expires_at_ms),
-        "paid_at": None if order.paid_at_ms is None else rfc3339(order.paid_at_ms),
+        "paid_at": rfc3339_or_none(order.paid_at_ms),
         "page": order.page,
     }

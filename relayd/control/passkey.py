@@ -25,7 +25,7 @@ from relayd.core.passkey import (
     CHALLENGE_MS, NAME_CHARS_MAX, PASSKEYS_MAX, RANDOM_BYTES, Passkey, challenge, fresh,
 )
 from relayd.core.session import Session
-from relayd.core.timestamp import rfc3339
+from relayd.core.timestamp import rfc3339, rfc3339_or_none
 from relayd.ops.late import Late, ready
 from relayd.store import account as store_account
 from relayd.store import passkey as store_passkey
@@ -236,5 +236,5 @@ def view(passkey: Passkey) -> dict[str, object]:
     """The passkey as JSON shows it to its owner."""
     return {
         "id": passkey.id, "name": passkey.name, "created_at": rfc3339(passkey.created_at_ms),
-        "used_at": None if passkey.used_at_ms is None else rfc3339(passkey.used_at_ms),
+        "used_at": rfc3339_or_none(passkey.used_at_ms),
     }

@@ -22,7 +22,7 @@ from relayd.control import (
 from relayd.core.audit import ACTIONS
 from relayd.core.network import NetworkRecord
 from relayd.core.record import PRICED_ONLY
-from relayd.core.timestamp import DAY_MS, UNIX_MS_END, rfc3339
+from relayd.core.timestamp import DAY_MS, UNIX_MS_END, rfc3339, rfc3339_or_none
 from relayd.core.vault import Item
 from relayd.store import account as store_account
 from relayd.store import enterprise as store_enterprise
@@ -79,16 +79,12 @@ async def _profile(db: Database, who: str, span: Span) -> Rows:
         **account.view(found), "username": found.username, "language": found.language,
         "country": found.country, "state_since": rfc3339(found.state_since_ms),
         "reason": found.reason, "limits": limit.view(limits),
-        "age_stated_at": _moment(holder.age_stated_at_ms if holder else None),
-        "password_set_at": _moment(holder.password_at_ms if holder else None),
-        "seen_at": _moment(holder.seen_at_ms if holder else None),
+        "age_stated_at": rfc3339_or_none(holder.age_stated_at_ms if holder else None),
+        "password_set_at": rfc3339_or_none(holder.password_at_ms if holder else None),
+        "seen_at": rfc3339_or_none(holder.seen_at_ms if holder else None),
         "reminders": holder.dormant_steps if holder else 0,
-        "reminded_at": _moment(holder.dormant_at_ms or None if holder else None),
+        "reminded_at": rfc3339_or_none(holder.dormant_at_ms or None if holder else None),
     }
-
-
-def _moment(at_ms: int | None) -> str | None:
-    return None if at_ms is None else rfc3339(at_ms)
 
 
 async def _keys(db: Database, who: str, span: Span) -> Rows:
@@ -202,7 +198,8 @@ async def _orders(db: Database, who: str, span: Span) -> Rows:
                 "amount_minor": order.amount_minor, "refunded_minor": order.refunded_minor,
                 "currency": order.currency, "trade": order.trade,
                 "session": order.session, "created_at": rfc3339(order.created_at_ms),
-                "expires_at": rfc3339(order.expires_at_ms), "paid_at": _moment(order.paid_at_ms)}
+                "expires_at": rfc3339(order.expires_at_ms),
+                "paid_at": rfc3339_or_none(order.paid_at_ms)}
     for copy in copies:
         if copy.kind in _OF_ORDERS and span.holds(_began_ms(copy)):
             yield {"copy": vault.view(copy)}

@@ -21,7 +21,7 @@ from relayd.core.ticket import (
     BODY_CHARS_MAX, CLASSES, MESSAGES_MAX, OPEN_MAX, SUBJECT_CHARS_MAX, WITHOUT_ACCOUNT, Author,
     Message, Ticket, TicketClass, advance, check_text, due_at_ms,
 )
-from relayd.core.timestamp import rfc3339
+from relayd.core.timestamp import rfc3339, rfc3339_or_none
 from relayd.core.ulid import RANDOM_BYTES, ulid
 from relayd.store import ticket as store_ticket
 from relayd.store.db import Database
@@ -269,9 +269,9 @@ def view(ticket: Ticket, now_ms: int) -> dict[str, object]:
         "id": ticket.id, "account": ticket.account, "class": ticket.ticket_class,
         "state": ticket.state, "subject": ticket.subject, "language": ticket.language,
         "opened_at": rfc3339(ticket.opened_at_ms),
-        "due_at": None if ticket.due_at_ms is None else rfc3339(ticket.due_at_ms),
+        "due_at": rfc3339_or_none(ticket.due_at_ms),
         "overdue": ticket.overdue(now_ms),
-        "closed_at": None if ticket.closed_at_ms is None else rfc3339(ticket.closed_at_ms),
+        "closed_at": rfc3339_or_none(ticket.closed_at_ms),
     }
 
 

@@ -27,6 +27,11 @@ def rfc3339(unix_ms: int) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{unix_ms % 1000:03d}Z"
 
 
+def rfc3339_or_none(unix_ms: int | None) -> str | None:
+    """The same of a moment that there may not be."""
+    return None if unix_ms is None else rfc3339(unix_ms)
+
+
 def span_ms(text: str) -> int | None:
     """Milliseconds of `90s`, `30m`, `24h`, `7d` or `2w`; None where the text is no span."""
     match = _SPAN.fullmatch(text)

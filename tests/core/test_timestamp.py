@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relayd.core.errors import RelayError
-from relayd.core.timestamp import UNIX_MS_END, compact, parse_future, parse_past, rfc3339
+from relayd.core.timestamp import (
+    UNIX_MS_END, compact, parse_future, parse_past, rfc3339, rfc3339_or_none,
+)
 
 NOW = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 DAY = 86_400_000
@@ -19,6 +21,7 @@ DAY = 86_400_000
 def test_text_and_back(unix_ms: int) -> None:
     text = rfc3339(unix_ms)
     assert len(text) == 24 and text.endswith("Z")
+    assert rfc3339_or_none(unix_ms) == text and rfc3339_or_none(None) is None
     assert parse_past(text, 0, "since") == unix_ms
     assert round(datetime.fromisoformat(text).timestamp() * 1000) == unix_ms
 
