@@ -26,9 +26,7 @@ from relayd.ops.configfile import default_path, examine
 from relayd.ops.dependencies import dependencies_finding
 from relayd.ops.doctor import Finding, Level
 from relayd.ops.doctor_config import config_findings
-from relayd.ops.doctor_reach import (
-    REACH_SECONDS, daemon_finding, memory_finding, provider_finding,
-)
+from relayd.ops.doctor_reach import daemon_finding, memory_finding, provider_finding
 from relayd.relay.tokenizer import Encodings
 from relayd.store.db import FILE_NAME, Database, open_database
 from relayd.store.directory import StoreError
@@ -54,9 +52,7 @@ REMEDIES: Final = {
 _MARKS: Final = {"ok": "ok  ", "warn": "WARN", "fail": "FAIL"}
 
 
-async def examine_installation(
-    path: str, *, offline: bool = False, seconds: float = REACH_SECONDS,
-) -> list[Finding]:
+async def examine_installation(path: str, *, offline: bool = False) -> list[Finding]:
     """Every finding, in a fixed order. `offline` leaves the providers alone."""
     reading = examine(path, secrets="examine")
     findings = [Finding("fail", "configuration", f"{fault}.") for fault in reading.faults]
@@ -67,23 +63,23 @@ async def examine_installation(
                  doctor.core_finding(), dependencies_finding(clock.unix_ms()),
                  *_tokenizer_findings()]
     if reading.config is not None:
-        findings += await _installed(reading.config, offline, seconds)
+        findings += await _installed(reading.config, offline)
     return findings
 
 
-async def _installed(config: Config, offline: bool, seconds: float) -> list[Finding]:
+async def _installed(config: Config, offline: bool) -> list[Finding]:
     findings = [*config_findings(config, clock.unix_ms()),
                 *await store_findings(Path(config.store.path), config.store.master_key)]
     if config.server.tls is not None:
         findings.append(doctor.certificate_finding(
             config.server.tls.certificate, clock.unix_ms()))
-    findings.append(await daemon_finding(config.ops_listen, seconds))
-    memory = await memory_finding(config.ops_listen, config.privacy.wipe_memory, seconds)
+    findings.append(await daemon_finding(config.ops_listen))
+    memory = await memory_finding(config.ops_listen, config.privacy.wipe_memory)
     if memory is not None:
         findings.append(memory)
     if not offline:
         findings += await asyncio.gather(
-            *(provider_finding(provider, seconds) for provider in config.providers.values()))
+            *(provider_finding(provider) for provider in config.providers.values()))
     return findings
 
 

@@ -90,12 +90,12 @@ def reason_of(transaction: Transaction, event: AuditEvent) -> str | None:
 
 
 async def listing(
-    db: Database, *, since_ms: int = 0, target: str | None = None, after_seq: int = 0,
+    db: Database, *, since_ms: int = 0, target: str | None = None,
 ) -> AsyncIterator[Entry]:
     """Events, oldest first: all, or those about one account."""
     async with db.reading_long() as transaction:
         async for event, hashed in store_audit.events(
-                transaction, since_ms=since_ms, target=target, after_seq=after_seq):
+                transaction, since_ms=since_ms, target=target):
             yield Entry(event, hashed, reason_of(transaction, event))
 
 

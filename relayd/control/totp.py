@@ -51,9 +51,9 @@ async def _pending(transaction: Transaction, account_id: str) -> Totp:
     return totp
 
 
-def enrolment(totp: Totp, account: Account, issuer: str = ISSUER) -> str:
+def enrolment(totp: Totp, account: Account) -> str:
     """What the QR code of an authenticator says."""
-    return uri(totp.secret, issuer, account.username or account.email or account.id)
+    return uri(totp.secret, ISSUER, account.username or account.email or account.id)
 
 
 async def confirm(

@@ -53,13 +53,13 @@ async def read(
     return Reading(version, money, known)
 
 
-async def charge_all(db: Database, now_ms: int, most: int = CHARGED_TOGETHER) -> int:
+async def charge_all(db: Database, now_ms: int) -> int:
     """Charge the ledger with what calls cost; returns how many accounts were charged."""
     async with db.reading() as transaction:
         if not await store_wallet.due(transaction, 1):
             return 0
     async with db.writing() as transaction:
-        found = await store_wallet.due(transaction, most)
+        found = await store_wallet.due(transaction, CHARGED_TOGETHER)
         for due in found:
             await _charge(transaction, due, now_ms)
     return len(found)

@@ -29,9 +29,9 @@ class Published(NamedTuple):
     tokens: int
 
 
-def publishable(cells: Mapping[str, Cell], k: int = K) -> Published:
-    """The cells with k accounts or more; totals are of those alone."""
-    shown = {name: cell for name, cell in sorted(cells.items()) if cell.accounts >= k}
+def publishable(cells: Mapping[str, Cell]) -> Published:
+    """The cells with K accounts or more; totals are of those alone."""
+    shown = {name: cell for name, cell in sorted(cells.items()) if cell.accounts >= K}
     return Published(shown, len(cells) - len(shown), *_sums(shown.values()))
 
 

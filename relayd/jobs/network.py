@@ -6,7 +6,6 @@ there is counted and told, a number and no more.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from secrets import token_bytes
 from typing import Final, Protocol
 
@@ -35,15 +34,15 @@ class Memory(Protocol):
 
 class Network:
     """Stores what is noted. `prefixes` says from how many networks each key was used today;
-    `posted` and `failures` count. `dice(n)` gives n random bytes."""
+    `posted` and `failures` count."""
 
     def __init__(
         self, db: Database, memory: Memory, *, every_seconds: float = EVERY_SECONDS,
-        dice: Callable[[int], bytes] = token_bytes, log: Logger | None = None,
+        log: Logger | None = None,
     ) -> None:
         self._db = db
         self._memory = memory
-        self.prefixes = Prefixes(dice)
+        self.prefixes = Prefixes(token_bytes)
         self._log = log or Logger()
         self._telling = Lasting(self._log, "network_records_failed", "network_records_taken")
         self._pace = Pace()

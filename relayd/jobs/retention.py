@@ -8,7 +8,7 @@ a clock that is not believed (core/calendar.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 from relayd.control import calendar, retention
@@ -39,7 +39,6 @@ class Retention:
         first_seconds: float = FIRST_SECONDS,
         every_seconds: float = EVERY_SECONDS,
         batch_records: int = retention.BATCH_RECORDS,
-        sweepers: Mapping[str, Sweeper] = retention.SWEEPERS,
         now_ms: Callable[[], int] = unix_ms,
         believed: Asked = calendar.always,
         log: Logger | None = None,
@@ -49,12 +48,11 @@ class Retention:
         self._first_seconds = first_seconds
         self._every_seconds = every_seconds
         self._batch_records = batch_records
-        self._sweepers = sweepers
         self._now_ms = now_ms
         self._believed = believed
         self._log = log or Logger()
         self._halt = Halt()
-        self.swept = dict.fromkeys(sweepers, 0)
+        self.swept = dict.fromkeys(retention.SWEEPERS, 0)
         self.noted: dict[str, Swept] = {}
         self.failures = 0
 
@@ -68,7 +66,7 @@ class Retention:
     async def sweep(self) -> int:
         """Delete all whose time is over; returns how many rows, also where the store failed."""
         deleted = 0
-        for category, sweeper in self._sweepers.items():
+        for category, sweeper in retention.SWEEPERS.items():
             deleted += await self._sweep(category, sweeper)
         try:
             self.noted = await retention.noted(self._db)

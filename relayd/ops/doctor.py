@@ -28,6 +28,7 @@ EXPIRY_WARN_DAYS: Final = 21
 MASTER_KEY_WARN_DAYS: Final = 730
 FREE_WARN_BYTES: Final = 1024 ** 3
 FREE_FAIL_BYTES: Final = 64 * 1024 ** 2
+_OTHERS: Final = 0o077
 _PROC: Final = Path("/proc")
 _SERVICES: Final = Path("/sys/fs/cgroup/system.slice")
 
@@ -91,16 +92,16 @@ def core_finding(proc: Path = _PROC) -> Finding:
                    + (" and set kernel.core_pattern to a plain name." if piped else "."))
 
 
-def private_finding(subject: str, path: Path, *, mode: int = 0o077) -> Finding:
-    """Whether a file or directory that only relayd should see has none of these mode bits."""
+def private_finding(subject: str, path: Path) -> Finding:
+    """Whether a file or directory that only relayd should see is closed to others."""
     try:
         found = stat.S_IMODE(path.stat().st_mode)
     except OSError as error:
         return Finding("fail", subject, f"{path} cannot be examined ({type(error).__name__}).",
                        "Check that it exists and that you may look at it.")
-    if found & mode:
+    if found & _OTHERS:
         return Finding("fail", subject, f"{path} has mode {found:04o}: others can use it.",
-                       f"chmod {found & ~mode:04o} {path}")
+                       f"chmod {found & ~_OTHERS:04o} {path}")
     return Finding("ok", subject, f"{path} is closed to others (mode {found:04o}).")
 
 

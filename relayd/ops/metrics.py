@@ -84,9 +84,9 @@ class Metrics:
 
     def __init__(
         self, providers: Iterable[Provider] = (), routes: Sequence[Route] = (), *,
-        version: str = "unknown", gauges: Gauges | None = None,
+        version: str = "unknown",
     ) -> None:
-        self.gauges = gauges or Gauges()
+        self.gauges = Gauges()
         self.posted = PostedMetrics()
         self._build = labels(("version", "python"), (version, platform.python_version()))
         self._started_seconds = self._config_seconds = clock.unix_ms() / 1000

@@ -32,12 +32,11 @@ class PartnerClient:
     """One partner's address. `run` may be called by many at a time."""
 
     def __init__(self, kind: PartnerKind, base_url: str, *,
-                 timeout_seconds: float = TIMEOUT_SECONDS,
                  reply_bytes_max: int = REPLY_BYTES_MAX) -> None:
         self._kind = kind
         self._base = URL(base_url, encoded=True)
         self._text = base_url.rstrip("/")
-        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        self._timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
         self._reply_bytes_max = reply_bytes_max
 
     async def run(
