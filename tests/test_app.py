@@ -45,8 +45,8 @@ READYZ = b"GET /readyz HTTP/1.1\r\nHost: h\r\n\r\n"
 
 
 async def figures(lane: Lane) -> dict[str, float]:
-    raw = (await ask(lane.app.ops_address, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")).body
-    lines = [line for line in raw.decode().splitlines() if not line.startswith("#")]
+    reply = await ask(lane.app.ops_address, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    lines = [line for line in reply.body.decode().splitlines() if not line.startswith("#")]
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
 
 
