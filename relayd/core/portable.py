@@ -92,7 +92,8 @@ DOCUMENTS: Final[Mapping[str, Document]] = {
         "Invoices and receipts with their lines; amounts are minor units, those of lines 10^-9.",
         text="id number kind state account currency period_start period_end issued_at",
         text_or_null="reverses",
-        whole="amount_nano net_minor tax_minor total_minor places vat_rate", flag="vat_inclusive", table="seller buyer", list="lines"),
+        whole="amount_nano net_minor tax_minor total_minor places vat_rate",
+        flag="vat_inclusive", table="seller buyer", list="lines"),
     "enterprise": _document(
         "What your company said of itself.", text="marked_at changed_at", flag="marked",
         table_or_null="profile"),
