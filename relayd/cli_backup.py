@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from relayd import cli_output as output
-from relayd.cli_command import DONE, FAULT, Command, CommandError, option
+from relayd.cli_command import DONE, FAULT, Command, CommandError, configured, option
 from relayd.control import ledger, tombstone
 from relayd.control.recovery import Recovered, recover
 from relayd.core.timestamp import compact, rfc3339
-from relayd.ops import clock, configfile
+from relayd.ops import clock
 from relayd.ops.config import Config
 from relayd.ops.configfile_store import MASTER_KEY_BYTES, MASTER_NAME, master_key_bytes
 from relayd.store.backup import DATABASE_NAME, Manifest, take, take_keys
@@ -31,7 +31,7 @@ from relayd.store.secret import FILE_NAME as SECRET_NAME
 
 
 def _backup(arguments: argparse.Namespace) -> int:
-    store = Path(_config(arguments).store.path).absolute()
+    store = Path(configured(arguments).store.path).absolute()
     if arguments.to is None and arguments.keys is None:
         raise CommandError("Say --to PATH, --keys FILE, or both.")
     if not (store / DATABASE_NAME).exists():
@@ -109,7 +109,7 @@ def _tell_backup(
 
 
 def _restore(arguments: argparse.Namespace) -> int:
-    config = _config(arguments)
+    config = configured(arguments)
     store = Path(config.store.path).absolute()
     source = Path(arguments.source)
     if not source.exists():
@@ -253,10 +253,6 @@ def _told(carried: Carried, had_before: bool) -> Iterator[str]:
     if carried.lost.get("invoices"):
         yield ("Invoices that were issued since have numbers that would be given again: issue none"
                " before you have looked at them.")
-
-
-def _config(arguments: argparse.Namespace) -> Config:
-    return configfile.load(arguments.config or configfile.default_path(), secrets="skip")
 
 
 COMMANDS: Final = (

@@ -17,12 +17,12 @@ from typing import Final
 
 from relayd import __version__
 from relayd import cli_output as output
-from relayd.cli_command import DONE, FAULT, Command, CommandError, option
+from relayd.cli_command import DONE, FAULT, Command, CommandError, configured, option
 from relayd.control import canary
 from relayd.core.canary import RANDOM_BYTES, Mark, mark_of, needles
 from relayd.core.canary_play import ECHO, Play, Script
 from relayd.core.canary_report import Played, Run, Searched
-from relayd.ops import clock, configfile
+from relayd.ops import clock
 from relayd.ops.canary import Search, Seeker, listeners_of
 from relayd.ops.canary_client import CanaryClient
 from relayd.ops.config import Config
@@ -41,7 +41,7 @@ _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
 
 
 def _audit(arguments: argparse.Namespace) -> int:
-    config = configfile.load(arguments.config or configfile.default_path(), secrets="skip")
+    config = configured(arguments)
     models, demo = _models(config, arguments.model)
     run = asyncio.run(_Audit(config, arguments).run(models, demo))
     try:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from relayd import __version__
+from relayd.ops import configfile
+from relayd.ops.config import Config
 
 DONE: Final = 0
 FAULT: Final = 1
@@ -26,6 +28,12 @@ class CommandError(Exception):
     def __init__(self, message: str, exit_code: int = UNUSABLE) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+def configured(arguments: argparse.Namespace) -> Config:
+    """The configuration that a command is to use, without providers' credentials, which the
+    operator's shell need not have."""
+    return configfile.load(arguments.config or configfile.default_path(), secrets="skip")
 
 
 @dataclass(frozen=True, slots=True)

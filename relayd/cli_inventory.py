@@ -6,13 +6,12 @@ import argparse
 from typing import Final
 
 from relayd import cli_output as output
-from relayd.cli_command import DONE, Command, option
+from relayd.cli_command import DONE, Command, configured, option
 from relayd.control import inventory
-from relayd.ops import configfile
 
 
 def _inventory(arguments: argparse.Namespace) -> int:
-    config = configfile.load(arguments.config or configfile.default_path(), secrets="skip")
+    config = configured(arguments)
     found, terms = inventory.read(), config.retention.terms()
     if arguments.json:
         output.document(inventory.view(found, terms))

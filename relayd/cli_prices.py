@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from relayd import cli_output as output
-from relayd.cli_command import DONE, UNUSABLE, Command, CommandError, option
+from relayd.cli_command import DONE, UNUSABLE, Command, CommandError, configured, option
 from relayd.core.money import CURRENCY, CURRENCY_DEFAULT, decimal
 from relayd.core.price import KINDS, NO_PRICES, Price, PriceBook, matches
 from relayd.core.timestamp import DAY_MS, parse_past, rfc3339
-from relayd.ops import clock, configfile
+from relayd.ops import clock
 from relayd.ops.config import Config
 from relayd.ops.pricefile import PROVIDER, read_price_file
 from relayd.ops.priceimport import FORMATS, NotPrices, read_import
@@ -30,7 +30,7 @@ _DATE_CHARS: Final = 10
 def _check(arguments: argparse.Namespace) -> int:
     now_ms = clock.unix_ms()
     if arguments.file is None:
-        config = _config(arguments)
+        config = configured(arguments)
         book = config.prices
         for provider, model in _unpriced(config, now_ms):
             output.text(f"no price: {model} of {provider}")
@@ -39,10 +39,6 @@ def _check(arguments: argparse.Namespace) -> int:
     in_force = book.in_force(now_ms)
     output.text(f"usable: {len(book)} prices, {len(in_force)} of them in force now")
     return DONE
-
-
-def _config(arguments: argparse.Namespace) -> Config:
-    return configfile.load(arguments.config or configfile.default_path(), secrets="skip")
 
 
 def _book(path: str) -> PriceBook:
@@ -67,7 +63,7 @@ def _unpriced(config: Config, now_ms: int) -> Iterator[tuple[str, str]]:
 def _list(arguments: argparse.Namespace) -> int:
     now_ms = clock.unix_ms()
     at_ms = now_ms if arguments.at is None else parse_past(arguments.at, now_ms, "at")
-    book = _config(arguments).prices if arguments.file is None else _book(arguments.file)
+    book = configured(arguments).prices if arguments.file is None else _book(arguments.file)
     wanted = arguments.model
     found = [price for price in (book.prices if arguments.all else book.in_force(at_ms))
              if wanted is None or matches(price.model, wanted) or matches(wanted, price.model)]

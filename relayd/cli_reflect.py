@@ -8,9 +8,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from relayd.cli_command import DONE, UNUSABLE, Command, option
+from relayd.cli_command import DONE, UNUSABLE, Command, configured, option
 from relayd.cli_output import document, table, text
-from relayd.ops import configfile
 from relayd.ops.clock import unix_ms
 from relayd.ops.config import Config
 from relayd.relay.reflect import Reflection, Reflector
@@ -22,7 +21,7 @@ PSEUDONYM_LABEL: Final = "pseudonyms"
 
 
 def _reflect(arguments: argparse.Namespace) -> int:
-    config = configfile.load(arguments.config or configfile.default_path(), secrets="skip")
+    config = configured(arguments)
     reflector = Reflector(config, _pseudonym_secret(config), BOUNDARY, unix_ms())
     found = reflector.reflect(sys.stdin.buffer.read(), arguments.provider)
     if arguments.json:

@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
-from relayd.cli_command import FAULT, CommandError, Run
+from relayd.cli_command import FAULT, CommandError, Run, configured
 from relayd.control import keyring
 from relayd.core.price import PriceBook
-from relayd.ops import clock, configfile
+from relayd.ops import clock
 from relayd.ops.config import Config, StoreConfig
 from relayd.store.db import Database, open_database
 from relayd.store.directory import StoreError
@@ -50,7 +50,7 @@ def in_configured_store(work: ConfiguredWork) -> Run:
     """The same for one that needs the configuration, without any credential."""
 
     def run(arguments: argparse.Namespace) -> int:
-        config = configfile.load(arguments.config or configfile.default_path(), secrets="skip")
+        config = configured(arguments)
         try:
             return asyncio.run(_with_store(
                 config.store, lambda db: work(db, arguments, config)))

@@ -16,8 +16,8 @@ from dataclasses import asdict
 from typing import Final
 
 from relayd import cli_output as output
-from relayd.cli_command import DONE, FAULT, Command, CommandError, option
-from relayd.ops import clock, configfile
+from relayd.cli_command import DONE, FAULT, Command, CommandError, configured, option
+from relayd.ops import clock
 from relayd.ops.scrape import fetch, samples
 from relayd.ops.top import ProviderLine, Reading, SlowLine, Top, reading, top
 
@@ -124,8 +124,7 @@ def _show(lines: list[str], terminal: bool) -> None:
 
 
 def _top(arguments: argparse.Namespace) -> int:
-    path = arguments.config or configfile.default_path()
-    listen = configfile.load(path, secrets="skip").ops_listen
+    listen = configured(arguments).ops_listen
     if arguments.json:
         output.document(asdict(asyncio.run(_once(listen, arguments.every))))
         return DONE
