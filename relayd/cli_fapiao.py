@@ -64,7 +64,7 @@ async def _reject(db: Database, arguments: argparse.Namespace, config: Config) -
 
 
 async def _export(db: Database, arguments: argparse.Namespace, config: Config) -> int:
-    _, rows = await fapiao_file.export(db, SHELL, seller_of(config), item(config), clock.unix_ms())
+    rows = await fapiao_file.export(db, SHELL, item(config), clock.unix_ms())
     if arguments.json:
         output.document(rows)
     else:

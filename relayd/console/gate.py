@@ -47,14 +47,14 @@ async def visit(request: web.Request, route: Route, services: Services) -> Visit
 
 def anonymous(request: web.Request, route: Route, services: Services) -> Visit:
     """The visit before it is known who is there."""
-    secure = is_secure(request, services)
+    secure = is_secure(services)
     return Visit(
         request=request, route=route, services=services,
         language=_language(request, secure), theme=_theme(request, secure), secure=secure,
         address=address_of(request, services), now_ms=services.now_ms())
 
 
-def is_secure(request: web.Request, services: Services) -> bool:
+def is_secure(services: Services) -> bool:
     """Whether the browser speaks TLS to whoever is in front of this listener."""
     return services.config().console.url.startswith("https:")
 

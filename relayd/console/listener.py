@@ -86,7 +86,7 @@ def application(routes: Iterable[Route], services: Services) -> web.Application:
         # set by aiohttp before
         response.headers["Server"] = HEADERS["Server"]
         response.headers.setdefault("Cache-Control", "no-store")
-        if gate.is_secure(request, services):
+        if gate.is_secure(services):
             response.headers["Strict-Transport-Security"] = f"max-age={YEAR_SECONDS}"
 
     app.on_response_prepare.append(prepare)

@@ -9,7 +9,6 @@ asks: the holder, an operator for them, a report of a minor, years of silence.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from relayd.core.erasure import (
     COOLING_MS, GOES, STAYS, Cause, Certificate, Erasure, Kept, advance, due_at_ms, signed_bytes,
 )
 from relayd.core.errors import RelayError
+from relayd.core.mail_token import digest
 from relayd.core.retention import BY_NAME, Terms
 from relayd.core.timestamp import rfc3339, rfc3339_or_none
 from relayd.core.ulid import RANDOM_BYTES, ulid
@@ -137,7 +137,7 @@ async def ask(
             id="era_" + ulid(now_ms, secrets.token_bytes(RANDOM_BYTES)), account=account.id,
             cause=wish.cause, state="cooling", asked_at_ms=now_ms,
             due_at_ms=due_at_ms(wish.cause, now_ms, at_once=wish.at_once), was=account.state)
-        await store_erasure.insert(transaction, erasure, _digest(token))
+        await store_erasure.insert(transaction, erasure, digest(token))
         await _close(transaction, account, now_ms)
         await audit.append(transaction, actor, "account.close", account.id, now_ms,
                            reason=wish.reason, details={"cause": wish.cause})
@@ -153,10 +153,6 @@ async def _close(transaction: Transaction, account: Account, now_ms: int) -> Non
             transaction, replace(account, state="closing", state_since_ms=now_ms))
     await store_session.delete_all(transaction, account.id)
     await bump_policy_version(transaction)
-
-
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "replace")).digest()
 
 
 async def begin_dormant(db: Database, who: str, now_ms: int, link: Link = _unlinked) -> bool:
@@ -183,7 +179,7 @@ async def waiting(db: Database, account: str) -> Erasure | None:
 async def by_link(db: Database, token: str) -> Erasure:
     """The erasure that a mailed link would call off. Raises `erasure_not_found`."""
     async with db.reading() as transaction:
-        return await store_erasure.find_by_digest(transaction, "cancel_digest", _digest(token))
+        return await store_erasure.find_by_digest(transaction, "cancel_digest", digest(token))
 
 
 async def cancel(
@@ -244,7 +240,7 @@ async def erase(db: Database, means: Means, erasure: Erasure, now_ms: int) -> Si
         await control_account.empty(transaction, account, now_ms)
         ended = replace(found, state=advance(found.state, "erase"), ended_at_ms=now_ms,
                         certificate=msgspec.json.encode(signed).decode())
-        await store_erasure.end(transaction, ended, _digest(token))
+        await store_erasure.end(transaction, ended, digest(token))
         await audit.append(transaction, SYSTEM, "account.erase", account.id, now_ms,
                            details={"cause": found.cause, "erasure": found.id})
         await bump_policy_version(transaction)
@@ -353,7 +349,7 @@ def verify(text: str | bytes, public: bytes) -> Certificate:
 async def certificate(db: Database, token: str) -> str:
     """The signed certificate that a mailed link fetches. Raises `erasure_not_found`."""
     async with db.reading() as transaction:
-        found = await store_erasure.find_by_digest(transaction, "fetch_digest", _digest(token))
+        found = await store_erasure.find_by_digest(transaction, "fetch_digest", digest(token))
     if found.certificate is None:
         raise RelayError("erasure_not_found")
     return found.certificate

@@ -173,8 +173,8 @@ async def send(
 
 
 async def export(
-    db: Database, actor: Actor, seller: Seller, item: Item, now_ms: int,
-) -> tuple[list[Fapiao], list[dict[str, str]]]:
+    db: Database, actor: Actor, item: Item, now_ms: int,
+) -> list[dict[str, str]]:
     """Everything that waits for the bookkeeper, as rows of COLUMNS; applications that were taken
     up are at the issuer's from now on."""
     rows = []
@@ -189,7 +189,7 @@ async def export(
             await audit.append(transaction, actor, "fapiao.export", each.account, now_ms,
                                details={"fapiao": each.id})
             rows.append(_row(each, item, await _blue(transaction, each)))
-    return found, rows
+    return rows
 
 
 def _row(each: Fapiao, item: Item, blue: Fapiao | None) -> dict[str, str]:
@@ -228,9 +228,7 @@ async def as_xml(
     return write_xml(want, ((item.name, rate_text(found.vat_rate)),))
 
 
-async def deliver(
-    db: Database, actor: Actor, account: str, fapiao_id: str, kind: FileFormat, now_ms: int,
-) -> bytes:
+async def deliver(db: Database, account: str, fapiao_id: str, kind: FileFormat) -> bytes:
     """The file of one's own fapiao; the first time says that it arrived. Raises
     `fapiao_not_found`."""
     async with db.writing() as transaction:

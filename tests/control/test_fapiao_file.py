@@ -53,10 +53,9 @@ async def test_xml_then_ofd_and_pdf_of_the_same(till: Till) -> None:
     for file in (content, out.getvalue(), printed):
         assert (await take_in(till, made, file)).number == NUMBER
     assert await fapiao_file.formats(till.db, made) == ["ofd", "pdf", "xml"]
-    assert await fapiao_file.deliver(
-        till.db, till.actor, till.holder, made.id, "pdf", till.now_ms) == printed
+    assert await fapiao_file.deliver(till.db, till.holder, made.id, "pdf") == printed
     with pytest.raises(RelayError) as caught:
-        await fapiao_file.deliver(till.db, till.actor, "acct_other", made.id, "pdf", till.now_ms)
+        await fapiao_file.deliver(till.db, "acct_other", made.id, "pdf")
     assert caught.value.code == "fapiao_not_found"
     # another number for what was issued already
     with pytest.raises(RelayError) as caught:
