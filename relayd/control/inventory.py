@@ -29,7 +29,6 @@ class Told:
     sources: tuple[str, ...]
     term: str
     readers: tuple[str, ...]
-    exported: bool
 
 
 def read() -> Inventory:
@@ -61,7 +60,6 @@ def _told(
         sources=tuple(dict.fromkeys(field.source for field in fields)),
         term=inventory.term(category, terms, language),
         readers=words(list(category.readers), "readers"),
-        exported=any(field.export for field in fields),
     )
 
 

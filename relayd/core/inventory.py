@@ -77,10 +77,6 @@ class Inventory:
         """A category's fields."""
         return tuple(each for each in self.fields if each.category == category)
 
-    def exported(self) -> frozenset[str]:
-        """The full names of what goes into an export."""
-        return frozenset(each.full_name for each in self.fields if each.export)
-
     def term(self, category: Category, terms: Terms, language: Language) -> str:
         """How long a category is kept, by the terms in force, in words."""
         if category.term in self.terms:

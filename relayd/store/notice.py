@@ -98,13 +98,5 @@ async def answered(transaction: Transaction, notice_id: str, account_id: str) ->
     return found
 
 
-async def objections(transaction: Transaction, notice_id: str) -> list[str]:
-    """The accounts that objected, in the order of their ids."""
-    rows = await transaction.rows(
-        "SELECT account_id FROM notice_answers WHERE notice_id = ? AND answer = 'objected'"
-        " ORDER BY account_id", (notice_id,))
-    return [row[0] for row in rows]
-
-
 def _notice(row: Row) -> Notice:
     return Notice(row[0], row[1], orjson.loads(row[2]), *row[3:])

@@ -22,7 +22,7 @@ def test_terms_follow_the_configuration() -> None:
     found = inventory.read()
     network, = (each for each in inventory.told(found, Terms({"network_records": 200}), "en")
                 if each.id == "network")
-    assert network.term == "200 days" and network.exported
+    assert network.term == "200 days"
     assert network.readers == ("you", "security staff, with a recorded reason")
     assert network.places == ("database",) and "sealed" in network.fields
 
