@@ -77,7 +77,8 @@ async def test_N3_what_becomes_of_content_is_shown_for_each_provider(console: Co
     text = await (await console.get("/models", cookies=who.cookies)).text()
     for part in ("may train on it", "only with your consent", "kept for 30 days", "in us",
                  'href="https://policy.example/data"', "no training", "zero data retention",
-                 "training: not known", "how long it is kept is not known", "direct: nobody between you"):
+                 "training: not known", "how long it is kept is not known",
+                 "direct: nobody between you"):
         assert part in text
     lenient = replace(config, privacy=PrivacyConfig(training="lenient"))
     for each, last in ((config, True), (lenient, False)):
