@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterator
 from importlib import resources
 from typing import Final, NamedTuple
 
-import aiosqlite
-
+from relayd.store.connection import Connection, Statement
 from relayd.store.directory import StoreError
 from relayd.store.sealer import Sealer
 
@@ -57,7 +56,7 @@ def statements(sql: str) -> Iterator[str]:
 
 
 async def migrate(
-    connection: aiosqlite.Connection, mark: str, sealer: Sealer,
+    connection: Connection, mark: str, sealer: Sealer,
     before: Callable[[], object] = lambda: None,
 ) -> None:
     """Bring the schema up to date and check that the secret is the store's own.
@@ -80,7 +79,7 @@ async def migrate(
         raise
 
 
-async def _lend(connection: aiosqlite.Connection, sealer: Sealer) -> None:
+async def _lend(connection: Connection, sealer: Sealer) -> None:
     """The functions that a migration may call: seal(owner, table, column, row, text), blind()."""
 
     def seal(owner: str, table: str, column: str, row: str, text: str | None) -> bytes | None:
@@ -95,7 +94,7 @@ async def _lend(connection: aiosqlite.Connection, sealer: Sealer) -> None:
     await connection.create_function("blind", 2, blind, deterministic=True)
 
 
-async def _make_keys(connection: aiosqlite.Connection, sealer: Sealer) -> None:
+async def _make_keys(connection: Connection, sealer: Sealer) -> None:
     """Keys for the accounts of an older schema, all at once: each with its own sync takes long."""
     applied = await _applied(connection)
     if applied and SEALED_SINCE not in applied:
@@ -103,12 +102,12 @@ async def _make_keys(connection: aiosqlite.Connection, sealer: Sealer) -> None:
         sealer.keyring.make_now(*(row[0] for row in rows))
 
 
-async def is_sealed(connection: aiosqlite.Connection) -> bool:
+async def is_sealed(connection: Connection) -> bool:
     """Whether the store has columns that only `keys.db` opens."""
     return SEALED_SINCE in await _applied(connection)
 
 
-async def _applied(connection: aiosqlite.Connection) -> set[int]:
+async def _applied(connection: Connection) -> set[int]:
     there = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'schema_migrations'"
     if not list(await connection.execute_fetchall(there)):
         return set()
@@ -116,14 +115,14 @@ async def _applied(connection: aiosqlite.Connection) -> set[int]:
     return {int(row[0]) for row in rows}
 
 
-async def pending(connection: aiosqlite.Connection) -> list[int]:
+async def pending(connection: Connection) -> list[int]:
     """The migrations that would change a store; none where it is new, or a later relayd's."""
     applied = await _applied(connection)
     wanted = {migration.version for migration in known()}
     return sorted(wanted - applied) if applied and applied <= wanted else []
 
 
-async def _upgrade(connection: aiosqlite.Connection, before: Callable[[], object]) -> None:
+async def _upgrade(connection: Connection, before: Callable[[], object]) -> None:
     await connection.execute(_TABLE)
     rows = await connection.execute_fetchall("SELECT version FROM schema_migrations")
     applied = {row[0] for row in rows}
@@ -133,16 +132,15 @@ async def _upgrade(connection: aiosqlite.Connection, before: Callable[[], object
     missing = [migration for migration in migrations if migration.version not in applied]
     if applied and missing:
         before()
+    work: list[Statement] = []
     for migration in missing:
-        for statement in statements(migration.sql):
-            await connection.execute(statement)
-        await connection.execute(
-            "INSERT INTO schema_migrations (version, name) VALUES (?, ?)",
-            (migration.version, migration.name),
-        )
+        work += [(statement, None) for statement in statements(migration.sql)]
+        work.append(("INSERT INTO schema_migrations (version, name) VALUES (?, ?)",
+                     [(migration.version, migration.name)]))
+    await connection.run_all(work)
 
 
-async def _check_mark(connection: aiosqlite.Connection, mark: str) -> None:
+async def _check_mark(connection: Connection, mark: str) -> None:
     await connection.execute(
         "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING", (_MARK, mark)
     )
