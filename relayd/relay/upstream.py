@@ -16,7 +16,9 @@ from relayd.core.errors import RelayError
 from relayd.ops.poll import polled, unheard
 from relayd.relay.framing import Framing
 from relayd.wire.chunked import is_chunk
-from relayd.wire.replyhead import HEAD_BYTES_MAX, ReplyHead, flaw, plainly, read_reply_head
+from relayd.wire.replyhead import (
+    HEAD_BYTES_MAX, ReplyHead, flaw, plainly, read_reply_head, version_of,
+)
 
 if TYPE_CHECKING:
     from relayd.relay.pool import Pool
@@ -234,13 +236,12 @@ class UpstreamConnection(asyncio.Protocol):
         for _ in range(framing.interim):
             raw = raw.partition(b"\r\n\r\n")[2]
         head = raw[:raw.find(b"\r\n\r\n")]
-        parser = framing.parser
         try:
             if len(head) > HEAD_BYTES_MAX:
                 raise RelayError("upstream_protocol")
             attempt.head = read_reply_head(
-                head, parser.get_status_code(),
-                "1.1" if head.startswith(b"HTTP/1.1 ") else parser.get_http_version())
+                head, framing.parser.get_status_code(),
+                "1.1" if head.startswith(b"HTTP/1.1 ") else version_of(head))
         except RelayError as error:
             if not self._read_anew(attempt):
                 self._refuse(raw, error)

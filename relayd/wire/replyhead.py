@@ -20,6 +20,7 @@ _fields: Final = re.compile(
     rb"\r\n(c(?:ontent-(?:type|length|encoding)|onnection)|transfer-encoding"
     rb"|retry-after(?:-ms)?|x-should-retry|openai-poll-after-ms):[ \t]*([^\r]*)"
 ).findall
+_version: Final = re.compile(rb"[\r\n]*HTTP/(1\.[01]) ").match
 _FRAMES: Final = re.compile(rb"\r\n(?:content-length|transfer-encoding):")
 _interim: Final = re.compile(
     rb"HTTP/1\.[01] 1(?!01)\d\d(?: [^\r\n]*)?\r\n(?:[^\r\n]+\r\n)*\r\n").match
@@ -58,6 +59,12 @@ class ReplyHead(msgspec.Struct, gc=False):
         return self.status in _NO_BODY and _FRAMES.search(self.raw) is not None
 
 
+def version_of(raw: bytes) -> str:
+    """The version of HTTP that a head is of; llhttp takes answers of other protocols, too."""
+    match = _version(raw)
+    return match[1].decode() if match is not None else ""
+
+
 def read_reply_head(raw: bytes, status: int, version: str) -> ReplyHead:
     """Reads the final head in `raw`, which starts at its status line; raises upstream_protocol."""
     if not 200 <= status <= 599 or version not in ("1.1", "1.0"):
@@ -71,7 +78,8 @@ def read_reply_head(raw: bytes, status: int, version: str) -> ReplyHead:
     coded = False
     for name, value in _fields(raw):
         if name == b"transfer-encoding":
-            coding = value.rstrip(b" ")  # not tabs: llhttp takes them for a part of the coding
+            # not tabs: llhttp takes them for a part of the coding; nor a list in two lines
+            coding = value.rstrip(b" ") if coding is None else b""
             continue
         value = value.rstrip(b" \t")
         if name == b"content-length":

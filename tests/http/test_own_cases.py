@@ -162,6 +162,11 @@ REPLIES = [
             expect={"upstream_reuse": "must_not"}),
     replied("two lengths", "9112 6.3", OK + REPLY_LENGTH + b"Content-Length: 1\r\n\r\n" + REPLY,
             "gateway-error", after="close", expect={"upstream_reuse": "must_not"}),
+    replied("a coding in two lines", "9112 6.1", OK + b"Transfer-Encoding: gzip\r\n" + CHUNKED
+            + b"\r\n" + CHUNK + LAST, "gateway-error", after="close"),
+    *(replied(f"{protocol.decode()} answers", "9112 2.3",
+              (OK + REPLY_LENGTH + b"\r\n" + REPLY).replace(b"HTTP/1.1", protocol),
+              "gateway-error", after="close") for protocol in (b"RTSP/1.0", b"ICE/1.1")),
     replied("cut", "9112 8", OK + REPLY_LENGTH + b"\r\n" + REPLY[:-1], "abort", "gateway-error",
             after="close"),
     replied("reset", "9112 8", OK + REPLY_LENGTH + b"\r\n" + REPLY[:-1], "abort", "gateway-error",

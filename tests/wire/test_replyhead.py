@@ -3,7 +3,9 @@
 import pytest
 
 from relayd.core.errors import RelayError
-from relayd.wire.replyhead import FLAWS, HEAD_BYTES_MAX, flaw, plainly, read_reply_head
+from relayd.wire.replyhead import (
+    FLAWS, HEAD_BYTES_MAX, flaw, plainly, read_reply_head, version_of,
+)
 
 LINE = b"HTTP/1.1 200 OK\r\n"
 
@@ -82,6 +84,7 @@ def test_its_repr_shows_nothing_of_it() -> None:
 
 @pytest.mark.parametrize(("raw", "status", "version"), [
     (LINE + b"Transfer-Encoding: gzip, chunked", 200, "1.1"),
+    (LINE + b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked", 200, "1.1"),
     (LINE + b"Transfer-Encoding: chunked\t", 200, "1.1"),
     (LINE + b"Transfer-Encoding: chunked\r\nContent-Length: 3", 200, "1.1"),
     (LINE + b"Transfer-Encoding: chunked", 200, "1.0"),
@@ -93,6 +96,7 @@ def test_its_repr_shows_nothing_of_it() -> None:
     (LINE, 101, "1.1"),
     (LINE, 200, "2.0"),
     (LINE, 200, "0.9"),
+    (LINE, 200, ""),
 ])
 def test_refused(raw: bytes, status: int, version: str) -> None:
     with pytest.raises(RelayError) as caught:
@@ -100,6 +104,14 @@ def test_refused(raw: bytes, status: int, version: str) -> None:
     assert caught.value.code == "upstream_protocol"
     # RFC 9110 section 15: a class that nobody knows is taken for a server's error
     assert caught.value.status == (503 if status > 599 else 502)
+
+
+@pytest.mark.parametrize(("raw", "version"), [
+    (LINE, "1.1"), (b"HTTP/1.0 200 OK", "1.0"), (b"\r\n" + LINE, "1.1"), (b"", ""),
+    (b"HTTP/1.2 200 OK", ""), (b"RTSP/1.0 200 OK", ""), (b"ICE/1.1 200 OK", ""),
+])
+def test_version(raw: bytes, version: str) -> None:
+    assert version_of(raw) == version
 
 
 @pytest.mark.parametrize(("raw", "plain"), [
