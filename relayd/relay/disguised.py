@@ -1,13 +1,17 @@
 """Errors that come as answers of status 200: they may name the operator as any other one may.
 
 Law: a reply whose first octets tell of no error passes as it comes. One that begins as an error
-does waits until it is whole, for no client can do anything with half of it; nothing else is held.
+does waits until it is whole, for no client can do anything with half of it. So does JSON that
+only the end of its connection ends, which is an error too where it ends inside itself; nothing
+else is held.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Final
+
+import msgspec
 
 from relayd.core.errors import RelayError
 from relayd.ops.tasks import PAUSE
@@ -24,10 +28,12 @@ LOOKED_AT: Final = 4096
 """Octets of a reply in which an error is looked for. Shorter JSON, whose head and body mostly
 come one after the other, waits until it is whole."""
 WAITING_BYTES_MAX: Final = 1024 * 1024
-"""A longer error passes as it comes."""
+"""What is longer and would wait passes as it comes."""
 INSIDE_BYTES_MAX: Final = 64 * 1024
 """What is looked at of a compressed reply."""
 _STRUCTURED: Final = (b"{", b"[", b"<")
+_CUT: Final = "Input data was truncated"
+"""What msgspec says of the beginning of a JSON text."""
 
 
 def is_suspect(data: bytes) -> bool:
@@ -36,7 +42,9 @@ def is_suspect(data: bytes) -> bool:
 
 
 def check(exchange: Exchange, head: ReplyHead, data: bytes) -> None:
-    """Raises RelayError where a whole reply is an error that names the operator."""
+    """Raises RelayError where a whole reply is an error that names the operator, or is half."""
+    if _is_open(exchange, head) and _is_cut(data):
+        raise RelayError("upstream_truncated")
     if head.coded:
         data = inflated(head, data, INSIDE_BYTES_MAX)
     elif _is_events(head) or is_array(exchange, head, data):
@@ -61,7 +69,8 @@ async def comes_whole(exchange: Exchange, attempt: Attempt) -> bool:
         if attempt.complete:
             return True
         data = attempt.peek()
-        if data and (_passes(head, data) or is_array(exchange, head, data)):
+        if data and (_passes(head, data, _is_open(exchange, head))
+                     or is_array(exchange, head, data)):
             return False
         await PAUSE
     return False
@@ -79,14 +88,29 @@ def is_array(exchange: Exchange, head: ReplyHead, data: bytes) -> bool:
             and data[:64].lstrip().startswith(b"["))
 
 
-def _passes(head: ReplyHead, data: bytes) -> bool:
+def _is_open(exchange: Exchange, head: ReplyHead) -> bool:
+    """Whether a reply is JSON of which nothing but the JSON itself says where it ends."""
+    return (not head.delimited and not head.coded and not exchange.stream
+            and b"json" in head.content_type)
+
+
+def _is_cut(data: bytes) -> bool:
+    """Whether JSON ends inside itself. What is no JSON for another reason passes as it is."""
+    try:
+        msgspec.json.decode(data, type=msgspec.Raw)
+    except (ValueError, RecursionError) as error:
+        return str(error) == _CUT
+    return False
+
+
+def _passes(head: ReplyHead, data: bytes, is_open: bool) -> bool:
     """Whether what has come goes to the client now, and the rest as it comes."""
     size = len(data)
     if head.coded:
         return size > LOOKED_AT
     if not data[:64].lstrip().startswith(_STRUCTURED):  # sound, or a sign of life
         return True
-    if begins_as_error(data, LOOKED_AT):
+    if is_open or begins_as_error(data, LOOKED_AT):
         return size > WAITING_BYTES_MAX
     return size > LOOKED_AT or (head.length or 0) > max(size, LOOKED_AT) and size >= 512
 

@@ -264,16 +264,21 @@ class JsonTap(Tap):
         """Reads the reply; a broken one is not read."""
         shape, found = self._shape, self._found
         pieces, self._pieces = self._pieces, []
+        ended = clean
         if clean and self._room >= 0:
-            data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            if _begins_events(data):
-                found.whole = False
-                events = EventTap(shape, found, max(len(data), EVENT_BYTES_MAX))
-                events.feed(data)
-                events.finish(True)
-            else:
-                shape.read(data, found)
-        return Report(shape.usage(found), clean, found.error, not found.unreported)
+            ended = _read_json(shape, found, pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        return Report(shape.usage(found), ended, found.error, not found.unreported)
+
+
+def _read_json(shape: ReplyShape, found: Findings, data: bytes) -> bool:
+    """Reads a whole reply; False where it is a stream of events, and its last one is missing."""
+    shape.read(data, found)
+    if found.usage is not None or not _begins_events(data):
+        return True
+    found.whole = False
+    events = EventTap(shape, found, max(len(data), EVENT_BYTES_MAX))
+    events.feed(data)
+    return events.finish(True).ended
 
 
 class WordsTap(Tap):
@@ -345,9 +350,8 @@ def read_whole(
         tap.feed(data)
         return tap.finish(True)
     found = Findings(counter, True)
-    if len(data) <= limit:
-        shape.read(data, found)
-    return Report(shape.usage(found), True, found.error, not found.unreported)
+    ended = len(data) > limit or _read_json(shape, found, data)
+    return Report(shape.usage(found), ended, found.error, not found.unreported)
 
 
 @lru_cache(maxsize=256)

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from relayd.relay.disguised import LOOKED_AT, WAITING_BYTES_MAX, is_suspect
-from tests.fakes.daemon import Lane
+from tests.fakes.daemon import ANSWER, Lane
 from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.fakes.rawupstream import Answer, message
-from tests.http.play import BODY, TARGET
+from tests.http.play import BODY, STREAM, TARGET
 from tests.relay.conftest import Opened
 
 NAME = b"org-AbCd1234EfGh5678"
@@ -113,3 +113,38 @@ async def test_an_array_s_elements_do_not_wait_for_others(opened: Opened) -> Non
         await client.send(array(lane))
         async with asyncio.timeout(3):
             assert first in await client.reader.readuntil(first)
+
+
+@pytest.mark.parametrize("pace", ["once", "segments-100000"])
+@pytest.mark.parametrize(("body", "cut", "status"), [
+    (ANSWER, 0, 200), (ANSWER, 1, 502), (ANSWER, len(ANSWER), 502), (b"[oops", 0, 200),
+    (ANSWER.replace(b"ok", b"ok" * LOOKED_AT), 0, 200),
+    (ANSWER.replace(b"ok", b"ok" * LOOKED_AT), 1, 502),
+    (ANSWER.replace(b"ok", b"ok" * WAITING_BYTES_MAX), 1, 200),
+])
+async def test_json_that_only_its_connection_ends(
+    opened: Opened, body: bytes, cut: int, status: int, pace: str
+) -> None:
+    body = body[:len(body) - cut]
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
+    lane = await opened(lambda _: Answer(head + body, pace=pace, after="close"))
+    reply = await ask(lane.address, chat(lane))
+    assert (reply.status, reply.body == body) == (status, status == 200)
+    record, = await lane.settled(1)
+    if status == 502:
+        assert (record.outcome, record.error, record.usage_source) == (
+            "provider_error", "upstream_truncated", "none")
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/plain"])
+@pytest.mark.parametrize("end", [b"", b"data: [DONE]\n\n"])
+async def test_events_that_call_themselves_json_are_counted(
+    opened: Opened, kind: str, end: bytes
+) -> None:
+    events = b'data: {"choices":[{"delta":{"content":"hello"}}]}\n\n' + end
+    lane = await opened(lambda _: Answer(message(events, kind)))
+    for _ in range(2):
+        assert (await ask(lane.address, request_bytes(TARGET, lane.key, STREAM))).body == events
+    for record in await lane.settled(2):
+        assert record.outcome == ("completed" if end else "provider_truncated")
+        assert record.output_tokens == 1

@@ -369,7 +369,10 @@ def test_json_replies(operation: str, where: list[int]) -> None:
 
 WHOLE = [json.dumps(reply).encode() for reply in REPLIES.values()] + [
     b"", b"[]", b"not json", b'{"error":{"code":503}}', b'[{"error":{"code":503}}]', "é".encode(),
-    b'{"choices":[{"message":{"content":"a","refusal":"\\ud83d"}}]}']
+    b'{"choices":[{"message":{"content":"a","refusal":"\\ud83d"}}]}',
+    b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n',
+    b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}],"usage":'
+    b'{"prompt_tokens":7,"completion_tokens":3}}\n\ndata: [DONE]\n\n']
 
 
 @given(operation=st.sampled_from(sorted(BY_OPERATION)), body=st.sampled_from(WHOLE),
