@@ -10,7 +10,7 @@ from relayd.core.health import REST_SECONDS, State
 from relayd.core.retry import RULES
 from relayd.relay.faults import ERROR_BODY_BYTES_MAX, Fault, _may_be_error
 from tests.fakes.daemon import plain_answer
-from tests.fakes.faulty import FAULTS, REJECTED, providers, route, upstreams
+from tests.fakes.faulty import FAULTS, REJECTED, error, providers, route, upstreams
 from tests.fakes.rawclient import ask, request_bytes
 from tests.fakes.rawupstream import Answer, message
 from tests.http.play import BODY, TARGET
@@ -109,3 +109,17 @@ async def test_a_credential_that_was_taken_again_rests_as_long_as_at_first(
             reply = await ask(lane.address, request_bytes(TARGET, lane.key, BODY))
             assert reply.status == 200  # after a wait
             assert 0 < credentials.wait(plane.now()) < REST_SECONDS
+
+
+async def test_an_answer_to_a_later_call_ends_the_strikes_of_a_credential(opened: Opened) -> None:
+    refused = error(429, "rate_limit_exceeded", x_should_retry="false", retry_after="0")
+    async with upstreams(plain_answer) as made:
+        lane = await opened(providers=providers(made), routes=(route(1),))
+        plane = plane_of(lane)
+        credentials = plane.policy.plans["openai", "test-model"].places[0].health.credentials
+        raw = request_bytes(TARGET, lane.key, BODY)
+        made[0].answers.append(refused)
+        assert [(await ask(lane.address, raw)).status for _ in range(2)] == [429, 200]
+        made[0].answers.append(error(429, "rate_limit_exceeded", x_should_retry="false"))
+        assert (await ask(lane.address, raw)).status == 429
+        assert 0 < credentials.wait(plane.now()) <= REST_SECONDS
