@@ -31,6 +31,8 @@ AT_ONCE: Final = 10
 SETTLED_MS: Final = HOUR_MS
 """How long after its end a month may be closed: records of its last calls have come by then."""
 KNOWN_MAX: Final = 240
+CAME_BACK: Final = "The refund came back."
+"""Why a refund's receipt is taken back."""
 
 
 @dataclass(slots=True)
@@ -108,6 +110,8 @@ async def steps(
     while place is not None:
         place = await _receipts(db, seller, closed, (period, place), now_ms)
         yield closed
+    while await _bounced(db, actor, seller, now_ms):
+        yield closed
     await _end(db, actor, closed, period, now_ms)
 
 
@@ -124,6 +128,15 @@ async def _receipts(
         await store_closing.count(transaction, period.start_ms, receipts=len(payments))
     closed.receipts += len(payments)
     return Place(payments[-1].at_ms, payments[-1].cause) if len(payments) == AT_ONCE else None
+
+
+async def _bounced(db: Database, actor: Actor, seller: Seller, now_ms: int) -> bool:
+    """Takes back receipts of refunds that came back, of whatever month; whether there were any."""
+    async with db.writing() as transaction:
+        found = await store_closing.bounced(transaction, AT_ONCE)
+        for receipt in found:
+            await invoice.take_back(transaction, actor, receipt, CAME_BACK, seller.terms, now_ms)
+    return bool(found)
 
 
 async def _end(db: Database, actor: Actor, closed: Closed, period: Period, now_ms: int) -> None:

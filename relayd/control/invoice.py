@@ -176,13 +176,21 @@ async def void(
         whose = (await store_invoice.get(transaction, invoice_id)).account
     await conflict.judge_own(db, actor, whose, "invoice.void", now_ms)
     async with db.writing() as transaction:
-        found = await store_invoice.get(transaction, invoice_id)
-        counter = await store_invoice.insert(transaction, countered(
-            found, PREFIX + ulid(now_ms, secrets.token_bytes(RANDOM_BYTES)), now_ms,
-            now_ms + terms.ms("invoices")))
-        await store_invoice.set_state(transaction, found.id, advance(found.state, "void"))
-        await audit.append(transaction, actor, "invoice.void", found.account, now_ms,
-                           reason=reason, details={"invoice": found.id, "by": counter.id})
+        return await take_back(transaction, actor, invoice_id, reason, terms, now_ms)
+
+
+async def take_back(
+    transaction: Transaction, actor: Actor, invoice_id: str, reason: str, terms: Terms,
+    now_ms: int,
+) -> Invoice:
+    """The same in a transaction, whoever's it is."""
+    found = await store_invoice.get(transaction, invoice_id)
+    counter = await store_invoice.insert(transaction, countered(
+        found, PREFIX + ulid(now_ms, secrets.token_bytes(RANDOM_BYTES)), now_ms,
+        now_ms + terms.ms("invoices")))
+    await store_invoice.set_state(transaction, found.id, advance(found.state, "void"))
+    await audit.append(transaction, actor, "invoice.void", found.account, now_ms,
+                       reason=reason, details={"invoice": found.id, "by": counter.id})
     return counter
 
 

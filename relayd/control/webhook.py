@@ -15,7 +15,7 @@ from relayd.control import audit, mail
 from relayd.control.partner import Partner, Payments, moment
 from relayd.core.actor import SYSTEM, Actor
 from relayd.core.currency import minor_text
-from relayd.core.decision import Decision, Known, decide
+from relayd.core.decision import Decision, Known, bounced_cause, decide
 from relayd.core.errors import RelayError
 from relayd.core.order import ALARMS, UNPAID, Order, Outcome
 from relayd.core.partner import PartnerEvent
@@ -30,9 +30,11 @@ from relayd.wire.partner import Acknowledgement
 
 _ACTIONS: Final[dict[Outcome, str]] = {
     "credited": "order.credit", "returned": "refund.end", "released": "refund.end",
+    "bounced": "refund.end",
     "disputed": "dispute.open", "won": "dispute.close", "lost": "dispute.close"}
 _MAILS: Final[dict[Outcome, str]] = {
-    "credited": "receipt", "returned": "refunded", "failed": "payment_failed"}
+    "credited": "receipt", "returned": "refunded", "released": "refund_failed",
+    "bounced": "refund_failed", "failed": "payment_failed"}
 LISTED_MAX: Final = 200
 _UNASKED: Final = ("failed", "expired", "ignored")
 
@@ -81,7 +83,8 @@ async def _heard(
                           now_ms)
     event = replace(event, order=order.id)
     async with db.reading() as transaction:
-        early = decide(*await _known(transaction, order, event), now_ms)
+        known, said = await _known(transaction, order, event)
+        early = decide(known, said, now_ms)
     if early.outcome in ALARMS - {"too_late"} and event.amount_minor:
         return await note(db, event, early.outcome, now_ms)
     if order.state in UNPAID and event.kind not in _UNASKED:
@@ -89,8 +92,8 @@ async def _heard(
         if event.kind == "paid":
             return await apply(db, payments, said, now_ms)
         await apply(db, payments, replace(said, event=""), now_ms)
-    if event.kind == "refunded" and not event.amount_minor:
-        event = await _amounted(partner, order, event, now_ms)
+    if (event.kind == "refunded" and not event.amount_minor) or _undoes(known, early):
+        event = await _ended(partner, order, event, now_ms)
     return await apply(db, payments, event, now_ms)
 
 
@@ -107,15 +110,21 @@ async def _confirmed(
     return replace(said, event=event.event)
 
 
-async def _amounted(
+def _undoes(known: Known, early: Decision) -> bool:
+    """Whether a refund that had ended would end otherwise, as by a message that was overtaken."""
+    return known.refund is not None and known.refund.state != "pending" \
+        and early.outcome in ("returned", "bounced", "too_late")
+
+
+async def _ended(
     partner: Partner, order: Order, event: PartnerEvent, now_ms: int
 ) -> PartnerEvent:
-    """A refund whose amount the message does not tell."""
+    """How a refund ended, as its partner says when it is asked."""
     said = await partner.client.run(
         partner.adapter.refund_status(order, event.reference, moment(now_ms)))
-    if said.kind != "refunded":
+    if said.kind == "ignored":
         raise RelayError("partner_failed")
-    return replace(said, event=event.event)
+    return replace(said, event=event.event, order=order.id)
 
 
 async def ask(partner: Partner, order: Order, now_ms: int) -> PartnerEvent:
@@ -167,7 +176,7 @@ async def apply(db: Database, payments: Payments, event: PartnerEvent, now_ms: i
                 return known
         decision = await _decided(transaction, event, now_ms)
         await keep(transaction, decision, now_ms)
-        await _tell(transaction, payments, decision, event, now_ms)
+        await _tell(transaction, payments, decision, now_ms)
         return await _noted(transaction, event, decision.outcome, now_ms)
 
 
@@ -193,8 +202,10 @@ async def _known(
         return Known(order), event
     if await store_order.is_refund_of_another(transaction, event.reference, order.id):
         event = replace(event, reference=f"{order.id}/{event.reference}")
-    return Known(order, await store_order.find_refund(
-        transaction, event.reference, order.id)), event
+    refund = await store_order.find_refund(transaction, event.reference, order.id)
+    bounced = refund is not None and await store_posting.find(
+        transaction, bounced_cause(refund.id)) is not None
+    return Known(order, refund, bounced=bounced), event
 
 
 async def keep(transaction: Transaction, decision: Decision, now_ms: int) -> None:
@@ -210,12 +221,11 @@ async def keep(transaction: Transaction, decision: Decision, now_ms: int) -> Non
 
 
 async def _tell(
-    transaction: Transaction, payments: Payments, decision: Decision, event: PartnerEvent,
-    now_ms: int,
+    transaction: Transaction, payments: Payments, decision: Decision, now_ms: int
 ) -> None:
     """The audit log, and the account's holder where there still is one."""
     order, outcome = decision.known.order, decision.outcome
-    amount = event.amount_minor or order.amount_minor
+    amount = (decision.known.refund or decision.known.dispute or order).amount_minor
     if outcome in _ACTIONS:
         await audit.append(
             transaction, SYSTEM, _ACTIONS[outcome], order.account, now_ms,

@@ -97,7 +97,7 @@ ACTIONS: Final = _actions(
     Action("order.create", "A top-up was ordered."),
     Action("order.credit", "A paid order was credited to the balance."),
     Action("refund.ask", "A refund was asked for at the payment partner.", needs_reason=True),
-    Action("refund.end", "A refund was paid out, or given up."),
+    Action("refund.end", "A refund was paid out, given up, or came back."),
     Action("dispute.open", "A payer's bank disputed a payment."),
     Action("dispute.close", "A dispute was decided."),
     Action("credit.change", "How much an account may owe was changed."),

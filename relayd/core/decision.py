@@ -23,11 +23,13 @@ from relayd.core.refund import Refund
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is stored about the thing that a message is about."""
+    """What is stored about the thing that a message is about. `bounced`: the refund had left the
+    partner and came back, which it does once."""
 
     order: Order
     refund: Refund | None = None
     dispute: Dispute | None = None
+    bounced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,11 @@ def hold(order: Order, refund: Refund) -> Decision:
         raise RelayError("payment_amount", param="amount")
     return Decision("held", Known(held, refund), (
         _transfer("refund_hold", f"refund:{refund.id}:held", order, refund.amount_minor),))
+
+
+def bounced_cause(refund_id: str) -> str:
+    """Why there is the transfer of a refund that came back."""
+    return f"refund:{refund_id}:bounced"
 
 
 def _mismatch(order: Order, event: PartnerEvent) -> Outcome | None:
@@ -110,6 +117,8 @@ def _refunded(known: Known, event: PartnerEvent, now_ms: int) -> Decision:
         return Decision("too_late", known)
     if refund is not None and refund.state == "done":
         return Decision("already", known)
+    if known.bounced:
+        return Decision("too_late", known)
     if event.amount_minor > order.left_minor \
             or (refund is not None and refund.amount_minor != event.amount_minor):
         return Decision("other_amount", known)
@@ -133,14 +142,28 @@ def _refund_failed(known: Known, event: PartnerEvent, now_ms: int) -> Decision:
     order, refund = known.order, known.refund
     if refund is None:
         return Decision("ignored", known)
-    if refund.state != "pending":
-        return Decision("already" if refund.state == "failed" else "too_late", known)
+    if refund.state == "failed":
+        return Decision("already", known)
+    if refund.state == "done":
+        return _bounced(known, refund, now_ms)
     step: OrderMove = "release_part" if order.refunded_minor else "release"
     if not can(order, step):
         return Decision("too_late", known)
     return Decision("released", replace(
         known, order=moved(order, step), refund=refunds.moved(refund, "fail", now_ms),
     ), (_transfer("refund_void", f"refund:{refund.id}:released", order, refund.amount_minor),))
+
+
+def _bounced(known: Known, refund: Refund, now_ms: int) -> Decision:
+    """A refund that had left the partner, and that the payer's bank sent back."""
+    order = known.order
+    back = replace(order, refunded_minor=order.refunded_minor - refund.amount_minor)
+    step: OrderMove = "bounce_part" if back.refunded_minor else "bounce"
+    if known.bounced or not can(order, step):
+        return Decision("too_late", known)
+    return Decision("bounced", replace(
+        known, order=moved(back, step), refund=refunds.moved(refund, "fail", now_ms),
+    ), (_transfer("refund_bounced", bounced_cause(refund.id), order, refund.amount_minor),))
 
 
 def _disputed(known: Known, event: PartnerEvent, now_ms: int) -> Decision:

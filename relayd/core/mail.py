@@ -82,6 +82,7 @@ MAIL_KINDS: Final = _kinds(
     ("receipt", "service", "order amount link"),
     ("payment_failed", "service", "order amount link"),
     ("refunded", "service", "order amount link"),
+    ("refund_failed", "service", "order amount link"),
     ("invoice_ready", "service", "invoice link"),
     ("fapiao_ready", "service", "number link"),
     ("fapiao_rejected", "service", "link"),

@@ -14,7 +14,8 @@ from relayd.core.errors import RelayError
 OrderState = Literal["created", "pending", "paid", "credited", "expired", "refunding", "refunded",
                      "part_refunded", "disputed", "dispute_won", "dispute_lost", "failed"]
 OrderMove = Literal["submit", "pay", "credit", "expire", "fail", "hold", "return_part",
-                    "return_all", "release", "release_part", "dispute", "win", "lose"]
+                    "return_all", "release", "release_part", "bounce", "bounce_part", "dispute",
+                    "win", "lose"]
 ORDER_STATES: Final[tuple[OrderState, ...]] = (
     "created", "pending", "paid", "credited", "expired", "refunding", "refunded",
     "part_refunded", "disputed", "dispute_won", "dispute_lost", "failed")
@@ -66,6 +67,19 @@ ORDER_MOVES: Final[dict[tuple[OrderState, OrderMove], OrderState]] = {
     ("dispute_lost", "return_all"): "dispute_lost",
     ("part_refunded", "release_part"): "part_refunded",
     ("refunded", "release_part"): "refunded",
+    # a refund that had left the partner came back: nothing is returned any more, or another part
+    ("refunded", "bounce"): "credited",
+    ("refunded", "bounce_part"): "part_refunded",
+    ("part_refunded", "bounce"): "credited",
+    ("part_refunded", "bounce_part"): "part_refunded",
+    ("refunding", "bounce"): "refunding",
+    ("refunding", "bounce_part"): "refunding",
+    ("disputed", "bounce"): "disputed",
+    ("disputed", "bounce_part"): "disputed",
+    ("dispute_won", "bounce"): "dispute_won",
+    ("dispute_won", "bounce_part"): "dispute_won",
+    ("dispute_lost", "bounce"): "dispute_lost",
+    ("dispute_lost", "bounce_part"): "dispute_lost",
 }
 UNPAID: Final[frozenset[OrderState]] = frozenset({"created", "pending", "expired", "failed"})
 REFUNDABLE: Final[frozenset[OrderState]] = frozenset({"credited", "part_refunded", "dispute_won"})
@@ -73,9 +87,10 @@ REFUNDABLE: Final[frozenset[OrderState]] = frozenset({"credited", "part_refunded
 ON_PHONE: Final = "h5:"
 """Begins the session of an attempt to pay on the telephone that the page is read on."""
 
-Outcome = Literal["credited", "failed", "expired", "held", "returned", "released", "disputed",
-                  "won", "lost", "already", "ignored", "unknown_order", "other_partner",
-                  "other_currency", "other_amount", "paid_twice", "trade_taken", "too_late"]
+Outcome = Literal["credited", "failed", "expired", "held", "returned", "released", "bounced",
+                  "disputed", "won", "lost", "already", "ignored", "unknown_order",
+                  "other_partner", "other_currency", "other_amount", "paid_twice", "trade_taken",
+                  "too_late"]
 ALARMS: Final[frozenset[Outcome]] = frozenset({
     "unknown_order", "other_partner", "other_currency", "other_amount", "paid_twice",
     "trade_taken", "too_late"})

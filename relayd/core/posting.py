@@ -42,8 +42,8 @@ NEVER_BELOW: Final = frozenset({"promo", "refunds", "disputes"})
 
 TransferKind = Literal[
     "top_up", "charge", "grant", "grant_expiry", "refund_hold", "refund_void", "refund",
-    "refund_by_partner", "dispute", "dispute_won", "dispute_lost", "fee", "payout", "pay_in",
-    "subscription", "proration"]
+    "refund_by_partner", "refund_bounced", "dispute", "dispute_won", "dispute_lost", "fee",
+    "payout", "pay_in", "subscription", "proration"]
 SIDES: Final[dict[TransferKind, tuple[LedgerKind, LedgerKind]]] = {
     # what it is: (who gives, who gets)
     "top_up": ("clearing", "balance"),
@@ -54,6 +54,7 @@ SIDES: Final[dict[TransferKind, tuple[LedgerKind, LedgerKind]]] = {
     "refund_void": ("refunds", "balance"),
     "refund": ("refunds", "clearing"),
     "refund_by_partner": ("balance", "clearing"),
+    "refund_bounced": ("clearing", "balance"),
     "dispute": ("balance", "disputes"),
     "dispute_won": ("disputes", "balance"),
     "dispute_lost": ("disputes", "clearing"),

@@ -1,8 +1,8 @@
 """The refund: money of a paid order on its way back to the payer.
 
 Law: what is to go back is held first, so that it cannot be spent meanwhile; it leaves the ledger
-when the partner says that it went, and returns to the balance when it did not. Given credit never
-goes back.
+when the partner says that it went, and returns to the balance when it did not, also where a bank
+sends it back weeks later. Given credit never goes back.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ REFUND_MOVES: Final[dict[tuple[RefundState, RefundMove], RefundState]] = {
     ("pending", "fail"): "failed",
     # a partner that had given up tried again
     ("failed", "return"): "done",
+    # the payer's bank did not take it
+    ("done", "fail"): "failed",
 }
 
 

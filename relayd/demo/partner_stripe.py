@@ -122,7 +122,8 @@ def session(trade: Trade) -> dict[str, Any]:
 def refund(trade: Trade, made: Returned) -> dict[str, Any]:
     """A refund as an object."""
     names = {"order": trade.told.order, "refund": made.asked} if made.asked else {}
-    return {"id": made.id, "object": "refund", "status": "succeeded", "amount": made.amount,
+    return {"id": made.id, "object": "refund", "amount": made.amount,
+            "status": "failed" if made.bounced else "succeeded",
             "currency": trade.told.currency.lower(), "payment_intent": trade.number,
             "metadata": names}
 

@@ -34,12 +34,14 @@ class Told(NamedTuple):
 
 @dataclass(slots=True)
 class Returned:
-    """One refund. `asked`: the merchant's own name for it; empty where the partner made it."""
+    """One refund. `asked`: the merchant's own name for it; empty where the partner made it.
+    `bounced`: the payer's bank sent it back."""
 
     id: str
     asked: str
     amount: int
     at_ms: int
+    bounced: bool = False
 
 
 @dataclass(slots=True)
@@ -67,7 +69,8 @@ class Trade:
     @property
     def left(self) -> int:
         """What has not been returned."""
-        return self.told.amount - sum(each.amount for each in self.refunds)
+        return self.told.amount - sum(
+            each.amount for each in self.refunds if not each.bounced)
 
     @property
     def fee(self) -> int:

@@ -30,6 +30,7 @@ _CREDITS: Final = (
     " WHERE l.owner = ? AND l.kind = 'promo' AND t.kind = 'charge'"
     " AND t.at_ms >= ? AND t.at_ms < ? GROUP BY l.currency")
 _RECEIPT: Final = OF_CAUSE.format("payment.cause")
+_REFUND_S: Final = OF_CAUSE.format("('refund:' || r.id)")
 _PAID: Final = (
     "SELECT 'order:' || id AS cause, account_id, currency, amount_minor, paid_at_ms FROM orders"
     " WHERE (paid_at_ms, id) > (?, ?) AND paid_at_ms < ?"
@@ -105,6 +106,15 @@ async def payments(
             f" WHERE NOT EXISTS (SELECT 1 FROM invoices WHERE {_RECEIPT} AND state <> 'void')"
             " LIMIT ?", (max(after.at_ms, period.start_ms), behind, period.end_ms, most))]
     return sorted(found, key=lambda each: (each.at_ms, each.cause))[:most]
+
+
+async def bounced(transaction: Transaction, most: int) -> list[str]:
+    """Receipts that stand for refunds which came back after they had left."""
+    rows = await transaction.rows(
+        "SELECT invoices.id FROM refunds AS r JOIN invoices ON"
+        f" {_REFUND_S} AND invoices.state <> 'void'"
+        " WHERE r.state = 'failed' LIMIT ?", (most,))
+    return [row[0] for row in rows]
 
 
 async def payment(transaction: Transaction, order_id: str) -> Payment | None:

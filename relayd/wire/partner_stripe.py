@@ -54,6 +54,8 @@ _SESSIONS: Final[dict[str, EventKind]] = {
     "checkout.session.async_payment_failed": "failed", "checkout.session.expired": "expired"}
 _REFUNDS: Final[dict[str, EventKind]] = {
     "succeeded": "refunded", "failed": "refund_failed", "canceled": "refund_failed"}
+_REFUND_EVENTS: Final = frozenset({
+    "refund.created", "refund.updated", "refund.failed", "charge.refund.updated"})
 _DISPUTES: Final[dict[tuple[str, str], EventKind]] = {
     ("charge.dispute.created", "needs_response"): "disputed",
     ("charge.dispute.created", "under_review"): "disputed",
@@ -225,7 +227,7 @@ class Stripe:
             if kind == "ignored" and thing["payment_status"] == "paid":
                 kind = "paid"
             return self._about(thing, event, kind)
-        if name in ("refund.created", "refund.updated", "refund.failed"):
+        if name in _REFUND_EVENTS:
             return self._about_refund(thing, event)
         if name.startswith("charge.dispute."):
             return PartnerEvent(

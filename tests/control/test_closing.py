@@ -10,7 +10,7 @@ from relayd.control import account, closing, invoice, mail, usage
 from relayd.control.invoice import Seller
 from relayd.core.actor import SHELL
 from relayd.core.errors import RelayError
-from relayd.core.invoice import month
+from relayd.core.invoice import month, month_text
 from relayd.core.operator import Operator
 from relayd.core.posting import charge, move
 from relayd.core.vat import Vat
@@ -113,6 +113,27 @@ async def test_what_came_late_gets_an_invoice_of_its_own(db: Database) -> None:
     await calls(db, accounts[:1], 5, seed=2)
     assert (await closing.close(db, SHELL, SELLER, MONTH, NOW_MS)).invoices == 1
     assert await said(db) == await whole(db)
+
+
+async def test_the_receipt_of_a_refund_that_came_back_is_taken_back(till: Till) -> None:
+    made, trade = await till.credited()
+    till.now_ms += 1
+    await till.refund(made, 300)
+    await till.refund(await till.look(made), 45)
+    when = month(month_text(till.now_ms))
+    text, later = month_text(when.start_ms), when.end_ms + 3 * 3_600_000
+    assert (await closing.close(till.db, SHELL, SELLER, text, later)).receipts == 3
+    [back, _] = trade.refunds
+    back.bounced = True
+    assert (await till.hear("card", till.demo.tell(trade, "refunded", back))).outcome == "bounced"
+    for _ in range(2):
+        assert (await closing.close(till.db, SHELL, SELLER, text, later)).receipts == 0
+    receipts = await invoice.listing(till.db, InvoiceFilter(till.holder))
+    assert sorted((each.kind, each.state, each.taxed.total) for each in receipts) == [
+        ("counter", "paid", 300), ("receipt", "paid", -45), ("receipt", "paid", 12345),
+        ("receipt", "void", -300)]
+    assert await till.balance() == sum(
+        each.amount_nano for each in receipts) and await invoice.gaps(till.db) == []
 
 
 async def test_a_void_invoice_is_missing_again(db: Database) -> None:

@@ -9,11 +9,14 @@ from dataclasses import replace
 import orjson
 import pytest
 
-from relayd.control import webhook
+from relayd.control import mail, order, webhook
+from relayd.control.order import RefundWish
 from relayd.control.partner import payments
+from relayd.core.actor import SHELL
 from relayd.core.currency import to_nano
 from relayd.core.errors import RelayError
 from relayd.core.order import ALARMS
+from relayd.core.partner import PartnerEvent
 from relayd.demo.partner import DemoPartner
 from relayd.demo.partner_delivery import Message
 from relayd.demo.partner_trade import Returned, Trade
@@ -292,6 +295,73 @@ async def test_a_refund_that_is_told_again_is_no_alarm(till: Till, partner: str)
     heard = await till.hear(partner, again)
     assert (heard.outcome, heard.is_alarm) == ("already", False)
     assert await till.balance() == to_nano(45, "CNY") and await till.wrong() == []
+
+
+async def test_a_refund_that_the_payer_s_bank_sends_back(till: Till) -> None:
+    """Weeks after Stripe had said that it was done: the money is in the balance again, once."""
+    made, trade = await till.credited()
+    asked = await till.refund(made, 300)
+    assert asked.state == "done"
+    till.demo.refund(trade, amount=45)
+    await till.hear("card", till.demo.delivery.messages[-1])
+    for number, back in enumerate(trade.refunds):
+        back.bounced = True
+        messages = [till.demo.tell(trade, "refunded", back) for _ in range(2)]
+        for message in (messages[0], *messages, messages[0]):
+            heard = await till.hear("card", message)
+            assert heard.outcome == ("bounced" if message is messages[0] else "already")
+            assert not heard.is_alarm
+        assert (await till.look(made)).refunded_minor == (45, 0)[number]
+    assert (await till.look(made)).state == "credited"
+    assert await till.balance() == FULL and await till.wrong() == []
+    async with till.db.reading() as transaction:
+        mails = await transaction.rows("SELECT kind FROM outbox")
+        rows = await transaction.rows(
+            "SELECT details FROM audit_log WHERE action = 'refund.end' ORDER BY seq")
+    assert sorted(kind for kind, in mails) == [
+        "receipt", "refund_failed", "refund_failed", "refunded", "refunded"]
+    assert [(said["outcome"], said["amount_minor"]) for said in (
+        orjson.loads(details) for details, in rows)] == [
+        ("returned", 300), ("returned", 45), ("bounced", 300), ("bounced", 45)]
+    # and it can be returned anew
+    assert (await till.refund(await till.look(made), AMOUNT)).state == "done"
+    assert await till.balance() == 0 and await till.wrong() == []
+
+
+async def test_a_signed_message_alone_brings_no_refund_back(till: Till) -> None:
+    made, trade = await till.credited()
+    await till.refund(made, 300)
+    [back] = trade.refunds
+    back.bounced = True
+    forged = till.demo.tell(trade, "refunded", back)
+    back.bounced = False
+    assert (await till.hear("card", forged)).outcome == "already"
+    assert await till.balance() == FULL - to_nano(300, "CNY")
+
+
+async def test_a_refund_s_message_that_its_end_overtook(till: Till) -> None:
+    made, trade = await till.credited()
+    done = till.demo.refund(trade, amount=300)
+    assert done is not None
+    late = [till.demo.tell(trade, "refunded", done) for _ in range(2)]
+    await till.hear("card", till.demo.delivery.messages[-3])
+    done.bounced = True
+    assert (await till.hear("card", till.demo.tell(trade, "refunded", done))).outcome == "bounced"
+    assert [(await till.hear("card", each)).outcome for each in late] == ["already"] * 2
+    assert await till.balance() == FULL and await till.wrong() == []
+    assert (await till.look(made)).state == "credited"
+
+
+async def test_a_refund_that_failed_is_told_with_its_own_amount(till: Till) -> None:
+    made, _ = await till.credited()
+    asked = await order.begin_refund(till.db, SHELL, RefundWish(made.id, 45, "as asked"),
+                                     till.now_ms)
+    await webhook.apply(till.db, till.payments, PartnerEvent(
+        "card", "", "refund_failed", made.id, reference=asked.id), till.now_ms)
+    [told] = [each for each in await mail.listing(till.db) if each.kind == "refund_failed"]
+    shown = await mail.show(till.db, SHELL, told.id, till.now_ms)
+    assert shown.letter.fields["amount"] == "0.45 CNY"
+    assert await till.balance() == FULL
 
 
 @each_partner

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relayd.core.currency import to_nano
-from relayd.core.decision import Known, decide, hold
+from relayd.core.decision import Known, bounced_cause, decide, hold
 from relayd.core.errors import RelayError
 from relayd.core.order import ALARMS, Order
 from relayd.core.partner import PartnerEvent
@@ -42,7 +42,8 @@ class World:
 
     def hear(self, said: PartnerEvent) -> str:
         known = Known(self.order, self.refunds.get(said.reference),
-                      self.disputes.get(said.reference))  # type: ignore[arg-type]
+                      self.disputes.get(said.reference),  # type: ignore[arg-type]
+                      bounced_cause(said.reference) in self.transfers)
         return self._keep(decide(known, said, 5))
 
     def ask(self, refund_id: str, amount: int) -> None:
@@ -147,6 +148,52 @@ def test_a_refund_that_failed_gives_back() -> None:
     assert world.sums()["balance"] == to_nano(AMOUNT - 400, "CNY")
 
 
+def test_a_refund_that_came_back_is_in_the_balance_again_once() -> None:
+    world = World()
+    world.hear(PAID)
+    world.ask("rf_1", 400)
+    world.hear(event("refunded", 400, "rf_1"))
+    world.hear(event("refunded", 600, "re_1"))
+    assert world.order.state == "refunded" and world.sums()["balance"] == 0
+    assert world.hear(event("refund_failed", 0, "rf_1")) == "bounced"
+    assert (world.order.state, world.order.refunded_minor) == ("part_refunded", 600)
+    assert world.hear(event("refund_failed", 0, "re_1")) == "bounced"
+    assert (world.order.state, world.order.left_minor) == ("credited", AMOUNT)
+    for reference in ("rf_1", "re_1"):
+        assert world.hear(event("refund_failed", 0, reference)) == "already"
+        # it left once and came back once: more than that is for a person to look at
+        assert world.hear(event("refunded", 400, reference)) == "too_late"
+    assert world.sums()["balance"] == to_nano(AMOUNT, "CNY")
+    assert world.sums()["clearing"] == -to_nano(AMOUNT, "CNY")
+    world.ask("rf_2", AMOUNT)
+    assert world.hear(event("refunded", AMOUNT, "rf_2")) == "returned"
+
+
+@pytest.mark.parametrize("said, state", [
+    ([], "disputed"), (["dispute_won"], "dispute_won"), (["dispute_lost"], "dispute_lost")])
+def test_a_refund_that_comes_back_beside_a_dispute(said: list[str], state: str) -> None:
+    world = World()
+    world.hear(PAID)
+    world.hear(event("refunded", 400, "re_1"))
+    for kind in ["disputed", *said]:
+        world.hear(event(kind, 600, "dp_1"))
+    before = world.sums()["balance"]
+    assert world.hear(event("refund_failed", 0, "re_1")) == "bounced"
+    assert world.order.state == state and world.order.refunded_minor == 0
+    assert world.sums()["balance"] == before + to_nano(400, "CNY")
+
+
+def test_a_refund_that_comes_back_while_another_is_under_way() -> None:
+    world = World()
+    world.hear(PAID)
+    world.hear(event("refunded", 400, "re_1"))
+    world.ask("rf_1", 600)
+    assert world.hear(event("refund_failed", 0, "re_1")) == "bounced"
+    assert world.order.state == "refunding"
+    assert world.hear(event("refunded", 600, "rf_1")) == "returned"
+    assert (world.order.state, world.order.refunded_minor) == ("part_refunded", 600)
+
+
 def test_a_refund_made_at_the_partner() -> None:
     world = World()
     world.hear(PAID)
@@ -240,6 +287,7 @@ def test_a_refund_that_outlasts_a_dispute(end: str, kind: str, outcome: str) -> 
 MESSAGES = [PAID, replace(PAID, trade="trade_2"), replace(PAID, amount_minor=1),
             event("failed"), event("expired"), event("refunded", 400, "rf_1"),
             event("refund_failed", 400, "rf_1"), event("refunded", 100, "re_1"),
+            event("refund_failed", 0, "re_1"),
             event("disputed", AMOUNT, "dp_1"), event("dispute_won", AMOUNT, "dp_1"),
             event("dispute_lost", AMOUNT, "dp_1"), event("disputed", 50, "dp_2"),
             event("dispute_lost", 50, "dp_2"), event("ignored")]

@@ -180,6 +180,8 @@ class Walk:
         if outcome == "released" and before.refund is not None:
             given_back = before.refund.amount_minor * MINOR_NANO
             moves = {"refunds": -given_back, "balance": given_back}
+        if outcome == "bounced" and before.refund is not None:
+            moves = {"balance": before.refund.amount_minor * MINOR_NANO}
         if outcome in ("won", "lost") and before.dispute is None:
             # its start had not been heard of
             who.move({"balance": -nano, "disputes": nano})
@@ -235,7 +237,15 @@ class Walk:
             await self.hear(self.event(
                 kind, await order.get(self.db, refund.order), refund.amount_minor, trade=None,
                 reference=refund.id))
-        elif found is not None:  # made at the partner
+            return
+        if found is None:
+            return
+        async with self.db.reading() as transaction:
+            ended = await store_order.refunds(transaction, found.id)
+        if ended and self.dice.random() < 0.3:  # as where the payer's bank sends one back
+            await self.hear(self.event("refund_failed", found, 0, trade=None,
+                                       reference=self.dice.choice(ended).id))
+        else:  # made at the partner
             await self.hear(self.event("refunded", found, self.dice.randrange(
                 1, found.amount_minor + 1), reference=self.name("re")))
 
