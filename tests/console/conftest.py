@@ -17,7 +17,8 @@ from relayd.console.services import Services
 from relayd.core.fleet import Fleet
 from relayd.ops.config import Config
 from relayd.ops.logging import Logger
-from relayd.store.db import Database, open_database
+from relayd.store.db import Database
+from tests.fakes.database import new_store
 
 NOW_MS = 1_800_000_000_000
 
@@ -68,7 +69,7 @@ class Console:
 
 @pytest.fixture
 async def db(tmp_path: Path) -> AsyncIterator[Database]:
-    made = await open_database(tmp_path / "store")
+    made = await new_store(tmp_path / "store")
     yield made
     await made.close()
 

@@ -28,6 +28,7 @@ from relayd.ops.logging import Logger
 from relayd.relay.tokenizer import NAMES, Encodings
 from relayd.store.db import open_database
 from relayd.store.record import CallFilter
+from tests.fakes.database import new_store
 from tests.fakes.rawupstream import Answer, Answerer, RawUpstream, message
 
 APIS: Mapping[Api, str] = {"openai": "/v1", "anthropic": "", "gemini": ""}
@@ -156,7 +157,7 @@ class Lane:
 
 async def issue(directory: Path, email: str = "someone@example.com") -> str:
     """A new account's key, in a store that is made where there is none."""
-    db = await open_database(directory)
+    db = await new_store(directory)
     try:
         owner = await account.create(db, email, None, unix_ms())
         issued = await key.create(db, owner.id, key.KeyWish("tests"), unix_ms())
