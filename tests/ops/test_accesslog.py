@@ -41,6 +41,7 @@ def test_a_line() -> None:
 def test_which_calls(config: LogConfig, written_outcomes: list[str]) -> None:
     found = written(config, call_record(), call_record(outcome="client_left"))
     assert [line["outcome"] for line in found] == written_outcomes
+    assert all(line["code"] is None for line in found)
 
 
 def test_a_share_is_the_same_calls_every_time() -> None:

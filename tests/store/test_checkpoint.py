@@ -42,6 +42,7 @@ async def test_rows_come_back_as_they_went(db: Database) -> None:
     async with db.reading() as transaction:
         assert await checkpoint.listing(transaction) == [ONE, TWO]
         assert await checkpoint.last(transaction) == TWO
+        assert await checkpoint.last_over(transaction, 41) == TWO
         assert await checkpoint.last_over(transaction, 40) == ONE
         assert await checkpoint.last_over(transaction, 20) is None
         assert await checkpoint.last_over(transaction, 5) is None
@@ -62,6 +63,32 @@ async def test_only_what_a_checkpoint_says_is_pruned(db: Database) -> None:
         assert [event.seq async for event, _ in audit.events(transaction)] == [3, 4, 5]
         assert await checkpoint.listing(transaction) == [ONE, TWO, THREE]
         assert await audit.head(transaction) == (5, bytes([5] * 32))
+
+
+async def test_checkpoints_go_with_the_events_before_theirs(db: Database) -> None:
+    await fill(db, ONE, TWO, replace(THREE, pruned_seq=4, pruned_hash=TWO.hash))
+    async with db.writing() as transaction:
+        assert await checkpoint.prune(transaction, 4) == 4
+        assert [made.seq for made in await checkpoint.listing(transaction)] == [4, 5]
+
+
+async def test_a_checkpoint_over_young_events_is_not_old(db: Database) -> None:
+    async with db.writing() as transaction:
+        for seq, at_ms in enumerate((5, 60, 7, 8), 1):
+            await audit.insert(transaction, replace(EVENT, seq=seq, at_ms=at_ms), bytes(32))
+        for made in (replace(ONE, seq=1), replace(ONE, seq=2, at_ms=21), TWO):
+            await checkpoint.insert(transaction, made)
+        for before_ms, seq in ((60, 1), (61, 4)):
+            found = await checkpoint.last_over(transaction, before_ms)
+            assert found is not None and found.seq == seq
+
+
+async def test_without_events_the_log_goes_on_from_the_last_checkpoint(db: Database) -> None:
+    async with db.writing() as transaction:
+        for made in (ONE, TWO):
+            await checkpoint.insert(transaction, made)
+        assert await audit.head(transaction) == (TWO.seq, TWO.hash)
+        await audit.insert(transaction, replace(EVENT, seq=5), bytes(32))
 
 
 @pytest.mark.parametrize("sql", [

@@ -7,6 +7,7 @@ import pytest
 from relayd.store.db import Database, open_database
 from relayd.store.directory import StoreError
 from relayd.store.keyring import FILE_NAME as KEYS_NAME
+from relayd.store.sealer import Sealer
 
 
 async def test_none_stays_none(db: Database) -> None:
@@ -41,3 +42,7 @@ async def test_a_store_without_its_keys_is_refused_and_gets_no_new_ones(db: Data
         with pytest.raises(StoreError) as caught:
             await open_database(db.directory)
         assert caught.value.code == "store_keys"
+
+
+async def test_its_keys_are_in_no_repr(db: Database) -> None:
+    assert repr(Sealer(db.keyring, bytes(range(32)))) == "Sealer()"
