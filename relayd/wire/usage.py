@@ -31,7 +31,8 @@ _OUTPUT: Final = ("completion_tokens", "output_tokens", "eval_count")
 _INPUT_DETAILS: Final = ("prompt_tokens_details", "input_tokens_details", "input_token_details")
 _OUTPUT_DETAILS: Final = (
     "completion_tokens_details", "output_tokens_details", "output_token_details")
-_CACHED: Final = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens")
+_CACHED: Final = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens",
+                  "cache_read_input_tokens")
 
 
 def count_of(value: object) -> int | None:
@@ -74,13 +75,15 @@ def openai_usage(report: Report) -> Usage | None:
     if audio and total == given + made + audio:
         given += audio
     cached = count_of(details.get("cached_tokens"))
-    written = count_of(details.get("cache_write_tokens"))
     return Usage(
         input_tokens=given,
         output_tokens=max(made, total - given),
         cache_read_input_tokens=_first(report, _CACHED) if cached is None else cached,
         cache_creation_input_tokens=(
-            _part(report, "cache_creation_input_tokens") if written is None else written),
+            _part(details, "cache_write_tokens")
+            or _part(details, "cache_creation_input_tokens")  # DashScope
+            or _part(details, "cache_creation_tokens")  # LiteLLM's proxy
+            or _part(report, "cache_creation_input_tokens")),
         reasoning_output_tokens=_part(made_details, "reasoning_tokens"),
         audio_input_tokens=audio,
         audio_output_tokens=_part(made_details, "audio_tokens"),

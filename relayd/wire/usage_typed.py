@@ -21,6 +21,8 @@ Count = _Trusted | None
 class _Given(msgspec.Struct, gc=False):
     cached_tokens: Count = None
     cache_write_tokens: Count = None
+    cache_creation_input_tokens: Count = None
+    cache_creation_tokens: Count = None
     audio_tokens: Count = None
     image_tokens: Count = None
 
@@ -50,6 +52,7 @@ class OpenaiReport(msgspec.Struct, gc=False):
     prompt_cache_hit_tokens: Count = None
     cached_tokens: Count = None
     num_cached_tokens: Count = None
+    cache_read_input_tokens: Count = None
     cache_creation_input_tokens: Count = None
     input_token_details: Any = None
     output_token_details: Any = None
@@ -77,12 +80,12 @@ class OpenaiReport(msgspec.Struct, gc=False):
         if audio and total == given + made + audio:
             given += audio
         cached = details.cached_tokens
-        written = details.cache_write_tokens
         return Usage(
             given,
             total - given if total > given + made else made,
             self._cached() if cached is None else cached,
-            (self.cache_creation_input_tokens or 0) if written is None else written,
+            (details.cache_write_tokens or details.cache_creation_input_tokens
+             or details.cache_creation_tokens or self.cache_creation_input_tokens or 0),
             made_details.reasoning_tokens or 0,
             audio,
             made_details.audio_tokens or 0,
@@ -95,7 +98,7 @@ class OpenaiReport(msgspec.Struct, gc=False):
         for value in (self.prompt_cache_hit_tokens, self.cached_tokens, self.num_cached_tokens):
             if value is not None:
                 return value
-        return 0
+        return self.cache_read_input_tokens or 0
 
 
 class _ByTime(msgspec.Struct, gc=False):

@@ -32,7 +32,7 @@ def test_no_counts(value: object) -> None:
     assert count_of(value) is None
 
 
-OPENAI = {
+OPENAI: dict[str, tuple[dict[str, object], Usage | None]] = {
     "chat": (
         {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13,
          "prompt_tokens_details": {"cached_tokens": 5, "audio_tokens": 2, "cache_write_tokens": 1},
@@ -97,6 +97,20 @@ OPENAI = {
          "prompt_tokens_details": {"cached_tokens": 0}}, Usage(9, 4)),
     "vercel": ({"prompt_tokens": 9, "completion_tokens": 4, "cache_creation_input_tokens": 3},
                Usage(9, 4, 0, 3)),
+    "dashscope": (
+        {"prompt_tokens": 9, "completion_tokens": 4, "prompt_tokens_details": {
+            "cached_tokens": 0, "cache_creation": {"ephemeral_5m_input_tokens": 7},
+            "cache_creation_input_tokens": 7, "cache_type": "ephemeral"}}, Usage(9, 4, 0, 7)),
+    "litellm": (
+        {"prompt_tokens": 9, "completion_tokens": 4, "cache_creation_input_tokens": 3,
+         "cache_read_input_tokens": 5, "prompt_tokens_details": {"cache_creation_tokens": 3}},
+        Usage(9, 4, 5, 3)),
+    "databricks": (
+        {"prompt_tokens": 9, "completion_tokens": 4, "cache_creation_input_tokens": 3,
+         "cache_read_input_tokens": 5}, Usage(9, 4, 5, 3)),
+    "written first": (
+        {"prompt_tokens": 9, "completion_tokens": 4, "prompt_tokens_details": {
+            "cache_write_tokens": 2, "cache_creation_input_tokens": 7}}, Usage(9, 4, 0, 2)),
     "details null": (
         {"prompt_tokens": 9, "completion_tokens": 4, "prompt_tokens_details": None,
          "completion_tokens_details": None}, Usage(9, 4)),

@@ -33,8 +33,9 @@ ODD = st.sampled_from(UNTRUSTED[:10])
 
 def details(counts: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.none() | st.dictionaries(st.sampled_from([
-        "cached_tokens", "cache_write_tokens", "audio_tokens", "image_tokens", "reasoning_tokens",
-        "text_tokens", "thinking_tokens", "ephemeral_5m_input_tokens",
+        "cached_tokens", "cache_write_tokens", "cache_creation_input_tokens",
+        "cache_creation_tokens", "audio_tokens", "image_tokens", "reasoning_tokens", "text_tokens",
+        "thinking_tokens", "ephemeral_5m_input_tokens",
         "ephemeral_1h_input_tokens",
     ]), counts)
 
