@@ -14,6 +14,7 @@ from relayd.core.budget import SpentReading
 from relayd.ops.beat import Beat
 from relayd.ops.clock import unix_ms
 from relayd.ops.logging import Logger
+from relayd.ops.notice import Lasting
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
 
@@ -46,10 +47,9 @@ class Budgets:
         self._due = due
         self._unposted = unposted
         self._install = install
-        self._log = log or Logger()
+        self._telling = Lasting(log or Logger(), "budgets_unreadable")
         self._beat = Beat(budget_seconds)
         self._begun = False
-        self.healthy = True
 
     async def begin(self) -> None:
         """Reads everybody's spending, before any call; nothing where nobody has a budget.
@@ -72,11 +72,7 @@ class Budgets:
                 await self.begin()
             await self._read(self._due(ACCOUNTS_AT_ONCE))
         except StoreError as error:
-            if self.healthy:
-                self._log.error("budgets_unreadable", code=error.code)
-            self.healthy = False
-        else:
-            self.healthy = True
+            self._telling.again(code=error.code)
 
     async def _read(self, accounts: list[str]) -> None:
         among = frozenset(accounts)

@@ -43,7 +43,6 @@ class Exposures:
         self._log = log or Logger()
         self._telling = Lasting(self._log, "exposure_failed")
         self._beat = Beat(every_seconds)
-        self.failures = 0
 
     async def run(self) -> None:
         """Flag every `every_seconds` until `stop()`."""
@@ -58,11 +57,9 @@ class Exposures:
         try:
             flagged = await exposure.flag(self._db, found, self._console(), unix_ms())
         except StoreError as error:
-            self.failures += 1
             self._memory.give_back(found)
             self._telling.again(code=error.code)
             return
-        self._telling.ended()
         if flagged:
             self._log.warning("keys_exposed", keys=flagged)
 

@@ -33,8 +33,7 @@ class Memory(Protocol):
 
 
 class Network:
-    """Stores what is noted. `prefixes` says from how many networks each key was used today;
-    `posted` and `failures` count."""
+    """Stores what is noted. `prefixes` says from how many networks each key was used today."""
 
     def __init__(
         self, db: Database, memory: Memory, *, every_seconds: float = EVERY_SECONDS,
@@ -48,8 +47,6 @@ class Network:
         self._pace = Pace()
         self._beat = Beat(every_seconds)
         self._told_lost = 0
-        self.posted = 0
-        self.failures = 0
 
     async def run(self) -> None:
         """Store every `every_seconds` until `stop()`."""
@@ -62,12 +59,11 @@ class Network:
         try:
             while records:
                 batch = records[:network.BATCH_RECORDS]
-                self.posted += await network.post(self._db, batch)
+                await network.post(self._db, batch)
                 del records[:len(batch)]
                 for record in batch:
                     self.prefixes.note(record)
         except StoreError as error:
-            self.failures += 1
             self._telling.again(code=error.code, records=len(records))
             return False
         finally:

@@ -14,6 +14,7 @@ from relayd.control import wallet
 from relayd.ops.beat import Beat
 from relayd.ops.clock import monotonic, unix_ms
 from relayd.ops.logging import Logger
+from relayd.ops.notice import Lasting
 from relayd.store.change import News
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
@@ -39,12 +40,11 @@ class Wallets:
         self._install = install
         self._charge_seconds = charge_seconds
         self._now_ms = now_ms
-        self._log = log or Logger()
+        self._telling = Lasting(log or Logger(), "wallets_unreadable")
         self._news = News(db.changes)
         self._beat = Beat(wallet_seconds, self._news.due)
         self._version = -1
         self._charged_at = monotonic()
-        self.healthy = True
 
     async def begin(self) -> None:
         """Reads everybody's money, before any call. Raises StoreError."""
@@ -64,11 +64,8 @@ class Wallets:
                 self._charged_at = monotonic()
             await self._read()
         except StoreError as error:
-            if self.healthy:
-                self._log.error("wallets_unreadable", code=error.code)
-            self.healthy = False
+            self._telling.again(code=error.code)
         else:
-            self.healthy = True
             self._news.seen()
 
     async def _read(self) -> None:

@@ -12,6 +12,7 @@ from relayd.control import publish
 from relayd.core.snapshot import Snapshot
 from relayd.ops.beat import Beat
 from relayd.ops.logging import Logger
+from relayd.ops.notice import Lasting
 from relayd.store.change import News
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
@@ -35,10 +36,9 @@ class Watch:
         self._db = db
         self._publish = publish
         self._last = last
-        self._log = log or Logger()
+        self._telling = Lasting(log or Logger(), "policy_unreadable")
         self._news = News(db.changes)
         self._beat = Beat(watch_seconds, self._news.due)
-        self.healthy = True
 
     async def run(self) -> None:
         """Look every `watch_seconds` if the store was written, and when poked, until `stop()`."""
@@ -54,11 +54,8 @@ class Watch:
         try:
             snapshot = await publish.renew(self._db, self._last)
         except StoreError as error:
-            if self.healthy:
-                self._log.error("policy_unreadable", code=error.code)
-            self.healthy = False
+            self._telling.again(code=error.code)
             return
-        self.healthy = True
         self._news.seen()
         if snapshot is not self._last:
             # nobody may come between: what it took over from the last one is changed already

@@ -86,7 +86,8 @@ async def test_real_lines(tmp_path: Path) -> None:
 
 _EVENT = re.compile(
     r'(?:\b_?log(?:ger)?\.(?:event|info|warning|error|debug)[(,]\s?|\btell\('
-    r'|notices\.warn\(|_write_paced\((?:"error"|name), |"event": |\bLasting\([\w.]+, )'
+    r'|notices\.warn\(|_write_paced\((?:"error"|name), |"event": |\bLasting\([^"]+, '
+    r'|\bsuper\(\)\.__init__\()'
     r'\s*"([a-z0-9_]+)"')
 _OVER = re.compile(r'\bLasting\([\w.]+,\s+"[a-z0-9_]+",\s+"([a-z0-9_]+)"')
 """The event that says that a fault has ended."""

@@ -33,7 +33,7 @@ async def test_it_flags_and_tries_again(db: Database, monkeypatch: pytest.Monkey
     with monkeypatch.context() as patch:
         patch.setattr(exposure, "flag", fails)
         await job.flag()
-    assert job.failures == 1
+    assert '"exposure_failed","code":"store_busy","count":1' in out.getvalue()
     running = asyncio.ensure_future(job.run())
     async with asyncio.timeout(5):
         while "keys_exposed" not in out.getvalue():

@@ -77,11 +77,13 @@ async def test_the_ledger_is_charged_when_its_time_has_come(db: Database) -> Non
 
 async def test_a_store_that_fails_is_asked_again(db: Database) -> None:
     said = io.StringIO()
-    work = job(db, Relay(), log=Logger("info", said))
+    relay = Relay()
+    work = job(db, relay, log=Logger("info", said))
     closed, db._closed = db._closed, True
     await work.look()
     await work.look()
-    assert not work.healthy and said.getvalue().count("wallets_unreadable") == 1
+    assert relay.installs == 0
+    assert said.getvalue().count('"wallets_unreadable","code":"store_failed","count":1') == 1
     db._closed = closed
     await work.look()
-    assert work.healthy
+    assert relay.installs == 1
