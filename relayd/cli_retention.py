@@ -18,7 +18,7 @@ from relayd.store.db import Database
 async def _retention(db: Database, arguments: argparse.Namespace, config: Config) -> int:
     terms = config.retention.terms()
     if arguments.sweep:
-        await Retention(db, lambda: terms, log=Logger("error")).sweep()
+        await Retention(db, lambda: terms, log=Logger("error")).look()
     found: list[dict[str, Any]] = await retention.schedule(db, terms)
     if arguments.json:
         output.document(found)

@@ -8,8 +8,8 @@ from typing import Final
 from relayd.control import assessment
 from relayd.core.assessment import Assessment, is_due
 from relayd.ops.clock import unix_ms
-from relayd.ops.halt import Halt
 from relayd.ops.logging import Logger
+from relayd.ops.rounds import Rounds
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
 from relayd.store.signing import Signer
@@ -19,7 +19,7 @@ FIRST_SECONDS: Final = 90.0
 EVERY_SECONDS: Final = 3600.0
 
 
-class Assessments:
+class Assessments(Rounds):
     """Looks every hour whether a week is over. `certificate()` is the listener's file."""
 
     def __init__(
@@ -27,22 +27,12 @@ class Assessments:
         first_seconds: float = FIRST_SECONDS, now_ms: Callable[[], int] = unix_ms,
         log: Logger | None = None,
     ) -> None:
+        super().__init__("assessment_failed", EVERY_SECONDS, first_seconds, log)
         self._db = db
         self._signer = signer
         self._certificate = certificate
-        self._first_seconds = first_seconds
         self._now_ms = now_ms
-        self._log = log or Logger()
-        self._halt = Halt()
         self.last: Assessment | None = None
-        self.failures = 0
-
-    async def run(self) -> None:
-        """Look every hour until `stop()`."""
-        await self._halt.comes_within(self._first_seconds)
-        while not self._halt.given:
-            await self.look()
-            await self._halt.comes_within(EVERY_SECONDS)
 
     async def look(self) -> None:
         """Assess, where it is time."""
@@ -54,8 +44,7 @@ class Assessments:
             self.last = await assessment.take(
                 self._db, self._signer.public, self._certificate(), now_ms)
         except StoreError as error:  # the next look does it
-            self.failures += 1
-            self._log.error("assessment_failed", code=error.code)
+            self._failed(error)
             return
         if self.last.at_ms != now_ms:  # another process has told
             return
@@ -71,7 +60,3 @@ class Assessments:
     def findings(self) -> int:
         """How much the last one found that an alert is for."""
         return len(self.last.alarms) if self.last else 0
-
-    async def stop(self) -> None:
-        """Assess no more."""
-        self._halt.give()

@@ -13,8 +13,8 @@ from relayd.control import calendar, checkpoint
 from relayd.control.calendar import Asked
 from relayd.core.checkpoint import Checkpoint
 from relayd.ops.clock import unix_ms
-from relayd.ops.halt import Halt
 from relayd.ops.logging import Logger
+from relayd.ops.rounds import Rounds
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
 from relayd.store.signing import Signer
@@ -22,7 +22,7 @@ from relayd.store.signing import Signer
 EVERY_SECONDS: Final = 60.0
 
 
-class Audit:
+class Audit(Rounds):
     """Signs what is due. `before_ms(now)` is the moment from which on events are kept."""
 
     def __init__(
@@ -30,21 +30,12 @@ class Audit:
         every_seconds: float = EVERY_SECONDS, now_ms: Callable[[], int] = unix_ms,
         believed: Asked = calendar.always, log: Logger | None = None,
     ) -> None:
+        super().__init__("audit_failed", every_seconds, log=log)
         self._db = db
         self._signer = signer
         self._before_ms = before_ms
-        self._every_seconds = every_seconds
         self._now_ms = now_ms
         self._believed = believed
-        self._log = log or Logger()
-        self._halt = Halt()
-        self.failures = 0
-
-    async def run(self) -> None:
-        """Look every `every_seconds` until `stop()`."""
-        while not self._halt.given:
-            await self.look()
-            await self._halt.comes_within(self._every_seconds)
 
     async def look(self) -> None:
         """Sign what is due and prune what is over."""
@@ -56,8 +47,7 @@ class Audit:
                 pruned = await checkpoint.prune(
                     self._db, self._signer, self._before_ms(now_ms), now_ms)
         except StoreError as error:  # the next look does it
-            self.failures += 1
-            self._log.error("audit_failed", code=error.code)
+            self._failed(error)
             return
         if pruned:
             self._log.event("audit_pruned", records=pruned)
@@ -65,7 +55,3 @@ class Audit:
     def _tell(self, made: Checkpoint | None) -> None:
         if made is not None:
             self._log.event("audit_checkpoint", count=made.seq, sha256=made.hash.hex())
-
-    async def stop(self) -> None:
-        """Look no more; a transaction that is under way ends."""
-        self._halt.give()

@@ -13,15 +13,15 @@ from relayd.control import alert, calendar, grant, subscription
 from relayd.control.calendar import Asked
 from relayd.core.plan import Plan
 from relayd.ops.clock import unix_ms
-from relayd.ops.halt import Halt
 from relayd.ops.logging import Logger
+from relayd.ops.rounds import Rounds
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
 
 EVERY_SECONDS: Final = 60.0
 
 
-class Billing:
+class Billing(Rounds):
     """Looks every `every_seconds`. `link(path)` is an address in the console."""
 
     def __init__(
@@ -30,20 +30,12 @@ class Billing:
         now_ms: Callable[[], int] = unix_ms, believed: Asked = calendar.always,
         log: Logger | None = None,
     ) -> None:
+        super().__init__("billing_failed", every_seconds, every_seconds, log)
         self._db = db
         self._plans = plans
         self._link = link
-        self._every_seconds = every_seconds
         self._now_ms = now_ms
         self._believed = believed
-        self._log = log or Logger()
-        self._halt = Halt()
-        self.failures = 0
-
-    async def run(self) -> None:
-        """Look until `stop()`."""
-        while not await self._halt.comes_within(self._every_seconds):
-            await self.look()
 
     async def look(self) -> None:
         """Do all for which it is time now. What is left is done the next time."""
@@ -54,9 +46,4 @@ class Billing:
                 await grant.expire(self._db, now_ms)
             await alert.tell(self._db, self._link("/balance"), now_ms)
         except StoreError as error:
-            self.failures += 1
-            self._log.error("billing_failed", code=error.code)
-
-    async def stop(self) -> None:
-        """Look no more."""
-        self._halt.give()
+            self._failed(error)

@@ -19,8 +19,8 @@ from relayd.core.errors import RelayError
 from relayd.core.invoice import Period, month_text
 from relayd.core.timestamp import HOUR_MS
 from relayd.ops.clock import unix_ms
-from relayd.ops.halt import Halt
 from relayd.ops.logging import Logger
+from relayd.ops.rounds import Rounds
 from relayd.store.db import Database
 
 EVERY_SECONDS: Final = 600.0
@@ -28,7 +28,7 @@ PAUSE_SECONDS: Final = 0.05
 """Between batches: each holds the store for as long, and calls want it too."""
 
 
-class Months:
+class Months(Rounds):
     """Looks every `every_seconds`, and once at the start. `wish()` is after how many hours a month
     is closed, 0 for never, and who issues. `overdue` counts months that should be closed."""
 
@@ -37,21 +37,12 @@ class Months:
         every_seconds: float = EVERY_SECONDS, now_ms: Callable[[], int] = unix_ms,
         believed: Asked = calendar.always, log: Logger | None = None,
     ) -> None:
+        super().__init__("closing_failed", every_seconds, log=log)
         self._db = db
         self._wish = wish
-        self._every_seconds = every_seconds
         self._now_ms = now_ms
         self._believed = believed
-        self._log = log or Logger()
-        self._halt = Halt()
-        self.failures = 0
         self.overdue = 0
-
-    async def run(self) -> None:
-        """Look until `stop()`."""
-        while not self._halt.given:
-            await self.look()
-            await self._halt.comes_within(self._every_seconds)
 
     async def look(self) -> None:
         """Close what is due. What fails is tried again the next time, and counts as overdue."""
@@ -71,8 +62,7 @@ class Months:
                 if await self._close(seller, period):
                     self.overdue -= 1
         except RelayError as error:
-            self.failures += 1
-            self._log.error("closing_failed", code=error.code)
+            self._failed(error)
 
     async def _close(self, seller: Seller, period: Period) -> bool:
         """Whether a month was closed to its end: a process that stops leaves the rest."""
@@ -80,11 +70,7 @@ class Months:
         async with aclosing(closing.steps(
                 self._db, SYSTEM, seller, text, self._now_ms())) as steps:
             async for closed in steps:
-                if await self._halt.comes_within(PAUSE_SECONDS):
+                if await self._stops_within(PAUSE_SECONDS):
                     return False
         self._log.info("month_closed", count=closed.invoices + closed.receipts)
         return True
-
-    async def stop(self) -> None:
-        """Begin no more batches."""
-        self._halt.give()

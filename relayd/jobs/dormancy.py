@@ -15,16 +15,16 @@ from relayd.control.dormancy import Erase
 from relayd.core.dormancy import Step
 from relayd.core.errors import RelayError
 from relayd.ops.clock import unix_ms
-from relayd.ops.halt import Halt
 from relayd.ops.logging import Logger
+from relayd.ops.rounds import Rounds
 from relayd.store.db import Database
 
 FIRST_SECONDS: Final = 300.0
 EVERY_SECONDS: Final = 3600.0
 
 
-class Dormancy:
-    """Looks every `every_seconds`. `failures` counts turns that were broken off."""
+class Dormancy(Rounds):
+    """Looks every `every_seconds`."""
 
     def __init__(
         self, db: Database, origin: Callable[[], str], erase: Erase, *,
@@ -32,23 +32,12 @@ class Dormancy:
         now_ms: Callable[[], int] = unix_ms, believed: Asked = calendar.always,
         log: Logger | None = None,
     ) -> None:
+        super().__init__("dormancy_failed", every_seconds, first_seconds, log)
         self._db = db
         self._origin = origin
         self._erase = erase
-        self._first_seconds = first_seconds
-        self._every_seconds = every_seconds
         self._now_ms = now_ms
         self._believed = believed
-        self._log = log or Logger()
-        self._halt = Halt()
-        self.failures = 0
-
-    async def run(self) -> None:
-        """Look until `stop()`."""
-        await self._halt.comes_within(self._first_seconds)
-        while not self._halt.given:
-            await self.look()
-            await self._halt.comes_within(self._every_seconds)
 
     async def look(self) -> Mapping[Step, int]:
         """One turn; returns how many accounts took each step."""
@@ -58,10 +47,5 @@ class Dormancy:
         try:
             return await dormancy.look(self._db, self._origin(), self._erase, now_ms)
         except RelayError as error:
-            self.failures += 1
-            self._log.error("dormancy_failed", code=error.code)
+            self._failed(error)
             return {}
-
-    async def stop(self) -> None:
-        """Look no more; a step that is under way ends."""
-        self._halt.give()

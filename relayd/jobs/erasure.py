@@ -17,8 +17,8 @@ from relayd.core.erasure import Erasure
 from relayd.core.errors import RelayError
 from relayd.core.retention import Terms
 from relayd.ops.clock import unix_ms
-from relayd.ops.halt import Halt
 from relayd.ops.logging import Logger
+from relayd.ops.rounds import Rounds
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
 from relayd.store.signing import Signer
@@ -28,9 +28,8 @@ EVERY_SECONDS: Final = 60.0
 BATCH: Final = 20
 
 
-class Erasures:
-    """Looks every `every_seconds`. `done` counts accounts, `failures` what the store broke off;
-    `overdue` has the late tickets by class."""
+class Erasures(Rounds):
+    """Looks every `every_seconds`. `overdue` has the late tickets by class."""
 
     def __init__(
         self, db: Database, signer: Signer, terms: Callable[[], Terms], link: Callable[[], Link],
@@ -38,28 +37,16 @@ class Erasures:
         now_ms: Callable[[], int] = unix_ms, believed: Asked = calendar.always,
         log: Logger | None = None,
     ) -> None:
+        super().__init__("erasure_failed", every_seconds, first_seconds, log)
         self._db = db
         self._signer = signer
         self._terms = terms
         self._link = link
-        self._first_seconds = first_seconds
-        self._every_seconds = every_seconds
         self._now_ms = now_ms
         self._believed = believed
-        self._log = log or Logger()
-        self._halt = Halt()
-        self.done = 0
-        self.failures = 0
         self.overdue: dict[str, int] = {}
 
-    async def run(self) -> None:
-        """Look until `stop()`."""
-        await self._halt.comes_within(self._first_seconds)
-        while not self._halt.given:
-            await self.turn()
-            await self._halt.comes_within(self._every_seconds)
-
-    async def turn(self) -> int:
+    async def look(self) -> int:
         """Erase what is due, tell who may be told; returns how many accounts were erased."""
         now_ms, erased = self._now_ms(), 0
         try:
@@ -70,7 +57,6 @@ class Erasures:
             self.overdue = await ticket.overdue(self._db, now_ms)
         except StoreError as error:
             self._failed(error)
-        self.done += erased
         if erased:
             self._log.event("erased", account_count=erased)
         return erased
@@ -83,11 +69,3 @@ class Erasures:
             self._failed(error)
             return 0
         return 1
-
-    def _failed(self, error: RelayError) -> None:
-        self.failures += 1
-        self._log.error("erasure_failed", code=error.code)
-
-    async def stop(self) -> None:
-        """Look no more; an erasure that is under way ends."""
-        self._halt.give()

@@ -8,15 +8,15 @@ from typing import Final
 from relayd.control import margin
 from relayd.core.price import PriceBook
 from relayd.ops.clock import unix_ms
-from relayd.ops.halt import Halt
 from relayd.ops.logging import Logger
+from relayd.ops.rounds import Rounds
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
 
 EVERY_SECONDS: Final = 3600.0
 
 
-class Margins:
+class Margins(Rounds):
     """Looks every `every_seconds`, and once at the start. `book()` is the present price book."""
 
     def __init__(
@@ -24,30 +24,16 @@ class Margins:
         every_seconds: float = EVERY_SECONDS, now_ms: Callable[[], int] = unix_ms,
         log: Logger | None = None,
     ) -> None:
+        super().__init__("margins_failed", every_seconds, log=log)
         self._db = db
         self._book = book
-        self._every_seconds = every_seconds
         self._now_ms = now_ms
-        self._log = log or Logger()
-        self._halt = Halt()
-        self.failures = 0
-
-    async def run(self) -> None:
-        """Look until `stop()`."""
-        while not self._halt.given:
-            await self.look()
-            await self._halt.comes_within(self._every_seconds)
 
     async def look(self) -> None:
         """Sum up what wants it. A store that fails is asked again the next time."""
         try:
             while await margin.settle(self._db, self._book(), self._now_ms()):
-                if self._halt.given:
+                if self._stops:
                     return
         except StoreError as error:
-            self.failures += 1
-            self._log.error("margins_failed", code=error.code)
-
-    async def stop(self) -> None:
-        """Look no more."""
-        self._halt.give()
+            self._failed(error)

@@ -17,8 +17,8 @@ from relayd.core.errors import RelayError
 from relayd.core.order import Order
 from relayd.core.refund import Refund
 from relayd.ops.clock import unix_ms
-from relayd.ops.halt import Halt
 from relayd.ops.logging import Logger
+from relayd.ops.rounds import Rounds
 from relayd.store.db import Database
 
 EVERY_SECONDS: Final = 30.0
@@ -30,7 +30,7 @@ STATEMENT_EVERY_MS: Final = 3_600_000
 BATCH: Final = 200
 
 
-class PaymentJob:
+class PaymentJob(Rounds):
     """Goes round every `every_seconds`. `failures` counts partners that could not be reached,
     `alarms` messages that fit nothing and nobody has looked at."""
 
@@ -39,28 +39,16 @@ class PaymentJob:
         every_seconds: float = EVERY_SECONDS, now_ms: Callable[[], int] = unix_ms,
         log: Logger | None = None,
     ) -> None:
+        super().__init__("payment_round_failed", every_seconds, every_seconds, log)
         self._db = db
         self._payments = payments
-        self._every_seconds = every_seconds
         self._now_ms = now_ms
-        self._log = log or Logger()
-        self._halt = Halt()
         self._asked_ms: dict[str, int] = {}
         self._statements_ms = 0
         self._unread: set[tuple[str, str]] = set()
-        self.failures = 0
         self.alarms = 0
 
-    async def run(self) -> None:
-        """Go round until `stop()`."""
-        while not await self._halt.comes_within(self._every_seconds):
-            await self.round()
-
-    async def stop(self) -> None:
-        """Begin no more rounds."""
-        self._halt.give()
-
-    async def round(self) -> None:
+    async def look(self) -> None:
         """Orders, refunds and, once an hour, statements. Raises nothing of a partner or store."""
         payments, now_ms = self._payments(), self._now_ms()
         away: set[str] = set()
@@ -111,10 +99,6 @@ class PaymentJob:
         except RelayError as error:
             away.add(partner)
             self._failed(error)
-
-    def _failed(self, error: RelayError) -> None:
-        self.failures += 1
-        self._log.error("payment_round_failed", code=error.code)
 
     async def _refresh(self, payments: Payments, waiting: Order) -> None:
         await order.refresh(self._db, payments, waiting, self._now_ms())

@@ -16,8 +16,8 @@ from relayd.control.calendar import Asked
 from relayd.control.retention import Sweeper
 from relayd.core.retention import Terms
 from relayd.ops.clock import monotonic, unix_ms
-from relayd.ops.halt import Halt
 from relayd.ops.logging import Logger
+from relayd.ops.rounds import Rounds
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
 from relayd.store.retention import Swept
@@ -27,9 +27,8 @@ FIRST_SECONDS: Final = 60.0
 EVERY_SECONDS: Final = 600.0
 
 
-class Retention:
-    """Sweeps what is older than its term. `swept` counts rows by category, `failures` categories
-    that the store broke off; `noted` is what the store knows of the last sweeps."""
+class Retention(Rounds):
+    """Sweeps what is older than its term. `noted` is what the store knows of the last sweeps."""
 
     def __init__(
         self,
@@ -43,35 +42,23 @@ class Retention:
         believed: Asked = calendar.always,
         log: Logger | None = None,
     ) -> None:
+        super().__init__("sweep_failed", every_seconds, first_seconds, log)
         self._db = db
         self._terms = terms
-        self._first_seconds = first_seconds
-        self._every_seconds = every_seconds
         self._batch_records = batch_records
         self._now_ms = now_ms
         self._believed = believed
-        self._log = log or Logger()
-        self._halt = Halt()
-        self.swept = dict.fromkeys(retention.SWEEPERS, 0)
         self.noted: dict[str, Swept] = {}
-        self.failures = 0
 
-    async def run(self) -> None:
-        """Sweep every `every_seconds` until `stop()`."""
-        await self._halt.comes_within(self._first_seconds)
-        while not self._halt.given:
-            await self.sweep()
-            await self._halt.comes_within(self._every_seconds)
-
-    async def sweep(self) -> int:
+    async def look(self) -> int:
         """Delete all whose time is over; returns how many rows, also where the store failed."""
         deleted = 0
         for category, sweeper in retention.SWEEPERS.items():
             deleted += await self._sweep(category, sweeper)
         try:
             self.noted = await retention.noted(self._db)
-        except StoreError:
-            self.failures += 1
+        except StoreError as error:
+            self._failed(error)
         return deleted
 
     def swept_rows(self) -> dict[str, float]:
@@ -88,7 +75,7 @@ class Retention:
         if not await self._believed(now_ms):
             return 0
         try:
-            while not self._halt.given:
+            while not self._stops:
                 began = monotonic()
                 batch = await sweeper(self._db, self._terms(), now_ms, self._batch_records)
                 took = monotonic() - began
@@ -96,18 +83,12 @@ class Retention:
                 if batch < self._batch_records:
                     break
                 await self._db.checkpoint_if_large()
-                await self._halt.comes_within(took)
+                await self._stops_within(took)
             if deleted:
                 await self._db.checkpoint()
             await retention.note(self._db, category, deleted, now_ms)
         except StoreError as error:  # the next sweep goes on where this one stopped
-            self.failures += 1
-            self._log.error("sweep_failed", part=category, code=error.code)
-        self.swept[category] += deleted
+            self._failed(error, part=category)
         if deleted:
             self._log.event("swept", part=category, records=deleted)
         return deleted
-
-    async def stop(self) -> None:
-        """Sweep no more; a transaction that is under way ends."""
-        self._halt.give()

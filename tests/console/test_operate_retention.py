@@ -22,7 +22,7 @@ async def test_R1_the_table(console: Console, language: str, words: tuple[str, .
 
 
 async def test_R1_the_last_sweep_for_programs(console: Console) -> None:
-    await Retention(console.db, Terms, now_ms=lambda: NOW_MS, log=Logger("error")).sweep()
+    await Retention(console.db, Terms, now_ms=lambda: NOW_MS, log=Logger("error")).look()
     who = await person(console.db, NOW_MS, "owner", two_factors=True)
     status, found = await api(console, who, "GET", "/api/v1/operate/retention")
     assert status == 200

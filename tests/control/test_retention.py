@@ -208,7 +208,7 @@ CASES: dict[str, tuple[Callable[[Database, str], Awaitable[None]], str]] = {
 
 
 async def sweep_all(db: Database, terms: Terms, now_ms: int) -> None:
-    await Retention(db, lambda: terms, now_ms=lambda: now_ms).sweep()
+    await Retention(db, lambda: terms, now_ms=lambda: now_ms).look()
 
 
 async def there(db: Database, name: str) -> int:
@@ -335,7 +335,7 @@ async def test_a_reader_does_not_make_a_sweep_fail(db: Database) -> None:
     other = await open_database(db.directory, busy_ms=100)
     async with other.reading() as transaction:
         await transaction.rows("SELECT * FROM accounts")
-        await job.sweep()
+        await job.look()
     await other.close()
     assert job.failures == 0 and set(job.noted) >= set(retention.SWEEPERS)
 

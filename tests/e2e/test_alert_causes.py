@@ -109,12 +109,12 @@ async def go_wrong(lane: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
 
     # nobody has answered a ticket for a month
     await ticket.open_ticket(app.db, Writing("privacy", "s", "b", contact="a@example.org"), now_ms)
-    await later("erasures", Erasures, 31).turn()
+    await later("erasures", Erasures, 31).look()
     # the canary report has findings, and was found to have them nine days ago
     canary.write(app.db.directory, b'{"report": {"clean": false}}')
     await later("assessments", Assessments, -9).look()
     # nothing was swept since yesterday
-    await later("retention", Retention, -1).sweep()
+    await later("retention", Retention, -1).look()
     # a month is over, and the disk is full as it is closed
     who = (await account.create(app.db, "bea@example.org", None, now_ms)).id
     await usage.post(app.db, [call_record(
@@ -160,7 +160,7 @@ async def test_everything_goes_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ) as lane:
             app = lane.app
             await cast(Assessments, app._jobs["assessments"]).look()
-            await cast(Retention, app._jobs["retention"]).sweep()
+            await cast(Retention, app._jobs["retention"]).look()
             assert (await ask(lane.address, request_bytes(TARGET, lane.key, BODY))).status == 200
             await lane.settled(1)
             well = values(app.metrics.render(), unix_ms(), 0)

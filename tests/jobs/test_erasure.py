@@ -41,7 +41,7 @@ async def test_nobody_is_erased_for_a_clock_that_is_not_believed(db: Database) -
     made = Erasures(db, Signer(bytes(32)), Terms, lambda: linked("https://c.example"),
                     now_ms=clock, believed=not_believed)
     clock.ms = START_MS + 365 * COOLING_MS
-    assert await made.turn() == 0 == made.failures
+    assert await made.look() == 0 == made.failures
     assert (await account.find(db, who)).state == "closing"
 
 
@@ -61,12 +61,12 @@ async def test_Y2_what_is_due_is_erased(db: Database) -> None:
     clock, who = Clock(), await asked(db, "one")
     made, lines = job(db, clock)
     clock.ms = START_MS + COOLING_MS - 1
-    assert await made.turn() == 0
+    assert await made.look() == 0
     clock.ms += 1
-    assert await made.turn() == 1 == made.done
+    assert await made.look() == 1
     assert (await account.find(db, who)).state == "erased"
     assert '"erased"' in lines.getvalue() and "one@" not in lines.getvalue()
-    assert await made.turn() == 0
+    assert await made.look() == 0
 
 
 async def test_one_that_fails_keeps_no_other(
@@ -84,11 +84,11 @@ async def test_one_that_fails_keeps_no_other(
 
     with monkeypatch.context() as patch:
         patch.setattr(erasure, "erase", fails)
-        assert await made.turn() == 1
-        assert await made.turn() == 0
+        assert await made.look() == 1
+        assert await made.look() == 0
     assert made.failures == 2 and "erasure_failed" in lines.getvalue()
     assert (await account.find(db, second)).state == "erased"
-    assert await made.turn() == 1
+    assert await made.look() == 1
 
 
 async def test_X1_late_tickets_are_counted(db: Database) -> None:
@@ -96,7 +96,7 @@ async def test_X1_late_tickets_are_counted(db: Database) -> None:
     made, _ = job(db, clock)
     await open_ticket(db, Writing("minor", "s", "b", contact="a@b.example"), START_MS)
     clock.ms += 86_400_001
-    await made.turn()
+    await made.look()
     assert made.overdue["minor"] == 1 and made.overdue["question"] == 0
 
 

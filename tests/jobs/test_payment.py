@@ -30,10 +30,10 @@ async def test_a_payment_is_found_without_a_message(till: Till) -> None:
     trade = await till.trade(made)
     till.demo.book.pay(trade)
     work = job(till)
-    await work.round()
+    await work.look()
     assert (await till.look(made)).state == "pending"
     till.now_ms += PATIENCE_MS + 1
-    await work.round()
+    await work.look()
     assert (await till.look(made)).state == "credited" and work.failures == 0
 
 
@@ -52,7 +52,7 @@ async def test_an_order_is_asked_about_ever_more_rarely(
     work = job(till)
     for _ in range(200):
         till.now_ms += 10_000
-        await work.round()
+        await work.look()
     assert (await till.look(made)).state == "expired"
     # 33 minutes by rounds of ten seconds, and at the order's own end
     assert 8 <= len(asked) <= 20
@@ -67,11 +67,11 @@ async def test_a_refund_is_asked_for_again(till: Till) -> None:
         await till.refund(made, AMOUNT)
     work = job(till)
     till.now_ms += 60_000
-    await work.round()
+    await work.look()
     assert work.failures > 0
     await till.demo.start(port)
     till.now_ms += 60_000
-    await work.round()
+    await work.look()
     assert (await till.look(made)).state == "refunded" and len(trade.refunds) == 1
     async with till.db.reading() as transaction:
         assert await store_order.pending_refunds(transaction, 9) == []
@@ -84,19 +84,19 @@ async def test_a_partner_that_is_away_holds_up_no_other(till: Till) -> None:
     till.payments.partners["card"].client._text = "http://127.0.0.1:9"
     till.now_ms += PATIENCE_MS + 1
     work = job(till)
-    await work.round()
+    await work.look()
     assert (await till.look(card)).state == "pending"
     assert (await till.look(alipay)).state == "credited"
 
 
 async def test_statements_are_looked_at_once(till: Till) -> None:
     work = job(till)
-    await work.round()
+    await work.look()
     seen, _ = await statement.listing(till.db)
     assert len(seen) == 3 * statement.BACK_DAYS
     checked = {each.checked_at_ms for each in seen}
     till.now_ms += 3_600_000
-    await work.round()
+    await work.look()
     assert {each.checked_at_ms for each in (await statement.listing(till.db))[0]} == checked
 
 
@@ -123,10 +123,10 @@ async def test_a_clock_that_was_ahead_for_a_minute_ends_no_questions(
     work = job(till)
     years_ms = 3650 * 86_400_000
     till.now_ms += years_ms
-    await work.round()
+    await work.look()
     till.now_ms -= years_ms - 60_000
     asked.clear()
-    await work.round()
+    await work.look()
     assert till.now_ms in asked and 0 in asked
 
 
@@ -148,7 +148,7 @@ async def test_it_goes_round_until_it_is_stopped(till: Till) -> None:
 async def test_a_store_that_fails(till: Till) -> None:
     work = job(till)
     await till.db.close()
-    await work.round()
+    await work.look()
     assert work.failures == 1
 
 
@@ -159,11 +159,11 @@ async def test_messages_that_nobody_has_looked_at_are_counted(till: Till) -> Non
     message = till.demo.tell(trade, "paid")
     assert (await till.hear("card", message)).is_alarm
     work = job(till)
-    await work.round()
+    await work.look()
     assert work.alarms == 1
     [alarm] = await webhook.alarms(till.db)
     await webhook.see(till.db, SYSTEM, alarm.partner, alarm.event, till.now_ms)
-    await work.round()
+    await work.look()
     assert work.alarms == 0
 
 
@@ -180,12 +180,12 @@ async def test_a_statement_that_cannot_be_read_holds_up_no_other_day(
 
     monkeypatch.setattr(statement, "check", check)
     for _ in range(2):
-        await work.round()
+        await work.look()
         till.now_ms += 3_600_000
     seen, _ = await statement.listing(till.db)
     assert {each.day for each in seen if each.partner == "card"} == set(others)
     monkeypatch.setattr(statement, "check", real)
-    await work.round()
+    await work.look()
     assert await statement.missing(till.db, till.payments.partner("card"), till.now_ms) == []
 
 
@@ -195,8 +195,8 @@ async def test_an_order_that_its_partner_knows_nothing_of_ends(till: Till) -> No
     till.demo.book.trades.clear()
     work = job(till)
     till.now_ms = made.expires_at_ms + 1
-    await work.round()
+    await work.look()
     assert (await till.look(made)).state == "pending" and work.failures == 1
     till.now_ms += 86_400_000
-    await work.round()
+    await work.look()
     assert (await till.look(made)).state == "expired" and work.failures == 1

@@ -46,12 +46,12 @@ async def test_each_hour_goes_when_its_days_are_over(db: Database) -> None:
     for later_ms in (0, 2 * DAY_MS + HOUR_MS - 1, 2 * DAY_MS + HOUR_MS,
                      2 * DAY_MS + 2 * HOUR_MS + 77):
         clock.ms = START_MS + later_ms
-        await job.sweep()
+        await job.look()
         found.append(await left(db))
     assert found == [4, 4, 3, 2]
     days[0] = 1  # as a reload says
-    assert await job.sweep() == 2
-    assert job.swept["call_records"] == 4
+    assert await job.look() == 2
+    assert job.swept_rows()["call_records"] == 4
 
 
 async def test_nothing_goes_for_a_clock_that_is_not_believed(db: Database) -> None:
@@ -64,7 +64,7 @@ async def test_nothing_goes_for_a_clock_that_is_not_believed(db: Database) -> No
 
     job = Retention(db, lambda: calls(1), now_ms=clock, believed=not_believed)
     clock.ms += 365 * DAY_MS
-    assert await job.sweep() == 0 and await left(db) == 1
+    assert await job.look() == 0 and await left(db) == 1
     # each category asks: a sweep may take long
     assert asked == [clock.ms] * len(retention.SWEEPERS)
     assert await retention.noted(db) == {}
@@ -82,7 +82,7 @@ async def test_it_runs_until_it_is_stopped(db: Database) -> None:
                 await asyncio.sleep(0.01)
     await job.stop()
     await running
-    assert job.swept["call_records"] == 2
+    assert job.swept_rows()["call_records"] == 2
 
 
 async def test_what_is_deleted_is_not_on_the_disk_any_more(db: Database) -> None:
@@ -93,7 +93,7 @@ async def test_what_is_deleted_is_not_on_the_disk_any_more(db: Database) -> None
     files = [db.directory / FILE_NAME, db.directory / f"{FILE_NAME}-wal"]
     assert any(b"needle-of-this-test" in file.read_bytes() for file in files)
     clock.ms += 2 * DAY_MS
-    assert await Retention(db, lambda: calls(1), now_ms=clock).sweep() == 51
+    assert await Retention(db, lambda: calls(1), now_ms=clock).look() == 51
     assert not any(b"needle-of-this-test" in file.read_bytes() for file in files)
 
 
@@ -103,7 +103,7 @@ async def test_many_records_go_while_others_are_posted(db: Database) -> None:
     for _ in range(10):
         await usage.post(db, [call_record(started_at_ms=START_MS) for _ in range(1000)])
     job = Retention(db, lambda: calls(1), now_ms=clock)
-    sweeping = asyncio.get_running_loop().create_task(job.sweep())
+    sweeping = asyncio.get_running_loop().create_task(job.look())
     waits = []
     while not sweeping.done():
         began = time.monotonic()
@@ -125,9 +125,9 @@ async def test_a_store_that_fails_is_told_and_tried_again(
     job = Retention(db, lambda: calls(1), now_ms=clock, batch_records=1, log=Logger(stream=lines))
     with monkeypatch.context() as patch:
         patch.setattr(db, "checkpoint_if_large", fails)
-        assert await job.sweep() == 1
+        assert await job.look() == 1
     assert job.failures == 1 and '"sweep_failed","part":"' in lines.getvalue()
-    assert await job.sweep() == 2
+    assert await job.look() == 2
 
 
 async def fails() -> bool:

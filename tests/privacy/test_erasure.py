@@ -80,7 +80,7 @@ async def test_Y2_the_daemon_s_own_job_carries_it_out(tmp_path: Path) -> None:
         assert await called(lane, text, 1) == [403]
         await erasure.hasten(db, asked, clock.unix_ms())
         job = cast(Erasures, lane.app._jobs["erasures"])
-        assert await job.turn() == 1
+        assert await job.look() == 1
         assert (await account.find(db, who)).state == "erased"
         [certificate] = [each for each in await mail.listing(db) if each.kind == "erasure_done"]
         assert certificate.account_id is None
@@ -94,7 +94,7 @@ async def test_Y2_the_daemon_s_own_job_carries_it_out(tmp_path: Path) -> None:
 async def test_R1_the_daemon_says_what_it_swept(tmp_path: Path) -> None:
     async with Lane(tmp_path / "store") as lane:
         job = cast(Retention, lane.app._jobs["retention"])
-        await job.sweep()
+        await job.look()
         page = lane.app.metrics.render().decode()
     for name in SWEEPERS:
         assert f'relayd_retention_swept_rows_total{{category="{name}"}} 0' in page
