@@ -227,9 +227,26 @@ def _stamps(provider: Provider) -> list[tuple[int, int, int]]:
     return [(each.st_ino, each.st_mtime_ns, each.st_size) for each in found]
 
 
+class _Quiet(ssl.SSLContext):
+    """Verifies certificates and names as any client's context does, and does not say so.
+
+    aiofastnet asks for it when a handshake is done, only to describe the certificate, for which it
+    writes it to a temporary file: on the loop, and without a place for files there is no TLS.
+    """
+
+    @property
+    def verify_mode(self) -> ssl.VerifyMode:  # type: ignore[override]
+        """What aiofastnet reads; OpenSSL has its own."""
+        return ssl.CERT_NONE
+
+
 def tls_context(ca_file: str | None) -> ssl.SSLContext:
     """One context per provider, the same for all clients: the handshake tells nothing of them."""
-    context = ssl.create_default_context(cafile=ca_file)
+    context = _Quiet(ssl.PROTOCOL_TLS_CLIENT)
+    if ca_file is None:
+        context.load_default_certs()
+    else:
+        context.load_verify_locations(ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     return context

@@ -6,7 +6,9 @@ import asyncio
 import errno
 import socket
 import ssl
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import trustme
@@ -93,19 +95,26 @@ async def serve(context: ssl.SSLContext | None) -> tuple[asyncio.Server, int]:
     return server, server.sockets[0].getsockname()[1]
 
 
-async def test_tls_is_verified_against_the_provider_s_ca(tmp_path: object) -> None:
+async def test_tls_is_verified_against_the_provider_s_ca(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     authority, stranger = trustme.CA(), trustme.CA()
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("localhost").configure_cert(context)
-    server, port = await serve(context)
-    for who, code in ((authority, None), (stranger, "upstream_tls")):
-        with who.cert_pem.tempfile() as ca_file:
-            pool = pool_to(port, "https", ca_file)
-            opening = await opened(pool)
-            assert (opening.error.code if opening.error else None) == code
-            pool.close()
-    server.close()
-    await asyncio.sleep(0.05)
+    here, elsewhere = [ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) for _ in range(2)]
+    authority.issue_cert("localhost").configure_cert(here)
+    authority.issue_cert("elsewhere.test").configure_cert(elsewhere)
+    for who, name in ((authority, "a.pem"), (stranger, "s.pem")):
+        who.cert_pem.write_to_path(tmp_path / name)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))  # nor is a file written
+    for context, name, code in ((here, "a.pem", None), (here, "s.pem", "upstream_tls"),
+                                (elsewhere, "a.pem", "upstream_tls"),
+                                (here, None, "upstream_tls")):
+        server, port = await serve(context)
+        pool = pool_to(port, "https", name and str(tmp_path / name))
+        opening = await opened(pool)
+        assert (opening.error.code if opening.error else None) == code
+        pool.close()
+        server.close()
+        await asyncio.sleep(0.05)
 
 
 async def test_the_sweep_closes_what_was_idle_for_a_minute() -> None:
