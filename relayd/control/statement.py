@@ -56,7 +56,8 @@ async def check(
         if before in await store_statement.days(transaction, partner.name, before):
             due = await store_statement.due(transaction, partner.name, start_ms, end_ms)
         found = differences(
-            lines, await store_statement.booked(transaction, partner.name, lines), due)
+            await _whole(transaction, partner.name, day, lines),
+            await store_statement.booked(transaction, partner.name, lines), due)
         found += await _book(transaction, partner.name, lines, now_ms)
         await store_statement.set_differences(
             transaction, partner.name, day, [*lines, *_settled(lines, found)], found)
@@ -65,6 +66,15 @@ async def check(
             details={"partner": partner.name, "day": day, "lines": len(told),
                      "differences": len(found)})
     return found
+
+
+async def _whole(
+    transaction: Transaction, partner: str, day: str, lines: Iterable[StatementLine]
+) -> list[StatementLine]:
+    """The lines, with what another day's statement has of the same: no payment comes twice."""
+    before = await store_statement.before(transaction, partner, day, lines)
+    return [line._replace(amount_minor=line.amount_minor + before.get(line[:2], 0))
+            for line in lines]
 
 
 async def _book(

@@ -14,11 +14,11 @@ LineKind = Literal["payment", "refund", "refund_back", "dispute", "dispute_won",
                    "pay_in", "fee", "held", "other"]
 What = Literal["not_in_ledger", "not_in_statement", "other_amount", "other_currency",
                "not_booked"]
-DUE: Final[tuple[LineKind, ...]] = ("payment", "refund", "dispute", "dispute_won")
-"""The kinds of which a statement has to tell, once the ledger knows of them."""
-COMPARED: Final[tuple[LineKind, ...]] = (*DUE, "refund_back")
-"""The kinds that the ledger knows before a statement tells of them. `refund_back`: a refund that
-came back to the partner, which only a refund does that had left it."""
+DUE: Final[tuple[LineKind, ...]] = (
+    "payment", "refund", "refund_back", "dispute", "dispute_won")
+"""The kinds that the ledger knows before a statement tells of them, and of which one has to tell.
+`refund_back`: a refund that came back to the partner, which only a refund does that had left it.
+"""
 
 
 class StatementLine(NamedTuple):
@@ -84,7 +84,7 @@ def differences(
         if line.kind == "other":
             found.append(Difference("other", line.reference, "not_booked",
                                     line.amount_minor, None))
-        if line.kind not in COMPARED:
+        if line.kind not in DUE:
             continue
         seen.add((line.kind, line.reference))
         what = _compared(line, booked.get((line.kind, line.reference)))

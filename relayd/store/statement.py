@@ -9,14 +9,15 @@ from relayd.core.statement import DUE, Booked, Difference, Key, LineKind, Statem
 from relayd.store.transaction import Transaction
 
 # what the ledger has of each kind that is compared: (reference, currency, amount, when). A refund
-# that failed has left the partner as well where a line says that it came back.
+# has left the partner also before it says that it arrived, and, where it failed, if a line says
+# that it came back.
 _REFUNDS: Final = (
     "SELECT refunds.id AS reference, currency, refunds.amount_minor AS minor, ended_at_ms AS at,"
     " partner FROM refunds JOIN orders ON orders.id = order_id")
 _BOOKED: Final[dict[LineKind, str]] = {
     "payment": "SELECT orders.id AS reference, currency, amount_minor AS minor, paid_at_ms AS at,"
                " partner FROM orders WHERE paid_at_ms IS NOT NULL",
-    "refund": f"{_REFUNDS} WHERE refunds.state = 'done' OR (refunds.state = 'failed' AND EXISTS ("
+    "refund": f"{_REFUNDS} WHERE refunds.state IN ('done', 'pending') OR (refunds.state = 'failed' AND EXISTS ("
               "SELECT 1 FROM statement_lines AS back WHERE back.partner = orders.partner"
               " AND back.kind = 'refund_back' AND back.reference = refunds.id))",
     "refund_back": f"{_REFUNDS} WHERE refunds.state = 'failed'",
@@ -26,6 +27,12 @@ _BOOKED: Final[dict[LineKind, str]] = {
                    " closed_at_ms AS at, partner FROM disputes"
                    " JOIN orders ON orders.id = order_id WHERE disputes.state = 'won'",
 }
+
+
+_DUE: Final[dict[LineKind, str]] = {
+    "refund_back": " AND EXISTS (SELECT 1 FROM statement_lines AS sent WHERE sent.partner ="
+                   " had.partner AND sent.kind = 'refund' AND sent.reference = had.reference)"}
+"""What must be so, beside, that a line is missed: only what had left comes back."""
 
 
 class Checked(NamedTuple):
@@ -67,6 +74,20 @@ async def days(transaction: Transaction, partner: str, since: str) -> set[str]:
     return {row[0] for row in rows}
 
 
+async def before(
+    transaction: Transaction, partner: str, day: str, lines: Iterable[StatementLine]
+) -> dict[Key, int]:
+    """The amounts of lines about the same as these that another day's statement has."""
+    found: dict[Key, int] = {}
+    for kind, reference, *_ in lines:
+        row = await transaction.row(
+            "SELECT amount_minor FROM statement_lines WHERE partner = ? AND kind = ?"
+            " AND reference = ? AND day <> ?", (partner, kind, reference, day))
+        if row is not None:
+            found[kind, reference] = row[0]
+    return found
+
+
 async def booked(
     transaction: Transaction, partner: str, lines: Iterable[StatementLine]
 ) -> dict[Key, Booked]:
@@ -93,7 +114,7 @@ async def due(
             f"SELECT reference, currency, minor FROM ({_BOOKED[kind]}) AS had"
             " WHERE partner = ? AND at >= ? AND at < ? AND NOT EXISTS ("
             " SELECT 1 FROM statement_lines AS line WHERE line.partner = had.partner"
-            " AND line.kind = ? AND line.reference = had.reference)",
+            f" AND line.kind = ? AND line.reference = had.reference){_DUE.get(kind, '')}",
             (partner, start_ms, end_ms, kind))
         found.update({(kind, row[0]): Booked(row[1], row[2]) for row in rows})
     return found

@@ -8,11 +8,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from relayd.control import statement
-from relayd.core.actor import SYSTEM
+from relayd.control import statement, webhook
+from relayd.control.order import RefundWish, begin_refund
+from relayd.core.actor import SHELL, SYSTEM
 from relayd.core.errors import RelayError
+from relayd.core.partner import PartnerEvent
 from relayd.core.posting import LedgerAccount
-from relayd.core.statement import Difference, StatementLine
+from relayd.core.statement import Difference, LineKind, StatementLine
 from relayd.demo.partner_trade import Trade
 from relayd.store import posting as store_posting
 from relayd.wire.partner import PartnerReply, PartnerRequest
@@ -195,6 +197,45 @@ async def test_a_refund_that_left_the_partner_and_came_back(
         await transaction.run("UPDATE refunds SET state = 'done'")
     assert await checked(till, "card") == [
         Difference("refund_back", name, "not_in_ledger", 45, None)]
+
+
+async def test_a_refund_that_is_under_way_has_left_the_partner(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stripe's line is of the day on which it was asked for; that it arrived is said days later."""
+    made, _ = await till.credited()
+    asked = await begin_refund(till.db, SHELL, RefundWish(made.id, 45, "as asked"), till.now_ms)
+    paid = StatementLine("payment", made.id, "CNY", 12345)
+    left, back = (StatementLine(kind, asked.id, "CNY", 45) for kind in ("refund", "refund_back"))
+    says(monkeypatch, paid, left)
+    assert await checked(till, "card") == []
+    await webhook.apply(till.db, till.payments, PartnerEvent(
+        "card", "", "refund_failed", made.id, reference=asked.id), till.now_ms)
+    till.now_ms += DAY_MS
+    says(monkeypatch)
+    assert await checked(till, "card") == [
+        Difference("refund_back", asked.id, "not_in_statement", None, 45)]
+    says(monkeypatch, back)
+    assert await checked(till, "card") == []
+    assert (await statement.listing(till.db))[1] == []
+
+
+@pytest.mark.parametrize("kind", ["payment", "refund"])
+async def test_what_two_days_have_differs(
+    till: Till, monkeypatch: pytest.MonkeyPatch, kind: LineKind
+) -> None:
+    made, _ = await till.credited()
+    refund = await till.refund(made, 45)
+    lines = [StatementLine("payment", made.id, "CNY", 12345),
+             StatementLine("refund", refund.id, "CNY", 45)]
+    says(monkeypatch, *lines)
+    assert await checked(till, "card") == []
+    till.now_ms += DAY_MS
+    [again] = [line for line in lines if line.kind == kind]
+    says(monkeypatch, again)
+    for _ in range(2):
+        assert await checked(till, "card") == [Difference(
+            kind, again.reference, "other_amount", 2 * again.amount_minor, again.amount_minor)]
 
 
 async def test_a_fee_that_is_another_one_later(

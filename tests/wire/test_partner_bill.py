@@ -67,6 +67,7 @@ def test_a_table_that_cannot_be_read() -> None:
     ("SUCCESS", StatementLine("refund", "rf_1", "CNY", 200, -1)),
     ("PROCESSING", StatementLine("refund", "rf_1", "CNY", 200, -1)),
     ("FAIL", None), ("CHANGE", None), ("", None),
+    ("REVERSED", StatementLine("other", "REFUND.REVERSED:rf_1", "CNY", 200, -1)),
 ])
 def test_a_refund_that_went_has_its_own_amount_and_name(
     state: str, line: StatementLine | None
