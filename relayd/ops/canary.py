@@ -172,13 +172,14 @@ def regions_of(pid: int) -> Iterator[tuple[int, int, str]]:
 
 
 def listeners_of(port: int) -> list[int]:
-    """Processes that have a socket listening on this TCP port, as far as may be seen."""
+    """Processes that have a socket listening on this TCP port, as far as may be seen.
+
+    Not the first one where others have it too: systemd keeps the sockets that it gives away.
+    """
     inodes = set(_inodes(port))
-    found = []
-    for name in os.listdir(_PROC):
-        if name.isdigit() and int(name) > 1 and inodes & set(_sockets(int(name))):
-            found.append(int(name))
-    return found
+    found = [int(name) for name in os.listdir(_PROC)
+             if name.isdigit() and inodes & set(_sockets(int(name)))]
+    return [pid for pid in found if pid > 1] or found
 
 
 def _inodes(port: int) -> Iterator[str]:

@@ -17,6 +17,18 @@ MARK = mark_of(bytes(range(RANDOM_BYTES)))
 SEEKER = Seeker(needles(MARK))
 HOLDS = ("import sys; kept = sys.stdin.buffer.read().decode(); print(len(kept), flush=True);"
          "sys.stdin = None; import time; time.sleep(60)")
+FIRST = """
+import os, socket
+from relayd.ops.canary import listeners_of
+with socket.create_server(("127.0.0.1", 0)) as server:
+    port = server.getsockname()[1]
+    print(os.getpid(), listeners_of(port), flush=True)
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+    else:
+        print(os.getpid(), listeners_of(port))
+"""
 
 
 def test_files_below_a_folder(tmp_path: Path) -> None:
@@ -107,3 +119,13 @@ def test_who_listens() -> None:
         assert listeners_of(server.getsockname()[1]) == [os.getpid()]
         port = server.getsockname()[1]
     assert listeners_of(port) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a container's processes")
+def test_who_listens_in_a_container() -> None:
+    """The daemon is the first process there; elsewhere that one is systemd."""
+    told = subprocess.run(
+        ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", FIRST], check=True,
+        capture_output=True, text=True).stdout
+    first, second = (line.split() for line in told.splitlines())
+    assert first == ["1", "[1]"] and second[0] != "1" and second[1] == f"[{second[0]}]"
