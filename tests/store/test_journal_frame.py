@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relayd.store.journal_frame import (
-    VALUE_BYTES_MAX, CLOSE, MARK, OPEN, Entry, Reader, frame, identity,
+    CLOSE, MARK, NOTHING, OPEN, PROGRESS, VALUE_BYTES_MAX, Entry, Reader, frame, identity,
 )
 from tests.fakes.records import call_record
 
@@ -38,6 +38,19 @@ def whole(entries: list[Entry], lines: list[bytes], start: int, stop: int) -> li
 
 def trailing_zeros(data: bytes) -> int:
     return len(data) - len(data.rstrip(b"\0"))
+
+
+def test_the_format_stays() -> None:
+    """Another version's journal is read after an update."""
+    lines = [frame(7, OPEN, b"one"), frame(2 ** 61 + 8, PROGRESS, b"two"),
+             frame(9, CLOSE, b"three"), frame(10, NOTHING, b"-")]
+    assert [line.hex() for line in lines] == [
+        "a50103000000e5dc506f1c000000000000006f6e65",
+        "a5010300000031a64528210000000000008074776f",
+        "a501050000005102440826000000000000007468726565",
+        "a50101000000b84a613b2b000000000000002d"]
+    assert read(b"".join(lines))[0] == [
+        (7, 0, b"one"), (2 ** 61 + 8, 1, b"two"), (9, 2, b"three"), (10, 3, b"-")]
 
 
 @given(ENTRIES, st.lists(st.integers(0, 900), max_size=6))
