@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections import Counter
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
@@ -18,6 +19,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from relayd.core.errors import RelayError
+from relayd.core.network import prefix
 from relayd.ops.configfile_address import parse_listen
 from relayd.ops.process import file_limit
 
@@ -28,7 +30,8 @@ for a minute."""
 STALL_SECONDS: Final = 60.0
 """How long an answer may wait for whoever does not read it."""
 CONNECTIONS_MAX: Final = 512
-"""For one more the oldest goes that waits for nothing; where none does, it goes itself."""
+"""For one more, one goes of the network that has most: the oldest that waits for nothing; where
+none does, the oldest of all, so that nobody alone can keep others out."""
 SHARE: Final = 32
 """Of few descriptors a site has one in so many: the relay keeps FILES_RESERVED for all of them."""
 
@@ -39,6 +42,8 @@ class _Handler(web.RequestHandler):
 
     headers: Mapping[str, str] = PLAIN_HEADERS
     most = CONNECTIONS_MAX
+    network: bytes | None = None
+    """Whose it is; None behind a proxy on a unix socket."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -47,14 +52,21 @@ class _Handler(web.RequestHandler):
         if sock is not None and sock.family != socket.AF_UNIX:
             sock.setsockopt(
                 socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(STALL_SECONDS * 1000))
+            peer = transport.get_extra_info("peername")  # None: it has left already
+            self.network = prefix(peer[0]) if peer else None
         self._make_room()
 
     def _make_room(self) -> None:
         assert self._manager is not None
         # in the order in which they came: this one is the last, and has asked nothing yet
-        there = [each for each in self._manager.connections if each.transport is not None]
+        there = [each for each in self._manager.connections
+                 if isinstance(each, _Handler) and each.transport is not None]
         if len(there) > self.most:
-            next(each for each in there if not each._request_in_progress).force_close()
+            counts = Counter(each.network for each in there)
+            largest = max(counts.values())
+            crowd = [each for each in there if counts[each.network] == largest]
+            next((each for each in crowd if not each._request_in_progress),
+                 crowd[0]).force_close()
 
     def log_exception(self, *words: Any, **more: Any) -> None:
         if not isinstance(more.get("exc_info"), web.RequestPayloadError):

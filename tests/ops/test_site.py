@@ -162,6 +162,37 @@ async def test_one_connection_too_many_ends_the_oldest_that_waits_for_nothing(
     await site.close()
 
 
+async def test_a_network_that_asks_slowly_keeps_no_other_one_out(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ops_site, "CONNECTIONS_MAX", 20)
+
+    async def read(request: web.Request) -> web.Response:
+        return web.Response(text=f"{len(await request.read())} octets")
+
+    made = app()
+    made.router.add_post("/", read)
+    site = Site("127.0.0.1:0", 0.1)
+    await site.open(made)
+    slow = []
+    for count in range(25):
+        if count == 3:
+            other = await asyncio.open_connection(*site.address, local_addr=("127.7.0.1", 0))
+            other[1].write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n")
+        slow.append(await asyncio.open_connection(*site.address))
+        slow[-1][1].write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n")
+        await asyncio.sleep(0.01)
+    mine = await asyncio.open_connection(*site.address, local_addr=("127.7.0.2", 0))
+    mine[1].write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert b" 200 " in await mine[0].readline()
+    other[1].write(b"abc")
+    assert b" 200 " in await other[0].readline()
+    assert [await _ended(reader, 0.05) for reader, _ in slow] == [True] + [False] * 18 + [True] * 6
+    for _, writer in [*slow, other, mine]:
+        writer.close()
+    await site.close()
+
+
 async def test_an_answer_that_nobody_reads_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ops_site, "STALL_SECONDS", 0.3)
     left = asyncio.Event()
