@@ -186,7 +186,8 @@ async def give_file(visit: Visit) -> web.Response:
     kind = visit.name("format")
     if kind not in FORMATS:
         raise RelayError("fapiao_not_found")
-    content = await fapiao_file.deliver(visit.db, visit.account, visit.name("fapiao"), kind)
+    content = await fapiao_file.deliver(
+        visit.db, visit.actor, visit.account, visit.name("fapiao"), kind, visit.now_ms)
     return web.Response(body=content, content_type=MEDIA[kind],
                         headers=attachment(f"fapiao.{kind}"))
 

@@ -228,7 +228,9 @@ async def as_xml(
     return write_xml(want, ((item.name, rate_text(found.vat_rate)),))
 
 
-async def deliver(db: Database, account: str, fapiao_id: str, kind: FileFormat) -> bytes:
+async def deliver(
+    db: Database, actor: Actor, account: str, fapiao_id: str, kind: FileFormat, now_ms: int,
+) -> bytes:
     """The file of one's own fapiao; the first time says that it arrived. Raises
     `fapiao_not_found`."""
     async with db.writing() as transaction:
@@ -239,6 +241,8 @@ async def deliver(db: Database, account: str, fapiao_id: str, kind: FileFormat) 
         if found.state == "issued":
             await store_fapiao.update(transaction, replace(
                 found, state=advance(found.state, "deliver")))
+            await audit.append(transaction, actor, "fapiao.deliver", account, now_ms,
+                               details={"fapiao": found.id, "format": kind})
     return files[kind]
 
 

@@ -129,6 +129,7 @@ ACTIONS: Final = _actions(
     Action("fapiao.reject", "An application for a fapiao was rejected."),
     Action("fapiao.export", "Applications for fapiao were handed to the bookkeeper.", look=True),
     Action("fapiao.import", "An issued fapiao was taken in."),
+    Action("fapiao.deliver", "An issued fapiao was fetched by its holder."),
     Action("fapiao.reverse", "A red-letter fapiao was asked for."),
     Action("fapiao.confirm", "A red-letter fapiao was confirmed, or refused."),
     # law

@@ -11,7 +11,7 @@ from relayd.control.fapiao import Offer, Wish
 from relayd.control.fapiao_file import Item
 from relayd.control.invoice import Seller
 from relayd.control.issuer import ByHand
-from relayd.core.actor import SHELL
+from relayd.core.actor import SHELL, Actor
 from relayd.core.enterprise import Enterprise
 from relayd.core.errors import RelayError
 from relayd.core.fapiao import RED_REASONS, Fapiao
@@ -72,8 +72,15 @@ async def test_the_way_of_an_application(till: Till) -> None:
     made = await issued(till)
     assert (made.state, made.number, made.issued_on) == ("issued", "2" * 20, "2026-11-29")
     assert (made.amount_minor, made.tax_minor) == (12345, 699)
-    content = await fapiao_file.deliver(till.db, till.holder, made.id, "xml")
+    for _ in range(2):
+        content = await fapiao_file.deliver(
+            till.db, Actor(till.holder), till.holder, made.id, "xml", till.now_ms)
     assert "王小明".encode() in content
+    # the first time alone is an event
+    async with till.db.reading() as transaction:
+        assert await transaction.rows(
+            "SELECT action, actor, target FROM audit_log ORDER BY seq DESC LIMIT 2") == [
+            ("fapiao.deliver", till.holder, till.holder), ("fapiao.import", None, till.holder)]
     assert (await fapiao.own(till.db, till.holder, made.id)).state == "delivered"
     assert await code_of(fapiao.own(till.db, "acct_other", made.id)) == "fapiao_not_found"
     assert "fapiao_ready" in [each.kind for each in await mail.listing(

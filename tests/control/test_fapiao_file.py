@@ -10,7 +10,7 @@ import pytest
 
 from relayd.control import fapiao, fapiao_file, mail
 from relayd.control.issuer import ByHand
-from relayd.core.actor import SHELL
+from relayd.core.actor import SHELL, Actor
 from relayd.core.amount_words import amount_words
 from relayd.core.errors import RelayError
 from relayd.core.fapiao import FILE_BYTES_MAX, Fapiao
@@ -53,9 +53,11 @@ async def test_xml_then_ofd_and_pdf_of_the_same(till: Till) -> None:
     for file in (content, out.getvalue(), printed):
         assert (await take_in(till, made, file)).number == NUMBER
     assert await fapiao_file.formats(till.db, made) == ["ofd", "pdf", "xml"]
-    assert await fapiao_file.deliver(till.db, till.holder, made.id, "pdf") == printed
+    assert await fapiao_file.deliver(
+        till.db, Actor(till.holder), till.holder, made.id, "pdf", till.now_ms) == printed
     with pytest.raises(RelayError) as caught:
-        await fapiao_file.deliver(till.db, "acct_other", made.id, "pdf")
+        await fapiao_file.deliver(
+            till.db, Actor("acct_other"), "acct_other", made.id, "pdf", till.now_ms)
     assert caught.value.code == "fapiao_not_found"
     # another number for what was issued already
     with pytest.raises(RelayError) as caught:
