@@ -17,9 +17,9 @@ _REFUNDS: Final = (
 _BOOKED: Final[dict[LineKind, str]] = {
     "payment": "SELECT orders.id AS reference, currency, amount_minor AS minor, paid_at_ms AS at,"
                " partner FROM orders WHERE paid_at_ms IS NOT NULL",
-    "refund": f"{_REFUNDS} WHERE refunds.state IN ('done', 'pending') OR (refunds.state = 'failed' AND EXISTS ("
+    "refund": f"{_REFUNDS} WHERE refunds.state <> 'failed' OR EXISTS ("
               "SELECT 1 FROM statement_lines AS back WHERE back.partner = orders.partner"
-              " AND back.kind = 'refund_back' AND back.reference = refunds.id))",
+              " AND back.kind = 'refund_back' AND back.reference = refunds.id)",
     "refund_back": f"{_REFUNDS} WHERE refunds.state = 'failed'",
     "dispute": "SELECT disputes.id AS reference, currency, disputes.amount_minor AS minor,"
                " opened_at_ms AS at, partner FROM disputes JOIN orders ON orders.id = order_id",

@@ -30,7 +30,7 @@ _WECHAT_KINDS: Final[dict[str, tuple[LineKind, str]]] = {
     "SUCCESS": ("payment", "商户订单号"), "REFUND": ("refund", "商户退款单号")}
 _WENT: Final = frozenset({"SUCCESS", "PROCESSING"})
 _STAYED: Final = frozenset({"FAIL", "CHANGE", "ABNORMAL", "CLOSED", "REFUNDCLOSE", ""})
-"""States of WeChat Pay's refunds: of those whose money is on its way, and of those whose is not."""
+"""States of WeChat Pay's refunds: those whose money is on its way, and those whose is not."""
 
 
 def day_start_ms(day: str) -> int:
@@ -67,13 +67,14 @@ def wechat_lines(text: str) -> list[StatementLine]:
     for row in _rows(text, _WECHAT):
         kind, reference = _about_what(row, "交易状态", _WECHAT, _WECHAT_KINDS)
         state = row["退款状态"]
+        amount = "申请退款金额" if kind == "refund" else "订单金额"
         if kind == "refund" and state in _STAYED:
             continue
         if kind == "refund" and state not in _WENT:
             kind, reference = "other", f"{row['交易状态']}.{state}:{reference}"
         found.append(StatementLine(
             kind, reference, row["货币种类"],
-            _minor(row["申请退款金额" if row["交易状态"] == "REFUND" else "订单金额"]),
+            _minor(row[amount]),
             _minor(row["手续费"])))
     return found
 

@@ -202,7 +202,7 @@ async def test_a_refund_that_left_the_partner_and_came_back(
 async def test_a_refund_that_is_under_way_has_left_the_partner(
     till: Till, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stripe's line is of the day on which it was asked for; that it arrived is said days later."""
+    """Stripe's line is of the day on which it is asked for; that it arrived is said days later."""
     made, _ = await till.credited()
     asked = await begin_refund(till.db, SHELL, RefundWish(made.id, 45, "as asked"), till.now_ms)
     paid = StatementLine("payment", made.id, "CNY", 12345)
