@@ -120,7 +120,7 @@ class CanaryClient:
             length = low.partition(b"content-length:")[2].partition(b"\r\n")[0]
             body += await reader.readexactly(int(length))
         else:
-            body += await reader.read(REPLY_BYTES_MAX)
+            body += await reader.read()
         return self._needle in body, b"connection: close" not in low
 
     def _keep(self, writer: asyncio.StreamWriter, keep: bool) -> None:
