@@ -135,6 +135,7 @@ def test_behind_its_room_lines_follow_without_a_gap(
 def test_what_was_written_leaves_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_segment, "_kind", lambda handle: 0xEF53)
     segment = create(tmp_path, 1, 16 * 1024 * 1024)
+    segment.drop()  # nothing yet
     line = b"x" * 1000
     for _ in range(8 * 1024):
         assert segment.write(line)
