@@ -29,6 +29,7 @@ from relayd.ops.configfile_mail import console_url
 from relayd.store import account as store_account
 from relayd.store import closing as store_closing
 from relayd.store import invoice as store_invoice
+from relayd.store import order as store_order
 from relayd.store import posting as store_posting
 from relayd.store.closing import Payment
 from relayd.store.db import Database
@@ -126,18 +127,15 @@ async def receipt_of(
     Raises `order_not_found`; `order_state` for an order that was not paid.
     """
     async with db.writing() as transaction:
-        found = await store_invoice.by_cause(transaction, f"order:{order_id}")
-        if found is None:
-            payment = await store_closing.payment(transaction, order_id)
-            if payment is None:
-                raise RelayError("order_state", param="order")
-            if payment.account != account:
-                raise RelayError("order_not_found", param="order")
-            return await receipt(transaction, seller, payment, now_ms)
-        made = await store_invoice.get(transaction, found)
-        if made.account != account:
+        if (await store_order.get(transaction, order_id)).account != account:
             raise RelayError("order_not_found", param="order")
-    return made
+        found = await store_invoice.by_cause(transaction, f"order:{order_id}")
+        if found is not None:
+            return await store_invoice.get(transaction, found)
+        payment = await store_closing.payment(transaction, order_id)
+        if payment is None:
+            raise RelayError("order_state", param="order")
+        return await receipt(transaction, seller, payment, now_ms)
 
 
 async def own(db: Database, account: str, invoice_id: str) -> Invoice:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 
+import orjson
 import pytest
 
-from relayd.control import account, closing, invoice, mail, usage
+from relayd.control import account, audit, closing, invoice, mail, usage
 from relayd.control.invoice import Seller
 from relayd.core.actor import SHELL
 from relayd.core.errors import RelayError
-from relayd.core.invoice import month, month_text
+from relayd.core.invoice import ClosedMonth, month, month_text
 from relayd.core.operator import Operator
 from relayd.core.posting import charge, move
 from relayd.core.vat import Vat
@@ -198,6 +199,49 @@ async def test_U3_receipts(till: Till) -> None:
     again = await invoice.receipt_of(till.db, SELLER, till.holder, made.id, later)
     assert again.id == found.id
     assert (await closing.close(till.db, SHELL, SELLER, text, later)).receipts == 0
+    assert await closing.months(till.db) == [ClosedMonth(month(text).start_ms, later, 0, 1)]
+    # the second run issued nothing, and is no event
+    assert [orjson.loads(entry.event.details) async for entry in audit.listing(till.db)
+            if entry.event.action == "month.close"] == [
+        {"month": text, "invoices": 0, "receipts": 1}]
+
+
+async def test_what_comes_late_to_a_closed_month_is_an_event(till: Till) -> None:
+    text = month_text(till.now_ms)
+    later = month(text).end_ms + 2 * 3_600_000
+    for _ in range(2):  # the first closing is one, with nothing in it too
+        await closing.close(till.db, SHELL, SELLER, text, later)
+    await till.credited(amount=12345)
+    await closing.close(till.db, SHELL, SELLER, text, later)
+    await usage.post(till.db, [record(id="req_late", account=till.holder, currency="USD",
+                                      started_at_ms=till.now_ms, amount_nano=5)])
+    await closing.close(till.db, SHELL, SELLER, text, later)
+    assert [orjson.loads(entry.event.details) async for entry in audit.listing(till.db)
+            if entry.event.action == "month.close"] == [
+        {"month": text, "invoices": invoices, "receipts": receipts}
+        for invoices, receipts in ((0, 0), (0, 1), (1, 1))]
+
+
+async def test_more_payments_than_one_transaction_takes(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(closing, "AT_ONCE", 2)
+    for number in range(5):
+        till.now_ms += number % 2  # two at one moment, and one alone
+        await till.credited(amount=1000 + number)
+    text = month_text(till.now_ms)
+    later = month(text).end_ms + 2 * 3_600_000
+    assert (await closing.close(till.db, SHELL, SELLER, text, later)).receipts == 5
+    assert sorted(each.taxed.total for each in await invoice.listing(
+        till.db, InvoiceFilter(till.holder))) == [1000, 1001, 1002, 1003, 1004]
+
+
+async def test_months_are_listed_newest_first_and_so_many(db: Database) -> None:
+    for number in range(1, 4):
+        await closing.close(db, SHELL, SELLER, f"2026-0{number}", NOW_MS)
+    for most in (1, 2, 3, 500):
+        assert [month_text(each.start_ms) for each in await closing.months(db, most)] == [
+            "2026-03", "2026-02", "2026-01"][:most]
 
 
 async def test_a_receipt_that_was_made_void_is_issued_anew(till: Till) -> None:
@@ -224,7 +268,10 @@ async def test_a_receipt_that_was_made_void_is_issued_anew(till: Till) -> None:
 async def test_a_month_must_be_over(db: Database) -> None:
     for text, now_ms, code in (
             (MONTH, PERIOD.end_ms, "month_open"), ("2026-13", 0, "invalid_time"),
-            ("x", 0, "invalid_time"), (MONTH, PERIOD.end_ms + 40 * YEAR_MS, "invalid_time")):
+            (MONTH, PERIOD.end_ms + 3_599_999, "month_open"), ("x", 0, "invalid_time"),
+            # what was issued for it may be gone
+            (MONTH, PERIOD.end_ms + SELLER.terms.ms("invoices"), "invalid_time"),
+            (MONTH, PERIOD.end_ms + 40 * YEAR_MS, "invalid_time")):
         with pytest.raises(RelayError) as caught:
             await closing.close(db, SHELL, SELLER, text, now_ms)
         assert caught.value.code == code

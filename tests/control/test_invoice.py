@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
+import orjson
 import pytest
 
-from relayd.control import audit, erasure, invoice, usage, vault
+from relayd.control import account, audit, erasure, invoice, mail, usage, vault
 from relayd.control.erasure import Means
 from relayd.control.invoice import Draft, Seller
 from relayd.core.actor import SHELL
@@ -15,11 +18,15 @@ from relayd.core.posting import move
 from relayd.core.retention import Terms
 from relayd.core.vat import Vat
 from relayd.store import posting as store_posting
+from relayd.store.closing import Payment
 from relayd.store.db import Database
 from relayd.store.invoice import InvoiceFilter
 from relayd.store.signing import open_signer
 from tests.control.test_closing import people
 from tests.fakes.records import call_record
+from tests.fakes.till import Till, till
+
+__all__ = ["till"]
 
 PERIOD = month("2026-10")
 NOW_MS = PERIOD.end_ms + 9
@@ -33,10 +40,12 @@ async def code_of(work: object) -> str:
     return caught.value.code
 
 
-async def issued(db: Database, who: str, seller: Seller = SELLER) -> Invoice:
+async def issued(
+    db: Database, who: str, seller: Seller = SELLER, now_ms: int = NOW_MS
+) -> Invoice:
     async with db.writing() as transaction:
         return await invoice.issue(
-            transaction, seller, Draft(who, "use", "USD", PERIOD, LINES), NOW_MS)
+            transaction, seller, Draft(who, "use", "USD", PERIOD, LINES), now_ms)
 
 
 async def test_whose_it_is_and_who_looked(db: Database) -> None:
@@ -52,6 +61,8 @@ async def test_whose_it_is_and_who_looked(db: Database) -> None:
     view = invoice.view(made)
     assert view["number"] == made.number and view["total_minor"] == 123
     assert "buyer" not in invoice.view(made, lines=False)
+    assert (view["seller"], view["buyer"]) == (dict(made.seller), {"name": one})
+    assert view["lines"] == [line._asdict() for line in LINES]
 
 
 async def test_taken_back_once(db: Database) -> None:
@@ -80,6 +91,58 @@ async def test_what_a_balance_does_not_cover_is_open(db: Database) -> None:
     assert await code_of(invoice.settle(db, SHELL, made.id, NOW_MS)) == "invoice_state"
 
 
+async def test_a_receipt_is_for_who_paid_the_order(till: Till) -> None:
+    """Also before and after it is issued."""
+    open_one, (paid, _) = await till.order(), await till.credited()
+    other = (await account.create(till.db, "other@example.org", None, till.now_ms)).id
+
+    def receipt(order: str, who: str = till.holder) -> Awaitable[Invoice]:
+        return invoice.receipt_of(till.db, SELLER, who, order, till.now_ms)
+
+    assert await code_of(receipt("ord_nobody")) == "order_not_found"
+    for order, code in ((open_one.id, "order_state"), (paid.id, None), (paid.id, None)):
+        assert await code_of(receipt(order, other)) == "order_not_found"
+        if code is None:
+            assert (await receipt(order)).account == till.holder
+        else:
+            assert await code_of(receipt(order)) == code
+    assert await invoice.listing(till.db, InvoiceFilter(other)) == []
+    [made] = await invoice.listing(till.db, InvoiceFilter(till.holder))
+    assert (made.series, made.taxed.total, made.taxed.tax) == ("REC", 12345, 0)
+
+
+async def test_a_receipt_is_paid_whatever_is_owed(db: Database) -> None:
+    [one] = await people(db, 1)
+    async with db.writing() as transaction:
+        await store_posting.post(transaction, move(
+            "subscription", "s", 10 ** 9, "USD", account=one), NOW_MS)
+        made = await invoice.receipt(
+            transaction, SELLER, Payment("order:o", one, "USD", 5, NOW_MS), NOW_MS)
+    assert (made.state, made.number[:3]) == ("paid", "REC")
+
+
+@pytest.mark.parametrize("state, origin, told", [
+    ("active", "https://c.example", True), ("suspended", "https://c.example", True),
+    ("closing", "https://c.example", False), ("terminated", "https://c.example", False),
+    ("active", "", False)])
+async def test_who_is_written_to(db: Database, state: str, origin: str, told: bool) -> None:
+    [one] = await people(db, 1)
+    async with db.writing() as transaction:
+        await transaction.run("UPDATE accounts SET state = ?", (state,))
+        await invoice.tell(transaction, Seller(SELLER.operator, origin=origin), one,
+                           "invoice_ready", {"invoice": "INV-1", "link": "https://c"}, NOW_MS)
+    assert [each.kind for each in await mail.listing(db, account_id=one)] == (
+        ["invoice_ready"] if told else [])
+
+
+async def test_the_newest_are_listed(db: Database) -> None:
+    [one] = await people(db, 1)
+    made = [await issued(db, one, now_ms=NOW_MS + number) for number in range(3)]
+    for most in (1, 2, 3, 600):
+        assert [each.number for each in await invoice.listing(db, InvoiceFilter(one), most)] == [
+            each.number for each in made[::-1][:most]]
+
+
 async def test_a_statement_issues_nothing(db: Database) -> None:
     [one] = await people(db, 1)
     await usage.post(db, [call_record(account=one, started_at_ms=PERIOD.start_ms, amount_nano=5)])
@@ -101,5 +164,8 @@ async def test_E3_what_was_issued_outlives_its_account_and_ends_with_its_year(
     assert await vault.destroy_years(db, later) == []
     assert await invoice.sweep_batch(db, made.until_ms - 1, 9) == 0
     assert await invoice.sweep_batch(db, made.until_ms, 9) == 1
+    # the sweep that found something alone is an event
+    assert [orjson.loads(entry.event.details)["rows"] async for entry in audit.listing(db)
+            if entry.event.action == "retention.sweep"] == [1]
     assert len(await vault.destroy_years(db, later)) == 1
     assert await code_of(invoice.look(db, SHELL, made.id, NOW_MS)) == "invoice_not_found"
