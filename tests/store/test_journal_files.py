@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import io
+import json
 import os
 import threading
 import time
@@ -290,19 +291,28 @@ async def test_a_broken_file_is_replaced(
     assert lines(tmp_path) == [[1], [2]]
 
 
-async def test_failures_are_logged_with_their_number(
+async def test_failures_are_logged_with_their_number_and_their_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = io.StringIO()
     files = Files(tmp_path, number=0, segment_bytes=1000, bytes_max=1 << 30, wake=Wakes(),
                   log=Logger("debug", log))
     await files.start()
-    Disk(monkeypatch, failures=1)
+    disk = Disk(monkeypatch, failures=1)
+    real = journal_segment.create
+    monkeypatch.setattr(journal_segment, "create", _fails)
     await write(files, 1)
     await files.sync()
+    assert '"journal_syncs_again"' not in log.getvalue()
+    monkeypatch.setattr(journal_segment, "create", real)
+    for _ in range(4):
+        await files.sync()
     files.end(remove=False)
-    assert '"journal_sync_failed"' in log.getvalue() and '"errno":5' in log.getvalue()
-    assert "bad_fields" not in log.getvalue()
+    assert disk.failures == 0 and not files.sync_fails
+    told = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert [(line["event"], line.get("errno")) for line in told] == [
+        ("journal_sync_failed", errno.EIO), ("journal_file_failed", errno.ENOSPC),
+        ("journal_syncs_again", None)]
 
 
 async def test_how_long_the_thread_has_been_at_one_thing(files: Files) -> None:

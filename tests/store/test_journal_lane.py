@@ -93,3 +93,12 @@ def test_a_folder_that_others_can_write_is_refused(tmp_path: Path) -> None:
     os.chmod(tmp_path / "journal", 0o777)
     with pytest.raises(StoreError):
         claim(tmp_path)
+
+
+def test_a_directory_that_is_missing_is_made_and_one_that_is_open_refused(tmp_path: Path) -> None:
+    lock_store(tmp_path / "store", shared=False).release()
+    assert stat.S_IMODE((tmp_path / "store").stat().st_mode) == 0o700
+    (tmp_path / "store").chmod(0o770)
+    with pytest.raises(StoreError) as caught:
+        lock_store(tmp_path / "store", shared=False)
+    assert caught.value.code == "store_open_to_others"
