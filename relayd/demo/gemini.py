@@ -34,12 +34,15 @@ def stream(body: Body) -> Streamed:
 
 
 def stream_array(body: Body) -> Streamed:
-    """The same as one JSON array, which is what the API sends without alt=sse."""
+    """The same as one JSON array, which is what the API sends without alt=sse.
+
+    Nothing is behind its bracket: the SDK of before 2025 takes a line feed there for a fault.
+    """
     values = [orjson.dumps(value) for value in _chunks(body)]
     pieces = [b"[" + values[0], *(b",\r\n" + value for value in values[1:])]
-    pieces[-1] += b"]\n"
+    pieces[-1] += b"]"
     error = stream_error("gemini").removeprefix(b"data: ").strip()
-    return Streamed(tuple(pieces[:-1]), tuple(pieces[-1:]), b",\r\n" + error + b"]\n", JSON)
+    return Streamed(tuple(pieces[:-1]), tuple(pieces[-1:]), b",\r\n" + error + b"]", JSON)
 
 
 def count(body: Body) -> Plain:

@@ -57,6 +57,7 @@ def test_the_array_is_one_json_document() -> None:
     assert texts[0] == texts[1]
     broken = orjson.loads(b"".join(reply.events[:3]) + reply.error)
     assert broken[-1]["error"]["code"] == 503
+    assert reply.end[-1].endswith(b"]") and reply.error.endswith(b"]")
 
 
 def test_an_answer_of_one_piece_is_an_array_too() -> None:
