@@ -89,8 +89,8 @@ async def _brief(transaction: Transaction, lookout: Lookout, now_ms: int) -> set
         return set()
     found = set()
     for account_id in await store_abuse.made_since(transaction, now_ms - DAY_MS):
-        account = await store_account.get(transaction, account_id)
-        if account.email is not None and lookout.disposable(account.email):
+        account = await store_account.readable(transaction, account_id)
+        if account is not None and account.email and lookout.disposable(account.email):
             found.add(account_id)
     return found
 
@@ -101,7 +101,7 @@ async def _keep(
     """Keeps a finding and, where its rule says so, suspends; None where it cannot be any more."""
     lookout, now_ms = by
     async with db.writing() as transaction:
-        account = await store_account.find(transaction, account_id)
+        account = await store_account.readable(transaction, account_id)
         if account is None or account.state in ("erased", "terminated"):
             return None
         # once more: another process may have found it, or somebody decided on it, meanwhile

@@ -60,7 +60,7 @@ async def change(
 async def buyer(transaction: Transaction, account: str, *, shown: bool = True) -> dict[str, str]:
     """Who an account's invoices are for: the company, else the holder's name, else the id.
 
-    An account whose data key is gone has its id alone.
+    An account that can be read no more has its id alone.
     """
     try:
         marked = await store_enterprise.find(transaction, account)
@@ -68,7 +68,7 @@ async def buyer(transaction: Transaction, account: str, *, shown: bool = True) -
             return marked.profile.buyer(shown=shown)
         name = (await store_account.get(transaction, account)).name
     except RelayError as error:
-        if error.code != "data_key_gone":
+        if error.code not in ("data_key_gone", "seal_broken"):
             raise
         name = None
     return {"name": name or account}

@@ -81,8 +81,8 @@ async def tell(
     fields: dict[str, str], now_ms: int,
 ) -> None:
     """Write to a holder, where there is an address and a console to link to."""
-    account = await store_account.get(transaction, account_id)
-    if seller.origin and account.email is not None and account.state in _TOLD:
+    account = await store_account.readable(transaction, account_id)
+    if seller.origin and account is not None and account.email and account.state in _TOLD:
         await mail.post(transaction, kind, account_id, fields, now_ms)
 
 

@@ -34,7 +34,6 @@ from relayd.store import canary as store_canary
 from relayd.store import lawful as store_lawful
 from relayd.store import parcel
 from relayd.store.db import Database
-from relayd.store.directory import StoreError
 from relayd.store.parcel import Recipient
 from relayd.store.transaction import Transaction
 
@@ -253,13 +252,8 @@ async def _mailed(
     transaction: Transaction, request: LawfulRequest, link: Link, now_ms: int,
 ) -> bool:
     """Whether its owner is written to: not who is erased, or can be read no more."""
-    try:
-        account = await store_account.get(transaction, request.account)
-    except StoreError as error:
-        if error.code != "data_key_gone":
-            raise
-        return False
-    if account.email is None:
+    account = await store_account.readable(transaction, request.account)
+    if account is None or account.email is None:
         return False
     await mail.post(transaction, "lawful_request", account.id, {
         "authority": request.authority, "at": rfc3339(request.produced_at_ms or 0),

@@ -21,7 +21,6 @@ from relayd.store import account as store_account
 from relayd.store import handover as store_handover
 from relayd.store import notice as store_notice
 from relayd.store.db import Database
-from relayd.store.directory import StoreError
 from relayd.store.transaction import Transaction
 
 TEXT_CHARS_MAX = 4000
@@ -115,14 +114,10 @@ async def _queue(
     if needs_consent(mail_class) and not await consent.consented(
             transaction, account_id, mail_class, now_ms):
         return
-    try:
-        account = await store_account.get(transaction, account_id)
-    except StoreError as error:
-        if error.code not in ("data_key_gone", "seal_broken"):
-            raise
-        return
-    await mail.post(transaction, kind, account_id,
-                    _mail_fields(notice, account.language, origin), now_ms)
+    account = await store_account.readable(transaction, account_id)
+    if account is not None:
+        await mail.post(transaction, kind, account_id,
+                        _mail_fields(notice, account.language, origin), now_ms)
 
 
 def _mail_fields(notice: Notice, language: str, origin: str) -> dict[str, str]:

@@ -88,6 +88,17 @@ async def get(transaction: Transaction, who: str) -> Account:
     return found
 
 
+async def readable(transaction: Transaction, account_id: str) -> Account | None:
+    """The same for who does something to many, whom one that can be read no more keeps from no
+    other; None for such a one, and where there is none."""
+    try:
+        return await find(transaction, account_id)
+    except StoreError as error:
+        if error.code not in ("data_key_gone", "seal_broken"):
+            raise
+        return None
+
+
 async def listing(transaction: Transaction) -> list[Account]:
     """All accounts, oldest first. One whose data key is lost is there without what is sealed."""
     return [_listed(transaction, row)

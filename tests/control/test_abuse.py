@@ -184,3 +184,13 @@ async def test_two_processes_find_it_once(door: Door) -> None:
     assert sorted(map(len, found)) == [0, 1] and len(await abuse.listing(db)) == 1
     for each in both:
         await each.close()
+
+
+async def test_who_can_be_read_no_more_keeps_no_other_from_being_judged(db: Database) -> None:
+    gone, other = [(await account.create(db, f"{name}@minutes.example", None, START_MS)).id
+                   for name in ("gone", "other")]
+    for who in (gone, other):
+        await busy(db, who)
+    await db.keyring.destroy(gone)
+    assert {(found.account, found.rule) for found in await abuse.look(
+        db, lookout(), START_MS)} == {(other, "velocity"), (other, "disposable_mail")}

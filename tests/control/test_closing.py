@@ -7,9 +7,10 @@ import random
 import orjson
 import pytest
 
-from relayd.control import account, audit, closing, invoice, mail, usage
+from relayd.control import account, audit, closing, enterprise, invoice, mail, usage
 from relayd.control.invoice import Seller
 from relayd.core.actor import SHELL
+from relayd.core.enterprise import Enterprise
 from relayd.core.errors import RelayError
 from relayd.core.invoice import ClosedMonth, month, month_text
 from relayd.core.operator import Operator
@@ -275,3 +276,23 @@ async def test_a_month_must_be_over(db: Database) -> None:
         with pytest.raises(RelayError) as caught:
             await closing.close(db, SHELL, SELLER, text, now_ms)
         assert caught.value.code == code
+
+
+@pytest.mark.parametrize("company", [False, True])
+async def test_who_can_be_read_no_more_keeps_no_other_from_an_invoice(
+    db: Database, company: bool
+) -> None:
+    gone, other = await people(db, 2)
+    if company:
+        await enterprise.mark(db, SHELL, gone, NOW_MS)
+        await enterprise.change(db, SHELL, gone, Enterprise(
+            "买方（北京）科技有限公司", "9144030071526726XG"), NOW_MS)
+    for who in (gone, other):
+        await usage.post(db, [record(id=f"req_{who}", account=who, currency="USD",
+                                     started_at_ms=PERIOD.start_ms, amount_nano=10 ** 7)])
+    await db.keyring.destroy(gone)
+    assert (await closing.close(db, SHELL, SELLER, MONTH, NOW_MS)).invoices == 2
+    for who in (gone, other):
+        [made] = await invoice.listing(db, InvoiceFilter(who))
+        assert (await invoice.own(db, who, made.id)).buyer["name"] == who
+    assert [each.account_id for each in await mail.listing(db)] == [other]

@@ -101,3 +101,20 @@ async def test_who_was_terminated_for_long_and_whose_erasure_nobody_asked_for(
         assert await account.terminated(transaction, 10, "acct_0", 9) == ["acct_4", "acct_6"]
         assert await account.terminated(transaction, 5, "", 9) == []
         assert await account.counts(transaction) == {"terminated": 6, "active": 1}
+
+
+async def test_who_can_be_read_no_more_is_nobody_to_whoever_goes_through_many(
+    db: Database,
+) -> None:
+    async with db.writing() as transaction:
+        for each in (ANN, BOB, replace(BOB, id="acct_4", email="d@example.org")):
+            await account.insert(transaction, each)
+        await transaction.run("UPDATE accounts SET email = zeroblob(40) WHERE id = 'acct_4'")
+    await db.keyring.destroy(ANN.id)
+    async with db.reading() as transaction:
+        assert [await account.readable(transaction, each)
+                for each in (ANN.id, BOB.id, "acct_3", "acct_4")] == [None, BOB, None, None]
+        for gone, code in ((ANN.id, "data_key_gone"), ("acct_4", "seal_broken")):
+            with pytest.raises(StoreError) as caught:
+                await account.find(transaction, gone)
+            assert caught.value.code == code
