@@ -62,7 +62,8 @@ async def test_events_that_do_not_say_what_they_are(opened: Opened) -> None:
 @pytest.mark.parametrize("raw", [
     PLAIN.replace(NAME, b"this place"), PLAIN.replace(b'"error"', b'"data"'),
     json.dumps({"choices": [], "note": "error", "text": NAME.decode()}).encode(),
-    LONG[:-1] + b" " * WAITING_BYTES_MAX + b"}", gzip.compress(PLAIN.replace(b'"error"', b'"a"')),
+    LONG[:-1] + b" " * WAITING_BYTES_MAX + b"}", gzip.compress(
+        PLAIN.replace(b'"error"', b'"a"'), mtime=0),
     b'{"text":"%b","error":{}}' % (NAME * LOOKED_AT), b"", b"<p>" + NAME, PLAIN[:-1],
 ])
 @pytest.mark.parametrize("pace", ["once", "segments-20000"])

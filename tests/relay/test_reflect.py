@@ -39,7 +39,7 @@ CASES = [
     ("chat", TARGET, BODY, MINE),
     ("stream", TARGET, STREAM, ()),
     ("dropped", TARGET, BODY[:-1] + b',"user":"me","x":1,"metadata":{"a":"b"}}', ()),
-    ("gzip", TARGET, gzip.compress(BODY), (("Content-Encoding", "gzip"),)),
+    ("gzip", TARGET, gzip.compress(BODY, mtime=0), (("Content-Encoding", "gzip"),)),
     ("responses", "/v1/responses", b'{"model":"m","input":"hi","store":true}', ()),
     ("embeddings", "/v1/embeddings", b'{"input":"hi","model":"e"}', MINE),
     ("messages", "/v1/messages?beta=true", MESSAGES,
