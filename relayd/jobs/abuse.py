@@ -14,7 +14,6 @@ from relayd.ops.clock import unix_ms
 from relayd.ops.logging import Logger
 from relayd.ops.rounds import Rounds
 from relayd.store.db import Database
-from relayd.store.directory import StoreError
 
 EVERY_SECONDS: Final = 300.0
 
@@ -32,14 +31,9 @@ class Abuse(Rounds):
         self._lookout = lookout
         self._now_ms = now_ms
 
-    async def look(self) -> None:
+    async def _look(self) -> None:
         """Apply the rules once."""
         now_ms = self._now_ms()
-        try:
-            found = await abuse.look(self._db, self._lookout(now_ms), now_ms)
-        except StoreError as error:  # the next look sees the same
-            self._failed(error)
-            return
-        for finding in found:
+        for finding in await abuse.look(self._db, self._lookout(now_ms), now_ms):
             self._log.warning("abuse_found", reason=finding.rule,
                               state="suspended" if finding.suspended else "noted")

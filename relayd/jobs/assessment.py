@@ -11,7 +11,6 @@ from relayd.ops.clock import unix_ms
 from relayd.ops.logging import Logger
 from relayd.ops.rounds import Rounds
 from relayd.store.db import Database
-from relayd.store.directory import StoreError
 from relayd.store.signing import Signer
 
 FIRST_SECONDS: Final = 90.0
@@ -34,18 +33,14 @@ class Assessments(Rounds):
         self._now_ms = now_ms
         self.last: Assessment | None = None
 
-    async def look(self) -> None:
+    async def _look(self) -> None:
         """Assess, where it is time."""
         now_ms = self._now_ms()
-        try:
-            self.last = await assessment.last(self._db)
-            if not is_due(self.last.at_ms if self.last else None, now_ms):
-                return
-            self.last = await assessment.take(
-                self._db, self._signer.public, self._certificate(), now_ms)
-        except StoreError as error:  # the next look does it
-            self._failed(error)
+        self.last = await assessment.last(self._db)
+        if not is_due(self.last.at_ms if self.last else None, now_ms):
             return
+        self.last = await assessment.take(
+            self._db, self._signer.public, self._certificate(), now_ms)
         if self.last.at_ms != now_ms:  # another process has told
             return
         found = self.last.findings

@@ -16,7 +16,6 @@ from relayd.ops.clock import unix_ms
 from relayd.ops.logging import Logger
 from relayd.ops.rounds import Rounds
 from relayd.store.db import Database
-from relayd.store.directory import StoreError
 from relayd.store.signing import Signer
 
 EVERY_SECONDS: Final = 60.0
@@ -37,20 +36,16 @@ class Audit(Rounds):
         self._now_ms = now_ms
         self._believed = believed
 
-    async def look(self) -> None:
+    async def _look(self) -> None:
         """Sign what is due and prune what is over."""
-        now_ms, pruned = self._now_ms(), 0
-        try:
-            if await checkpoint.due(self._db, now_ms):
-                self._tell(await checkpoint.sign(self._db, self._signer, now_ms))
-            if await self._believed(now_ms):
-                pruned = await checkpoint.prune(
-                    self._db, self._signer, self._before_ms(now_ms), now_ms)
-        except StoreError as error:  # the next look does it
-            self._failed(error)
-            return
-        if pruned:
-            self._log.event("audit_pruned", records=pruned)
+        now_ms = self._now_ms()
+        if await checkpoint.due(self._db, now_ms):
+            self._tell(await checkpoint.sign(self._db, self._signer, now_ms))
+        if await self._believed(now_ms):
+            pruned = await checkpoint.prune(
+                self._db, self._signer, self._before_ms(now_ms), now_ms)
+            if pruned:
+                self._log.event("audit_pruned", records=pruned)
 
     def _tell(self, made: Checkpoint | None) -> None:
         if made is not None:

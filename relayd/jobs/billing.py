@@ -16,7 +16,6 @@ from relayd.ops.clock import unix_ms
 from relayd.ops.logging import Logger
 from relayd.ops.rounds import Rounds
 from relayd.store.db import Database
-from relayd.store.directory import StoreError
 
 EVERY_SECONDS: Final = 60.0
 
@@ -37,13 +36,10 @@ class Billing(Rounds):
         self._now_ms = now_ms
         self._believed = believed
 
-    async def look(self) -> None:
+    async def _look(self) -> None:
         """Do all for which it is time now. What is left is done the next time."""
         now_ms = self._now_ms()
-        try:
-            if await self._believed(now_ms):
-                await subscription.run_due(self._db, self._plans(), self._link("/plans"), now_ms)
-                await grant.expire(self._db, now_ms)
-            await alert.tell(self._db, self._link("/balance"), now_ms)
-        except StoreError as error:
-            self._failed(error)
+        if await self._believed(now_ms):
+            await subscription.run_due(self._db, self._plans(), self._link("/plans"), now_ms)
+            await grant.expire(self._db, now_ms)
+        await alert.tell(self._db, self._link("/balance"), now_ms)

@@ -15,7 +15,6 @@ from relayd.control import calendar, closing
 from relayd.control.calendar import Asked
 from relayd.control.invoice import Seller
 from relayd.core.actor import SYSTEM
-from relayd.core.errors import RelayError
 from relayd.core.invoice import Period, month_text
 from relayd.core.timestamp import HOUR_MS
 from relayd.ops.clock import unix_ms
@@ -44,7 +43,7 @@ class Months(Rounds):
         self._believed = believed
         self.overdue = 0
 
-    async def look(self) -> None:
+    async def _look(self) -> None:
         """Close what is due. What fails is tried again the next time, and counts as overdue."""
         hours, seller = self._wish()
         now_ms = self._now_ms()
@@ -53,16 +52,13 @@ class Months(Rounds):
             return
         if not await self._believed(now_ms):
             return
-        try:
-            due = await closing.due(self._db, now_ms, hours * HOUR_MS)
-            self.overdue = len(due.months)
-            for period in due.again:
-                await self._close(seller, period)
-            for period in due.months:
-                if await self._close(seller, period):
-                    self.overdue -= 1
-        except RelayError as error:
-            self._failed(error)
+        due = await closing.due(self._db, now_ms, hours * HOUR_MS)
+        self.overdue = len(due.months)
+        for period in due.again:
+            await self._close(seller, period)
+        for period in due.months:
+            if await self._close(seller, period):
+                self.overdue -= 1
 
     async def _close(self, seller: Seller, period: Period) -> bool:
         """Whether a month was closed to its end: a process that stops leaves the rest."""

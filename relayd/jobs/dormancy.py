@@ -13,7 +13,6 @@ from relayd.control import calendar, dormancy
 from relayd.control.calendar import Asked
 from relayd.control.dormancy import Erase
 from relayd.core.dormancy import Step
-from relayd.core.errors import RelayError
 from relayd.ops.clock import unix_ms
 from relayd.ops.logging import Logger
 from relayd.ops.rounds import Rounds
@@ -39,13 +38,9 @@ class Dormancy(Rounds):
         self._now_ms = now_ms
         self._believed = believed
 
-    async def look(self) -> Mapping[Step, int]:
+    async def _look(self) -> Mapping[Step, int]:
         """One turn; returns how many accounts took each step."""
         now_ms = self._now_ms()
         if not await self._believed(now_ms):
             return {}
-        try:
-            return await dormancy.look(self._db, self._origin(), self._erase, now_ms)
-        except RelayError as error:
-            self._failed(error)
-            return {}
+        return await dormancy.look(self._db, self._origin(), self._erase, now_ms)

@@ -20,7 +20,6 @@ from relayd.ops.clock import unix_ms
 from relayd.ops.logging import Logger
 from relayd.ops.rounds import Rounds
 from relayd.store.db import Database
-from relayd.store.directory import StoreError
 from relayd.store.signing import Signer
 
 FIRST_SECONDS: Final = 30.0
@@ -46,19 +45,16 @@ class Erasures(Rounds):
         self._believed = believed
         self.overdue: dict[str, int] = {}
 
-    async def look(self) -> int:
+    async def _look(self) -> int:
         """Erase what is due, tell who may be told; returns how many accounts were erased."""
         now_ms, erased = self._now_ms(), 0
-        try:
-            if await self._believed(now_ms):
-                for due in await erasure.due(self._db, now_ms, BATCH):
-                    erased += await self._erase(due, now_ms)
-                await lawful.tell(self._db, now_ms, self._link())
-            self.overdue = await ticket.overdue(self._db, now_ms)
-        except StoreError as error:
-            self._failed(error)
-        if erased:
-            self._log.event("erased", account_count=erased)
+        if await self._believed(now_ms):
+            for due in await erasure.due(self._db, now_ms, BATCH):
+                erased += await self._erase(due, now_ms)
+            if erased:
+                self._log.event("erased", account_count=erased)
+            await lawful.tell(self._db, now_ms, self._link())
+        self.overdue = await ticket.overdue(self._db, now_ms)
         return erased
 
     async def _erase(self, due: Erasure, now_ms: int) -> int:

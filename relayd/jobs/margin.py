@@ -11,7 +11,6 @@ from relayd.ops.clock import unix_ms
 from relayd.ops.logging import Logger
 from relayd.ops.rounds import Rounds
 from relayd.store.db import Database
-from relayd.store.directory import StoreError
 
 EVERY_SECONDS: Final = 3600.0
 
@@ -29,11 +28,8 @@ class Margins(Rounds):
         self._book = book
         self._now_ms = now_ms
 
-    async def look(self) -> None:
+    async def _look(self) -> None:
         """Sum up what wants it. A store that fails is asked again the next time."""
-        try:
-            while await margin.settle(self._db, self._book(), self._now_ms()):
-                if self._stops:
-                    return
-        except StoreError as error:
-            self._failed(error)
+        while await margin.settle(self._db, self._book(), self._now_ms()):
+            if self._stops:
+                return

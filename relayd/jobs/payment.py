@@ -48,21 +48,17 @@ class PaymentJob(Rounds):
         self._unread: set[tuple[str, str]] = set()
         self.alarms = 0
 
-    async def look(self) -> None:
-        """Orders, refunds and, once an hour, statements. Raises nothing of a partner or store."""
+    async def _look(self) -> None:
+        """Orders, refunds and, once an hour, statements."""
         payments, now_ms = self._payments(), self._now_ms()
         away: set[str] = set()
-        try:
-            self.alarms = len(await webhook.alarms(self._db))
-            orders = await order.waiting(self._db, now_ms - PATIENCE_MS, BATCH)
-            refunds = await order.pending_refunds(self._db, BATCH)
-            known = {each.id for each in orders} | {each.id for each in refunds}
-            self._asked_ms = {name: at for name, at in self._asked_ms.items() if name in known}
-            await self._ask_orders(payments, orders, away)
-            await self._ask_refunds(payments, refunds, away)
-        except RelayError as error:
-            self._failed(error)
-            return
+        self.alarms = len(await webhook.alarms(self._db))
+        orders = await order.waiting(self._db, now_ms - PATIENCE_MS, BATCH)
+        refunds = await order.pending_refunds(self._db, BATCH)
+        known = {each.id for each in orders} | {each.id for each in refunds}
+        self._asked_ms = {name: at for name, at in self._asked_ms.items() if name in known}
+        await self._ask_orders(payments, orders, away)
+        await self._ask_refunds(payments, refunds, away)
         if not 0 <= now_ms - self._statements_ms < STATEMENT_EVERY_MS:
             self._statements_ms = now_ms
             for partner in payments.partners.values():

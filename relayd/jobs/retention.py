@@ -50,15 +50,12 @@ class Retention(Rounds):
         self._believed = believed
         self.noted: dict[str, Swept] = {}
 
-    async def look(self) -> int:
+    async def _look(self) -> int:
         """Delete all whose time is over; returns how many rows, also where the store failed."""
         deleted = 0
         for category, sweeper in retention.SWEEPERS.items():
             deleted += await self._sweep(category, sweeper)
-        try:
-            self.noted = await retention.noted(self._db)
-        except StoreError as error:
-            self._failed(error)
+        self.noted = await retention.noted(self._db)
         return deleted
 
     def swept_rows(self) -> dict[str, float]:

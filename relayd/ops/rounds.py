@@ -27,7 +27,14 @@ class Rounds:
         self.failures = 0
 
     async def look(self) -> object:
-        """One round."""
+        """One round: what `_look` gives, None where it failed."""
+        try:
+            return await self._look()
+        except RelayError as error:
+            self._failed(error)
+            return None
+
+    async def _look(self) -> object:
         raise NotImplementedError
 
     async def run(self) -> None:

@@ -13,17 +13,21 @@ from relayd.ops.rounds import Rounds
 
 
 class Counting(Rounds):
-    """A job that counts its rounds, and stops itself in the one of this number."""
+    """A job that counts its rounds, and stops itself in the one of this number, or fails in one."""
 
     rounds = 0
     last = 3
+    fails = 0
 
-    async def look(self) -> None:
+    async def _look(self) -> int:
         self.rounds += 1
         if self.rounds == self.last:
             assert not self._stops
             await self.stop()
             assert self._stops
+        if self.rounds == self.fails:
+            raise RelayError("store_busy")
+        return self.rounds
 
 
 async def test_it_goes_round_until_it_is_stopped() -> None:
@@ -60,11 +64,15 @@ async def test_a_pause_passes_or_is_ended() -> None:
     assert await job._stops_within(60.0)
 
 
-async def test_a_failure_is_counted_and_told() -> None:
+async def test_a_failure_is_counted_and_told_and_ends_no_job() -> None:
     said = io.StringIO()
-    job = Counting("sweep_failed", 60.0, log=Logger("info", said))
-    job._failed(RelayError("store_busy"), part="sessions")
+    job = Counting("sweep_failed", 0.01, log=Logger("info", said))
+    job.fails = 2
+    assert [await job.look() for _ in range(2)] == [1, None]
     line = json.loads(said.getvalue())
-    assert (line["event"], line["part"], line["code"]) == (
-        "sweep_failed", "sessions", "store_busy")
-    assert line["level"] == "error" and job.failures == 1
+    assert (line["event"], line["level"], line["code"]) == ("sweep_failed", "error", "store_busy")
+    job.rounds = 0
+    await asyncio.wait_for(job.run(), 5)
+    assert (job.rounds, job.failures) == (3, 2)
+    job._failed(RelayError("store_failed"), part="sessions")
+    assert json.loads(said.getvalue().splitlines()[-1])["part"] == "sessions"
