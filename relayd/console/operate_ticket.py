@@ -96,7 +96,8 @@ async def look(visit: Visit) -> web.Response:
 async def _looked(visit: Visit, error: RelayError | None) -> web.Response:
     story = await ticket.look(visit.db, visit.actor, visit.name("ticket"), visit.now_ms)
     return page(visit, "operate/ticket.html", 200 if error is None else error.status,
-                found=_opened(story), error=error, fault=error and error.param)
+                found=_opened(story), error=error, fault=error and error.param,
+                written=visit.take(AnswerForm).body if error else "")
 
 
 async def answer(visit: Visit) -> web.Response:

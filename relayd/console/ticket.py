@@ -6,6 +6,7 @@ Law: every form says that prompts do not belong here. A ticket of another is not
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import quote
 
 import msgspec
 from aiohttp import web
@@ -122,7 +123,8 @@ async def show(visit: Visit) -> web.Response:
 def _page(visit: Visit, story: Story, token: str, error: RelayError | None = None) -> web.Response:
     return page(visit, "privacy/ticket.html", 200 if error is None else error.status,
                 found=_shown(story.ticket, visit.now_ms, story), token=token, error=error,
-                fault=error and error.param)
+                fault=error and error.param,
+                written=visit.take(MessageForm).body if error else "")
 
 
 async def write(visit: Visit) -> web.Response:
@@ -157,7 +159,7 @@ async def write_mailed(visit: Visit) -> web.Response:
         await ticket.ask(visit.db, None, story.ticket.id, form.body, visit.now_ms)
     except RelayError as error:
         return _page(visit, story, form.token, error)
-    return _page(visit, await ticket.by_token(visit.db, form.token), form.token)
+    return redirect(f"{CONTACT_PATH}?token={quote(form.token)}")
 
 
 async def api_all(visit: Visit) -> web.Response:

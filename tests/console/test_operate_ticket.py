@@ -7,6 +7,7 @@ import pytest
 from relayd.control import audit, ticket
 from relayd.control.ticket import Writing
 from relayd.core.actor import Role
+from relayd.core.ticket import BODY_CHARS_MAX
 from tests.console.conftest import NOW_MS, Console
 from tests.console.people import Person, person
 from tests.console.test_key import api, send
@@ -30,7 +31,9 @@ async def test_U5_the_queue_and_one(console: Console) -> None:
     text = await (await console.get(QUEUE, cookies=support.cookies)).text()
     assert name in text and "Marker" not in text
     text = await (await console.get(f"{QUEUE}/{name}", cookies=support.cookies)).text()
-    assert "Marker body" in text
+    assert "Marker body" in text and "Who asks" in text and ">You," not in text
+    answer = await send(console, support, f"{QUEUE}/{name}", body="kept" * BODY_CHARS_MAX)
+    assert answer.status == 400 and "kept" * BODY_CHARS_MAX in await answer.text()
     assert (await send(console, support, f"{QUEUE}/{name}")).status == 400
     assert (await send(console, support, f"{QUEUE}/{name}", body="Our answer")).status == 303
     assert (await ticket.own(console.db, who.account, name)).messages[-1].body == "Our answer"
