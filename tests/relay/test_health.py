@@ -67,14 +67,27 @@ async def test_probes(opened: Opened) -> None:
             prober.once()
             prober.once()  # once in probe_seconds, however often it looks
             await asyncio.sleep(0.05)
+            prober.once()
+            await asyncio.sleep(0.01)
             now[0] += 5.0
         assert reach(found["down"]).state in (State.COOLING, State.DOWN)
+        assert reach(found["down"]).hard
         assert reach(found["p0"]).state is reach(found["unprobed"]).state is State.HEALTHY
         assert plane.policy.pools["p0"].idle == 1 and made[0].requests == []
-        assert made[0].opened <= TRIP_FAILURES + 1
+        # the relay's own prober may have looked too
+        assert made[0].opened <= TRIP_FAILURES + 1 and made[0].open_now == 1
         # and a provider that is there again is found without a call
         for _ in range(TRIP_FAILURES):
             reach(found["p0"]).failed(now[0], hard=True)
         prober.once()
         await asyncio.sleep(0.05)
         assert reach(found["p0"]).state is State.HEALTHY
+
+
+async def test_probes_begin_by_themselves(opened: Opened) -> None:
+    async with upstreams(plain_answer) as made:
+        await opened(providers=providers(made, probe_seconds=60.0), routes=())
+        async with asyncio.timeout(5):
+            while not made[0].opened:
+                await asyncio.sleep(0.01)
+        assert made[0].requests == []
