@@ -231,7 +231,7 @@ async def _tell(
             transaction, SYSTEM, _ACTIONS[outcome], order.account, now_ms,
             details={"order": order.id, "partner": order.partner, "outcome": outcome,
                      "amount_minor": amount, "currency": order.currency})
-    holder = await store_account.find(transaction, order.account)
+    holder = await store_account.readable(transaction, order.account)
     if outcome in _MAILS and holder is not None and holder.email is not None:
         await mail.post(transaction, _MAILS[outcome], order.account, {
             "order": order.id, "link": payments.order_link(order.id),

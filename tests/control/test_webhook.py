@@ -466,3 +466,15 @@ async def test_messages_that_are_about_nothing_here(till: Till) -> None:
     message = Message("", body, lambda each: (till.demo._stripe.signed(each), each))
     heard = await till.hear("card", message)
     assert (heard.outcome, heard.is_alarm) == ("ignored", False)
+
+
+async def test_the_money_of_who_can_be_read_no_more_is_in_the_books(till: Till) -> None:
+    """As after a restore without the key: nobody is written to."""
+    made = await till.order()
+    trade, message = await till.paid(made)
+    await till.db.keyring.destroy(till.holder)
+    assert (await till.hear("card", message)).outcome == "credited"
+    assert (await till.refund(made, 345)).state == "done"
+    assert await till.balance() == to_nano(AMOUNT - 345, "CNY") and await till.wrong() == []
+    assert [each.amount for each in trade.refunds] == [345]
+    assert await mail.listing(till.db) == []
