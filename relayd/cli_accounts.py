@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from relayd import cli_output as output
 from relayd.cli_command import DONE, Command, CommandError, option
+from relayd.cli_requests import write
 from relayd.cli_store import ConfiguredWork, in_configured_store, in_store
 from relayd.control import account, erasure, export, mail_token, sign_in, standing
 from relayd.control.standing import Move
@@ -21,7 +21,6 @@ from relayd.core.standing import REASONS, check_reason
 from relayd.ops import clock
 from relayd.ops.config import Config
 from relayd.ops.configfile_mail import console_url
-from relayd.store import parcel
 from relayd.store.db import Database
 from relayd.store.signing import open_signer
 
@@ -151,11 +150,7 @@ async def _keep(db: Database, arguments: argparse.Namespace, config: Config) -> 
 
 async def _export(db: Database, arguments: argparse.Namespace) -> int:
     if arguments.zip is not None:
-        try:
-            await parcel.write_new(Path(arguments.zip), export.export(
-                db, SHELL, who(arguments), clock.unix_ms()))
-        except OSError as error:
-            raise CommandError(f"{arguments.zip} cannot be written: {error.strerror}.") from None
+        await write(arguments.zip, export.export(db, SHELL, who(arguments), clock.unix_ms()))
         return DONE
     await export.note(db, SHELL, who(arguments), clock.unix_ms())
     async for piece in account.export(db, who(arguments), clock.unix_ms()):

@@ -144,4 +144,7 @@ def test_export_as_a_zip(shell: Shell, tmp_path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         [found] = json.loads(archive.read("account.json"))
     assert found["email"] == EMAIL and path.stat().st_mode & 0o777 == 0o600
-    assert shell("accounts", "export", "nobody@example.org", "--zip", str(path)).code == 2
+    again = shell("accounts", "export", EMAIL, "--zip", str(path))
+    assert (again.code, again.err) == (2, f"relayd: {path} is there already.\n")
+    unknown = shell("accounts", "export", "nobody@example.org", "--zip", str(tmp_path / "other"))
+    assert unknown.code == 2 and "no such account" in unknown.err

@@ -112,7 +112,8 @@ ERRORS: Final = _kinds(
     ("email_taken", 409, "client", False, "Another account has this e-mail address."),
     ("invalid_email", 400, "client", False, "This is not an e-mail address."),
     ("invalid_time", 400, "client", False,
-     "This is not a usable time. Write a date, an RFC 3339 time, or a span such as 7d or 24h."),
+     "This is not a usable time, or too early or too late here. Write a date, an RFC 3339 time, "
+     "or a span such as 7d or 24h; a month as 2026-10."),
     ("invalid_value", 400, "client", False,
      "This value cannot be used: it is empty, too long, out of its range, or has characters that "
      "cannot be shown."),

@@ -102,7 +102,8 @@ print(Anthropic().messages.create(
     model="{ANTHROPIC_MODEL}", max_tokens=300, messages=hello).content[0].text)
 
 from google import genai
-print(genai.Client().models.generate_content(model="{GEMINI_MODEL}", contents="Hello").text)
+client = genai.Client()
+print(client.models.generate_content(model="{GEMINI_MODEL}", contents="Hello").text)
 """
 
 

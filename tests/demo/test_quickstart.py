@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,10 +61,18 @@ def test_the_models_shown_are_served(tmp_path: Path) -> None:
         assert model in routes.exact
 
 
-def test_the_python_is_python() -> None:
+async def test_the_python_works(upstream: DemoUpstream) -> None:
     text = quickstart.quickstart(DEMO)
     code = text[text.index("from openai"):text.index("Agents,")]
-    compile(code, "quickstart", "exec")
+    origin = f"http://127.0.0.1:{upstream.port}"
+    bases = {"OPENAI_BASE_URL": f"{origin}/v1", "ANTHROPIC_BASE_URL": origin,
+             "GOOGLE_GEMINI_BASE_URL": origin}
+    keys = {f"{name}_API_KEY": CREDENTIAL for name in ("OPENAI", "ANTHROPIC", "GEMINI")}
+    environment = {**os.environ, **bases, **keys}
+    done = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", code], capture_output=True, text=True,
+        timeout=60, env=environment)
+    assert done.returncode == 0 and done.stdout.count("A relay stands") == 3, done.stderr
 
 
 def test_gemini_cli_is_told_that_it_has_a_key(tmp_path: Path) -> None:
