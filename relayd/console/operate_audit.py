@@ -15,7 +15,6 @@ from relayd.console.page import page, reply
 from relayd.console.route import Route, operators
 from relayd.console.visit import Visit
 from relayd.control import audit
-from relayd.core.audit import ACTIONS
 
 LOGS: Final = operators("security", "legal", "owner")
 PAGE_EVENTS: Final = 100
@@ -71,7 +70,7 @@ async def show(visit: Visit) -> web.Response:
     older = found.next and f"/operate/audit?{urlencode({**kept, 'before': found.next})}"
     newest = f"/operate/audit?{urlencode(kept)}" if asked.before is not None else None
     return page(visit, "operate/audit.html", asked=asked, events=found.events, older=older,
-                newest=newest, meanings={name: row.meaning for name, row in ACTIONS.items()})
+                newest=newest)
 
 
 async def give(visit: Visit) -> web.Response:

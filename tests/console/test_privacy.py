@@ -67,6 +67,8 @@ async def test_D3_who_looked_is_shown_to_the_owner(console: Console) -> None:
     await ticket.look(console.db, Actor("acct_s", frozenset({"support"})), made.id, NOW_MS)
     text = await (await console.get("/privacy/access", cookies=who.cookies)).text()
     assert "A ticket was opened." in text and "support" in text
+    text = await (await console.get("/privacy/access?lang=zh", cookies=who.cookies)).text()
+    assert "打开了工单。" in text and "我方客服" in text and "A ticket" not in text
     status, found = await api(console, who, "GET", "/api/v1/privacy/access")
     assert status == 200 and found["access"][0]["action"] == "ticket.look"
     assert found["access"][0]["look"] is True

@@ -10,6 +10,7 @@ import pytest
 
 from relayd.console import texts
 from relayd.core.account import LANGUAGES, Language
+from relayd.core.audit import ACTIONS
 
 CALL = re.compile(r"""\bt\(\s*['"]([a-z0-9_.]+)['"]\s*[,)]""")
 
@@ -25,6 +26,12 @@ def test_both_languages_say_it_with_the_same_fields(name: str) -> None:
     assert fields(found["en"]) == fields(found["zh"])
     if len(found["en"]) > 25:  # shorter ones may be names
         assert re.search(r"[\u4e00-\u9fff]", found["zh"])
+
+
+def test_every_action_of_the_audit_log_is_said_as_the_log_means_it() -> None:
+    said = {name.partition(".")[2]: found["en"] for name, found in texts.texts().items()
+            if name.startswith("actions.")}
+    assert said == {name: row.meaning for name, row in ACTIONS.items()}
 
 
 def test_every_text_that_a_template_names_is_there() -> None:
