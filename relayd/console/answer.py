@@ -58,7 +58,9 @@ def retry_later(response: web.Response, error: RelayError) -> None:
 
 
 def _page(made: Visit, error: RelayError) -> web.Response:
-    response = page(made, "error.html", error.status, code=error.code, param=error.param,
+    # what is not there has no field that could be mended
+    param = None if error.status == 404 else error.param
+    response = page(made, "error.html", error.status, code=error.code, param=param,
                     message=made.said(error))
     retry_later(response, error)
     return response

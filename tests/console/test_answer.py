@@ -35,6 +35,8 @@ async def test_programs_get_the_row_of_the_table(db: Database, code: str) -> Non
     page = await site.get(f"/raise/{code}")
     text = await page.text()
     assert page.status == kind.status and code in text and 'role="alert"' in text
+    # no field can be mended of what is not there
+    assert ("The field is: name" in text) is (kind.status != 404)
     await site.stop()
 
 

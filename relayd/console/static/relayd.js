@@ -49,6 +49,13 @@ function askBefore(root) {
   }
 }
 
+/** On a narrow screen the menu is one line that scrolls: it starts where one is. */
+function showWhereOneIs(menu) {
+  const at = menu?.querySelector("[aria-current]");
+  if (at) menu.scrollLeft = at.offsetLeft - menu.offsetLeft - 16;
+}
+
+showWhereOneIs(document.querySelector(".side .groups"));
 addCopying(document);
 sendChoices(document);
 askBefore(document);
