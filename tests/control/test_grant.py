@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import orjson
 import pytest
 
 from relayd.control import account, audit, grant, usage, wallet
@@ -75,6 +76,23 @@ async def test_nobody_s_credit_ends_before_their_calls_are_charged(
             assert await store_posting.balance(
                 transaction, LedgerAccount("balance", owner, "USD")) == 0
             assert [each.nano for each in await store_wallet.of_account(transaction, owner)] == [0]
+
+
+async def test_what_is_left_is_taken_back_once_calls_are_paid_from_it(db: Database) -> None:
+    owner = await made(db)
+    found = await grant.give_to(db, EMAIL, Credit(100, "USD"), "gift", START_MS, SHELL)
+    await usage.post(db, [call_record(account=owner, amount_nano=30)])
+    await grant.end_one(db, found.id, "a mistake", START_MS, SHELL)
+    assert await promo(db, owner) == 0
+    assert [money.nano for money in await wallet.money(db, EMAIL)] == [0]
+    [entry] = [each async for each in audit.listing(db) if each.event.action == "credit.end"]
+    assert (entry.reason, orjson.loads(entry.event.details)) == (
+        "a mistake", {"grant": found.id, "nano": 70, "currency": "USD"})
+    # what is spent or ended cannot be taken back, as what there is not
+    for name in (found.id, "grant_x"):
+        with pytest.raises(RelayError) as caught:
+            await grant.end_one(db, name, "again", START_MS, SHELL)
+        assert (caught.value.code, caught.value.param) == ("grant_not_found", "grant")
 
 
 async def test_a_code_is_redeemed_once_by_each(db: Database) -> None:

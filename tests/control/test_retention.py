@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from relayd.control import (
-    account, audit, consent, journal, lawful, ledger, mail, mail_token, network, retention, ticket,
-    usage,
+    account, audit, consent, erasure, journal, lawful, ledger, mail, mail_token, network,
+    retention, ticket, usage, vault,
 )
 from relayd.control.lawful import Entry, Hand
 from relayd.control.ticket import Writing
@@ -32,10 +32,12 @@ from relayd.store import sign_in as store_sign_in
 from relayd.store import vault as store_vault
 from relayd.store.applied import Applied
 from relayd.store.db import Database, open_database
+from relayd.store.directory import StoreError
 from relayd.store.journal import JournalWriter
 from relayd.store.journal_lane import claim
 from relayd.store.record import CallFilter
 from tests.fakes.erased import erase
+from tests.fakes.person import make_person
 from tests.fakes.records import START_MS, call_record
 
 
@@ -178,11 +180,14 @@ async def erasures(db: Database, who: str) -> None:
     await erase(db, who, START_MS)
 
 
-async def legal_requests(db: Database, who: str) -> None:
-    request = await lawful.enter(db, Hand(SHELL, "x", "ann"), Entry(
+async def entered(db: Database, who: str) -> str:
+    return (await lawful.enter(db, Hand(SHELL, "x", "ann"), Entry(
         who, "court_order", "c", "r", "ab" * 32, ("profile",), 0, START_MS, "x"), Terms(),
-        START_MS)
-    await lawful.refuse(db, Hand(SHELL, "x", "bob"), request.id, START_MS)
+        START_MS)).id
+
+
+async def legal_requests(db: Database, who: str) -> None:
+    await lawful.refuse(db, Hand(SHELL, "x", "bob"), await entered(db, who), START_MS)
 
 
 async def backups(db: Database, who: str) -> None:
@@ -326,6 +331,56 @@ async def test_R2_keys_go_with_what_they_sealed(db: Database) -> None:
     assert "vault.destroy" in events
 
 
+async def test_R2_no_key_goes_before_what_it_sealed(db: Database) -> None:
+    """Keys are of months: what is of the last moment of one is there as long as its own term."""
+    who = (await account.create(db, "zeisig@example.org", None, START_MS)).id
+    last_ms, terms = START_MS + 31 * DAY_MS - 1, Terms({"network_records": 200, "sign_ins": 190})
+    await network.post(db, [NetworkRecord(last_ms, who, "key_1", "192.0.2.7", 4711, "1.3", "c")])
+    async with db.writing() as transaction:
+        await mail.post(transaction, "email_known", None, {"link": "-"}, last_ms,
+                        to=mail.To("stieglitz@example.org", "en"))
+    for since, now_ms in (("mail", last_ms + terms.ms("letters")),
+                          ("month", last_ms + 200 * DAY_MS)):
+        await sweep_all(db, terms, now_ms - HOUR_MS)
+        assert f"{since}:2026-01" in db.keyring.owners()
+        await sweep_all(db, terms, now_ms + 1)
+        assert f"{since}:2026-01" in db.keyring.owners(destroyed=True)
+
+
+async def test_R2_a_key_that_a_crash_left_goes_with_the_next_sweep(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    who = (await account.create(db, "zeisig@example.org", None, START_MS)).id
+    async with db.writing() as transaction:
+        await account.empty(transaction, await store_account.get(transaction, who), START_MS)
+    await retention.SWEEPERS["erasures"](db, Terms(), START_MS, 9)
+    assert who in db.keyring.owners(destroyed=True)
+
+    async def fails(_: Database) -> int:
+        raise StoreError(code)
+
+    monkeypatch.setattr(erasure, "finish", fails)
+    code = "store_busy"  # a reader is in the way
+    assert await retention.SWEEPERS["erasures"](db, Terms(), START_MS, 9) == 0
+    code = "store_failed"
+    with pytest.raises(StoreError):
+        await retention.SWEEPERS["erasures"](db, Terms(), START_MS, 9)
+
+
+async def test_what_ends_by_itself_ends_with_a_sweep(db: Database) -> None:
+    who = await make_person(db)
+    await entered(db, who)
+    await erase(db, who, START_MS)
+    async with db.writing() as transaction:
+        await transaction.run("UPDATE orders SET state = 'refunded' WHERE id = 'ord_1'")
+    await sweep_all(db, Terms(), START_MS + lawful.EXPIRES_DAYS * DAY_MS)
+    async with db.reading() as transaction:
+        assert await transaction.rows("SELECT state FROM legal_requests") == [("expired",)]
+    # the order had not ended when its account was erased
+    assert {item.content["id"] for item in await vault.look(db, SHELL, who, "x", START_MS)
+            if item.kind == "order"} == {"ord_0", "ord_1"}
+
+
 async def test_a_reader_does_not_make_a_sweep_fail(db: Database) -> None:
     await call_records(db, "acct_1")
     job = Retention(db, Terms, now_ms=lambda: START_MS)
@@ -357,6 +412,7 @@ async def test_totals_of_the_erased_lead_to_nobody_and_still_add_up(db: Database
 
 async def test_the_schedule_shows_terms_and_the_last_sweep(db: Database) -> None:
     await call_records(db, "acct_1")
+    await sign_ins(db, (await account.create(db, "zeisig@example.org", None, START_MS)).id)
     await sweep_all(db, Terms({"tickets": 9}), START_MS + 200 * DAY_MS)
     shown = await retention.schedule(db, Terms({"tickets": 9}))
     found = {each["category"]: each for each in shown}
@@ -364,6 +420,8 @@ async def test_the_schedule_shows_terms_and_the_last_sweep(db: Database) -> None
     assert found["call_records"]["last_sweep"] == {
         "at": "2026-07-20T00:00:00.000Z", "rows": 1, "all_rows": 1}
     assert found["tickets"]["term"] == 9 and found["content"]["last_sweep"] is None
+    assert found["sign_ins"]["last_sweep"] == {
+        "at": "2026-07-20T00:00:00.000Z", "rows": 1, "all_rows": 1}
     # every category that can be swept says when it was
     swept = {name for name, each in found.items() if each["last_sweep"]}
     assert swept == set(found) - {"content", "audit"}

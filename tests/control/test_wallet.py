@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import orjson
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from relayd.control import account, grant, ledger, usage, wallet
+from relayd.control import account, audit, grant, ledger, usage, wallet
 from relayd.control.grant import Credit
 from relayd.core.actor import SHELL
 from relayd.core.errors import RelayError
@@ -67,6 +69,22 @@ async def test_promo_credit_goes_first(db: Database) -> None:
     assert (await balance(db, made.id, "promo"), await balance(db, made.id)) == (0, 90)
 
 
+async def test_more_than_a_transfer_holds_is_charged_in_several(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wallet, "TRANSFER_NANO_MAX", 10)
+    made = await account.create(db, EMAIL, None, START_MS)
+    await give(db, made.id, 100)
+    await give(db, made.id, 12, "grant", "b")
+    for number, nano in enumerate((35, 20)):
+        await call(db, made.id, nano, number)
+        await wallet.charge_all(db, START_MS)
+    assert (await balance(db, made.id, "promo"), await balance(db, made.id)) == (0, 57)
+    assert await balance(db, "", "revenue") == 55 and await ledger.verify(db) == []
+    async with db.reading() as transaction:
+        assert await posting.wrong(transaction) == [] == await store_grant.wrong(transaction)
+
+
 async def test_an_account_may_owe(db: Database) -> None:
     made = await account.create(db, EMAIL, None, START_MS)
     await call(db, made.id, 30)
@@ -91,7 +109,13 @@ async def test_a_reading_has_what_changed_and_the_calls_in_it(db: Database) -> N
 async def test_a_credit_line_is_an_amount(db: Database) -> None:
     made = await account.create(db, EMAIL, None, START_MS)
     await wallet.set_credit(db, EMAIL, "USD", "2.50", START_MS, SHELL)
-    assert [found.credit_nano for found in await wallet.money(db, made.id)] == [2_500_000_000]
+    [found] = await wallet.money(db, made.id)
+    assert found.credit_nano == 2_500_000_000
+    assert wallet.view(found) == {
+        "currency": "USD", "balance": "0.00", "balance_nano": 0, "credit": "2.50"}
+    [event] = [entry.event async for entry in audit.listing(db, target=made.id)
+               if entry.event.action == "credit.change"]
+    assert orjson.loads(event.details) == {"currency": "USD", "nano": 2_500_000_000}
     for currency, amount in (("usd", "1"), ("USD", "x"), ("USD", "-1"), ("USD", "9" * 12)):
         try:
             await wallet.set_credit(db, EMAIL, currency, amount, START_MS, SHELL)
