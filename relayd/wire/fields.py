@@ -81,10 +81,10 @@ def remote(param: str, then: Act) -> Act:
 
 
 def filled(act: Act) -> Act:
-    """Runs `act`; an empty result is not written."""
+    """Runs `act`; an empty result is not written, nor null."""
     def run(value: object, walk: Walk) -> object:
         value = act(value, walk)
-        return GONE if value == {} or value == [] else value
+        return GONE if value is None or value == {} or value == [] else value
     return run
 
 

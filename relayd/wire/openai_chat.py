@@ -33,13 +33,14 @@ _CALL: Final = Shape({
 }).put
 
 _MESSAGE: Final = Shape({
-    "role": None, "name": None, "content": items(_PART), "refusal": None,
-    "reasoning_content": None, "tool_calls": items(_CALL),
-    "function_call": Shape({"name": None, "arguments": None}).put,
-    "tool_call_id": None, "audio": by_name, "parsed": drop("messages.parsed"),
-    **copies("messages"),
+    "role": None, "name": None, "content": items(_PART), "refusal": filled(by_name),
+    "reasoning_content": None, "tool_calls": filled(items(_CALL)),
+    "function_call": filled(Shape({"name": None, "arguments": None}).put),
+    "tool_call_id": None, "audio": filled(by_name), "parsed": drop("messages.parsed"),
+    "annotations": filled(by_name), **copies("messages"),
 }).put
-"""`parsed` and `parsed_arguments` are what OpenAI's SDKs made of an answer that came before."""
+"""`parsed` and `parsed_arguments` are what OpenAI's SDKs made of an answer that came before. Some
+give an answer back as it came, others without its members that say nothing."""
 
 WEB_SEARCH: Final = Shape({
     "search_context_size": None, "user_location": drop("web_search_options.user_location"),

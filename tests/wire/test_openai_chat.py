@@ -131,3 +131,20 @@ def test_what_sdks_made_of_an_answer_stays_here() -> None:
         {**call, "function": {"name": "f", "arguments": "{}", "parsed_arguments": {}}}]}
     assert sent("chat", {**CHAT, "messages": [helped]}) == {**CHAT, "messages": [said]}
     assert dropped("chat", {**CHAT, "messages": [helped]}) == ("messages.parsed",)
+
+
+@pytest.mark.parametrize("said", [
+    {"role": "assistant", "content": "ok"},
+    {"role": "assistant", "content": None, "refusal": "no"},
+    {"role": "assistant", "content": "ok", "annotations": [{"type": "file"}]},
+])
+def test_an_answer_that_is_given_back_is_the_same_with_and_without_what_says_nothing(
+    said: dict[str, Any]
+) -> None:
+    empty: dict[str, Any] = {
+        "refusal": None, "annotations": [], "audio": None, "function_call": None,
+        "tool_calls": None}
+    for more in (empty, {**empty, "annotations": None, "tool_calls": []}):
+        body = {**CHAT, "messages": [{**more, **said}]}
+        assert sent("chat", body) == {**CHAT, "messages": [said]}
+        assert dropped("chat", body) == ()
