@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import msgspec
+
 from relayd.core.limit import OwnLimits
 
 
-@dataclass(frozen=True, slots=True)
-class KeyGrant:
+class KeyGrant(msgspec.Struct, frozen=True, gc=False):
     """What an API key may do. `models` None allows every route; times are Unix milliseconds.
 
     `limits` None: neither the key nor its account has any of its own. `overseas`: the account

@@ -8,15 +8,16 @@ makes one up for each call does not make a row of each.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final
 
+import msgspec
+
 from relayd.core.snapshot import KeyGrant
+from relayd.core.timestamp import DAY_MS
 from relayd.wire.attribution import application
 
 LABELS_MAX: Final = 100
 """Labels of one account on one day; calls under others have none."""
-_DAY_MS: Final = 86_400_000
 
 
 class Applications:
@@ -31,9 +32,9 @@ class Applications:
     def named(self, grant: KeyGrant, fields: Mapping[bytes, bytes], now_ms: int) -> KeyGrant:
         """The grant with the label of the request's application, where it says one."""
         label = application(fields) if grant.app is None else None
-        if label is None or not self._has_room(grant.account, label, now_ms // _DAY_MS):
+        if label is None or not self._has_room(grant.account, label, now_ms // DAY_MS):
             return grant
-        return replace(grant, app=label)
+        return msgspec.structs.replace(grant, app=label)
 
     def _has_room(self, account: str, label: str, day: int) -> bool:
         if day != self._day:

@@ -17,7 +17,7 @@ _SELECT: Final = (
     " FROM api_keys"
 )
 _GRANTS: Final = (
-    "SELECT k.digest, k.id, k.account_id, k.app, k.models, k.expires_at_ms, a.state, k.state"
+    "SELECT k.digest, k.id, k.account_id, k.app, k.models, k.expires_at_ms, k.state, a.state"
     " FROM api_keys k JOIN accounts a ON a.id = k.account_id"
 )
 _NOTHING: Final[Mapping[str, Mapping[str, int]]] = {}
@@ -160,9 +160,14 @@ async def grants(
     transaction: Transaction, known: Known = Known(),
 ) -> AsyncIterator[dict[bytes, KeyGrant]]:
     """What the relay must know of every key that is not revoked, by digest, in batches."""
-    sql = f"{_GRANTS} WHERE k.state = 'active' AND a.state <> 'erased'"
+    # half the time of a join: nearly all are active
+    others: dict[str, str] = dict(await transaction.rows(
+        "SELECT id, state FROM accounts WHERE state <> 'active'"))
+    sql = ("SELECT digest, id, account_id, app, models, expires_at_ms FROM api_keys"
+           " WHERE state = 'active'")
     async for rows in transaction.batches(sql):
-        yield {row[0]: _grant(row, known) for row in rows}
+        yield {row[0]: _grant(row, known, others.get(row[2], "active"))
+               for row in rows if others.get(row[2]) != "erased"}
 
 
 async def changed_grants(
@@ -173,12 +178,12 @@ async def changed_grants(
         f"{_GRANTS} WHERE k.state = 'active' AND k.account_id IN (SELECT value FROM json_each(?1))"
         f" UNION ALL {_GRANTS} WHERE k.id IN (SELECT value FROM json_each(?2))",
         (orjson.dumps(accounts).decode(), orjson.dumps(keys).decode()))
-    return {row[0]: _grant(row, known) if row[7] == "active" and row[6] != "erased" else None
-            for row in rows}
+    return {row[0]: _grant(row[:6], known, row[7])
+            if row[6] == "active" and row[7] != "erased" else None for row in rows}
 
 
-def _grant(row: Row, known: Known) -> KeyGrant:
-    _, key_id, account, app, models, expires_at_ms, state, _ = row
+def _grant(row: Row, known: Known, state: str) -> KeyGrant:
+    _, key_id, account, app, models, expires_at_ms = row
     of_account, of_key = known.of_accounts.get(account), known.of_keys.get(key_id)
     return KeyGrant(
         key_id, account, app, None if models is None else frozenset(orjson.loads(models)),

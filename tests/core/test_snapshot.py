@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import msgspec
 import pytest
 
 from relayd.core.limit import OwnLimits
@@ -13,7 +14,7 @@ def test_frozen() -> None:
     snapshot = Snapshot(1, {b"d": grant})
     with pytest.raises(dataclasses.FrozenInstanceError):
         snapshot.version = 2  # type: ignore[misc]
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         grant.suspended = True  # type: ignore[misc]
 
 
@@ -21,7 +22,7 @@ def test_the_next_one_has_what_is_new_and_takes_all_else_over() -> None:
     stays, goes, changed = (KeyGrant(name, "a", None, None, None, False) for name in "123")
     last = Snapshot(1, {b"1": stays, b"2": goes, b"3": changed}, (), {"a": "team", "b": "team"},
                     edition=4, asked=(0, 2, 0))
-    fresh = dataclasses.replace(changed, limits=OwnLimits({}, {"monthly_budget": 9}))
+    fresh = msgspec.structs.replace(changed, limits=OwnLimits({}, {"monthly_budget": 9}))
     found = last.after(2, {b"2": None, b"3": fresh, b"4": None}, {"a": None, "b": "large"})
     assert found == Snapshot(2, {b"1": stays, b"3": fresh}, (fresh,), {"b": "large"},
                              edition=4, asked=(0, 2, 0))

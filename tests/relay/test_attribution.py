@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+import msgspec
 import pytest
 
 from relayd.core.snapshot import KeyGrant
@@ -20,12 +19,12 @@ def titled(name: str) -> dict[bytes, bytes]:
 
 def test_a_request_names_its_application() -> None:
     memory = Applications()
-    assert memory.named(GRANT, titled("chat"), 5) == replace(GRANT, app="chat")
+    assert memory.named(GRANT, titled("chat"), 5) == msgspec.structs.replace(GRANT, app="chat")
     assert memory.named(GRANT, {}, 5) is GRANT
 
 
 def test_a_label_of_the_key_stands() -> None:
-    own = replace(GRANT, app="own")
+    own = msgspec.structs.replace(GRANT, app="own")
     assert Applications().named(own, titled("chat"), 5) is own
 
 
@@ -34,6 +33,6 @@ def test_so_many_labels_a_day_of_each_account(monkeypatch: pytest.MonkeyPatch) -
     memory = Applications()
     found = [memory.named(GRANT, titled(name), 5).app for name in ("a", "b", "c", "b", "d")]
     assert found == ["a", "b", None, "b", None]
-    other = replace(GRANT, account="acct_2")
+    other = msgspec.structs.replace(GRANT, account="acct_2")
     assert memory.named(other, titled("c"), 5).app == "c"
     assert memory.named(GRANT, titled("c"), DAY_MS + 5).app == "c"
