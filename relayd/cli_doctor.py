@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -52,35 +52,41 @@ REMEDIES: Final = {
 _MARKS: Final = {"ok": "ok  ", "warn": "WARN", "fail": "FAIL"}
 
 
-async def examine_installation(path: str, *, offline: bool = False) -> list[Finding]:
-    """Every finding, in a fixed order. `offline` leaves the providers alone."""
+async def examine_installation(path: str, *, offline: bool = False) -> AsyncIterator[Finding]:
+    """Every finding, in a fixed order, as it is made: a large store takes its time. `offline`
+    leaves the providers alone."""
     reading = examine(path, secrets="examine")
-    findings = [Finding("fail", "configuration", f"{fault}.") for fault in reading.faults]
-    findings += [Finding("warn", "configuration", f"{warning}.") for warning in reading.warnings]
+    for fault in reading.faults:
+        yield Finding("fail", "configuration", f"{fault}.")
+    for warning in reading.warnings:
+        yield Finding("warn", "configuration", f"{warning}.")
     if reading.config is not None:
-        findings.append(Finding("ok", "configuration", f"{path} is usable."))
-    findings += [doctor.clock_finding(clock.unix_ms()), doctor.swap_finding(),
-                 doctor.core_finding(), dependencies_finding(clock.unix_ms()),
-                 *_tokenizer_findings()]
+        yield Finding("ok", "configuration", f"{path} is usable.")
+    for finding in (doctor.clock_finding(clock.unix_ms()), doctor.swap_finding(),
+                    doctor.core_finding(), dependencies_finding(clock.unix_ms())):
+        yield finding
+    for finding in _tokenizer_findings():
+        yield finding
     if reading.config is not None:
-        findings += await _installed(reading.config, offline)
-    return findings
+        async for finding in _installed(reading.config, offline):
+            yield finding
 
 
-async def _installed(config: Config, offline: bool) -> list[Finding]:
-    findings = [*config_findings(config, clock.unix_ms()),
-                *await store_findings(Path(config.store.path), config.store.master_key)]
+async def _installed(config: Config, offline: bool) -> AsyncIterator[Finding]:
+    for finding in config_findings(config, clock.unix_ms()):
+        yield finding
+    for finding in await store_findings(Path(config.store.path), config.store.master_key):
+        yield finding
     if config.server.tls is not None:
-        findings.append(doctor.certificate_finding(
-            config.server.tls.certificate, clock.unix_ms()))
-    findings.append(await daemon_finding(config.ops_listen))
+        yield doctor.certificate_finding(config.server.tls.certificate, clock.unix_ms())
+    yield await daemon_finding(config.ops_listen)
     memory = await memory_finding(config.ops_listen, config.privacy.wipe_memory)
     if memory is not None:
-        findings.append(memory)
+        yield memory
     if not offline:
-        findings += await asyncio.gather(
-            *(provider_finding(provider) for provider in config.providers.values()))
-    return findings
+        for finding in await asyncio.gather(
+                *(provider_finding(provider) for provider in config.providers.values())):
+            yield finding
 
 
 async def store_findings(directory: Path, master: MasterKey | None = None) -> list[Finding]:
@@ -191,12 +197,10 @@ def _tokenizer_findings() -> Iterator[Finding]:
             yield Finding("ok", "tokenizer", f"{name} is as shipped.")
 
 
-def _print(findings: Sequence[Finding]) -> None:
-    for finding in findings:
-        output.text(f"{_MARKS[finding.level]}  {finding.subject}: {finding.sentence}")
-        if finding.remedy:
-            output.text(f"      {finding.remedy}")
-    output.text(_summary([finding.level for finding in findings]))
+def _print(finding: Finding) -> None:
+    output.text(f"{_MARKS[finding.level]}  {finding.subject}: {finding.sentence}")
+    if finding.remedy:
+        output.text(f"      {finding.remedy}")
 
 
 def _summary(levels: Sequence[Level]) -> str:
@@ -207,14 +211,23 @@ def _summary(levels: Sequence[Level]) -> str:
     return f"Nothing fails; {warnings} to look at (WARN)." if warnings else "All is well."
 
 
+async def _examined(arguments: argparse.Namespace) -> list[Finding]:
+    findings = []
+    async for finding in examine_installation(
+            arguments.config or default_path(), offline=arguments.offline):
+        findings.append(finding)
+        if not arguments.json:
+            _print(finding)
+    return findings
+
+
 def _doctor(arguments: argparse.Namespace) -> int:
-    path = arguments.config or default_path()
-    findings = asyncio.run(examine_installation(path, offline=arguments.offline))
+    findings = asyncio.run(_examined(arguments))
     code = doctor.exit_code(findings)
     if arguments.json:
         output.document({"ok": code == 0, "findings": [asdict(each) for each in findings]})
     else:
-        _print(findings)
+        output.text(_summary([finding.level for finding in findings]))
     return code
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from relayd import cli_doctor
 from relayd.cli_command import build_parser
 from relayd.cli_doctor import COMMANDS, _summary, examine_installation, store_findings
 from relayd.control import account, assessment, usage
@@ -51,12 +52,29 @@ def levels(findings: list[Finding], subject: str) -> list[str]:
     return [each.level for each in findings if each.subject == subject]
 
 
+async def examined(path: str, *, offline: bool = False) -> list[Finding]:
+    return [each async for each in examine_installation(path, offline=offline)]
+
+
 async def make_store(directory: Path) -> None:
     await (await open_database(directory)).close()
 
 
+def test_what_is_found_is_told_while_the_rest_is_looked_at(
+    path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slow(*_: object) -> list[Finding]:
+        assert "WARN" in capsys.readouterr().out
+        return [Finding("fail", "database", "It took its time.")]
+
+    monkeypatch.setattr(cli_doctor, "store_findings", slow)
+    monkeypatch.setattr(cli_doctor, "config_findings", lambda *_: [Finding("warn", "a", "B.")])
+    assert run("doctor", "--offline", "-c", str(path)) == 1
+    assert capsys.readouterr().out.endswith("to look at (WARN).\n")
+
+
 async def test_a_new_installation(path: Path) -> None:
-    findings = await examine_installation(str(path), offline=True)
+    findings = await examined(str(path), offline=True)
     assert levels(findings, "configuration") == ["ok"]
     assert levels(findings, "store") == ["warn"]
     assert levels(findings, "daemon") == ["ok"]
@@ -116,7 +134,7 @@ async def test_a_store_that_we_may_not_enter_is_one_finding_of_many(
     await make_store(path.parent / "store")
     # root may enter everything
     monkeypatch.setattr("os.access", lambda path, mode: False)
-    findings = await examine_installation(str(path), offline=True)
+    findings = await examined(str(path), offline=True)
     assert "fail" in levels(findings, "store") and levels(findings, "database") == []
     assert levels(findings, "daemon") != []
 
@@ -142,20 +160,20 @@ async def test_a_damaged_database(path: Path) -> None:
 
 
 async def test_providers_are_reached_unless_offline(path: Path) -> None:
-    assert levels(await examine_installation(str(path)), "provider p") == ["fail"]
-    assert levels(await examine_installation(str(path), offline=True), "provider p") == []
+    assert levels(await examined(str(path)), "provider p") == ["fail"]
+    assert levels(await examined(str(path), offline=True), "provider p") == []
 
 
 async def test_an_unusable_configuration_does_not_hide_the_rest(path: Path) -> None:
     path.write_text("x = 1\n[store]\npath = 1\n")
-    findings = await examine_installation(str(path), offline=True)
+    findings = await examined(str(path), offline=True)
     assert levels(findings, "configuration")[:2] == ["fail", "fail"]
     assert levels(findings, "clock") == ["ok"] and levels(findings, "store") == []
 
 
 async def test_certificate(path: Path) -> None:
     path.write_text("[server]\ntls = { certificate = 'none', key = 'none' }\n")
-    findings = await examine_installation(str(path), offline=True)
+    findings = await examined(str(path), offline=True)
     assert "fail" in levels(findings, "configuration")
 
 
