@@ -12,6 +12,8 @@ from relayd.core.errors import RelayError
 from relayd.core.timestamp import rfc3339
 from relayd.store import audit as store_audit
 from relayd.store.db import Database
+from relayd.store.directory import StoreError
+from relayd.store.sealer import Sealer
 from tests.fakes.records import START_MS
 
 OPERATOR = Actor("acct_9", frozenset({"security", "support"}))
@@ -72,6 +74,43 @@ async def test_a_reason_goes_with_the_key_of_whom_it_is_about(db: Database) -> N
     assert [each.reason async for each in audit.listing(db)] == [
         None, "Ann asked in ticket 7", "A court's order"]
     assert "Ann" not in repr([each async for each in audit.listing(db)])
+
+
+async def test_a_reason_that_could_not_be_sealed_is_not_kept_under_another_key(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await db.keyring.make("acct_1")
+
+    def fails(sealer: Sealer, owner: str, *rest: str) -> bytes | None:
+        if owner == "acct_1":
+            raise StoreError("store_master_key")
+        return real(sealer, owner, *rest)
+
+    real = Sealer.seal
+    monkeypatch.setattr(Sealer, "seal", fails)
+    with pytest.raises(StoreError):
+        async with db.writing() as transaction:
+            await audit.append(transaction, OPERATOR, "personal.look", "acct_1", START_MS,
+                               reason="Ann asked in ticket 7")
+    assert await kept(db) == []
+
+
+async def test_the_newest_are_shown_in_parts(db: Database) -> None:
+    async with db.writing() as transaction:
+        for number in range(6):
+            await audit.append(transaction, OPERATOR, "personal.look", f"acct_{number % 2}",
+                               START_MS + number, reason=f"ticket {number}")
+
+    async def seqs(before: int | None, target: str | None, most: int) -> list[int]:
+        return [each.event.seq for each in await audit.latest(db, before, target, most)]
+
+    assert await seqs(None, None, 9) == [6, 5, 4, 3, 2, 1]
+    assert await seqs(None, None, 2) == [6, 5] and await seqs(5, None, 2) == [4, 3]
+    assert await seqs(None, "acct_1", 2) == [6, 4] and await seqs(4, "acct_1", 2) == [2]
+    for reasons in (False, True):
+        assert [each.reason for each in await audit.latest(
+            db, None, "acct_0", 9, reasons=reasons)] == (
+                ["ticket 4", "ticket 2", "ticket 0"] if reasons else [None] * 3)
 
 
 async def test_what_is_shown(db: Database) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from dataclasses import replace
@@ -86,6 +87,37 @@ async def test_S3_one_person_alone_gets_nothing(db: Database) -> None:
     approved = await lawful.approve(db, OTHER, request.id, START_MS)
     assert (approved.state, approved.approver) == ("approved", "acct_other")
     assert await refused(lawful.approve(db, OTHER, request.id, START_MS)) == "request_state"
+
+
+@pytest.mark.parametrize("roles", [(), ("support",), ("security", "finance")])
+async def test_S3_only_legal_and_the_owner_have_to_do_with_requests(
+    db: Database, roles: tuple[Role, ...]
+) -> None:
+    await make_person(db)
+    request = await entered(db)
+    await lawful.approve(db, OTHER, request.id, START_MS)
+    wrong = hand("x", *roles)
+    for work in (lawful.enter(db, wrong, ENTRY, TERMS, START_MS),
+                 lawful.produce(db, wrong, request.id, TO, START_MS),
+                 lawful.get(db, wrong.actor, request.id), lawful.listing(db, wrong.actor)):
+        assert await refused(work) == "role_needed"
+    owner = hand("y", "owner")
+    assert await lawful.listing(db, owner.actor) == [
+        await lawful.get(db, owner.actor, request.id)]
+    assert (await lawful.produce(db, owner, request.id, TO, START_MS))[0].state == "produced"
+
+
+async def test_S3_a_request_is_produced_once(db: Database) -> None:
+    await make_person(db)
+    request = await entered(db)
+    await lawful.approve(db, OTHER, request.id, START_MS)
+    found = await asyncio.gather(
+        *(lawful.produce(db, ONE, request.id, TO, START_MS) for _ in range(2)),
+        return_exceptions=True)
+    [code] = [each.code for each in found if isinstance(each, RelayError)]
+    assert code == "request_state"
+    assert await refused(lawful.produce(db, ONE, request.id, TO, START_MS)) == "request_state"
+    assert [entry.event.action async for entry in audit.listing(db)].count("request.produce") == 1
 
 
 async def test_S3_at_the_shell_two_users_of_the_system(db: Database) -> None:

@@ -232,6 +232,34 @@ async def test_a_refund_while_the_partner_is_away(till: Till) -> None:
     assert await till.balance("refunds") == 0 and await till.wrong() == []
 
 
+async def test_refunds_are_asked_for_one_at_a_time(till: Till) -> None:
+    """Two parts at once would leave nobody to say which of them a partner answers."""
+    made, trade = await till.credited()
+    port = till.demo.port
+    await till.demo.stop()
+    assert await code_of(till.refund(made, 100)) == "partner_failed"
+    assert await code_of(till.refund(made, 45)) == "order_state"
+    await till.demo.start(port)
+    [pending] = await order.pending_refunds(till.db, 10)
+    await order.ask_again(till.db, till.payments, pending, till.now_ms)
+    assert (await till.refund(made, 45)).state == "done"
+    assert [each.amount for each in trade.refunds] == [100, 45]
+
+
+async def test_open_orders_wait_the_oldest_first(till: Till) -> None:
+    made = []
+    for _ in range(3):
+        till.now_ms += 10
+        made.append((await till.order()).id)
+
+    async def waiting(until_ms: int, most: int) -> list[str]:
+        return [each.id for each in await order.waiting(till.db, until_ms, most)]
+
+    assert await waiting(till.now_ms, 9) == made[:2]
+    assert await waiting(till.now_ms + 1, 2) == made[:2]
+    assert await waiting(till.now_ms + 1, 3) == made
+
+
 @pytest.mark.parametrize("partner", ["card", "alipay", "wechat"])
 async def test_a_refund_that_the_partner_refuses(till: Till, partner: str) -> None:
     made, trade = await till.credited(partner)

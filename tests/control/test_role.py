@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import orjson
 import pytest
 
 from relayd.control import account, audit, role, session
@@ -42,9 +43,30 @@ async def test_given_listed_and_taken(door: Door) -> None:
     assert not await role.take(door.db, SHELL, EMAIL, "legal", START_MS)
     # whoever loses a role has to sign in again
     assert await session.recognise(door.db, opened.token, START_MS) is None
-    actions = [each.event.action async for each in audit.listing(
-        door.db, target=opened.session.account)]
-    assert actions.count("role.give") == 2 and actions.count("role.take") == 1
+    assert [(each.event.action, orjson.loads(each.event.details)["role"])
+            async for each in audit.listing(door.db, target=opened.session.account)
+            if each.event.action.startswith("role.")] == [
+        ("role.give", "finance"), ("role.give", "legal"), ("role.take", "legal")]
+
+
+@pytest.mark.parametrize("state", ["unverified", "suspended", "closing", "terminated"])
+async def test_an_account_that_does_not_work_gets_no_role(door: Door, state: str) -> None:
+    who = (await registered(door)).session.account
+    await role.give(door.db, SHELL, who, "legal", START_MS)
+    async with door.db.writing() as transaction:
+        await transaction.run("UPDATE accounts SET state = ?", (state,))
+    assert await refused(role.give(door.db, SHELL, who, "finance", START_MS)) == "account_state"
+    # and loses what it has
+    assert await role.take(door.db, SHELL, who, "legal", START_MS)
+    assert await role.listing(door.db) == []
+
+
+async def test_a_change_of_roles_ends_sessions_and_none_does_not(door: Door) -> None:
+    opened = await registered(door)
+    assert not await role.take(door.db, SHELL, EMAIL, "legal", START_MS)
+    assert await session.recognise(door.db, opened.token, START_MS) is not None
+    assert await role.give(door.db, SHELL, EMAIL, "legal", START_MS)
+    assert await session.recognise(door.db, opened.token, START_MS) is None
 
 
 async def test_who_may_give_them(door: Door) -> None:

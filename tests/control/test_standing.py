@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import orjson
 import pytest
 
 from relayd.control import account, audit, key, mail_token, session, standing
@@ -55,6 +56,12 @@ async def test_E1_terminated_with_notice_reason_and_appeal(door: Door) -> None:
     assert all(grant.suspended for grant in (await load(door.db)).keys.values())
     with pytest.raises(RelayError):
         await standing.move(door.db, SHELL, EMAIL, "resume", GROUNDS, START_MS)
+    again = await standing.move(door.db, SHELL, EMAIL, "terminate", GROUNDS, START_MS + 1)
+    assert again == moved and await mails(door.db) == []
+    [event] = [each async for each in audit.listing(door.db, target=moved.id)
+               if each.event.action == "account.terminate"]
+    assert (event.reason, orjson.loads(event.event.details)) == (
+        "ticket 7", {"reason": "abuse", "was": "active"})
 
 
 async def test_E1_terminate_without_notice_is_impossible(

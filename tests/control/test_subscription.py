@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from relayd.control import account, alert, grant, publish, subscription, usage, wallet
+from relayd.control import account, alert, audit, grant, publish, subscription, usage, wallet
 from relayd.core.actor import SHELL, SYSTEM
 from relayd.core.errors import RelayError
 from relayd.core.plan import Plan
@@ -248,6 +248,8 @@ async def test_a_plan_that_is_gone_ends(db: Database) -> None:
     await run(db, found.end_ms - 7 * DAY, {})
     await run(db, found.end_ms, {})
     assert await mails(db) == {"subscription_ended": 1}
+    assert [entry.event.action async for entry in audit.listing(db, target=owner)][-2:] == [
+        "plan.change", "subscription.end"]
 
 
 async def test_an_erased_accounts_ends_without_a_word(db: Database) -> None:
@@ -311,6 +313,17 @@ async def test_what_a_change_comes_to_is_told_before(db: Database) -> None:
     assert (told.back_nano, told.ends_nano, told.has_nano, told.short_nano) == (155, 300, 690, 0)
     await start(db, owner, "large", later)
     assert await has(db, owner) == (690 + 155 - 620, 900)
+
+
+async def test_what_comes_back_in_another_currency_pays_for_nothing(db: Database) -> None:
+    owner = await made(db, 310)
+    yuan = {**PLANS, "yuan": replace(LARGE, name="yuan", currency="CNY", fee_nano=50)}
+    await start(db, owner)
+    told = await subscription.quote(db, owner, "yuan", yuan, START_MS)
+    assert (told.back_nano, told.back_currency, told.short_nano) == (310, "USD", 50)
+    assert await refused(subscription.subscribe(
+        db, owner, "yuan", yuan, START_MS, SHELL)) == "balance_short"
+    assert (await subscription.quote(db, owner, "large", PLANS, START_MS)).short_nano == 310
 
 
 async def test_what_is_missing_is_told(db: Database) -> None:
