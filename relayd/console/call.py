@@ -13,7 +13,7 @@ import msgspec
 from aiohttp import web
 
 from relayd.console.export import Format, attachment, csv_lines, streamed
-from relayd.console.page import page, reply
+from relayd.console.page import options, page, reply
 from relayd.console.period import Link, span_links
 from relayd.console.route import HOLDER, Route
 from relayd.console.visit import Visit
@@ -156,7 +156,7 @@ async def _choices(visit: Visit, asked: CallsQuery) -> dict[str, Any]:
     return {
         "models": every + [(line.name, line.name) for line in lines(points) if line.name],
         "keys": every + [(each.id, f"{each.name} ({each.hint[-7:]})") for each in keys],
-        "outcomes": every + [(name, visit.t(f"calls.outcome_{name}")) for name in OUTCOMES],
+        "outcomes": options(visit, "calls.outcome_", OUTCOMES),
     }
 
 
@@ -176,7 +176,8 @@ async def show_one(visit: Visit) -> web.Response:
 
 def _fields(record: CallRecord) -> list[tuple[str, object]]:
     found = view(record)
-    return [(name, value) for name, value in found.items() if value is not None]
+    return [(name, str(value).lower() if isinstance(value, bool) else value)
+            for name, value in found.items() if value is not None]
 
 
 async def _pieces(visit: Visit, search: CallSearch, kind: Format) -> AsyncIterator[bytes]:

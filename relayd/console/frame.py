@@ -72,6 +72,10 @@ class Frame:
                 found.setdefault(item.group, []).append(item)
         return list(found.items())
 
+    def leads(self, visit: Visit, path: str) -> bool:
+        """Whether this page is in the visitor's menu: a link to it, or to one below it, opens."""
+        return any(item.path == path and may_open(visit, item.access) for item in self.items)
+
 
 def may_open(visit: Visit, access: Access) -> bool:
     """Whether the visitor has what a page of this access asks for."""

@@ -20,7 +20,6 @@ from relayd.control import account, conflict, key, limit, role, series, standing
 from relayd.control.standing import Grounds, Move
 from relayd.core.account import Account, AccountState
 from relayd.core.errors import RelayError
-from relayd.core.limit import Limits
 from relayd.core.series import lines, period
 from relayd.core.standing import REASONS, WORDS, Reason
 from relayd.core.timestamp import rfc3339
@@ -157,9 +156,12 @@ async def _page_of(
         barred = await conflict.of(transaction, visit.actor, found.id)
     steps = [step for step in STEPS.get(found.state, ())
              if barred is None and roles & _access(step).roles]
+    shown = await _shown(visit, found)
+    limits = [(name, value) for name, value in limit.view(shown.limits).items()
+              if value is not None]
     return page(
         visit, "operate/account.html", 200 if error is None else error.status,
-        account=await _shown(visit, found), limits=Limits._fields, steps=steps, error=error,
+        account=shown, limits=limits, steps=steps, error=error,
         fault=error and error.param, may_reveal=bool(roles & set(role.LOOKERS)),
         reasons=[(reason, WORDS[reason][visit.language]) for reason in REASONS],
         barred=barred and visit.said(RelayError(barred)))

@@ -16,7 +16,7 @@ from aiohttp import web
 from relayd.console.export import download
 from relayd.console.fapiao import Fapiao, ListedFapiao, listed, whole
 from relayd.console.invoice import seller
-from relayd.console.page import page, redirect, reply
+from relayd.console.page import options, page, redirect, reply
 from relayd.console.route import Files, Route, operators
 from relayd.console.visit import Visit
 from relayd.control import fapiao, fapiao_file
@@ -24,7 +24,8 @@ from relayd.control.fapiao_file import Item
 from relayd.core.currency import parse_minor
 from relayd.core.errors import RelayError
 from relayd.core.fapiao import (
-    CURRENCY, FILE_BYTES_MAX, FORMATS, REASONS, RED_REASONS, STANDING, FapiaoState,
+    CURRENCY, FAPIAO_STATES, FILE_BYTES_MAX, FORMATS, REASONS, RED_REASONS, STANDING,
+    FapiaoState,
 )
 from relayd.core.fapiao import Fapiao as CoreFapiao
 from relayd.store.fapiao import FapiaoFilter
@@ -136,6 +137,7 @@ async def show_all(visit: Visit) -> web.Response:
     """The queue, and orders whose fapiao have more than they are worth."""
     return page(visit, "money/operate_fapiao.html", queue=await _found(visit), more=PAGE,
                 asked=visit.ask(FapiaoSearch),
+                states=options(visit, "fapiao.state_", FAPIAO_STATES),
                 too_much=[(order, account, fapiao.amount_text(minor))
                           for order, account, minor in await fapiao.too_much(visit.db)])
 

@@ -10,8 +10,8 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from relayd.console.order import Order, shown
-from relayd.console.page import page, redirect, reply
+from relayd.console.order import Order, shown, way
+from relayd.console.page import options, page, redirect, reply
 from relayd.console.route import Route, operators
 from relayd.console.visit import Visit
 from relayd.control import order, statement, webhook
@@ -19,7 +19,7 @@ from relayd.control.order import RefundWish
 from relayd.core.conflict import is_own
 from relayd.core.currency import minor_text, parse_minor
 from relayd.core.errors import RelayError
-from relayd.core.order import REFUNDABLE, OrderState
+from relayd.core.order import ORDER_STATES, REFUNDABLE, OrderState
 from relayd.core.order import Order as CoreOrder
 from relayd.core.refund import Refund as CoreRefund
 from relayd.core.refund import RefundState
@@ -109,7 +109,8 @@ async def show_all(visit: Visit) -> web.Response:
     """Orders, alarms, disputes, and what partners' statements say otherwise."""
     checked, differing = await statement.listing(visit.db)
     return page(visit, "money/operate.html", orders=await _found(visit),
-                asked=visit.ask(OrderSearch), alarms=await webhook.alarms(visit.db),
+                asked=visit.ask(OrderSearch), way=way, alarms=await webhook.alarms(visit.db),
+                states=options(visit, "money.state_", ORDER_STATES),
                 disputes=await order.disputes(visit.db), checked=checked[:PAGE],
                 differing=differing, more=PAGE, may="finance" in visit.actor.roles)
 
@@ -127,7 +128,7 @@ async def _one_page(
                for each in await order.refunds(visit.db, found.id)]
     left = minor_text(found.left_minor, found.currency)
     return page(visit, "money/operate_order.html", 200 if error is None else error.status,
-                order=operated(found), refunds=refunds, left=left, error=error,
+                order=operated(found), way=way, refunds=refunds, left=left, error=error,
                 fault=error and error.param, form=form or RefundOrder(left, ""),
                 may_refund=found.state in REFUNDABLE and "finance" in visit.actor.roles
                 and not is_own(visit.actor, found.account))

@@ -7,7 +7,7 @@ the content security policy needs no exception.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import resources
 from typing import Final
@@ -99,6 +99,11 @@ def page(visit: Visit, template: str, /, status: int = 200, **values: object) ->
     html = environment().get_template(template).render(
         visit=visit, t=visit.t, here=visit.request.path, **values)
     return web.Response(text=html, status=status, content_type="text/html", charset="utf-8")
+
+
+def options(visit: Visit, texts: str, names: Iterable[str]) -> list[tuple[str, str]]:
+    """What a filter offers: everything, then each of these, whose texts begin so."""
+    return [("", visit.t("frame.all")), *((name, visit.t(texts + name)) for name in names)]
 
 
 def redirect(path: str) -> web.Response:

@@ -62,16 +62,17 @@ async def test_D3_the_address_is_masked_until_somebody_says_why(console: Console
 async def test_it_shows_how_an_account_stands(console: Console) -> None:
     who, other = await found(console)
     await key.create(console.db, other.account, key.KeyWish("secret name"), NOW_MS)
-    await limit.change(console.db, "account", other.account, {"concurrent": "7"}, NOW_MS)
+    await limit.change(console.db, "account", other.account,
+                       {"concurrent": "7", "daily_budget": "50"}, NOW_MS)
     await usage.post(console.db, [call_record(
         account=other.account, started_at_ms=NOW_MS, amount_nano=5 * 10 ** 9)])
     text = await (await console.get(
         f"/operate/accounts/{other.account}", cookies=who.cookies)).text()
-    assert "concurrent = 7" in text and "1 calls, 5.00 USD" in text
+    assert "Calls at once: 7; Budget a day: 50.00" in text and "1 calls, 5.00 USD" in text
     assert "secret name" not in text
     _, shown = await api(console, who, "GET", f"{API}/{other.account}")
     assert (shown["keys"], shown["limits"], shown["used"][0]["amount"]) == (
-        1, {"concurrent": 7}, "5.00")
+        1, {"concurrent": 7, "daily_budget": 50 * 10 ** 9}, "5.00")
 
 
 @pytest.mark.parametrize("reason", REASONS)

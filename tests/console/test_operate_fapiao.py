@@ -143,7 +143,9 @@ async def test_older_ones_are_in_the_same_state(
 ) -> None:
     monkeypatch.setattr(operate_fapiao, "PAGE", 1)
     page = await shop.console.get("/operate/fapiao?state=submitted", cookies=finance.cookies)
-    assert f"/operate/fapiao?state=submitted&amp;before={made.id}" in await page.text()
+    text = await page.text()
+    assert f"/operate/fapiao?state=submitted&amp;before={made.id}" in text
+    assert '<option value="submitted" selected>' in text
 
 
 async def test_a_form_of_nobody_elses(shop: Shop, finance: Person, made: Fapiao) -> None:

@@ -98,7 +98,18 @@ async def test_older_ones_are_of_the_same_search(
     asked = f"state=credited&account={shop.who.account}"
     page = await shop.console.get(f"/operate/orders?{asked}", cookies=finance.cookies)
     link = f"/operate/orders?{asked}&before={made}"
-    assert f'href="{escape(link)}"' in await page.text()
+    text = await page.text()
+    assert f'href="{escape(link)}"' in text
+    assert '<option value="credited" selected>' in text and f'value="{shop.who.account}"' in text
+
+
+async def test_an_account_is_a_link_for_who_may_look_at_accounts(shop: Shop) -> None:
+    await paid(shop)
+    link = f'href="/operate/accounts/{shop.who.account}"'
+    for roles, leads in ((("finance",), False), (("finance", "support"), True)):
+        who = await person(shop.console.db, NOW_MS, *roles, two_factors=True)
+        page = await shop.console.get("/operate/orders", cookies=who.cookies)
+        assert (link in await page.text()) is leads
 
 
 async def test_messages_that_fit_nothing(shop: Shop, finance: Person) -> None:
