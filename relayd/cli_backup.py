@@ -220,9 +220,11 @@ _CARRIED: Final = {
     "addresses": "e-mail addresses that had been changed since are the new ones",
     "standings": "accounts that had been suspended, resumed or closed since are so",
     "mails": "mails that had been sent since are not sent again",
+    "invoices": "invoices and receipts that had been issued since are here, under their numbers",
+    "fapiao": "fapiao that had been applied for or moved since are here, as they were last",
 }
 _LOST: Final = {"accounts": "accounts", "api_keys": "API keys", "orders": "orders",
-                "invoices": "invoices", "tickets": "tickets"}
+                "invoices": "invoices", "fapiao": "fapiao", "tickets": "tickets"}
 _AGAIN: Final = """\
 What was done since the backup and takes rights away is not known here. Do it again by hand:
 consents that were withdrawn, keys that were revoked, roles that were taken, accounts that were
@@ -250,7 +252,7 @@ def _told(carried: Carried, had_before: bool) -> Iterator[str]:
     lost = [f"{count} {_LOST[name]}" for name, count in carried.lost.items() if count]
     if lost:
         yield f"Not in the backup, and now only in the store before: {', '.join(lost)}."
-    if carried.lost.get("invoices"):
+    if carried.lost.get("invoices") or not carried.known:
         yield ("Invoices that were issued since have numbers that would be given again: issue none"
                " before you have looked at them.")
 

@@ -171,6 +171,6 @@ def test_what_a_restore_took_over_is_told_and_what_is_to_be_done_again() -> None
     parted = " ".join(_told(Carried(True, False, {}, {}), True))
     assert "does not go on" in parted and "by hand" in parted
     unread = " ".join(_told(Carried(False, False, {}, {}), True))
-    assert "could not be read" in unread and "by hand" in unread
+    assert "could not be read" in unread and "by hand" in unread and "given again" in unread
     fresh = " ".join(_told(Carried(False, False, {}, {}), False))
-    assert "could not be read" not in fresh and "by hand" in fresh
+    assert "could not be read" not in fresh and "by hand" in fresh and "given again" in fresh

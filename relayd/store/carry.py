@@ -1,7 +1,9 @@
-"""What a store knew of rights that ended, taken over into the backup that comes in its place.
+"""What a store knew of rights that ended, and the documents that it issued, taken over into the
+backup that comes in its place.
 
 Law: a restore brings no right back that was taken since: a consent, a key, a role, a password, a
-session, an account in good standing. It is done in the backup's own copy before that is in place,
+session, an account in good standing. No number of an invoice is given twice, and no order has two
+fapiao: what was issued stays issued. It is done in the backup's own copy before that is in place,
 so that nobody ever starts with less. What was there before is only read.
 
 Most of it holds only where the store before goes on from the backup: then what is not there any
@@ -23,7 +25,7 @@ import orjson
 from relayd.store.meta import Word
 from relayd.store.transaction import mapped
 
-SINCE: Final = 14
+SINCE: Final = 18
 """The migration from which on every table is there that is looked at."""
 BUSY_SECONDS: Final = 5.0
 RESTORED: Final[Word] = "restored"
@@ -144,10 +146,51 @@ DELETE FROM main.outbox WHERE state = 'queued'
 )
 """What is so where the store before goes on from the backup."""
 
+_INVOICES: Final = (
+    "id, series, year, sequence, account_id, kind, state, currency, period_start_ms,"
+    " period_end_ms, issued_at_ms, until_ms, vault_year, amount_nano, net_minor, tax_minor,"
+    " total_minor, vat_rate, vat_inclusive, lines, reverses, cause, seller, buyer")
+_FAPIAO: Final = (
+    "id, account_id, kind, state, amount_minor, tax_minor, vat_rate, created_at_ms, until_ms,"
+    " vault_year, reason, reverses, confirmation, number, issued_on, buyer")
+_DOCUMENTS: Final[tuple[Step, ...]] = (
+    # an account that the backup has not is known by its documents alone, as an erased one is
+    ("", """
+INSERT INTO main.accounts (id, state, state_since_ms, created_at_ms)
+SELECT id, 'erased', state_since_ms, created_at_ms FROM was.accounts
+WHERE id IN (SELECT account_id FROM was.invoices)
+    AND id NOT IN (SELECT id FROM main.accounts)"""),
+    # in the order of their numbers, of which none may be left out
+    ("invoices", f"""
+INSERT INTO main.invoices ({_INVOICES}) SELECT {_INVOICES} FROM was.invoices
+WHERE id NOT IN (SELECT id FROM main.invoices) ORDER BY series, year, sequence"""),
+    ("", """
+INSERT OR IGNORE INTO main.invoice_lines SELECT * FROM was.invoice_lines
+WHERE invoice_id IN (SELECT id FROM main.invoices)
+    AND invoice_id NOT IN (SELECT invoice_id FROM main.invoice_lines)"""),
+    ("", """
+UPDATE main.invoices SET state = w.state FROM was.invoices w
+WHERE w.id = invoices.id AND w.state <> invoices.state"""),
+    ("", "INSERT OR REPLACE INTO main.closed_months SELECT * FROM was.closed_months"),
+    ("fapiao", f"""
+INSERT INTO main.fapiao ({_FAPIAO}) SELECT {_FAPIAO} FROM was.fapiao w
+WHERE NOT EXISTS (SELECT 1 FROM main.fapiao m WHERE m.id = w.id AND m.state = w.state)
+    AND NOT EXISTS (SELECT 1 FROM was.fapiao_orders o WHERE o.fapiao_id = w.id
+                    AND o.order_id NOT IN (SELECT id FROM main.orders))
+ON CONFLICT (id) DO UPDATE SET state = excluded.state, reason = excluded.reason,
+    confirmation = excluded.confirmation, number = excluded.number,
+    issued_on = excluded.issued_on"""),
+    ("", "INSERT OR IGNORE INTO main.fapiao_orders SELECT * FROM was.fapiao_orders"
+         " WHERE fapiao_id IN (SELECT id FROM main.fapiao)"),
+    ("", "INSERT OR IGNORE INTO main.fapiao_files SELECT * FROM was.fapiao_files"
+         " WHERE fapiao_id IN (SELECT id FROM main.fapiao)"),
+)
+"""Documents, where the store before goes on from the backup."""
+
 _LOST: Final[tuple[Step, ...]] = tuple(
     (name, f"SELECT count(*) FROM was.{name} w WHERE NOT EXISTS"
            f" (SELECT 1 FROM main.{name} m WHERE m.id = w.id)")
-    for name in ("accounts", "api_keys", "orders", "invoices", "tickets"))
+    for name in ("accounts", "api_keys", "orders", "invoices", "fapiao", "tickets"))
 
 
 class Carried(NamedTuple):
@@ -196,7 +239,7 @@ def _take_older(db: sqlite3.Connection, older: Path, found: Carried) -> None:
             db.execute("DETACH was")
         db.execute("ATTACH ? AS was", (_address(older),))
         if min(_schema(db, "main"), _schema(db, "was")) >= SINCE:
-            more = () if found.later or not _goes_on(db) else _LATER
+            more = () if found.later or not _goes_on(db) else (*_LATER, *_DOCUMENTS)
             _run(db, (*_TIMED, *more), found.done)
 
 
@@ -206,8 +249,17 @@ def _carried(db: sqlite3.Connection, done: dict[str, int]) -> Carried:
     later = _goes_on(db)
     found = dict(done)
     _run(db, (*_TIMED, *(_LATER if later else ())), found)
-    lost = {name: int(db.execute(statement).fetchone()[0]) for name, statement in _LOST}
+    lost = _lost(db)
+    if later:
+        with suppress(sqlite3.Error):  # then they are lost, and told
+            _run(db, _DOCUMENTS, found)
+        lost |= {name: count for name, count in _lost(db).items()
+                 if name in ("invoices", "fapiao")}
     return Carried(True, later, found, lost)
+
+
+def _lost(db: sqlite3.Connection) -> dict[str, int]:
+    return {name: int(db.execute(statement).fetchone()[0]) for name, statement in _LOST}
 
 
 def _goes_on(db: sqlite3.Connection) -> bool:

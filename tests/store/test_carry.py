@@ -11,13 +11,18 @@ from typing import Any
 import pytest
 
 from relayd import cli_backup
-from relayd.control import account, audit, consent, erasure, key, limit, role, session, tombstone
+from relayd.control import account, audit
+from relayd.control import closing as closing_of
+from relayd.control import consent, erasure, invoice, key, limit, role, session, tombstone
 from relayd.control.door import Caller
 from relayd.control.erasure import Means
+from relayd.control.invoice import Draft, Seller
 from relayd.control.key import KeyWish
 from relayd.core.actor import SHELL, Actor
 from relayd.core.consent import REQUIRED
 from relayd.core.holder import Holder
+from relayd.core.invoice import Line, month
+from relayd.core.operator import Operator
 from relayd.core.retention import Terms
 from relayd.store import account as store_account
 from relayd.store import carry as carry_module
@@ -26,6 +31,7 @@ from relayd.store.backup import DATABASE_NAME, DRAFT_NAME, take
 from relayd.store.carry import Carried, carry
 from relayd.store.db import Database, open_database
 from relayd.store.directory import StoreError
+from relayd.store.invoice import InvoiceFilter
 from relayd.store.migration import known
 from relayd.store.restore import restore
 from relayd.store.signing import Signer
@@ -291,6 +297,106 @@ async def test_a_mail_that_was_sent_since_is_not_sent_again(play: Play) -> None:
         "mail_2",)
 
 
+async def issued(db: Database, who: str, cause: str | None = None) -> str:
+    async with db.writing() as transaction:
+        return (await invoice.issue(transaction, Seller(Operator(name="Example Ltd")), Draft(
+            who, "receipt" if cause else "use", "USD", month("2025-11"),
+            [Line("use", "m", 123 * 10 ** 7)], cause), NOW)).id
+
+
+async def documents(db: Database, who: str) -> list[tuple[str, str, int, int]]:
+    return [(each.number, each.state, each.amount_nano, len(
+        (await invoice.own(db, who, each.id)).lines))
+        for each in await invoice.listing(db, InvoiceFilter(who))]
+
+
+async def test_what_was_issued_since_keeps_its_number_and_none_is_given_twice(
+        play: Play) -> None:
+    made: list[str] = []
+    was: dict[str, list[tuple[str, str, int, int]]] = {}
+
+    async def before(db: Database, who: str) -> None:
+        made.append(await issued(db, who))
+
+    async def since(db: Database, who: str) -> None:
+        made.append(await person(db, "bob"))
+        await issued(db, made[1])
+        await invoice.void(db, SHELL, made[0], "another buyer", Terms(), NOW)
+        await issued(db, made[1], "order:ord_1")
+        await closing_of.close(db, SHELL, Seller(Operator(name="Example Ltd")), "2025-11", NOW)
+        was.update({each: await documents(db, each) for each in (who, made[1])})
+
+    await play.since(before)
+    take(play.store, play.backup.with_name("c"), with_secret=False, created_at=AT)
+    play.backup = play.backup.with_name("c")
+    await play.since(since)
+    found = play.restore()
+    assert found.done["invoices"] == 3
+    assert (found.lost["invoices"], found.lost["accounts"]) == (0, 1)
+    db = await open_database(play.store)
+    assert {each: await documents(db, each) for each in (play.who, made[1])} == was
+    assert sorted(state for _, state, *_ in was[play.who]) == ["paid", "void"]
+    # what nobody else knows of its holder is not brought back, and nothing is issued again
+    assert (await account.find(db, made[1])).state == "erased"
+    assert (await closing_of.months(db))[0].closed_ms == NOW
+    closed = await closing_of.close(
+        db, SHELL, Seller(Operator(name="Example Ltd")), "2025-11", NOW)
+    assert (closed.invoices, closed.receipts, await invoice.gaps(db)) == (0, 0, [])
+    assert (await invoice.own(db, play.who, await issued(db, play.who))
+            ).number == "INV-2026-000004"
+    await db.close()
+
+
+async def test_documents_that_cannot_be_read_keep_no_right_from_ending(play: Play) -> None:
+    async def since(db: Database, who: str) -> None:
+        await issued(db, who)
+        await key.revoke(db, play.ids[0], NOW + 5)
+
+    await play.since(since)
+    with closing(sqlite3.connect(play.store / DATABASE_NAME)) as db:
+        db.executescript("DROP TABLE fapiao_files")
+    found = play.restore()
+    assert found.later and found.done["keys"] == 1 and "invoices" not in found.done
+    assert found.lost["invoices"] == 1
+
+
+async def test_fapiao_of_orders_that_are_there_are_as_they_were_last(play: Play) -> None:
+    fapiao = ("INSERT INTO fapiao (id, account_id, kind, state, amount_minor, tax_minor, vat_rate,"
+              " created_at_ms, until_ms, vault_year, buyer)"
+              " VALUES (?, ?, 'ordinary', 'reviewing', 5, 0, 0, 1, 2, 2030, x'00')")
+    order = ("INSERT INTO orders (id, account_id, partner, currency, amount_minor, state,"
+             " created_at_ms, expires_at_ms) VALUES (?, ?, 'card', 'CNY', 5, 'credited', 1, 2)")
+
+    async def apply(db: Database, who: str, name: str) -> None:
+        await run(db, fapiao, f"fap_{name}", who)
+        await run(db, "INSERT INTO fapiao_orders VALUES (?, ?, 5)", f"fap_{name}", f"ord_{name}")
+
+    async def before(db: Database, who: str) -> None:
+        for name in "ab":
+            await run(db, order, f"ord_{name}", who)
+        await apply(db, who, "a")
+
+    async def since(db: Database, who: str) -> None:
+        await run(db, "UPDATE fapiao SET state = 'issued', number = ?, issued_on = '2026-01-01'",
+                  "2" * 20)
+        await run(db, "INSERT INTO fapiao_files VALUES ('fap_a', 'xml', 1, x'01')")
+        await run(db, order, "ord_c", who)
+        for name in "bc":
+            await apply(db, who, name)
+
+    await play.since(before)
+    take(play.store, play.backup.with_name("c"), with_secret=False, created_at=AT)
+    play.backup = play.backup.with_name("c")
+    await play.since(since)
+    found = play.restore()
+    assert (found.done["fapiao"], found.lost["fapiao"], found.lost["orders"]) == (2, 1, 1)
+    assert await play.row("SELECT group_concat(id || ' ' || state || ' ' || IFNULL(number, ''))"
+                          " FROM fapiao WHERE account_id = ?") == (
+        f"fap_a issued {'2' * 20},fap_b reviewing ",)
+    assert await play.row("SELECT count(*) FROM fapiao_orders WHERE order_id <> ?") == (2,)
+    assert await play.row("SELECT count(*) FROM fapiao_files WHERE fapiao_id = ?", "fap_a") == (1,)
+
+
 @pytest.mark.parametrize("damage", ["zeros", "short", "tables"])
 async def test_a_store_before_that_cannot_be_read_is_said_to_be(play: Play, damage: str) -> None:
     path = play.store / DATABASE_NAME
@@ -335,7 +441,56 @@ async def test_copies_from_before_there_were_these_tables_are_left_alone(tmp_pat
 
 
 def test_every_way_to_carry_is_told_of_in_words() -> None:
-    steps = (*carry_module._TIMED, *carry_module._LATER, carry_module._ENDED)
+    steps = (*carry_module._TIMED, *carry_module._LATER, *carry_module._DOCUMENTS,
+             carry_module._ENDED)
     assert {name for name, _ in steps if name} == set(cli_backup._CARRIED)
     assert {name for name, _ in carry_module._LOST} == set(cli_backup._LOST)
     assert max(each.version for each in known()) >= carry_module.SINCE
+
+
+@pytest.mark.parametrize(("backup", "before", "then"), [
+    (None, "objected 5", "objected 5"), ("agreed 3", "objected 5", "objected 5"),
+    ("agreed 5", "objected 5", "objected 5"), ("agreed 9", "objected 5", "agreed 9"),
+    ("objected 3", "objected 5", "objected 3"), ("objected 3", "agreed 5", "objected 3"),
+    (None, "agreed 5", None), ("agreed 3", None, "agreed 3"),
+])
+async def test_an_objection_stays_unless_it_was_taken_back(
+    play: Play, backup: str | None, before: str | None, then: str | None
+) -> None:
+    async def told(db: Database, who: str) -> None:
+        await run(db, "INSERT INTO notices VALUES ('ntc_1', 'transfer', '{}', 0, 1, 0, '', NULL)")
+
+    async def answered(db: Database, who: str, answer: str | None) -> None:
+        await run(db, "DELETE FROM notice_answers")
+        if answer is not None:
+            said, at_ms = answer.split()
+            await run(db, "INSERT INTO notice_answers VALUES ('ntc_1', ?, ?, ?)", who, said, at_ms)
+
+    await play.since(told, lambda db, who: answered(db, who, backup))
+    take(play.store, play.backup.with_name("c"), with_secret=False, created_at=AT)
+    older, play.backup = play.backup, play.backup.with_name("c")
+    await play.since(lambda db, who: answered(db, who, before))
+    assert play.restore().done["objections"] == (before is not None and then == before)
+    found = await play.row(
+        "SELECT answer || ' ' || at_ms FROM notice_answers WHERE account_id = ?")
+    assert found == (None if then is None else (then,))
+    # a backup from before the notice knows nothing that could be answered
+    play.backup = older
+    assert play.restore("y").done["objections"] == 0
+
+
+@pytest.mark.parametrize(("backup", "before", "narrowed"), [
+    (None, 9, 1), (10, 9, 1), (9, 9, 0), (8, 9, 0), (8, None, 0)])
+async def test_a_key_ends_no_later_than_it_was_to_end(
+    play: Play, backup: int | None, before: int | None, narrowed: int
+) -> None:
+    async def ends(db: Database, at_ms: int | None) -> None:
+        await run(db, "UPDATE api_keys SET expires_at_ms = ? WHERE id = ?", at_ms, play.ids[0])
+
+    await play.since(lambda db, who: ends(db, backup))
+    take(play.store, play.backup.with_name("c"), with_secret=False, created_at=AT)
+    play.backup = play.backup.with_name("c")
+    await play.since(lambda db, who: ends(db, before))
+    assert play.restore().done["keys_narrowed"] == narrowed
+    assert await play.row("SELECT expires_at_ms FROM api_keys WHERE id = ?", play.ids[0]) == (
+        before if narrowed else backup,)
