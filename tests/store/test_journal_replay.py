@@ -13,7 +13,7 @@ from relayd.core.journal import Mark, Opening
 from relayd.core.record import CallRecord
 from relayd.core.usage import Usage
 from relayd.store import journal_replay
-from relayd.store.journal_frame import CLOSE, NOTHING, OPEN, PROGRESS, frame
+from relayd.store.journal_frame import CLOSE, MARK, NOTHING, OPEN, PROGRESS, frame
 from relayd.store.journal_replay import Replay
 from tests.fakes.records import call_record
 
@@ -63,6 +63,17 @@ def test_what_is_applied_is_left_out_but_still_closes(tmp_path: Path) -> None:
     replay = Replay([path], after=2)
     assert [batch.records for batch in replay.batches()] == [[two]]
     assert replay.interrupted() == []
+
+
+def test_what_is_torn_is_counted_in_every_file_and_what_is_behind_it_read(tmp_path: Path) -> None:
+    one, two = call_record(), call_record()
+    cut = frame(1, CLOSE, encode(call_record()))[:-9]
+    lines = [frame(2, CLOSE, encode(one)), frame(3, CLOSE, encode(two))]
+    # too short for what its head says of it: known only at the file's end
+    files = [file(tmp_path, 1, lines[0], cut), file(tmp_path, 2, MARK + b"\0\1\0\0", lines[1])]
+    replay = Replay(files)
+    assert [batch.records for batch in replay.batches()] == [[one, two]]
+    assert replay.torn_bytes == len(cut) + 6
 
 
 def test_batches_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -89,6 +91,33 @@ def test_another_process_sees_what_was_destroyed(keyring: Keyring, tmp_path: Pat
     keyring.forget()
     with pytest.raises(StoreError):
         keyring.cipher("acct_1")
+
+
+def test_a_key_that_somebody_reads_is_destroyed_and_wiped_when_asked_again(
+    keyring: Keyring, tmp_path: Path
+) -> None:
+    keyring.make_now("acct_1")
+    wrapped = keyring._reader.execute("SELECT wrapped FROM data_keys").fetchone()[0]
+    keyring._writer.execute("PRAGMA busy_timeout=10")
+    with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as other:
+        other.execute("BEGIN")
+        other.execute("SELECT count(*) FROM data_keys").fetchone()
+        with pytest.raises(StoreError) as caught:
+            keyring.destroy_now("acct_1")
+        assert caught.value.code == "store_busy" and keyring.owners(destroyed=True) == ["acct_1"]
+        assert wrapped in files(tmp_path)
+    keyring.destroy_now("acct_1")
+    assert wrapped not in files(tmp_path)
+
+
+def test_so_many_keys_are_in_memory_those_that_were_used_last(
+    keyring: Keyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relayd.store.keyring.CIPHERS_MAX", 2)
+    keyring.make_now("a", "b", "c")
+    for owner in "abac":
+        keyring.cipher(owner)
+    assert list(keyring._ciphers) == ["a", "c"]
 
 
 def test_the_file_holds_no_key_in_clear(keyring: Keyring, tmp_path: Path) -> None:
@@ -191,7 +220,7 @@ def rotated(directory: Path) -> bytes:
     other = open_keyring(directory)
     old, key = other.master, new_key()
     old.draft(key)
-    other.rewrap(key)
+    assert other.rewrap(key) == len(other.owners())
     old.settle()
     other.wipe()
     other.close()
