@@ -59,13 +59,14 @@ async def _create(db: Database, arguments: argparse.Namespace) -> int:
 
 async def _list(db: Database, arguments: argparse.Namespace) -> int:
     await account.note_listing(db, SHELL, arguments.reason, clock.unix_ms())
-    found = await account.listing(db)
+    found = account.each(db)
     if arguments.json:
-        output.document([account.view(each) for each in found])
-    else:
-        rows = [(each.id, each.email, each.name, each.state, output.moment(each.created_at_ms))
-                for each in found]
-        output.table(("ID", "E-MAIL", "NAME", "STATE", "CREATED"), rows)
+        await output.items(account.view(each) async for each in found)
+        return DONE
+    async for page in output.paged(found):
+        output.table(("ID", "E-MAIL", "NAME", "STATE", "CREATED"), [
+            (each.id, each.email, each.name, each.state, output.moment(each.created_at_ms))
+            for each in page])
     return DONE
 
 

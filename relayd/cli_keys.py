@@ -70,18 +70,17 @@ async def _create(db: Database, arguments: argparse.Namespace) -> int:
 
 async def _list(db: Database, arguments: argparse.Namespace) -> int:
     now_ms = clock.unix_ms()
-    found = await key.listing(db, arguments.account)
+    found = key.each(db, arguments.account)
     if arguments.json:
-        output.document([key.view(each, now_ms) for each in found])
+        await output.items(key.view(each, now_ms) async for each in found)
         return DONE
-    rows = [
-        (each.id, each.account, each.name, each.hint, each.app,
-         None if each.models is None else ",".join(each.models), key.state_shown(each, now_ms),
-         output.moment(each.created_at_ms), output.moment(each.expires_at_ms))
-        for each in found
-    ]
-    output.table(("ID", "ACCOUNT", "NAME", "KEY", "APP", "MODELS", "STATE", "CREATED", "EXPIRES"),
-                 rows)
+    async for page in output.paged(found):
+        output.table(
+            ("ID", "ACCOUNT", "NAME", "KEY", "APP", "MODELS", "STATE", "CREATED", "EXPIRES"),
+            [(each.id, each.account, each.name, each.hint, each.app,
+              None if each.models is None else ",".join(each.models),
+              key.state_shown(each, now_ms), output.moment(each.created_at_ms),
+              output.moment(each.expires_at_ms)) for each in page])
     return DONE
 
 

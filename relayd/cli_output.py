@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import codecs
 import sys
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import AsyncIterator, Sequence
+from typing import Final, TypeVar
 
 import orjson
 
@@ -17,11 +17,23 @@ from relayd.core.timestamp import rfc3339
 
 _GAP: Final = "  "
 _UTF_8: Final = "utf-8"
+_PAGE: Final = 1000
+"""Rows of a table that has any number of them."""
+Item = TypeVar("Item")
 
 
 def document(value: object) -> None:
     """Print a value as JSON."""
     raw(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+
+
+async def items(values: AsyncIterator[object]) -> None:
+    """Print a list as JSON, each value as it comes: it may be long."""
+    separator = b"[\n"
+    async for value in values:
+        raw(separator + orjson.dumps(value))
+        separator = b",\n"
+    raw(b"[]\n" if separator == b"[\n" else b"\n]\n")
 
 
 def raw(piece: bytes) -> None:
@@ -49,6 +61,18 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
             for cell, width, right in zip(line, widths, numeric, strict=True)
         ]
         text(_GAP.join(cells).rstrip())
+
+
+async def paged(found: AsyncIterator[Item]) -> AsyncIterator[list[Item]]:
+    """What a long table is made of: a page at a time, each with its own heads and widths. At least
+    one, which may be empty."""
+    page: list[Item] = []
+    async for each in found:
+        if len(page) == _PAGE:
+            yield page
+            page = []
+        page.append(each)
+    yield page
 
 
 def _numbers(values: Sequence[object]) -> bool:

@@ -7,8 +7,6 @@ from collections import Counter
 from contextlib import suppress
 from typing import Final
 
-import orjson
-
 from relayd import cli_output as output
 from relayd.cli_command import DONE, FAULT, Command, CommandError, option
 from relayd.cli_reconcile import print_comparison, print_drift
@@ -28,7 +26,6 @@ from relayd.store.posting import Wrong
 from relayd.store.record import CallFilter
 from relayd.store.rollup import Difference, Total
 
-_PAGE: Final = 1000
 _CALL_HEADS: Final = ("STARTED", "ACCOUNT", "KEY", "MODEL", "PROVIDER", "STATUS", "OUTCOME",
                       "INPUT", "OUTPUT", "SOURCE", "MS", "ID")
 _TOTAL_HEADS: Final = ("ACCOUNT", "MODEL", "CALLS", "INPUT", "OUTPUT", "CACHE READ",
@@ -70,7 +67,10 @@ async def _usage(db: Database, arguments: argparse.Namespace) -> int:
     if arguments.drift:
         return await print_drift(db, arguments, wanted)
     if arguments.calls:
-        await (_calls_document if arguments.json else _calls_table)(db, wanted)
+        if arguments.json:
+            await output.items(usage.view(each) async for each in usage.calls(db, wanted))
+        else:
+            await _calls_table(db, wanted)
         return DONE
     totals = await usage.totals(db, wanted)
     if arguments.json:
@@ -80,25 +80,10 @@ async def _usage(db: Database, arguments: argparse.Namespace) -> int:
     return DONE
 
 
-async def _calls_document(db: Database, wanted: CallFilter) -> None:
-    """One list, printed as it is read: it may be long."""
-    separator = b"[\n"
-    async for record in usage.calls(db, wanted):
-        output.raw(separator + orjson.dumps(usage.view(record)))
-        separator = b",\n"
-    output.raw(b"[]\n" if separator == b"[\n" else b"\n]\n")
-
-
 async def _calls_table(db: Database, wanted: CallFilter) -> None:
-    keys = {each.id: each.name for each in await key.listing(db)}
-    rows: list[tuple[object, ...]] = []
-    async for record in usage.calls(db, wanted):
-        # a page at a time, each with its own heads and widths
-        if len(rows) == _PAGE:
-            output.table(_CALL_HEADS, rows)
-            rows = []
-        rows.append(_call_row(record, keys))
-    output.table(_CALL_HEADS, rows)
+    async for page in output.paged(usage.calls(db, wanted)):
+        keys = await key.names(db, {record.key for record in page})
+        output.table(_CALL_HEADS, [_call_row(record, keys) for record in page])
 
 
 def _call_row(record: CallRecord, keys: Names) -> tuple[object, ...]:

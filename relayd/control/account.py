@@ -28,7 +28,7 @@ from relayd.store import limit as store_limit
 from relayd.store.db import Database
 from relayd.store.meta import bump_policy_version
 from relayd.store.record import CallFilter
-from relayd.store.transaction import Transaction
+from relayd.store.transaction import BATCH_ROWS, Transaction
 
 ID_PREFIX: Final = "acct_"
 
@@ -60,10 +60,23 @@ async def create(
     return account
 
 
+async def each(db: Database) -> AsyncIterator[Account]:
+    """All accounts, oldest first, erased ones included; read a page at a time, so that nobody
+    waits."""
+    after = ""
+    while True:
+        async with db.reading() as transaction:
+            page = await store_account.page(transaction, after, BATCH_ROWS)
+        for one in page:
+            yield one
+        if len(page) < BATCH_ROWS:
+            return
+        after = page[-1].id
+
+
 async def listing(db: Database) -> list[Account]:
-    """All accounts, oldest first, erased ones included."""
-    async with db.reading() as transaction:
-        return await store_account.listing(transaction)
+    """The same, at once."""
+    return [one async for one in each(db)]
 
 
 async def note_listing(db: Database, actor: Actor, reason: str | None, now_ms: int) -> None:

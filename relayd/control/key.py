@@ -8,7 +8,7 @@ id, or its text, so that a key found lying about can be revoked.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -29,7 +29,7 @@ from relayd.store import limit as store_limit
 from relayd.store.db import Database
 from relayd.store.meta import bump_policy_version
 from relayd.store.secret import pepper
-from relayd.store.transaction import Transaction
+from relayd.store.transaction import BATCH_ROWS, Transaction
 
 ID_PREFIX: Final = "key_"
 KEYS_MAX: Final = 1000
@@ -102,13 +102,32 @@ async def create(
     return issued
 
 
+async def each(db: Database, who: str | None = None) -> AsyncIterator[ApiKey]:
+    """All keys, or those of one account, oldest first, revoked ones included; read a page at a
+    time, so that nobody waits."""
+    account_id, after = None, ""
+    if who is not None:
+        async with db.reading() as transaction:
+            account_id = (await store_account.get(transaction, who)).id
+    while True:
+        async with db.reading() as transaction:
+            page = await store_key.page(transaction, account_id, after, BATCH_ROWS)
+        for one in page:
+            yield one
+        if len(page) < BATCH_ROWS:
+            return
+        after = page[-1].id
+
+
 async def listing(db: Database, who: str | None = None) -> list[ApiKey]:
-    """All keys, or those of one account, oldest first, revoked ones included."""
+    """The same, at once."""
+    return [one async for one in each(db, who)]
+
+
+async def names(db: Database, ids: Collection[str]) -> dict[str, str]:
+    """The names of those of these keys that there are, by id."""
     async with db.reading() as transaction:
-        if who is None:
-            return await store_key.listing(transaction)
-        account = await store_account.get(transaction, who)
-        return await store_key.listing(transaction, account.id)
+        return await store_key.names(transaction, ids)
 
 
 async def shown(db: Database, account_id: str) -> list[ApiKey]:

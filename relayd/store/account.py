@@ -99,10 +99,11 @@ async def readable(transaction: Transaction, account_id: str) -> Account | None:
         return None
 
 
-async def listing(transaction: Transaction) -> list[Account]:
-    """All accounts, oldest first. One whose data key is lost is there without what is sealed."""
-    return [_listed(transaction, row)
-            for row in await transaction.rows(f"{_SELECT} ORDER BY id")]
+async def page(transaction: Transaction, after_id: str, most: int) -> list[Account]:
+    """At most `most` accounts, oldest first, from behind an id. One whose data key is lost is
+    there without what is sealed."""
+    return [_listed(transaction, row) for row in await transaction.rows(
+        f"{_SELECT} WHERE id > ? ORDER BY id LIMIT ?", (after_id, most))]
 
 
 def _listed(transaction: Transaction, row: Row) -> Account:

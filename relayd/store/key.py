@@ -10,6 +10,7 @@ import orjson
 from relayd.core.key import ERASED_NAME, ApiKey
 from relayd.core.limit import OwnLimits
 from relayd.core.snapshot import KeyGrant
+from relayd.store.directory import StoreError
 from relayd.store.transaction import Row, Transaction
 
 _SELECT: Final = (
@@ -50,6 +51,15 @@ def _key(transaction: Transaction, row: Row) -> ApiKey:
     values[2] = transaction.unseal(row[1], "api_keys", "name", row[0], row[2]) or ERASED_NAME
     values[5] = None if row[5] is None else tuple(orjson.loads(row[5]))
     return ApiKey(*values)
+
+
+def _listed(transaction: Transaction, row: Row) -> ApiKey:
+    try:
+        return _key(transaction, row)
+    except StoreError as error:
+        if error.code != "data_key_gone":
+            raise
+        return _key(transaction, (*row[:2], None, *row[3:]))
 
 
 async def insert(transaction: Transaction, key: ApiKey, digest: bytes) -> None:
@@ -102,21 +112,27 @@ async def find_by_digest(transaction: Transaction, digest: bytes) -> ApiKey | No
 
 async def listing(transaction: Transaction, account_id: str | None = None) -> list[ApiKey]:
     """All keys, or those of one account, oldest first."""
-    if account_id is None:
-        rows = await transaction.rows(f"{_SELECT} ORDER BY id")
-    else:
-        rows = await transaction.rows(f"{_SELECT} WHERE account_id = ? ORDER BY id", (account_id,))
-    return [_key(transaction, row) for row in rows]
+    return await page(transaction, account_id, "", -1)
 
 
 async def page(
-    transaction: Transaction, account_id: str, after_id: str, most: int,
+    transaction: Transaction, account_id: str | None, after_id: str, most: int,
 ) -> list[ApiKey]:
-    """At most `most` of an account's keys, oldest first, from behind an id."""
+    """At most `most` of an account's keys, None: of everybody's, oldest first, from behind an id.
+    One whose account's data key is lost has no name."""
+    whose = "" if account_id is None else " AND account_id = ?3"
     rows = await transaction.rows(
-        f"{_SELECT} WHERE account_id = ? AND id > ? ORDER BY id LIMIT ?",
-        (account_id, after_id, most))
-    return [_key(transaction, row) for row in rows]
+        f"{_SELECT} WHERE id > ?1{whose} ORDER BY id LIMIT ?2",
+        (after_id, most) if account_id is None else (after_id, most, account_id))
+    return [_listed(transaction, row) for row in rows]
+
+
+async def names(transaction: Transaction, ids: Collection[str]) -> dict[str, str]:
+    """The names of those of these keys that there are, by id."""
+    rows = await transaction.rows(
+        f"{_SELECT} WHERE id IN (SELECT value FROM json_each(?))",
+        (orjson.dumps(list(ids)).decode(),))
+    return {row[0]: _listed(transaction, row).name for row in rows}
 
 
 async def shown(transaction: Transaction, account_id: str, ended: int) -> list[ApiKey]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import orjson
 import pytest
@@ -11,15 +11,17 @@ import pytest
 from relayd.control import account, audit, key
 from relayd.control.key import KeyWish
 from relayd.control.publish import load, policy_version
-from relayd.core.actor import Actor
+from relayd.core.actor import Actor, Via
 from relayd.core.errors import RelayError
 from relayd.core.key import digest, looks_valid
 from relayd.store.db import Database
 from relayd.store.secret import pepper
+from tests.fakes.editions import publish_first
 from tests.fakes.erased import erase
 from tests.fakes.records import START_MS
 
 EMAIL = "ann@example.org"
+_VIAS: Final[tuple[Via, ...]] = ("console", "api")
 DAY = 86_400_000
 
 
@@ -62,6 +64,24 @@ async def test_keys_differ(db: Database) -> None:
     assert len(await key.listing(db)) == len(await key.listing(db, EMAIL)) == 5
 
 
+async def test_any_number_is_read_a_page_at_a_time(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key, "BATCH_ROWS", 2)
+    monkeypatch.setattr(account, "BATCH_ROWS", 2)
+    made = []
+    for number in range(4):
+        owner = await account.create(db, f"{number}@example.org", None, START_MS + number)
+        made += [await key.create(db, owner.id, KeyWish(f"k{number}"), START_MS + n)
+                 for n in range(number)]
+    ids = sorted(issued.key.id for issued in made)
+    assert [each.id async for each in key.each(db)] == ids
+    assert len([each async for each in key.each(db, "2@example.org")]) == 2
+    assert len([each async for each in account.each(db)]) == 4
+    assert await key.names(db, ids[:1] + ["nobody"]) == {
+        each.key.id: each.key.name for each in made if each.key.id == ids[0]}
+
+
 @pytest.mark.parametrize("wish", [
     KeyWish(""), KeyWish("x" * 101), KeyWish("a\nb"), KeyWish("a", app=""),
     KeyWish("a", models=()), KeyWish("a", models=("",)), KeyWish("a", models=("m",) * 201),
@@ -90,6 +110,21 @@ async def test_revoking_by_id_or_by_the_key_itself(db: Database) -> None:
     assert (await load(db)).keys == {}
     assert (await key.revoke(db, two.text, START_MS)).state == "revoked"
     assert await refused(key.revoke(db, "key_nobody", START_MS)) == "key_not_found"
+    # what was revoked before is no event
+    assert [orjson.loads(entry.event.details)["key"] async for entry in audit.listing(db)
+            if entry.event.action == "key.revoke"] == [one.key.id, two.key.id]
+
+
+async def test_who_has_not_agreed_makes_no_key_and_gets_one_of_an_operator(db: Database) -> None:
+    made = await account.create(db, EMAIL, None, START_MS)
+    await publish_first(db)
+    for via in _VIAS:
+        assert await refused(key.create(
+            db, EMAIL, KeyWish("own"), START_MS, Actor(made.id, via=via))) == "consent_missing"
+        await key.create(db, EMAIL, KeyWish("given"), START_MS,
+                         Actor("acct_9", frozenset({"support"}), via))
+    await key.create(db, EMAIL, KeyWish("given"), START_MS)
+    assert len(await key.listing(db, EMAIL)) == 3
 
 
 @pytest.mark.parametrize("grace_ms, expires_at_ms, end_ms", [

@@ -22,7 +22,7 @@ async def test_rows_come_back_as_they_went(db: Database) -> None:
         await account.insert(transaction, BOB)
         await account.insert(transaction, ANN)
     async with db.reading() as transaction:
-        assert await account.listing(transaction) == [ANN, BOB]
+        assert await account.page(transaction, "", 9) == [ANN, BOB]
         assert await account.find(transaction, "acct_1") == ANN
         assert await account.find(transaction, " aNN@example.ORG ") == ANN
         assert await account.find(transaction, "acct_3") is None
@@ -67,7 +67,7 @@ async def test_one_without_its_key_does_not_hide_the_others(db: Database) -> Non
         await account.insert(transaction, BOB)
     await db.keyring.destroy(ANN.id)
     async with db.reading() as transaction:
-        shown = {each.id: each for each in await account.listing(transaction)}
+        shown = {each.id: each for each in await account.page(transaction, "", 9)}
         with pytest.raises(StoreError) as caught:
             await account.find(transaction, ANN.id)
     assert caught.value.code == "data_key_gone"

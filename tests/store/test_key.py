@@ -106,3 +106,17 @@ async def test_an_erased_accounts_keys_are_emptied_all_at_once(db: Database) -> 
         assert await key.listing(transaction) == [
             replace(ONE, name=ERASED_NAME, app=None, models=None, state="revoked"), TWO,
             replace(ONE, id="key_3", name=ERASED_NAME, app=None, models=None, state="revoked")]
+
+
+async def test_one_whose_account_has_no_key_does_not_hide_the_others(db: Database) -> None:
+    async with db.writing() as transaction:
+        await fill(transaction)
+    await db.keyring.destroy("acct_1")
+    async with db.reading() as transaction:
+        assert await key.page(transaction, None, "", 9) == [replace(ONE, name=ERASED_NAME), TWO]
+        assert await key.page(transaction, None, "key_1", 1) == [TWO]
+        assert await key.page(transaction, "acct_2", "key_2", 9) == []
+        assert await key.names(transaction, {"key_1", "key_2", "key_3"}) == {
+            "key_1": ERASED_NAME, "key_2": "server"}
+        with pytest.raises(StoreError):
+            await key.find(transaction, "key_1")
