@@ -9,6 +9,7 @@ import pytest
 from relayd.control import account, alert, mail
 from relayd.core.errors import RelayError
 from relayd.store.db import Database, open_database
+from relayd.store.directory import StoreError
 from tests.fakes.records import START_MS
 
 EMAIL = "ann@example.org"
@@ -51,6 +52,21 @@ async def test_two_processes_tell_once(db: Database) -> None:
     assert len(await mail.listing(db)) == 4
     for each in both:
         await each.close()
+
+
+async def test_a_store_that_fails_tells_nobody_and_is_asked_again(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_: object) -> str:
+        raise StoreError("store_busy")
+
+    owner = (await account.create(db, EMAIL, None, START_MS)).id
+    await alert.put(db, owner, "USD", "1")
+    with monkeypatch.context() as patch:
+        patch.setattr(mail, "post", fails)
+        with pytest.raises(StoreError):
+            await alert.tell(db, "https://c", START_MS)
+    assert await alert.tell(db, "https://c", START_MS) == 1
 
 
 @pytest.mark.parametrize("lost", ["key", "column"])

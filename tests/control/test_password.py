@@ -8,7 +8,9 @@ from relayd.control import account, audit, password, session, sign_in
 from relayd.control.door import Door
 from relayd.core.errors import RelayError
 from relayd.core.guard import ACCOUNT_MAX
-from tests.fakes.door import CALLER, EMAIL, PASSWORD, mailed_token, mails, registered
+from tests.fakes.door import (
+    CALLER, EMAIL, PASSWORD, USERNAME, mailed_token, mails, registered,
+)
 from tests.fakes.records import START_MS
 
 NEW = "another phrase nobody guesses"
@@ -103,3 +105,54 @@ async def test_a_session_that_is_ended_meanwhile_sets_no_password(
         door, thief.session, "a phrase of whoever got in", CALLER, START_MS)) == "session_ended"
     assert [kind for kind, _, _ in await mails(door.db)] == ["password_changed"]
     await sign_in.sign_in(door, EMAIL, NEW, CALLER, START_MS + 2)
+
+
+@pytest.mark.parametrize("favoured", [True, False])
+async def test_proofs_are_guessed_so_often_and_no_more(door: Door, favoured: bool) -> None:
+    await registered(door)
+    who = await account.find(door.db, EMAIL)
+
+    async def proof(text: str, at_ms: int) -> bool:
+        return await password.is_right(door, who, text, CALLER, at_ms, favoured=favoured)
+
+    for at in range(3 * ACCOUNT_MAX):  # who is right is never slowed
+        assert await proof(PASSWORD, START_MS + at)
+    later = START_MS + 86_400_000
+    for at in range(ACCOUNT_MAX):
+        assert not await proof("wrong", later + at * 40_000)
+    assert await refused(proof(PASSWORD, later + ACCOUNT_MAX * 40_000)) == "sign_in_slowed"
+
+
+async def test_what_found_no_place_to_be_hashed_was_no_guess(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await registered(door)
+    who = await account.find(door.db, EMAIL)
+
+    async def busy(*_: object, **__: object) -> bool:
+        raise RelayError("sign_in_busy")
+
+    monkeypatch.setattr(door.hashing, "right", busy)
+    for _ in range(3 * ACCOUNT_MAX):
+        assert await refused(password.is_right(
+            door, who, PASSWORD, CALLER, START_MS)) == "sign_in_busy"
+
+
+async def test_a_username_is_nobody_s_before_its_address_is_verified(door: Door) -> None:
+    await registered(door)
+    for login in (EMAIL, USERNAME, USERNAME.upper()):
+        found, holder = await password.known(door.db, login)
+        assert found is not None and holder is not None and holder.account == found.id
+    async with door.db.writing() as transaction:
+        await transaction.run("UPDATE accounts SET state = 'unverified'")
+    assert await password.known(door.db, USERNAME) == (None, None)
+    assert (await password.known(door.db, EMAIL))[0] is not None
+
+
+async def test_an_account_that_an_operator_made_gets_its_password_by_mail(door: Door) -> None:
+    made = await account.create(door.db, "ann@example.org", None, START_MS)
+    await password.forgot(door, "ann@example.org", CALLER, START_MS)
+    await password.reset(
+        door, await mailed_token(door.db, "reset_password"), NEW, CALLER, START_MS)
+    opened = await sign_in.sign_in(door, "ann@example.org", NEW, CALLER, START_MS)
+    assert opened.session.account == made.id

@@ -39,6 +39,33 @@ async def test_the_period_narrows_both_sides(db: Database) -> None:
     assert await reconcile.compare(db, bill(), wanted) == []
 
 
+async def test_days_that_are_not_billed_yet_are_not_looked_at(db: Database) -> None:
+    await usage.post(db, [call_record(started_at_ms=START_MS + n * DAY) for n in range(-1, 2)])
+    found = await reconcile.compare(
+        db, bill(BillLine(START_MS, "gpt-4o-mini", 1, 100, 20, 50, 0)), CallFilter())
+    assert [(each.day_ms, each.differing()) for each in found] == [(START_MS, ())]
+
+
+async def test_a_model_is_itself_before_it_is_another_with_a_date(db: Database) -> None:
+    dated = "gpt-4o-mini-2024-07-18"
+    await usage.post(db, [call_record(provider_model="gpt-4o-mini"),
+                          call_record(provider_model=dated), call_record(provider_model=dated)])
+    found = await reconcile.compare(db, bill(
+        BillLine(START_MS, "gpt-4o-mini", 1, 100, 20, 50, 0),
+        BillLine(START_MS, dated, 2, 200, 40, 100, 0)), CallFilter())
+    assert [(each.model, each.differing()) for each in found] == [
+        ("gpt-4o-mini", ()), (dated, ())]
+
+
+async def test_where_a_line_does_not_say_its_calls_none_are_compared(db: Database) -> None:
+    await usage.post(db, [call_record(), call_record(provider_model="other")])
+    found = await reconcile.compare(db, bill(
+        BillLine(START_MS, "gpt-4o-mini", 9, 100, 20, 50, 0),
+        BillLine(START_MS, "other", None, 100, 20, 50, 0)), CallFilter())
+    assert [(each.model, each.differing()) for each in found] == [
+        ("gpt-4o-mini", ()), ("other", ())]
+
+
 async def test_tolerance(db: Database) -> None:
     await usage.post(db, [call_record(input_tokens=1000)])
     lines = bill(BillLine(START_MS, "gpt-4o-mini", None, 1010, 20, 50, 0))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import orjson
 import pytest
 
 from relayd.control import audit, role, session
@@ -10,6 +13,8 @@ from relayd.control.session import SESSIONS_MAX
 from relayd.core.actor import SHELL
 from relayd.core.errors import RelayError
 from relayd.core.session import AGE_MS_MAX, IDLE_MS_MAX, TOUCH_MS
+from relayd.core.timestamp import rfc3339
+from relayd.store import holder as store_holder
 from tests.fakes.door import CALLER, registered
 from tests.fakes.records import START_MS
 
@@ -46,7 +51,8 @@ async def test_renewed_it_goes_on_under_another_token(door: Door) -> None:
     assert await session.recognise(door.db, opened.token, START_MS + 5) is None
     found = await session.recognise(door.db, renewed.token, START_MS + 5)
     assert found is not None and found.session.id == opened.session.id
-    assert found.session.two_factors and found.session.proved_at_ms == START_MS + 5
+    assert found.session == renewed.session == replace(
+        opened.session, used_at_ms=START_MS + 5, proved_at_ms=START_MS + 5, two_factors=True)
 
 
 async def test_U2_a_revoked_session_ends_at_once(door: Door) -> None:
@@ -57,7 +63,11 @@ async def test_U2_a_revoked_session_ends_at_once(door: Door) -> None:
     shown = [session.view(each, other.session.id)
              for each in await session.listing(door.db, account_id, START_MS + 1)]
     assert [each["current"] for each in shown] == [True, False]
-    assert shown[0]["address"] == "192.0.2.7" and shown[0]["device"] == "Firefox on Linux"
+    assert shown[0] == {
+        "id": other.session.id, "device": "Firefox on Linux", "address": "192.0.2.7",
+        "method": "password", "stage": "open", "two_factors": False,
+        "created_at": rfc3339(START_MS + 1), "used_at": rfc3339(START_MS + 1),
+        "ends_at": rfc3339(START_MS + 1 + IDLE_MS_MAX), "current": True}
     await session.end(door.db, actor, account_id, opened.session.id, START_MS + 2)
     assert await session.recognise(door.db, opened.token, START_MS + 2) is None
     with pytest.raises(RelayError) as caught:
@@ -80,6 +90,25 @@ async def test_all_but_one_end(door: Door) -> None:
     assert await session.end_all(door.db, actor, account_id, START_MS, opened.session.id) == 0
     left = await session.listing(door.db, account_id, START_MS)
     assert [each.id for each in left] == [opened.session.id]
+    # the second time nothing ended, which is no event
+    assert [orjson.loads(each.event.details) async for each in audit.listing(
+        door.db, target=account_id) if each.event.action == "session.end"] == [{"sessions": 5}]
+
+
+async def test_use_is_noted_now_and_then(door: Door) -> None:
+    opened = await registered(door)
+
+    async def noted(at_ms: int) -> tuple[int, int]:
+        """When the session and its holder were last seen, after a use."""
+        assert await session.recognise(door.db, opened.token, at_ms) is not None
+        async with door.db.reading() as transaction:
+            holder = await store_holder.find(transaction, opened.session.account)
+        assert holder is not None
+        [found] = await session.listing(door.db, opened.session.account, at_ms)
+        return found.used_at_ms, holder.seen_at_ms
+
+    assert await noted(START_MS + TOUCH_MS - 1) == (START_MS, START_MS)
+    assert await noted(START_MS + TOUCH_MS) == (START_MS + TOUCH_MS,) * 2
 
 
 async def test_there_are_never_too_many(door: Door) -> None:

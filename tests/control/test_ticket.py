@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import orjson
 import pytest
 
 from relayd.control import account, audit, retention, ticket
@@ -62,6 +63,9 @@ async def test_U5_a_conversation(db: Database) -> None:
     await ticket.ask(db, who, ticket_id, "More", START_MS + 2)
     assert (await ticket.own(db, who, ticket_id)).ticket.state == "open"
     closed = await ticket.close(db, Actor(who), ticket_id, START_MS + 3, account=who)
+    [event] = [entry.event async for entry in audit.listing(db, target=who)
+               if entry.event.action == "ticket.close"]
+    assert (event.actor, orjson.loads(event.details)) == (who, {"ticket": ticket_id})
     assert (closed.state, closed.first_answer_at_ms) == ("closed", START_MS + 1)
     assert await refused(ticket.ask(db, who, ticket_id, "x", START_MS)) == "ticket_state"
     assert await refused(ticket.answer(
@@ -156,6 +160,9 @@ async def test_X1_who_has_no_account_reads_the_answer_by_a_link(db: Database) ->
     assert story.messages[-1].body == "We looked"
     for wrong in (ticket_id, f"{ticket_id}.", token[:-1] + "x", "", "ü.ü", token + "0"):
         assert await refused(ticket.by_token(db, wrong)) == "ticket_not_found"
+    # a holder's own is read by who is signed in alone
+    own = await opened(db, "question", await holder(db))
+    assert await refused(ticket.by_token(db, ticket.token(db, own))) == "ticket_not_found"
 
 
 async def test_what_cannot_be_written(db: Database) -> None:
