@@ -75,7 +75,7 @@ async def test_N3_what_becomes_of_content_is_shown_for_each_provider(console: Co
     console.config = config
     who = await person(console.db, NOW_MS)
     text = await (await console.get("/models", cookies=who.cookies)).text()
-    for part in ("may train on it", "only with your consent", "kept for 30 days", "in us",
+    for part in ("may train on it", "only with your consent", "kept (days: 30)", "in us",
                  'href="https://policy.example/data"', "no training", "zero data retention",
                  "training: not known", "how long it is kept is not known",
                  "direct: nobody between you"):

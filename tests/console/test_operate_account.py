@@ -68,7 +68,7 @@ async def test_it_shows_how_an_account_stands(console: Console) -> None:
         account=other.account, started_at_ms=NOW_MS, amount_nano=5 * 10 ** 9)])
     text = await (await console.get(
         f"/operate/accounts/{other.account}", cookies=who.cookies)).text()
-    assert "Calls at once: 7; Budget a day: 50.00" in text and "1 calls, 5.00 USD" in text
+    assert "Calls at once: 7; Budget a day: 50.00" in text and "Calls: 1, 5.00 USD" in text
     assert "secret name" not in text
     _, shown = await api(console, who, "GET", f"{API}/{other.account}")
     assert (shown["keys"], shown["limits"], shown["used"][0]["amount"]) == (

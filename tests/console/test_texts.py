@@ -28,6 +28,14 @@ def test_both_languages_say_it_with_the_same_fields(name: str) -> None:
         assert re.search(r"[\u4e00-\u9fff]", found["zh"])
 
 
+COUNTED = re.compile(r"\{(?:count|hours|input|output|suppressed)\} (?!input tokens)[a-z]+s\b")
+
+
+@pytest.mark.parametrize("name", sorted(texts.texts()))
+def test_what_is_counted_may_be_one(name: str) -> None:
+    assert not COUNTED.search(texts.texts()[name]["en"])
+
+
 def test_every_action_of_the_audit_log_is_said_as_the_log_means_it() -> None:
     said = {name.partition(".")[2]: found["en"] for name, found in texts.texts().items()
             if name.startswith("actions.")}
