@@ -89,9 +89,9 @@ _GEMINI_PATH: Final = re.compile(r"/(?:v1beta/|v1/)?models/([A-Za-z0-9._-]{1,256
 _STATEFUL: Final = re.compile(
     r"/v1/(?:files|uploads|batches|assistants|threads|conversations|vector_stores|containers|evals"
     r"|fine_tuning|videos|realtime/[a-z_]+|messages/batches|chat/completions/[^/]+"
-    r"|responses/[^/]+|organization|agents|audio/voices|audio/voice_consents|chatkit|deployments"
-    r"|deployment_runs|dreams|environments|live/sessions|memory_stores|sessions|skills"
-    r"|user_profiles|vaults)(?:/.*)?"
+    r"|responses/(?!(?:compact|input_tokens)$)[^/]+|organization|agents|audio/voices"
+    r"|audio/voice_consents|chatkit|deployments|deployment_runs|dreams|environments|live/sessions"
+    r"|memory_stores|sessions|skills|user_profiles|vaults)(?:/.*)?"
     r"|/(?:upload/)?(?:v1beta|v1)/(?:files|cachedContents|tunedModels|corpora|batches|agents"
     r"|environments|fileSearchStores|interactions|triggers|tuningJobs|voices)(?:/.*)?"
     r"|/(?:v1beta|v1)/models/[^/:]+:(?:batchGenerateContent|asyncBatchEmbedContent)"

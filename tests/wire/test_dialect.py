@@ -72,7 +72,8 @@ def test_endpoints_that_keep_content_are_known_as_such(path: str) -> None:
 @pytest.mark.parametrize("path", [
     "/", "/v1", "/v1/", "/v1/chat", "/v1/chat/completions/", "//v1/models", "/v1//models",
     "/v1/../v1/models", "/v1/models/..", "/v1/models/a/b:generateContent",
-    "/v1beta/models/m:unknownVerb", "/V1/models", "/v1/chat%2fcompletions", "*",
+    "/v1beta/models/m:unknownVerb", "/v1/responses/compact", "/v1/responses/input_tokens",
+    "/V1/models", "/v1/chat%2fcompletions", "*",
 ])
 def test_unknown_paths(path: str) -> None:
     assert target_of(path, "openai").kind == "none"
