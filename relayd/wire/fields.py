@@ -26,7 +26,7 @@ PLANS_MAX: Final = 512
 
 
 NOUNS: Final = ("user", "session", "conversation", "thread", "message", "parent", "run", "trace",
-                "request", "device", "client")
+                "request", "device", "client", "chat", "turn", "account", "workspace", "tenant")
 """What applications give ids to."""
 
 
@@ -51,7 +51,8 @@ def drop(report: str) -> Act:
 
 
 COPIES: Final = (
-    "id", "metadata", "created_at", "createdAt", "updated_at", "updatedAt", "timestamp", "ts",
+    "id", "uuid", "metadata", "timestamp", "ts",
+    "created_at", "createdAt", "updated_at", "updatedAt",
     *(f"{noun}_id" for noun in NOUNS), *(f"{noun}Id" for noun in NOUNS),
 )
 """Members that applications keep in their own copies of messages; no API has them there."""

@@ -54,9 +54,10 @@ _PART.define({
     "toolResponse": _shape(id=None, toolType=None, response=None).put,
     "videoMetadata": _shape(startOffset=None, endOffset=None, fps=number,
                             contentLayers=by_name).put,
-    "mediaResolution": by_name, "partMetadata": None,
+    "mediaResolution": by_name, "partMetadata": drop("contents.parts.partMetadata"),
 }, snake_too=True)
-"""`args` and `response` are free JSON, kept in their order."""
+"""`args` and `response` are free JSON, kept in their order. `partMetadata` is the client's own:
+where a part is from, for one."""
 
 _CONTENT: Final = _shape(role=None, parts=_PARTS, **copies("contents")).put
 _CONTENTS: Final = items(_CONTENT)

@@ -70,6 +70,9 @@ def test_integral_numbers_are_written_as_integers(field: str) -> None:
      "web_search_options.user_location"),
     ({"session_id": "x"}, "session_id"),
     ({"messages": [{"role": "user", "content": "hi", "id": "msg_1"}]}, "messages.id"),
+    ({"messages": [{"role": "user", "content": "hi", "uuid": "bob"}]}, "messages.uuid"),
+    ({"messages": [{"role": "user", "content": "hi", "chatId": "bob"}]}, "messages.chatId"),
+    ({"messages": [{"role": "user", "content": "hi", "tenant_id": "bob"}]}, "messages.tenant_id"),
 ])
 def test_what_is_dropped_is_named(more: dict[str, Any], name: str) -> None:
     assert dropped("chat", {**CHAT, **more}) == (name,)
