@@ -15,6 +15,7 @@ from relayd.core.dormancy import Step
 from relayd.core.timestamp import DAY_MS
 from relayd.store import holder as store_holder
 from relayd.store.db import Database, open_database
+from relayd.store.directory import StoreError
 from tests.fakes import standing
 from tests.fakes.door import (
     CALLER, EMAIL, ORIGIN, PASSWORD, WISH, mailed_token, mails, registered,
@@ -51,6 +52,31 @@ async def test_E2_reminders_and_then_erasure(door: Door) -> None:
     assert told == [(365, "dormancy_reminder", "12", "2028-01-01"),
                     (700, "dormancy_reminder", "23", "2028-01-01")]
     assert erasures.begun == [(account_id, START_MS + 730 * DAY_MS)]
+
+
+async def test_E2_late_reminders_leave_a_month_before_the_erasure(door: Door) -> None:
+    """As where the service was down for years: nobody is erased in the week of the reminder."""
+    account_id = (await registered(door)).session.account
+    erasures, told = Erasures(), []
+    for day in (900, 901, 902, 930, 931):
+        now = START_MS + day * DAY_MS
+        await dormancy.look(door.db, ORIGIN, erasures, now)
+        told += [(day, fields["months"], fields["ends"])
+                 for _, _, fields in await mails(door.db, now)]
+    assert told == [(900, "12", "2028-07-19"), (901, "23", "2028-07-20")]
+    assert erasures.begun == [(account_id, START_MS + 931 * DAY_MS)]
+
+
+async def test_a_store_that_fails_is_nobody_s_coming_back(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_: object) -> None:
+        raise StoreError("store_busy")
+
+    await registered(door)
+    monkeypatch.setattr(store_holder, "find", fails)
+    with pytest.raises(StoreError):
+        await dormancy.look(door.db, ORIGIN, Erasures(), START_MS + 366 * DAY_MS)
 
 
 async def test_who_can_be_read_no_more_keeps_no_other_waiting(door: Door) -> None:

@@ -260,6 +260,8 @@ async def test_a_link_of_the_shell_signs_in_once(door: Door) -> None:
     assert await refused(sign_in.by_link(door, text, CALLER, late)) == "token_not_usable"
     opened = await sign_in.by_link(door, text, CALLER, START_MS)
     assert opened.session.method == "link" and opened.session.account == made.id
+    assert [(each.outcome, each.method) for each in await sign_in.latest(door.db, made.id)] == [
+        ("signed_in", "link")]
     assert await refused(sign_in.by_link(door, text, CALLER, START_MS)) == "token_not_usable"
     await registration.register(door, WISH, CALLER, START_MS)
     assert await refused(sign_in.link(door.db, EMAIL, START_MS)) == "account_state"
@@ -273,6 +275,26 @@ async def test_a_proof_renews_the_session(door: Door) -> None:
     proved = await sign_in.prove(door, opened.session, PASSWORD, CALLER, later)
     assert proved.session.proved_at_ms == later and proved.token != opened.token
     assert await session.recognise(door.db, opened.token, later) is None
+
+
+async def test_who_has_no_password_proves_themselves_by_a_code(door: Door) -> None:
+    me = await account.create(door.db, "operator@example.org", None, START_MS)
+    made = await totp.begin(door.db, me, START_MS)
+    step, later = START_MS // 30_000 + 1, START_MS + 60_000
+    await totp.confirm(door, me.id, code_at(made.secret, step - 1), CALLER, START_MS)
+    half = await sign_in.by_link(
+        door, await sign_in.link(door.db, me.id, START_MS), CALLER, START_MS)
+    opened = await sign_in.second_factor(
+        door, half.session, code_at(made.secret, step), CALLER, START_MS)
+    for wrong in ("000000", ""):
+        assert await refused(sign_in.prove(
+            door, opened.session, wrong, CALLER, later)) == "wrong_credentials"
+    proved = await sign_in.prove(
+        door, opened.session, code_at(made.secret, step + 1), CALLER, later)
+    assert proved.session.proved_at_ms == later
+    codes = [await refused(sign_in.prove(door, proved.session, "000000", CALLER, later))
+             for _ in range(ACCOUNT_MAX + 1)]
+    assert codes[-1] == "sign_in_slowed"
 
 
 async def test_who_is_suspended_may_sign_in_to_appeal(door: Door) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from relayd.control import account, erasure, key, network, tombstone, usage
+from relayd.control import (
+    account, audit, erasure, key, network, publish, tombstone, usage, vault,
+)
 from relayd.control.erasure import Means
 from relayd.control.key import KeyWish
 from relayd.control.recovery import recover
@@ -26,6 +28,8 @@ from relayd.store.journal_lane import claim
 from relayd.store.record import CallFilter
 from relayd.store.restore import Apart, restore
 from relayd.store.signing import Signer
+from tests.fakes.first_store import ANN, ERASED, write_first_store
+from tests.fakes.person import make_person as make_everything
 from tests.fakes.records import START_MS, call_record
 
 EMAIL = "Zeisig.Person@example.org"
@@ -200,3 +204,69 @@ async def test_R2_a_backup_from_before_sealing_brings_nobody_back(
     await db.checkpoint()
     await db.close()
     assert hits(store) == set()
+
+
+async def test_copies_from_before_sealing_stay_where_who_is_erased_was_so_already(
+    tmp_path: Path
+) -> None:
+    write_first_store(tmp_path / "store")
+    db = await open_database(tmp_path / "store")
+    folder = db.directory / backup.SAVED_FOLDER
+    assert await erasure.finish(db) == 1
+    assert ERASED in db.keyring.owners(destroyed=True)
+    records = [each async for each in usage.calls(db, CallFilter(account=ERASED))]
+    assert [each.app for each in records] == [None]
+    (saved,) = folder.iterdir()  # the way back
+    assert b"ann@example.org" in saved.read_bytes()
+    await erasure.at_once(db, MEANS, SHELL, ANN, START_MS)
+    assert list(folder.iterdir()) == []
+    await db.close()
+
+
+async def test_R2_who_is_erased_again_is_erased_as_the_first_time(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    db = await open_database(store)
+    who = await make_everything(db)
+    other = (await account.create(db, "other@example.org", None, START_MS)).id
+    await db.checkpoint()
+    take(store, tmp_path / "b", with_secret=True, created_at=AT)
+    await erasure.at_once(db, MEANS, SHELL, who, START_MS)
+    kept = {item.kind: item.content["id"] for item in await vault.look(
+        db, SHELL, who, "a case", START_MS) if "id" in item.content}
+    await db.close()
+    restore(tmp_path / "b", store, replace=True, stamp="x")
+    db = await open_database(store)
+    before = await publish.policy_version(db)
+    assert await tombstone.reapply(db, Terms(), START_MS) == 1
+    assert await publish.policy_version(db) > before
+    # what a law wants kept is in the vault, and all the rest is gone
+    assert kept and {item.kind: item.content["id"] for item in await vault.look(
+        db, SHELL, who, "a case", START_MS) if "id" in item.content} == kept
+    assert {each.state for each in await key.listing(db, who)} == {"revoked"}
+    async with db.reading() as transaction:
+        assert await transaction.rows(
+            "SELECT 1 FROM tickets WHERE account_id = ?", (who,)) == []
+    assert (await account.find(db, other)).state == "active"
+    events = [(entry.event.action, entry.event.via, entry.event.target, entry.event.details)
+              async for entry in audit.listing(db)
+              if entry.event.action in ("store.restore", "account.erase")]
+    assert events[-2][:3] == ("store.restore", "shell", None)
+    assert events[-1] == ("account.erase", "system", who, '{"cause":"restore"}')
+    # once
+    assert await tombstone.reapply(db, Terms(), START_MS) == 0
+    assert [entry.event.action async for entry in audit.listing(db)].count("store.restore") == 1
+    await db.close()
+
+
+async def test_R2_a_reader_in_the_way_of_wiping_is_told(tmp_path: Path) -> None:
+    store, person = await erased_after_a_backup(tmp_path)
+    restore(tmp_path / "b", store, replace=True, stamp="x")
+    db, other = [await open_database(store, busy_ms=100) for _ in range(2)]
+    async with other.reading() as transaction:
+        await transaction.rows("SELECT * FROM accounts")
+        with pytest.raises(StoreError) as caught:
+            await tombstone.reapply(db, Terms(), START_MS)
+    assert caught.value.code == "store_busy"
+    assert (await account.find(db, person)).state == "erased"
+    for each in (db, other):
+        await each.close()

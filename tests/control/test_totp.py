@@ -11,7 +11,7 @@ from relayd.control import account, session, sign_in, totp
 from relayd.control.door import Door
 from relayd.core.errors import RelayError
 from relayd.core.totp import RECOVERY_CODES, secret_text
-from tests.fakes.door import CALLER, EMAIL, PASSWORD, USERNAME, mails, registered
+from tests.fakes.door import CALLER, EMAIL, ORIGIN, PASSWORD, USERNAME, mails, registered
 from tests.fakes.records import START_MS
 
 
@@ -38,9 +38,10 @@ async def test_U2_an_authenticator_app_is_turned_on_and_off(door: Door) -> None:
     await totp.remove(door, account_id, CALLER, START_MS)
     assert await totp.standing(door.db, account_id) == (False, 0)
     assert await refused(totp.remove(door, account_id, CALLER, START_MS)) == "factor_not_found"
-    changes = [fields["change"] for kind, _, fields in await mails(door.db)
+    changes = [(fields["change"], fields["link"]) for kind, _, fields in await mails(door.db)
                if kind == "second_factor_changed"]
-    assert changes == ["totp.add", "totp.remove"]
+    assert changes == [(each, f"{ORIGIN}/settings/factors") for each in (
+        "totp.add", "totp.remove")]
 
 
 async def test_a_form_that_is_sent_twice_tells_codes_once(door: Door) -> None:
@@ -90,7 +91,21 @@ async def test_a_recovery_code_works_once(door: Door) -> None:
 async def test_without_one_no_code_is_right(door: Door) -> None:
     account_id = (await registered(door)).session.account
     assert await refused(totp.new_codes(door, account_id, CALLER, START_MS)) == "factor_not_found"
-    await totp.begin(door.db, await account.find(door.db, EMAIL), START_MS)
-    async with door.db.writing() as transaction:
-        assert await totp.check(transaction, account_id, "000000", START_MS) is None
-        assert not await totp.is_on(transaction, account_id)
+    made = await totp.begin(door.db, await account.find(door.db, EMAIL), START_MS)
+    right = pyotp.TOTP(secret_text(made.secret)).at(START_MS // 1000)
+    for code in ("000000", right):  # it is not on before it is confirmed
+        async with door.db.writing() as transaction:
+            assert await totp.check(transaction, account_id, code, START_MS) is None
+            assert not await totp.is_on(transaction, account_id)
+
+
+async def test_a_code_of_the_app_works_once(door: Door) -> None:
+    account_id = (await registered(door)).session.account
+    made = await totp.begin(door.db, await account.find(door.db, EMAIL), START_MS)
+    app = pyotp.TOTP(secret_text(made.secret))
+    await totp.confirm(door, account_id, app.at(START_MS // 1000), CALLER, START_MS)
+    # neither again, nor one from before the last that was used
+    for seconds, right in ((60, "totp"), (60, None), (30, None), (90, "totp")):
+        async with door.db.writing() as transaction:
+            assert await totp.check(transaction, account_id, app.at(
+                START_MS // 1000 + seconds), START_MS + 60_000) == right
