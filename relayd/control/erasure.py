@@ -301,7 +301,7 @@ async def _forget(db: Database, account: str) -> None:
     The copies first: where a crash comes in between, the key that is left says that they are.
     """
     try:
-        backup.remove_unsealed(db.directory)
+        backup.remove_unsealed(db.directory, account)
     finally:
         await db.keyring.destroy(account)
 

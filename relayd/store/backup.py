@@ -290,12 +290,28 @@ def expire_saved(directory: Path, before_ms: int, draft_before_ms: int | None = 
     return found
 
 
-def remove_unsealed(directory: Path) -> int:
-    """Deletes copies from before personal columns were sealed: they know who is erased."""
+def remove_unsealed(directory: Path, account: str) -> int:
+    """Deletes copies from before personal columns were sealed that know whose an account was.
+
+    Those in which it is erased already stay: they are the way back from the upgrade.
+    """
     found = 0
     with mapped():
         for old in _left(directory):
-            if int(old.name.split("-")[1]) <= SEALED_VERSION:
+            if int(old.name.split("-")[1]) <= SEALED_VERSION and not _forgot(old, account):
                 old.unlink(missing_ok=True)
                 found += 1
     return found
+
+
+def _forgot(path: Path, account: str) -> bool:
+    """Whether a copy has an account as erased, or not at all; False where it is not whole."""
+    if path.name.startswith("."):
+        return False
+    address = f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"
+    try:
+        with closing(sqlite3.connect(address, uri=True)) as db:
+            row = db.execute("SELECT state FROM accounts WHERE id = ?", (account,)).fetchone()
+    except sqlite3.Error:
+        return False
+    return row is None or bool(row[0] == "erased")

@@ -248,7 +248,7 @@ async def test_Y2_a_copy_in_clear_goes_though_a_crash_came_before(
     folder.mkdir()
     (folder / "before-0005-20260101T000000Z.db").write_bytes(b"zeisig in clear")
 
-    def crash(directory: Path) -> int:
+    def crash(directory: Path, account: str) -> int:
         raise StoreError("store_failed")
 
     async def killed(*owners: str) -> None:
@@ -269,7 +269,7 @@ async def test_Y2_the_copies_go_before_the_key(
 ) -> None:
     who, there = await make_person(db), []
 
-    def look(directory: Path) -> int:
+    def look(directory: Path, account: str) -> int:
         there.append(who in db.keyring.owners())
         return 0
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relayd.control import ledger, usage
+from relayd.control import key, ledger, usage
 from relayd.control.recovery import Recovered, recover
 from relayd.core.price import Price, PriceBook, unit_prices
 from relayd.core.record import CallRecord
@@ -23,6 +23,7 @@ from relayd.store.db import Database, open_database
 from relayd.store.journal_frame import CLOSE, OPEN, PROGRESS, frame
 from relayd.store.journal_lane import claim
 from relayd.store.record import CallFilter
+from tests.fakes.first_store import ANN, ANN_KEY, BEN, BEN_KEY, ERASED, write_first_store
 from tests.fakes.records import call_record
 from tests.store.test_journal_replay import mark_of, opening_of
 
@@ -229,3 +230,24 @@ async def test_a_crash_in_the_middle_is_harmless(tmp_path: Path, seconds: float)
     await db.close()
     assert found[:3000] == records
     assert [record.id for record in found[3000:]] == [record.id for record in left]
+
+
+async def test_what_the_first_version_s_journal_has_is_recorded_once(tmp_path: Path) -> None:
+    write_first_store(tmp_path / "store")
+    db = await open_database(tmp_path / "store")
+    lanes = claim(db.directory)
+    found, _ = await recover(db, lanes)
+    assert (found.replayed, found.interrupted, found.torn_bytes, found.refused) == (1, 1, 0, ())
+    told = [(each.account, each.outcome, each.input_tokens, each.output_tokens)
+            async for each in usage.calls(db, CallFilter())]
+    assert sorted(told) == [
+        (ANN, "completed", 100, 20), (ANN, "interrupted", 41, 9),
+        (BEN, "completed", 100, 20), (BEN, "completed", 100, 20),
+        (ERASED, "completed", 100, 20)]
+    assert await ledger.verify(db) == []
+    async with db.reading() as transaction:
+        found_by = [await key.find(db, transaction, text) for text in (ANN_KEY, BEN_KEY)]
+    assert [(each.account, each.name) for each in found_by] == [(ANN, "laptop"), (BEN, "server")]
+    for lane in lanes:
+        lane.release()
+    await db.close()

@@ -230,7 +230,7 @@ async def test_old_copies_go(tmp_path: Path) -> None:
     os.utime(names[0], ns=((now_ms + 1) * 1_000_000,) * 2)
     assert expire_saved(tmp_path, now_ms) == 2
     assert [path.exists() for path in (*names, *replaced)] == [True, True, False, False, True]
-    assert remove_unsealed(tmp_path) == 2
+    assert remove_unsealed(tmp_path, "acct_1") == 2
     assert not any(path.exists() for path in names) and expire_saved(tmp_path / "none", 0) == 0
 
 
@@ -244,7 +244,7 @@ async def test_what_a_kill_left_half_made_goes_too(tmp_path: Path) -> None:
     (tmp_path / DRAFT_NAME).mkdir()
     (tmp_path / DRAFT_NAME / DATABASE_NAME).touch()
     assert expire_saved(tmp_path, now_ms) == 0
-    assert remove_unsealed(tmp_path) == 2
+    assert remove_unsealed(tmp_path, "acct_1") == 2
     assert [path.exists() for path in halves] == [False, False, True, True]
     for path in (*halves[2:], tmp_path / DRAFT_NAME):
         os.utime(path, ns=((now_ms - 1) * 1_000_000,) * 2)

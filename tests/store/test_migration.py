@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sqlite3
 from collections.abc import Awaitable, Callable
@@ -12,13 +13,15 @@ import pytest
 from relayd.core.errors import RelayError
 from relayd.core.invoice import Period
 from relayd.store import (
-    abuse, alert, closing, fapiao, grant, holder, invoice, key, mail, migration, order, partner,
-    session, ticket, vault,
+    abuse, account, alert, closing, fapiao, grant, holder, invoice, key, limit, mail, migration,
+    order, partner, session, ticket, vault,
 )
+from relayd.store.backup import SAVED_FOLDER, judge
 from relayd.store.db import FILE_NAME, Database, open_database
 from relayd.store.directory import StoreError
 from relayd.store.migration import Migration, known, statements
 from relayd.store.transaction import Transaction
+from tests.fakes.first_store import ANN, BEN, ERASED, write_first_store
 from tests.fakes.plans import plans, whole
 
 
@@ -71,6 +74,50 @@ async def test_a_migration_that_fails_leaves_no_trace(
     tables = connection.execute("SELECT name FROM sqlite_master WHERE name = 'half'").fetchall()
     connection.close()
     assert tables == []
+
+
+def shape(path: Path) -> dict[str, str]:
+    """The tables, indexes and triggers of a database that is sound, without quotes and spaces."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+        return {name: " ".join(sql.replace('"', "").split()) for name, sql in rows}
+
+
+@pytest.mark.parametrize("version", [each.version for each in known()[:-1]])
+async def test_a_store_of_every_version_becomes_what_a_new_one_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, db: Database, version: int
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(migration, "known", lambda had=known()[:version]: had)
+        await (await open_database(tmp_path / "old")).close()
+    await (await open_database(tmp_path / "old")).close()
+    assert shape(tmp_path / "old" / FILE_NAME) == shape(db.directory / FILE_NAME)
+    (saved,) = (tmp_path / "old" / SAVED_FOLDER).iterdir()
+    assert saved.name.startswith(f"before-{version + 1:04d}-") and judge(saved) == version
+
+
+async def test_the_first_version_s_store_is_brought_forward(
+    tmp_path: Path, db: Database
+) -> None:
+    write_first_store(tmp_path / "old")
+    old = await open_database(tmp_path / "old")
+    async with old.reading() as transaction:
+        found = [await account.get(transaction, who) for who in (ANN, BEN, ERASED)]
+        keys = await key.shown(transaction, ANN, 9)
+        limits = await limit.get(transaction, "account", BEN)
+        used = await transaction.rows("SELECT account_id, used_nano FROM account_use ORDER BY 1")
+    await old.close()
+    assert [(each.email, each.name, each.state) for each in found] == [
+        ("ann@example.org", "Ann", "active"), ("ben@example.org", None, "active"),
+        (None, None, "erased")]
+    assert [(each.name, each.app, each.models) for each in keys] == [
+        ("laptop", "notes", ("gpt-*",))]
+    assert limits == {"monthly_budget": 2_500_000_000, "requests_per_minute": 60}
+    assert used == [(ANN, 1500), (BEN, 7), (ERASED, 0)]
+    assert shape(old.directory / FILE_NAME) == shape(db.directory / FILE_NAME)
+    assert b"ann@example.org" not in (old.directory / FILE_NAME).read_bytes()
 
 
 NOW_MS = 1_800_000_000_000
