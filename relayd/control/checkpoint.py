@@ -28,6 +28,8 @@ EVENTS_DUE: Final = 100
 """So many events are signed at once."""
 AGE_DUE_MS: Final = 3_600_000
 """Fewer are signed when the oldest is of this age."""
+EVENTS_AT_ONCE: Final = 1000
+"""More are signed in several checkpoints, each a transaction: others write in between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +75,15 @@ async def due(db: Database, now_ms: int) -> bool:
 
 
 async def sign(db: Database, signer: Signer, now_ms: int) -> Checkpoint | None:
-    """A checkpoint of all events up to now; None where there is no new one."""
-    async with db.writing() as transaction:
-        return await _sign(transaction, signer, now_ms)
+    """The last of the checkpoints of all events up to now; None where there is no new one."""
+    head, last = 0, None
+    while True:
+        async with db.writing() as transaction:
+            made = await _sign(transaction, signer, now_ms)
+            head = head or (await store_audit.head(transaction))[0]
+        if made is None or made.seq >= head:
+            return made or last
+        last = made
 
 
 async def _sign(
@@ -88,9 +96,13 @@ async def _sign(
     if last is None or last.public_key != signer.public:
         await audit.append(transaction, SYSTEM, "audit.key", None, now_ms,
                            details={"public": signer.public.hex()})
-    seq, hashed = await store_audit.head(transaction)
-    leaves = [leaf_of(event) async for event, _ in store_audit.events(
-        transaction, after_seq=after)]
+    leaves = []
+    seq, hashed = after, START
+    async for event, hashed in store_audit.events(
+            transaction, after_seq=after,
+            last_seq=after + EVENTS_AT_ONCE if prune is None else None):
+        leaves.append(leaf_of(event))
+        seq = event.seq
     made = Checkpoint(
         seq=seq, at_ms=now_ms, hash=hashed, root=merkle.root(leaves),
         pruned_seq=0 if last is None else last.pruned_seq,

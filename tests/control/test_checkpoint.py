@@ -58,6 +58,24 @@ async def test_enough_or_old_enough_is_due(db: Database) -> None:
         None, EVENTS_DUE + 2, 2, 0)
 
 
+@pytest.mark.parametrize(("count", "checkpoints"), [(7, 2), (8, 3), (11, 3), (12, 4)])
+async def test_many_are_signed_some_at_a_time(
+    db: Database, monkeypatch: pytest.MonkeyPatch, count: int, checkpoints: int
+) -> None:
+    monkeypatch.setattr(checkpoint, "EVENTS_AT_ONCE", 4)
+    signer = open_signer(db.directory)
+    await add(db, count)
+    made = await checkpoint.sign(db, signer, START_MS)
+    assert made is not None and made.seq == count + 1  # the key's own event is the last
+    found = await verdict(db)
+    assert (found.broken, found.events, found.checkpoints, found.unsigned) == (
+        None, count + 1, checkpoints, 0)
+    await add(db, 6)
+    assert await checkpoint.prune(db, signer, START_MS + 1, START_MS + 1) == count + 1
+    found = await verdict(db)
+    assert (found.broken, found.checkpoints, found.unsigned) == (None, 2, 0)
+
+
 async def test_events_of_a_clock_that_was_ahead_are_signed_too(db: Database) -> None:
     years_ms = 3650 * 24 * 3_600_000
     await add(db, 1, START_MS + years_ms)
