@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from relayd.control import account, email_change, password, registration, sign_in
+from relayd.control import account, audit, email_change, password, registration, sign_in
 from relayd.control.door import Door
 from relayd.control.email_change import End
 from relayd.core.errors import RelayError
@@ -32,10 +32,14 @@ async def test_Y1_both_ends_say_yes(door: Door, order: tuple[End, End]) -> None:
     by = (CALLER, account_id)
     assert not await email_change.confirm(door, tokens[order[0]], order[0], by, START_MS)
     assert (await account.find(door.db, account_id)).email == EMAIL
+    before = [entry.event.seq async for entry in audit.listing(door.db)]
     assert await email_change.confirm(door, tokens[order[1]], order[1], by, START_MS)
     assert (await account.find(door.db, account_id)).email == NEW
     [(kind, to, _)] = await mails(door.db)
     assert (kind, to) == ("email_changed", EMAIL)
+    [event] = [entry.event async for entry in audit.listing(door.db)][len(before):]
+    assert (event.actor, event.action, event.target, event.details) == (
+        account_id, "account.change", account_id, '{"field":"email"}')
     await sign_in.sign_in(door, NEW, PASSWORD, CALLER, START_MS)
     with pytest.raises(RelayError):
         await email_change.confirm(door, tokens["new"], "new", by, START_MS)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import io
 
-from relayd.control import account, alert, grant
+from relayd.control import account, alert, grant, mail, subscription
 from relayd.control.grant import Credit
 from relayd.core.actor import SHELL
+from relayd.core.plan import Plan
+from relayd.core.posting import move
 from relayd.jobs.billing import Billing
 from relayd.ops.logging import Logger
+from relayd.store import posting
 from relayd.store.db import Database
 from tests.fakes.records import START_MS
 
@@ -35,6 +38,24 @@ async def test_credit_expires_and_alerts_are_mailed(db: Database) -> None:
     assert [each.left_nano for each in await grant.listing(db, owner)] == [0]
 
 
+async def test_subscriptions_go_on_and_each_mail_leads_to_its_page(db: Database) -> None:
+    owner = (await account.create(db, EMAIL, None, START_MS)).id
+    await alert.put(db, owner, "USD", "1")
+    plans = {"team": Plan("team", period="month", fee_nano=3)}
+    async with db.writing() as transaction:
+        await posting.post(transaction, move(
+            "top_up", "a", 3, "USD", account=owner, partner="p"), START_MS)
+    made = await subscription.subscribe(db, owner, "team", plans, START_MS, SHELL)
+    work = Billing(db, lambda: plans, lambda path: f"https://c{path}", now_ms=lambda: made.end_ms)
+    await work.look()
+    await work.look()
+    found = await subscription.find(db, owner)
+    assert found is not None and (found.state, found.start_ms) == ("past_due", made.end_ms)
+    assert {each.mail.kind: each.letter.fields["link"] for each in await mail.due(
+        db, made.end_ms, 9)} == {
+        "balance_low": "https://c/balance", "payment_failed": "https://c/plans"}
+
+
 async def test_no_credit_expires_for_a_clock_that_is_not_believed(db: Database) -> None:
     async def not_believed(now_ms: int) -> bool:
         return False
@@ -57,7 +78,8 @@ async def test_a_store_that_fails_is_asked_again(db: Database) -> None:
     work = job(db, said)
     db._closed = True
     await work.look()
-    assert work.failures == 1 and "billing_failed" in said.getvalue()
+    assert work.failures == 1
+    assert '"billing_failed","code":"store_failed"' in said.getvalue()
     db._closed = False
     await work.look()
     assert work.failures == 1
