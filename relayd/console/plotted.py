@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from relayd.console.plot import Band, Show, columns, folded
 from relayd.core.rollup import Sums
-from relayd.core.series import Period, Point, filled, lines
+from relayd.core.series import Period, Point
 from relayd.core.timestamp import HOUR_MS, rfc3339
 
 
@@ -41,14 +41,14 @@ def by_name(
     others: str,
 ) -> list[Band]:
     """A band for each name, the largest first; `names` are the names as people know them."""
-    order = dict.fromkeys(line.name for line in lines(points))
-    bands = [
-        Band(names.get(name, name),
-             [measure.of(sums) for _, sums in filled(
-                 [point for point in points if point.name == name], wanted)])
-        for name in order]
-    shown = [band for band in bands if any(band.values)]
-    return folded(sorted(shown, key=lambda band: -sum(band.values)), others)
+    places = {at_ms: n for n, at_ms in enumerate(wanted.steps)}
+    found: dict[str, list[int]] = {}
+    for point in points:
+        values = found.setdefault(point.name, [0] * len(places))
+        if point.at_ms in places:
+            values[places[point.at_ms]] += measure.of(point.sums)
+    bands = [Band(names.get(name, name), values) for name, values in found.items() if any(values)]
+    return folded(sorted(bands, key=lambda band: (-sum(band.values), band.name)), others)
 
 
 def plotted(title: str, wanted: Period, bands: Sequence[Band], measure: Measure) -> Plotted:

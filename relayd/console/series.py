@@ -159,13 +159,12 @@ def _plots(
         return []
     show = visit.ask(SeriesQuery).show
     others = visit.t("series.others")
-    currencies = list(dict.fromkeys(line.currency for line in lines(points)))
     if show != "amount":
         measure = _measure(show, "")
         return [plotted(visit.t(f"series.show_{show}"), wanted,
                         by_name(points, wanted, measure, names, others), measure)]
     found = []
-    for currency in currencies:
+    for currency in sorted({point.currency for point in points}):
         measure = _measure(show, currency)
         mine = [point for point in points if point.currency == currency]
         found.append(plotted(f"{visit.t('series.show_amount')}, {currency}", wanted,

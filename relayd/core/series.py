@@ -7,6 +7,7 @@ UTC days, and a step without calls is there with nothing in it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import add
 from typing import Final, Literal, NamedTuple
 
 from relayd.core.rollup import Sums, hour_of
@@ -63,7 +64,7 @@ def period(span: Span, now_ms: int) -> Period:
 
 def plus(left: Sums, right: Sums) -> Sums:
     """Both together, field by field."""
-    return Sums(*(a + b for a, b in zip(left, right, strict=True)))
+    return Sums(*map(add, left, right))
 
 
 def lines(points: Iterable[Point]) -> list[Line]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from relayd.console.plot import BANDS_MAX
 from relayd.console.plotted import Measure, by_name, plotted, step_label
 from relayd.core.series import NO_SUMS, Point, period
@@ -34,6 +36,22 @@ def test_what_is_too_much_is_under_others() -> None:
     bands = by_name(points, wanted, CALLS, {}, "others")
     assert [band.name for band in bands][-1] == "others" and len(bands) == BANDS_MAX
     assert sum(sum(band.values) for band in bands) == sum(range(1, BANDS_MAX + 4))
+
+
+class Counted(list[Point]):
+    """Points that say how often they were gone through."""
+
+    passes = 0
+
+    def __iter__(self) -> Iterator[Point]:
+        self.passes += 1
+        return super().__iter__()
+
+
+def test_points_of_a_thousand_keys_are_gone_through_once() -> None:
+    points = Counted(point(START_MS, f"key-{n}", n + 1) for n in range(1000))
+    bands = by_name(points, period("7d", START_MS), CALLS, {}, "others")
+    assert points.passes == 1 and bands[0].name == "key-999"
 
 
 def test_labels_of_hours_and_days() -> None:
