@@ -37,6 +37,8 @@ def line_texts(visit: Visit, line: Line) -> tuple[str, ...]:
     """One line: what it is, what it is about, and its figures."""
     used = line.kind == "use"
     about = line.reference or (visit.t("invoices.no_model") if used else "–")
+    if line.kind in ("fee", "proration"):
+        about = visit.t("invoices.entry", number=line.reference)
     figures = (line.calls, line.input_tokens, line.output_tokens)
     return (visit.t(f"invoices.line_{line.kind}"), about,
             *(f"{figure:,}" if used else "–" for figure in figures), exact(line.amount_nano))

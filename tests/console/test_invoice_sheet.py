@@ -47,12 +47,13 @@ def test_figures() -> None:
     ("en", "Invoice", "VAT 6%"), ("zh", "账单", "增值税 6%")])
 def test_an_invoice(language: str, title: str, tax: str) -> None:
     found = invoice((Line("use", "gpt-4o-mini", 1_234_567_890, 1234, 5, 6),
-                     Line("use", "", 1), Line("credit", "", -5)))
+                     Line("use", "", 1), Line("credit", "", -5), Line("fee", "3", 7)))
     sheet = invoice_sheet(reader(language), found)
     assert sheet.title == title and tax in dict(sheet.totals)
     [table] = sheet.tables
     assert table.rows[0][1:] == ("gpt-4o-mini", "1,234", "5", "6", "1.23456789")
     assert table.rows[2][2:] == ("–", "–", "–", "-0.000000005")
+    assert table.rows[3][1] == {"en": "entry 3 of the ledger", "zh": "账本第 3 笔"}[language]
     assert "王小明" in sheet.texts() and not sheet.banner
 
 

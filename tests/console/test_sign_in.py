@@ -28,7 +28,8 @@ async def test_in_and_out(opened: OpenConsole) -> None:
     assert (await opened.get(answer.headers["Location"])).headers["Location"] == "/keys"
     [set_cookie] = answer.headers.getall("Set-Cookie")
     assert "HttpOnly" in set_cookie and "SameSite=Lax" in set_cookie and "Path=/" in set_cookie
-    assert (await opened.get("/keys")).status == 200
+    page = await opened.get("/keys")
+    assert page.status == 200 and f'href="/settings">{USERNAME}</a>' in await page.text()
     assert (await opened.get("/sign-in?next=/usage")).headers["Location"] == "/usage"
     assert (await opened.form("/sign-out")).headers["Location"] == "/sign-in"
     assert (await opened.get("/keys")).status == 303
@@ -91,7 +92,8 @@ async def test_U2_with_an_authenticator_the_page_asks_for_its_code(opened: OpenC
     assert answer.headers["Location"] == "/sign-in?next=/keys&signed=1"
     # half signed in, nothing opens
     assert (await opened.get("/keys")).status == 303
-    assert 'action="/sign-in/code"' in await (await opened.get("/sign-in?next=/keys")).text()
+    text = await (await opened.get("/sign-in?next=/keys")).text()
+    assert 'action="/sign-in/code"' in text and USERNAME not in text
     assert (await opened.form("/sign-in/code", {"code": "000000"})).status == 401
     opened.now_ms += 30_000
     code = code_at(secret, opened.now_ms // 30_000)
