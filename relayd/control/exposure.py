@@ -37,7 +37,7 @@ async def _passed_over(flagging: Awaitable[bool]) -> bool:
     try:
         return await flagging
     except StoreError as error:
-        if error.code != "data_key_gone":
+        if error.code not in ("data_key_gone", "seal_broken"):
             raise
         return False
 
