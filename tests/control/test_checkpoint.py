@@ -144,6 +144,9 @@ async def test_pruning_leaves_a_chain_that_goes_on(db: Database) -> None:
         await checkpoint.sign(db, signer, START_MS + day)
     assert await checkpoint.prune(db, signer, START_MS, START_MS + 9) == 0
     assert await checkpoint.prune(db, signer, START_MS + 2, START_MS + 9) == 5
+    [event] = [entry.event async for entry in audit.listing(db)
+               if entry.event.action == "audit.prune"]
+    assert event.details == '{"events":5,"until":5}'
     found = await verdict(db)
     assert (found.broken, found.first_seq, found.last_seq, found.unsigned) == (None, 6, 10, 0)
     assert await checkpoint.prune(db, signer, START_MS + 2, START_MS + 9) == 0
