@@ -50,10 +50,16 @@ _NAMES: Final = tuple(
         ("workspace", "wrkspc_", rb"\bwrkspc_[A-Za-z0-9]{4}"),
         ("user", "user- user_",
          rb"\buser-[A-Za-z0-9]{20}|\"user_id\"\s{0,4}:\s{0,4}\"user_[A-Za-z0-9]{4}"),
-        ("account", "account tenant subscription workspace customer team organi acct_",
-         rb"(?i:\b(?:account|tenant|subscription|workspace|customer|team|organi[sz]ation)"
+        ("account", "account tenant subscription workspace customer team organi group acct_",
+         rb"(?i:\b(?:account|tenant|subscription|workspace|customer|team|organi[sz]ation|group)"
          rb"(?:[ _-]?(?:id|number))?)[\"'\s:=/(#`]{1,6}(?:" + _UUID
-         + rb"|\d{6}|[0-9a-f]{24})|\bacct_[A-Za-z0-9]{6}"),
+         + rb"|\d{6}|[0-9a-f]{24}|ws-[a-z0-9]{6})|\bacct_[A-Za-z0-9]{6}"
+         rb"|\baccount\s{1,4}['`](?=[a-z-]{0,32}[A-Z0-9_])[A-Za-z0-9_-]{6}"
+         rb"|\baccounts/(?!fireworks/)[a-z0-9-]{1,64}/"),
+        ("account_named", "team= team_ key_alias= key_name= mail",
+         rb"(?i:\b(?:team(?:_id|_alias)?|key_alias|key_name)=[\"'`]?[a-z0-9]"
+         rb"|\be?-?mail(?: address)?[\s:=\"'`(]{1,6}(?!support|sales|help|contact)"
+         rb"[a-z0-9._%+-]{1,64}@[a-z0-9])"),
         ("cloud_path", "arn:aws /subscriptions/ /resourcegroups/",
          rb"\barn:aws[a-z-]{0,8}:[^\s\"]{0,64}?:\d{12}:|/subscriptions/" + _UUID
          + rb"|/resource[Gg]roups/[A-Za-z0-9_.-]"),
@@ -75,9 +81,10 @@ _NAMES: Final = tuple(
          rb"|models\.ai\.azure\.com|azurewebsites\.net)\b)"),
         # a proxy's page, and places inside the operator's or the provider's own network
         ("page", "<html <!doctype", rb"(?i:<(?:html|!doctype)\b)"),
-        ("address", "10. 172. 192.168. your",
+        ("address", "10. 172. 192.168. ip",
          rb"\b(?:10(?:\.\d{1,3}){3}|192\.168(?:\.\d{1,3}){2}"
-         rb"|172\.(?:1[6-9]|2\d|3[01])(?:\.\d{1,3}){2})\b|(?i:\byour ip\b)"),
+         rb"|172\.(?:1[6-9]|2\d|3[01])(?:\.\d{1,3}){2})\b|(?i:\byour ip\b"
+         rb"|\bip(?: address)?[\s:=\"'`(]{1,6}\d{1,3}(?:\.\d{1,3}){3}\b)"),
         ("internal_host", ".internal .local .corp .lan .svc",
          rb"(?i:[a-z0-9-]\.(?:internal|local|corp|lan|svc)\b)"),
     )

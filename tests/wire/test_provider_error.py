@@ -46,6 +46,9 @@ def openai_error(message: str, **more: object) -> bytes:
     "Unknown name \"project\" at 'generation_config': Cannot find field.",
     "See https://api.openai.com/docs or vllm's documentation; ab is too short to be a secret.",
     "Unsupported parameter: 'user'.", "customer 12 of account 7 said a****",
+    "Model not found: accounts/fireworks/models/llama-v9", "write an e-mail to you@example.com",
+    "If it persists, email support@provider.example or see the account 'settings' page.",
+    "group 7 has zip 12.3.4.5 files, ip 4", "each team = one line of the team_id column",
 ])
 def test_what_does_not_name_the_operator_passes(message: str) -> None:
     assert judge("openai", 400, openai_error(message), SECRETS) == Verdict(
@@ -76,6 +79,14 @@ def test_what_does_not_name_the_operator_passes(message: str) -> None:
     ("Your team 5d6f8a2c-1111-4222-8333-123456789abc has used all available credits", "account"),
     ("The account 2100123456 has an overdue balance", "account"),
     ("customer acct_1AbCdEf2 is past due", "account"),
+    ("Function 'f': Not found for account 'q-RmuI_abc'", "account"),
+    ("Model not found, inaccessible, and/or not deployed: accounts/acme/deployments/d", "account"),
+    ("Workspace access denied. workspace id ws-8f7a6b5c", "account"),
+    ("Invalid GroupId 1782658868262748467", "account"),
+    ("Budget has been exceeded! Team=acme-research Current cost: 10.0", "account_named"),
+    ("Received Model Group=x team_id=acme key_alias=relay", "account_named"),
+    ("Your email address ops@acme.example is not verified.", "account_named"),
+    ("The IP address 203.0.113.77 is not on the allowlist", "address"),
     ("User: arn:aws:iam::123456789012:user/relay is not authorized", "cloud_path"),
     ("/subscriptions/5d6f8a2c-1111-4222-8333-123456789abc/x", "cloud_path"),
     ("The resource /resourceGroups/acme-ai was not found", "cloud_path"),
