@@ -1,6 +1,7 @@
 """The calendar of a process: asked by every job that deletes, erases or charges for good.
 
-Law: what the store was last swept at before the start is what is known of the past.
+Law: what the store was last swept at before the start is what is known of the past; what this
+process has believed since is held against the machine's own time.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from relayd.control import retention
-from relayd.core.calendar import ahead_ms
+from relayd.core.calendar import Steadiness, ahead_ms
 from relayd.ops import clock
 from relayd.ops.logging import Logger
 from relayd.store.db import Database
@@ -37,6 +38,7 @@ class Clockwork:
         self._asked = False
         self._last_ms: int | None = None
         self._told = False
+        self._steadiness = Steadiness()
 
     async def believed(self, now_ms: int) -> bool:
         """False also where the store cannot be asked what is known of the past."""
@@ -48,7 +50,9 @@ class Clockwork:
             if not self._asked:  # nobody else has asked meanwhile
                 self._asked = True
                 self._last_ms = max((each.at_ms for each in swept.values()), default=None)
-        ahead = ahead_ms(self._last_ms, now_ms, self._up_seconds())
+        up_seconds = self._up_seconds()
+        ahead = (ahead_ms(self._last_ms, now_ms, up_seconds)
+                 or self._steadiness.ahead_ms(now_ms, up_seconds))
         self._tell(ahead)
         return not ahead
 

@@ -34,6 +34,17 @@ async def test_a_start_in_another_year_is_not_believed_until_it_lasts(db: Databa
     assert said[0]["seconds"] == YEAR_MS // 1000
 
 
+async def test_a_leap_while_it_runs_is_not_believed_for_a_day(db: Database) -> None:
+    seconds, log = [9000.0], io.StringIO()
+    asked = Clockwork(db, up_seconds=lambda: seconds[0], log=Logger(stream=log)).believed
+    assert await asked(START_MS) and not await asked(START_MS + YEAR_MS)
+    assert await asked(START_MS) and not await asked(START_MS + YEAR_MS)
+    seconds[0] += 86_400
+    assert await asked(START_MS + 86_400_000 + YEAR_MS)
+    said = [json.loads(line)["event"] for line in log.getvalue().splitlines()]
+    assert said == ["clock_leapt", "clock_believed"] * 2
+
+
 async def test_a_new_store_believes_and_a_broken_one_does_not(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
