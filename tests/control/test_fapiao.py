@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Awaitable
 
+import orjson
 import pytest
 
-from relayd.control import enterprise, fapiao, fapiao_file, mail
+from relayd.control import account, audit, enterprise, fapiao, fapiao_file, mail
 from relayd.control.fapiao import Offer, Wish
 from relayd.control.fapiao_file import Item
 from relayd.control.invoice import Seller
@@ -14,9 +16,10 @@ from relayd.control.issuer import ByHand
 from relayd.core.actor import SHELL, Actor
 from relayd.core.enterprise import Enterprise
 from relayd.core.errors import RelayError
-from relayd.core.fapiao import RED_REASONS, Fapiao
+from relayd.core.fapiao import ORDERS_MAX, RED_REASONS, Fapiao
 from relayd.core.issued import wanted
 from relayd.core.operator import Operator
+from relayd.core.timestamp import DAY_MS
 from relayd.core.vat import Vat
 from relayd.store import fapiao as store_fapiao
 from relayd.store.fapiao import FapiaoFilter
@@ -106,6 +109,70 @@ async def test_an_order_is_applied_for_once(till: Till) -> None:
             ).state == "cancelled"
     till.now_ms += (DAYS + 1) * 86_400_000
     assert await code_of(applied(till, order.id)) == "fapiao_amount"
+
+
+async def test_an_order_can_be_applied_for_so_many_days(till: Till) -> None:
+    order, _ = await till.credited("alipay", 1000)
+    paid_ms = order.paid_at_ms
+    assert paid_ms is not None
+    for left_ms, found in ((DAYS * DAY_MS, [(order.id, 1000)]), (DAYS * DAY_MS + 1, [])):
+        assert [(each.id, minor) for each, minor in await fapiao.open_orders(
+            till.db, till.holder, DAYS, paid_ms + left_ms)] == found
+    till.now_ms = paid_ms + DAYS * DAY_MS + 1
+    assert await code_of(applied(till, order.id)) == "fapiao_amount"
+    till.now_ms -= 1
+    assert (await applied(till, order.id)).amount_minor == 1000
+
+
+async def test_whose_an_order_and_a_fapiao_are(till: Till) -> None:
+    other = (await account.create(till.db, "other@example.org", None, till.now_ms)).id
+    order, _ = await till.credited("alipay", 1000)
+
+    def apply(who: str, *orders: str) -> Awaitable[Fapiao]:
+        return fapiao.apply(till.db, Actor(who), who, Wish(orders, title="王小明"),
+                            Offer(SELLER, DAYS), till.now_ms)
+
+    assert await code_of(apply(other, order.id)) == "order_not_found"
+    assert await fapiao.open_orders(till.db, other, DAYS, till.now_ms) == []
+    for orders in ((), tuple(f"ord_{number}" for number in range(ORDERS_MAX + 1))):
+        assert await code_of(apply(till.holder, *orders)) == "invalid_value"
+    made = await apply(till.holder, order.id, order.id)
+    assert await code_of(fapiao.cancel(
+        till.db, Actor(other), other, made.id, till.now_ms)) == "fapiao_not_found"
+    assert (await fapiao.look(till.db, SHELL, made.id, till.now_ms)).state == "submitted"
+    assert [(entry.event.action, entry.event.actor, orjson.loads(entry.event.details))
+            async for entry in audit.listing(till.db, target=till.holder)
+            if entry.event.action.startswith("fapiao.")] == [
+        ("fapiao.apply", till.holder,
+         {"fapiao": made.id, "kind": "ordinary", "amount_minor": 1000}),
+        ("fapiao.look", None, {"fapiao": made.id})]
+
+
+async def test_the_newest_are_listed(till: Till) -> None:
+    made = []
+    for _ in range(3):
+        order, _ = await till.credited("alipay", 1000)
+        till.now_ms += 1
+        made.append((await applied(till, order.id)).id)
+    for most in (1, 2, 3, 500):
+        assert [each.id for each in await fapiao.listing(
+            till.db, FapiaoFilter(till.holder), most)] == made[::-1][:most]
+
+
+async def test_reasons_are_of_a_list(till: Till) -> None:
+    order, _ = await till.credited("alipay", 1000)
+    made = await applied(till, order.id)
+    assert await code_of(fapiao.reject(
+        till.db, SHELL, made.id, "because", SELLER, till.now_ms)) == "invalid_value"
+    assert (await fapiao.own(till.db, till.holder, made.id)).state == "submitted"
+    blue = await issued(till)
+    assert fapiao.view(blue)["number"] == "2" * 20
+    assert await code_of(fapiao.reverse(
+        till.db, SHELL, blue.id, 1, "99", till.now_ms)) == "invalid_value"
+    # a red letter is kept as long as its blue one, and at least for a moment
+    for now_ms, until_ms in ((till.now_ms, blue.until_ms), (blue.until_ms, blue.until_ms + 1)):
+        red = await fapiao.reverse(till.db, SHELL, blue.id, 1, "01", now_ms)
+        assert red.until_ms == until_ms
 
 
 async def test_what_was_refunded_is_not_applied_for(till: Till) -> None:
