@@ -20,7 +20,7 @@ from relayd.ops import config as values
 from relayd.ops.config import Config, MeteringConfig, PrivacyConfig, StoreConfig
 from relayd.ops.configfile import (
     ConfigError, activated_sockets, default_path, examine, examine_text, hash_seed_chosen, load,
-    loads,
+    loads, notify_socket,
 )
 from tests.shared import ROOT
 
@@ -131,6 +131,38 @@ listen = 9464
     with pytest.raises(ConfigError) as caught:
         loads(text, environ={})
     assert len(caught.value.faults) == 6 and "sk-literal" not in str(caught.value)
+
+
+@pytest.mark.parametrize("table", sorted(
+    (tomllib.loads(EXAMPLE.read_text("utf-8")).keys() | {
+        "providers.openai", 'routes."gpt-*"', "operator.hosting", "payments.partners.x"})
+    - {"providers", "routes", "prices"}))
+def test_what_no_table_has_is_a_fault_in_each(table: str) -> None:
+    text = f"{MINIMAL}[{table}]\n" if f"[{table}]" not in MINIMAL else MINIMAL.replace(
+        f"[{table}]", f"[{table}]\nzebra = 1")
+    text += "" if "zebra" in text else "zebra = 1"
+    keys = [fault.key.split(".")[-1] for fault in examine_text(text, environ=ENVIRON).faults]
+    assert "zebra" in keys
+
+
+@pytest.mark.parametrize(("tokens", "most", "fine"), [(5, 5, True), (6, 5, False)])
+def test_what_is_reserved_is_not_above_its_bound(tokens: int, most: int, fine: bool) -> None:
+    text = f"{MINIMAL}[billing]\noutput_tokens = {tokens}\noutput_tokens_max = {most}"
+    found = [fault.key for fault in examine_text(text, environ=ENVIRON).faults]
+    assert found == ([] if fine else ["billing.output_tokens"])
+
+
+@pytest.mark.parametrize(("environ", "told"), [
+    ({}, (None, 0.0)), ({"NOTIFY_SOCKET": ""}, (None, 0.0)),
+    ({"NOTIFY_SOCKET": "@a", "WATCHDOG_USEC": "1500000"}, ("@a", 1.5)),
+    ({"WATCHDOG_USEC": "1500000", "WATCHDOG_PID": str(os.getpid())}, (None, 1.5)),
+    ({"WATCHDOG_USEC": "1500000", "WATCHDOG_PID": "1"}, (None, 0.0)),
+    ({"WATCHDOG_USEC": "soon"}, (None, 0.0)), ({"WATCHDOG_USEC": "\u00b2"}, (None, 0.0)),
+])
+def test_where_systemd_listens(
+    environ: dict[str, str], told: tuple[str | None, float]
+) -> None:
+    assert notify_socket(environ) == told
 
 
 @pytest.mark.parametrize(("text", "line"), [

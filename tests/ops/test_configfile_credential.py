@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from relayd.ops.configfile_credential import (
-    CREDENTIAL_BYTES_MAX, Secrets, Surroundings, read_credentials,
+    CREDENTIAL_BYTES_MAX, Secrets, Surroundings, read_credentials, read_pem,
 )
 from relayd.ops.configfile_fault import Findings
 
@@ -102,3 +102,42 @@ def test_skip_follows_nothing_and_judges_the_form(tmp_path: Path) -> None:
         found, findings = read(reference, tmp_path, "skip")
         assert found == () and not findings.faults and not findings.warnings
     assert read(SECRET, tmp_path, "skip")[1].faults
+
+
+@pytest.mark.parametrize(("value", "words"), [
+    ({"env": 1}, "is not a name"), ({"env": ""}, "is not a name"),
+    ({"env": "a b"}, "not the name of an environment variable"),
+    ({"env": "NONE"}, "that is not set"), ({"env": "EMPTY"}, "refers to nothing"),
+    ({"env": "SPACED"}, "cannot be a credential"), ({"file": "none"}, "that cannot be read"),
+    ({"systemd": "../c"}, "not the name of a systemd credential"),
+    ({"systemd": "none"}, "that cannot be read"),
+])
+def test_each_fault_in_its_own_words(value: object, words: str, tmp_path: Path) -> None:
+    _, findings = read(value, tmp_path, EMPTY=" \n", SPACED="a b",
+                       CREDENTIALS_DIRECTORY=str(tmp_path))
+    assert [words in fault.problem for fault in findings.faults] == [True]
+
+
+PEM = "-----BEGIN PRIVATE KEY-----\n"
+
+
+@pytest.mark.parametrize(("text", "usable"), [
+    (PEM, True), ("\n " + PEM, True), (SECRET, False), ("", False),
+    (PEM + "x" * (CREDENTIAL_BYTES_MAX - len(PEM)), True),
+    (PEM + "x" * (CREDENTIAL_BYTES_MAX + 1 - len(PEM)), False),
+])
+@pytest.mark.parametrize("way", ["file", "systemd"])
+def test_pem(way: str, text: str, usable: bool, tmp_path: Path) -> None:
+    put(tmp_path, "key", text)
+    findings = Findings()
+    around = Surroundings({"CREDENTIALS_DIRECTORY": str(tmp_path)}, tmp_path, "resolve")
+    assert read_pem({way: "key"}, ("c",), around, findings) == (text if usable else "")
+    assert [fault.problem for fault in findings.faults] == (
+        [] if usable else ["names a file that is not in PEM"])
+
+
+def test_pem_is_in_no_variable(tmp_path: Path) -> None:
+    findings = Findings()
+    around = Surroundings({"KEY": PEM}, tmp_path, "resolve")
+    assert read_pem({"env": "KEY"}, ("c",), around, findings) == ""
+    assert "file and systemd" in findings.faults[0].problem

@@ -63,10 +63,26 @@ def test_what_is_wrong_is_a_fault(change: dict[str, object]) -> None:
     assert len(read(values)[1].faults) == 1
 
 
+@pytest.mark.parametrize("page", [
+    "http://127.0.0.1:8099/start", "http://localhost/", "http://[::1]:1/", "https://v.e:8443/a?b"])
+def test_a_page_of_this_machine_needs_no_tls(page: str) -> None:
+    config, findings = read(GOOD | {"page": page})
+    assert config.page == page and not findings.faults
+
+
 def test_a_secret_that_is_none() -> None:
     findings = read(dict(GOOD), "hunter2-hunter2")[1]
     assert [fault.key for fault in findings.faults] == ["identity.secret"]
     assert "hunter2" not in str(findings.faults)
+
+
+def test_what_is_missing_is_said_once() -> None:
+    """Nothing is looked up in the register for who has not been named."""
+    for missing in ("name", "processor"):
+        text = "".join(line for line in ROW.format(name="Others", fields="").splitlines(True)
+                       if not line.startswith(f"{missing} =") or "Checkers" in line)
+        reading = examine_text(text, environ={"SECRET": SECRET})
+        assert [each.key for each in reading.faults] == [f"identity.{missing}"]
 
 
 @pytest.mark.parametrize(("name", "fields", "faults"), [

@@ -57,6 +57,14 @@ def test_faults(text: str, keys: list[str]) -> None:
     assert "quokka" not in str(reading.faults)
 
 
+def test_an_origin_has_no_slash_at_its_end() -> None:
+    text = '[console]\nurl = "https://c.example/"\nrelay_url = "https://r.example:8443"'
+    config = examine_text(text, environ={}).config
+    assert config is not None
+    assert (config.console.url, config.console.relay_url) == (
+        "https://c.example", "https://r.example:8443")
+
+
 @pytest.mark.parametrize(("url", "listen", "found"), [
     ("https://a.example", "127.0.0.1:1", "https://a.example"),
     ("", "127.0.0.1:8081", "http://127.0.0.1:8081"),

@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding, NoEncryption, PrivateFormat, PublicFormat,
+)
 
 from relayd.core.currency import PLACES, to_nano
 from relayd.core.posting import move
@@ -12,6 +16,7 @@ from relayd.ops.config_payments import PartnerConfig
 from relayd.ops.configfile import examine_text
 from tests.fakes.partners import private_pem, public_pem
 
+SMALL = rsa.generate_private_key(65537, 1024)
 ENVIRON = {"KEY": "sk_quokka", "HOOK": "whsec_quokka", "NEXT": "whsec_wombat",
            "V3": "0123456789abcdef0123456789abcdef"}
 STRIPE = """
@@ -54,6 +59,10 @@ partner_key = { file = "partner.pem" }
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for name, text in (("own.pem", private_pem("merchant")), ("partner.pem", public_pem("alipay")),
+                       ("small.pem", SMALL.private_bytes(
+                           Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()),
+                       ("small_public.pem", SMALL.public_key().public_bytes(
+                           Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()),
                        ("plain.txt", "quokka")):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o600)
@@ -110,6 +119,8 @@ def test_alipay_and_wechat(folder: Path) -> None:
     (STRIPE.replace(".card]", ".Card]"), "payments.partners.Card"),
     (STRIPE + 'base_url = "http://api.partner.test"', "payments.partners.card.base_url"),
     (STRIPE + 'base_url = "https://u:p@x.test"', "payments.partners.card.base_url"),
+    (STRIPE + 'base_url = "https://x.test/?a=b"', "payments.partners.card.base_url"),
+    (STRIPE + 'base_url = "https:///x"', "payments.partners.card.base_url"),
     (STRIPE + 'app_id = "x"', "payments.partners.card.app_id"),
     (ALIPAY.replace("CNY", "USD"), "payments.partners.alipay.kind"),
     (ALIPAY.replace('seller_id = "2088000000000001"', ""), "payments.partners.alipay.seller_id"),
@@ -117,6 +128,9 @@ def test_alipay_and_wechat(folder: Path) -> None:
     # each key in the other's place: then anybody who has our public key could sign as Alipay
     (ALIPAY.replace("own.pem", "partner.pem"), "payments.partners.alipay.private_key"),
     (ALIPAY.replace('"partner.pem"', '"own.pem"'), "payments.partners.alipay.partner_key"),
+    (ALIPAY.replace("own.pem", "small.pem"), "payments.partners.alipay.private_key"),
+    (ALIPAY.replace('"partner.pem"', '"small_public.pem"'),
+     "payments.partners.alipay.partner_key"),
     (ALIPAY.replace("own.pem", "plain.txt"), "payments.partners.alipay.private_key.file"),
     (ALIPAY.replace("own.pem", "gone.pem"), "payments.partners.alipay.private_key.file"),
     (ALIPAY.replace('{ file = "own.pem" }', '{ env = "KEY" }'),

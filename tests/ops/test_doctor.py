@@ -70,7 +70,11 @@ def test_cores(
         (tmp_path / "sys/kernel").mkdir(parents=True)
         (tmp_path / "sys/kernel/core_pattern").write_text(pattern + "\n")
     monkeypatch.setattr(resource, "getrlimit", lambda which: (limit, limit))
-    assert core_finding(tmp_path).level == level
+    finding = core_finding(tmp_path)
+    piped = pattern is not None and "apport" in pattern
+    assert finding.level == level
+    assert ("go to a program" in finding.sentence) is piped
+    assert ("kernel.core_pattern" in finding.remedy) is piped
 
 
 @pytest.mark.parametrize(("mode", "level"), [(0o700, "ok"), (0o600, "ok"), (0o750, "fail"),
@@ -91,10 +95,11 @@ def test_private_that_is_missing(tmp_path: Path) -> None:
 
 def test_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert space_finding(tmp_path / "none").level == "fail"
-    for free, level in ((1, "fail"), (2 * 64 * 1024 ** 2, "warn"), (2 * 1024 ** 3, "ok")):
-        found = type("F", (), {"f_bavail": free, "f_frsize": 1})
+    for mib, level in ((1, "fail"), (128, "warn"), (2048, "ok")):
+        found = type("F", (), {"f_bavail": mib * 256, "f_frsize": 4096})
         monkeypatch.setattr("os.statvfs", lambda path, found=found: found)
-        assert space_finding(tmp_path).level == level
+        finding = space_finding(tmp_path)
+        assert finding.level == level and finding.sentence.startswith(f"{mib} MiB are free")
 
 
 def test_writable(tmp_path: Path) -> None:

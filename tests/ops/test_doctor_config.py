@@ -40,7 +40,8 @@ def test_open_files(monkeypatch: pytest.MonkeyPatch, hard: int, level: str) -> N
 
 def test_room_for_the_journal(tmp_path: Path) -> None:
     assert journal_room_finding(str(tmp_path), 1).level == "ok"
-    assert journal_room_finding(str(tmp_path), 10 ** 18).level == "warn"
+    finding = journal_room_finding(str(tmp_path), 2 ** 60)
+    assert finding.level == "warn" and f"grow to {2 ** 40} MiB" in finding.sentence
 
 
 def test_processes() -> None:

@@ -50,6 +50,17 @@ async def test_reached_and_nothing_sent(plain: Served) -> None:
     assert received == [b""]
 
 
+async def test_no_tls_where_it_is_wanted() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        finding = await provider_finding(provider(server.sockets[0].getsockname()[1], "https"))
+    assert finding.level == "fail" and "no TLS is possible (" in finding.sentence
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as one:
         return int(one.getsockname()[1])

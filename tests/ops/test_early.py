@@ -15,6 +15,7 @@ from relayd.ops import early
 CODE = """
 import os, signal, sys
 from relayd.ops import early
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup lets its children ignore it
 with early.signals():
     os.kill(os.getpid(), signal.SIGHUP)
     asked = early.Asked()

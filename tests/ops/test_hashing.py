@@ -71,7 +71,10 @@ async def test_a_flood_leaves_places_for_who_was_right_before() -> None:
     try:
         flood = [hashing.right(None, PASSWORD) for _ in range(10)]
         own = [hashing.right(None, PASSWORD, favoured=True) for _ in range(FAVOURED_MAX + 3)]
-        done = await asyncio.gather(*flood, *own, return_exceptions=True)
+        working = asyncio.gather(*flood, *own, return_exceptions=True)
+        await asyncio.sleep(0)
+        assert hashing.waiting == 2 + FAVOURED_MAX
+        done = await working
     finally:
         hashing.close()
     refused = [isinstance(each, RelayError) for each in done]

@@ -48,6 +48,12 @@ def test_an_entry() -> None:
         "RELAYD_FRAMES": "a.py:1 f < b.py:2 g", "RELAYD_FINDING": "key: x; line: 4"}
 
 
+@pytest.mark.parametrize(("level", "priority"), [
+    ("debug", "7"), ("info", "6"), ("warning", "4"), ("error", "3")])
+def test_priorities_are_those_of_syslog(level: str, priority: str) -> None:
+    assert parsed(entry({"level": level, "event": "x"}))["PRIORITY"] == priority
+
+
 def test_a_value_with_a_line_end_cannot_make_a_field() -> None:
     found = parsed(entry({"level": "info", "event": "x", "part": "a\nRELAYD_LEVEL=error"}))
     assert found["RELAYD_PART"] == "a\nRELAYD_LEVEL=error" and found["RELAYD_LEVEL"] == "info"

@@ -352,6 +352,7 @@ async def test_loop_exceptions(logger: Logger, lines: Lines) -> None:
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     handler(loop, {"message": CANARY})
+    handler(loop, {"message": CANARY, "exception": ConnectionResetError})
     first, second = lines.all()
     assert first["where"] == "event loop" and first["exception"] == "builtins.ValueError"
     assert second["event"] == "loop_fault"
