@@ -34,7 +34,8 @@ async def test_D2_accounts_stay_readable_beside_a_running_process(db: Database) 
     finally:
         await other.close()
     events = [entry.event async for entry in audit.listing(db)]
-    assert "data_key.rotate" in [event.action for event in events]
+    assert [event.details for event in events if event.action == "data_key.rotate"] == [
+        f'{{"keys":{done.keys}}}']
 
 
 async def test_D2_the_old_master_key_is_useless(db: Database) -> None:
@@ -148,6 +149,14 @@ async def test_one_that_a_restored_copy_knows_nothing_of_is_told(db: Database) -
     db.keyring.rewrap(bytes(range(32)))
     assert await keyring.tell(db, NOW + 5)
     assert await rotations(db) == [("system", NOW + 5)]
+
+
+async def test_nobody_is_said_to_have_made_another_s_rotation(db: Database) -> None:
+    await account.create(db, "someone@example.com", None, NOW)
+    await keyring.rotate(db, SHELL, NOW)
+    db.keyring.rewrap(bytes(range(32)))
+    assert await keyring.tell(db, NOW + 5)
+    assert await rotations(db) == [("shell", NOW), ("system", NOW + 5)]
 
 
 async def test_one_that_changes_nothing_is_not_told(db: Database) -> None:
