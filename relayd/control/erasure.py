@@ -24,8 +24,8 @@ from relayd.core.erasure import (
     COOLING_MS, GOES, STAYS, Cause, Certificate, Erasure, Kept, advance, due_at_ms, signed_bytes,
 )
 from relayd.core.errors import RelayError
-from relayd.core.mail_token import digest
 from relayd.core.retention import BY_NAME, Terms
+from relayd.core.session import digest
 from relayd.core.timestamp import rfc3339, rfc3339_or_none
 from relayd.core.ulid import RANDOM_BYTES, ulid
 from relayd.core.vault import Item, VaultKind

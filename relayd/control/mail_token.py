@@ -9,7 +9,8 @@ from __future__ import annotations
 import secrets
 
 from relayd.core.errors import RelayError
-from relayd.core.mail_token import LIFE_MS, TOKEN_BYTES, MailToken, Purpose, digest, mint, usable
+from relayd.core.mail_token import LIFE_MS, TOKEN_BYTES, MailToken, Purpose, mint, usable
+from relayd.core.session import digest
 from relayd.store import mail_token as store_mail_token
 from relayd.store.db import Database
 from relayd.store.transaction import Transaction

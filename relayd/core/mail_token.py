@@ -7,7 +7,6 @@ the same purpose ends the one before.
 from __future__ import annotations
 
 import base64
-import hashlib
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -45,11 +44,6 @@ def mint(random32: bytes) -> str:
     if len(random32) != TOKEN_BYTES:
         raise AssertionError("a mailed token takes 32 random bytes")
     return base64.urlsafe_b64encode(random32).rstrip(b"=").decode("ascii")
-
-
-def digest(token: str) -> bytes:
-    """What the store knows a token by."""
-    return hashlib.sha256(token.encode("utf-8", "replace")).digest()
 
 
 def usable(token: MailToken, purpose: Purpose, now_ms: int) -> bool:

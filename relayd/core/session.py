@@ -58,7 +58,8 @@ def looks_valid(token: str) -> bool:
 
 
 def digest(token: str) -> bytes:
-    """What the store knows a token by. It has 256 random bits: no key is needed."""
+    """What the store knows a token by, a mailed one too. It has 256 random bits: no key is needed.
+    """
     return hashlib.sha256(token.encode("utf-8", "replace")).digest()
 
 

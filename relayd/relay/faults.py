@@ -14,6 +14,7 @@ from relayd.core.retry import RULES, Rule, kind_of
 from relayd.ops.tasks import PAUSE
 from relayd.relay.exchange import Exchange
 from relayd.relay.plan import Place
+from relayd.relay.streamer import ERROR_BODY_BYTES_MAX
 from relayd.relay.upstream import Attempt
 from relayd.wire.headers import asked_seconds
 from relayd.wire.provider_error import asked_delay, judge, words_of
@@ -22,8 +23,6 @@ from relayd.wire.ratelimit import low_seconds
 if TYPE_CHECKING:
     from relayd.relay.plane import Plane
 
-ERROR_BODY_BYTES_MAX: Final = 1024 * 1024
-"""A longer one is not passed on, and judged by its status alone."""
 FIRST_EVENT_SECONDS: Final = 0.25
 """How long the head of a Messages stream waits for the first event, which mostly comes with it;
 less where heartbeats are more frequent."""

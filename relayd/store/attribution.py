@@ -12,17 +12,12 @@ from relayd.core.attribution import AppKey, Share
 from relayd.core.rollup import Sums
 from relayd.core.series import Period
 from relayd.core.timestamp import HOUR_MS, UNIX_MS_END
-from relayd.store.rollup import Difference
+from relayd.store.rollup import Difference, adding, differing
 from relayd.store.transaction import Transaction
 
 _KEYS: Final = ("hour_ms", "account_id", "key_id", "app", "currency")
 _SUMS: Final = Sums._fields
-_ADD: Final = (
-    f"INSERT INTO app_rollups ({', '.join((*_KEYS, *_SUMS))})"
-    f" VALUES ({', '.join('?' * (len(_KEYS) + len(_SUMS)))})"
-    f" ON CONFLICT ({', '.join(_KEYS)}) DO UPDATE SET "
-    + ", ".join(f"{name} = app_rollups.{name} + excluded.{name}" for name in _SUMS))
-
+_ADD: Final = adding("app_rollups", _KEYS)
 _CHANGED: Final = (
     "SELECT json_extract(details, '$.key') FROM audit_log WHERE action = 'key.change'")
 _NOT_ERASED: Final = "account_id NOT IN (SELECT id FROM accounts WHERE state = 'erased')"
@@ -37,11 +32,7 @@ _RECOMPUTED: Final = (
 _STORED: Final = (
     f"SELECT {', '.join((*_KEYS, *_SUMS))} FROM app_rollups"
     f" WHERE hour_ms >= ?1 AND hour_ms < ?2 AND {_NOT_ERASED}")
-_DIFFERENCES: Final = (
-    f"WITH computed AS MATERIALIZED ({_RECOMPUTED}),"
-    f" wrong AS (SELECT * FROM ({_STORED}) EXCEPT SELECT * FROM computed),"
-    f" missing AS (SELECT * FROM computed EXCEPT SELECT * FROM ({_STORED}))"
-    " SELECT 1, * FROM wrong UNION ALL SELECT 0, * FROM missing")
+_DIFFERENCES: Final = differing(_RECOMPUTED, _STORED)
 
 
 async def unlabelled(transaction: Transaction, keys: Collection[str]) -> frozenset[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
@@ -15,11 +15,26 @@ from relayd.store.transaction import Transaction
 _KEYS: Final = ("hour_ms", "account_id", "key_id", "model", "provider", "currency")
 _SUMS: Final = Sums._fields
 _ALL: Final = ", ".join((*_KEYS, *_SUMS))
-_ADD: Final = (
-    f"INSERT INTO rollups ({_ALL}) VALUES ({', '.join('?' * (len(_KEYS) + len(_SUMS)))})"
-    f" ON CONFLICT ({', '.join(_KEYS)}) DO UPDATE SET "
-    + ", ".join(f"{name} = rollups.{name} + excluded.{name}" for name in _SUMS)
-)
+
+
+def adding(table: str, keys: Sequence[str]) -> str:
+    """The statement that adds sums to those of the same keys in a table."""
+    return (f"INSERT INTO {table} ({', '.join((*keys, *_SUMS))})"
+            f" VALUES ({', '.join('?' * (len(keys) + len(_SUMS)))})"
+            f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET "
+            + ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in _SUMS))
+
+
+def differing(recomputed: str, stored: str) -> str:
+    """The statement that gives the rows that stored sums and records do not share: 1, what is
+    stored; 0, what the records make. The records are added up once, for both directions."""
+    return (f"WITH computed AS MATERIALIZED ({recomputed}),"
+            f" wrong AS (SELECT * FROM ({stored}) EXCEPT SELECT * FROM computed),"
+            f" missing AS (SELECT * FROM computed EXCEPT SELECT * FROM ({stored}))"
+            " SELECT 1, * FROM wrong UNION ALL SELECT 0, * FROM missing")
+
+
+_ADD: Final = adding("rollups", _KEYS)
 # the same rows as `rollups`, from the records
 _RECOMPUTED: Final = (
     f"SELECT started_at_ms - started_at_ms % {HOUR_MS}, account_id, key_id, COALESCE(model, ''),"
@@ -29,13 +44,7 @@ _RECOMPUTED: Final = (
     " GROUP BY 1, 2, 3, 4, 5, 6"
 )
 _STORED: Final = f"SELECT {_ALL} FROM rollups WHERE hour_ms >= ?1 AND hour_ms < ?2"
-# the records are added up once, for both directions
-_DIFFERENCES: Final = (
-    f"WITH computed AS MATERIALIZED ({_RECOMPUTED}),"
-    f" wrong AS (SELECT * FROM ({_STORED}) EXCEPT SELECT * FROM computed),"
-    f" missing AS (SELECT * FROM computed EXCEPT SELECT * FROM ({_STORED}))"
-    " SELECT 1, * FROM wrong UNION ALL SELECT 0, * FROM missing"
-)
+_DIFFERENCES: Final = differing(_RECOMPUTED, _STORED)
 _TOTAL_NAMES: Final = ("account_id", "model", "currency")
 _FROM_RECORDS: Final = (
     "SELECT account_id, COALESCE(model, '') AS model, currency, 1 AS calls, "

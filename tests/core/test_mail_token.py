@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from relayd.core.mail_token import LIFE_MS, MailToken, digest, mint, usable
+from relayd.core.mail_token import LIFE_MS, MailToken, mint, usable
+from relayd.core.session import digest
 
 TOKEN = MailToken("acct_1", "verify", 0, LIFE_MS["verify"], value="new@example.org")
 
