@@ -34,7 +34,8 @@ _ACTIONS: Final[dict[Outcome, str]] = {
     "disputed": "dispute.open", "won": "dispute.close", "lost": "dispute.close"}
 _MAILS: Final[dict[Outcome, str]] = {
     "credited": "receipt", "returned": "refunded", "released": "refund_failed",
-    "bounced": "refund_failed", "failed": "payment_failed"}
+    "bounced": "refund_failed", "failed": "payment_failed", "disputed": "payment_disputed",
+    "won": "dispute_won", "lost": "dispute_lost"}
 LISTED_MAX: Final = 200
 _UNASKED: Final = ("failed", "expired", "ignored")
 

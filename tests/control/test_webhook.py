@@ -403,7 +403,21 @@ async def test_disputes_in_any_order(till: Till, won: bool, left: int) -> None:
         await till.hear("card", message)
     assert (await till.look(made)).state == ("dispute_won" if won else "dispute_lost")
     assert await till.balance() == left and await till.balance("disputes") == 0
+    # each once, and the start only where it was heard of before the end
+    told = [each.kind for each in await mail.listing(till.db)]
+    assert sorted(set(told) - {"payment_disputed"}) == [
+        "dispute_won" if won else "dispute_lost", "receipt"] and len(set(told)) == len(told)
     assert await till.wrong() == []
+
+
+async def test_who_paid_is_told_that_the_payment_is_disputed(till: Till) -> None:
+    made, trade = await till.credited()
+    till.demo.dispute(trade)
+    await till.hear("card", till.demo.delivery.messages[-1])
+    [told] = [each for each in await mail.listing(till.db) if each.kind == "payment_disputed"]
+    shown = await mail.show(till.db, SHELL, told.id, till.now_ms)
+    assert (shown.letter.fields["order"], shown.letter.fields["amount"]) == (
+        made.id, "123.45 CNY")
 
 
 async def all_that_can_be_said(till: Till) -> tuple[Trade, list[Message]]:
