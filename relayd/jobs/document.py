@@ -18,7 +18,6 @@ from relayd.ops.logging import Logger
 from relayd.ops.notice import Lasting
 from relayd.store.change import CLOCK_SECONDS, News
 from relayd.store.db import Database
-from relayd.store.directory import StoreError
 
 EVERY_SECONDS: Final = 5.0
 """How soon a configuration that was read anew is in the documents."""
@@ -61,7 +60,7 @@ class Documents:
                 return
             waiting = await document.settle(self._db, drafts, self._now_ms())
             self._gating = await document.take_effect(self._db, self._gating, self._now_ms())
-        except (StoreError, RelayError) as error:
+        except RelayError as error:
             self._telling.again(code=error.code)
             return
         self._telling.ended()

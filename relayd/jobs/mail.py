@@ -27,7 +27,6 @@ from relayd.ops.notice import Lasting, Notices
 from relayd.ops.smtp import STEP_SECONDS, Message, SmtpError, SmtpSession
 from relayd.store.change import CLOCK_SECONDS, News
 from relayd.store.db import Database
-from relayd.store.directory import StoreError
 
 EVERY_SECONDS: Final = 2.0
 BATCH_MAILS: Final = 20
@@ -73,7 +72,7 @@ class Postman:
         try:
             await self.round()
             self.waiting = await mail.waiting(self._db)
-        except (StoreError, RelayError) as error:
+        except RelayError as error:
             self._telling.again(code=error.code)
         else:
             self._telling.ended()
