@@ -243,7 +243,7 @@ def _told(carried: Carried, had_before: bool) -> Iterator[str]:
         if count:
             yield f"{count} {_CARRIED[name]}."
     if had_before and not carried.known:
-        yield "The store before could not be read."
+        yield "The store before could not be read, or one of the two is an earlier relayd's."
     elif carried.known and not carried.later:
         yield ("The store before does not go on from this backup: of it only consents,"
                " objections and revoked keys were taken over.")

@@ -224,8 +224,9 @@ def carry(draft: Path, before: Path | None, older: Sequence[Path] = ()) -> Carri
 
 def _taken(db: sqlite3.Connection, before: Path | None) -> Carried:
     done: dict[str, int] = {}
-    if _schema(db, "main") >= SINCE:
+    if db.execute("SELECT 1 FROM main.sqlite_master WHERE name = 'sessions'").fetchone():
         _run(db, (_ENDED, *(("", each) for each in _FORGOTTEN)), done)
+    if _schema(db, "main") >= SINCE:
         with suppress(sqlite3.Error):  # a damaged one may be why there is a restore
             if before is not None:
                 db.execute("ATTACH ? AS was", (_address(before),))

@@ -27,6 +27,7 @@ from relayd.core.retention import Terms
 from relayd.store import account as store_account
 from relayd.store import carry as carry_module
 from relayd.store import holder as store_holder
+from relayd.store import migration
 from relayd.store.backup import DATABASE_NAME, DRAFT_NAME, take
 from relayd.store.carry import Carried, carry
 from relayd.store.db import Database, open_database
@@ -438,6 +439,27 @@ async def test_copies_from_before_there_were_these_tables_are_left_alone(tmp_pat
                          "INSERT INTO schema_migrations VALUES (13, 'x')")
     assert carry(old, None) == Carried(False, False, {}, {})
     assert carry(old, old) == Carried(False, False, {}, {})
+
+
+async def test_sessions_end_in_a_backup_of_every_version_that_has_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version in (5, 6, carry_module.SINCE - 1):
+        store = tmp_path / str(version)
+        with monkeypatch.context() as patch:
+            patch.setattr(migration, "known", lambda had=known()[:version]: had)
+            db = await open_database(store)
+        if version >= 6:
+            async with db.writing() as transaction:
+                await transaction.run(
+                    "INSERT INTO accounts (id, email, email_index, state, state_since_ms,"
+                    " created_at_ms) VALUES ('a', x'00', zeroblob(32), 'active', 1, 1)")
+                await transaction.run(
+                    "INSERT INTO sessions VALUES ('s', zeroblob(32), 'a', 'open', 'password', 0,"
+                    " '', NULL, 1, 1, 1)")
+        await db.checkpoint()
+        await db.close()
+        assert carry(store / DATABASE_NAME, None).done == ({"sessions": 1} if version >= 6 else {})
 
 
 def test_every_way_to_carry_is_told_of_in_words() -> None:
