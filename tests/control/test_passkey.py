@@ -15,12 +15,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from relayd.control import account, passkey, session
+from relayd.control import account, audit, passkey, session
 from relayd.control.door import Door
 from relayd.core.errors import RelayError
 from relayd.core.passkey import CHALLENGE_MS, PASSKEYS_MAX
 from tests.fakes.authenticator import Authenticator, text
-from tests.fakes.door import CALLER, EMAIL, ORIGIN, WISH, mails, registered
+from tests.fakes.door import CALLER, EMAIL, ORIGIN, USERNAME, WISH, mails, registered
 from tests.fakes.records import START_MS
 
 BY = (CALLER, START_MS)
@@ -53,6 +53,8 @@ async def test_U2_added_and_signed_in_with(door: Door) -> None:
     device = authenticator()
     made = await added(door, device)
     assert [kind for kind, _, _ in await mails(door.db)] == ["second_factor_changed"]
+    assert [entry.event.action async for entry in audit.listing(
+        door.db, target=made.account)][-1] == "passkey.add"
     opened = await signed(door, device)
     assert opened.session.two_factors and opened.session.method == "passkey"
     assert await session.recognise(door.db, opened.token, START_MS) is not None
@@ -67,7 +69,10 @@ async def test_an_answer_counts_once(door: Door) -> None:
     options = await passkey.options_to_add(door, me, START_MS)
     answer = device.create(options)
     await passkey.add(door, me.id, "phone", answer, BY)
-    assert await refused(passkey.add(door, me.id, "again", answer, BY)) == "passkey_refused"
+    # nor with another key, or the same one for another question
+    again = await passkey.options_to_add(door, me, START_MS)
+    for answer in (answer, authenticator().create(options), device.create(again)):
+        assert await refused(passkey.add(door, me.id, "again", answer, BY)) == "passkey_refused"
     options = await passkey.options_to_sign_in(door, START_MS)
     answer = device.get(options)
     await passkey.sign_in_with(door, answer, CALLER, START_MS)
@@ -181,6 +186,24 @@ async def test_removed_it_opens_nothing(door: Door) -> None:
     assert await refused(passkey.remove(door, made.account, made.id, BY)) == "factor_not_found"
     with pytest.raises(RelayError):
         await signed(door, device)
+    assert [entry.event.action async for entry in audit.listing(
+        door.db, target=made.account)].count("passkey.remove") == 1
+
+
+async def test_what_a_browser_is_asked(door: Door) -> None:
+    await registered(door)
+    me = await account.find(door.db, EMAIL)
+    device = authenticator()
+    made = await added(door, device)
+    asked = await passkey.options_to_add(door, me, START_MS)
+    assert (asked["rp"], asked["user"]["name"], asked["timeout"]) == (
+        {"name": "relayd", "id": "relay.test"}, USERNAME, CHALLENGE_MS)
+    assert [each["id"] for each in asked["excludeCredentials"]] == [text(made.credential)]
+    unnamed = replace(me, username=None)
+    assert (await passkey.options_to_add(door, unnamed, START_MS))["user"]["name"] == EMAIL
+    asked = await passkey.options_to_sign_in(door, START_MS)
+    assert (asked["rpId"], asked["timeout"], asked["userVerification"]) == (
+        "relay.test", CHALLENGE_MS, "required")
 
 
 async def test_one_that_is_removed_while_it_is_checked_opens_nothing(
