@@ -377,8 +377,8 @@ async def _failed(
     if again_ms is None:
         await _over(transaction, begun, link, now_ms)
         return
-    await mail.post(transaction, "payment_failed", begun.account, {
-        "order": plan.title or plan.name, "link": link,
+    await mail.post(transaction, "fee_unpaid", begun.account, {
+        "plan": plan.title or plan.name, "at": rfc3339(again_ms)[:10], "link": link,
         "amount": f"{decimal(plan.fee_nano, 2)} {plan.currency}"}, now_ms)
     await store_subscription.put(transaction, replace(
         begun, state=advance(begun.state, "fail"), tries=tries, due_at_ms=again_ms))

@@ -91,6 +91,7 @@ MAIL_KINDS: Final = _kinds(
     ("fapiao_rejected", "service", "link"),
     ("balance_low", "service", "amount link"),
     ("subscription_renews", "service", "plan amount at link"),
+    ("fee_unpaid", "service", "plan amount at link"),
     ("subscription_ended", "service", "plan at link"),
 )
 """A new kind is a row here and its text in both languages in control/mail_texts."""

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from relayd.control import account, alert, audit, grant, publish, subscription, usage, wallet
+from relayd.control import account, alert, audit, grant, mail, publish, subscription, usage, wallet
 from relayd.core.actor import SHELL, SYSTEM
 from relayd.core.errors import RelayError
 from relayd.core.plan import Plan
 from relayd.core.posting import LedgerAccount, move
 from relayd.core.subscription import DUNNING_DAYS
+from relayd.core.timestamp import rfc3339
 from relayd.store import grant as store_grant
 from relayd.store import posting as store_posting
 from relayd.store.db import Database
@@ -117,7 +118,11 @@ async def test_after_weeks_in_which_nothing_ran_there_is_time_to_pay(db: Databas
         await run(db, now_ms)
     found = await subscription.find(db, owner)
     assert found is not None and found.state == "past_due"
-    assert (await mails(db))["payment_failed"] == 1
+    assert (await mails(db))["fee_unpaid"] == 1
+    [told] = [each.letter.fields for each in await mail.due(db, now_ms, 9)
+              if each.mail.kind == "fee_unpaid"]
+    assert (told["plan"], told["amount"], told["at"]) == (
+        "team", "0.00000031 USD", rfc3339(now_ms + DAY)[:10])
     await top_up(db, owner, 310, "second")
     await run(db, now_ms + DAY)
     found = await subscription.find(db, owner)
@@ -150,7 +155,7 @@ async def test_a_fee_that_cannot_be_paid_is_asked_for_again_and_then_no_more(db:
     ended = await subscription.find(db, owner)
     assert ended is not None and ended.state == "ended"
     assert await mails(db) == {
-        "subscription_renews": 1, "payment_failed": 4, "subscription_ended": 1}
+        "subscription_renews": 1, "fee_unpaid": 4, "subscription_ended": 1}
     assert (await publish.load(db)).plans == {}
     assert await has(db, owner) == (0, 400)
 

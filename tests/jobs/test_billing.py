@@ -53,7 +53,7 @@ async def test_subscriptions_go_on_and_each_mail_leads_to_its_page(db: Database)
     assert found is not None and (found.state, found.start_ms) == ("past_due", made.end_ms)
     assert {each.mail.kind: each.letter.fields["link"] for each in await mail.due(
         db, made.end_ms, 9)} == {
-        "balance_low": "https://c/balance", "payment_failed": "https://c/plans"}
+        "balance_low": "https://c/balance", "fee_unpaid": "https://c/plans"}
 
 
 async def test_no_credit_expires_for_a_clock_that_is_not_believed(db: Database) -> None:
