@@ -20,7 +20,6 @@ from relayd.core.ulid import RANDOM_BYTES, ulid
 from relayd.store import account as store_account
 from relayd.store import network as store_network
 from relayd.store.db import Database
-from relayd.store.directory import StoreError
 
 BATCH_RECORDS: Final = 100
 """Records per transaction: about 1 ms of the loop, where they are sealed."""
@@ -34,24 +33,10 @@ async def post(db: Database, records: Sequence[NetworkRecord]) -> int:
     One of a clock that was behind by months is left out where that month's key is destroyed: no
     other try would store it, and what came after it would wait behind it for good.
     """
-    months = {store_network.month_owner(record.at_ms) for record in records}
-    await db.keyring.make(*months)
-    over = frozenset(owner for owner in months if _is_over(db, owner))
-    named = {ulid(record.at_ms, secrets.token_bytes(RANDOM_BYTES)): record for record in records
-             if store_network.month_owner(record.at_ms) not in over}
+    await db.keyring.make(*{store_network.month_owner(record.at_ms) for record in records})
+    named = {ulid(record.at_ms, secrets.token_bytes(RANDOM_BYTES)): record for record in records}
     async with db.writing() as transaction:
         return await store_network.insert(transaction, named)
-
-
-def _is_over(db: Database, owner: str) -> bool:
-    """Whether a month's key is destroyed."""
-    try:
-        db.keyring.cipher(owner)
-    except StoreError as error:
-        if error.code != "data_key_gone":
-            raise
-        return True
-    return False
 
 
 async def look(
