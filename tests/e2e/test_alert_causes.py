@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from relayd import daemon
 from relayd.control import account, ticket, usage
+from relayd.control.calendar import always
 from relayd.control.partner import WEBHOOK_PATH
 from relayd.control.ticket import Writing
 from relayd.core.route import Deployment, Route
@@ -105,6 +106,7 @@ async def go_wrong(lane: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
         job = jobs[name]
         assert isinstance(job, kind)
         monkeypatch.setattr(job, "_now_ms", lambda: round(now_ms + days * DAY_MS))
+        monkeypatch.setattr(job, "_believed", always, raising=False)  # and no leap
         return job
 
     # nobody has answered a ticket for a month
