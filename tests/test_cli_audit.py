@@ -68,6 +68,17 @@ def test_a_bent_log_is_exit_code_1(shell: Shell, used: str) -> None:
     assert '"number": 2' in shell("audit", "verify", "--json").out
 
 
+def test_a_bent_checkpoint_is_told_from_an_event(shell: Shell, used: str) -> None:
+    with closing(sqlite3.connect(shell.store / "relayd.db")) as connection:
+        connection.execute("DROP TRIGGER audit_checkpoints_stay")
+        connection.execute("UPDATE audit_checkpoints SET at_ms = at_ms + 1")
+        connection.commit()
+    result = shell("audit", "verify")
+    assert result.code == 1 and result.out.startswith("BROKEN: Checkpoint ")
+    broken = json.loads(shell("audit", "verify", "--json").out)["broken"]
+    assert broken["kind"] == "checkpoint" and f" {broken['number']} " in result.out
+
+
 def test_a_proof_stands_by_itself(shell: Shell, used: str) -> None:
     public = bytes.fromhex(shell.json("audit", "key")["public_key"])
     result = shell("audit", "prove", "2")

@@ -17,6 +17,7 @@ from relayd.core.errors import ERRORS
 from relayd.core.provider import Address, Provider, ProviderApi
 from relayd.core.record import CallRecord
 from relayd.core.route import Deployment, Route
+from relayd.ops import clock
 from relayd.ops.metrics import ATTEMPT_RESULTS, BATCH, OUTCOMES, RETRY_KINDS, Gauges, Metrics
 from relayd.wire.dialect import ENDPOINTS
 
@@ -142,10 +143,11 @@ def test_retries_and_a_replys_times() -> None:
     assert "canary" not in metrics.render().decode()
 
 
-def test_reloads() -> None:
+def test_reloads(monkeypatch: pytest.MonkeyPatch) -> None:
     metrics = Metrics()
     began = samples(metrics)["relayd_config_last_reload_success_timestamp_seconds"]
     assert began > 1.7e9 and samples(metrics)["relayd_config_last_reload_successful"] == 1
+    monkeypatch.setattr(clock, "unix_ms", lambda: int(began * 1000) + 60_000)
     metrics.reloaded(False)
     found = samples(metrics)
     assert found["relayd_config_last_reload_successful"] == 0
@@ -153,7 +155,8 @@ def test_reloads() -> None:
     metrics.reloaded(True)
     found = samples(metrics)
     assert found["relayd_config_last_reload_successful"] == 1
-    assert found["relayd_config_last_reload_success_timestamp_seconds"] >= began
+    assert found["relayd_config_last_reload_success_timestamp_seconds"] == pytest.approx(
+        began + 60)
     assert found['relayd_config_reloads_total{result="done"}'] == 1
     assert found['relayd_config_reloads_total{result="refused"}'] == 1
 

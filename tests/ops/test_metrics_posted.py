@@ -53,8 +53,9 @@ def test_drift() -> None:
     metrics = made()
     posted(metrics, [call(), call(model="gpt-4o-mini"), call(counted_output_tokens=None),
                      call(usage_source="counted"), call(outcome="client_left"),
-                     call(audio_output_tokens=1)])
+                     call(audio_output_tokens=1), call(provider_model=None)])
     found = samples(metrics)
+    assert found['relayd_drift_calls_total{provider="openai",model="none"}'] == 1
     where = 'provider="openai",model="gpt-4o-mini"'
     assert found[f"relayd_drift_calls_total{{{where}}}"] == 2
     for kind, reported, counted in (("input", 200, 198), ("output", 40, 20)):

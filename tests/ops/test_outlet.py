@@ -49,3 +49,10 @@ def test_a_pipe_whose_reader_hangs_loses_lines_and_holds_nobody(line: bytes) -> 
         kept = reader.read()
         assert kept == line * (10_000 - lost)  # whole lines alone
         assert put(writer, [line]) == NONE and reader.read() == line
+
+
+def test_a_file_takes_lines_that_are_longer_than_a_pipe_does(tmp_path: Path) -> None:
+    lines = [b"a" * 3 * PIECE_BYTES + b"\n", LINE, b"b" * PIECE_BYTES + b"\n"]
+    with open(tmp_path / "log", "w", encoding="utf-8") as file:
+        assert put(file, lines) == NONE
+    assert (tmp_path / "log").read_bytes() == b"".join(lines)

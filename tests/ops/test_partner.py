@@ -109,6 +109,11 @@ async def test_a_partner_that_is_not_there() -> None:
     ("wechat", "https://127.0.0.1/x", False),
     ("stripe", "https://api.stripe.com/x", False),
     ("stripe", "https://api.partner.test/x", True),
+    ("stripe", "https://api.partner.test:8443/x", False),
+    ("stripe", "http://api.partner.test/x", False),
+    ("stripe", "https://api.partner.test@evil.test/x", False),
+    ("stripe", "https:///x", False),
+    ("alipay", "https://127.0.0.1/.alipay.com", False),
 ])
 def test_where_bills_may_be(kind: str, target: str, fits: bool) -> None:
     client = PartnerClient(kind, "https://api.partner.test")  # type: ignore[arg-type]

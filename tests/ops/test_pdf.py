@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import time
 
+import pypdf
 import pytest
 
 from relayd.core.errors import RelayError
@@ -25,6 +27,15 @@ async def test_english_and_chinese() -> None:
         for word in sheet.texts().splitlines():
             assert "".join(word.split()) in text
         assert len(content) < 200_000
+
+
+async def test_numbers_end_below_each_other() -> None:
+    content = await pdf.printed(ENGLISH)
+    starts: dict[str, float] = {}
+    pypdf.PdfReader(io.BytesIO(content)).pages[0].extract_text(
+        visitor_text=lambda text, _, place, *__: starts.setdefault(
+            text.replace("\0", "").strip(), place[4]))
+    assert starts["model-1"] == starts["model-10"] and starts["1.00"] > starts["10.00"] + 2
 
 
 async def test_sheets_are_printed_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
