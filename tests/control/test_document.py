@@ -44,6 +44,9 @@ async def test_facts_follow_by_themselves_and_policies_wait_for_a_person(db: Dat
         db, later, START_MS + 1) == ["privacy", "terms"]  # type: ignore[arg-type]
     numbers = {e.name: e.version for e in reversed(await document.listing(db, "zh"))}
     assert numbers == {"cookies": 2, "hosting": 2, "subprocessors": 2, "privacy": 1, "terms": 1}
+    for each in LANGUAGES:
+        facts = await document.get(db, "cookies", 2, each)
+        assert (facts.kind, facts.summary) == ("editorial", document.FACTS_CHANGED[each])
     assert await notice.listing(db) == []
 
 
@@ -59,6 +62,7 @@ async def test_G2_a_material_version_is_announced_and_takes_effect_in_its_time(
     # the banner and the mail at once, the text and the gate when it takes effect
     [shown] = await notice.shown(db, START_MS + 10)
     assert shown.said("summary", "zh") == "新增一项。" and shown.kind == "document"
+    assert shown.ends_at_ms == made.effective_at_ms + document.NOTICE_DAYS * DAY_MS
     assert await notice.queue_batch(db, "https://r.example", START_MS + 10, 9) == 1
     [out] = await mail.due(db, START_MS + 10, 9)
     assert out.letter.fields["effective"] == "2026-01-02"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from relayd.control import account, consent, mail
@@ -10,6 +12,7 @@ from relayd.core.actor import SHELL, Actor
 from relayd.core.consent import REQUIRED
 from relayd.core.errors import RelayError
 from relayd.core.mail import GIVE_UP_MS, MINUTE_MS
+from relayd.store import account as store_account
 from relayd.store.db import Database
 from tests.fakes.editions import publish_first
 from tests.fakes.erased import erase
@@ -46,9 +49,13 @@ async def test_a_mail_goes_to_its_account_and_is_taken_once(db: Database, holder
         ("sent", "taken", START_MS + 5)]
     assert await mail.due(db, START_MS + GIVE_UP_MS, 10) == []
     assert await mail.listing(db, waiting=True) == []
-    with pytest.raises(RelayError) as caught:
-        await mail.retry(db, made, START_MS)
-    assert caught.value.code == "mail_state"
+    for work in (mail.retry(db, made, START_MS), mail.show(db, SHELL, made, START_MS)):
+        with pytest.raises(RelayError) as caught:
+            await work
+        assert caught.value.code == "mail_state"
+    async with db.reading() as transaction:
+        assert await transaction.rows(
+            "SELECT 1 FROM audit_log WHERE action = 'mail.look'") == []
 
 
 async def test_one_that_is_being_sent_is_nobody_elses_though_it_is_asked_for_again(
@@ -61,6 +68,27 @@ async def test_one_that_is_being_sent_is_nobody_elses_though_it_is_asked_for_aga
     await mail.failed(db, out.mail, "greylisted", START_MS + 6)
     await mail.retry(db, made, START_MS + 7)
     assert len(await mail.due(db, START_MS + 7, 10)) == 1
+
+
+async def test_one_that_was_not_tried_is_anybody_s_at_once(db: Database, holder: Actor) -> None:
+    for _ in range(3):
+        await posted(db, "verify_email", holder.account, LINK)
+    taken = await mail.due(db, START_MS, 10)
+    await mail.sent(db, taken[0].mail, START_MS)
+    assert await mail.waiting(db) == 2 and await mail.due(db, START_MS, 10) == []
+    await mail.release(db, taken[1:], START_MS)
+    await mail.release(db, [], START_MS)
+    assert [each.mail.id for each in await mail.due(db, START_MS, 10)] == [
+        each.mail.id for each in taken[1:]]
+
+
+async def test_who_has_no_address_gets_no_mail(db: Database, holder: Actor) -> None:
+    async with db.writing() as transaction:
+        found = await store_account.get(transaction, holder.account or "")
+        await store_account.update(transaction, replace(found, email=None, state="erased"))
+    with pytest.raises(RelayError) as caught:
+        await posted(db, "verify_email", holder.account, LINK)
+    assert caught.value.code == "account_state" and await mail.listing(db) == []
 
 
 async def test_what_is_not_committed_is_not_posted(db: Database, holder: Actor) -> None:
@@ -171,8 +199,9 @@ async def test_a_refused_mail_is_kept_for_the_operator(db: Database, holder: Act
     shown = await mail.show(db, SHELL, out.mail.id, START_MS)
     assert shown.letter.fields == LINK
     async with db.reading() as transaction:
-        events = await transaction.rows("SELECT action, target FROM audit_log")
-    assert events[-1] == ("mail.look", holder.account)
+        events = await transaction.rows("SELECT action, target, details FROM audit_log")
+    assert events[-1] == (
+        "mail.look", holder.account, f'{{"kind":"verify_email","mail":"{out.mail.id}"}}')
     assert mail.view(out.mail)["state"] == "queued"
     assert "quokka" not in str(mail.view(out.mail))
 

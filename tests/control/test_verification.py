@@ -50,8 +50,10 @@ async def test_H3_verdicts_are_kept_once_each(db: Database) -> None:
     assert {each.answer for each in kept} == {YES, no} and len(kept) == 2
     assert {each.provider for each in kept} == {"checkers"}
     async with db.reading() as transaction:
-        assert await transaction.rows("SELECT count(*) FROM audit_log WHERE action ="
-                                      " 'identity.check'") == [(2,)]
+        assert await transaction.rows(
+            "SELECT target, details FROM audit_log WHERE action = 'identity.check'") == [
+            (who, '{"level":"document","verdict":"verified"}'),
+            (who, '{"level":"face","verdict":"refused"}')]
     await db.checkpoint()
     assert not [path for path in db.directory.rglob("*")
                 if path.is_file() and b"number-0815" in path.read_bytes()]
@@ -67,8 +69,11 @@ async def test_H3_a_reference_says_nothing_and_is_nobody_else_s(db: Database) ->
             db, CONFIG, Told(each, YES), START_MS)) == "webhook_unreadable"
     assert await code(verification.hear(
         db, CONFIG, Told(first, YES), START_MS + 15 * DAY_MS)) == "webhook_unreadable"
+    end = START_MS + verification.REFERENCE_DAYS * DAY_MS
+    assert await code(verification.hear(
+        db, CONFIG, Told(first, YES), end)) == "webhook_unreadable"
     assert await verification.listing(db, who) == []
-    assert await verification.hear(db, CONFIG, Told(first, YES), START_MS + 13 * DAY_MS)
+    assert await verification.hear(db, CONFIG, Told(first, YES), end - 1)
 
 
 async def test_only_of_active_accounts_and_what_can_be_kept(db: Database) -> None:
@@ -80,6 +85,12 @@ async def test_only_of_active_accounts_and_what_can_be_kept(db: Database) -> Non
         await transaction.run("UPDATE accounts SET state = 'suspended', reason = 'abuse'")
     assert await code(verification.hear(db, CONFIG, Told(sent, YES), START_MS)) == "account_state"
     assert await code(verification.begin(db, CONFIG, who, "", START_MS)) == "account_state"
+
+
+async def test_a_page_may_have_no_query(db: Database) -> None:
+    config = IdentityConfig("checkers", "https://verify.example/start", "Checkers", (b"x",))
+    to = await verification.begin(db, config, await person(db), "", START_MS)
+    assert to.startswith("https://verify.example/start?reference=")
 
 
 async def test_off_by_default(db: Database) -> None:

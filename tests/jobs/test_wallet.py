@@ -6,8 +6,11 @@ import asyncio
 import io
 from collections.abc import Iterable
 
+import pytest
+
 from relayd.control import account, usage, wallet
 from relayd.core.posting import move
+from relayd.jobs import wallet as jobs_wallet
 from relayd.jobs.wallet import Wallets
 from relayd.ops.logging import Logger
 from relayd.store import posting
@@ -73,6 +76,37 @@ async def test_the_ledger_is_charged_when_its_time_has_come(db: Database) -> Non
     async with db.reading() as transaction:
         found = await posting.balances(transaction, made.id)
     assert [nano for nano in found.values()] == [-30]
+
+
+async def test_the_ledger_is_charged_whole_and_not_before_its_time(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(jobs_wallet, "monotonic", lambda: now)
+    monkeypatch.setattr(wallet, "CHARGED_TOGETHER", 2)
+    people = [(await account.create(db, f"p{number}@example.org", None, START_MS)).id
+              for number in range(5)]
+
+    async def charged() -> list[int]:
+        async with db.reading() as transaction:
+            return [-sum((await posting.balances(transaction, who)).values()) for who in people]
+
+    work = job(db, Relay(), charge_seconds=60.0)
+    for step, after in ((59.5, 0), (0.5, 30), (59.5, 30), (0.5, 60)):
+        await usage.post(db, [call_record(account=who, amount_nano=15, currency="USD")
+                              for who in people])
+        now += step
+        await work.look()
+        assert await charged() == [after] * 5
+
+
+async def test_what_was_seen_is_not_looked_at_again(db: Database) -> None:
+    work = job(db, Relay())
+    assert work._news.due()
+    await work.look()
+    assert not work._news.due()
+    await usage.post(db, [call_record(amount_nano=1, currency="USD")])
+    assert work._news.due()
 
 
 async def test_a_store_that_fails_is_asked_again(db: Database) -> None:
