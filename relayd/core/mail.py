@@ -48,7 +48,6 @@ MAIL_KINDS: Final = _kinds(
     # sign-up and sign-in
     ("verify_email", "service", "link minutes"),
     ("email_known", "service", "link"),
-    ("sign_in_link", "service", "link minutes"),
     ("reset_password", "service", "link minutes"),
     ("password_changed", "service", "at link"),
     ("new_sign_in", "service", "at device link"),
@@ -65,7 +64,6 @@ MAIL_KINDS: Final = _kinds(
     ("key_exposed", "service", "key at link"),
     ("data_seen", "service", "at role reason link"),
     # rights
-    ("export_ready", "service", "link ends"),
     ("erasure_asked", "service", "ends link"),
     ("erasure_cancelled", "service", "link"),
     ("erasure_done", "service", "certificate kept link"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from string import Formatter
 
 import pytest
 
+import relayd
 from relayd.control.mail_text import render, texts
 from relayd.core.mail import MAIL_KINDS, needs_consent
 from relayd.core.operator import Operator
@@ -27,6 +29,13 @@ def test_every_kind_has_its_text_in_both_languages() -> None:
         assert all(set(part) == {"en", "zh"} for part in texts()[name].values()), name
     for table in (texts()["frame"], *texts()["words"].values()):
         assert all(set(part) == {"en", "zh"} and all(part.values()) for part in table.values())
+
+
+def test_there_is_no_kind_that_nobody_sends() -> None:
+    folder = Path(relayd.__file__).parent
+    said = "".join(path.read_text("utf-8") for path in folder.glob("*/*.py")
+                   if path != folder / "core" / "mail.py")
+    assert {name for name in MAIL_KINDS if f'"{name}"' not in said} == set()
 
 
 @pytest.mark.parametrize("kind", sorted(MAIL_KINDS))
