@@ -19,6 +19,7 @@ async def test_a_tampered_total_is_shown(db: Database) -> None:
     async with db.writing() as transaction:
         await transaction.run("UPDATE rollups SET calls = 3, amount_nano = 9")
     [found] = await ledger.verify(db)
+    assert ledger.what(found) == ("gpt-4o-mini", None)
     assert ledger.changed(found) == [("calls", 3, 2), ("amount_nano", 9, 0)]
     assert ledger.view(found) == {
         "hour": "2026-01-01T00:00:00.000Z", "account": "acct_1", "key": "key_1",
