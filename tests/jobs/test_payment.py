@@ -141,7 +141,7 @@ async def test_it_goes_round_until_it_is_stopped(till: Till) -> None:
         if (await till.look(made)).state == "credited":
             break
     await work.stop()
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 60)
     assert (await till.look(made)).state == "credited"
 
 
