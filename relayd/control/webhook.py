@@ -121,6 +121,8 @@ async def _ended(
     partner: Partner, order: Order, event: PartnerEvent, now_ms: int
 ) -> PartnerEvent:
     """How a refund ended, as its partner says when it is asked."""
+    # the end of its account, or of its term, has emptied what the order has of its partner
+    order = replace(order, trade=order.trade or event.trade)
     said = await partner.client.run(
         partner.adapter.refund_status(order, event.reference, moment(now_ms)))
     if said.kind == "ignored":

@@ -328,6 +328,17 @@ async def test_a_refund_that_the_payer_s_bank_sends_back(till: Till) -> None:
     assert await till.balance() == 0 and await till.wrong() == []
 
 
+async def test_a_refund_of_an_erased_account_comes_back_too(till: Till) -> None:
+    made, trade = await till.credited()
+    await till.refund(made, 300)
+    async with till.db.writing() as transaction:
+        await transaction.run("UPDATE orders SET session = NULL, trade = NULL")
+    [back] = trade.refunds
+    back.bounced = True
+    assert (await till.hear("card", till.demo.tell(trade, "refunded", back))).outcome == "bounced"
+    assert await till.balance() == FULL and await till.wrong() == []
+
+
 async def test_a_signed_message_alone_brings_no_refund_back(till: Till) -> None:
     made, trade = await till.credited()
     await till.refund(made, 300)
