@@ -230,6 +230,25 @@ async def test_a_reader_in_the_way_is_told_and_the_rest_is_wiped_later(db: Datab
     assert files_with(db.directory, "zeisig-app") == {}
 
 
+async def test_a_reader_in_the_way_of_what_a_crash_left_is_told(db: Database) -> None:
+    who = await make_person(db)
+    async with db.writing() as transaction:
+        found = await account.store_account.get(transaction, who)
+        await account.empty(transaction, found, START_MS)
+    other = await open_database(db.directory, busy_ms=100)
+    async with other.reading() as transaction:
+        await transaction.rows("SELECT * FROM accounts")
+        assert await refused(erasure.finish(db)) == "store_busy"
+    await other.close()
+    assert who in db.keyring.owners(destroyed=True) and await erasure.finish(db) == 0
+
+
+def test_links_have_their_token_or_none() -> None:
+    link = erasure.linked("https://relay.example")
+    assert link("/sign-in", "") == "https://relay.example/sign-in"
+    assert link("/erasure", "abc") == "https://relay.example/erasure?token=abc"
+
+
 async def test_a_key_that_a_crash_left_is_destroyed(db: Database) -> None:
     who = await make_person(db)
     async with db.writing() as transaction:
