@@ -42,7 +42,7 @@ MODEL: Final = re.compile(r"[A-Za-z0-9*][A-Za-z0-9*._:/@+-]{0,255}")
 PROVIDER: Final = re.compile(r"[A-Za-z0-9*][A-Za-z0-9*._-]{0,62}")
 _YEAR: Final = re.compile(r"[0-9]{4}-")
 SOURCE_CHARS_MAX: Final = 500
-_INPUT_MAX: Final = 1 << 40
+INPUT_MAX: Final = 1 << 40
 _REMEDY: Final = 'It takes a text of at most 9 decimals such as "0.15", or a whole number'
 _MOMENT: Final = "It takes a date such as 2026-11-24, or a time"
 _NAMES: Final = "Letters, digits and ._:/@+- ; * stands for any text, at most 3 times"
@@ -135,10 +135,13 @@ def _models(item: Section) -> tuple[str, ...]:
     return several if single is None else (single,)
 
 
+def is_model(name: str) -> bool:
+    """Whether this is a model name or a pattern."""
+    return MODEL.fullmatch(name) is not None and name.count("*") <= STARS_MAX
+
+
 def _model_problem(name: str) -> str:
-    if MODEL.fullmatch(name) and name.count("*") <= STARS_MAX:
-        return ""
-    return "is not a model name or a pattern"
+    return "" if is_model(name) else "is not a model name or a pattern"
 
 
 def _currency(section: Section, default: str) -> str:
@@ -202,7 +205,7 @@ def _nano(item: Section, kind: str, value: object) -> int | None:
 def _tiers(item: Section, given: Mapping[str, int]) -> tuple[Tier, ...]:
     found: list[Tier] = []
     for tier in item.tables("tiers"):
-        above = tier.integer("above", 0, 1, _INPUT_MAX)
+        above = tier.integer("above", 0, 1, INPUT_MAX)
         if not tier.has("above"):
             tier.fault("above", "is missing", "So many input tokens are still at the price before")
         elif found and above <= found[-1].above:

@@ -16,7 +16,9 @@ from typing import Any, Final
 
 from relayd.core.money import NANO
 from relayd.core.price import Price, Tier, unit_prices
-from relayd.ops.pricefile import MODEL, PRICE_MAX, SOURCE_CHARS_MAX
+from relayd.ops.pricefile import (
+    INPUT_MAX, PRICE_MAX, SOURCE_CHARS_MAX, TIERS_MAX, is_model,
+)
 
 Values = Mapping[str, Any]
 _MILLION: Final = Decimal(1_000_000)
@@ -40,7 +42,7 @@ _LITELLM_TOKENS: Final = {
 _LITELLM_PAGE: Final = (
     "https://github.com/BerriAI/litellm/blob/main/model_prices_and_context_window.json")
 _LITELLM_CALL: Final = ("input_cost_per_request", "input_cost_per_query")
-_LITELLM_ABOVE: Final = re.compile(r"(\w+?)_above_([0-9]+)k_tokens")
+_LITELLM_ABOVE: Final = re.compile(r"(\w+?)_above_([0-9]{1,9})k_tokens")
 _SIZED: Final = re.compile(r"[0-9]+-x-[0-9]+")
 # models.dev: dollars for 1,000,000 tokens
 _MODELS_DEV: Final = {
@@ -126,16 +128,20 @@ def _given(values: Values, names: Mapping[str, str], factor: Decimal) -> dict[st
 
 def _price(
     model: str, given: Mapping[str, int], source: str,
-    tiers: Iterable[tuple[int, Mapping[str, int]]] = (),
+    tiers: Iterable[tuple[object, Mapping[str, int]]] = (),
 ) -> Price | None:
-    """None where nothing is given, or the name is not one that a call can have."""
-    if not given or not MODEL.fullmatch(model):
+    """None where nothing is given, the name is not one that a call can have, or there are more
+    tiers than a price file holds."""
+    if not given or not is_model(model):
         return None
-    by_size = dict(sorted(tiers, key=lambda tier: tier[0]))
+    by_size = {int(above): others for above, others in tiers
+               if isinstance(above, (int, Decimal)) and 1 <= above <= INPUT_MAX and others}
+    if len(by_size) > TIERS_MAX:
+        return None
     return Price(
         model, unit_prices(given), source=source,
         tiers=tuple(Tier(above, unit_prices({**given, **others}))
-                    for above, others in by_size.items() if above > 0 and others))
+                    for above, others in sorted(by_size.items())))
 
 
 def _mapping(value: object, wanted: str) -> Values:
@@ -157,9 +163,9 @@ def _litellm(values: Any, vendors: Collection[str]) -> Iterator[tuple[str, Price
         name = key.removeprefix(f"{vendor}/")
         # a fine-tuned model's name goes on with the owner's
         model = name + "*" if name.startswith("ft:") else name
-        tiers = dict(_litellm_tiers(entry))
-        yield key, _price(model, {**tiers.get(0, {}), **_litellm_given(entry)},
-                          _source(entry), tiers.items())
+        tiers = list(_litellm_tiers(entry))
+        first = next((others for above, others in tiers if above == 0), {})
+        yield key, _price(model, {**first, **_litellm_given(entry)}, _source(entry), tiers)
 
 
 def _source(entry: Values) -> str:
@@ -187,7 +193,7 @@ def _litellm_given(entry: Values) -> dict[str, int]:
     return given
 
 
-def _litellm_tiers(entry: Values) -> Iterator[tuple[int, Mapping[str, int]]]:
+def _litellm_tiers(entry: Values) -> Iterator[tuple[object, Mapping[str, int]]]:
     above: dict[int, dict[str, int]] = {}
     for key in entry:
         match = _LITELLM_ABOVE.fullmatch(key)
@@ -196,10 +202,11 @@ def _litellm_tiers(entry: Values) -> Iterator[tuple[int, Mapping[str, int]]]:
             if nano is not None:
                 above.setdefault(int(match[2]) * 1000, {})[_LITELLM_TOKENS[match[1]]] = nano
     yield from above.items()
-    for tier in entry.get("tiered_pricing") or ():
+    tiers = entry.get("tiered_pricing")
+    for tier in tiers if isinstance(tiers, list) else ():
         bounds = tier.get("range") if isinstance(tier, dict) else None
-        if isinstance(bounds, list) and bounds and isinstance(bounds[0], (int, Decimal)):
-            yield int(bounds[0]), _given(tier, _LITELLM_TOKENS, _MILLION)
+        if isinstance(bounds, list) and bounds:
+            yield bounds[0], _given(tier, _LITELLM_TOKENS, _MILLION)
 
 
 # OpenRouter's GET /api/v1/models
@@ -232,12 +239,12 @@ def _models_dev(values: Any, vendors: Collection[str]) -> Iterator[tuple[str, Pr
                 name, given, "https://models.dev/api.json", _models_dev_tiers(cost or {}))
 
 
-def _models_dev_tiers(cost: Values) -> Iterator[tuple[int, Mapping[str, int]]]:
+def _models_dev_tiers(cost: Values) -> Iterator[tuple[object, Mapping[str, int]]]:
     tiers = cost.get("tiers")
     for tier in tiers if isinstance(tiers, list) else ():
         condition = tier.get("tier") if isinstance(tier, dict) else None
-        if isinstance(condition, dict) and isinstance(condition.get("size"), int):
-            yield condition["size"], _given(tier, _MODELS_DEV, _ONE)
+        if isinstance(condition, dict):
+            yield condition.get("size"), _given(tier, _MODELS_DEV, _ONE)
     long = cost.get("context_over_200k")
     if not tiers and isinstance(long, dict):
         yield _LONG_CONTEXT, _given(long, _MODELS_DEV, _ONE)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from relayd.core.price import Price, Tier, unit_prices
+from relayd.ops.pricefile import TIERS_MAX, read_prices
 from relayd.ops.priceimport import FORMATS, NotPrices, nano_of, read_import
+from relayd.ops.pricetext import entries_text
 
 PAGE = "https://example.org/prices"
 ONE = Decimal(1)
@@ -171,3 +175,56 @@ def test_what_json_prints_comes_back_exactly(nano: int) -> None:
     assert nano_of(json.loads(text, parse_float=Decimal), Decimal(1_000_000)) == nano
     shortest = json.dumps(float(Decimal(nano) / 10 ** 15))
     assert nano_of(json.loads(shortest, parse_float=Decimal), Decimal(1_000_000)) == nano
+
+
+WHOLE: dict[str, Any] = {
+    "litellm": {"gpt-x": {
+        "litellm_provider": "openai", "input_cost_per_token": 1e-6, "mode": "chat",
+        "input_cost_per_token_above_128k_tokens": 3e-6, "source": "https://example.org",
+        "tiered_pricing": [{"range": [0, 9], "output_cost_per_token": 1e-6},
+                           {"range": [9, 99], "output_cost_per_token": 2e-6}]}},
+    "openrouter": {"data": [{"id": "o/x", "pricing": {"prompt": "0.1e-6", "request": "0"}}]},
+    "models.dev": {"openai": {"models": {"gpt-x": {"cost": {
+        "input": 5, "tiers": [{"tier": {"type": "context", "size": 9}, "input": 10}],
+        "context_over_200k": {"input": 10}}}}}},
+}
+STRANGE = st.sampled_from([
+    None, True, 0, -1, 7, 1.5, 1e300, 2 ** 70, "", "free", "a*b*c*d*e", "https://\u00e9", [], [1],
+    [[]], {}, {"a": 1}, [{"range": [1e300], "input_cost_per_token": 1}]])
+
+
+def places(value: Any, *path: Any) -> Iterator[tuple[Any, ...]]:
+    yield path
+    pairs = value.items() if isinstance(value, dict) else enumerate(
+        value if isinstance(value, list) else ())
+    for key, inner in pairs:
+        yield from places(inner, *path, key)
+
+
+def changed(value: Any, path: tuple[Any, ...], to: object) -> Any:
+    if not path:
+        return to
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = changed(copy[path[0]], path[1:], to)
+    return copy
+
+
+@given(st.sampled_from(sorted(FORMATS)), st.data())
+def test_whatever_a_file_holds_what_is_read_can_be_written(name: str, data: st.DataObject) -> None:
+    values = WHOLE[name]
+    for _ in range(data.draw(st.integers(1, 2))):
+        path = data.draw(st.sampled_from(list(places(values))))
+        values = changed(values, path, data.draw(STRANGE))
+    try:
+        prices = read_import(json.dumps(values), name).prices
+    except NotPrices:
+        return
+    reading = read_prices(entries_text("Imported", prices) or "price = []")
+    assert reading.faults == [] and list(reading.book.prices) == prices or not prices
+
+
+@pytest.mark.parametrize(("count", "skipped"), [(TIERS_MAX, []), (TIERS_MAX + 1, ["gpt-x"])])
+def test_more_tiers_than_a_price_file_holds(count: int, skipped: list[str]) -> None:
+    tiers = [{"range": [size], "input_cost_per_token": 1e-6} for size in range(count + 1)]
+    assert imported({"gpt-x": {"litellm_provider": "openai", "tiered_pricing": tiers}},
+                    "litellm")[1] == skipped
