@@ -175,7 +175,8 @@ WHERE w.id = invoices.id AND w.state <> invoices.state"""),
     ("fapiao", f"""
 INSERT INTO main.fapiao ({_FAPIAO}) SELECT {_FAPIAO} FROM was.fapiao w
 WHERE NOT EXISTS (SELECT 1 FROM main.fapiao m WHERE m.id = w.id AND m.state = w.state)
-    AND NOT EXISTS (SELECT 1 FROM was.fapiao_orders o WHERE o.fapiao_id = w.id
+    AND NOT EXISTS (SELECT 1 FROM was.fapiao_orders o
+                    WHERE o.fapiao_id = coalesce(w.reverses, w.id)
                     AND o.order_id NOT IN (SELECT id FROM main.orders))
 ON CONFLICT (id) DO UPDATE SET state = excluded.state, reason = excluded.reason,
     confirmation = excluded.confirmation, number = excluded.number,

@@ -373,7 +373,7 @@ async def test_fapiao_of_orders_that_are_there_are_as_they_were_last(play: Play)
         await run(db, "INSERT INTO fapiao_orders VALUES (?, ?, 5)", f"fap_{name}", f"ord_{name}")
 
     async def before(db: Database, who: str) -> None:
-        for name in "ab":
+        for name in "abd":
             await run(db, order, f"ord_{name}", who)
         await apply(db, who, "a")
 
@@ -384,13 +384,18 @@ async def test_fapiao_of_orders_that_are_there_are_as_they_were_last(play: Play)
         await run(db, order, "ord_c", who)
         for name in "bc":
             await apply(db, who, name)
+        # a part of a fapiao that is about an order which the backup has not
+        await apply(db, who, "d")
+        await run(db, "UPDATE fapiao SET reverses = 'fap_c', amount_minor = -5"
+                      " WHERE id = 'fap_d'")
 
     await play.since(before)
     take(play.store, play.backup.with_name("c"), with_secret=False, created_at=AT)
     play.backup = play.backup.with_name("c")
     await play.since(since)
     found = play.restore()
-    assert (found.done["fapiao"], found.lost["fapiao"], found.lost["orders"]) == (2, 1, 1)
+    assert (found.done["fapiao"], found.lost["fapiao"], found.lost["orders"]) == (2, 2, 1)
+    assert await play.row("SELECT count(*) FROM pragma_foreign_key_check WHERE ? <> ''") == (0,)
     assert await play.row("SELECT group_concat(id || ' ' || state || ' ' || IFNULL(number, ''))"
                           " FROM fapiao WHERE account_id = ?") == (
         f"fap_a issued {'2' * 20},fap_b reviewing ",)
