@@ -195,7 +195,12 @@ def save_before_migration(directory: Path, version: int, stamp: str) -> Path:
             make_directory(folder)
     draft = folder / f".before-{version:04d}-{stamp}.db.{os.getpid()}"
     draft.unlink(missing_ok=True)
-    copy_database(directory / DATABASE_NAME, draft)
+    try:
+        copy_database(directory / DATABASE_NAME, draft)
+    except BaseException:  # on a full disk each start would leave one more
+        for left in folder.glob(f"{draft.name}*"):
+            left.unlink(missing_ok=True)
+        raise
     return draft
 
 

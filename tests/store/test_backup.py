@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import shutil
@@ -30,6 +31,7 @@ from relayd.store.journal_frame import CLOSE, frame
 from relayd.store.journal_lane import claim
 from relayd.store.keyring import open_keyring
 from relayd.store.migration import Migration
+from tests.fakes.first_store import write_first_store
 from tests.fakes.records import call_record
 
 AT = "2026-11-24T23:00:00.000Z"
@@ -195,6 +197,27 @@ async def test_a_new_store_and_a_later_one_make_none(tmp_path: Path) -> None:
         await open_database(tmp_path / "store")
     assert newer.value.code == "store_newer"
     assert not (tmp_path / "store" / SAVED_FOLDER).exists()
+
+
+async def test_a_copy_that_the_disk_has_no_room_for_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_first_store(tmp_path / "store")
+
+    def half(source: Path, target: Path) -> None:
+        for end in ("", "-wal"):
+            target.with_name(f"{target.name}{end}").write_bytes(b"half of it")
+        raise OSError(errno.ENOSPC, "")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(backup, "copy_database", half)
+        for _ in range(2):
+            with pytest.raises(StoreError) as full:
+                await open_database(tmp_path / "store")
+            assert "full" in full.value.sentence
+    assert list((tmp_path / "store" / SAVED_FOLDER).iterdir()) == []
+    await (await open_database(tmp_path / "store")).close()
+    assert len(list((tmp_path / "store" / SAVED_FOLDER).iterdir())) == 1
 
 
 async def test_data_keys_are_a_file_of_their_own_that_is_replaced(tmp_path: Path) -> None:
