@@ -214,7 +214,7 @@ async def test_a_copy_that_the_disk_has_no_room_for_leaves_nothing(
         for _ in range(2):
             with pytest.raises(StoreError) as full:
                 await open_database(tmp_path / "store")
-            assert "full" in full.value.sentence
+            assert "No space left" in full.value.sentence
     assert list((tmp_path / "store" / SAVED_FOLDER).iterdir()) == []
     await (await open_database(tmp_path / "store")).close()
     assert len(list((tmp_path / "store" / SAVED_FOLDER).iterdir())) == 1
