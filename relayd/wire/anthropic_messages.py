@@ -1,7 +1,8 @@
 """The fields of POST /v1/messages and /v1/messages/count_tokens (anthropic 2.13, beta ones too).
 
 What refers to content or state at the provider (containers, threads, files) is refused, as is what
-names another payer. `fallbacks` is dropped: it would run models that the key may not use.
+names another payer. `fallbacks` and the advisor tool are dropped: they would run models that the
+key may not use, and what an advisor takes is in no total of the answer's usage.
 """
 
 from __future__ import annotations
@@ -56,6 +57,15 @@ _TOOL: Final = Shape({
     "input_examples": None, "user_location": drop("tools.user_location"),
     "cache_control": by_name,
 }).put
+
+_drop_advisor: Final = drop("tools.advisor")
+
+
+def _tool(value: object, walk: Walk) -> object:
+    """A tool that names a model of its own is another model's answer."""
+    act = _drop_advisor if type(value) is dict and "model" in value else _TOOL
+    return act(value, walk)
+
 
 _FORMAT: Final = Shape({"type": None, "name": None, "schema": schema}).put
 
@@ -129,7 +139,7 @@ _PROMPT: Final[dict[str, Verdict]] = {
     "model": None,
     "system": _system,
     "messages": items(_MESSAGE),
-    "tools": items(_TOOL),
+    "tools": items(_tool),
     "tool_choice": by_name,
     "thinking": Shape({"type": None, "budget_tokens": number, "display": None}).put,
     "cache_control": by_name,

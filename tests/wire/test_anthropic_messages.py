@@ -143,6 +143,15 @@ def test_what_the_sdk_made_of_an_answer_stays_here() -> None:
     assert told["messages"] == [{"role": "assistant", "content": [block]}]
 
 
+def test_no_other_model_is_asked_for_advice() -> None:
+    tool = {"name": "f", "input_schema": {"type": "object"}}
+    advisor = {"type": "advisor_20260301", "name": "advisor", "model": "claude-opus"}
+    for operation in ("messages", "count_tokens"):
+        body = {**ASK, "tools": [advisor, tool]}
+        assert sent(operation, body)["tools"] == [tool]
+        assert dropped(operation, body) == ("tools.advisor",)
+
+
 def test_safeguards_are_asked_for_without_their_context() -> None:
     body = {**ASK, "safeguards": [{"type": "dangerous_tool_use",
                                    "classifier_context": {"session": "canary"}}]}
