@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 
 from relayd.control import audit, consent, mail
+from relayd.core.account import is_written
 from relayd.core.actor import Actor
 from relayd.core.errors import RelayError
 from relayd.core.mail import MAIL_KINDS, needs_consent
@@ -40,8 +41,7 @@ async def publish(
     # browsers end the lines of a form with two characters
     fields = {name: text.replace("\r\n", "\n") for name, text in fields.items()}
     for name, text in fields.items():
-        plain = text.replace("\n", "").isprintable()
-        if not text.strip() or not plain or len(text) > TEXT_CHARS_MAX:
+        if not is_written(text.replace("\n", "")) or len(text) > TEXT_CHARS_MAX:
             raise RelayError("invalid_value", param=name)
     starts_at_ms, ends_at_ms = span_ms
     least_ms = TRANSFER_DAYS_MIN * DAY_MS if kind == "transfer" else 1

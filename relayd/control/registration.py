@@ -206,9 +206,10 @@ async def _judge_password(
 
 
 def check_username(text: str) -> str:
-    """A username; one that holds an @ could be taken for an address. Raises `invalid_value`."""
+    """A username; one that holds an @ could be taken for an address, and one with what is not seen
+    for another's. Raises `invalid_value`."""
     text = check_label(text, "username", USERNAME_CHARS_MAX)
-    if "@" in text or text.startswith(ID_PREFIX):
+    if "@" in text or text.startswith(ID_PREFIX) or not text.isprintable():
         raise RelayError("invalid_value", param="username")
     return text
 

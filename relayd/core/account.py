@@ -15,6 +15,10 @@ from relayd.core.errors import RelayError
 EMAIL_CHARS_MAX: Final = 254
 """RFC 5321 section 4.5.3.1.3: a path is at most 256 octets with its angle brackets."""
 NAME_CHARS_MAX: Final = 200
+_UNSEEN: Final = dict.fromkeys(map(
+    ord, "\u00a0\u2002\u2003\u2009\u202f\u3000\u200c\u200d\u200e\u200f"))
+"""What people write and paste, though Python calls it not printable: spaces that do not break or
+are of another width, such as Chinese paragraphs begin with, and what joins or turns letters."""
 
 AccountState = Literal["unverified", "active", "suspended", "closing", "terminated", "erased"]
 AccountMove = Literal["verify", "suspend", "resume", "close", "reopen", "terminate", "erase"]
@@ -94,9 +98,15 @@ def check_email(email: str) -> str:
     return email
 
 
+def is_written(text: str) -> bool:
+    """Whether all of a line can be shown, and something of it is seen."""
+    plain = text.translate(_UNSEEN)
+    return plain.isprintable() and not plain.isspace() and plain != ""
+
+
 def check_label(text: str, field_name: str, chars_max: int) -> str:
-    """A name or label for people: printable, not empty, bounded. Raises `invalid_value`."""
+    """A name or label for people: can be shown, not empty, bounded. Raises `invalid_value`."""
     text = text.strip()
-    if not text or not text.isprintable() or len(text) > chars_max:
+    if not is_written(text) or len(text) > chars_max:
         raise RelayError("invalid_value", param=field_name)
     return text

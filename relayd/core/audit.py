@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from relayd.core.account import is_written
 from relayd.core.actor import Via
 from relayd.core.errors import RelayError
 
@@ -191,7 +192,7 @@ def check_reason(action: Action, reason: str | None) -> str | None:
             raise RelayError("reason_missing", param="reason")
         return None
     # lines are allowed: a reason may quote a letter
-    if len(reason) > REASON_CHARS_MAX or not reason.replace("\n", "").isprintable():
+    if len(reason) > REASON_CHARS_MAX or not is_written(reason.replace("\n", "")):
         raise RelayError("invalid_value", param="reason")
     return reason
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
+from relayd.core.account import is_written
 from relayd.core.errors import RelayError
 from relayd.core.timestamp import DAY_MS
 
@@ -115,6 +116,6 @@ def check_text(text: str, param: str, chars_max: int) -> str:
     `invalid_value`."""
     text = text.replace("\r\n", "\n").strip()
     plain = text.replace("\n", "").replace("\t", "")
-    if not plain or not plain.isprintable() or len(text) > chars_max:
+    if not is_written(plain) or len(text) > chars_max:
         raise RelayError("invalid_value", param=param)
     return text

@@ -178,6 +178,7 @@ async def test_M1_without_the_statement_of_age_there_is_no_account(door: Door) -
     (replace(WISH, username=" "), "invalid_value"),
     (replace(WISH, username="ann@example.org"), "invalid_value"),
     (replace(WISH, username="acct_1"), "invalid_value"),
+    (replace(WISH, username="an\u200dn"), "invalid_value"),
     (replace(WISH, password="too short"), "weak_password"),
     (replace(WISH, password="password1234567"), "weak_password"),
     (replace(WISH, password="canary-user99"), "weak_password"),

@@ -53,7 +53,8 @@ def test_folding_forgets_composition() -> None:
     assert folded("e\u0301@b") == folded("\u00c9@B")
 
 
-@pytest.mark.parametrize("text", ["", "  ", "a\nb", "\x1b[2J", "x" * 11, "\ud800"])
+@pytest.mark.parametrize("text", ["", "  ", "a\nb", "\x1b[2J", "x" * 11, "\ud800", "\u200d",
+                                  "a\u202eb", "a\u200bb"])
 def test_refuses_labels_that_cannot_be_shown(text: str) -> None:
     with pytest.raises(RelayError) as caught:
         check_label(text, "name", 10)
@@ -62,6 +63,9 @@ def test_refuses_labels_that_cannot_be_shown(text: str) -> None:
 
 def test_takes_labels() -> None:
     assert check_label(" Ann Ö ", "name", 10) == "Ann Ö"
+    # a family in one sign, Persian with a half space, Chinese and French spaces
+    for text in ("👩\u200d👧", "می\u200cخواهم", "生产\u3000环境", "ça\u202fva\u00a0?"):
+        assert check_label(text, "name", 10) == text
 
 
 def test_a_repr_shows_nobody() -> None:

@@ -60,6 +60,7 @@ def test_unfit_reasons(action: str, reason: str | None, code: str) -> None:
 
 def test_fit_reasons() -> None:
     assert check_reason(action_of("key.revoke"), None) is None
+    assert check_reason(action_of("key.revoke"), "停用\u3000一") == "停用\u3000一"
     assert check_reason(action_of("personal.look"), " Ticket 7:\nasked by mail ") == (
         "Ticket 7:\nasked by mail")
     assert check_reason(action_of("personal.look"), "A letter:\r\nplease") == "A letter:\nplease"

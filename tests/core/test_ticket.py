@@ -92,3 +92,5 @@ def test_unfit_texts(text: str) -> None:
 
 def test_fit_texts() -> None:
     assert check_text(" one\r\ntwo\t3 ", "body", 99) == "one\ntwo\t3"
+    chinese = "您好：\n\u3000\u3000发票抬头写错了。"
+    assert check_text(chinese, "body", 99) == chinese
