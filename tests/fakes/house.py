@@ -18,14 +18,17 @@ from typing import Any, TypeVar
 from relayd.app import App
 from relayd.console import cookie
 from relayd.control import (
-    closing, consent, fapiao, fapiao_file, invoice, key, next_plan, order, subscription, usage,
+    closing, consent, fapiao, fapiao_file, invoice, key, lawful, next_plan, notice, order,
+    subscription, ticket, usage,
 )
 from relayd.control.fapiao import Offer, Wish
 from relayd.control.invoice import Seller
 from relayd.control.issuer import ByHand
+from relayd.control.lawful import Entry
 from relayd.control.mail import UNSUBSCRIBE_LABEL
 from relayd.control.order import OrderWish
 from relayd.control.partner import WEBHOOK_PATH, payments
+from relayd.control.ticket import Writing
 from relayd.core.actor import ROLES, SHELL, Actor
 from relayd.core.call import Place
 from relayd.core.consent import REQUIRED
@@ -35,7 +38,8 @@ from relayd.core.mail import unsubscribe_token
 from relayd.core.operator import Operator
 from relayd.core.plan import Plan
 from relayd.core.record import CallRecord
-from relayd.core.timestamp import HOUR_MS
+from relayd.core.retention import Terms
+from relayd.core.timestamp import DAY_MS, HOUR_MS
 from relayd.core.ulid import RANDOM_BYTES, ulid
 from relayd.demo.app import DemoUpstream
 from relayd.demo.partner import DemoPartner
@@ -154,6 +158,7 @@ class House:
             "place": Place(records[-1].started_at_ms, records[-1].id).text()}
         await self._documents(now_ms)
         await self._subscription(now_ms)
+        await self._asked(now_ms)
         key_of_links = derived(self.app.db.secret, UNSUBSCRIBE_LABEL)
         self.queries = {"/unsubscribe": "?token=" + unsubscribe_token(
             key_of_links, self.holder.account, "marketing")}
@@ -186,6 +191,19 @@ class House:
         await subscription.subscribe(self.app.db, who, "small", PLANS, now_ms, by)
         await next_plan.schedule(self.app.db, who, "large", PLANS, now_ms, by)
         self.examples["plan"] = "large"
+
+    async def _asked(self, now_ms: int) -> None:
+        """What holders, everybody and authorities write."""
+        opened = await ticket.open_ticket(self.app.db, Writing(
+            "privacy", "What do you keep?", "Tell me.", account=self.holder.account), now_ms)
+        shown = await notice.put_up(
+            self.app.db, SHELL, "service",
+            {"subject_en": "Maintenance", "subject_zh": "维护", "text_en": "On Sunday.",
+             "text_zh": "周日。"}, (now_ms, now_ms + DAY_MS), now_ms)
+        entered = await lawful.enter(self.app.db, lawful.Hand(SHELL, "a letter", "clerk"), Entry(
+            self.holder.account, "court_order", "A court", "12/2026", "0" * 64, ("keys",),
+            now_ms - DAY_MS, now_ms, "a letter"), Terms(), now_ms)
+        self.examples |= {"ticket": opened.id, "notice": shown.id, "request": entered.id}
 
     async def _documents(self, now_ms: int) -> None:
         """A receipt for the paid order, a closed month, a fapiao that the bookkeeper issues."""
