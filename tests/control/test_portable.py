@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from relayd.control import (
-    account, erasure, inventory, key, limit, mail, network, portable, usage,
+    account, audit, erasure, fapiao, inventory, invoice, key, lawful, limit, mail, network,
+    passkey, portable, usage,
 )
 from relayd.control.erasure import Wish
+from relayd.control.invoice import Draft, Seller
 from relayd.control.key import KeyWish
+from relayd.control.lawful import Entry, Hand
 from relayd.control.portable import DOCUMENTS, SCOPES, Span
 from relayd.core import portable as core_portable
-from relayd.core.actor import SHELL
+from relayd.core.actor import SHELL, SYSTEM
+from relayd.core.fapiao import Fapiao
+from relayd.core.invoice import Line, month
 from relayd.core.lawful import CONTENT
 from relayd.core.lawful import SCOPES as WORDS
 from relayd.core.network import NetworkRecord
+from relayd.core.operator import Operator
+from relayd.core.passkey import Passkey
+from relayd.core.retention import Terms
 from relayd.core.timestamp import rfc3339
+from relayd.store import fapiao as store_fapiao
+from relayd.store import passkey as store_passkey
 from relayd.store.db import Database
+from relayd.store.parcel import recipient
 from tests.fakes.person import make_person
 from tests.fakes.records import START_MS, call_record
 
@@ -214,3 +226,60 @@ async def test_the_newest_looks_are_those_of_the_document(db: Database) -> None:
     assert len(rows) > 3
     assert await portable.newest_looks(db, who, 1000) == rows[::-1]
     assert await portable.newest_looks(db, who, 2) == rows[:-3:-1]
+
+
+async def told(db: Database, name: str, who: str, span: Span = Span()) -> list[Any]:
+    return [row async for row in DOCUMENTS[name](db, who, span)]
+
+
+async def test_Y2_nothing_that_others_did_with_others_is_in_it(db: Database) -> None:
+    who = await make_person(db)
+    before = await told(db, "access", who)
+    other = (await account.create(db, "other@example.org", None, START_MS)).id
+    issued = await key.create(db, other, KeyWish("theirs"), START_MS)
+    await key.revoke(db, issued.key.id, START_MS)
+    async with db.writing() as transaction:
+        await audit.append(transaction, SYSTEM, "audit.prune", None, START_MS)
+    assert await told(db, "access", who) == before
+    assert await portable.newest_looks(db, who, 1000) == before[::-1]
+    assert [row["action"] for row in await told(db, "access", other)] == [
+        "account.create", "key.create", "key.revoke"]
+
+
+async def test_Y2_what_a_court_asked_for_is_in_it_once_its_owner_may_know(db: Database) -> None:
+    who = await make_person(db)
+    request = await lawful.enter(db, Hand(SHELL, "x", "ann"), Entry(
+        who, "court_order", "c", "r", "ab" * 32, ("profile",), 0, START_MS, "x",
+        gag_until_ms=START_MS + 9), Terms(), START_MS)
+    await lawful.approve(db, Hand(SHELL, "x", "bob"), request.id, START_MS)
+    await lawful.produce(
+        db, Hand(SHELL, "x", "ann"), request.id, recipient(None, "a long passphrase"), START_MS)
+
+    async def seen() -> list[tuple[str, ...]]:
+        newest = await portable.newest_looks(db, who, 99)
+        return [tuple(row["action"] for row in rows if row["action"].startswith("request."))
+                for rows in (await told(db, "access", who), newest[::-1])]
+
+    assert await seen() == [(), ()]
+    await lawful.tell(db, START_MS + 9)
+    assert await seen() == [
+        ("request.open", "request.approve", "request.produce", "request.tell")] * 2
+
+
+async def test_Y2_passkeys_invoices_and_fapiao_are_in_it_as_they_are(db: Database) -> None:
+    who = await make_person(db)
+    key_ = Passkey("pk_1", who, b"id", b"key", "phone", 0, START_MS)
+    blue = Fapiao("fap_1", who, "ordinary", "rejected", 100, 6, 600, START_MS + 5,
+                  START_MS + 9, (), {"name": "A"})
+    async with db.writing() as transaction:
+        await store_passkey.insert(transaction, key_)
+        await store_fapiao.insert(transaction, blue)
+        made = await invoice.issue(transaction, Seller(Operator(name="S")), Draft(
+            who, "use", "USD", month("2026-01"), [Line("use", "m", 10 ** 9, 1)]), START_MS + 5)
+    assert await told(db, "second_factors", who) == [{"kind": "passkey", **passkey.view(key_)}]
+    for name, row in (("invoices", invoice.view(made)),
+                      ("fapiao", {**fapiao.view(blue), "files": {}})):
+        assert await told(db, name, who) == [row]
+        assert await told(db, name, who, Span(START_MS + 5, START_MS + 6)) == [row]
+        for span in (Span(0, START_MS + 5), Span(START_MS + 6, START_MS + 99)):
+            assert await told(db, name, who, span) == []
