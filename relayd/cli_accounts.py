@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Final
 
 import msgspec
@@ -100,8 +99,7 @@ async def _link_to_sign_in(db: Database, arguments: argparse.Namespace, config: 
 
 async def _erase(db: Database, arguments: argparse.Namespace, config: Config) -> int:
     found = await account.find(db, who(arguments))
-    asks = sys.stdin is not None and sys.stdin.isatty() and not arguments.yes
-    if asks and input(f"Erase {found.email or found.id} for good? Type yes: ") != "yes":
+    if not arguments.yes and not output.agreed(f"Erase {found.email or found.id} for good?"):
         raise CommandError("Nothing was erased.")
     if arguments.minor or not arguments.cooling_off:
         return await _erase_now(db, arguments, config, found.id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Final
 
 from relayd import cli_output as output
@@ -78,9 +77,9 @@ async def _publish(db: Database, arguments: argparse.Namespace, config: Config) 
             effective, now_ms, "effective"),
         gate=arguments.gate, items=tuple(arguments.new_purposes or ()))
     texts = _drafts(config)
-    if sys.stdin is not None and sys.stdin.isatty() and not arguments.yes:
-        if input(f"Publish {arguments.document} as {arguments.kind}? Type yes: ") != "yes":
-            raise CommandError("Nothing was published.")
+    if not arguments.yes and not output.agreed(
+            f"Publish {arguments.document} as {arguments.kind}?"):
+        raise CommandError("Nothing was published.")
     made = await document.publish(db, SHELL, arguments.document, texts, release, now_ms)
     if arguments.json:
         output.document(document.view(made))

@@ -1,6 +1,6 @@
 """How commands print: tables for people, one JSON document for programs.
 
-Law: with `--json` stdout holds one document and nothing else; errors go to stderr.
+Law: with `--json` stdout holds one document and nothing else; errors and questions go to stderr.
 """
 
 from __future__ import annotations
@@ -48,6 +48,14 @@ def raw(piece: bytes) -> None:
 def text(sentence: str) -> None:
     """Print a line for people."""
     sys.stdout.write(sentence + "\n")
+
+
+def agreed(question: str) -> bool:
+    """Whether who sits at the terminal says yes; True where nobody does."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        return True
+    print(f"{question} Type yes: ", end="", file=sys.stderr, flush=True)
+    return input() == "yes"
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -166,6 +166,25 @@ def test_a_terminal_that_has_not_every_character(shell: Shell) -> None:
     assert document.returncode == 0 and json.loads(document.stdout)[0]["name"] == "你 ä"
 
 
+@pytest.mark.parametrize(("words", "nothing"), [
+    (("accounts", "erase", "ann@example.org"), "Nothing was erased."),
+    (("documents", "publish", "privacy", "--kind", "editorial"), "Nothing was published.")])
+def test_a_question_is_asked_at_a_terminal_and_stays_out_of_the_document(
+    shell: Shell, words: tuple[str, ...], nothing: str
+) -> None:
+    shell.json("accounts", "create", "--email", "ann@example.org")
+    for answer, code in ((b"no\n", 2), (b"yes\n", 0)):
+        ours, theirs = os.openpty()
+        with open(theirs, "rb", buffering=0) as terminal, open(ours, "wb", buffering=0) as keys:
+            keys.write(answer)
+            done = subprocess.run(
+                [sys.executable, "-m", "relayd", *words, "--json", "-c", str(shell.config)],
+                stdin=terminal, capture_output=True, timeout=60, check=False)
+        assert done.returncode == code and b"? Type yes: " in done.stderr
+        assert (nothing.encode() in done.stderr) is (code == 2)
+        assert done.stdout == b"" if code else json.loads(done.stdout)
+
+
 def test_a_question_that_is_answered_by_the_end_of_input(
     shell: Shell, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -173,5 +192,6 @@ def test_a_question_that_is_answered_by_the_end_of_input(
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     result = shell("accounts", "erase", "ann@example.org")
-    assert result.code == 2 and result.err == "relayd: Nothing was done.\n"
+    assert result.code == 2 and result.out == ""
+    assert result.err == "Erase ann@example.org for good? Type yes: relayd: Nothing was done.\n"
     assert len(shell.json("accounts", "list")) == 1

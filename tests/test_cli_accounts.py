@@ -89,11 +89,12 @@ def test_erase_at_once(shell: Shell, how: str) -> None:
 def test_erase_asks_a_person_first(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     shell.json("accounts", "create", "--email", EMAIL)
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    monkeypatch.setattr("builtins.input", lambda question: "no")
+    monkeypatch.setattr("builtins.input", lambda: "no")
     result = shell("accounts", "erase", EMAIL)
     assert result.code == 2 and "Nothing was erased" in result.err
+    assert f"Erase {EMAIL} for good?" in result.err
     assert shell.json("accounts", "list")[0]["state"] == "active"
-    monkeypatch.setattr("builtins.input", lambda question: "yes")
+    monkeypatch.setattr("builtins.input", lambda: "yes")
     assert shell("accounts", "erase", EMAIL).code == 0
 
 
