@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,10 @@ def price(model: str, units: int, since_ms: int = 0) -> Price:
 
 def test_a_file_is_only_added_to(tmp_path: Path) -> None:
     path = tmp_path / "prices.toml"
+    os.umask(umask := os.umask(0o022))
     add_to_file(path, entries_text("First.", [price("a", 1)]))
     before = path.read_text()
+    assert path.stat().st_mode & 0o777 == 0o644 & ~umask
     path.chmod(0o600)
     add_to_file(path, entries_text("Second.", [price("a", 2, 100), price("b", 1)]))
     assert path.read_text().startswith(before) and path.stat().st_mode & 0o777 == 0o600

@@ -18,12 +18,13 @@ from relayd.ops.process import (
 
 LIMITS = """
 import ctypes, json, resource
-from relayd.ops.process import forbid_dumps, raise_file_limit
+from relayd.ops.process import file_limit, files_possible, forbid_dumps, raise_file_limit
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+before = file_limit(), files_possible()
 raised = raise_file_limit()
 forbidden = forbid_dumps()
 print(json.dumps({
-    "raised": raised, "files": resource.getrlimit(resource.RLIMIT_NOFILE),
+    "before": before, "raised": raised, "files": resource.getrlimit(resource.RLIMIT_NOFILE),
     "forbidden": forbidden, "core": resource.getrlimit(resource.RLIMIT_CORE),
     "dumpable": ctypes.CDLL(None).prctl(3, 0, 0, 0, 0),  # PR_GET_DUMPABLE
 }))
@@ -40,6 +41,7 @@ def test_limits_of_a_process() -> None:
     found = found_in_a_process()
     soft, hard = found["files"]
     assert soft == hard == found["raised"] and soft > 64
+    assert found["before"] == [64, hard]
     assert found["core"] == [0, 0]
     assert found["forbidden"] is True and found["dumpable"] == 0
 
