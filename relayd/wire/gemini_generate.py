@@ -106,10 +106,11 @@ GENERATION: Final[dict[str, Verdict]] = dict(
     thinkingConfig=_shape(includeThoughts=None, thinkingBudget=number, thinkingLevel=None).put,
     mediaResolution=None, speechConfig=by_name, imageConfig=by_name,
     enableEnhancedCivicAnswers=None, audioTimestamp=None, enableAffectiveDialog=None,
-    translationConfig=by_name, audioTranscriptionConfig=by_name, routingConfig=by_name,
-    modelSelectionConfig=by_name, modelConfig=by_name,
+    translationConfig=by_name, audioTranscriptionConfig=by_name,
+    routingConfig=drop("generationConfig.routingConfig"), modelSelectionConfig=by_name,
+    modelConfig=by_name,
 )
-"""The members of `generationConfig`."""
+"""The members of `generationConfig`. `routingConfig` may name another model."""
 
 
 _SAFETY: Final = _shape(

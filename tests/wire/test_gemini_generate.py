@@ -66,6 +66,8 @@ def test_what_says_nothing_is_absent(more: dict[str, Any]) -> None:
     ({"tools": [{"googleMaps": {"authConfig": {"apiKey": "k"}}}]},
      ("tools.googleMaps.authConfig",)),
     ({"userId": "x"}, ("userId",)),
+    ({"generationConfig": {"routing_config": {"manual_mode": {"model_name": "gemini-pro"}}}},
+     ("generationConfig.routingConfig",)),
     (part(text="hi", part_metadata={"file": "bob.txt"}), ("contents.parts.partMetadata",)),
 ])
 def test_what_is_dropped_is_named(more: dict[str, Any], names: tuple[str, ...]) -> None:
