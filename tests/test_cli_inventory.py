@@ -13,8 +13,11 @@ def test_for_people_and_for_programs(tmp_path: Path, capsys: pytest.CaptureFixtu
     shell = Shell(tmp_path, capsys)
     shell.config.write_text(shell.config.read_text() + "[retention]\nnetwork_records_days = 222\n")
     assert "222 days" in shell("inventory").out
-    assert "accounts.email" in shell("inventory", "--fields").out
+    listed = shell("inventory", "--fields").out
     shown = shell.json("inventory")
     assert {each["id"] for each in shown["categories"]} >= {"content", "account", "network"}
-    assert "accounts.email" in {each["name"] for each in shown["fields"]}
+    assert "accounts.email" in listed and "accounts.email" in {
+        each["name"] for each in shown["fields"]}
+    exported = sum(each["export"] for each in shown["fields"])
+    assert 0 < exported == sum(line.split()[-2] == "yes" for line in listed.splitlines())
     assert not shell.store.exists()  # it opens none

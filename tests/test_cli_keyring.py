@@ -67,10 +67,16 @@ def test_a_variable_of_the_environment(
     shell.json("accounts", "create", "--email", "someone@example.com")
     assert shell("store", "rotate-key").code == 2
     to = tmp_path / "next"
-    lock = lock_store(shell.store, shared=False)  # as a daemon has it
-    assert shell("store", "rotate-key", "--to", str(to)).code == 1 and not to.exists()
-    lock.release()
+    for shared in (False, True):
+        lock = lock_store(shell.store, shared=shared)  # as a daemon has it
+        assert shell("store", "rotate-key", "--to", str(to)).code == 1 and not to.exists()
+        lock.release()
+    to.write_text("mine")
+    result = shell("store", "rotate-key", "--to", str(to))
+    assert result.code == 2 and "a new file" in result.err and to.read_text() == "mine"
+    to.unlink()
     assert shell.json("store", "rotate-key", "--to", str(to))["path"] == str(to)
+    lock_store(shell.store, shared=False).release()
     assert shell("accounts", "list").code == 1
     monkeypatch.setenv("KEY", to.read_text().strip())
     assert emails(shell) == ["someone@example.com"]
