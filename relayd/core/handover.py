@@ -11,9 +11,10 @@ from typing import Final, Literal
 
 from relayd.core.account import AccountState
 from relayd.core.errors import RelayError
+from relayd.core.notice import TRANSFER_DAYS_MIN
 from relayd.core.timestamp import DAY_MS
 
-WINDOW_MS_MIN: Final = 15 * DAY_MS
+WINDOW_MS_MIN: Final = TRANSFER_DAYS_MIN * DAY_MS
 WINDOW_DAYS_DEFAULT: Final = 30
 HandoverState = Literal["announced", "cancelled", "bundled"]
 STATES: Final[tuple[HandoverState, ...]] = ("announced", "cancelled", "bundled")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import zipfile
@@ -38,6 +39,8 @@ async def refused(work: object) -> str:
 async def bundled(db: Database, handover_id: str, now_ms: int) -> dict[str, bytes]:
     content = b"".join([piece async for piece in handover.bundle(
         db, HAND, handover_id, TO, now_ms)])
+    assert hashlib.sha256(content).hexdigest() in {
+        each.bundle_sha256 for each in await handover.listing(db, SHELL)}
     whole = b"".join(parcel.unpack(content, None, PASSPHRASE))
     with zipfile.ZipFile(io.BytesIO(whole)) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
@@ -127,9 +130,16 @@ async def test_one_that_is_called_off_while_it_is_bundled(db: Database) -> None:
 
 
 async def test_who_and_what_is_refused(db: Database) -> None:
-    support = Actor("acct_s", frozenset({"support"}))
-    assert await refused(handover.announce(db, support, SAID, START_MS)) == "role_needed"
-    assert await refused(handover.listing(db, support)) == "role_needed"
+    made = await handover.announce(db, SHELL, SAID, END_MS - 15 * DAY_MS)
+    for roles in ((), ("support", "security", "finance")):
+        other = Actor("acct_s", frozenset(roles))  # type: ignore[arg-type]
+        for work in (
+                handover.announce(db, other, SAID, START_MS), handover.listing(db, other),
+                handover.cancel(db, other, made.id, START_MS),
+                handover.going(db, other, made.id),
+                anext(handover.bundle(db, Hand(other, "x"), made.id, TO, END_MS))):
+            assert await refused(work) == "role_needed"
+    assert [each.state for each in await handover.listing(db, SHELL)] == ["announced"]
     assert await refused(handover.announce(
-        db, SHELL, SAID, END_MS - 14 * DAY_MS)) == "invalid_time"
+        db, SHELL, SAID, END_MS - 15 * DAY_MS + 1)) == "invalid_time"
     assert await refused(handover.going(db, SHELL, "hand_none")) == "handover_not_found"
