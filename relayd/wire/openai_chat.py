@@ -20,7 +20,7 @@ _FILE: Final = Shape({
 _PART: Final = Shape({
     "type": None, "text": None, "refusal": None, "image_url": by_name, "input_audio": by_name,
     "video_url": by_name, "file": _FILE, "prompt_cache_breakpoint": by_name,
-    "cache_control": by_name,
+    "cache_control": by_name, **copies("messages.content"),
 }).put
 
 _CALL: Final = Shape({

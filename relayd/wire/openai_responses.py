@@ -40,7 +40,7 @@ _PART: Final = items(Shape({
     "filename": None, "file_data": None, "file_url": None,
     "file_id": refuse("input.content.file_id"), "input_audio": by_name, "annotations": by_name,
     "logprobs": by_name, "prompt_cache_breakpoint": by_name,
-    "parsed": drop("input.content.parsed"),
+    "parsed": drop("input.content.parsed"), **copies("input.content"),
 }).put)
 
 _COPIES: Final = copies("input")

@@ -71,6 +71,8 @@ def test_integral_numbers_are_written_as_integers(field: str) -> None:
     ({"session_id": "x"}, "session_id"),
     ({"messages": [{"role": "user", "content": "hi", "id": "msg_1"}]}, "messages.id"),
     ({"messages": [{"role": "user", "content": "hi", "uuid": "bob"}]}, "messages.uuid"),
+    ({"messages": [{"role": "user", "content": [{"type": "text", "text": "hi", "id": "bob"}]}]},
+     "messages.content.id"),
     ({"messages": [{"role": "user", "content": "hi", "chatId": "bob"}]}, "messages.chatId"),
     ({"messages": [{"role": "user", "content": "hi", "tenant_id": "bob"}]}, "messages.tenant_id"),
 ])

@@ -112,6 +112,13 @@ def test_what_codex_adds_is_dropped() -> None:
         "client_metadata", "input.id", "input.internal_chat_message_metadata_passthrough")
 
 
+def test_what_an_application_notes_on_a_part_is_dropped() -> None:
+    part = {"type": "input_text", "text": "hi"}
+    body = {**ASK, "input": [{"role": "user", "content": [{**part, "id": "p", "chat_id": "c"}]}]}
+    assert sent("responses", body)["input"] == [{"role": "user", "content": [part]}]
+    assert dropped("responses", body) == ("input.content.chat_id", "input.content.id")
+
+
 def test_location_is_dropped_from_search() -> None:
     tool = {"type": "web_search", "user_location": {"type": "approximate", "city": "X"}}
     assert sent("responses", {**ASK, "tools": [tool]})["tools"] == [{"type": "web_search"}]
