@@ -61,9 +61,17 @@ async def _write(visit: Visit, form: Enterprise) -> None:
 
 async def show(visit: Visit) -> web.Response:
     """The profile, to change."""
+    return await _page(visit)
+
+
+async def _page(
+    visit: Visit, form: Enterprise | None = None, error: RelayError | None = None
+) -> web.Response:
     standing = await _standing(visit)
-    return page(visit, "money/enterprise.html", marked=standing.marked, names=_NAMES,
-                form=standing.profile or Enterprise(), error=None, fault=None)
+    return page(visit, "money/enterprise.html", 200 if error is None else error.status,
+                marked=standing.marked, has=standing.profile is not None, names=_NAMES,
+                form=form or standing.profile or Enterprise(), error=error,
+                fault=error and error.param)
 
 
 async def write(visit: Visit) -> web.Response:
@@ -72,9 +80,7 @@ async def write(visit: Visit) -> web.Response:
     try:
         await _write(visit, form)
     except RelayError as error:
-        standing = await _standing(visit)
-        return page(visit, "money/enterprise.html", error.status, marked=standing.marked,
-                    names=_NAMES, form=form, error=error, fault=error.param)
+        return await _page(visit, form, error)
     return redirect("/enterprise")
 
 

@@ -16,7 +16,7 @@ from relayd.console.page import page, redirect, reply
 from relayd.console.route import Access, Route, operators
 from relayd.console.series import Used, used
 from relayd.console.visit import Visit
-from relayd.control import account, conflict, key, limit, role, series, standing
+from relayd.control import abuse, account, conflict, key, limit, role, series, standing
 from relayd.control.standing import Grounds, Move
 from relayd.core.account import Account, AccountState
 from relayd.core.errors import RelayError
@@ -32,6 +32,7 @@ STEPS: Final[dict[AccountState, tuple[Move, ...]]] = {
     "active": ("suspend", "terminate"), "suspended": ("resume", "terminate"),
     "closing": ("terminate",)}
 """What can be done with an account in a state."""
+FINDINGS_MAX: Final = 20
 _EXAMPLE: Final = {"account": "acct_01KDVBXH2Q7ZC4M9T8WJRS5XNY"}
 
 
@@ -157,12 +158,14 @@ async def _page_of(
     steps = [step for step in STEPS.get(found.state, ())
              if barred is None and roles & _access(step).roles]
     shown = await _shown(visit, found)
+    findings = await abuse.listing(visit.db, who=found.id)
     limits = [(name, value) for name, value in limit.view(shown.limits).items()
               if value is not None]
     return page(
         visit, "operate/account.html", 200 if error is None else error.status,
-        account=shown, limits=limits, steps=steps, error=error,
-        fault=error and error.param, may_reveal=bool(roles & set(role.LOOKERS)),
+        account=shown, limits=limits, findings=findings[:FINDINGS_MAX],
+        steps=steps, error=error, fault=error and error.param,
+        may_reveal=bool(roles & set(role.LOOKERS)),
         reasons=[(reason, WORDS[reason][visit.language]) for reason in REASONS],
         barred=barred and visit.said(RelayError(barred)))
 

@@ -28,9 +28,9 @@ PLANS = {plan.name: plan for plan in (
          allowance_nano=30 * UNIT, currency="CNY", offered=True))}
 WORDS = {
     "en": {"pay": "Pay 10.00 CNY and start", "active": "active",
-           "redeem": "Redeem a code", "set": "Set", "cancel": "Cancel",
+           "redeem": "Redeem a code", "set": "Set", "cancel": "Cancel the subscription",
            "keep": "Keep it after all", "then": "Large: 20.00 CNY",
-           "unschedule": "Do not change"},
+           "unschedule": "Keep the present plan"},
     "zh": {"pay": "支付 10.00 CNY 并开始", "active": "有效",
            "redeem": "兑换", "set": "保存", "cancel": "取消订阅", "keep": "继续订阅",
            "then": "旗舰: 20.00 CNY", "unschedule": "撤销更换"},

@@ -40,7 +40,10 @@ async def test_I4_pages(console: Console, language: str) -> None:
     raw = b"".join(path.read_bytes() for path in console.db.directory.iterdir()
                    if path.is_file())
     assert BANK.encode() not in raw and "科技有限公司".encode() not in raw
+    assert "/enterprise/remove" in text
     assert (await send(console, who, "/enterprise", "/enterprise/remove")).status == 303
+    text = await (await console.get("/enterprise", cookies=who.cookies)).text()
+    assert "/enterprise/remove" not in text
     assert await ask(console, who, "GET", "/enterprise") == (
         200, {"marked": True, "profile": None})
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from relayd.control import account, audit, key, limit, usage
+from relayd.core.abuse import Finding, Rule
 from relayd.core.standing import REASONS
+from relayd.store import abuse as store_abuse
 from tests.console.conftest import NOW_MS, Console
 from tests.console.people import Person, person
 from tests.console.test_key import api, send
@@ -57,6 +59,19 @@ async def test_D3_the_address_is_masked_until_somebody_says_why(console: Console
     [event] = [entry.event async for entry in audit.listing(console.db, target=other.account)
                if entry.event.action == "personal.look"]
     assert event.actor == who.account and event.reason is not None
+
+
+async def test_it_shows_what_rules_against_abuse_found(console: Console) -> None:
+    who, other = await found(console)
+    async with console.db.writing() as transaction:
+        for n, rule in enumerate(get_args(Rule)):
+            await store_abuse.insert(transaction, Finding(
+                f"find_{n}", other.account, rule, NOW_MS, 4000, 2000, False))
+    for language, said in (("en", "4,000 calls in an hour (bound: 2,000)"),
+                           ("zh", "一小时内 4,000 次调用")):
+        text = await (await console.get(
+            f"/operate/accounts/{other.account}?lang={language}", cookies=who.cookies)).text()
+        assert said in text
 
 
 async def test_it_shows_how_an_account_stands(console: Console) -> None:
