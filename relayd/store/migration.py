@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from importlib import resources
 from typing import Final, NamedTuple
 
+import aiosqlite
+
 from relayd.store.connection import Connection, Statement
 from relayd.store.directory import StoreError
 from relayd.store.sealer import Sealer
@@ -107,7 +109,7 @@ async def is_sealed(connection: Connection) -> bool:
     return SEALED_SINCE in await _applied(connection)
 
 
-async def _applied(connection: Connection) -> set[int]:
+async def _applied(connection: aiosqlite.Connection) -> set[int]:
     there = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'schema_migrations'"
     if not list(await connection.execute_fetchall(there)):
         return set()
@@ -115,7 +117,7 @@ async def _applied(connection: Connection) -> set[int]:
     return {int(row[0]) for row in rows}
 
 
-async def pending(connection: Connection) -> list[int]:
+async def pending(connection: aiosqlite.Connection) -> list[int]:
     """The migrations that would change a store; none where it is new, or a later relayd's."""
     applied = await _applied(connection)
     wanted = {migration.version for migration in known()}
