@@ -34,6 +34,7 @@ INSIDE_BYTES_MAX: Final = 64 * 1024
 _STRUCTURED: Final = (b"{", b"[", b"<")
 _CUT: Final = "Input data was truncated"
 """What msgspec says of the beginning of a JSON text."""
+_IN_TOKENS: Final = b"+-.0123456789eEtrufalsn"
 
 
 def is_suspect(data: bytes) -> bool:
@@ -96,10 +97,14 @@ def _is_open(exchange: Exchange, head: ReplyHead) -> bool:
 
 def _is_cut(data: bytes) -> bool:
     """Whether JSON ends inside itself. What is no JSON for another reason passes as it is."""
-    try:
-        msgspec.json.decode(data, type=msgspec.Raw)
-    except (ValueError, RecursionError) as error:
-        return str(error) == _CUT
+    for text in (data, data.rstrip(_IN_TOKENS)):  # of half a number it says that it is none
+        try:
+            msgspec.json.decode(text, type=msgspec.Raw)
+        except (ValueError, RecursionError) as error:
+            if str(error) == _CUT:
+                return True
+        else:
+            break
     return False
 
 

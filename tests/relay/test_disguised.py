@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from relayd.relay.disguised import LOOKED_AT, WAITING_BYTES_MAX, is_suspect
+from relayd.relay.disguised import LOOKED_AT, WAITING_BYTES_MAX, _is_cut, is_suspect
 from tests.fakes.daemon import ANSWER, Lane
 from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.fakes.rawupstream import Answer, message
@@ -135,6 +135,13 @@ async def test_json_that_only_its_connection_ends(
     if status == 502:
         assert (record.outcome, record.error, record.usage_source) == (
             "provider_error", "upstream_truncated", "none")
+
+
+def test_json_that_ends_inside_itself() -> None:
+    whole = '{"a":[-1.5e-7,true,null,"é\\u00e9\\"",{}],"b":"日"}'.encode()
+    assert all(_is_cut(whole[:at]) for at in range(len(whole)))
+    for body in (whole, whole + b"\n", whole + b"x", whole + b" 1", b"oops", b'{"a":NaN}', b"[1]]"):
+        assert not _is_cut(body)
 
 
 @pytest.mark.parametrize("kind", ["application/json", "text/plain"])
