@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from typing import Any
 
 import pytest
 
 from relayd.control import order, statement, webhook
+from relayd.control.order import RefundWish
 from relayd.control.partner import Partner
-from relayd.core.actor import SYSTEM
+from relayd.core.actor import SHELL, SYSTEM
 from relayd.core.errors import RelayError
+from relayd.core.statement import Difference
+from relayd.core.timestamp import HOUR_MS
 from relayd.jobs.payment import PATIENCE_MS, PaymentJob
+from relayd.ops.logging import Logger
 from relayd.store import order as store_order
 from relayd.store.db import Database
 from tests.fakes.till import Till, till
@@ -20,9 +25,9 @@ __all__ = ["till"]
 AMOUNT = 12345
 
 
-def job(till: Till) -> PaymentJob:
+def job(till: Till, said: io.StringIO | None = None) -> PaymentJob:
     return PaymentJob(till.db, lambda: till.payments, every_seconds=0.01,
-                      now_ms=lambda: till.now_ms)
+                      now_ms=lambda: till.now_ms, log=Logger("info", said))
 
 
 async def test_a_payment_is_found_without_a_message(till: Till) -> None:
@@ -146,10 +151,82 @@ async def test_it_goes_round_until_it_is_stopped(till: Till) -> None:
 
 
 async def test_a_store_that_fails(till: Till) -> None:
-    work = job(till)
+    said = io.StringIO()
+    work = job(till, said)
     await till.db.close()
     await work.look()
     assert work.failures == 1
+    assert '"payment_round_failed","code":"store_failed"' in said.getvalue()
+
+
+async def test_what_a_statement_differs_in_is_told(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [Difference("payment", "x", "not_booked", 5, None)] * 2
+
+    async def missing(_: Database, partner: Partner, __: int) -> list[str]:
+        return ["2026-09-20", "2026-09-21"] if partner.name == "card" else []
+
+    async def check(_: Database, __: Partner, day: str, *rest: object) -> list[Difference]:
+        return found if day == "2026-09-20" else []
+
+    monkeypatch.setattr(statement, "missing", missing)
+    monkeypatch.setattr(statement, "check", check)
+    said = io.StringIO()
+    await job(till, said).look()
+    assert said.getvalue().count("statement_differs") == 1
+    assert '"statement_differs","part":"stripe","count":2' in said.getvalue()
+
+
+async def test_statements_are_asked_about_once_an_hour(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    async def missing(*_: object) -> list[str]:
+        asked.append(till.now_ms)
+        return []
+
+    monkeypatch.setattr(statement, "missing", missing)
+    work, began = job(till), till.now_ms
+    for at_ms in (0, 30_000, HOUR_MS - 1, HOUR_MS, HOUR_MS + 1, 2 * HOUR_MS):
+        till.now_ms = began + at_ms
+        await work.look()
+    assert sorted({at - began for at in asked}) == [0, HOUR_MS, 2 * HOUR_MS]
+
+
+async def test_a_refund_is_asked_for_ever_more_rarely(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    async def ask_again(*_: object) -> None:
+        asked.append(till.now_ms)
+
+    made, _ = await till.credited()
+    await order.begin_refund(till.db, SHELL, RefundWish(made.id, 5, "unused"), till.now_ms)
+    began = till.now_ms
+    monkeypatch.setattr(order, "ask_again", ask_again)
+    work = job(till)
+    for at_ms in range(0, 1000, 10):
+        till.now_ms = began + at_ms
+        await work.look()
+    # each when a third has been added to its age; not twice in one moment
+    assert len(set(asked)) == len(asked) and 10 <= len(asked) <= 25
+    assert all(4 * (later - last) >= later - began
+               for last, later in zip(asked, asked[1:], strict=False))
+
+
+async def test_a_partner_that_is_away_is_not_asked_for_refunds(till: Till) -> None:
+    made, _ = await till.credited()
+    await order.begin_refund(till.db, SHELL, RefundWish(made.id, 5, "unused"), till.now_ms)
+    await till.order()
+    await till.demo.stop()
+    till.now_ms += PATIENCE_MS + 1
+    work = job(till)
+    await work.look()
+    # its order; and the statements of the three
+    assert work.failures == 1 + 3
 
 
 async def test_messages_that_nobody_has_looked_at_are_counted(till: Till) -> None:
