@@ -179,8 +179,8 @@ async def apply(db: Database, payments: Payments, event: PartnerEvent, now_ms: i
                 return known
         decision = await _decided(transaction, event, now_ms)
         await keep(transaction, decision, now_ms)
-        await _tell(transaction, payments, decision, now_ms)
-        return await _noted(transaction, event, decision.outcome, now_ms)
+        outcome = await _tell(transaction, payments, decision, now_ms)
+        return await _noted(transaction, event, outcome, now_ms)
 
 
 async def _decided(transaction: Transaction, event: PartnerEvent, now_ms: int) -> Decision:
@@ -225,8 +225,9 @@ async def keep(transaction: Transaction, decision: Decision, now_ms: int) -> Non
 
 async def _tell(
     transaction: Transaction, payments: Payments, decision: Decision, now_ms: int
-) -> None:
-    """The audit log, and the account's holder where there still is one."""
+) -> Outcome:
+    """The audit log, and the account's holder where there still is one; the outcome, which is an
+    alarm where money came back and nobody is there who will ask for it."""
     order, outcome = decision.known.order, decision.outcome
     amount = (decision.known.refund or decision.known.dispute or order).amount_minor
     if outcome in _ACTIONS:
@@ -235,10 +236,13 @@ async def _tell(
             details={"order": order.id, "partner": order.partner, "outcome": outcome,
                      "amount_minor": amount, "currency": order.currency})
     holder = await store_account.readable(transaction, order.account)
-    if outcome in _MAILS and holder is not None and holder.email is not None:
+    if holder is None or holder.email is None:
+        return "unclaimed" if outcome == "bounced" else outcome
+    if outcome in _MAILS:
         await mail.post(transaction, _MAILS[outcome], order.account, {
             "order": order.id, "link": payments.order_link(order.id),
             "amount": f"{minor_text(amount, order.currency)} {order.currency}"}, now_ms)
+    return outcome
 
 
 async def alarms(db: Database) -> list[Said]:

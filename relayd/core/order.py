@@ -90,11 +90,12 @@ ON_PHONE: Final = "h5:"
 Outcome = Literal["credited", "failed", "expired", "held", "returned", "released", "bounced",
                   "disputed", "won", "lost", "already", "ignored", "unknown_order",
                   "other_partner", "other_currency", "other_amount", "paid_twice", "trade_taken",
-                  "too_late"]
+                  "too_late", "unclaimed"]
 ALARMS: Final[frozenset[Outcome]] = frozenset({
     "unknown_order", "other_partner", "other_currency", "other_amount", "paid_twice",
-    "trade_taken", "too_late"})
-"""Outcomes that a person has to look at: a partner's message does not fit what is known here."""
+    "trade_taken", "too_late", "unclaimed"})
+"""Outcomes that a person has to look at: a partner's message does not fit what is known here, or
+money came back to an account that is erased."""
 
 
 @dataclass(frozen=True, slots=True)
