@@ -110,7 +110,7 @@ async def test_D2_beside_a_running_daemon(tmp_path: Path) -> None:
 
 async def stored(daemon: DaemonProcess, count: int) -> None:
     """Waits until the store has so many network records, each of which opens."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             db = await open_database(daemon.store)
             try:
