@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -40,6 +42,11 @@ def test_what_waits_is_listed_and_shown(shell: Shell, posted: str) -> None:
     document: dict[str, Any] = shell.json("mail", "show", posted)
     assert document["to"] == "ann@example.org" and document["fields"]["minutes"] == "30"
     assert shell.json("mail", "list", "--all") == [row]
+    with closing(sqlite3.connect(shell.store / "relayd.db")) as db, db:
+        db.execute("UPDATE outbox SET state = 'sent', recipient = NULL, fields = NULL,"
+                   " ended_at_ms = 1")
+    assert shell.json("mail", "list") == []
+    assert [each["state"] for each in shell.json("mail", "list", "--all")] == ["sent"]
 
 
 def test_it_is_tried_again(shell: Shell, posted: str) -> None:

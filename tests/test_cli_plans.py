@@ -49,3 +49,7 @@ def test_codes_are_made_listed_and_ended(planned: Shell) -> None:
     assert planned.json("codes", "list")[0]["uses_left"] == 0
     assert planned("codes", "end", "code_x").code == 2 and planned("codes", "end").code == 2
     assert made["id"] in planned("codes", "list").out
+    code, said = planned("codes", "create", "--amount", "5", "--uses", "3").out.splitlines()
+    assert code.startswith("relayd-") and "this once" in said and " " not in code
+    nameless = planned("codes", "end")
+    assert "Name the code" in nameless.err

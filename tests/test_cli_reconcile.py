@@ -23,6 +23,8 @@ def test_drift(shell: Shell) -> None:
     assert result.code == 1
     assert [line.split()[0] for line in result.out.splitlines() if "SUSPICIOUS" in line] == [
         "greedy"]
+    assert [line.split()[-6:] for line in result.out.splitlines() if "greedy" in line] == [
+        ["1.0000", "2300", "2000", "1.1500", "exact", "SUSPICIOUS"]]
     rows = json.loads(shell("usage", "--drift", "--json").out)
     assert [(row["provider"], row["output_ratio"], row["suspicious"]) for row in rows] == [
         ("greedy", 1.15, True), ("openai", 1.0, False)]

@@ -53,6 +53,20 @@ async def test_the_watchdog_is_fed_while_all_is_well(heard: socket.socket) -> No
     await asyncio.sleep(0.05)
     with pytest.raises(BlockingIOError):
         heard.recv(1000)
+    well[0] = True
+    notifier.close()
+    await asyncio.sleep(0.05)
+    with pytest.raises(BlockingIOError):
+        heard.recv(1000)
+
+
+async def test_without_a_watchdog_it_is_not_fed(heard: socket.socket) -> None:
+    notifier = Notifier(name_of(heard), 0.0)
+    notifier.watch(lambda: True)
+    await asyncio.sleep(0.01)
+    heard.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        heard.recv(1000)
     notifier.close()
 
 

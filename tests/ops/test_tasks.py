@@ -85,6 +85,33 @@ def test_an_interruption_of_a_running_story_waits_for_its_next_pause() -> None:
     assert seen == ["still running", "interrupted"] and stories[0].ended
 
 
+def test_an_interruption_is_raised_once_and_its_story_wakes_nobody_else() -> None:
+    seen: list[str] = []
+    stories: list[Story] = []
+
+    async def tell() -> None:
+        for begun in ("running", "waiting"):
+            if begun == "running":
+                stories[0].interrupt(KeyError())
+            try:
+                await PAUSE
+            except KeyError:
+                seen.append(begun)
+                stories[0].wake()  # it is not waiting now
+                await PAUSE
+                seen.append("woken")
+
+    stories.append(Story(tell()))
+    stories[0].wake()
+    assert seen == ["running"]
+    stories[0].wake()
+    assert seen == ["running", "woken"]
+    stories[0].interrupt(KeyError())
+    assert seen == ["running", "woken", "waiting"]
+    stories[0].wake()
+    assert seen[-1] == "woken" and stories[0].ended
+
+
 def test_an_error_of_a_story_reaches_who_woke_it() -> None:
     async def tell() -> None:
         raise ValueError
