@@ -151,7 +151,8 @@ class Acceptor:
                 self._loop, lambda: connection, sock, ssl=tls,
                 ssl_handshake_timeout=plane.policy.server.header_seconds if tls else None,
                 ssl_shutdown_timeout=SHUTDOWN_SECONDS if tls else None)
-        except OSError:  # ssl.SSLError is one: whoever it was is told by TLS, or is gone
+        except OSError as error:  # ssl.SSLError is one: whoever it was is told by TLS, or is gone
+            error.__traceback__ = None  # the transport keeps it, and it the transport
             sock.close()
         except BaseException:
             sock.close()

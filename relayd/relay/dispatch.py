@@ -152,7 +152,7 @@ class Dispatcher:
             if error.kind.side != "upstream":
                 raise
             attempt = exchange.attempt
-            fault = Fault(kind_of(error.code), error)
+            fault = Fault(kind_of(error.code), error.with_traceback(None))  # this frame keeps it
         plane.faults.note(place, attempt, fault)
         return await Journey(self, exchange, plan).run((place, fault))
 

@@ -121,7 +121,7 @@ class Journey:
             if error.kind.side != "upstream" or self._too_late():
                 raise
             attempt = exchange.attempt
-            fault = Fault(kind_of(error.code), error)
+            fault = Fault(kind_of(error.code), error.with_traceback(None))  # this frame keeps it
         finally:
             for circuit in trials:
                 circuit.gave_up()

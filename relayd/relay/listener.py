@@ -124,7 +124,7 @@ class ClientConnection(asyncio.Protocol):
                 else:
                     data = self._read_body(exchange, data)
         except RelayError as error:
-            self._refuse(error, data)
+            self._refuse(error.with_traceback(None), data)  # _start's frame keeps it
         finally:
             self._consuming = False
         idle = self.exchange is None and not self._lingering and not self._buffer
@@ -211,7 +211,7 @@ class ClientConnection(asyncio.Protocol):
             try:
                 rest = self._read_body(exchange, rest)
             except RelayError as error:  # told by the story, which knows the key and the dialect
-                fault = error
+                fault = error.with_traceback(None)
         self.plane.handler.start(exchange)
         if fault is not None and self.exchange is exchange:
             raise fault

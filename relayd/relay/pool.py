@@ -132,7 +132,7 @@ class Pool:
         try:
             opening.connection = await self._connect()
         except RelayError as error:
-            opening.error = error
+            opening.error = error.with_traceback(None)  # this frame keeps the opening
         finally:
             del self._opening[opening]
             if opening.connection is None and opening.error is None:
@@ -149,6 +149,7 @@ class Pool:
         except OSError as error:  # TimeoutError and ssl.SSLError are among them
             if self._tell is not None:
                 self._tell(self.provider.name, reason_of(error))
+            error.__traceback__ = None  # a failed handshake's transport keeps it, and it that
             raise fault_of(error) from None
         if protocol.closed:  # the provider was gone again before it was asked anything
             raise RelayError("upstream_connect")
