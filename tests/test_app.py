@@ -21,6 +21,8 @@ from relayd import app as app_module
 from relayd import app_jobs
 from relayd.app import App
 from relayd.control import account, key, usage
+from relayd.core.plan import Plan
+from relayd.core.price import Price, PriceBook, unit_prices
 from relayd.core.route import Deployment, Route
 from relayd.jobs.retention import Retention
 from relayd.ops.clock import unix_ms
@@ -405,3 +407,17 @@ async def test_without_tokenizers_calls_are_served(
     async with Lane(tmp_path) as lane:
         reply = await ask(lane.address, request_bytes(TARGET, lane.key, BODY))
         assert reply.status == 200 and "encodings" in lane.log.getvalue()
+
+
+async def test_what_calls_cost_follows_the_prices_and_the_plans(relay: Lane) -> None:
+    app = relay.app
+    first = app._tariff()
+    assert app._tariff() is first and first.book is app.config.prices
+    app.reload(replace(app.config, prices=PriceBook((Price("m", unit_prices({"input": 5})),))))
+    second = app._tariff()
+    assert second.book is app.config.prices is not first.book
+    app.reload(replace(app.config, plans={"team": Plan("team")}))
+    assert app._tariff().plans is app.config.plans is not second.plans
+    await account.create(app.db, "bob@example.org", None, unix_ms())
+    await app.refresh()
+    assert app._tariff().of_account is app.view.current.plans
