@@ -22,8 +22,10 @@ from tests.fakes.person import make_person
 from tests.fakes.records import START_MS, call_record
 
 
-async def exported(db: Database, who: str) -> dict[str, Any]:
-    data = b"".join([piece async for piece in export.export(db, SHELL, who, START_MS + 999_999)])
+async def exported(
+    db: Database, who: str, now_ms: int = START_MS + 999_999
+) -> dict[str, Any]:
+    data = b"".join([piece async for piece in export.export(db, SHELL, who, now_ms)])
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         assert archive.testzip() is None
         return {name.removesuffix(".json"): json.loads(archive.read(name))
@@ -47,6 +49,13 @@ async def test_Y2_everything_that_is_kept_and_it_fits_the_schema(db: Database) -
     assert found["erasures"][0]["state"] == "cooling"
     assert found["totals"][0]["calls"] == 3
     assert {each["kind"] for each in found["letters"]} == {"ticket_received", "erasure_asked"}
+
+
+async def test_what_is_of_this_very_moment_is_in_it(db: Database) -> None:
+    who = await make_person(db)
+    for now_ms, there in ((START_MS - 1, 0), (START_MS, 3)):
+        found = await exported(db, who, now_ms)
+        assert len(found["orders"]) == there
 
 
 async def test_nothing_of_anybody_else_and_nothing_secret(db: Database) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+from dataclasses import replace
 
 from relayd.control import abuse as control_abuse
 from relayd.control import account
@@ -40,4 +41,15 @@ async def test_a_store_that_fails_is_told_and_tried_again(db: Database) -> None:
     job = Abuse(db, lambda _: LOOKOUT, log=Logger("info", out))
     await db.close()
     await job.look()
-    assert job.failures == 1 and json.loads(out.getvalue())["code"] == "store_failed"
+    said = json.loads(out.getvalue())
+    assert job.failures == 1
+    assert (said["event"], said["code"]) == ("abuse_failed", "store_failed")
+
+
+async def test_who_is_suspended_is_told_apart(db: Database) -> None:
+    await account.create(db, "a@example.org", None, START_MS)
+    out = io.StringIO()
+    strict = replace(LOOKOUT, rules=AbuseRules(suspend=("disposable_mail",)))
+    job = Abuse(db, lambda _: strict, now_ms=lambda: START_MS, log=Logger("info", out))
+    await job.look()
+    assert json.loads(out.getvalue())["state"] == "suspended"

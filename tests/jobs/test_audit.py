@@ -40,7 +40,8 @@ async def test_it_signs_and_prunes_as_time_passes(db: Database) -> None:
     now[0] += 24 * HOUR_MS + 1
     await add(db, now[0])
     await job.look()
-    assert json.loads(out.getvalue().splitlines()[1])["records"] == 2
+    said = json.loads(out.getvalue().splitlines()[1])
+    assert (said["event"], said["records"]) == ("audit_pruned", 2)
     verdict = await checkpoint.verify(db, {signer.public}, (2, verdict.hash))
     assert (verdict.broken, verdict.first_seq, verdict.unsigned) == (None, 3, 0)
 
@@ -54,9 +55,9 @@ async def test_nothing_is_pruned_for_a_clock_that_is_not_believed(db: Database) 
                 now_ms=lambda: now[0], believed=not_believed, log=Logger("info", out))
     await add(db, START_MS)
     await job.look()
-    now[0] += 365 * 24 * HOUR_MS
-    await job.look()
-    await job.look()
+    for _ in range(3):  # what was signed is over by the next
+        now[0] += 365 * 24 * HOUR_MS
+        await job.look()
     # what is signed is not the clock's to take away
     assert "audit_checkpoint" in out.getvalue() and "audit_pruned" not in out.getvalue()
     verdict = await checkpoint.verify(db, {open_signer(db.directory).public})
@@ -84,4 +85,5 @@ async def test_a_store_that_fails_is_told_and_tried_again(db: Database) -> None:
     await db.close()
     await job.look()
     assert job.failures == 1
-    assert json.loads(out.getvalue())["code"] == "store_failed"
+    said = json.loads(out.getvalue())
+    assert (said["event"], said["code"]) == ("audit_failed", "store_failed")

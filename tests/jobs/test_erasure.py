@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from relayd.control import account, erasure
+from relayd.control import account, erasure, lawful, mail
 from relayd.control.erasure import Means, Wish, linked
+from relayd.control.lawful import Entry, Hand
 from relayd.control.ticket import Writing, open_ticket
 from relayd.core.actor import SHELL
 from relayd.core.erasure import COOLING_MS, Erasure
@@ -19,6 +20,7 @@ from relayd.jobs.erasure import Erasures
 from relayd.ops.logging import Logger
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
+from relayd.store.parcel import recipient
 from relayd.store.signing import Signer
 from tests.fakes.records import START_MS
 
@@ -65,8 +67,24 @@ async def test_Y2_what_is_due_is_erased(db: Database) -> None:
     clock.ms += 1
     assert await made.look() == 1
     assert (await account.find(db, who)).state == "erased"
-    assert '"erased"' in lines.getvalue() and "one@" not in lines.getvalue()
     assert await made.look() == 0
+    # said once, where there was something to be said
+    assert '"erased","account_count":1' in lines.getvalue() and "one@" not in lines.getvalue()
+    assert lines.getvalue().count('"event":"erased"') == 1
+
+
+async def test_owners_are_told_of_requests_once_they_may_know(db: Database) -> None:
+    clock, made = Clock(), await account.create(db, "one@example.org", None, START_MS)
+    request = await lawful.enter(db, Hand(SHELL, "x", "ann"), Entry(
+        made.id, "court_order", "c", "r", "ab" * 32, ("profile",), 0, START_MS, "x",
+        gag_until_ms=START_MS + 9), Terms(), START_MS)
+    await lawful.approve(db, Hand(SHELL, "x", "bob"), request.id, START_MS)
+    await lawful.produce(
+        db, Hand(SHELL, "x", "ann"), request.id, recipient(None, "a long passphrase"), START_MS)
+    work, _ = job(db, clock)
+    for clock.ms, letters in ((START_MS + 8, []), (START_MS + 9, ["lawful_request"])):
+        await work.look()
+        assert [each.kind for each in await mail.listing(db)] == letters
 
 
 async def test_one_that_fails_keeps_no_other(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import time
 
 import pytest
@@ -41,7 +42,8 @@ async def left(db: Database) -> int:
 async def test_each_hour_goes_when_its_days_are_over(db: Database) -> None:
     clock, days = Clock(), [2]
     await usage.post(db, [call_record(started_at_ms=START_MS + n * HOUR_MS) for n in range(4)])
-    job = Retention(db, lambda: calls(days[0]), now_ms=clock)
+    lines = io.StringIO()
+    job = Retention(db, lambda: calls(days[0]), now_ms=clock, log=Logger(stream=lines))
     found = []
     for later_ms in (0, 2 * DAY_MS + HOUR_MS - 1, 2 * DAY_MS + HOUR_MS,
                      2 * DAY_MS + 2 * HOUR_MS + 77):
@@ -52,6 +54,11 @@ async def test_each_hour_goes_when_its_days_are_over(db: Database) -> None:
     days[0] = 1  # as a reload says
     assert await job.look() == 2
     assert job.swept_rows()["call_records"] == 4
+    assert set(job.swept_at_seconds().values()) == {clock.ms / 1000}
+    # nothing is said of nothing
+    assert [(each["part"], each["records"]) for line in lines.getvalue().splitlines()
+            if (each := json.loads(line))["event"] == "swept"] == [
+        ("call_records", 1), ("call_records", 1), ("call_records", 2)]
 
 
 async def test_nothing_goes_for_a_clock_that_is_not_believed(db: Database) -> None:
