@@ -9,8 +9,7 @@ import msgspec
 
 from relayd import cli_output as output
 from relayd.cli_command import DONE, Command, CommandError, option
-from relayd.cli_requests import write
-from relayd.cli_store import ConfiguredWork, in_configured_store, in_store
+from relayd.cli_store import ConfiguredWork, in_configured_store, in_store, write
 from relayd.control import account, erasure, export, mail_token, sign_in, standing
 from relayd.control.standing import Move
 from relayd.core.actor import SHELL

@@ -7,8 +7,8 @@ from typing import Final
 
 from relayd import cli_output as output
 from relayd.cli_command import DONE, Command, option
-from relayd.cli_requests import TO, hand, recipient, write
-from relayd.cli_store import in_store
+from relayd.cli_requests import TO, hand, recipient
+from relayd.cli_store import in_store, write
 from relayd.control import handover
 from relayd.control.handover import Announcement
 from relayd.core.actor import SHELL

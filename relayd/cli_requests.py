@@ -16,7 +16,7 @@ from typing import Final
 
 from relayd import cli_output as output
 from relayd.cli_command import DONE, Command, CommandError, option
-from relayd.cli_store import in_configured_store, in_store
+from relayd.cli_store import in_configured_store, in_store, write
 from relayd.control import lawful
 from relayd.control.lawful import Entry, Hand
 from relayd.core.actor import SHELL
@@ -78,16 +78,6 @@ def _said(name: str | None) -> str | None:
         return Path(name).read_text("utf-8").strip()
     except (OSError, ValueError):
         raise CommandError(f"{name} cannot be read.") from None
-
-
-async def write(name: str, pieces: AsyncIterator[bytes]) -> None:
-    """Writes a new file that its user alone reads; it has its name once it is whole."""
-    try:
-        await parcel.write_new(Path(name), pieces)
-    except FileExistsError:
-        raise CommandError(f"{name} is there already.") from None
-    except OSError as error:
-        raise CommandError(f"{name} cannot be written: {error.strerror}.") from None
 
 
 async def _enter(db: Database, arguments: argparse.Namespace, config: Config) -> int:

@@ -1,4 +1,4 @@
-"""How commands reach the store: open it, work, close it, and say what went wrong.
+"""How commands reach the store: open it, work, close it, say what went wrong, write what it has.
 
 Law: safe beside a running daemon; a command holds the store no longer than its own transactions.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from relayd.control import keyring
 from relayd.core.price import PriceBook
 from relayd.ops import clock
 from relayd.ops.config import Config, StoreConfig
+from relayd.store import parcel
 from relayd.store.db import Database, open_database
 from relayd.store.directory import StoreError
 
@@ -59,6 +60,16 @@ def in_configured_store(work: ConfiguredWork) -> Run:
                 f"store {config.store.path}: {error.sentence}", FAULT) from None
 
     return run
+
+
+async def write(name: str, pieces: AsyncIterator[bytes]) -> None:
+    """Writes a new file that its user alone reads; it has its name once it is whole."""
+    try:
+        await parcel.write_new(Path(name), pieces)
+    except FileExistsError:
+        raise CommandError(f"{name} is there already.") from None
+    except OSError as error:
+        raise CommandError(f"{name} cannot be written: {error.strerror}.") from None
 
 
 async def _with_store(store: StoreConfig, work: Callable[[Database], Awaitable[int]]) -> int:
