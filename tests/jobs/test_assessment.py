@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 
 import pytest
 
@@ -36,6 +37,13 @@ async def test_D4_once_a_week_and_a_finding_is_a_figure(db: Database) -> None:
     assert (job.at_seconds(), job.findings()) == (now[0] / 1000, 1)
     kept = await assessment.last(db)
     assert kept is not None and kept.at_ms == now[0]
+    told = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [each["count"] for each in told if each["event"] == "assessment"] == [
+        len([each for each in told if each["event"] == "assessment_finding"]) - 1, 1]
+    # another process, or this one after a restart, knows of it before the next is due
+    later = Assessments(db, open_signer(db.directory), lambda: None, now_ms=lambda: now[0] + 1)
+    await later.look()
+    assert (later.last, later.at_seconds(), later.findings()) == (kept, now[0] / 1000, 1)
 
 
 async def test_two_processes_make_and_tell_one(db: Database) -> None:
@@ -59,11 +67,14 @@ async def test_it_goes_on_after_the_store_failed(
     async def fails(*_: object) -> None:
         raise StoreError("store_failed")
 
-    job = Assessments(db, open_signer(db.directory), lambda: None, first_seconds=0.0)
+    out = io.StringIO()
+    job = Assessments(db, open_signer(db.directory), lambda: None, first_seconds=0.0,
+                      log=Logger("error", out))
     with monkeypatch.context() as patch:
         patch.setattr(assessment, "take", fails)
         await job.look()
         assert job.failures == 1 and job.findings() == 0
+    assert '"assessment_failed","code":"store_failed"' in out.getvalue()
     running = asyncio.ensure_future(job.run())
     async with asyncio.timeout(5):
         while job.last is None:

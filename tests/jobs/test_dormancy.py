@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import io
 
 from relayd.control.door import Door
 from relayd.core.timestamp import DAY_MS
 from relayd.jobs.dormancy import Dormancy
+from relayd.ops.logging import Logger
 from tests.fakes.door import ORIGIN, mails, registered
 from tests.fakes.records import START_MS
 
@@ -44,10 +46,13 @@ async def test_nobody_is_reminded_for_a_clock_that_is_not_believed(door: Door) -
 
 async def test_a_store_that_fails_is_asked_again(door: Door) -> None:
     await registered(door)
-    dormancy = job(door, START_MS + 365 * DAY_MS)
+    said = io.StringIO()
+    dormancy = Dormancy(door.db, lambda: ORIGIN, never, log=Logger(stream=said),
+                        now_ms=lambda: START_MS + 365 * DAY_MS)
     async with door.db.writing() as transaction:
         await transaction.run("ALTER TABLE rollups RENAME TO away")
     assert await dormancy.look() is None and dormancy.failures == 1
+    assert '"dormancy_failed","code":"store_failed"' in said.getvalue()
     async with door.db.writing() as transaction:
         await transaction.run("ALTER TABLE away RENAME TO rollups")
     assert await dormancy.look() == {"first_reminder": 1, "last_reminder": 0, "erase": 0}
