@@ -7,6 +7,7 @@ import io
 import json
 import sqlite3
 import threading
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -43,6 +44,7 @@ from tests.http.play import BODY, STREAM, TARGET
 from tests.store.test_journal_replay import opening_of
 
 EVENT = b'data: {"choices":[{"index":0,"delta":{"content":"one"}}]}\n\n'
+Look = Callable[[Database], AbstractAsyncContextManager[Transaction]]
 READYZ = b"GET /readyz HTTP/1.1\r\nHost: h\r\n\r\n"
 
 
@@ -94,17 +96,21 @@ async def test_it_serves_and_is_ready(tmp_path: Path) -> None:
 async def test_an_idle_relay_leaves_its_store_alone_and_takes_what_changes_within_a_second(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, read = 0, Database.reading
+    asked = 0
 
-    def reading(db: Database) -> AbstractAsyncContextManager[Transaction]:
-        nonlocal asked
-        asked += 1
-        return read(db)
+    def counted(look: Look) -> Look:
+        def counting(db: Database) -> AbstractAsyncContextManager[Transaction]:
+            nonlocal asked
+            asked += 1
+            return look(db)
+
+        return counting
 
     async with Lane(tmp_path / "store") as lane:
         assert (await ask(lane.address, request_bytes(TARGET, lane.key, BODY))).status == 200
         await asyncio.sleep(3.0)  # what begins with the relay looks twice
-        monkeypatch.setattr(Database, "reading", reading)
+        for name in ("reading", "watching"):
+            monkeypatch.setattr(Database, name, counted(getattr(Database, name)))
         await asyncio.sleep(1.5)
         assert asked <= 4  # documents may look for a second time now
         other = await open_database(lane.store)
