@@ -23,7 +23,8 @@ from relayd.store import master as master_file
 from relayd.store import secret as secrets_file
 from relayd.store.backup import (
     ASIDE_NAME, DATABASE_NAME, DRAFT_NAME, FORMAT, MANIFEST_NAME, NAME, PIECE_BYTES, Manifest,
-    copy_database, copy_file, judge, make_directory, remove_tree, secret_mark, write_file,
+    copy_database, copy_file, judge, make_directory, remove_tree, remove_unsealed, secret_mark,
+    write_file,
 )
 from relayd.store.carry import Carried, carry
 from relayd.store.directory import StoreError, sync_directory
@@ -31,7 +32,7 @@ from relayd.store.journal_lane import FOLDER, lane_directory, lanes
 from relayd.store.keyring import Keyring
 from relayd.store.migration import SEALED_SINCE
 from relayd.store.secret import FILE_NAME as SECRET_NAME
-from relayd.store.tombstone import blank_unsealed, living_in
+from relayd.store.tombstone import blank_unsealed, erased_in, living_in
 from relayd.store.transaction import mapped
 
 MANIFEST_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -85,7 +86,7 @@ def restore(source: Path, store: Path, *, replace: bool, stamp: str,
             manifest = _unpack(source, draft)
             schema = judge(draft / DATABASE_NAME)
             _find_secret(draft, store, apart.secret)
-            _find_keys(draft, store, apart, schema)
+            _find_keys(draft, store, apart, schema, erased_in(before) if before else set())
             carried = carry(draft / DATABASE_NAME, before,
                             [path for path in _replaced(store) if path != before])
             aside = None if is_empty(store) else _free(store / f"{ASIDE_NAME}{stamp}")
@@ -188,8 +189,9 @@ def _find_secret(draft: Path, store: Path, given: Path | None) -> None:
     raise StoreError("store_secret")
 
 
-def _find_keys(draft: Path, store: Path, apart: Apart, schema: int) -> None:
-    """Sees to it that what is sealed in the backup will open, but for what was erased since."""
+def _find_keys(draft: Path, store: Path, apart: Apart, schema: int, erased: set[str]) -> None:
+    """Sees to it that what is sealed in the backup will open, but for what was erased since: also
+    where `erased`, of the store before, have a key yet, because a kill came before its end."""
     if apart.keys is not None:
         copy_database(apart.keys, draft / KEYS_NAME)
     with ExitStack() as opened:
@@ -203,11 +205,15 @@ def _find_keys(draft: Path, store: Path, apart: Apart, schema: int) -> None:
         known = {owner for ring in rings for owner in ring.owners()}
         gone = {owner for ring in rings for owner in ring.owners(destroyed=True)}
         if schema < SEALED_SINCE:
-            blank_unsealed(draft / DATABASE_NAME, schema, gone)
+            blank_unsealed(draft / DATABASE_NAME, schema, gone | erased)
         elif not rings or living_in(draft / DATABASE_NAME) - known - gone:
             raise StoreError("store_keys")
         for ring in rings[1:]:  # what is in use gets what it has not, and is not replaced
             rings[0].merge(ring)
+        if rings and (left := erased & known - gone):
+            for account in left:
+                remove_unsealed(store, account)
+            rings[0].destroy_now(*left)
 
 
 def _free(wanted: Path) -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -24,6 +24,14 @@ def living_in(path: Path) -> set[str]:
     address = f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"
     with mapped(), closing(sqlite3.connect(address, uri=True)) as db:
         return {row[0] for row in db.execute("SELECT id FROM accounts WHERE state <> 'erased'")}
+
+
+def erased_in(path: Path) -> set[str]:
+    """The accounts that the database of a store has as erased; none where it cannot be read."""
+    address = f"file:{quote(str(path.absolute()))}?mode=ro"
+    with suppress(sqlite3.Error), closing(sqlite3.connect(address, uri=True)) as db:
+        return {row[0] for row in db.execute("SELECT id FROM accounts WHERE state = 'erased'")}
+    return set()
 
 
 async def living(transaction: Transaction, of: Collection[str]) -> list[str]:

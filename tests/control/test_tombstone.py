@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,7 @@ from relayd.store.db import Database, open_database
 from relayd.store.directory import StoreError
 from relayd.store.journal import JournalWriter
 from relayd.store.journal_lane import claim
+from relayd.store.keyring import open_keyring
 from relayd.store.record import CallFilter
 from relayd.store.restore import Apart, restore
 from relayd.store.signing import Signer
@@ -270,3 +273,61 @@ async def test_R2_a_reader_in_the_way_of_wiping_is_told(tmp_path: Path) -> None:
     assert (await account.find(db, person)).state == "erased"
     for each in (db, other):
         await each.close()
+
+
+async def test_R2_a_kill_before_the_end_of_an_erasure_brings_nobody_back_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "store"
+    db = await open_database(store)
+    person = await make_person(db)
+    await db.checkpoint()
+    take(store, tmp_path / "b", with_secret=True, created_at=AT)
+    (store / "backups").mkdir()
+    (store / "backups" / "before-0005-20260101T000000Z.db").write_text(EMAIL)
+
+    def killed(directory: Path, account: str) -> int:
+        raise StoreError("store_failed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(backup, "remove_unsealed", killed)
+        patch.setattr(db.keyring, "destroy", stopped)
+        with pytest.raises(StoreError):
+            await erasure.at_once(db, MEANS, SHELL, person, START_MS)
+    await db.close()
+    assert person in keys_of(store)
+    restore(tmp_path / "b", store, replace=True, stamp="x")
+    db = await open_database(store)
+    assert await tombstone.reapply(db, Terms(), START_MS) == 1
+    assert (await account.find(db, person)).state == "erased"
+    await db.close()
+    assert person not in keys_of(store) and hits(store / "backups") == set()
+
+
+async def stopped(*owners: str) -> None:
+    raise StoreError("store_failed")
+
+
+def keys_of(store: Path) -> list[str]:
+    ring = open_keyring(store)
+    try:
+        return ring.owners(prefix="acct_")
+    finally:
+        ring.close()
+
+
+async def test_R2_whom_the_first_version_erased_no_backup_of_it_brings_back(
+    tmp_path: Path
+) -> None:
+    for name in ("store", "b"):
+        write_first_store(tmp_path / name)
+    with closing(sqlite3.connect(tmp_path / "b" / DATABASE_NAME)) as before, before:
+        before.execute("UPDATE accounts SET state = 'active', email = ?, email_folded = ?"
+                       " WHERE id = ?", (EMAIL, EMAIL.lower(), ERASED))
+    restore(tmp_path / "b" / DATABASE_NAME, tmp_path / "store", replace=True, stamp="x")
+    db = await open_database(tmp_path / "store")
+    assert (await account.find(db, ERASED)).state == "erased"
+    assert (await account.find(db, ANN)).email == "ann@example.org"
+    await db.checkpoint()
+    await db.close()
+    assert hits(tmp_path / "store") == set()

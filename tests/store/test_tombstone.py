@@ -23,6 +23,19 @@ async def test_who_lives(db: Database) -> None:
         assert await tombstone.living(transaction, [two.id, "acct_unknown"]) == [two.id]
 
 
+async def test_who_is_erased_is_read_behind_the_database_too(db: Database, tmp_path: Path) -> None:
+    one = await account.create(db, "one@example.com", None, NOW)
+    await account.create(db, "two@example.com", None, NOW)
+    async with db.writing() as transaction:
+        await tombstone.blank(transaction, one.id, NOW + 1)
+    path, wal = db.directory / FILE_NAME, db.directory / f"{FILE_NAME}-wal"
+    size = wal.stat().st_size
+    assert tombstone.erased_in(path) == {one.id} and wal.stat().st_size == size > 0
+    (tmp_path / "damaged").write_bytes(b"no database at all, though of some length" * 99)
+    assert tombstone.erased_in(tmp_path / "damaged") == tombstone.erased_in(tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
 async def test_blanking_opens_nothing(db: Database) -> None:
     one = await account.create(db, "one@example.com", "One", NOW)
     other = await account.create(db, "two@example.com", "Two", NOW)
