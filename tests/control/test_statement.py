@@ -275,8 +275,10 @@ async def test_days_that_were_missed(till: Till, partner: str) -> None:
     await checked(till, partner, 3)
     assert await statement.missing(till.db, there, till.now_ms) == [
         day(till, back) for back in (7, 6, 5, 4, 2)]
-    early = till.now_ms - 14 * 3_600_000
-    assert day(till, 1) not in await statement.missing(till.db, there, early)
+    # ten hours after a day's end, by the partner's own clock
+    ready_ms = there.adapter.day_start_ms(day(till, -1)) + statement.READY_MS
+    for now_ms, is_there in ((ready_ms - 1, False), (ready_ms, True)):
+        assert (day(till) in await statement.missing(till.db, there, now_ms)) is is_there
 
 
 async def test_a_partner_that_is_away(till: Till) -> None:
