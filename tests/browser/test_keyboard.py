@@ -84,3 +84,16 @@ def test_the_first_thing_leads_past_the_menu(chromium: Browser, house: House) ->
         visitor.page.keyboard.press("Tab")
         visitor.page.keyboard.press("Enter")
         assert visitor.page.evaluate("document.activeElement.id") == "main"
+
+
+def test_what_was_refused_has_the_focus_and_says_why(chromium: Browser, house: House) -> None:
+    with Visitor(chromium, house, house.holder) as visitor:
+        page = visitor.page
+        visitor.go("/keys/new")
+        page.fill("[name=name]", "kept")
+        page.fill("[name=expires]", "next tuesday")
+        visitor.press("Make the key")
+        visitor.expect(page.locator("[name=expires]")).to_be_focused()
+        described = page.get_attribute("[name=expires]", "aria-describedby") or ""
+        assert page.input_value("[name=name]") == "kept" and "e-expires" in described.split()
+        assert "span such as 7d" in page.locator("#e-expires").inner_text()
