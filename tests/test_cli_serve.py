@@ -133,6 +133,30 @@ async def test_a_demo_at_the_console_s_port_gives_the_console_another(
     assert examine(shown["config"]).faults == []
 
 
+async def test_a_demo_gives_up_the_ops_port_where_that_is_taken(
+    tmp_path: Path, taken: int, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    port = free_port()
+    for ops_port in (taken, free_port()):
+        monkeypatch.setattr(cli_serve, "OPS_PORT", ops_port)
+        async with demo(monkeypatch, port) as app:
+            shown = json.loads(capsys.readouterr().out)
+            assert shown["openai"].endswith(f":{port}/v1")
+            assert (app.ops_address[1] == ops_port) is (ops_port != taken)
+
+
+@pytest.mark.parametrize(("text", "fits"), [
+    ("0", True), ("65535", True), ("65536", False), ("-1", False), ("http", False)])
+def test_ports(text: str, fits: bool) -> None:
+    if fits:
+        assert cli_serve._port(text) == int(text)
+    else:
+        with pytest.raises(argparse.ArgumentTypeError):
+            cli_serve._port(text)
+
+
 @asynccontextmanager
 async def demo(monkeypatch: pytest.MonkeyPatch, port: int = 0) -> Any:
     """The demo's app, run by the command but on this loop."""
