@@ -83,6 +83,10 @@ _PASSKEYS: Final = ("id, account_id, credential_index, credential, public_key, n
 _ERASURES: Final = ("id, account_id, cause, state, asked_at_ms, due_at_ms, ended_at_ms, was,"
                     " cancel_digest, fetch_digest, certificate")
 
+_ERASED: Final = (
+    f"INSERT OR REPLACE INTO main.erasures ({_ERASURES}) SELECT {_ERASURES} FROM was.erasures"
+    " WHERE account_id IN (SELECT id FROM main.accounts)")
+
 _LATER: Final[tuple[Step, ...]] = (
     ("keys_narrowed", """
 UPDATE main.api_keys SET expires_at_ms = w.expires_at_ms FROM was.api_keys w
@@ -135,8 +139,7 @@ UPDATE main.accounts SET state = w.state, state_since_ms = w.state_since_ms, rea
 FROM was.accounts w WHERE w.id = accounts.id AND w.id IN {_BOTH}
     AND w.state <> accounts.state"""),
     # with the certificates of those that are carried out again
-    ("", f"INSERT OR REPLACE INTO main.erasures ({_ERASURES}) SELECT {_ERASURES} FROM was.erasures"
-         f" WHERE account_id IN (SELECT id FROM main.accounts)"),
+    ("", _ERASED),
     # what was sent is not sent again
     ("mails", """
 DELETE FROM main.outbox WHERE state = 'queued'
@@ -154,12 +157,16 @@ _FAPIAO: Final = (
     "id, account_id, kind, state, amount_minor, tax_minor, vat_rate, created_at_ms, until_ms,"
     " vault_year, reason, reverses, confirmation, number, issued_on, buyer")
 _DOCUMENTS: Final[tuple[Step, ...]] = (
-    # an account that the backup has not is known by its documents alone, as an erased one is
+    # an account that the backup has not comes with them and has no right: it is suspended, and
+    # stays erased, or on its way there, where it was
     ("", """
-INSERT INTO main.accounts (id, state, state_since_ms, created_at_ms)
-SELECT id, 'erased', state_since_ms, created_at_ms FROM was.accounts
-WHERE id IN (SELECT account_id FROM was.invoices)
+INSERT INTO main.accounts
+    (id, email, email_index, name, state, state_since_ms, reason, language, country, created_at_ms)
+SELECT id, email, email_index, name, iif(state = 'active', 'suspended', state), state_since_ms,
+    iif(state = 'active', 'other', reason), language, country, created_at_ms
+FROM was.accounts WHERE id IN (SELECT account_id FROM was.invoices)
     AND id NOT IN (SELECT id FROM main.accounts)"""),
+    ("", _ERASED),
     # in the order of their numbers, of which none may be left out
     ("invoices", f"""
 INSERT INTO main.invoices ({_INVOICES}) SELECT {_INVOICES} FROM was.invoices

@@ -337,8 +337,9 @@ async def test_what_was_issued_since_keeps_its_number_and_none_is_given_twice(
     db = await open_database(play.store)
     assert {each: await documents(db, each) for each in (play.who, made[1])} == was
     assert sorted(state for _, state, *_ in was[play.who]) == ["paid", "void"]
-    # what nobody else knows of its holder is not brought back, and nothing is issued again
-    assert (await account.find(db, made[1])).state == "erased"
+    # whoever came since has no right here, and can be asked; nothing is issued again
+    assert (await account.find(db, "bob@example.org")).state == "suspended"
+    assert await store_account_of(db, made[1]) == ("other", None)
     assert (await closing_of.months(db))[0].closed_ms == NOW
     closed = await closing_of.close(
         db, SHELL, Seller(Operator(name="Example Ltd")), "2025-11", NOW)
@@ -346,6 +347,34 @@ async def test_what_was_issued_since_keeps_its_number_and_none_is_given_twice(
     assert (await invoice.own(db, play.who, await issued(db, play.who))
             ).number == "INV-2026-000004"
     await db.close()
+
+
+async def store_account_of(db: Database, who: str) -> Any:
+    async with db.reading() as transaction:
+        return await transaction.row("SELECT reason, username FROM accounts WHERE id = ?", (who,))
+
+
+@pytest.mark.parametrize("state", ["closing", "terminated", "erased"])
+async def test_who_was_leaving_since_leaves_with_their_documents_kept(
+        play: Play, state: str) -> None:
+    gone: list[str] = []
+
+    async def since(db: Database, who: str) -> None:
+        gone.append(await person(db, "bob"))
+        await issued(db, gone[0])
+        if state == "erased":
+            await erasure.at_once(db, Means(Signer(bytes(32)), Terms()), SHELL, gone[0], NOW + 5)
+        else:
+            await run(db, "UPDATE accounts SET state = ? WHERE id = ?", state, gone[0])
+            await run(db, "INSERT INTO erasures (id, account_id, cause, state, asked_at_ms,"
+                          " due_at_ms, was) VALUES ('er_1', ?, 'holder', 'cooling', 1, 2,"
+                          " 'active')", gone[0])
+
+    await play.since(since)
+    assert play.restore().done["invoices"] == 1
+    assert await play.row("SELECT state FROM accounts WHERE id = ?", gone[0]) == (state,)
+    assert await play.row("SELECT count(*) FROM erasures WHERE account_id = ?", gone[0]) == (1,)
+    assert await play.row("SELECT count(*) FROM invoices WHERE account_id = ?", gone[0]) == (1,)
 
 
 async def test_documents_that_cannot_be_read_keep_no_right_from_ending(play: Play) -> None:
