@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from pathlib import Path
 from typing import cast
 
@@ -14,11 +15,18 @@ from relayd.core.invoice import months_due
 from relayd.core.operator import Operator
 from relayd.core.timestamp import HOUR_MS
 from relayd.jobs.abuse import Abuse
+from relayd.jobs.assessment import Assessments
+from relayd.jobs.closing import Months
+from relayd.jobs.erasure import Erasures
+from relayd.jobs.mail import Postman
 from relayd.jobs.network import Network
+from relayd.jobs.payment import PaymentJob
+from relayd.jobs.retention import Retention
 from relayd.ops.clock import unix_ms
 from relayd.ops.config_invoices import InvoicesConfig
 from relayd.store.db import open_database
 from relayd.store.invoice import InvoiceFilter
+from relayd.store.retention import Swept
 from tests.console.people import person
 from tests.fakes.daemon import Lane
 from tests.fakes.rawclient import ask, request_bytes
@@ -38,6 +46,28 @@ async def test_the_console_answers_beside_the_relay(relay: Lane) -> None:
 async def test_what_an_alert_counts_is_there_before_the_first_one(relay: Lane) -> None:
     page = relay.app.metrics.render().decode()
     assert 'relayd_payment_messages_total{outcome="webhook_forged"} 0' in page.splitlines()
+
+
+async def test_the_metrics_say_what_the_jobs_have_done(relay: Lane) -> None:
+    jobs = relay.app._jobs
+    await cast(Assessments, jobs["assessments"]).look()
+    cast(Retention, jobs["retention"]).noted = {"sessions": Swept(2_000, 3, 4)}
+    cast(Erasures, jobs["erasures"]).overdue = {"question": 5}
+    postman = cast(Postman, jobs["mail"])
+    postman.waiting, postman.outcomes = 6, Counter(sent=7)
+    payments, months = cast(PaymentJob, jobs["payments"]), cast(Months, jobs["months"])
+    payments.alarms, payments.failures = 8, 9
+    months.overdue, months.failures = 10, 11
+    page = relay.app.metrics.render().decode()  # before any of them looks again
+    assert set(page.splitlines()) >= {
+        'relayd_retention_swept_timestamp_seconds{category="sessions"} 2',
+        'relayd_retention_swept_rows_total{category="sessions"} 4',
+        'relayd_tickets_overdue{class="question"} 5', "relayd_mails_waiting 6",
+        'relayd_mails_total{result="sent"} 7', "relayd_payment_alarms 8",
+        "relayd_payment_failures_total 9", "relayd_months_overdue 10",
+        "relayd_closing_failures_total 11"}
+    assert "relayd_assessment_timestamp_seconds 0\n" not in page
+    assert "relayd_assessment_timestamp_seconds " in page
 
 
 async def test_every_job_goes_on(relay: Lane) -> None:
