@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 from dataclasses import replace
 
 from relayd.console.document import cookie_words
@@ -120,3 +121,39 @@ async def test_it_looks_again_where_the_configuration_is_another(db: Database) -
             await asyncio.sleep(0.01)
     await job.stop()
     await running
+
+
+async def test_a_store_that_fails_is_told_and_asked_again(db: Database) -> None:
+    said = io.StringIO()
+    text = drafts(Config({}, ()), cookie_words())
+    job = Documents(db, lambda: text, now_ms=lambda: START_MS, log=Logger("info", said))
+
+    async def rename(old: str, new: str) -> None:
+        async with db.writing() as transaction:
+            await transaction.run(f"ALTER TABLE {old} RENAME TO {new}")
+
+    for _ in range(2):  # also where the texts are those of before
+        await rename("documents", "away")
+        for _ in range(2):
+            await job.look()
+        assert job._is_due()
+        await rename("away", "documents")
+        assert job._is_due()
+        for _ in range(2):  # what it published is news as well
+            await job.look()
+        assert not job._is_due()
+        events = [json.loads(line) for line in said.getvalue().splitlines()]
+        assert [(each["event"], each.get("code")) for each in events] == [
+            ("documents_failed", "store_failed"), ("documents_work_again", None)]
+        assert set((await numbers(db)).values()) == {1}
+
+
+async def test_what_waits_is_said_when_it_begins_to(db: Database) -> None:
+    said = io.StringIO()
+    text = drafts(Config({}, ()), cookie_words())
+    job = Documents(db, lambda: text, now_ms=lambda: START_MS, log=Logger("info", said))
+    await job.look()
+    text = drafts(Config({}, (), operator=Operator(name="Other Ltd")), cookie_words())
+    for _ in range(3):
+        await job.look()
+    assert said.getvalue().count('"document_differs"') == 2
