@@ -8,6 +8,7 @@ import io
 import pytest
 
 from relayd.control.ticket import Writing, open_ticket
+from relayd.core.timestamp import DAY_MS
 from relayd.ops import clock
 from relayd.store.db import open_database
 from tests.fakes.shell import Shell, shell
@@ -15,12 +16,12 @@ from tests.fakes.shell import Shell, shell
 __all__ = ["shell"]
 
 
-def opened(shell: Shell) -> str:
+def opened(shell: Shell, days_ago: int = 0) -> str:
     async def work() -> str:
         db = await open_database(shell.store)
         made = await open_ticket(db, Writing(
             "minor", "A child", "It is nine years old", contact="aunt@example.org"),
-            clock.unix_ms())
+            clock.unix_ms() - days_ago * DAY_MS)
         await db.close()
         return made.id
 
@@ -32,6 +33,15 @@ def test_U5_the_queue_says_nothing_of_what_they_say(shell: Shell) -> None:
     [listed] = shell.json("tickets", "list")
     assert (listed["id"], listed["class"]) == (ticket, "minor") and "subject" not in listed
     assert "child" not in shell("tickets", "list").out
+
+
+def test_what_nobody_answered_in_time_is_late(shell: Shell) -> None:
+    late = {opened(shell): False, opened(shell, 60): True}
+    rows = [line.split() for line in shell("tickets", "list").out.splitlines()[1:]]
+    assert {row[0]: row[-1] == "late" for row in rows} == late
+    for ticket in late:
+        assert f"{ticket} is answered" in shell("tickets", "answer", ticket, "--text", "Yes").out
+    assert "late" not in shell("tickets", "list").out
 
 
 def test_read_answer_close(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
