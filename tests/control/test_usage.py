@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 
-from relayd.control import usage
+from relayd.control import account, usage
 from relayd.control.ledger import verify
 from relayd.core.columns import Columns, in_one
 from relayd.core.price import Price, PriceBook, unit_prices
 from relayd.core.timestamp import HOUR_MS
+from relayd.store.applied import Applied, position
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
 from relayd.store.record import CallFilter
+from tests.fakes.erased import erase
 from tests.fakes.records import START_MS, call_record
 
 FIELDS = """
@@ -105,3 +107,25 @@ def test_the_view_has_the_contracts_fields_in_order() -> None:
     assert list(shown) == FIELDS
     assert shown["started_at"] == "2026-01-01T00:00:00.007Z"
     assert shown["stream"] is True and shown["first_byte_ms"] == 12.345
+
+
+async def test_labels_of_who_is_erased_are_left_out_and_no_others(db: Database) -> None:
+    gone, here = [(await account.create(db, f"{name}@example.org", None, START_MS)).id
+                  for name in ("gone", "here")]
+    await erase(db, gone, START_MS)
+    # of some parts of a batch every record has the label, of some a few, of some none
+    batch = [call_record(account=who, app=app) for who in (gone, here)
+             for app in ("one", "one", "other", None)]
+    await usage.post(db, [*batch, call_record(account=here)])
+    assert {(record.account, record.app) async for record in usage.calls(db, CallFilter())} == {
+        (gone, None), (here, "one"), (here, "other"), (here, None)}
+    assert await verify(db) == []
+
+
+async def test_how_far_the_journal_is_applied_is_noted_with_the_records(db: Database) -> None:
+    await usage.post(db, [call_record()], applied=Applied(3, 7))
+    await usage.post(db, [], applied=Applied(3, 9))
+    with pytest.raises(StoreError):
+        await usage.post(db, [call_record(input_tokens=-1)], applied=Applied(3, 11))
+    async with db.reading() as transaction:
+        assert await position(transaction, 3) == 9
