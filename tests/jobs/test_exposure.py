@@ -41,3 +41,18 @@ async def test_it_flags_and_tries_again(db: Database, monkeypatch: pytest.Monkey
     await job.stop()
     await running
     assert memory.take() == [] and await exposure.usable(db, owner.id, START_MS) == [made.hint]
+
+
+async def test_what_is_left_is_flagged_at_the_end_and_nothing_is_said_of_nothing(
+    db: Database,
+) -> None:
+    owner = await account.create(db, "ann@example.org", None, START_MS)
+    made = (await key.create(db, owner.id, key.KeyWish("mine"), START_MS)).key
+    memory, out = ClearKeys(), io.StringIO()
+    job = Exposures(db, memory, lambda: "https://c.example", log=Logger("info", out))
+    for _ in range(2):  # the second time it is flagged already
+        memory.give_back([Exposure(made.id, owner.id, START_MS)])
+        await job.stop()
+    await job.flag()
+    assert memory.take() == [] and out.getvalue().count('"event"') == 1
+    assert '"event":"keys_exposed","keys":1' in out.getvalue()

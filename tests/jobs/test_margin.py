@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 
+import pytest
+
 from relayd.control import margin, usage
 from relayd.core.price import NO_PRICES
 from relayd.core.timestamp import DAY_MS
@@ -39,3 +41,24 @@ async def test_a_store_that_fails_is_asked_again(db: Database) -> None:
     db._closed = False
     await work.look()
     assert work.failures == 1
+
+
+async def test_it_goes_on_until_all_is_summed_or_it_is_stopped(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = 5
+
+    async def settle(*_: object) -> int:
+        nonlocal left
+        left -= 1
+        if left == stops_at:
+            await work.stop()
+        return left
+
+    monkeypatch.setattr(margin, "settle", settle)
+    work, stops_at = job(db), 2
+    await work.look()
+    assert left == 2
+    work, stops_at = job(db), -1
+    await work.look()
+    assert left == 0
