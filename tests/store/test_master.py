@@ -10,7 +10,7 @@ import pytest
 from relayd.ops.config import MasterKey
 from relayd.store import master
 from relayd.store.directory import StoreError
-from relayd.store.master import FILE_NAME, Master, draft_of, find, holds, new_key, write
+from relayd.store.master import FILE_NAME, Master, alone, draft_of, find, holds, new_key, write
 
 KEY = bytes(range(32))
 
@@ -68,3 +68,16 @@ def test_a_file_is_never_overwritten(tmp_path: Path) -> None:
     write(tmp_path / "key", KEY, True)
     with pytest.raises(FileExistsError):
         master.write(tmp_path / "key", KEY, True)
+
+
+def test_one_at_a_time_changes_it(tmp_path: Path) -> None:
+    with alone(tmp_path):
+        with pytest.raises(StoreError) as caught, alone(tmp_path):
+            pass
+        assert caught.value.code == "store_busy"
+    with alone(tmp_path):
+        pass
+
+
+def test_a_file_that_is_not_there_holds_no_key(tmp_path: Path) -> None:
+    assert holds(tmp_path / "key", Master(KEY)) is False

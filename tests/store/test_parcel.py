@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relayd.core.errors import RelayError
-from relayd.store.parcel import PIECE_BYTES, Recipient, pack, recipient, unpack
+from relayd.store.parcel import PIECE_BYTES, Recipient, pack, recipient, unpack, write_new
 
 OWN = X25519PrivateKey.from_private_bytes(bytes(range(32)))
 PRIVATE = OWN.private_bytes_raw()
@@ -80,3 +81,23 @@ def test_unfit_recipients(key: str | None, phrase: str | None) -> None:
     with pytest.raises(RelayError) as caught:
         recipient(key, phrase)
     assert caught.value.code == "invalid_value"
+
+
+async def test_a_file_has_its_name_once_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "parcel"
+
+    async def content(fails: bool) -> AsyncIterator[bytes]:
+        yield b"one "
+        assert not path.exists()
+        if fails:
+            raise ZeroDivisionError
+        yield b"two"
+
+    with pytest.raises(ZeroDivisionError):
+        await write_new(path, content(True))
+    assert list(tmp_path.iterdir()) == []
+    await write_new(path, content(False))
+    assert path.read_bytes() == b"one two" and path.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(FileExistsError):
+        await write_new(path, content(False))
+    assert list(tmp_path.iterdir()) == [path]
