@@ -13,7 +13,7 @@ from relayd.ops.rounds import Rounds
 
 
 class Counting(Rounds):
-    """A job that counts its rounds, and stops itself in the one of this number, or fails in one."""
+    """A job that counts its rounds, stops itself in the one of this number, or fails in one."""
 
     rounds = 0
     last = 3
