@@ -61,7 +61,7 @@ RULES: Final[dict[str, Rule]] = {
     "overloaded": Rule("498, 503, 529, or an overload as a stream's first event", again=True,
                        scope="deployment"),
     "failed": Rule("500, 502, 504 and all other 5xx", scope="deployment"),
-    "quota": Rule("402, or 429 with a word for no credit", scope="credential"),
+    "quota": Rule("402, or another status with a word for no credit", scope="credential"),
     "auth": Rule("401, or a word for a bad credential", scope="credential"),
     "forbidden": Rule("403", scope="credential", reason=None),
     "not_found": Rule("404: this provider does not have the model"),

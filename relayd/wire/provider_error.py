@@ -2,7 +2,8 @@
 
 Law: an error passes byte for byte unless it names the operator; then nothing of its text passes
 and the relay's own words stand for it. Its code comes from the status and from machine-readable
-members, never from text. What a model says is no error and is never judged here.
+members, never from text but for one sentence. What a model says is no error and is never judged
+here.
 """
 
 from __future__ import annotations
@@ -95,6 +96,8 @@ _TOO_LONG: Final = re.compile(
     rb"prompt is too long|exceeds? the maximum number of tokens|maximum context length"
     rb"|exceed context limit")
 """Says that another model may be asked, and decides nothing else."""
+_NO_CREDIT: Final = "Your credit balance is too low"
+"""Anthropic has no word of its own for it; what a client sent begins no message."""
 _CODES: Final[Mapping[str, str]] = {
     word: code for code, words in {
         "provider_quota": (
@@ -257,6 +260,9 @@ def _members(source: dict[object, object]) -> Iterator[str]:
     for detail in details if isinstance(details, list) else ():
         if isinstance(detail, dict) and isinstance(detail.get("reason"), str):
             yield detail["reason"]
+    message = source.get("message")
+    if isinstance(message, str) and message.startswith(_NO_CREDIT):
+        yield "credit_balance_exhausted"
     for member in ("code", "type", "status"):
         value = source.get(member)
         if isinstance(value, (str, int)):
