@@ -8,14 +8,17 @@ BIN := $(VENV)/bin
 ENVIRONMENT = test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || { \
 	test $$(id -u) = 0 && apt-get update -qq && apt-get install -qq -y python3-venv \
 	&& $(PYTHON) -m venv $(VENV); } || { echo "missing: apt install python3-venv" >&2; exit 1; }
+# Tests in as many processes as there are cores; each holds a gigabyte of tokenizers.
+BESIDE := --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .PHONY: run test test-long test-browser browser test-node test-packages test-systemd check bench bench-peers cover lock deb clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/relayd demo
 
+# A file's tests stay in one process: some share what took long to make.
 test: $(VENV)/dev.stamp
-	PYTHONASYNCIODEBUG=1 $(BIN)/python -m pytest
+	PYTHONASYNCIODEBUG=1 $(BIN)/python -m pytest $(BESIDE)
 
 # 100 kills, 60 restarts under load, power cuts, 10,000 failing calls, 100,000 cuttings of texts.
 test-long: $(VENV)/dev.stamp
@@ -47,7 +50,7 @@ check: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -q tests/house
 
 cover: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest --cov --cov-report=term-missing
+	$(BIN)/python -m pytest $(BESIDE) --cov --cov-report=term-missing
 
 bench: $(VENV)/bench.stamp
 	$(BIN)/python -m bench
