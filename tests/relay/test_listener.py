@@ -222,6 +222,34 @@ async def test_half_close_is_answered(opened: Opened) -> None:
         assert await client.reply() is None
 
 
+@pytest.mark.parametrize("calls", [0, 1])
+async def test_a_client_that_ends_its_idle_connection_is_no_fault(
+    opened: Opened, calls: int
+) -> None:
+    lane, faults = await opened(), []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: faults.append(told))
+    async with RawClient(lane.address) as client:
+        for _ in range(calls):
+            assert (await client.ask(chat(lane))).status == 200
+        client.writer.write_eof()
+        async with asyncio.timeout(5):
+            assert await client.reply() is None
+    assert faults == []
+
+
+@pytest.mark.parametrize("ahead", [0, 1])
+async def test_half_close_behind_what_is_answered_at_once(opened: Opened, ahead: int) -> None:
+    lane = await opened()
+    async with RawClient(lane.address) as client:
+        await client.send(
+            chat(lane) * ahead + request_bytes("/v1/models", lane.key, method="GET"))
+        client.writer.write_eof()
+        async with asyncio.timeout(5):
+            for _ in range(ahead + 1):
+                assert (await client.final_reply()).status == 200
+            assert await client.reply() is None
+
+
 @pytest.mark.parametrize("kept", [False, True])
 async def test_http_1_0(opened: Opened, kept: bool) -> None:
     lane = await opened(lambda _: Answer(message(ANSWER, chunked=not kept)))
