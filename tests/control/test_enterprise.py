@@ -53,6 +53,20 @@ async def test_nobody_who_is_erased_is_an_enterprise(db: Database) -> None:
     assert caught.value.code == "account_state" and await enterprise.find(db, one) is None
 
 
+@pytest.mark.parametrize("lost", ["key", "column"])
+async def test_who_can_be_read_no_more_is_named_by_their_id(db: Database, lost: str) -> None:
+    [one] = await people(db, 1)
+    await enterprise.mark(db, SHELL, one, 1)
+    await enterprise.change(db, SHELL, one, PROFILE, 2)
+    if lost == "key":
+        await db.keyring.destroy(one)
+    else:
+        async with db.writing() as transaction:
+            await transaction.run("UPDATE enterprises SET profile = zeroblob(60)")
+    async with db.reading() as transaction:
+        assert await enterprise.buyer(transaction, one) == {"name": one}
+
+
 async def test_a_store_that_fails_gives_no_document_a_buyer(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,7 +52,7 @@ async def test_whose_it_is_and_who_looked(db: Database) -> None:
     one, other = await people(db, 2)
     made = await issued(db, one)
     assert made.seller == {"name": "Seller Ltd", "address": "1 Road", "service": "relayd"}
-    assert dict(made.buyer) == {"name": one}
+    assert dict(made.buyer) == {"name": one} and made.state == "paid"  # nothing is owed
     assert await invoice.own(db, one, made.number) == made
     assert await code_of(invoice.own(db, other, made.id)) == "invoice_not_found"
     assert await invoice.look(db, SHELL, made.id, NOW_MS) == made
@@ -89,6 +89,9 @@ async def test_what_a_balance_does_not_cover_is_open(db: Database) -> None:
     assert (await invoice.settle(db, SHELL, made.id, NOW_MS, paid=False)).state == "uncollectible"
     assert (await invoice.settle(db, SHELL, made.id, NOW_MS)).state == "paid"
     assert await code_of(invoice.settle(db, SHELL, made.id, NOW_MS)) == "invoice_state"
+    assert [orjson.loads(entry.event.details) async for entry in audit.listing(db, target=one)
+            if entry.event.action == "invoice.settle"] == [
+        {"invoice": made.id, "state": state} for state in ("uncollectible", "paid")]
 
 
 async def test_a_receipt_is_for_who_paid_the_order(till: Till) -> None:
