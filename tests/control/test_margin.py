@@ -36,6 +36,7 @@ async def test_days_add_up_to_the_rollups(db: Database) -> None:
     assert margin.by(found.sums, "model") == {
         ("gpt-4o-mini", "USD"): Margin(1501, 1501 * 1250, 1501 * 1000),
         ("other", "USD"): Margin(2, 2500, 2000)}
+    assert list(margin.by(found.sums, "provider")) == [("openai", "USD"), ("local", "USD")]
     assert list(margin.by(found.sums, "day_ms")) == [
         (str(START_MS + day * DAY_MS), "USD") for day in (2, 1, 0)]
     # a call that the journal brought late

@@ -19,8 +19,10 @@ from relayd.core.snapshot import Snapshot
 from relayd.store import account as store_account
 from relayd.store import meta
 from relayd.store.db import Database, open_database
+from relayd.store.directory import StoreError
 from relayd.store.transaction import BATCH_ROWS
 from tests.fakes.editions import publish as publish_document
+from tests.fakes.erased import erase
 from tests.fakes.records import START_MS
 
 PLANS = {"team": Plan("team"), "large": Plan("large")}
@@ -205,3 +207,26 @@ async def test_who_is_too_far_behind_or_has_too_much_to_read_reads_everything(
 async def test_a_store_that_was_taken_back_is_read_anew(db: Database) -> None:
     last = Snapshot(99, {b"k": None}, asked=(0, 0, 0))  # type: ignore[dict-item]
     assert (await publish.renew(db, last, START_MS)).keys == {}
+
+
+async def test_the_key_of_who_another_process_erased_is_forgotten_here(db: Database) -> None:
+    made = await account.create(db, "ann@example.org", None, START_MS)
+    here = await open_database(db.directory)
+    assert (await account.find(here, made.id)).email == "ann@example.org"
+    last = await publish.load(here)
+    await erase(db, made.id, START_MS)
+    await publish.renew(here, last)
+    with pytest.raises(StoreError) as caught:
+        here.keyring.cipher(made.id)
+    assert caught.value.code == "data_key_gone"
+    await here.close()
+
+
+async def test_keys_with_a_budget_of_their_own_are_told_apart(db: Database) -> None:
+    made = await account.create(db, "ann@example.org", None, START_MS)
+    issued = [await key.create(db, made.id, KeyWish(f"k{n}"), START_MS) for n in range(3)]
+    await limit.change(db, "key", issued[0].key.id, {"daily_budget": "1"}, START_MS)
+    await limit.change(db, "key", issued[1].key.id, {"concurrent": "3"}, START_MS)
+    whole = await publish.load(db)
+    assert len(whole.keys) == 3
+    assert [grant.key for grant in whole.budgeted] == [issued[0].key.id]
