@@ -55,17 +55,22 @@ TABLES = [
         credited: hold>refunding return_part>part_refunded return_all>refunded dispute>disputed
         refunding: return_part>part_refunded return_all>refunded release>credited
                    release_part>part_refunded dispute>disputed
+                   bounce>refunding bounce_part>refunding
         part_refunded: hold>refunding return_part>part_refunded return_all>refunded
                        release_part>part_refunded dispute>disputed
-        refunded: release_part>refunded
+                       bounce>credited bounce_part>part_refunded
+        refunded: release_part>refunded bounce>credited bounce_part>part_refunded
         disputed: win>dispute_won lose>dispute_lost return_part>disputed return_all>disputed
-                  release>disputed release_part>disputed
+                  release>disputed release_part>disputed bounce>disputed bounce_part>disputed
         dispute_won: hold>refunding return_part>part_refunded return_all>refunded
                      release>dispute_won release_part>dispute_won dispute>disputed
+                     bounce>dispute_won bounce_part>dispute_won
         dispute_lost: return_part>dispute_lost return_all>dispute_lost release>dispute_lost
-                      release_part>dispute_lost"""),
+                      release_part>dispute_lost
+                      bounce>dispute_lost bounce_part>dispute_lost"""),
     (refund.REFUND_MOVES, """
         pending: return>done fail>failed
+        done: fail>failed
         failed: return>done"""),
     (subscription.SUBSCRIPTION_MOVES, """
         active: renew>active schedule>active keep>active cancel>ending fail>past_due end>ended

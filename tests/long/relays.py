@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from relayd.store.db import open_database
 from tests.fakes.daemon import CREDENTIAL, issue
 from tests.fakes.process import free_port
 
@@ -197,7 +198,8 @@ class Relay:
 
 
 async def new_store(directory: Path) -> str:
-    """Makes a store with one account; its key."""
+    """Makes a store with one account, as relayd makes it: each file synced. Its key."""
+    await (await open_database(directory)).close()
     return await issue(directory)
 
 

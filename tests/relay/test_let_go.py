@@ -32,16 +32,19 @@ PATIENCE_SECONDS = 5.0
 
 @contextmanager
 def uncollected() -> Iterator[None]:
+    """The collector rests, and looks at nothing that was there before: other tests' remains."""
     gc.collect()
+    gc.freeze()
     gc.disable()
     try:
         yield
     finally:
         gc.enable()
+        gc.unfreeze()
 
 
 async def gone(*kinds: type) -> None:
-    """Until nothing of these kinds is there."""
+    """Until nothing of these kinds is there that was made since."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while any(isinstance(each, kinds) for each in gc.get_objects()):
             await asyncio.sleep(0.02)
