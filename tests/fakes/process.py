@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import secrets
 import signal
 import socket
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -47,11 +49,13 @@ timeouts = {{ connect = 5, first_byte = 5, idle = 5 }}
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        number: int = sock.getsockname()[1]
-        return number
+    """A port of loopback that nobody listens on now, and that no connection is given: those that
+    the system gives may go to a test beside this one before they are listened on."""
+    while True:
+        number = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as sock, suppress(OSError):
+            sock.bind(("127.0.0.1", number))
+            return number
 
 
 class DaemonProcess:

@@ -197,7 +197,8 @@ KINDS = st.sampled_from([
     "response.output_text.delta", "response.output_item.added", "rate_limits.updated",
     "conversation.item.input_audio_transcription.completed", "response.output_audio.delta"])
 ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3)
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3)
+    | st.floats(allow_nan=False, allow_infinity=False)
     | st.sampled_from(["failed", "org-abcdefgh12345678", "sk-upstream-credential"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=5),
     max_leaves=12)
