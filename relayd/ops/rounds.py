@@ -6,12 +6,13 @@ Law: what is under way ends. A round that fails says so and ends no job: the nex
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 
 from relayd.core.errors import RelayError
 from relayd.ops.logging import Logger
 
 
-class Rounds:
+class Rounds(ABC):
     """A job looks after `first_seconds`, then every `every_seconds`. `failures` counts those
     that the log tells as `fault`."""
 
@@ -34,8 +35,9 @@ class Rounds:
             self._failed(error)
             return None
 
+    @abstractmethod
     async def _look(self) -> object:
-        raise NotImplementedError
+        """What the job does in a round; a RelayError is a round that failed."""
 
     async def run(self) -> None:
         """Look until `stop()`."""
