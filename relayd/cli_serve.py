@@ -16,7 +16,7 @@ import orjson
 
 from relayd import daemon
 from relayd.app import App
-from relayd.cli_command import FAULT, Command, CommandError, option
+from relayd.cli_command import FAULT, UNUSABLE, Command, CommandError, option
 from relayd.cli_output import raw, text
 from relayd.control import account, key, sign_in
 from relayd.control.key import KeyWish
@@ -40,6 +40,9 @@ DEMO_KEY: Final = "demo"
 DEMO_PORT: Final = 8080
 OPS_PORT: Final = 9464
 PORT_MAX: Final = 65535
+_PASSING: Final = ("store_busy", "store_failed", "store_in_use")
+"""What keeps a daemon from its store for a while: the next start may have it. Others stay until an
+operator mends them, and the unit does not try them again."""
 
 
 def _serve(arguments: argparse.Namespace) -> int:
@@ -68,11 +71,12 @@ def _run(running: daemon.Running, log_level: str, store: str,
     if (files := files_possible()) < FILES_RESERVED:
         raise CommandError(
             f"the system allows {files} open files, and relayd needs {FILES_RESERVED} and two for "
-            "each call. Raise the limit: ulimit -n, or LimitNOFILE= of the unit.", FAULT)
+            "each call. Raise the limit: ulimit -n, or LimitNOFILE= of the unit.")
     try:
         return daemon.run(running, log_level, *(reloads or (None, None)))
     except StoreError as error:
-        raise CommandError(f"store {store}: {error.sentence}", FAULT) from None
+        code = FAULT if error.code in _PASSING else UNUSABLE
+        raise CommandError(f"store {store}: {error.sentence}", code) from None
     except OSError as error:
         raise CommandError(
             f"a listener cannot be opened: {error.strerror}{advice}", FAULT) from None

@@ -6,19 +6,24 @@ import argparse
 import asyncio
 import json
 import socket
+import sqlite3
 from collections.abc import Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from relayd import cli_serve, daemon
+from relayd.app import App
 from relayd.cli import main
-from relayd.cli_command import FAULT, UNUSABLE
+from relayd.cli_command import DONE, FAULT, UNUSABLE
 from relayd.control import key
+from relayd.core.errors import ERRORS
 from relayd.ops.configfile import examine
 from relayd.ops.logging import Logger
+from relayd.store.db import FILE_NAME
+from relayd.store.directory import StoreError
 from tests.fakes.process import free_port
 from tests.fakes.rawclient import ask, request_bytes
 from tests.http.play import TARGET
@@ -98,7 +103,7 @@ def test_a_system_that_allows_too_few_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(cli_serve, "files_possible", lambda: 30)
-    assert main(["serve", "-c", written(tmp_path, 0)]) == FAULT
+    assert main(["serve", "-c", written(tmp_path, 0)]) == UNUSABLE
     err = capfd.readouterr().err
     assert "allows 30 open files" in err and "LimitNOFILE" in err
     assert not (tmp_path / "store").exists()
@@ -107,9 +112,38 @@ def test_a_system_that_allows_too_few_files(
 def test_a_store_that_cannot_be_used(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "store").mkdir()
     (tmp_path / "store").chmod(0o777)
-    assert main(["serve", "-c", written(tmp_path, 0)]) == FAULT
+    assert main(["serve", "-c", written(tmp_path, 0)]) == UNUSABLE
     err = capfd.readouterr().err
     assert err.startswith("relayd") and "0700" in err and "Traceback" not in err
+
+
+@pytest.mark.parametrize(("code", "exit_code"), [
+    *((code, UNUSABLE) for code in (
+        "store_newer", "store_unfinished", "store_secret", "store_master_key", "store_keys",
+        "store_damaged", "store_permission")),
+    *((code, FAULT) for code in ("store_busy", "store_failed", "store_in_use")),
+])
+def test_what_no_restart_mends_is_not_tried_again(
+    code: str, exit_code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """The unit has RestartPreventExitStatus=2."""
+    async def refused(self: App) -> None:
+        raise StoreError(code)
+
+    monkeypatch.setattr(App, "start", refused)
+    assert main(["serve", "-c", written(tmp_path, 0)]) == exit_code
+    assert ERRORS[code].message.removesuffix(".") in capfd.readouterr().err
+
+
+def test_a_store_of_a_newer_relayd(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, 0)
+    assert main(["accounts", "list", "-c", path]) == DONE
+    with closing(sqlite3.connect(tmp_path / "store" / FILE_NAME, isolation_level=None)) as store:
+        store.execute("INSERT INTO schema_migrations (version, name)"
+                      " SELECT max(version) + 1, 'later' FROM schema_migrations")
+    assert main(["serve", "-c", path]) == UNUSABLE
+    assert "newer relayd" in capfd.readouterr().err
 
 
 def test_a_demo_whose_port_is_taken(

@@ -25,7 +25,7 @@ Done.
 A fault was found or met: of the store, of a listener, of what was examined.
 .TP
 .B 2
-The arguments or the configuration cannot be used. Trying again will not help.
+The arguments, the configuration or the daemon's store cannot be used. Trying again will not help.
 """
 DAEMON: Final = """\
 .SH SIGNALS
