@@ -6,7 +6,8 @@ Debian release that it is built on, whose Python's version it depends on.
 
 Law: nothing outside dist/ is written. Bytecode is part of the package, so that the environment
 never changes; times of files are that of the newest source, so that the same sources give the
-same package.
+same package. That time is in the version too, so that apt replaces a package by one of later
+sources.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -39,6 +41,8 @@ CONFIGURATION: Final = {"etc/relayd/relayd.toml": PACKAGING / "relayd.toml",
 UNITS: Final = ("relayd.service", "relayd@.service", "relayd.socket")
 SOURCES: Final = ("relayd", "config", "setup.cfg", "pyproject.toml", "MANIFEST.in", "README.md",
                   "LICENSE", "CHANGELOG.md", "requirements.lock", "sbom.cdx.json")
+PACKAGED: Final = (*SOURCES, "packaging", "tools")
+"""What the package is made of: tools has the manual."""
 PROGRAM: Final = f"""\
 #!/{HOME}/bin/python3 -sP
 import sys
@@ -73,8 +77,14 @@ Description: LLM relay: OpenAI, Anthropic and Gemini traffic, unseen and counted
 
 
 def package_version() -> str:
-    """As dpkg has it."""
-    return f"{own_version()}-{REVISION}"
+    """As dpkg has it: later sources have a higher one."""
+    made = time.strftime("%Y%m%d%H%M%S", time.gmtime(epoch()))
+    return f"{own_version()}+{made}-{REVISION}"
+
+
+def epoch() -> int:
+    """Unix seconds of the package: what reproducible builds are told, else of its sources."""
+    return int(os.environ.get("SOURCE_DATE_EPOCH") or newest())
 
 
 def architecture() -> str:
@@ -171,19 +181,24 @@ def control(root: Path) -> None:
         put(root, f"DEBIAN/{name}", (PACKAGING / name).read_bytes(), 0o755)
 
 
-def newest(paths: Sequence[str] = SOURCES) -> int:
-    """Unix seconds of the last change of a source: of the commit, where git knows it."""
-    done = subprocess.run(["git", "log", "-1", "--format=%ct", "--", *paths], cwd=ROOT, text=True,
-                          capture_output=True)
-    if done.returncode == 0 and done.stdout.strip():
-        return int(done.stdout)
-    return int(max(file.stat().st_mtime for file in _files(paths)))
+def newest() -> int:
+    """Unix seconds of the last change of a source: of the commit, where git has them all."""
+    committed = _git("log", "-1", "--format=%ct", "--", *PACKAGED)
+    if committed and not _git("status", "--porcelain", "--", *PACKAGED):
+        return int(committed)
+    return int(max(file.stat().st_mtime for file in _files()))
 
 
-def _files(paths: Sequence[str]) -> Iterator[Path]:
-    for path in paths:
-        yield ROOT / path
-        yield from (ROOT / path).rglob("*")
+def _git(*words: str) -> str:
+    """What it says; "" where there is no repository."""
+    done = subprocess.run(["git", *words], cwd=ROOT, text=True, capture_output=True)
+    return done.stdout.strip()
+
+
+def _files() -> Iterator[Path]:
+    for path in PACKAGED:
+        yield from (file for file in (ROOT / path, *(ROOT / path).rglob("*"))
+                    if "__pycache__" not in file.parts and file.is_file())
 
 
 def build(into: Path) -> Path:
@@ -197,10 +212,9 @@ def build(into: Path) -> Path:
         environment(root, own_wheel(Path(folder)))
         integration(root)
         control(root)
-        epoch = os.environ.get("SOURCE_DATE_EPOCH") or str(newest())
         subprocess.run(["dpkg-deb", "--root-owner-group", "-Zxz", "--build", str(root),
                         str(file)], check=True, stdout=subprocess.DEVNULL,
-                       env={**os.environ, "SOURCE_DATE_EPOCH": epoch})
+                       env={**os.environ, "SOURCE_DATE_EPOCH": str(epoch())})
     return file
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,45 @@ def test_what_is_of_debian(tmp_path: Path) -> None:
     assert fields["Version"] == deb.package_version()
     assert f"python3.{sys.version_info.minor}," in fields["Depends"]
     assert fields["Architecture"] == deb.ARCHITECTURES[platform.machine()]
+
+
+def test_later_sources_have_a_higher_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also beside changes that are not committed, and after packages without a time."""
+    if shutil.which("dpkg") is None or shutil.which("git") is None:
+        pytest.skip("dpkg or git is not installed")
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    monkeypatch.setattr(deb, "ROOT", tmp_path)
+    monkeypatch.setattr(deb, "PACKAGED", ("tools",))
+    (tmp_path / "tools/__pycache__").mkdir(parents=True)
+    (tmp_path / ".gitignore").write_text("__pycache__/\n")
+    source = tmp_path / "tools/manual.py"
+    own = deb.own_version()
+    found = [f"{own}-1"]
+    for name, second, commit in (("one", 1_700_000_000, True), ("two", 1_700_000_001, False),
+                                 ("two", 1_700_000_002, True)):
+        source.write_text(name)
+        os.utime(source, (second, second))
+        (tmp_path / "tools/__pycache__/manual.pyc").write_text(name)
+        if commit:
+            committed(tmp_path, second)
+        found.append(deb.package_version())
+    assert found[1:] == [f"{own}+2023111422132{each}-1" for each in range(3)]
+    for earlier, later in pairwise(found):
+        subprocess.run(["dpkg", "--compare-versions", earlier, "lt", later], check=True)
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+    assert deb.package_version() == f"{own}+19700101000000-1"
+
+
+def committed(folder: Path, second: int) -> None:
+    """What lies there is committed at this second."""
+    environment = {**os.environ, "GIT_COMMITTER_DATE": f"{second} +0000",
+                   "GIT_CONFIG_GLOBAL": os.devnull}
+    person = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+    for words in (("init", "-q"), ("add", "tools/manual.py"),
+                  (*person, "commit", "-q", "-m", "a")):
+        subprocess.run(["git", *words], cwd=folder, check=True, env=environment)
 
 
 @pytest.mark.parametrize("name", deb.SCRIPTS)
