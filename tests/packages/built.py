@@ -32,6 +32,8 @@ for hook in (build_meta.build_wheel, build_meta.build_sdist):
     hook(into)
 """
 PATIENCE_SECONDS = 60
+CLEAN = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+"""A checkout that PYTHONPATH names is neither built, nor found installed, nor run."""
 
 
 def copied(folder: Path) -> Path:
@@ -52,7 +54,7 @@ def build(source: Path, into: Path) -> tuple[Path, Path]:
         pytest.skip("building takes setuptools 77 or later")
     into.mkdir(exist_ok=True)
     subprocess.run([sys.executable, "-c", BUILD, str(into)], cwd=source, check=True, timeout=300,
-                   capture_output=True)
+                   capture_output=True, env=CLEAN)
     (wheel,), (sdist,) = into.glob("*.whl"), into.glob("*.tar.gz")
     return wheel, sdist
 
@@ -60,26 +62,26 @@ def build(source: Path, into: Path) -> tuple[Path, Path]:
 def install(wheel: Path, folder: Path, *, locked: bool) -> Path:
     """The wheel in an empty venv; its bin/relayd. `locked`: with dependencies from the lock, else
     with those of the tests' own environment, which no index is asked for."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True,
+                   env=CLEAN)
     python = folder / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "-q", "--no-deps",
            "--disable-pip-version-check"]
     if locked:
         subprocess.run([*pip, "--require-hashes", "-r", str(ROOT / "requirements.lock")],
-                       check=True, timeout=300)
+                       check=True, timeout=300, env=CLEAN)
     else:
         (packages,) = folder.glob("lib/python*/site-packages")
         (packages / "beside.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    subprocess.run([*pip, "--no-index", str(wheel)], check=True, timeout=300)
+    subprocess.run([*pip, "--no-index", str(wheel)], check=True, timeout=300, env=CLEAN)
     return folder / "bin" / "relayd"
 
 
 @contextmanager
 def demo(*command: str, cwd: Path) -> Iterator[dict[str, Any]]:
     """What `relayd demo --json` tells, while it runs."""
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     process = subprocess.Popen([*command, "demo", "--port", "0", "--json"], cwd=cwd,
-                               stdout=subprocess.PIPE, text=True, env=environment)
+                               stdout=subprocess.PIPE, text=True, env=CLEAN)
     try:
         assert process.stdout is not None
         told: dict[str, Any] = json.loads(process.stdout.readline())

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from relayd import __version__
-from tests.packages.built import THOROUGH, answer, build, copied, demo, install
+from tests.packages.built import CLEAN, THOROUGH, answer, build, copied, demo, install
 from tests.shared import ROOT
 
 EXAMPLES = ("relayd.example.toml", "prices.toml", "relayd.service", "relayd@.service",
@@ -62,7 +62,8 @@ def test_an_empty_venv_answers(built: tuple[Path, Path], tmp_path: Path, locked:
     if locked and not THOROUGH:
         pytest.skip("fetches packages: make test-packages")
     program = install(built[0], tmp_path / "venv", locked=locked)
-    helped = subprocess.run([program, "--help"], text=True, check=True, capture_output=True)
+    helped = subprocess.run([program, "--help"], text=True, check=True, capture_output=True,
+                            env=CLEAN)
     assert "serve" in helped.stdout and helped.stderr == ""
     assert (tmp_path / "venv/share/relayd/relayd.example.toml").exists()
     (tmp_path / "cwd").mkdir()
