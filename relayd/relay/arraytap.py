@@ -19,6 +19,11 @@ from relayd.wire.replytext import Findings
 _GAPS: Final = {b"}": b",\n", b",": b"", b"[": b""}
 
 
+def begins_array(data: bytes) -> bool:
+    """Whether these are an array's first octets, or nothing yet that says otherwise."""
+    return data[:64].lstrip()[:1] in (b"[", b"")
+
+
 class ArrayTap(Tap):
     """Gemini's stream as one JSON array: each of its objects is read as it ends."""
 
@@ -81,7 +86,8 @@ class ArrayTap(Tap):
     def finish(self, clean: bool) -> Report:
         """The report."""
         found = self._found
-        ended = found.ended or self._reader.skipped
+        closed = self._last == b"]" and not self._reader.inside and found.error is None
+        ended = closed or found.ended or self._reader.skipped
         return Report(self._shape.usage(found), ended, found.error, not found.unreported)
 
     def usage_so_far(self) -> Usage | None:

@@ -15,6 +15,7 @@ import msgspec
 
 from relayd.core.errors import RelayError
 from relayd.ops.tasks import PAUSE
+from relayd.relay.arraytap import begins_array
 from relayd.relay.exchange import Exchange
 from relayd.relay.inflate import inflated
 from relayd.relay.tap import usage_in_error
@@ -86,7 +87,7 @@ def is_array(exchange: Exchange, head: ReplyHead, data: bytes) -> bool:
     """Whether it is Gemini's array, of which an element alone is (relay/arraytap.py)."""
     endpoint = exchange.target.endpoint
     return (endpoint is not None and endpoint.operation == "stream_generate" and not head.coded
-            and data[:64].lstrip().startswith(b"["))
+            and begins_array(data))
 
 
 def _is_open(exchange: Exchange, head: ReplyHead) -> bool:

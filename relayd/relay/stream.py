@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from relayd.core.errors import RelayError
 from relayd.core.usage import Usage
+from relayd.relay.arraytap import ArrayTap, begins_array
 from relayd.relay.exchange import Exchange
-from relayd.relay.tap import BATCH_BYTES, BATCH_READS, ArrayTap, BatchTap, Report, Tap
+from relayd.relay.tap import BATCH_BYTES, BATCH_READS, BatchTap, Report, Tap
 from relayd.relay.upstream import Attempt
 from relayd.wire.anonymous import ERROR, ErrorGuard
 from relayd.wire.shapes import array_error, heartbeat
@@ -54,7 +55,7 @@ class Stream:
     __slots__ = ("_plane", "_exchange", "_attempt", "_tap", "_feed", "_passes_all", "_head",
                  "_chunked", "done", "is_event_stream", "_connection", "_heartbeat", "_beaten",
                  "sent", "_report", "cut_short", "_holds", "_held", "_batch",
-                 "_chunks", "_turn", "_guard", "_fast")
+                 "_chunks", "_turn", "_guard", "_fast", "_is_array")
 
     def __init__(self, plane: Plane, exchange: Exchange, attempt: Attempt, tap: Tap,
                  head: bytes) -> None:
@@ -79,6 +80,7 @@ class Stream:
         self.sent = 0
         self.is_event_stream = (
             content_type.startswith(b"text/event-stream") and not attempt.head.coded)
+        self._is_array = False
         endpoint = exchange.target.endpoint
         self._report: Report | None = None
         self.cut_short = False
@@ -130,8 +132,9 @@ class Stream:
         if self.sent == 0:
             self._exchange.first_byte = self._plane.now()
             self.sent = 1
+            self._is_array = isinstance(self._tap, ArrayTap) and begins_array(data)
             self._hurry(self._chunked)
-        if complete and self.is_event_stream:
+        if complete and (self.is_event_stream or self._is_array):
             self._end(data)
         elif self._passes_all:
             self._write(data, complete)
@@ -145,9 +148,12 @@ class Stream:
             self._attempt.wake()
 
     def _end(self, data: bytes) -> None:
-        """The last read of an event stream, looked at first: only what is whole ends cleanly."""
+        """The last read of a stream, looked at first: only what is whole ends cleanly."""
         if data:
             data = self._feed(data)
+        if self._is_array and is_cut_short(self._exchange, self.report(True)):
+            self._cut(data)  # an error stands for what is held of an element
+            return
         data += self._tap.flush()
         if is_cut_short(self._exchange, self.report(True)):
             self._cut(data)
@@ -161,8 +167,9 @@ class Stream:
 
     def _cut(self, data: bytes) -> None:
         self.cut_short = True
-        if not self._head or b"data:" in data:  # else it is no event stream at all
-            self._send(self._guarded(data, True), False)
+        begun = b"{" if self._is_array else b"data:"
+        if not self._head or begun in data:  # else it is no stream at all
+            self._send(data if self._is_array else self._guarded(data, True), False)
 
     def _write(self, data: bytes, complete: bool) -> None:
         """Sends what the provider said."""
@@ -227,7 +234,7 @@ class Stream:
 
     def end_array(self, error: RelayError) -> None:
         """Writes an error as the last element of a broken array, where one can stand."""
-        gap = self._tap.gap if isinstance(self._tap, ArrayTap) and self._chunked else None
+        gap = self._tap.gap if isinstance(self._tap, ArrayTap) else None
         if gap is not None:
             self._send(array_error(error, gap), False)
 

@@ -62,7 +62,8 @@ class Streamer:
             return True
         data = attempt.peek()
         if is_suspect(data):
-            if is_array(exchange, head, data) and ERROR in data:
+            closed = ERROR not in data and data.rstrip().endswith(b"]")
+            if not closed and is_array(exchange, head, data):
                 return False
             check(exchange, head, data)
         exchange.phase = TO_STREAMING[exchange.phase]

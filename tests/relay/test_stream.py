@@ -148,6 +148,49 @@ async def test_a_broken_stream_ends_with_an_event_and_a_cut(opened: Opened, case
     assert record.counted_output_tokens == 1 and record.status == 200
 
 
+ARRAY = "/v1beta/models/test-model:streamGenerateContent"
+ELEMENT = b'{"candidates":[{"content":{"parts":[{"text":"one"}]}}]}'
+LAST = b'{"candidates":[{"finishReason":"STOP"}]}'
+FAILED = b'{"error":{"code":503,"message":"busy"}}'
+
+
+@pytest.mark.parametrize(("body", "ended"), [
+    (b"[%b,\n%b]" % (ELEMENT, LAST), "completed"), (b"[]\n", "completed"),
+    (b"[%b]" % ELEMENT, "completed"), (b"[%b,%b\n]\n" % (ELEMENT, FAILED), "provider_error"),
+    (b"[%b,\r\n%b" % (ELEMENT, ELEMENT), "provider_truncated"),
+    (b"[%b\n,\n" % ELEMENT, "provider_truncated"),
+    (b"[%b,%b" % (ELEMENT, FAILED[:-9]), "provider_truncated"),
+])
+async def test_an_array_that_is_cut_has_no_clean_end(
+    opened: Opened, body: bytes, ended: str
+) -> None:
+    lane = await opened()
+    asked = request_bytes(ARRAY, lane.key, b'{"contents":[]}')
+    ways = [(pace, minor) for pace in ("once", "segments-70") for minor in (0, 1)]
+    for pace, minor in ways:
+        lane.upstream.answers.append(Answer(message(body, chunked=bool(minor)), pace=pace))
+        reply = await ask(lane.address, asked.replace(b"HTTP/1.1", b"HTTP/1.%d" % minor, 1))
+        is_cut = ended == "provider_truncated"
+        assert reply.ended == ("closed" if is_cut and minor else "complete")
+        if is_cut:
+            assert reply.body.startswith(body.removesuffix(FAILED[:-9]))
+            assert "ended early" in json.loads(reply.body)[-1]["error"]["message"]
+        else:
+            assert reply.status == 200 and reply.body == body
+    assert [r.outcome for r in await lane.settled(len(ways))] == [ended] * len(ways)
+
+
+@pytest.mark.parametrize("pace", ["once", "segments-20"])
+@pytest.mark.parametrize("body", [b"", b"[", b"[\n"])
+async def test_an_array_of_which_nothing_came_is_an_error(
+    opened: Opened, body: bytes, pace: str
+) -> None:
+    lane = await opened(lambda _: Answer(message(body), pace=pace))
+    reply = await ask(lane.address, request_bytes(ARRAY, lane.key, b'{"contents":[]}'))
+    assert (reply.status, reply.ended) == (502, "complete")
+    assert json.loads(reply.body)["error"]["status"] == "UNAVAILABLE"
+
+
 async def test_a_client_that_does_not_read_stops_the_provider(opened: Opened) -> None:
     sent = 0
 
