@@ -1,4 +1,4 @@
-"""What docs/operators.md and docs/clients.md name exists: commands, metrics, keys, error codes."""
+"""What the guides in docs/ name exists: commands, metrics, keys, error codes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ from relayd.core.errors import ERRORS
 from tests.shared import ROOT
 from tools.configuration import keys
 
-GUIDES = ("operators.md", "clients.md")
+GUIDES = ("operators.md", "holders.md", "money.md", "clients.md")
 
 
 def text(name: str) -> str:
     return (ROOT / "docs" / name).read_text("utf-8")
+
+
+def guides() -> str:
+    return "".join(map(text, GUIDES))
 
 
 def commands(page: str) -> Iterator[list[str]]:
@@ -33,7 +37,7 @@ def commands(page: str) -> Iterator[list[str]]:
                                   comments=True)
 
 
-@pytest.mark.parametrize("page", ["docs/operators.md", "README.md"])
+@pytest.mark.parametrize("page", ["docs/operators.md", "docs/holders.md", "README.md"])
 def test_commands_are_ones_that_the_program_takes(page: str) -> None:
     parser = build_parser("relayd", DESCRIPTION, GROUPS, all_commands())
     found = list(commands((ROOT / page).read_text("utf-8")))
@@ -43,13 +47,13 @@ def test_commands_are_ones_that_the_program_takes(page: str) -> None:
 
 
 def test_metrics_that_are_named_exist() -> None:
-    told = set(re.findall(r"\brelayd_[a-z_]+", text("operators.md") + text("clients.md")))
+    told = set(re.findall(r"\brelayd_[a-z_]+", guides()))
     assert len(told) > 2
     assert told <= set(re.findall(r"\brelayd_[a-z_]+", text("metrics.md")))
 
 
 def test_errors_that_are_named_exist_with_their_status() -> None:
-    told = re.findall(r"\b([45]\d\d) `(\w+)`", text("clients.md") + text("operators.md"))
+    told = re.findall(r"\b([45]\d\d) `(\w+)`", guides())
     assert len(told) > 4
     assert [(status, code) for status, code in told
             if code != "draining" and (code not in ERRORS
@@ -58,6 +62,6 @@ def test_errors_that_are_named_exist_with_their_status() -> None:
 
 def test_keys_that_are_named_exist() -> None:
     known = {key.name for key in keys()}
-    told = re.findall(r"`\[(\w+)\] (\w+)", text("operators.md") + text("clients.md"))
+    told = re.findall(r"`\[(\w+)\] (\w+)", guides())
     assert len(told) > 5
     assert [pair for pair in told if pair[1] not in known] == []
