@@ -2,7 +2,8 @@
 
 Sources: type definitions of openai-python 3.57. Tools that would work on content kept at the
 provider (vector stores, containers, files) are refused; a remote MCP server is the operator's
-choice, because the provider contacts it with what the client gave.
+choice, because the provider contacts it with what the client gave. The tool that makes images is
+dropped: models that the key may not use would, and what they take is in no total of the usage.
 """
 
 from __future__ import annotations
@@ -59,9 +60,18 @@ _MCP: Final = Shape({
     "allowed_callers": None, "defer_loading": None,
 }).put
 
+_drop_images: Final = drop("tools.image_generation")
+
+
+def _images(value: object, walk: Walk) -> object:
+    """What makes images: dropped, but refused for what it refers to."""
+    return _drop_images(_TOOL.put(value, walk), walk)
+
+
 TOOL: Final = kinds("type", {
     "mcp": remote("tools.mcp", _MCP),
     "file_search": refuse("tools.file_search"),
+    "image_generation": _images,
 }, _TOOL.put)
 """One tool of chat or responses, told apart by its `type`."""
 
@@ -135,8 +145,21 @@ def cache_retention(value: object, walk: Walk) -> object:
     return GONE
 
 
+def _lifetime(report: str) -> Act:
+    """How long a cache keeps content at the least: the API's default, no longer."""
+    dropped = drop(report)
+
+    def act(value: object, walk: Walk) -> object:
+        return value if value == "30m" else dropped(value, walk)
+    return act
+
+
+CACHE_BREAKPOINT: Final = Shape({
+    "mode": None, "ttl": _lifetime("prompt_cache_breakpoint.ttl"),
+}).put
+
 CACHE_OPTIONS: Final = Shape({
-    "mode": None, "ttl": None, "prewarm": None,
+    "mode": None, "ttl": _lifetime("prompt_cache_options.ttl"), "prewarm": None,
     "comparison_response_id": drop("prompt_cache_options.comparison_response_id"),
 }).put
 

@@ -45,6 +45,12 @@ def test_options_of_the_stream_are_kept_without_usage() -> None:
     ({"background_options": {"continuation_id": "x"}}, "background_options"),
     ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input.item_reference"),
     ({"input": [{"id": "msg_1"}]}, "input.item_reference"),
+    ({"input": [{"type": "image_generation_call", "id": "ig_1"}]}, "input.item_reference"),
+    ({"input": [{"type": "code_interpreter_call", "id": "ci_1", "code": "1",
+                 "container_id": "cntr_1"}]}, "input.container_id"),
+    ({"input": [{"type": "shell_call", "call_id": "c", "environment": {
+        "type": "container_reference", "container_id": "cntr_1"}}]},
+     "input.environment.container_id"),
     ({"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "file_1"}]}]},
      "input.content.file_id"),
     ({"tools": [{"type": "file_search", "vector_store_ids": ["vs_1"]}]}, "tools.file_search"),
@@ -81,6 +87,16 @@ def test_remote_mcp_is_the_operators_choice() -> None:
     tunnel = {**tool, "tunnel_id": "t"}
     assert refusal("responses", {**ASK, "tools": [tunnel]}, remote_mcp="on") == (
         "refused_field", "tools.tunnel_id")
+
+
+def test_no_other_model_is_asked_for_images() -> None:
+    tool = {"type": "function", "name": "f", "parameters": {"type": "object"}}
+    for more in ({}, {"model": "gpt-image-2", "svg": {"model": "gpt-5-pro"}}):
+        images = {"type": "image_generation", **more}
+        nested = {"type": "namespace", "name": "n", "tools": [tool, images]}
+        body = {**ASK, "tools": [images, tool, nested]}
+        assert sent("responses", body)["tools"] == [tool, {**nested, "tools": [tool]}]
+        assert dropped("responses", body) == ("tools.image_generation",)
 
 
 @pytest.mark.parametrize(("item", "kept"), [
