@@ -25,33 +25,6 @@ _NAMED_USER: Final = ("device_id", "account_uuid")
 """What of Claude Code's JSON in `metadata.user_id` names a user; the rest names a session."""
 
 _BLOCK: Final = Shape()
-_BLOCKS: Final = items(kinds("type", {
-    "container_upload": refuse("messages.content.container_upload"),
-}, _BLOCK.put))
-
-_SOURCE: Final = kinds("type", {"file": refuse("messages.content.source.file")}, Shape({
-    "type": None, "media_type": None, "data": None, "url": None, "content": _BLOCKS,
-}).put)
-"""Where an image or a document comes from; a search result's source is a plain string."""
-
-
-_BLOCK.define({
-    "type": None, "id": None, "tool_use_id": None, "server_name": None, "name": None,
-    "input": None, "text": None, "thinking": None, "signature": None, "data": None,
-    "source": _SOURCE, "title": None, "context": None, "content": _BLOCKS, "is_error": None,
-    "citations": by_name, "caller": by_name, "transformations": by_name, "tabs": by_name,
-    "state_changes": by_name, "tool": Shape({"type": None, "name": None, "server_name": None}).put,
-    "from": by_name, "to": by_name, "trigger": by_name, "cache_control": by_name,
-    "parsed_output": drop("messages.content.parsed_output"),
-})
-"""`input` is a tool's arguments: free JSON, kept in its order. `parsed_output` is what the SDK
-made of an answer that came before."""
-
-_MESSAGE: Final = Shape({
-    "role": None, "content": _BLOCKS, "clear_at": by_name, "output_config": by_name,
-    **copies("messages"),
-}).put
-
 _TOOL: Final = Shape({
     "type": None, "name": None, "description": None, "input_schema": schema, "strict": None,
     "input_examples": None, "user_location": drop("tools.user_location"),
@@ -66,6 +39,43 @@ def _tool(value: object, walk: Walk) -> object:
     act = _drop_advisor if type(value) is dict and "model" in value else _TOOL
     return act(value, walk)
 
+
+def _added(value: object, walk: Walk) -> object:
+    """A block that adds a tool, which may be defined there; without its tool it says nothing."""
+    added = value.get("tool") if type(value) is dict else None
+    defined = added.get("definition") if type(added) is dict else None
+    if type(added) is dict and type(defined) is dict:
+        added["definition"] = defined = _tool(defined, walk)
+    return GONE if defined is GONE else _BLOCK.put(value, walk)
+
+
+_BLOCKS: Final = items(kinds("type", {
+    "container_upload": refuse("messages.content.container_upload"), "tool_addition": _added,
+}, _BLOCK.put))
+
+_SOURCE: Final = kinds("type", {"file": refuse("messages.content.source.file")}, Shape({
+    "type": None, "media_type": None, "data": None, "url": None, "content": _BLOCKS,
+}).put)
+"""Where an image or a document comes from; a search result's source is a plain string."""
+
+
+_BLOCK.define({
+    "type": None, "id": None, "tool_use_id": None, "server_name": None, "name": None,
+    "input": None, "text": None, "thinking": None, "signature": None, "data": None,
+    "source": _SOURCE, "title": None, "context": None, "content": _BLOCKS, "is_error": None,
+    "citations": by_name, "caller": by_name, "transformations": by_name, "tabs": by_name,
+    "state_changes": by_name, "tool_changes": _BLOCKS,
+    "tool": Shape({"type": None, "name": None, "server_name": None, "definition": None}).put,
+    "from": by_name, "to": by_name, "trigger": by_name, "cache_control": by_name,
+    "parsed_output": drop("messages.content.parsed_output"),
+})
+"""`input` is a tool's arguments: free JSON, kept in its order. `parsed_output` is what the SDK
+made of an answer that came before."""
+
+_MESSAGE: Final = Shape({
+    "role": None, "content": _BLOCKS, "clear_at": by_name, "output_config": by_name,
+    **copies("messages"),
+}).put
 
 _FORMAT: Final = Shape({"type": None, "name": None, "schema": schema}).put
 

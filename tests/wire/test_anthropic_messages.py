@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ ASK: dict[str, Any] = {
     "model": "claude-x", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 9,
 }
 BILLING = {"type": "text", "text": "x-anthropic-billing-header: cc_version=2.1; cc_entrypoint=x;"}
+TEXT = {"type": "text", "text": "hi"}
 SESSION = json.dumps({"device_id": "d", "account_uuid": "a", "session_id": "s1"})
 
 
@@ -150,6 +152,25 @@ def test_no_other_model_is_asked_for_advice() -> None:
         body = {**ASK, "tools": [advisor, tool]}
         assert sent(operation, body)["tools"] == [tool]
         assert dropped(operation, body) == ("tools.advisor",)
+
+
+@pytest.mark.parametrize("around", [
+    lambda added: added, lambda added: {"type": "compaction", "tool_changes": [added]},
+])
+def test_a_tool_defined_among_messages_is_one_of_tools(
+    around: Callable[[dict[str, Any]], dict[str, Any]]
+) -> None:
+    def body(tool: dict[str, Any]) -> dict[str, Any]:
+        added = {"type": "tool_addition", "tool": {"type": "tool_definition", "definition": tool}}
+        return {**ASK, "messages": [{"role": "user", "content": [around(added), TEXT]}]}
+
+    search = {"type": "web_search_20260318", "name": "web_search"}
+    placed = body({**search, "user_location": {"type": "approximate", "city": "canary"}})
+    assert sent("messages", placed)["messages"] == body(search)["messages"]
+    assert dropped("messages", placed) == ("tools.user_location",)
+    advised = body({"type": "advisor_20260301", "name": "advisor", "model": "claude-opus"})
+    assert "claude-opus" not in json.dumps(sent("messages", advised))
+    assert dropped("messages", advised) == ("tools.advisor",)
 
 
 def test_safeguards_are_asked_for_without_their_context() -> None:
