@@ -54,7 +54,10 @@ _PART.define({
     "toolResponse": _shape(id=None, toolType=None, response=None).put,
     "videoMetadata": _shape(startOffset=None, endOffset=None, fps=number,
                             contentLayers=by_name).put,
-    "mediaResolution": by_name, "partMetadata": drop("contents.parts.partMetadata"),
+    **dict.fromkeys(("mediaResolution", "mediaProcessing", "documentMetadata",
+                     "spreadsheetMetadata", "audioMetadata", "audioTranscription",
+                     "speechMetadata"), by_name),
+    "partMetadata": drop("contents.parts.partMetadata"),
 }, snake_too=True)
 """`args` and `response` are free JSON, kept in their order. `partMetadata` is the client's own:
 where a part is from, for one."""
@@ -98,11 +101,26 @@ _TOOL_CONFIG: Final = _shape(
     includeServerSideToolInvocations=None,
 ).put
 
+
+def _delivery(value: object, walk: Walk) -> object:
+    """How an answer's media come: in the answer. By a URI they would be kept at the provider."""
+    if value != "INLINE":
+        walk.drop("generationConfig.responseFormat.delivery")
+    return "INLINE"
+
+
+_MEDIUM: Final = _shape(
+    mimeType=None, schema=schema, delivery=_delivery,
+    gcsUri=refuse("generationConfig.responseFormat.gcsUri"),
+).put
+
 GENERATION: Final[dict[str, Verdict]] = dict(
     candidateCount=number, maxOutputTokens=number, temperature=number, topP=number, topK=number,
     seed=number, presencePenalty=number, frequencyPenalty=number, stopSequences=None,
     responseLogprobs=None, logprobs=number, responseMimeType=None, responseSchema=typed_schema,
-    responseJsonSchema=schema, responseFormat=by_name, responseModalities=None,
+    responseJsonSchema=schema, responseModalities=None,
+    responseFormat=items(_shape(
+        text=_MEDIUM, audio=_MEDIUM, image=_MEDIUM, video=_MEDIUM).put),
     thinkingConfig=_shape(includeThoughts=None, thinkingBudget=number, thinkingLevel=None).put,
     mediaResolution=None, speechConfig=by_name, imageConfig=by_name,
     enableEnhancedCivicAnswers=None, audioTimestamp=None, enableAffectiveDialog=None,
@@ -150,20 +168,19 @@ def _never_stored(fields: dict[str, object], walk: Walk) -> None:
 GENERATE: Final = Table(_GENERATE, _never_stored, snake_too=True)
 
 
-def _placed(shape: Shape) -> Act:
+def _placed(table: Table) -> Act:
     """A request within the request, which names the model again: the one that is sent."""
     def act(value: object, walk: Walk) -> object:
         if type(value) is not dict:
             raise RelayError("invalid_field")
         value["model"] = ""
-        placed = shape.put(value, walk)
-        assert isinstance(placed, dict)
+        placed = table.read(value, walk)
         walk.places.append(placed)
         return placed
     return act
 
 
-_INNER: Final = Shape({**_GENERATE, "model": None}, snake_too=True)
+_INNER: Final = Table({**_GENERATE, "model": None}, snake_too=True)
 
 COUNT: Final = Table({
     "contents": _CONTENTS,
@@ -190,7 +207,7 @@ _EMBED: Final[dict[str, Verdict]] = {
 }
 
 EMBED: Final = Table(_EMBED, snake_too=True)
-_REQUEST: Final = _placed(Shape({**_EMBED, "model": None}, snake_too=True))
+_REQUEST: Final = _placed(Table({**_EMBED, "model": None}, snake_too=True))
 
 BATCH_EMBED: Final = Table({
     "requests": items(_REQUEST), "model": silent,

@@ -170,3 +170,34 @@ def test_counts_of_a_schema_are_numbers_in_either_spelling() -> None:
     assert json.dumps(asked("3")) == json.dumps(asked(3)) == json.dumps(asked(3.0))
     for odd in ("", "3a", "-3", "\u0663", "9" * 16):
         assert asked(odd)["generationConfig"]["responseSchema"]["maxItems"] == odd
+
+
+@pytest.mark.parametrize("operation", ["count", "batch_embed"])
+def test_a_request_within_a_request_has_unknown_fields_dropped_too(operation: str) -> None:
+    asked = {"contents": ASK["contents"]} if operation == "count" else {
+        "content": ASK["contents"][0]}
+    more = {**asked, "sessionId": "canary", "title": None}
+    if operation == "count":
+        body: dict[str, Any] = {"generateContentRequest": more}
+    else:
+        body = {"requests": [more]}
+    told = sent(operation, body)
+    inner = told["requests"][0] if "requests" in told else told["generateContentRequest"]
+    assert inner == {**asked, "model": "models/gemini-x"}
+    assert dropped(operation, body) == ("sessionId",)
+    assert refusal(operation, body, unknown_fields="refuse") == ("unknown_field", "sessionId")
+
+
+@pytest.mark.parametrize("medium", ["text", "audio", "image", "video"])
+def test_answers_are_inline_and_kept_nowhere(medium: str) -> None:
+    def config(**more: str) -> dict[str, Any]:
+        made = {"mimeType": "x/y", **more}
+        return {**ASK, "generationConfig": {"responseFormat": [{medium: made}]}}
+
+    linked = config(delivery="URI")
+    assert sent("generate", linked) == {**config(delivery="INLINE"), "store": False}
+    assert dropped("generate", linked) == ("generationConfig.responseFormat.delivery",)
+    assert sent("generate", config()) == {**config(), "store": False}
+    assert dropped("generate", config(delivery="INLINE")) == ()
+    assert refusal("generate", config(gcsUri="gs://bucket/x")) == (
+        "refused_field", "generationConfig.responseFormat.gcsUri")
