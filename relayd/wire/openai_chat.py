@@ -8,8 +8,8 @@ from relayd.wire.fields import (
     Shape, Table, by_name, copies, drop, filled, flag_stream, items, number, refuse,
 )
 from relayd.wire.openai_tools import (
-    CACHE_OPTIONS, END_USER, FORMAT, FUNCTION, TOOLS, cache_key, cache_retention, end_user,
-    stream_options, streaming,
+    CACHE_BREAKPOINT, CACHE_OPTIONS, END_USER, FORMAT, FUNCTION, TOOLS, cache_key, cache_retention,
+    end_user, stream_options, streaming,
 )
 from relayd.wire.walk import Walk
 
@@ -19,7 +19,7 @@ _FILE: Final = Shape({
 
 _PART: Final = Shape({
     "type": None, "text": None, "refusal": None, "image_url": by_name, "input_audio": by_name,
-    "video_url": by_name, "file": _FILE, "prompt_cache_breakpoint": by_name,
+    "video_url": by_name, "file": _FILE, "prompt_cache_breakpoint": CACHE_BREAKPOINT,
     "cache_control": by_name, **copies("messages.content"),
 }).put
 

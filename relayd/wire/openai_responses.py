@@ -21,8 +21,8 @@ from relayd.wire.fields import (
     refuse, whole,
 )
 from relayd.wire.openai_tools import (
-    CACHE_OPTIONS, END_USER, FORMAT, TOOLS, cache_key, cache_retention, end_user, stream_options,
-    streaming,
+    CACHE_BREAKPOINT, CACHE_OPTIONS, END_USER, FORMAT, TOOLS, cache_key, cache_retention, end_user,
+    stream_options, streaming,
 )
 from relayd.wire.walk import Walk
 
@@ -39,7 +39,7 @@ _PART: Final = items(Shape({
     "type": None, "text": None, "refusal": None, "image_url": None, "detail": None,
     "filename": None, "file_data": None, "file_url": None,
     "file_id": refuse("input.content.file_id"), "input_audio": by_name, "annotations": by_name,
-    "logprobs": by_name, "prompt_cache_breakpoint": by_name,
+    "logprobs": by_name, "prompt_cache_breakpoint": CACHE_BREAKPOINT,
     "parsed": drop("input.content.parsed"), **copies("input.content"),
 }).put)
 
@@ -49,7 +49,11 @@ _REST: Final[dict[str, Verdict]] = {
     "role": None, "phase": None, "status": None, "content": _PART, "summary": items(by_name),
     "encrypted_content": None, "call_id": None, "namespace": None, "name": None,
     "arguments": None, "input": None, "output": _PART, "action": by_name, "actions": by_name,
-    "operation": by_name, "environment": by_name, "caller": by_name, "tools": TOOLS,
+    "operation": by_name, "caller": by_name, "tools": TOOLS,
+    "environment": Shape({
+        "type": None, "container_id": refuse("input.environment.container_id"),
+    }).put,
+    "container_id": refuse("input.container_id"),
     "reasoning": by_name, "text": Shape({"format": FORMAT.put}).put,
     "internal_chat_message_metadata_passthrough":
         drop("input.internal_chat_message_metadata_passthrough"),
@@ -69,9 +73,16 @@ def _other(value: object, walk: Walk) -> object:
     return _UNNAMED(value, walk)
 
 
+def _image(value: object, walk: Walk) -> object:
+    """An image that was made before; without its result its id refers to a stored one."""
+    if type(value) is dict and "result" not in value:
+        raise RelayError("refused_field", param="input.item_reference")
+    return _NAMED(value, walk)
+
+
 _ITEM: Final[Act] = kinds("type", {
     **dict.fromkeys(NAMELESS, _UNNAMED),
-    "item_reference": refuse("input.item_reference"),
+    "item_reference": refuse("input.item_reference"), "image_generation_call": _image,
 }, _other)
 
 

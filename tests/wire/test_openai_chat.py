@@ -66,6 +66,10 @@ def test_integral_numbers_are_written_as_integers(field: str) -> None:
     ({"prompt_cache_retention": "24h"}, "prompt_cache_retention"),
     ({"prompt_cache_options": {"comparison_response_id": "r"}},
      "prompt_cache_options.comparison_response_id"),
+    ({"prompt_cache_options": {"ttl": "12h"}}, "prompt_cache_options.ttl"),
+    ({"messages": [{"role": "user", "content": [{
+        "type": "text", "text": "hi", "prompt_cache_breakpoint": {
+            "mode": "explicit", "ttl": "12h"}}]}]}, "prompt_cache_breakpoint.ttl"),
     ({"web_search_options": {"user_location": {"type": "approximate"}}},
      "web_search_options.user_location"),
     ({"session_id": "x"}, "session_id"),
