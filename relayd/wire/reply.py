@@ -67,7 +67,9 @@ class ReplyShape:
             return usage
         if usage is None:
             # seconds are the provider's own figure; images are merely seen to be there
-            usage = NO_USAGE if found.seconds else Beside()
+            usage = NO_USAGE if found.seconds or found.drawn is not None else Beside()
+        if found.drawn is not None:
+            usage = usage.plus(found.drawn)
         return msgspec.structs.replace(
             usage, images=found.images, audio_seconds=usage.audio_seconds or found.seconds)
 

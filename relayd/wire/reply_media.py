@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from relayd.wire.replytext import CONTENT, Findings, decode_again
-from relayd.wire.usage import seconds_of
+from relayd.wire.usage import openai_usage, seconds_of
 
 # tuples: a type that is no string is in none of them, and cannot be looked up in a set
 _WORDS: Final = ("transcript.text.delta", "transcription.text.delta")
@@ -45,6 +45,7 @@ class _Image(msgspec.Struct, gc=False):
 
 class _Images(_Lean, gc=False):
     data: list[_Image] | None = None
+    svg_usage: Any = None
 
 
 _LEAN: Final = msgspec.json.Decoder(_Lean)
@@ -97,6 +98,9 @@ def read_images(data: bytes, found: Findings) -> bool:
         return False
     if type(event) is _Images and event.data is not None:
         found.images += len(event.data)
+        drawn = event.svg_usage
+        if isinstance(drawn, dict):  # its parts stand beside its figures
+            found.drawn = openai_usage({**drawn, "output_tokens_details": drawn})
     elif event.type in _IMAGE:
         found.images += 1
     _summary(event, found)

@@ -13,6 +13,7 @@ from typing import Final, Protocol, TypeVar
 
 import msgspec
 
+from relayd.core.usage import Usage
 from relayd.wire.usage import openai_input_usage
 from relayd.wire.usage_typed import AnthropicReport, OpenaiReport
 
@@ -80,6 +81,8 @@ class Findings(msgspec.Struct, gc=False):
     """Images that the reply has, where it is one of images."""
     seconds: int = 0
     """How long the transcribed sound was, where the reply says so beside its usage."""
+    drawn: Usage | None = None
+    """What another model used to write the vector graphics of a reply of images."""
 
     def __repr__(self) -> str:
         return "Findings(...)"

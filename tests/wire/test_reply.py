@@ -93,6 +93,12 @@ def test_a_total_alone_is_input_where_there_is_no_output(operation: str) -> None
     ("image_generation", b'{"data":[{"url":"a"},{"url":"b"}]}', Beside(images=2)),
     ("image_edit", b'{"data":[{}],"usage":{"input_tokens":7,"output_tokens":3}}',
      Usage(7, 3, image_output_tokens=3, images=1)),
+    ("image_generation", b'{"data":[{}],"usage":{"input_tokens":7,"output_tokens":3},"svg_usage":'
+     b'{"model":"m","input_tokens":5,"output_tokens":4,"reasoning_tokens":2,"total_tokens":9}}',
+     Usage(12, 7, reasoning_output_tokens=2, image_output_tokens=3, images=1)),
+    ("image_generation", b'{"data":[{}],"svg_usage":{"input_tokens":5,"output_tokens":4}}',
+     Usage(5, 4, images=1)),
+    ("image_generation", b'{"data":[{}],"svg_usage":{"input_tokens":-1}}', Beside(images=1)),
     ("image_generation", b'{"data":[],"created":1}', None),
     ("transcription", b'{"text":"a","duration":8.47}', Usage(audio_seconds=9)),
     ("translation", b'{"text":"a","duration":8.47,"usage":{"type":"duration","seconds":8}}',
