@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -26,7 +27,7 @@ from relayd.demo.app import DemoUpstream
 from relayd.demo.partner import DemoPartner
 from relayd.demo.partner_keys import make_keys
 from relayd.demo.quickstart import Demo, quickstart
-from relayd.demo.setup import CONSOLE_PORT, demo_config, prepare_directory, write_config
+from relayd.demo.setup import CONSOLE_PORT, HOST, demo_config, prepare_directory, write_config
 from relayd.ops import configfile, early, wipe
 from relayd.ops.clock import unix_ms
 from relayd.ops.logging import Logger
@@ -89,12 +90,14 @@ def _demo(arguments: argparse.Namespace) -> int:
 
     @asynccontextmanager
     async def running(logger: Logger) -> AsyncIterator[App]:
-        upstream, partner = DemoUpstream(), DemoPartner(make_keys(), _console_webhook(arguments))
+        console_port = _wanted_console_port(arguments.port)
+        webhook = f"http://{HOST}:{console_port}{WEBHOOK_PATH}card"
+        upstream, partner = DemoUpstream(), DemoPartner(make_keys(), webhook)
         await upstream.start()
         await partner.start()
         prepare_directory(folder)
         config = demo_config(folder, arguments.port, ops_port, upstream.port,
-                             _wanted_console_port(arguments), partner.config())
+                             console_port, partner.config())
         app = App(config, logger=logger)
         try:
             try:
@@ -115,14 +118,13 @@ def _demo(arguments: argparse.Namespace) -> int:
     return _run(running, "warning", str(folder), advice=". --port 0 takes ports that are free.")
 
 
-def _wanted_console_port(arguments: argparse.Namespace) -> int:
-    """The usual one, but for port 0, or where the relay is to have it."""
-    return 0 if arguments.port in (0, CONSOLE_PORT) else CONSOLE_PORT
-
-
-def _console_webhook(arguments: argparse.Namespace) -> str:
-    """Where the card partner sends its messages; with port 0 it asks nobody to listen."""
-    return f"http://127.0.0.1:{_wanted_console_port(arguments)}{WEBHOOK_PATH}card"
+def _wanted_console_port(port: int) -> int:
+    """The usual one; for port 0, or where the relay is to have it, one that is free: links in
+    mails and payments name it before the console is there."""
+    if port not in (0, CONSOLE_PORT):
+        return CONSOLE_PORT
+    with socket.create_server((HOST, 0)) as held:
+        return int(held.getsockname()[1])
 
 
 async def _tell(app: App, folder: Path, upstream_port: int, partner: DemoPartner, as_json: bool
@@ -131,7 +133,7 @@ async def _tell(app: App, folder: Path, upstream_port: int, partner: DemoPartner
     secret = await _demo_key(app.db)
     await app.refresh()
     port, ops_port = app.address[1], app.ops_address[1]
-    console_port = _console_port(app)
+    console_port = int(app.config.console_listen.rpartition(":")[2])
     path = write_config(
         folder, port, ops_port, upstream_port, console_port, partner.config())
     console = f"http://127.0.0.1:{console_port}"
@@ -144,12 +146,6 @@ async def _tell(app: App, folder: Path, upstream_port: int, partner: DemoPartner
     else:
         text(quickstart(demo))
     sys.stdout.flush()
-
-
-def _console_port(app: App) -> int:
-    """Where the console is, or will be once another program has left its port."""
-    assert app.console is not None
-    return app.console.listener.address[1] if app.console.opened.is_set() else CONSOLE_PORT
 
 
 def _program() -> str:

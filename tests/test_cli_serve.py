@@ -21,6 +21,7 @@ from relayd.cli_command import DONE, FAULT, UNUSABLE
 from relayd.control import key
 from relayd.core.errors import ERRORS
 from relayd.ops.configfile import examine
+from relayd.ops.configfile_mail import console_url
 from relayd.ops.logging import Logger
 from relayd.store.db import FILE_NAME
 from relayd.store.directory import StoreError
@@ -179,6 +180,19 @@ async def test_a_demo_gives_up_the_ops_port_where_that_is_taken(
             shown = json.loads(capsys.readouterr().out)
             assert shown["openai"].endswith(f":{port}/v1")
             assert (app.ops_address[1] == ops_port) is (ops_port != taken)
+
+
+@pytest.mark.parametrize("text", ["0", "the console's"])
+async def test_links_of_a_demo_name_the_port_that_its_console_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli_serve, "CONSOLE_PORT", port := free_port())
+    async with demo(monkeypatch, 0 if text == "0" else port) as app:
+        shown = json.loads(capsys.readouterr().out)
+        assert console_url(app.config.console, app.config.console_listen) == shown["console"]
+        assert app.console.listener.address[1] == int(shown["console"].rpartition(":")[2])
 
 
 @pytest.mark.parametrize(("text", "fits"), [
