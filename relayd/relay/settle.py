@@ -178,5 +178,5 @@ def endpoint_name(exchange: Exchange) -> str:
     if target.endpoint is not None:
         return target.endpoint.path
     if target.kind == "models":
-        return "/v1/models"
+        return "/v1beta/models" if exchange.head.path.startswith("/v1beta/") else "/v1/models"
     return "other"

@@ -44,11 +44,14 @@ NO_USAGE = b'{"choices":[{"message":{"content":"one two three"},"finish_reason":
     ("/v1beta/models/secret-name:generateContent", "/v1beta/models/{model}:generateContent"),
     ("/v1/models", "/v1/models"),
     ("/v1/models/secret-name", "/v1/models"),
+    ("/v1beta/models", "/v1beta/models"),
+    ("/v1beta/models/secret-name", "/v1beta/models"),
     ("/v1/files/secret-name", "other"),
     ("/secret-name", "other"),
 ])
 def test_endpoints_have_names_of_a_closed_set(path: str, name: str) -> None:
     made: Exchange = exchange()
+    made.head.path = path
     made.target = target_of(path, "openai")
     assert endpoint_name(made) == name
 
