@@ -114,6 +114,8 @@ class Plane:
         self.abandoned = Abandoned(self)
         self.admission = Admission(monotonic_ns, unix_ms)
         self.wallets = Wallets()
+        self._lowered_to = 0
+        """What the log has said that `connections_max` is lowered to."""
         self.replier = Replier(config.server.cors_origins, self.date, self.view)
         self.policy = self._policy(config, None)
         self._retired: list[Pool] = []
@@ -147,8 +149,11 @@ class Plane:
         upstream = sum(p.connections_max for p in config.providers.values())
         most = connections_possible(file_limit(), server.calls_max, upstream)
         if server.connections_max <= most:
+            self._lowered_to = 0
             return config
-        self.logger.warning("limit_lowered", reason="connections_max", limit=most)
+        if most != self._lowered_to:
+            self._lowered_to = most
+            self.logger.warning("limit_lowered", reason="connections_max", limit=most)
         return replace(config, server=replace(server, connections_max=most))
 
     def _unreachable(self, provider: str, reason: str) -> None:

@@ -42,6 +42,18 @@ async def test_secrets_are_what_clients_must_not_see(opened: Opened) -> None:
     assert b"" not in words
 
 
+async def test_a_limit_that_is_lowered_is_said_once(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    possible = {"files": 4096}
+    monkeypatch.setattr("relayd.relay.plane.file_limit", lambda: possible["files"])
+    lane = await opened(server={"connections_max": 1_000_000})
+    for files, lines in ((4096, 1), (8192, 2), (8192, 2), (10_000_000, 2), (8192, 3)):
+        possible["files"] = files
+        plane_of(lane).adopt(lane.app.config)
+        assert lane.log.getvalue().count('"limit_lowered"') == lines
+
+
 async def test_date(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     plane = plane_of(await opened())
     monkeypatch.setattr(plane, "unix_ms", lambda: 784_111_777_999)
