@@ -273,6 +273,7 @@ class App:
         assert flush is not None
         gauges = Gauges(
             ready=lambda: self._readiness()[0],
+            draining=lambda: self._stopping,
             unflushed_records=lambda: len(meter),
             oldest_unflushed_seconds=flush.oldest_seconds,
             posted_records=lambda: flush.posted,

@@ -160,10 +160,12 @@ async def test_drain_waits_for_what_is_running(tmp_path: Path) -> None:
     ) as lane, RawClient(lane.address) as client:
         await client.send(request_bytes(TARGET, lane.key, STREAM))
         await client.reader.readuntil(b"\r\n\r\n")
+        assert (await figures(lane))["relayd_draining"] == 0
         stopping = asyncio.gather(lane.app.stop())
         await asyncio.sleep(0.1)
         reply = await ask(lane.app.ops_address, READYZ)
         assert reply.status == 503 and b"draining" in reply.body
+        assert (await figures(lane))["relayd_draining"] == 1
         with pytest.raises(OSError):
             await asyncio.open_connection(*lane.address)
         assert (await client.reader.read()).endswith(b"[DONE]\n\n\r\n0\r\n\r\n")

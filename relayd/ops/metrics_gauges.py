@@ -22,6 +22,7 @@ class Gauges:
     """Where current values are read at scrape; the app sets each once its part exists."""
 
     ready: Count = int
+    draining: Count = int
     calls_in_flight: Count = int
     client_connections: Count = int
     request_body_bytes: Count = int
@@ -82,6 +83,8 @@ class Reading(NamedTuple):
 
 READINGS: Final = (
     Reading("ready", "relayd_ready", "gauge", "1 while /readyz says that calls may come."),
+    Reading("draining", "relayd_draining", "gauge",
+            "1 while the process ends, and waits for the calls that run."),
     Reading("calls_in_flight", "relayd_calls_in_flight", "gauge",
             "Calls admitted and not settled."),
     Reading("client_connections", "relayd_client_connections", "gauge",
