@@ -30,7 +30,8 @@ def test_a_name_without_a_route_has_none() -> None:
 
 
 @pytest.mark.parametrize("model", [
-    "", "a b", "m\r\nx: y", "../x", "a/../b c", "x" * 300, "\u6a21\u578b", "\ud83d", "m?x", "m#x", "m\n",
+    "", "a b", "m\r\nx: y", "../x", "a/../b c", "x" * 300, "\u6a21\u578b", "\ud83d", "m?x",
+    "m#x", "m\n",
 ])
 def test_what_is_no_name_has_no_route(model: str) -> None:
     """It could reach into a path, a query or a header upstream."""
