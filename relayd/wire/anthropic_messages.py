@@ -164,8 +164,13 @@ _PROMPT: Final[dict[str, Verdict]] = {
     "user_profile_id": refuse("user_profile_id"),
     "workspace_id": refuse("workspace_id"),
     "betas": drop("betas"),
+    "diagnostics": drop("diagnostics"),
+    "fallback_credit_token": drop("fallback_credit_token"),
+    "fallbacks": drop("fallbacks"),
+    "container": refuse("container"),
+    "thread": refuse("thread"),
 }
-"""What both endpoints take."""
+"""What both endpoints take, or what neither does."""
 
 _SAMPLING: Final[dict[str, Verdict]] = {
     "max_tokens": number,
@@ -175,11 +180,6 @@ _SAMPLING: Final[dict[str, Verdict]] = {
     "stop_sequences": None,
     "service_tier": None,
     "inference_geo": None,
-    "diagnostics": drop("diagnostics"),
-    "fallback_credit_token": drop("fallback_credit_token"),
-    "fallbacks": drop("fallbacks"),
-    "container": refuse("container"),
-    "thread": refuse("thread"),
     "metadata": _metadata,
     "stream": flag_stream,
 }

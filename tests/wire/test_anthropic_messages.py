@@ -154,6 +154,15 @@ def test_no_other_model_is_asked_for_advice() -> None:
         assert dropped(operation, body) == ("tools.advisor",)
 
 
+def test_what_neither_endpoint_takes_is_told_by_both() -> None:
+    for operation in ("messages", "count_tokens"):
+        assert refusal(operation, {**ASK, "container": "c"}) == ("refused_field", "container")
+        assert refusal(operation, {**ASK, "thread": {"type": "create"}}) == (
+            "refused_field", "thread")
+        body = {**ASK, "diagnostics": {"previous_message_id": "msg_1"}, "fallbacks": [{}]}
+        assert dropped(operation, body) == ("diagnostics", "fallbacks")
+
+
 @pytest.mark.parametrize("around", [
     lambda added: added, lambda added: {"type": "compaction", "tool_changes": [added]},
 ])
