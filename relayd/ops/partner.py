@@ -7,14 +7,17 @@ was said is in no log and no exception.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Generator
 from typing import Final, TypeVar
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from relayd.core.errors import RelayError
 from relayd.core.partner import PartnerKind, declared
+from relayd.ops.resolver import look_up
 from relayd.wire.partner import PartnerReply, PartnerRequest
 
 TIMEOUT_SECONDS: Final = 20.0
@@ -26,6 +29,23 @@ HOSTS: Final[dict[PartnerKind, tuple[str, ...]]] = {
 """Hosts beside that of `base_url` from which a partner hands out its bills."""
 _SKIPPED: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 T = TypeVar("T")
+
+
+class _Resolver(AbstractResolver):
+    """Names are looked up on threads of their own (ops/resolver.py)."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC,
+    ) -> list[ResolveResult]:
+        """The addresses of a host."""
+        return [
+            ResolveResult(hostname=host, host=address[0], port=address[1], family=found,
+                          proto=protocol, flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV)
+            for found, _, protocol, _, address in await look_up(host, port)
+            if family in (socket.AF_UNSPEC, found)]
+
+    async def close(self) -> None:
+        """There is nothing to close."""
 
 
 class PartnerClient:
@@ -50,7 +70,8 @@ class PartnerClient:
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
         async with aiohttp.ClientSession(
-                trust_env=False, cookie_jar=aiohttp.DummyCookieJar(), timeout=self._timeout,
+                connector=aiohttp.TCPConnector(resolver=_Resolver()), trust_env=False,
+                cookie_jar=aiohttp.DummyCookieJar(), timeout=self._timeout,
                 skip_auto_headers=_SKIPPED) as session:
             for _ in range(REQUESTS_MAX):
                 declared(self._kind, request.fields, wished=wished)

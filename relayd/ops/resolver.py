@@ -1,7 +1,7 @@
 """Look-ups of names, each on a thread of its own.
 
 The event loop's own look-ups share two threads of libuv's: two names whose servers are silent keep
-every other name waiting, and the end of the process waits for them too.
+every other name waiting, listeners that open too, and the end of the process waits for them.
 
 Law: whoever asks bounds how many look-ups there are at a time. A thread that hangs holds up
 nobody, and dies with the process.
@@ -44,3 +44,24 @@ async def look_up(host: str, port: int) -> list[Info]:
     if isinstance(found, OSError):
         raise found
     return found
+
+
+async def connect(host: str, port: int) -> socket.socket:
+    """A socket that is connected to the first address of a host that takes it.
+
+    Raises OSError. The caller bounds the time.
+    """
+    fault = OSError("no address")
+    for family, kind, protocol, _, address in await look_up(host, port):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(sock, address)
+        except BaseException as error:
+            sock.close()
+            if not isinstance(error, OSError):
+                raise
+            fault = error
+        else:
+            return sock
+    raise fault

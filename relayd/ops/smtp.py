@@ -6,6 +6,7 @@ in an error. A certificate that cannot be verified is never let through.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ import aiosmtplib
 from aiosmtplib.response import SMTPResponse
 
 from relayd.ops.config import MailConfig
+from relayd.ops.resolver import connect
 
 STEP_SECONDS: Final = 30.0
 """How long any one answer of the server may take."""
@@ -142,8 +144,9 @@ class SmtpSession:
         take_seconds: float = TAKE_SECONDS,
     ) -> None:
         self._config = config
+        self._step_seconds = step_seconds
         self._client = _Client(
-            hostname=config.host, port=config.port, timeout=step_seconds,
+            hostname=config.host, timeout=step_seconds,
             use_tls=config.tls == "tls", start_tls=False,
             tls_context=None if config.tls == "none" else context(config.ca_file),
             # not this machine's own name, which is nobody's business
@@ -162,7 +165,13 @@ class SmtpSession:
 
     async def _open(self) -> None:
         config, client = self._config, self._client
-        await client.connect()
+        async with asyncio.timeout(self._step_seconds):
+            sock = await connect(config.host, config.port)
+        try:
+            await client.connect(sock=sock)
+        except BaseException:
+            sock.close()
+            raise
         if config.tls == "starttls":
             await client.ehlo()
             if not client.supports_extension("starttls"):

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import AsyncIterator, Generator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
+import uvloop
 from aiohttp import web
 
 from relayd.core.errors import RelayError
@@ -33,8 +38,8 @@ class Desk:
         return web.Response(text="hello", headers={"Set-Cookie": "a=b", "X-Told": "yes"})
 
 
-@pytest.fixture
-async def desk() -> AsyncIterator[Desk]:
+@asynccontextmanager
+async def running() -> AsyncIterator[Desk]:
     made = Desk()
     app = web.Application()
     app.router.add_route("*", "/{rest:.*}", made.answer)
@@ -44,6 +49,12 @@ async def desk() -> AsyncIterator[Desk]:
     made.base = f"http://127.0.0.1:{runner.addresses[0][1]}"
     yield made
     await runner.cleanup()
+
+
+@pytest.fixture
+async def desk() -> AsyncIterator[Desk]:
+    async with running() as made:
+        yield made
 
 
 def asking(
@@ -71,6 +82,23 @@ async def test_a_conversation(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> No
     # nothing that says who we are, and no cookie that came before
     assert not {"User-Agent", "Cookie", "Accept-Encoding"} & set(desk.heard[1].headers)
     assert await client.run(asking()) == []
+
+
+def test_names_are_looked_up_on_threads_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[str] = []
+
+    def resolver(host: str, port: int, **_: Any) -> Any:
+        threads.append(threading.current_thread().name)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    async def work() -> int:
+        async with running() as desk:
+            monkeypatch.setattr(socket, "getaddrinfo", resolver)
+            base = desk.base.replace("127.0.0.1", "desk.test")
+            [reply] = await PartnerClient("stripe", base).run(asking(get("/b")))
+            return reply.status
+
+    assert uvloop.run(work()) == 200 and threads == ["name look-up"]
 
 
 async def test_what_is_not_declared_does_not_leave(desk: Desk) -> None:

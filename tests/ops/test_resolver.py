@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from relayd.ops.resolver import look_up
+from relayd.ops.resolver import connect, look_up
 
 HANGING = """
 import asyncio, socket, sys, threading
@@ -61,3 +61,19 @@ async def test_names_that_hang_keep_no_other_waiting(monkeypatch: pytest.MonkeyP
 def test_the_process_ends_without_a_name_that_hangs() -> None:
     ended = subprocess.run([sys.executable, "-c", HANGING], timeout=20, capture_output=True)
     assert ended.returncode == 7, ended.stderr.decode()
+
+
+async def test_the_first_address_that_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port))
+                 for host in ("127.0.0.2", "127.0.0.1")]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        with await connect("name.test", port) as sock:
+            assert sock.getpeername() == ("127.0.0.1", port)
+        found.pop()
+        with pytest.raises(ConnectionRefusedError):
+            await connect("name.test", port)
+        found.clear()
+        with pytest.raises(OSError, match="no address"):
+            await connect("name.test", port)

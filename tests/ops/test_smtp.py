@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -63,6 +65,25 @@ def test_the_same_on_the_loop_that_serves(tmp_path: Path, tls: Any) -> None:
         # aiosmtpd's own, about servers without STARTTLS
         warnings.simplefilter("ignore")
         assert uvloop.run(work()) == "taken"
+
+
+@pytest.mark.parametrize("tls", ["starttls", "tls"])
+def test_its_server_is_looked_up_on_a_thread_of_its_own(
+    tmp_path: Path, tls: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[str] = []
+    getaddrinfo = socket.getaddrinfo
+
+    def resolver(*what: Any, **more: Any) -> Any:
+        threads.append(threading.current_thread().name)
+        return getaddrinfo(*what, **more)
+
+    async def work() -> str:
+        async with MailServer(tmp_path, tls) as server:
+            monkeypatch.setattr(socket, "getaddrinfo", resolver)
+            return await outcome(config_for(server, tls=tls))
+
+    assert uvloop.run(work()) == "taken" and threads == ["name look-up"]
 
 
 async def test_several_mails_in_one_session(tmp_path: Path) -> None:
