@@ -6,8 +6,9 @@ builds on stored content (an earlier response, a conversation, an item by refere
 Item ids: with `store` false the provider does not look items up by id, and clients invent them
 (Codex sends a random `msg_<uuid>` for every message), so an id would link requests and make equal
 ones differ. Ids are dropped where the API does not need them: messages, reasoning (what counts is
-`encrypted_content`), calls and outputs that `call_id` joins. They are kept where the API requires
-them or another item refers to them: provider-side calls (web_search_call, image_generation_call,
+`encrypted_content`; without it the API looks for the id, finds nothing stored and answers 404),
+calls and outputs that `call_id` joins. They are kept where the API requires them or another item
+refers to them: provider-side calls (web_search_call, image_generation_call,
 code_interpreter_call, computer_call, ...), mcp_* items and programs.
 """
 

@@ -85,6 +85,7 @@ def test_its_repr_shows_nothing_of_it() -> None:
 @pytest.mark.parametrize(("raw", "status", "version"), [
     (LINE + b"Transfer-Encoding: gzip, chunked", 200, "1.1"),
     (LINE + b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked", 200, "1.1"),
+    (LINE + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", 200, "1.1"),
     (LINE + b"Transfer-Encoding: chunked\t", 200, "1.1"),
     (LINE + b"Transfer-Encoding: chunked\r\nContent-Length: 3", 200, "1.1"),
     (LINE + b"Transfer-Encoding: chunked", 200, "1.0"),
