@@ -27,9 +27,7 @@ _SIZE: Final = re.compile(
     % (_TOKEN, _TOKEN, _QUOTED))
 _BEGUN: Final = re.compile(rb"[0-9A-Fa-f]{1,16}(?:[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?)?")
 """What a size line may look like before it has ended."""
-_TRAILER: Final = re.compile(
-    rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*[\t\x20-\x7e\x80-\xff]*"
-)
+_TRAILER: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t\x20-\x7e\x80-\xff]*")
 _FORBIDDEN: Final = frozenset({
     b"host", b"content-length", b"transfer-encoding", b"authorization", b"trailer", b"te",
     b"connection", b"content-encoding", b"content-type", b"content-range", b"expect", b"upgrade",

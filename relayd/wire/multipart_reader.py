@@ -24,7 +24,7 @@ _PARAMETER: Final = re.compile(
     rb"[ \t]*;[ \t]*(?:(" + _TOKEN + rb")[ \t]*=[ \t]*(?:\"((?:[^\"\\]|\\.)*)\"|([^\s;\"]+)))?",
     re.DOTALL,
 )
-_FIELD: Final = re.compile(rb"(" + _TOKEN + rb"):[ \t]*([^\r\n\x00]*?)[ \t]*")
+_FIELD: Final = re.compile(rb"(" + _TOKEN + rb"):([^\r\n\x00]*)")
 _QUOTED_PAIR: Final = re.compile(rb"\\(.)", re.DOTALL)
 _EXTENSION: Final = re.compile(rb"\.([A-Za-z0-9]{1,8})\Z")
 _AFTER: Final = re.compile(rb"--|[ \t]{0,%d}\r\n" % PADDING_BYTES_MAX)
@@ -196,7 +196,7 @@ def _part_head(block: bytes) -> PartHead:
         name = match[1].lower()
         if name in fields and name.startswith(b"content-"):
             raise RelayError("invalid_multipart")
-        fields[name] = match[2]
+        fields[name] = match[2].strip(b" \t")
     coding = fields.get(b"content-transfer-encoding", b"binary").lower()
     kind, semicolon, rest = fields.get(b"content-disposition", b"").partition(b";")
     if kind.strip().lower() != b"form-data" or coding not in _IDENTITY_CODINGS:

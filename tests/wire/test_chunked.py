@@ -1,5 +1,7 @@
 """The chunked coding: read strictly, in any pieces, with nothing read beyond its end."""
 
+import time
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -118,3 +120,10 @@ def test_chunks_of_every_length_of_their_size(size: int) -> None:
     assert is_chunk(data)
     for other in (data[:-1], data + b"\n", data[1:], b"0" + data, data[:-2], data + data):
         assert not is_chunk(other)
+
+
+def test_blanks_in_a_trailer_take_linear_time() -> None:
+    began = time.process_time()
+    with pytest.raises(RelayError):
+        whole(b"0\r\nX:" + b" " * (OVERHEAD_BYTES_MAX - 100) + b"\1\r\n\r\n")
+    assert time.process_time() - began < 0.5  # with a try for each blank it took 2 s

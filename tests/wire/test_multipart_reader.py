@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -172,3 +174,12 @@ def test_any_content_survives_any_cut(contents: list[bytes], cuts: list[int]) ->
 def test_a_long_false_alarm_takes_linear_time() -> None:
     body = PART + b"\r\n--bX" * 200_000 + b"\r\n--b--"
     assert len(parse(body, cut=65536).bodies[0]) == 1_200_000
+
+
+def test_blanks_in_the_head_of_a_part_take_linear_time() -> None:
+    began = time.process_time()
+    head = PART[:-2] + b"X:" + b" " * 1500
+    assert parse(head + b"y \r\n\r\nx\r\n--b--").ends == 1
+    with pytest.raises(RelayError):
+        parse(head + b"\0\r\n\r\nx\r\n--b--")
+    assert time.process_time() - began < 1.0  # with a try for each share of the blanks it took 17 s
