@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -84,6 +86,39 @@ def test_erase_at_once(shell: Shell, how: str) -> None:
     # once more wipes what may be left, and has no second certificate
     assert shell.json("accounts", "erase", made["id"], "-y")["certificate"] is None
     assert "is erased" in shell("accounts", "erase", made["id"], "-y").out
+
+
+@pytest.mark.parametrize("harm", [
+    ("keys.db", "DELETE FROM data_keys WHERE owner LIKE 'acct_%'"),
+    ("keys.db", "UPDATE data_keys SET wrapped = zeroblob(61)"),
+    ("relayd.db", "UPDATE accounts SET email = zeroblob(40), name = zeroblob(40)"),
+], ids=["lost", "damaged", "broken"])
+def test_an_account_that_can_be_read_no_more_is_moved_and_erased(
+    shell: Shell, harm: tuple[str, str],
+) -> None:
+    made = shell.json("accounts", "create", "--email", EMAIL, "--name", "Ann")
+    key = shell.json("keys", "create", "--account", EMAIL, "--name", "laptop")
+    with closing(sqlite3.connect(shell.store / harm[0], isolation_level=None)) as db:
+        db.execute(harm[1])
+    unread = {**made, "email": None, "name": None}
+    assert shell.json("accounts", "suspend", EMAIL) == {**unread, "state": "suspended"}
+    assert shell.json("accounts", "resume", EMAIL) == {**unread, "state": "active"}
+    assert shell.json("operators", "grant", EMAIL, "--role", "legal")["changed"]
+    assert shell.json("operators", "list") == [
+        {"account": made["id"], "email": None, "roles": ["legal"]}]
+    assert shell.json("operators", "revoke", EMAIL, "--role", "legal")["changed"]
+    assert shell.json("keys", "revoke", key["id"])["state"] == "revoked"
+    assert shell.json("accounts", "limit", EMAIL, "--requests-per-minute", "5")
+    assert json.loads(shell("accounts", "export", EMAIL).out)["account"]["email"] is None
+    asked = shell.json("accounts", "erase", EMAIL, "--yes", "--cooling-off")
+    assert asked["state"] == "closing"
+    assert shell.json("accounts", "keep", EMAIL)["state"] == "active"
+    assert shell.json("accounts", "terminate", EMAIL) == {**unread, "state": "terminated"}
+    assert shell.json("mail", "list", "--all") == []  # nobody could be told
+    erased = shell.json("accounts", "erase", EMAIL, "--yes")
+    assert erased["state"] == "erased" and erased["certificate"]
+    assert shell("accounts", "erase", EMAIL, "--yes").code == 2  # the address names nobody now
+    assert shell("audit", "verify").code == 0
 
 
 def test_erase_asks_a_person_first(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,7 +146,7 @@ async def decide(
 async def _resume(
     transaction: Transaction, actor: Actor, finding: Finding, by: tuple[str, int]
 ) -> None:
-    account = await store_account.get(transaction, finding.account)
+    account = await store_account.known(transaction, finding.account)
     # what somebody, or another rule, suspended since then is not this finding's to lift
     if account.state == "suspended" and not await store_abuse.suspended_since(
             transaction, account.id, finding.at_ms):
@@ -158,7 +158,7 @@ async def listing(
 ) -> list[Finding]:
     """Findings, the latest first: all, in one state, of one account."""
     async with db.reading() as transaction:
-        account = None if who is None else (await store_account.get(transaction, who)).id
+        account = None if who is None else (await store_account.known(transaction, who)).id
         return await store_abuse.listing(transaction, state=state, account=account)
 
 

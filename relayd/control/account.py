@@ -34,9 +34,9 @@ ID_PREFIX: Final = "acct_"
 
 
 async def find(db: Database, who: str) -> Account:
-    """The account that `who` names."""
+    """The account that `who` names; without what is sealed where that can be read no more."""
     async with db.reading() as transaction:
-        return await store_account.get(transaction, who)
+        return await store_account.known(transaction, who)
 
 
 async def create(
@@ -123,7 +123,7 @@ async def export(db: Database, who: str, now_ms: int) -> AsyncIterator[bytes]:
     the records may be many.
     """
     async with db.reading() as transaction:
-        account = await store_account.get(transaction, who)
+        account = await store_account.known(transaction, who)
         keys = await store_key.listing(transaction, account.id)
         limits = await store_limit.get(transaction, "account", account.id)
         of_keys = [await store_limit.get(transaction, "key", key.id) for key in keys]

@@ -22,10 +22,11 @@ from relayd.core.timestamp import rfc3339
 from relayd.store import audit as store_audit
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
+from relayd.store.seal import UNREADABLE
 from relayd.store.transaction import Transaction
 
 KEY_OWNER: Final = "audit"
-"""Owns the key of reasons that are about no account, or about one whose key is destroyed."""
+"""Owns the key of reasons that are about no account, or about one whose key cannot be used."""
 
 
 class More(TypedDict, total=False):
@@ -73,7 +74,7 @@ async def _sealed(
         try:
             return transaction.seal(target, *place, reason)
         except StoreError as error:
-            if error.code != "data_key_gone":
+            if error.code not in UNREADABLE:
                 raise
     await transaction.sealer.keyring.make(KEY_OWNER)
     return transaction.seal(KEY_OWNER, *place, reason)

@@ -31,7 +31,7 @@ async def judge_own(db: Database, actor: Actor, who: str, action: str, now_ms: i
     who = who.strip()  # as it is when the account is looked up
     if "@" in who:
         async with db.reading() as transaction:
-            who = (await store_account.get(transaction, who)).id
+            who = (await store_account.known(transaction, who)).id
     if is_own(actor, who):
         await refuse(db, actor, who, (action, "own_account"), now_ms)
 

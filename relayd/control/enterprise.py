@@ -24,7 +24,7 @@ async def find(db: Database, account: str) -> Marked | None:
 async def mark(db: Database, actor: Actor, who: str, now_ms: int) -> str:
     """An account is an enterprise's from now on; returns its id."""
     async with db.writing() as transaction:
-        account = await store_account.get(transaction, who)
+        account = await store_account.known(transaction, who)
         if account.state == "erased":
             raise RelayError("account_state", param="account")
         await store_enterprise.mark(transaction, account.id, now_ms)
@@ -35,7 +35,7 @@ async def mark(db: Database, actor: Actor, who: str, now_ms: int) -> str:
 async def unmark(db: Database, actor: Actor, who: str, now_ms: int) -> str:
     """It is none; what it said is deleted. Copies on documents that were issued stay there."""
     async with db.writing() as transaction:
-        account = await store_account.get(transaction, who)
+        account = await store_account.known(transaction, who)
         await store_enterprise.unmark(transaction, account.id)
         await audit.append(transaction, actor, "enterprise.unmark", account.id, now_ms)
     return account.id

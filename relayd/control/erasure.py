@@ -98,7 +98,7 @@ class Means:
 async def summary(db: Database, who: str, terms: Terms, now_ms: int) -> Summary:
     """What would go and what would have to stay, were the account erased now."""
     async with db.reading() as transaction:
-        account = await store_account.get(transaction, who)
+        account = await store_account.known(transaction, who)
         counts = await store_erasure.counts(transaction, account.id)
     goes = {part.name: counts.get(part.name, 1) for part in GOES if counts.get(part.name, 1)}
     return Summary(goes, _stays(counts, {}, terms, now_ms))
@@ -128,7 +128,7 @@ async def ask(
     """
     token = secrets.token_urlsafe(SECRET_BYTES)
     async with db.writing() as transaction:
-        account = await store_account.get(transaction, who)
+        account = await store_account.known(transaction, who)
         if await store_erasure.find_cooling(transaction, account.id):
             raise RelayError("erasure_state")
         if account.state == "erased":
@@ -141,7 +141,7 @@ async def ask(
         await _close(transaction, account, now_ms)
         await audit.append(transaction, actor, "account.close", account.id, now_ms,
                            reason=wish.reason, details={"cause": wish.cause})
-        if erasure.due_at_ms > now_ms:
+        if account.email is not None and erasure.due_at_ms > now_ms:
             await mail.post(transaction, "erasure_asked", account.id, {
                 "ends": rfc3339(erasure.due_at_ms)[:10], "link": link(CANCEL_PATH, token)}, now_ms)
     return erasure
@@ -149,7 +149,7 @@ async def ask(
 
 async def _close(transaction: Transaction, account: Account, now_ms: int) -> None:
     if account.state in ("active", "suspended"):
-        await store_account.update(
+        await store_account.set_state(
             transaction, replace(account, state="closing", state_since_ms=now_ms))
     await store_session.delete_all(transaction, account.id)
     await bump_policy_version(transaction)
@@ -157,14 +157,16 @@ async def _close(transaction: Transaction, account: Account, now_ms: int) -> Non
 
 async def begin_dormant(db: Database, who: str, now_ms: int, link: Link = _unlinked) -> bool:
     """Begin to erase an account that nobody has used for long; False where something is owed, and
-    for one that is erased by now or can be read no more: they keep no other waiting."""
+    for one that is erased by now or can be read no more: its owner would not be told."""
     async with db.reading() as transaction:
         if await store_erasure.owed(transaction, who):
+            return False
+        if await store_account.readable(transaction, who) is None:
             return False
     try:
         await ask(db, SYSTEM, who, Wish("dormant"), now_ms, link)
     except RelayError as error:
-        if error.code not in ("erasure_state", "account_state", "data_key_gone", "seal_broken"):
+        if error.code not in ("erasure_state", "account_state"):
             raise
         return error.code == "erasure_state"  # it is under way, maybe by another process
     return True
@@ -195,17 +197,18 @@ async def cancel(
             raise RelayError("erasure_state")
         ended = replace(found, state=advance(found.state, "cancel"), ended_at_ms=now_ms)
         await store_erasure.end(transaction, ended, None)
-        account = await store_account.get(transaction, erasure.account)
+        account = await store_account.known(transaction, erasure.account)
         if account.state == "closing":
             was: AccountState = "suspended" if found.was == "suspended" else "active"
             account = replace(account, state=was, state_since_ms=now_ms)
-            await store_account.update(transaction, account)
+            await store_account.set_state(transaction, account)
         # else who has had every reminder would be reminded no more
         await store_holder.seen(transaction, account.id, now_ms)
         await bump_policy_version(transaction)
         await audit.append(transaction, actor, "account.keep", account.id, now_ms)
-        await mail.post(transaction, "erasure_cancelled", account.id,
-                        {"link": link("/sign-in", "")}, now_ms)
+        if account.email is not None:
+            await mail.post(transaction, "erasure_cancelled", account.id,
+                            {"link": link("/sign-in", "")}, now_ms)
     return account
 
 
@@ -227,7 +230,7 @@ async def erase(db: Database, means: Means, erasure: Erasure, now_ms: int) -> Si
         found = await store_erasure.find_cooling(transaction, erasure.account)
         if found is None or found.id != erasure.id or found.due_at_ms > now_ms:
             raise RelayError("erasure_state")
-        account = await store_account.get(transaction, found.account)
+        account = await store_account.known(transaction, found.account)
         counts = await store_erasure.counts(transaction, account.id)
         items = await vault.store(transaction, account.id, means.terms, now_ms)
         stays = _stays(counts, items, means.terms, now_ms)
@@ -261,7 +264,7 @@ async def at_once(
     once more where that was held up; then there is no certificate.
     """
     async with db.reading() as transaction:
-        account = await store_account.get(transaction, who)
+        account = await store_account.known(transaction, who)
     if account.state == "erased":
         await finish(db)
         return None
@@ -364,7 +367,7 @@ async def listing(db: Database, account: str) -> list[Erasure]:
 async def last(db: Database, who: str) -> Erasure | None:
     """An account's last erasure, for operators."""
     async with db.reading() as transaction:
-        account = await store_account.get(transaction, who)
+        account = await store_account.known(transaction, who)
         return await store_erasure.last(transaction, account.id)
 
 

@@ -58,7 +58,7 @@ class Sink:
 async def note(db: Database, actor: Actor, who: str, now_ms: int) -> Account:
     """Say that everything about an account is taken now. Raises `account_not_found`."""
     async with db.writing() as transaction:
-        account = await store_account.get(transaction, who)
+        account = await store_account.known(transaction, who)
         await audit.append(transaction, actor, "account.export", account.id, now_ms)
     return account
 

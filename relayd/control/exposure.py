@@ -5,7 +5,7 @@ Law: nobody's key is taken away for it: its owner replaces it, and is told until
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from relayd.control import audit, mail
@@ -17,7 +17,6 @@ from relayd.store import account as store_account
 from relayd.store import exposure as store_exposure
 from relayd.store import key as store_key
 from relayd.store.db import Database
-from relayd.store.directory import StoreError
 from relayd.store.transaction import Transaction
 
 KEYS_PAGE: Final = "/keys"
@@ -28,18 +27,8 @@ async def flag(db: Database, found: Sequence[Exposure], console: str, now_ms: in
     flagged = 0
     async with db.writing() as transaction:
         for each in found:
-            flagged += await _passed_over(_flag(transaction, each, console, now_ms))
+            flagged += await _flag(transaction, each, console, now_ms)
     return flagged
-
-
-async def _passed_over(flagging: Awaitable[bool]) -> bool:
-    """An account that can be read no more keeps no other waiting."""
-    try:
-        return await flagging
-    except StoreError as error:
-        if error.code not in ("data_key_gone", "seal_broken"):
-            raise
-        return False
 
 
 async def _flag(
@@ -57,7 +46,7 @@ async def _flag(
 async def _tell(
     transaction: Transaction, key: ApiKey, exposure: Exposure, console: str, now_ms: int,
 ) -> None:
-    owner = await store_account.find(transaction, exposure.account)
+    owner = await store_account.readable(transaction, exposure.account)
     if owner is not None and owner.email is not None:
         await mail.post(transaction, "key_exposed", owner.id, {
             "key": key.hint, "at": rfc3339(exposure.at_ms), "link": console + KEYS_PAGE}, now_ms)

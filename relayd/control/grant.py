@@ -84,7 +84,7 @@ async def give_to(
     """
     await conflict.judge_own(db, actor, who, "credit.grant", now_ms)
     async with db.writing() as transaction:
-        account = await store_account.get(transaction, who)
+        account = await store_account.known(transaction, who)
         grant = await give(transaction, account.id, credit, "operator", now_ms)
         await audit.append(
             transaction, actor, "credit.grant", account.id, now_ms, reason=reason,

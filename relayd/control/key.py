@@ -108,7 +108,7 @@ async def each(db: Database, who: str | None = None) -> AsyncIterator[ApiKey]:
     account_id, after = None, ""
     if who is not None:
         async with db.reading() as transaction:
-            account_id = (await store_account.get(transaction, who)).id
+            account_id = (await store_account.known(transaction, who)).id
     while True:
         async with db.reading() as transaction:
             page = await store_key.page(transaction, account_id, after, BATCH_ROWS)
@@ -210,7 +210,7 @@ async def rotate(
         issued = await _issue(db, transaction, old.account, wish, now_ms, replaces=old.id)
         limits = await store_limit.get(transaction, "key", old.id)
         await store_limit.put(transaction, "key", issued.key.id, limits)
-        await store_key.update(transaction, _ended(old, grace_ms, now_ms))
+        await store_key.end(transaction, _ended(old, grace_ms, now_ms))
         await audit.append(transaction, actor, "key.rotate", old.account, now_ms,
                            details={"key": issued.key.id, "old": old.id, "grace_ms": grace_ms})
         await bump_policy_version(transaction)
@@ -232,7 +232,7 @@ async def revoke(db: Database, ref: str, now_ms: int, actor: Actor = SHELL) -> A
     async with db.writing() as transaction:
         old = await find(db, transaction, ref)
         revoked = replace(old, state=advance(old.state, "revoke"))
-        await store_key.update(transaction, revoked)
+        await store_key.end(transaction, revoked)
         if revoked.state != old.state:
             await audit.append(transaction, actor, "key.revoke", old.account, now_ms,
                                details={"key": old.id})

@@ -93,7 +93,7 @@ async def enter(
     if not entry.since_ms < entry.until_ms or not 0 < entry.expires_ms <= EXPIRES_MS_MAX:
         raise RelayError("invalid_time", param="until")
     async with db.writing() as transaction:
-        account = await store_account.get(transaction, entry.account)
+        account = await store_account.known(transaction, entry.account)
         request = LawfulRequest(
             id="req_" + ulid(now_ms, secrets.token_bytes(RANDOM_BYTES)), account=account.id,
             basis=entry.basis, state="open",

@@ -74,7 +74,7 @@ async def _ids(
 ) -> tuple[str, str]:
     """(id of the account, id of whose limits they are)."""
     if owner == "account":
-        found = (await store_account.get(transaction, ref)).id
+        found = (await store_account.known(transaction, ref)).id
         return found, found
     key = await find_key(db, transaction, ref)
     return key.account, key.id

@@ -50,7 +50,7 @@ async def look(
     if not actor.has("security"):
         raise RelayError("role_needed")
     async with db.writing() as transaction:
-        account = await store_account.get(transaction, who)
+        account = await store_account.known(transaction, who)
         await audit.append(transaction, actor, "network.look", account.id, now_ms, reason=reason)
     return await _of(db, account.id, most)
 

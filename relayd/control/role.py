@@ -63,7 +63,7 @@ async def take(db: Database, actor: Actor, who: str, role: Role, now_ms: int) ->
 
 
 async def _allowed(transaction: Transaction, actor: Actor, who: str) -> Account:
-    account = await store_account.get(transaction, who)
+    account = await store_account.known(transaction, who)
     if not actor.has("owner") or actor.account == account.id:
         raise RelayError("role_needed")
     return account
@@ -75,7 +75,7 @@ async def listing(db: Database) -> list[tuple[Account, tuple[Role, ...]]]:
     async with db.reading() as transaction:
         for account_id, role, _ in await store_role.listing(transaction):
             found.setdefault(account_id, []).append(role)
-        return [(await store_account.get(transaction, account_id), tuple(roles))
+        return [(await store_account.known(transaction, account_id), tuple(roles))
                 for account_id, roles in found.items()]
 
 

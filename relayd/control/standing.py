@@ -1,8 +1,8 @@
 """Standing: suspend, resume, terminate; each tells the holder in the same transaction.
 
 Law: there is no way to suspend or to terminate an account without a reason of the closed list and
-a notice with the way to appeal. What the operator writes goes into the audit log alone. Whose
-account an operator may move is said by core/conflict.py.
+a notice with the way to appeal, unless its address can be read no more. What the operator writes
+goes into the audit log alone. Whose account an operator may move is said by core/conflict.py.
 """
 
 from __future__ import annotations
@@ -42,9 +42,7 @@ async def suspend(
     """Its keys work no more until it is resumed. A second time changes nothing."""
     account, moved = await _move(transaction, who, "suspend", grounds.reason, now_ms)
     if moved != account:
-        await mail.post(transaction, "account_suspended", account.id, {
-            "reason": WORDS[grounds.reason][account.language],
-            "link": await _appeal(transaction, account, grounds, now_ms)}, now_ms)
+        await _tell(transaction, account, "account_suspended", grounds, now_ms)
         await _log(transaction, actor, "account.suspend", account, (grounds, now_ms))
     return moved
 
@@ -56,10 +54,8 @@ async def terminate(
     account, moved = await _move(transaction, who, "terminate", grounds.reason, now_ms)
     if moved != account:
         await store_session.delete_all(transaction, account.id)
-        await mail.post(transaction, "account_terminated", account.id, {
-            "reason": WORDS[grounds.reason][account.language],
-            "refund": REFUND[account.language],
-            "link": await _appeal(transaction, account, grounds, now_ms)}, now_ms)
+        await _tell(transaction, account, "account_terminated", grounds, now_ms,
+                    refund=REFUND[account.language])
         await _log(transaction, actor, "account.terminate", account, (grounds, now_ms))
     return moved
 
@@ -70,8 +66,9 @@ async def resume(
     """A suspended account is served again."""
     account, moved = await _move(transaction, who, "resume", None, now_ms)
     if moved != account:
-        await mail.post(transaction, "account_resumed", account.id,
-                        {"link": f"{origin.rstrip('/')}/"}, now_ms)
+        if account.email is not None:
+            await mail.post(transaction, "account_resumed", account.id,
+                            {"link": f"{origin.rstrip('/')}/"}, now_ms)
         await audit.append(transaction, actor, "account.resume", account.id, now_ms)
     return moved
 
@@ -79,14 +76,24 @@ async def resume(
 async def _move(
     transaction: Transaction, who: str, step: AccountMove, reason: Reason | None, now_ms: int
 ) -> tuple[Account, Account]:
-    account = await store_account.get(transaction, who)
+    account = await store_account.known(transaction, who)
     state = advance(account.state, step)
     if state == account.state:
         return account, account
     moved = replace(account, state=state, state_since_ms=now_ms, reason=reason)
-    await store_account.update(transaction, moved)
+    await store_account.set_state(transaction, moved)
     await bump_policy_version(transaction)
     return account, moved
+
+
+async def _tell(
+    transaction: Transaction, account: Account, kind: str, grounds: Grounds, now_ms: int,
+    **more: str,
+) -> None:
+    if account.email is not None:
+        await mail.post(transaction, kind, account.id, {
+            "reason": WORDS[grounds.reason][account.language], **more,
+            "link": await _appeal(transaction, account, grounds, now_ms)}, now_ms)
 
 
 async def _appeal(
@@ -111,7 +118,7 @@ async def move(
 ) -> Account:
     """One of the three, in a transaction of its own. Raises `own_account`, `operator_account`."""
     async with db.writing() as transaction:
-        account = await store_account.get(transaction, who)
+        account = await store_account.known(transaction, who)
         code = await conflict.of(transaction, actor, account.id)
         if code is None:
             return await _moved(transaction, actor, account.id, (step, grounds), now_ms)

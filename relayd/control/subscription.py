@@ -54,7 +54,7 @@ async def assign(db: Database, who: str, plan: str | None, plans: Plans, now_ms:
     Raises `plan_not_found`, or `subscription_state` where a subscription is under way.
     """
     async with db.writing() as transaction:
-        account = await store_account.get(transaction, who)
+        account = await store_account.known(transaction, who)
         if plan is not None and (plan not in plans or plans[plan].period):
             raise RelayError("plan_not_found", param="plan")
         present = await store_subscription.find(transaction, account.id)

@@ -56,7 +56,7 @@ async def look(
     if not actor.has("legal", "finance"):
         raise RelayError("role_needed")
     async with db.writing() as transaction:
-        account = await store_account.get(transaction, who)
+        account = await store_account.known(transaction, who)
         await audit.append(transaction, actor, "vault.look", account.id, now_ms, reason=reason)
         return await store_vault.listing(transaction, account.id)
 

@@ -93,7 +93,7 @@ async def _charge(transaction: Transaction, due: Due, now_ms: int) -> None:
 async def money(db: Database, who: str) -> list[Money]:
     """What an account may still spend, by currency."""
     async with db.reading() as transaction:
-        account = await store_account.get(transaction, who)
+        account = await store_account.known(transaction, who)
         return await store_wallet.of_account(transaction, account.id)
 
 
@@ -117,7 +117,7 @@ async def set_credit(
     if not CURRENCY.fullmatch(currency):
         raise RelayError("invalid_value", param="currency")
     async with db.writing() as transaction:
-        account = await store_account.get(transaction, who)
+        account = await store_account.known(transaction, who)
         await store_wallet.set_credit(transaction, account.id, currency, nano)
         await audit.append(transaction, actor, "credit.change", account.id, now_ms,
                            details={"currency": currency, "nano": nano})

@@ -7,6 +7,7 @@ from typing import Final
 from relayd.core.account import Account, folded
 from relayd.core.errors import RelayError
 from relayd.store.directory import StoreError
+from relayd.store.seal import UNREADABLE
 from relayd.store.transaction import Row, Transaction
 
 _TABLE: Final = "accounts"
@@ -62,13 +63,23 @@ async def update(transaction: Transaction, account: Account) -> None:
     )
 
 
+async def set_state(transaction: Transaction, account: Account) -> None:
+    """Write its state, since when and why alone: also of one that can be read no more."""
+    await transaction.run(
+        "UPDATE accounts SET state = ?, state_since_ms = ?, reason = ? WHERE id = ?",
+        (account.state, account.state_since_ms, account.reason, account.id))
+
+
+async def _row(transaction: Transaction, who: str) -> Row | None:
+    if "@" in who:
+        return await transaction.row(
+            f"{_SELECT} WHERE email_index = ?", (transaction.blind("email", folded(who.strip())),))
+    return await transaction.row(f"{_SELECT} WHERE id = ?", (who.strip(),))
+
+
 async def find(transaction: Transaction, who: str) -> Account | None:
     """The account with this id or, where `who` holds an @, this e-mail address in any case."""
-    if "@" in who:
-        row = await transaction.row(
-            f"{_SELECT} WHERE email_index = ?", (transaction.blind("email", folded(who.strip())),))
-    else:
-        row = await transaction.row(f"{_SELECT} WHERE id = ?", (who.strip(),))
+    row = await _row(transaction, who)
     return None if row is None else _account(transaction, row)
 
 
@@ -88,29 +99,37 @@ async def get(transaction: Transaction, who: str) -> Account:
     return found
 
 
+async def known(transaction: Transaction, who: str) -> Account:
+    """The same for who does something to the account that takes none of what is sealed: where
+    that can be read no more, it is there without."""
+    row = await _row(transaction, who)
+    if row is None:
+        raise RelayError("account_not_found", param="account")
+    return _bare(transaction, row)
+
+
 async def readable(transaction: Transaction, account_id: str) -> Account | None:
     """The same for who does something to many, whom one that can be read no more keeps from no
     other; None for such a one, and where there is none."""
     try:
         return await find(transaction, account_id)
     except StoreError as error:
-        if error.code not in ("data_key_gone", "seal_broken"):
+        if error.code not in UNREADABLE:
             raise
         return None
 
 
 async def page(transaction: Transaction, after_id: str, most: int) -> list[Account]:
-    """At most `most` accounts, oldest first, from behind an id. One whose data key is lost is
-    there without what is sealed."""
-    return [_listed(transaction, row) for row in await transaction.rows(
+    """At most `most` accounts, oldest first, from behind an id, each as `known` has it."""
+    return [_bare(transaction, row) for row in await transaction.rows(
         f"{_SELECT} WHERE id > ? ORDER BY id LIMIT ?", (after_id, most))]
 
 
-def _listed(transaction: Transaction, row: Row) -> Account:
+def _bare(transaction: Transaction, row: Row) -> Account:
     try:
         return _account(transaction, row)
     except StoreError as error:
-        if error.code != "data_key_gone":
+        if error.code not in UNREADABLE:
             raise
         return _account(transaction, (*row[:1], None, None, *row[3:5], None, *row[6:]))
 

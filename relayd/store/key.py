@@ -11,6 +11,7 @@ from relayd.core.key import ERASED_NAME, ApiKey
 from relayd.core.limit import OwnLimits
 from relayd.core.snapshot import KeyGrant
 from relayd.store.directory import StoreError
+from relayd.store.seal import UNREADABLE
 from relayd.store.transaction import Row, Transaction
 
 _SELECT: Final = (
@@ -48,18 +49,19 @@ def _sealed_name(transaction: Transaction, key: ApiKey) -> bytes | None:
 
 def _key(transaction: Transaction, row: Row) -> ApiKey:
     values = list(row)
-    values[2] = transaction.unseal(row[1], "api_keys", "name", row[0], row[2]) or ERASED_NAME
+    values[2] = _name(transaction, row)
     values[5] = None if row[5] is None else tuple(orjson.loads(row[5]))
     return ApiKey(*values)
 
 
-def _listed(transaction: Transaction, row: Row) -> ApiKey:
+def _name(transaction: Transaction, row: Row) -> str:
+    """One that can be read no more keeps nobody from the rest of the key."""
     try:
-        return _key(transaction, row)
+        return transaction.unseal(row[1], "api_keys", "name", row[0], row[2]) or ERASED_NAME
     except StoreError as error:
-        if error.code != "data_key_gone":
+        if error.code not in UNREADABLE:
             raise
-        return _key(transaction, (*row[:2], None, *row[3:]))
+        return ERASED_NAME
 
 
 async def insert(transaction: Transaction, key: ApiKey, digest: bytes) -> None:
@@ -81,6 +83,13 @@ async def update(transaction: Transaction, key: ApiKey) -> None:
         (_sealed_name(transaction, key), key.app, _models_text(key.models), key.state,
          key.expires_at_ms, key.id),
     )
+
+
+async def end(transaction: Transaction, key: ApiKey) -> None:
+    """Write its state and expiry alone: also of one whose name can be read no more."""
+    await transaction.run(
+        "UPDATE api_keys SET state = ?, expires_at_ms = ? WHERE id = ?",
+        (key.state, key.expires_at_ms, key.id))
 
 
 async def empty(transaction: Transaction, account_id: str) -> None:
@@ -124,7 +133,7 @@ async def page(
     rows = await transaction.rows(
         f"{_SELECT} WHERE id > ?1{whose} ORDER BY id LIMIT ?2",
         (after_id, most) if account_id is None else (after_id, most, account_id))
-    return [_listed(transaction, row) for row in rows]
+    return [_key(transaction, row) for row in rows]
 
 
 async def names(transaction: Transaction, ids: Collection[str]) -> dict[str, str]:
@@ -132,7 +141,7 @@ async def names(transaction: Transaction, ids: Collection[str]) -> dict[str, str
     rows = await transaction.rows(
         f"{_SELECT} WHERE id IN (SELECT value FROM json_each(?))",
         (orjson.dumps(list(ids)).decode(),))
-    return {row[0]: _listed(transaction, row).name for row in rows}
+    return {row[0]: _key(transaction, row).name for row in rows}
 
 
 async def shown(transaction: Transaction, account_id: str, ended: int) -> list[ApiKey]:

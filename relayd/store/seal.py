@@ -22,6 +22,8 @@ TAG_BYTES: Final = 16
 VERSION: Final = b"\x01"
 """The first byte of what is sealed: AES-256-GCM, nonce, ciphertext with its tag."""
 OVERHEAD_BYTES: Final = len(VERSION) + NONCE_BYTES + TAG_BYTES
+UNREADABLE: Final = ("data_key_gone", "seal_broken")
+"""The errors that say that what is sealed can be read no more."""
 _MARK: Final = "\x1f"
 
 

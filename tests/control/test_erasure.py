@@ -334,6 +334,13 @@ async def test_E2_dormancy_begins_an_erasure_unless_something_is_owed(db: Databa
     assert await erasure.waiting(db, who) == found
 
 
+async def test_dormancy_begins_none_for_who_cannot_be_told(db: Database) -> None:
+    who = await make_person(db)
+    await db.keyring.destroy(who)
+    assert not await erasure.begin_dormant(db, who, START_MS, link)
+    assert await erasure.waiting(db, who) is None
+
+
 async def test_every_column_that_leads_to_an_account_has_its_fate(db: Database) -> None:
     names = {"account_id", "operator_id", "target", "actor", "account"}
     owners = {("ledger_accounts", "owner")}

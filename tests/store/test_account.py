@@ -114,7 +114,24 @@ async def test_who_can_be_read_no_more_is_nobody_to_whoever_goes_through_many(
     async with db.reading() as transaction:
         assert [await account.readable(transaction, each)
                 for each in (ANN.id, BOB.id, "acct_3", "acct_4")] == [None, BOB, None, None]
-        for gone, code in ((ANN.id, "data_key_gone"), ("acct_4", "seal_broken")):
+        for gone, code, of in ((ANN.id, "data_key_gone", ANN), ("acct_4", "seal_broken", BOB)):
             with pytest.raises(StoreError) as caught:
                 await account.find(transaction, gone)
             assert caught.value.code == code
+            assert await account.known(transaction, gone) == replace(
+                of, id=gone, email=None, name=None, username=None)
+        assert await account.known(transaction, BOB.id) == BOB
+        with pytest.raises(RelayError):
+            await account.known(transaction, "acct_3")
+        assert [each.email for each in await account.page(transaction, "", 9)] == [
+            None, BOB.email, None]
+
+
+async def test_a_state_is_written_without_what_is_sealed(db: Database) -> None:
+    async with db.writing() as transaction:
+        for each in (ANN, BOB):
+            await account.insert(transaction, each)
+        moved = replace(ANN, state="suspended", state_since_ms=9, reason="abuse")
+        await account.set_state(transaction, replace(moved, email=None, name=None, country=None))
+        assert await account.get(transaction, ANN.id) == moved
+        assert await account.get(transaction, BOB.id) == BOB

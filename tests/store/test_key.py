@@ -118,5 +118,18 @@ async def test_one_whose_account_has_no_key_does_not_hide_the_others(db: Databas
         assert await key.page(transaction, "acct_2", "key_2", 9) == []
         assert await key.names(transaction, {"key_1", "key_2", "key_3"}) == {
             "key_1": ERASED_NAME, "key_2": "server"}
-        with pytest.raises(StoreError):
-            await key.find(transaction, "key_1")
+        assert await key.find(transaction, "key_1") == replace(ONE, name=ERASED_NAME)
+
+
+async def test_one_whose_name_can_be_read_no_more_ends_and_keeps_it(db: Database) -> None:
+    async with db.writing() as transaction:
+        await fill(transaction)
+        [[sealed]] = await transaction.rows("SELECT name FROM api_keys WHERE id = 'key_1'")
+        await transaction.run("UPDATE api_keys SET name = zeroblob(40) WHERE id = 'key_1'")
+        found = await key.find(transaction, "key_1")
+        assert found == replace(ONE, name=ERASED_NAME)
+        ended = replace(ONE, state="revoked", expires_at_ms=7)
+        await key.end(transaction, replace(ended, name=ERASED_NAME, app="x", models=()))
+        assert await key.find(transaction, "key_1") == replace(ended, name=ERASED_NAME)
+        await transaction.run("UPDATE api_keys SET name = ? WHERE id = 'key_1'", (sealed,))
+        assert await key.find(transaction, "key_1") == ended
