@@ -43,15 +43,19 @@ def code_at(secret: bytes, step: int) -> str:
 
 
 def matching_step(totp: Totp, code: str, now_ms: int) -> int | None:
-    """The step whose code this is, later than the last one that was used; None: it is wrong."""
+    """The step whose code this is, later than the last one that was used; None: it is wrong.
+
+    A last step that no code of now can be of was used while the clock was ahead, and bars none.
+    """
     code = code.replace(" ", "")
     if len(code) != DIGITS or not (code.isascii() and code.isdigit()):
         return None
     now = now_ms // 1000 // STEP_SECONDS
+    last_step = totp.last_step if totp.last_step <= now + WINDOW else -1
     found = None
     for step in range(now - WINDOW, now + WINDOW + 1):
         right = step >= 0 and hmac.compare_digest(code_at(totp.secret, step), code)
-        if right and step > totp.last_step:
+        if right and step > last_step:
             found = step
     return found
 

@@ -43,6 +43,17 @@ def test_a_step_is_used_once() -> None:
     assert matching_step(used, code_at(SECRET, 99), 100 * 30_000) is None
 
 
+@pytest.mark.parametrize("last_step", [102, 2_000_000])
+def test_a_step_that_was_used_while_the_clock_was_ahead_bars_none(last_step: int) -> None:
+    used = replace(TOTP, last_step=last_step)
+    assert matching_step(used, code_at(SECRET, 100), 100 * 30_000) == 100
+    # and is itself used once, when it comes
+    assert matching_step(used, code_at(SECRET, last_step), last_step * 30_000) is None
+    # one of an authenticator that is ahead bars the ones before
+    ahead = replace(TOTP, last_step=101)
+    assert matching_step(ahead, code_at(SECRET, 100), 100 * 30_000) is None
+
+
 @pytest.mark.parametrize("code", ["", "12345", "1234567", "abcdef", "١٢٣٤٥٦", "-12345"])
 def test_what_is_no_code(code: str) -> None:
     assert matching_step(TOTP, code, 0) is None
