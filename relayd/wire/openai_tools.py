@@ -2,8 +2,7 @@
 
 Sources: type definitions of openai-python 3.57. Tools that would work on content kept at the
 provider (vector stores, containers, files) are refused; a remote MCP server is the operator's
-choice, because the provider contacts it with what the client gave. The tool that makes images is
-dropped: models that the key may not use would, and what they take is in no total of the usage.
+choice, because the provider contacts it with what the client gave.
 """
 
 from __future__ import annotations
@@ -60,18 +59,9 @@ _MCP: Final = Shape({
     "allowed_callers": None, "defer_loading": None,
 }).put
 
-_drop_images: Final = drop("tools.image_generation")
-
-
-def _images(value: object, walk: Walk) -> object:
-    """What makes images: dropped, but refused for what it refers to."""
-    return _drop_images(_TOOL.put(value, walk), walk)
-
-
 TOOL: Final = kinds("type", {
     "mcp": remote("tools.mcp", _MCP),
     "file_search": refuse("tools.file_search"),
-    "image_generation": _images,
 }, _TOOL.put)
 """One tool of chat or responses, told apart by its `type`."""
 

@@ -1,11 +1,13 @@
 """OpenAI responses: replies, and events of their streams.
 
 An event names itself in `type`; the last one carries the whole reply again, of which only usage
-and status are read. A reply has no `type` and holds its text in `output`.
+and status are read. A reply has no `type` and holds its text in `output`. Images that a tool made
+stand in no usage, so they are counted.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -21,6 +23,7 @@ from relayd.wire.replytext import (
 )
 from relayd.wire.usage_typed import OpenaiReport
 
+_DRAWN: Final = "response.image_generation_call.completed"
 _LAST: Final = ("response.completed", "response.incomplete", "response.failed")
 DELTAS: Final = {
     "response.output_text.delta": CONTENT,
@@ -44,8 +47,12 @@ class _Summary(msgspec.Struct, gc=False):
     error: Any = None
 
 
-class _Item(msgspec.Struct, gc=False):
+class _Kind(msgspec.Struct, gc=False):
     type: str | None = None
+    status: Any = None
+
+
+class _Item(_Kind, gc=False):
     name: Any = None
     arguments: Any = None
     input: Any = None
@@ -57,6 +64,7 @@ class _Item(msgspec.Struct, gc=False):
 class _Lean(_Summary, gc=False):
     type: Any = None
     response: _Summary | None = None
+    output: Sequence[_Kind] | None = None
 
 
 class _Full(_Lean, gc=False):
@@ -66,7 +74,7 @@ class _Full(_Lean, gc=False):
     content_index: Any = None
     summary_index: Any = None
     item: _Item | None = None
-    output: list[_Item] | None = None
+    output: Sequence[_Item] | None = None
 
 
 class _UsualSummary(_Summary, gc=False):
@@ -104,11 +112,20 @@ def read_responses(data: bytes, found: Findings) -> bool:
         _summary(event.response, found)
         if event.type in _LAST:
             found.ended = True
-    elif event.type is None or event.type == "error":
+    elif event.type is None:
         _summary(event, found)
-        if event.type is not None:
-            found.fail()
+        found.images += sum(map(_is_image, event.output or ()))
+    elif event.type == "error":
+        _summary(event, found)
+        found.fail()
+    elif event.type == _DRAWN:
+        found.images += 1
     return False
+
+
+def _is_image(item: _Kind) -> bool:
+    """Whether a tool made an image."""
+    return item.type == "image_generation_call" and item.status != "failed"
 
 
 def _summary(summary: _Summary, found: Findings) -> None:

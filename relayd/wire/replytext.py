@@ -78,7 +78,7 @@ class Findings(msgspec.Struct, gc=False):
     unreported: bool = False
     """Text has passed since usage was last reported. Stays False without a sink."""
     images: int = 0
-    """Images that the reply has, where it is one of images."""
+    """Images that the reply has, where it is one of images or a tool made them."""
     seconds: int = 0
     """How long the transcribed sound was, where the reply says so beside its usage."""
     drawn: Usage | None = None

@@ -19,7 +19,8 @@ def read(*values: object) -> tuple[Texts, Findings]:
     for value in values:
         for each in (found, blind):
             assert read_responses(json.dumps(value).encode(), each) is False
-    assert (blind.usage, blind.ended, blind.error) == (found.usage, found.ended, found.error)
+    assert (blind.usage, blind.ended, blind.error, blind.images) == (
+        found.usage, found.ended, found.error, found.images)
     return texts, found
 
 
@@ -142,3 +143,25 @@ def test_texts_of_several_parts_are_told_apart() -> None:
 def test_either_word_for_a_failure_is_enough(response: dict[str, object], fails: bool) -> None:
     for event in (response, {"type": "response.completed", "response": response}):
         assert (read(event)[1].error is not None) is fails
+
+
+IMAGE = {"type": "image_generation_call", "id": "ig_1", "status": "completed", "result": "AAAA"}
+
+
+@pytest.mark.parametrize(("values", "images"), [
+    ([{"output": [IMAGE, {"type": "message", "content": []}, IMAGE], "usage": USAGE}], 2),
+    ([{"output": [{**IMAGE, "status": "failed"}], "usage": USAGE}], 0),
+    ([{"output": [], "usage": USAGE}], 0),
+    ([{"type": "response.output_item.added", "item": {**IMAGE, "result": None}},
+      {"type": "response.image_generation_call.in_progress"},
+      {"type": "response.image_generation_call.partial_image", "partial_image_b64": "AAAA"},
+      {"type": "response.image_generation_call.completed"},
+      {"type": "response.output_item.done", "item": IMAGE},
+      {"type": "response.completed", "response": {"output": [IMAGE], "usage": USAGE}}], 1),
+])
+def test_images_that_a_tool_made_are_counted_beside_the_usage(
+    values: list[object], images: int,
+) -> None:
+    _, found = read(*values)
+    assert found.images == images
+    assert usage_of(found) == Usage(input_tokens=7, output_tokens=3, images=images)
