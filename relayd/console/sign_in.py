@@ -272,7 +272,7 @@ ROUTES: Final = (
     Route("GET", "/sign-in/link", show_link, PUBLIC, "A link of the shell.", asks=TokenQuery),
     Route("POST", "/sign-in/link", enter_link, PUBLIC, "Sign in by it.", takes=MailedToken),
     Route("POST", "/sign-out", leave, PUBLIC, "Sign out."),
-    Route("GET", "/prove", show_proof, HOLDER, "Say once more who you are.", asks=Back,
+    Route("GET", "/prove", show_proof, HOLDER, "Confirm who you are again.", asks=Back,
           closing=True),
     Route("POST", "/prove", prove, HOLDER, "Prove it by the password.", takes=Proof, closing=True),
     Route("POST", "/prove/passkey", prove_passkey, HOLDER, "Prove it by a passkey.",
@@ -291,7 +291,7 @@ ROUTES: Final = (
     Route("DELETE", "/api/v1/sessions/current", give_left, HOLDER, "Sign out.", status=204,
           closing=True),
     Route("POST", "/api/v1/proof", give_proved, HOLDER,
-          "Say once more who you are: sensitive steps are open for 15 minutes.",
+          "Confirm who you are again: sensitive steps are open for 15 minutes.",
           takes=ProofOrder, gives=Token, status=201, errors=(*BUSY, "wrong_credentials"),
           closing=True),
 )
