@@ -59,7 +59,7 @@ _NAMES: Final = tuple(
          rb"|\baccounts/(?!fireworks/)[a-z0-9-]{1,64}/"),
         ("account_named", "team= team_ key_alias= key_name= mail",
          rb"(?i:\b(?:team(?:_id|_alias)?|key_alias|key_name)=[\"'`]?[a-z0-9]"
-         rb"|\be?-?mail(?: address)?[\s:=\"'`(]{1,6}(?!support|sales|help|contact)"
+         rb"|\be?-?mail(?: address)?[\s:=\"'`(<]{1,6}(?!support|sales|help|contact)"
          rb"[a-z0-9._%+-]{1,64}@[a-z0-9])"),
         ("cloud_path", "arn:aws /subscriptions/ /resourcegroups/",
          rb"\barn:aws[a-z-]{0,8}:[^\s\"]{0,64}?:\d{12}:|/subscriptions/" + _UUID
@@ -156,8 +156,10 @@ def judge(api: Api, status: int, body: bytes, secrets: tuple[bytes, ...]) -> Ver
     code = _code(api, status, document)
     reason = _reason(body, secrets)
     if reason is None and b"\\" in body:  # escapes hide nothing
-        plain = body.replace(b"\\/", b"/")
-        reason = _reason(plain if document is None else msgspec.json.encode(document), secrets)
+        plain = body if document is None else msgspec.json.encode(document)
+        for space in (b"\\n", b"\\r", b"\\t"):
+            plain = plain.replace(space, b" ")
+        reason = _reason(plain.replace(b"\\", b""), secrets)
     return Verdict(reason is None, code, reason)
 
 
