@@ -120,7 +120,10 @@ class Pool:
         return self._idle.pop() if self._idle else None
 
     def open(self, wake: Callable[[], None]) -> Opening:
-        """Starts to open a connection; raises upstream_busy at the provider's limit."""
+        """Starts to open a connection, at the provider's limit in the place of an idle one; raises
+        upstream_busy where there is none."""
+        if self.full and self._idle:
+            self._idle[0].abort()
         if self.full:
             raise RelayError("upstream_busy", retry_after_seconds=1)
         opening = Opening(wake)

@@ -82,6 +82,16 @@ async def test_the_limit_of_a_provider_s_connections(opened: Opened) -> None:
     assert {r.error for r in await lane.settled(2)} == {"upstream_busy", "client_left"}
 
 
+async def test_what_needs_a_fresh_connection_takes_the_place_of_an_idle_one(
+    opened: Opened
+) -> None:
+    lane = await opened(lambda _: Answer(OK), provider_changes={"connections_max": 1})
+    for raw in (request_bytes(TARGET, lane.key, BODY), upload(lane, b"beep"),
+                upload(lane, b"beep")):
+        assert (await ask(lane.address, raw)).status == 200
+    assert lane.upstream.opened == 3
+
+
 @pytest.mark.parametrize("after", ["close", "reset"])
 async def test_a_kept_connection_that_closes_is_replaced_once(opened: Opened, after: str) -> None:
     lane = await opened()
