@@ -36,4 +36,4 @@ def read_abuse(section: Section) -> AbuseRules:
 
 
 def _unknown(name: str) -> str:
-    return "" if name in RULES else f"is no rule: {', '.join(RULES)}"
+    return "" if name in RULES else f"is not a rule; rules are {', '.join(RULES)}"

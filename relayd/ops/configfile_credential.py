@@ -111,7 +111,7 @@ def _from_env(name: str, around: Surroundings) -> str | None:
     value = around.environ.get(name)
     if value is None:
         raise _Missing("names an environment variable that is not set",
-                       "Set it for this process, as the service has it")
+                       "Set it for this command too, as for the service")
     return _usable(value, "the variable")
 
 

@@ -59,7 +59,7 @@ def _page(section: Section) -> str:
     except ValueError:
         fine = False
     if text and not fine:
-        section.fault("page", "is no https address", "Where people show who they are")
+        section.fault("page", "is not an https address", "Where people show who they are")
         return ""
     return text
 

@@ -48,7 +48,7 @@ def _rate(section: Section) -> int:
     given = isinstance(value, str) or type(value) is int
     match = _RATE.fullmatch(str(value)) if given else None
     if match is None:
-        section.fault("vat_rate", "is no rate", 'Percent, as a text such as "6" or "0.5"')
+        section.fault("vat_rate", "is not a rate", 'Percent, as a text such as "6" or "0.5"')
         return 0
     return int(match[1]) * 100 + int((match[2] or "").ljust(2, "0"))
 
@@ -56,6 +56,7 @@ def _rate(section: Section) -> int:
 def _category(section: Section) -> str:
     text = section.text("category", "") or ""
     if text and not _CATEGORY.fullmatch(text):
-        section.fault("category", "is no tax category", "19 digits, as the tax platform has them")
+        section.fault("category", "is not a tax category",
+                      "Write 19 digits, as the tax platform has them")
         return ""
     return text

@@ -70,7 +70,7 @@ def read_server(section: Section, around: Surroundings) -> ServerConfig:
     trusted = section.texts("trusted_proxies", _DEFAULT.trusted_proxies, network_problem)
     introduced = section.texts(
         "proxy_protocol", _DEFAULT.proxy_protocol, lambda text: "" if text in listen else
-        "is not an address of listen: write it as it stands there")
+        "is not an address of listen: write it exactly as listen has it")
     _judge_introduced(section, introduced, bool(trusted))
     limits: dict[str, Any] = {
         name: section.integer(name, getattr(_DEFAULT, name), low, high)
@@ -134,7 +134,7 @@ def _judge_listeners(section: Section, listen: Iterable[str], safe: bool) -> Non
         where: Path = (*section.path, "listen", index)
         address = parse_listen(text)
         if text in seen and not (address.kind == "tcp" and address.port == 0):
-            section.findings.fault(where, "is there twice")
+            section.findings.fault(where, "is listed twice")
         seen.add(text)
         if safe or address.is_private:
             continue
@@ -152,7 +152,7 @@ def _judge_introduced(section: Section, introduced: Iterable[str], trusted: bool
     for index, text in enumerate(introduced):
         if not trusted and parse_listen(text).kind != "unix":
             where: Path = (*section.path, "proxy_protocol", index)
-            section.findings.fault(where, "needs trusted_proxies: nobody else is heard there",
+            section.findings.fault(where, "needs trusted_proxies: it accepts only these",
                                    'The balancer\'s addresses, such as ["10.0.0.0/24"]')
 
 
@@ -217,13 +217,13 @@ def _unusable(error: OSError | ValueError, certificate: str, key: str) -> str:
         return words_of(error)
     try:
         if b"-BEGIN CERTIFICATE-" not in read_file(certificate, PEM_BYTES_MAX)[0]:
-            return "the certificate is no PEM file"
+            return "the certificate is not a PEM file"
         found = read_file(key, PEM_BYTES_MAX)[0]
     except OSError as again:
         return words_of(again)
     if b"ENCRYPTED" in found:
         return "the key has a password"
-    return "SSLError" if b"PRIVATE KEY-" in found else "the key is no PEM file"
+    return "SSLError" if b"PRIVATE KEY-" in found else "the key is not a PEM file"
 
 
 def _pem(table: Section, name: str, around: Surroundings) -> str:
@@ -243,7 +243,7 @@ def _pem(table: Section, name: str, around: Surroundings) -> str:
                     "Check its path and its mode")
         return ""
     if not stat.S_ISREG(mode):
-        table.fault(name, "is a pipe or a device", "A PEM file: each reload reads it again")
+        table.fault(name, "is a pipe or a device", "Name a PEM file: each reload reads it again")
         return ""
     if name == "key" and mode & 0o006:
         table.fault(name, "may be read or written by every user of this machine", "chmod 0600 it")

@@ -49,7 +49,7 @@ def _judge(section: Section, config: MailConfig) -> None:
     if config.host and not config.sender:
         section.fault("from", "is missing", 'Such as from = "Relay <no-reply@example.org>"')
     if config.host and config.tls == "none" and not is_loopback(config.host):
-        section.fault("tls", "is none, and the server is not on this machine",
+        section.fault("tls", "is off, and the server is not on this machine",
                       "Mail holds links that open accounts: use starttls or tls")
     if isinstance(section.raw("credential"), list):
         section.fault("credential", "is a list", "A mail server takes one password")

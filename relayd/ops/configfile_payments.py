@@ -79,7 +79,7 @@ def judge_payments(root: Section, config: Config) -> None:
     known = {price.currency for price in config.prices.prices}
     if payments.partners and known and payments.currency not in known:
         root.findings.warning(
-            (*root.path, "payments", "currency"), "is the currency of no price",
+            (*root.path, "payments", "currency"), "is not the currency of any price",
             f"Calls are paid in {', '.join(sorted(known))}: this balance could not be used")
 
 
@@ -95,7 +95,7 @@ def _amount(section: Section, name: str, currency: str, default: int) -> int:
     minor = parse_minor(text, currency)
     most = _MAX_UNITS * 10 ** PLACES[currency]
     if minor is None or not 0 < minor <= most:
-        section.fault(name, f"is no amount from {minor_text(1, currency)} to"
+        section.fault(name, f"is not an amount from {minor_text(1, currency)} to"
                             f" {minor_text(most, currency)} in {currency}",
                       'Such as "50" or "12.50", as a text')
         return default
@@ -109,7 +109,7 @@ def _partners(
     for name in section.values:
         table = section.table(name)
         if not _NAME.fullmatch(name):
-            section.fault(name, "is no name for a partner", "Small letters, digits and hyphens")
+            section.fault(name, "cannot be a partner's name", "Small letters, digits and hyphens")
         kind = cast(PartnerKind, table.choice("kind", PARTNER_KINDS, "stripe"))
         if not table.has("kind"):
             table.fault("kind", "is missing", f"One of {', '.join(PARTNER_KINDS)}")
@@ -161,7 +161,7 @@ def _base_url(table: Section, kind: PartnerKind) -> str:
         url = URL()
     safe = url.scheme == "https" or (url.scheme == "http" and _is_loopback(text))
     if not url.host or url.query_string or url.user or not safe:
-        table.fault("base_url", "is no https URL", f"The partner's own is {BASE_URLS[kind]}")
+        table.fault("base_url", "is not an https URL", f"The partner's own is {BASE_URLS[kind]}")
     return text
 
 
@@ -180,7 +180,7 @@ def _identity(table: Section, name: str) -> str:
             table.fault(name, "is missing", "The partner's own console shows it")
         return ""
     if not _ID.fullmatch(text):
-        table.fault(name, "is none of a partner's ids", "Letters, digits and _ alone")
+        table.fault(name, "is not an id that partners use", "Letters, digits and _ alone")
     return text
 
 
@@ -217,7 +217,7 @@ def _private(table: Section, around: Surroundings) -> str:
     except (ValueError, TypeError, UnsupportedAlgorithm):
         key = None
     if not isinstance(key, RSAPrivateKey) or key.key_size < 2048:
-        table.fault("private_key", "is no RSA private key of 2048 bits or more in PEM",
+        table.fault("private_key", "is not an RSA private key of 2048 bits or more in PEM",
                     "Without a password")
     return text
 
@@ -232,6 +232,6 @@ def _public(table: Section, around: Surroundings) -> str:
     except (ValueError, UnsupportedAlgorithm):
         key = None
     if not isinstance(key, RSAPublicKey) or key.key_size < 2048:
-        table.fault("partner_key", "is no RSA public key of 2048 bits or more in PEM",
+        table.fault("partner_key", "is not an RSA public key of 2048 bits or more in PEM",
                     "The partner's key, not the merchant's own")
     return text

@@ -21,7 +21,7 @@ def read_plans(section: Section) -> dict[str, Plan]:
     for name in section.values:
         section.raw(name)
         if not NAME.fullmatch(name):
-            section.fault(name, "is no name for a plan", "Lower-case letters, digits and dashes")
+            section.fault(name, "cannot be a plan's name", "Lower-case letters, digits and dashes")
             continue
         found[name] = _plan(section.table(name), name)
     section.done()
@@ -45,9 +45,10 @@ def _plan(section: Section, name: str) -> Plan:
     if plan.period is None:
         for key in ("fee", "allowance", "offered"):
             if section.has(key):
-                section.fault(key, "is for a plan with a period", 'Add `period = "month"`')
+                section.fault(key, "needs a plan with a period", 'Add `period = "month"`')
     elif name == DEFAULT:
-        section.fault("period", "cannot be: this plan is everybody's who has no other")
+        section.fault("period",
+                      "is not allowed: this plan is for all accounts without another one")
     section.done(_WORDS)
     return plan
 
@@ -58,7 +59,7 @@ def _markup(section: Section, key: str) -> int:
         return MARKUP_ONE
     found = parse_markup(str(value)) if isinstance(value, str) or type(value) is int else None
     if found is None:
-        section.fault(key, "is no markup",
+        section.fault(key, "is not a markup",
                       'A text such as "1.25", or a whole number; at most 1000')
         return MARKUP_ONE
     return found
@@ -76,7 +77,7 @@ def _amount(section: Section, key: str) -> int:
         return 0
     nano = parse_nano(str(value)) if isinstance(value, str) or type(value) is int else None
     if nano is None or nano > AMOUNT_MAX:
-        section.fault(key, "is no amount", 'A text such as "20.50", or a whole number')
+        section.fault(key, "is not an amount", 'A text such as "20.50", or a whole number')
         return 0
     return nano
 
@@ -84,6 +85,6 @@ def _amount(section: Section, key: str) -> int:
 def _currency(section: Section) -> str:
     value = section.text("currency", CURRENCY_DEFAULT) or CURRENCY_DEFAULT
     if not CURRENCY.fullmatch(value):
-        section.fault("currency", "is no currency", "Three capital letters, such as USD")
+        section.fault("currency", "is not a currency", "Three capital letters, such as USD")
         return CURRENCY_DEFAULT
     return value

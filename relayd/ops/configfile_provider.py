@@ -55,7 +55,7 @@ def read_providers(section: Section, around: Surroundings) -> dict[str, Provider
     for name in section.values:
         table = section.table(name)
         if not NAME.fullmatch(name) or name in RESERVED:
-            section.fault(name, "is not usable as a provider's name",
+            section.fault(name, "cannot be a provider's name",
                           "At most 63 letters, digits and ._- ; not none or other")
         found[name] = _provider(name, table, around)
     return found
@@ -125,7 +125,7 @@ def _headers(table: Section) -> tuple[tuple[str, str], ...]:
         lower = name.lower()
         problem, remedy = _header_problem(lower, value)
         if not problem and lower in fields:
-            problem = "is there twice"
+            problem = "is listed twice"
         if problem:
             table.fault(name, problem, remedy)
         elif isinstance(value, str):
@@ -165,7 +165,7 @@ def _timeouts(table: Section) -> Timeouts:
 def _probe_seconds(table: Section) -> float:
     found = table.number("probe_seconds", 0.0, 0.0, DAY)
     if 0.0 < found < 1.0:
-        table.fault("probe_seconds", "is too often", "It takes 0 (off), or 1 at least")
+        table.fault("probe_seconds", "is too often", "Write 0 (off), or at least 1")
     return found
 
 

@@ -73,11 +73,11 @@ def _route(pattern: str, table: Section, providers: Mapping[str, Provider]) -> R
         hedge_ms=table.integer("hedge_ms", 0, 0, HEDGE_MS_MAX),
     )
     if 0 < route.hedge_ms < HEDGE_MS_MIN:
-        table.fault("hedge_ms", "is so short that most calls would be sent twice",
+        table.fault("hedge_ms", "is too short: most calls would be sent twice",
                     f"It takes 0 (off), or {HEDGE_MS_MIN} at least")
     if route.aliases and route.is_pattern:
-        table.fault("aliases", "are other names of one model, and this is a pattern",
-                    "Give them to a route with a whole name")
+        table.fault("aliases", "are names of one model, and this route is a pattern",
+                    "Move them to a route that names one model")
     if route.fallback_on != ("unavailable",) and not route.fallback:
         table.warning("fallback_on", "has no effect without fallback")
     return route

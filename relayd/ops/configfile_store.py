@@ -56,7 +56,7 @@ def _master_key(section: Section, around: Surroundings) -> MasterKey | None:
     name = value.get("file") if isinstance(value, dict) else None
     file = str(around.file(name)) if isinstance(name, str) else None
     if found and master_key_bytes(found[0]) is None:
-        findings.fault((*section.path, "master_key"), "is no key of 32 bytes in hex or base64",
+        findings.fault((*section.path, "master_key"), "is not a key of 32 bytes in hex or base64",
                        "Make one: openssl rand -hex 32")
     return MasterKey(found[0] if found else "", file)
 

@@ -51,9 +51,9 @@ def judge_terms(root: Section, config: Config) -> None:
         found = published(provider.address.host)
         why = f": {found.depends}" if found is not None and found.depends else ""
         root.findings.warning(
-            where, f"is missing, and not known of {provider.address.host}{why}. Accounts are"
-            " served that agreed to training, and no others",
-            'Write trains = "no" or "yes", as the provider\'s terms have it for you')
+            where, f"is missing, and relayd does not know it of {provider.address.host}{why}. Only"
+            " accounts that agreed to training are served",
+            'Write trains = "no" or "yes", as the provider\'s terms say for you')
 
 
 def _says(root: Section, name: str) -> bool:

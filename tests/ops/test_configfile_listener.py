@@ -122,8 +122,8 @@ def test_tls_files_that_are_something_else(tmp_path: Path) -> None:
     made = subprocess.run(locked, cwd=tmp_path, capture_output=True, check=True)
     (tmp_path / "locked").write_bytes(made.stdout)
     (tmp_path / "locked").chmod(0o600)
-    for change, words in (({"certificate": "/etc/passwd"}, "the certificate is no PEM file"),
-                          ({"key": "tls.crt"}, "the key is no PEM file"),
+    for change, words in (({"certificate": "/etc/passwd"}, "the certificate is not a PEM file"),
+                          ({"key": "tls.crt"}, "the key is not a PEM file"),
                           ({"key": "locked"}, "the key has a password"),
                           ({"key": "none"}, "No such file or directory")):
         (tmp_path / "tls.crt").chmod(0o600)

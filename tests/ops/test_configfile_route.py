@@ -113,7 +113,7 @@ def test_every_option() -> None:
     ({"fallback": ["n"], "fallback_on": []}, "fallback_on", "empty"),
     ({"retries": RETRIES_MAX + 1}, "retries", "out of range"),
     ({"retry_share": 1.5}, "retry_share", "out of range"),
-    ({"hedge_ms": HEDGE_MS_MIN - 1}, "hedge_ms", "so short"),
+    ({"hedge_ms": HEDGE_MS_MIN - 1}, "hedge_ms", "too short"),
     ({"fallbacks": ["n"]}, "fallbacks", "not a known key"),
 ])
 def test_faults_of_options(options: dict[str, object], key: str, words: str) -> None:
