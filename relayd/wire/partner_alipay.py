@@ -197,15 +197,15 @@ class Alipay:
 
     def _call(self, method: str, content: dict[str, str], moment: Moment
               ) -> Generator[PartnerRequest, PartnerReply, dict[str, Any]]:
-        """What the gateway answers, whose signature is over the answer's own octets."""
+        """What the gateway answers: what its signature is over, and nothing that stands beside."""
         reply = yield self._request(method, content, moment)
         whole = read_json(reply)
-        name = method.replace(".", "_") + "_response"
-        said = whole.get(name)
-        text = reply.body.decode("utf-8", "replace")
-        if not isinstance(said, dict) or not rsa_verified(
-                self._alipay_key, _object_at(text, name).encode(), str(whole.get("sign", ""))):
+        text = _object_at(reply.body.decode("utf-8", "replace"),
+                          method.replace(".", "_") + "_response")
+        if not text or not rsa_verified(
+                self._alipay_key, text.encode(), str(whole.get("sign", ""))):
             raise RelayError("partner_failed")
+        said: dict[str, Any] = orjson.loads(text)
         if said.get("code") == "20000":
             raise RelayError("partner_failed")
         return said

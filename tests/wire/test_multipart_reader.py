@@ -182,4 +182,4 @@ def test_blanks_in_the_head_of_a_part_take_linear_time() -> None:
     assert parse(head + b"y \r\n\r\nx\r\n--b--").ends == 1
     with pytest.raises(RelayError):
         parse(head + b"\0\r\n\r\nx\r\n--b--")
-    assert time.process_time() - began < 1.0  # with a try for each share of the blanks it took 17 s
+    assert time.process_time() - began < 1.0  # with tries for each share of them it took 17 s

@@ -100,6 +100,26 @@ def test_the_library_reads_our_kind_of_answer_and_refuses_a_changed_one() -> Non
     assert caught.value.code == "partner_failed"
 
 
+@pytest.mark.parametrize("beside", [
+    '"alipay_trade_query_response":{forged},{signed}',  # of two of one name the later is read
+    '{signed},"alipay_trade_query_response":{forged}',
+    '"a":{{{signed}}},"alipay_trade_query_response":{forged}',
+])
+def test_what_stands_beside_a_signed_answer_is_not_believed(beside: str) -> None:
+    waits = {"code": "10000", "out_trade_no": ORDER.id, "trade_status": "WAIT_BUYER_PAY"}
+    forged = {**waits, "trade_status": "TRADE_SUCCESS", "trade_no": "t_1",
+              "total_amount": "123.45"}
+    signed_part, sign = answer("alipay.trade.query", waits).body.decode()[1:].split(',"sign"')
+    body = beside.format(signed=signed_part, forged=orjson.dumps(forged).decode())
+    try:
+        _, said = talk(partners.alipay().status(ORDER, MOMENT),
+                       PartnerReply(200, {}, f'{{{body},"sign"{sign}'.encode()))
+    except RelayError as error:
+        assert error.code == "partner_failed"
+    else:
+        assert said.kind == "ignored"
+
+
 @pytest.mark.parametrize("reply, code", [
     (PartnerReply(500), "partner_failed"), (PartnerReply(403), "partner_refused"),
     (PartnerReply(200, {}, b"{}"), "partner_failed"),
