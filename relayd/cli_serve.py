@@ -119,10 +119,11 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _wanted_console_port(port: int) -> int:
-    """The usual one; for port 0, or where the relay is to have it, one that is free: links in
-    mails and payments name it before the console is there."""
+    """The usual one; for port 0, or where the relay or somebody else has it, one that is free:
+    links in mails and payments name it before the console is there."""
     if port not in (0, CONSOLE_PORT):
-        return CONSOLE_PORT
+        with suppress(OSError), socket.create_server((HOST, CONSOLE_PORT)):
+            return CONSOLE_PORT
     with socket.create_server((HOST, 0)) as held:
         return int(held.getsockname()[1])
 
@@ -185,5 +186,5 @@ COMMANDS: Final = (
                     help=f"of the relay (default: {DEMO_PORT}; 0: any)"),),
             prints_data=True,
             epilog=f"Keeps its store under ./{DATA_DIRECTORY}, and writes its own configuration "
-                   "there; -c means nothing to it. No network, no provider key."),
+                   "there; -c is ignored. No network, no provider key."),
 )

@@ -168,6 +168,20 @@ async def test_a_demo_at_the_console_s_port_gives_the_console_another(
     assert examine(shown["config"]).faults == []
 
 
+async def test_a_demo_beside_another_has_a_console_of_its_own(
+    tmp_path: Path, taken: int, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for console_port in (taken, free_port()):
+        monkeypatch.setattr(cli_serve, "CONSOLE_PORT", console_port)
+        async with demo(monkeypatch, free_port()) as app:
+            shown = json.loads(capsys.readouterr().out)
+            port = app.console.listener.address[1]
+            assert shown["console"].endswith(f":{port}")
+            assert (port == console_port) is (console_port != taken)
+
+
 async def test_a_demo_gives_up_the_ops_port_where_that_is_taken(
     tmp_path: Path, taken: int, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
