@@ -69,10 +69,17 @@ class Turn:
 
     def flush(self) -> None:
         """Sends what is due now. A transport that is closing takes nothing more."""
-        while self._first:
-            first, self._first = self._first, []
-            for work in first:
-                work()
+        try:
+            while self._first:
+                first, self._first = self._first, []
+                for work in first:
+                    work()
+        finally:  # what is due waits for nobody's defect: nothing else would send it
+            self._send()
+        while self._last:
+            self._last.pop()()
+
+    def _send(self) -> None:
         due, self.due = self.due, []
         for transport, data in due:
             if transport.is_closing():
@@ -81,5 +88,3 @@ class Turn:
                 transport.write(data)
             except Exception:  # whatever is wrong with one connection, the others get theirs
                 transport.abort()
-        while self._last:
-            self._last.pop()()

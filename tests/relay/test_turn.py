@@ -56,6 +56,18 @@ def test_with_many_it_writes_at_the_end_of_the_turn() -> None:
     assert len(due) == 1
 
 
+def test_a_defect_of_what_comes_first_holds_nothing_up() -> None:
+    def fail() -> None:
+        raise ValueError
+
+    turn, transport = Turn(range(TOGETHER_MIN), lambda work: None), Transport()
+    turn.write(as_transport(transport), b"1")
+    assert turn.first(fail)
+    with pytest.raises(ValueError):
+        turn.flush()
+    assert transport.written == [b"1"] and not turn.due
+
+
 def test_what_is_due_goes_before_what_could_go_at_once() -> None:
     calls = list(range(TOGETHER_MIN))
     due: list[Callable[[], None]] = []
