@@ -62,7 +62,7 @@ class PaymentJob(Rounds):
         if not 0 <= now_ms - self._statements_ms < STATEMENT_EVERY_MS:
             self._statements_ms = now_ms
             for partner in payments.partners.values():
-                await self._try(away, partner.name, self._check(partner, now_ms))
+                await self._try(away, partner.name, self._check(partner))
 
     async def _ask_orders(self, payments: Payments, orders: list[Order], away: set[str]) -> None:
         for waiting in orders:
@@ -102,12 +102,12 @@ class PaymentJob(Rounds):
     async def _ask_again(self, payments: Payments, pending: Refund) -> None:
         await order.ask_again(self._db, payments, pending, self._now_ms())
 
-    async def _check(self, partner: Partner, now_ms: int) -> None:
-        missing = await statement.missing(self._db, partner, now_ms)
+    async def _check(self, partner: Partner) -> None:
+        missing = await statement.missing(self._db, partner, self._now_ms())
         # a day that could not be read keeps nobody from the others: it comes last
         for day in sorted(missing, key=lambda day: (partner.name, day) in self._unread):
             self._unread.add((partner.name, day))
-            found = await statement.check(self._db, partner, day, SYSTEM, now_ms)
+            found = await statement.check(self._db, partner, day, SYSTEM, self._now_ms())
             self._unread.discard((partner.name, day))
             if found:
                 self._log.error("statement_differs", part=partner.adapter.kind, count=len(found))

@@ -162,10 +162,7 @@ class WeChatPay:
 
     def webhook(self, headers: Mapping[str, str], body: bytes, now_ms: int) -> PartnerEvent:
         """A message about a trade or a refund."""
-        self._verify(headers, body)
-        age = now_ms // 1000 - int(headers["wechatpay-timestamp"])
-        if abs(age) > WINDOW_SECONDS:
-            raise RelayError("webhook_stale")
+        self._verify(headers, body, now_ms)
         try:
             said = orjson.loads(body)
             thing = self._opened(said["resource"])
@@ -180,8 +177,9 @@ class WeChatPay:
         except OTHER_SHAPE:
             raise RelayError("webhook_unreadable") from None
 
-    def _verify(self, headers: Mapping[str, str], body: bytes) -> None:
-        """Raises `webhook_forged`; probes with wrong signatures are sent on purpose, and fail."""
+    def _verify(self, headers: Mapping[str, str], body: bytes, now_ms: int) -> None:
+        """Raises `webhook_forged`, `webhook_stale`; probes with wrong signatures are sent on
+        purpose, and fail."""
         told = headers.get("wechatpay-timestamp", "")
         nonce = headers.get("wechatpay-nonce", "")
         signature = headers.get("wechatpay-signature", "")
@@ -192,6 +190,8 @@ class WeChatPay:
         if key is None or not plain or signature.startswith(_PROBE) \
                 or not rsa_verified(key, text, signature):
             raise RelayError("webhook_forged")
+        if abs(now_ms // 1000 - int(told)) > WINDOW_SECONDS:
+            raise RelayError("webhook_stale")
 
     def _opened(self, resource: Mapping[str, Any]) -> dict[str, Any]:
         try:
@@ -230,10 +230,10 @@ class WeChatPay:
             raise RelayError("webhook_unreadable" if event else "partner_failed") from None
 
     def _read(self, reply: PartnerReply, moment: Moment) -> dict[str, Any]:
-        """The JSON object of an answer that is WeChat Pay's own."""
+        """The JSON object of an answer that is WeChat Pay's own, and no old one."""
         value = read_json(reply)
         try:
-            self._verify(reply.headers, reply.body)
+            self._verify(reply.headers, reply.body, moment.now_ms)
         except RelayError:
             raise RelayError("partner_failed") from None
         return dict(value)

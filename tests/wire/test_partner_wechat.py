@@ -272,6 +272,19 @@ def test_the_window(late_seconds: int, fits: bool) -> None:
         assert caught.value.code == "webhook_stale"
 
 
+@pytest.mark.parametrize("late_seconds, fits", [
+    (WINDOW_SECONDS, True), (WINDOW_SECONDS + 1, False), (-WINDOW_SECONDS - 1, False)])
+def test_the_window_of_answers(late_seconds: int, fits: bool) -> None:
+    asked = partners.wechat().status(
+        ORDER, MOMENT._replace(now_ms=NOW_MS + late_seconds * 1000))
+    if fits:
+        assert talk(asked, wechat_reply(TRADE))[1].kind == "paid"
+    else:
+        with pytest.raises(RelayError) as caught:
+            talk(asked, wechat_reply(TRADE))
+        assert caught.value.code == "partner_failed"
+
+
 @pytest.mark.parametrize("body", [
     b"[]", b"{}", b"x", b'{"resource":{}}', wechat_message("REFUND.SUCCESS", {"mchid": "x"}),
     wechat_message("TRANSACTION.SUCCESS", {"mchid": WX_MERCHANT}),
