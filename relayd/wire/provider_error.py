@@ -152,6 +152,7 @@ def judge(api: Api, status: int, body: bytes, secrets: tuple[bytes, ...]) -> Ver
     `secrets` are the operator's credentials and the names of his own places (hosts, ids). Where
     the verdict is that it does not pass, the caller answers with its code, which has its own text.
     """
+    body = body.replace(b"\0", b"")  # of UTF-16
     document = _document(body)
     code = _code(api, status, document)
     reason = _reason(body, secrets)
