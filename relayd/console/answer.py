@@ -1,7 +1,8 @@
 """What is answered where something is refused: a page for people, JSON for programs.
 
 Law: errors come from the closed table; whoever is not signed in is led to the page where they can
-be, and back. An exception that nobody expected is told by its type alone.
+be, and back. What somebody wrote into a form is not lost by it: the answer has it, and nothing
+else does. An exception that nobody expected is told by its type alone.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
+from relayd.console import gate
 from relayd.console.page import page, redirect, reply
 from relayd.console.route import API_PREFIX
 from relayd.console.visit import Visit
@@ -20,9 +22,21 @@ SIGN_IN: Final = "/sign-in"
 PROOF: Final = "/prove"
 FACTORS: Final = "/settings/factors"
 AGREE: Final = "/agree"
+STALE: Final = "form_stale"
 _LEADS: Final = {"session_ended": SIGN_IN, "proof_needed": PROOF, "factor_needed": FACTORS,
                  "consent_missing": AGREE}
 """Where somebody is led who lacks something that they can give."""
+
+
+async def kept(made: Visit, error: RelayError) -> web.Response | None:
+    """The form again with all that was written into it, to be sent once its sender is let in by
+    another page; None where nothing was written, or that would not help."""
+    lead = _LEADS.get(error.code, "")
+    if made.request.path == lead or not (lead or error.code == STALE):
+        return None
+    fields = await gate.typed(made)
+    return page(made, "kept.html", error.status, fields=fields, lead=lead,
+                message=made.said(error)) if fields else None
 
 
 def refused(request: web.Request, made: Visit | None, error: RelayError) -> web.Response:

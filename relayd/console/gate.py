@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from functools import cache
-from typing import Final
+from typing import Final, get_type_hints
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -28,6 +28,10 @@ from relayd.ops.configfile_address import is_loopback
 BEARER: Final = "bearer "
 _SAFE: Final = frozenset({"GET", "HEAD"})
 _OWN_SITE: Final = frozenset({"", "same-origin", "none"})
+_SECRET: Final = frozenset({"password", "answer", "code"})
+_WORDS: Final = (str, str | None)
+MAILED: Final = "token"
+"""The field that a mailed link fills in."""
 _BROUGHT: Final = frozenset({"active", "suspended"})
 
 
@@ -185,6 +189,24 @@ async def _take(made: Visit) -> None:
     admit(upload.token_of(fields))
     if route.takes is not None:
         made.taken = form.from_form(route.takes, fields)
+
+
+async def typed(made: Visit) -> list[tuple[str, str]]:
+    """What the form of a visit that was refused says, and who is there to send it once more.
+
+    Nothing where nobody wrote a word, where it has a secret in it, which no page shows again, or
+    files, which none can fill in. Names that are not the form's own are left out.
+    """
+    route, request = made.route, made.request
+    hints = {} if route.takes is None else get_type_hints(route.takes)
+    words = {name for name, hint in hints.items() if hint in _WORDS and name != MAILED}
+    if request.method in _SAFE or route.is_api or route.files or _SECRET & hints.keys():
+        return []
+    if not words:
+        return []
+    made.who = await session.recognise(made.db, _token(made), made.now_ms)
+    found = [(name, str(value)) for name, value in await _fields(request) if name in hints]
+    return found if any(value and name in words for name, value in found) else []
 
 
 def _query(request: web.Request) -> list[tuple[str, str]]:

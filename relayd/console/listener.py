@@ -104,15 +104,14 @@ def _served(route: Route, services: Services) -> _Aio:
     async def handle(request: web.Request) -> web.StreamResponse:
         made: Visit | None = None
         try:
-            made = await gate.visit(request, route, services)
-            await services.frame.admit(made)
-            if not route.is_api:
-                made.banners = await services.frame.banners(made)
-                return _done(await route.handler(made), made)
-            done = _done(await route.handler(made), made)
-            return _told(done, await services.frame.headers(made))
-        except RelayError as error:
-            return answer.refused(request, made or gate.anonymous(request, route, services), error)
+            try:
+                made = await gate.visit(request, route, services)
+                return await _handled(made)
+            except RelayError as error:
+                made = made or gate.anonymous(request, route, services)
+                return await answer.kept(made, error) or answer.refused(request, made, error)
+        except RelayError as error:  # a form that cannot be read
+            return answer.refused(request, made, error)
         except (web.HTTPException, ConnectionResetError):
             raise
         except web.RequestPayloadError:  # a body that is not in the coding that it says
@@ -123,6 +122,16 @@ def _served(route: Route, services: Services) -> _Aio:
             return answer.refused(request, made, RelayError("internal"))
 
     return handle
+
+
+async def _handled(made: Visit) -> web.StreamResponse:
+    services, route = made.services, made.route
+    await services.frame.admit(made)
+    if not route.is_api:
+        made.banners = await services.frame.banners(made)
+        return _done(await route.handler(made), made)
+    done = _done(await route.handler(made), made)
+    return _told(done, await services.frame.headers(made))
 
 
 def _told(response: web.StreamResponse, headers: Mapping[str, str]) -> web.StreamResponse:
