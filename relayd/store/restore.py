@@ -152,7 +152,7 @@ def _unpack_tar(source: Path, draft: Path) -> Manifest:
 def _manifest(text: bytes) -> Manifest:
     try:
         manifest = msgspec.json.decode(text, type=Manifest)
-    except msgspec.MsgspecError:
+    except (ValueError, RecursionError):  # a name that is not UTF-8 is no DecodeError
         raise StoreError("backup_damaged") from None
     names = manifest.files
     if manifest.format > FORMAT:

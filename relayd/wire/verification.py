@@ -76,7 +76,7 @@ def read(
         if _kind.decode(body).type != TYPE:
             return None
         said = _message.decode(body).data
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):
         raise RelayError("webhook_unreadable") from None
     return Told(said.reference, Answer(said.verdict, said.level, said.check))
 

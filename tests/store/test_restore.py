@@ -181,6 +181,8 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "a file is gone": lambda folder: (folder / DATABASE_NAME).unlink(),
     "no list": lambda folder: (folder / MANIFEST_NAME).unlink(),
     "a list that is none": lambda folder: (folder / MANIFEST_NAME).write_text("[]"),
+    "one bit of the list": lambda folder: (folder / MANIFEST_NAME).write_bytes(
+        (folder / MANIFEST_NAME).read_bytes().replace(b'"schema"', b'"\xf3chema"')),
     "a name that leads elsewhere": rename_in_list,
 }
 

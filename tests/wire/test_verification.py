@@ -86,7 +86,8 @@ def test_an_old_message_is_refused(off_ms: int) -> None:
 
 @pytest.mark.parametrize("raw", [
     b"", b"[]", b"{}", b'{"type":"identity.checked"}', b"\xff", body(verdict="maybe"),
-    body(level="blood"), body(reference=7), body(check=None),
+    body(level="blood"), body(reference=7), body(check=None), b'{"type":"\xff"}',
+    b'{"more":' + b"[" * 3000 + b"]" * 3000 + b"}",
 ])
 def test_what_is_no_verdict_is_unreadable(raw: bytes) -> None:
     headers = {"webhook-id": "m", "webhook-timestamp": str(NOW_MS // 1000)}
