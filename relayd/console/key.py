@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
-from relayd.console.page import page, redirect, reply
+from relayd.console.page import options, page, redirect, reply
 from relayd.console.route import HOLDER, Route
 from relayd.console.visit import Visit
 from relayd.control import call, key, limit
@@ -29,6 +29,10 @@ LIMITS: Final = (
     "requests_per_minute", "tokens_per_minute", "concurrent", "daily_budget", "monthly_budget")
 Grace = Literal["0h", "1h", "24h", "7d"]
 GRACES: Final[tuple[Grace, ...]] = ("0h", "1h", "24h", "7d")
+KeyState = Literal["active", "expired", "revoked"]
+STATES: Final[tuple[KeyState, ...]] = ("active", "expired", "revoked")
+LISTED: Final = 100
+"""Keys on one page."""
 _BETWEEN: Final = re.compile(r"[\s,;]+")
 _EXAMPLE: Final = {"key": "key_01KDVBXH2Q7ZC4M9T8WJRS5XNY"}
 
@@ -107,6 +111,15 @@ class Rotation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long the old key goes on working."""
 
     grace: Grace = "24h"
+
+
+class KeysQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which keys the page lists; None: all. `text`: a part of the name, the label or the hint;
+    `before` is where a further page begins."""
+
+    text: str | None = None
+    state: KeyState | None = None
+    before: str | None = None
 
 
 def _wish(order: KeyOrder, now_ms: int) -> KeyWish:
@@ -201,8 +214,22 @@ async def _mine(visit: Visit) -> ApiKey:
 
 
 async def show_all(visit: Visit) -> web.Response:
-    """The list."""
-    return page(visit, "use/keys.html", keys=await _all(visit), ended_shown=key.ENDED_SHOWN)
+    """The list, a page at a time."""
+    asked, found = visit.ask(KeysQuery), await _all(visit)
+    wanted = [each for each in found if _is_wanted(each, asked)]
+    after = next((at for at, each in enumerate(wanted, 1) if each.id == asked.before), 0)
+    ended = sum(each.state == "revoked" for each in found)
+    return page(
+        visit, "use/keys.html", asked=asked, any_keys=bool(found),
+        keys=wanted[after:after + LISTED], more=len(wanted) > after + LISTED,
+        many=len(found) > LISTED, states=options(visit, "keys.state_", STATES),
+        ended_shown=key.ENDED_SHOWN if ended >= key.ENDED_SHOWN else None)
+
+
+def _is_wanted(found: Key, asked: KeysQuery) -> bool:
+    text = (asked.text or "").casefold()
+    return asked.state in (None, found.state) and any(
+        text in part.casefold() for part in (found.name, found.app or "", found.hint))
 
 
 async def show_form(visit: Visit) -> web.Response:
@@ -332,7 +359,7 @@ async def give_revoked(visit: Visit) -> web.Response:
 _BAD: Final = ("invalid_value", "invalid_time")
 _ONE: Final = "/api/v1/keys/{key}"
 ROUTES: Final = (
-    Route("GET", "/keys", show_all, HOLDER, "The keys."),
+    Route("GET", "/keys", show_all, HOLDER, "The keys.", asks=KeysQuery),
     Route("GET", "/keys/new", show_form, HOLDER, "The form of a new key."),
     Route("POST", "/keys/new", make, HOLDER, "Make a key.", takes=KeyForm),
     Route("GET", "/keys/{key}", show_one, HOLDER, "A key.", example=_EXAMPLE),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from typing import Any
 
 import pytest
 from aiohttp import ClientResponse
 
+from relayd.console import key as console_key
 from relayd.console.key import LIMITS
 from relayd.control import audit, key, limit
 from relayd.control.key import KeyWish
@@ -174,3 +176,39 @@ async def test_a_list_is_bounded_however_many_keys_were_revoked(
     assert status == 200 and [each["name"] for each in listed] == ["works", "old 3", "old 2"]
     text = await (await console.get("/keys", cookies=who.cookies)).text()
     assert "Of the revoked keys the newest 2 are listed." in text and "old 1" not in text
+
+
+async def test_a_thousand_keys_are_listed_a_page_at_a_time(
+    console: Console, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(console_key, "LISTED", 3)
+    who = await person(console.db, NOW_MS)
+
+    async def listed(path: str) -> tuple[list[str], list[str]]:
+        """The names, and where the page leads on to."""
+        text = await (await console.get(path, cookies=who.cookies)).text()
+        return (re.findall(r"<bdi>([^<]*)</bdi>", text),
+                [unescape(each) for each in re.findall(r'href="(/keys\?[^"]*)"', text)])
+
+    for number in range(7):
+        made = await key.create(
+            console.db, who.account, KeyWish(f"Key {number}", app="ed&it" if number % 2 else None,
+                                             expires_at_ms=NOW_MS + 9 if number == 3 else None),
+            NOW_MS + number)
+        if number < 2:
+            await key.revoke(console.db, made.key.id, NOW_MS)
+    console.now_ms += 10
+    names, (on,) = await listed("/keys")
+    assert names == ["Key 6", "Key 5", "Key 4"]
+    names, (first, on) = await listed(on)
+    assert names == ["Key 2", "Key 3", "Key 1"]
+    assert await listed(on) == (["Key 0"], [first])
+    assert (await listed(first))[0] == ["Key 6", "Key 5", "Key 4"]
+    names, (on,) = await listed("/keys?text=KEY&state=active")
+    assert names == ["Key 6", "Key 5", "Key 4"] and (await listed(on))[0] == ["Key 2"]
+    assert await listed("/keys?text=d%26i") == (["Key 5", "Key 3", "Key 1"], [])
+    assert await listed("/keys?state=expired") == (["Key 3"], [])
+    assert await listed(f"/keys?text={made.key.hint[-4:]}") == (["Key 6"], [])
+    nothing = await (await console.get("/keys?text=other", cookies=who.cookies)).text()
+    assert "No key is like that." in nothing and 'value="other"' in nothing
+    assert (await console.get("/keys?state=odd", cookies=who.cookies)).status == 422
