@@ -182,7 +182,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "no list": lambda folder: (folder / MANIFEST_NAME).unlink(),
     "a list that is none": lambda folder: (folder / MANIFEST_NAME).write_text("[]"),
     "one bit of the list": lambda folder: (folder / MANIFEST_NAME).write_bytes(
-        (folder / MANIFEST_NAME).read_bytes().replace(b'"schema"', b'"\xf3chema"')),
+        (folder / MANIFEST_NAME).read_bytes().replace(b"relayd.db", b"relayd\xaedb")),
     "a name that leads elsewhere": rename_in_list,
 }
 
