@@ -121,7 +121,7 @@ ERRORS: Final = _kinds(
      "This value cannot be used: it is empty, too long, out of its range, or has characters that "
      "cannot be shown."),
     ("bill_unreadable", 400, "client", False,
-     "This file is no usage export that relayd can read, or one of its lines is not. It reads "
+     "This is not a usage export that relayd can read, or a line of it is damaged. It reads "
      "OpenAI's usage export (CSV, or JSON of the usage API, grouped by model) and Anthropic's "
      "usage CSV (or JSON of the usage report, grouped by model)."),
     ("reason_missing", 400, "client", False, "A reason is required; it goes into the audit log."),
@@ -165,7 +165,7 @@ ERRORS: Final = _kinds(
      "There is no such plan, or it cannot be chosen in this way."),
     ("subscription_state", 409, "client", False, "The subscription's state does not allow this."),
     ("code_not_usable", 404, "client", False,
-     "There is no such code, it can no longer be redeemed, or this account has redeemed it."),
+     "There is no such code, it can no longer be redeemed, or it was redeemed by this account."),
     ("code_not_found", 404, "client", False, "There is no such code."),
     ("grant_not_found", 404, "client", False,
      "There is no such credit, or nothing is left of it."),
@@ -247,7 +247,7 @@ ERRORS: Final = _kinds(
     ("own_account", 403, "client", False,
      "This is about your own account. Another operator has to do it."),
     ("operator_account", 403, "client", False,
-     "This account is an operator's. Only the role security may do this, and nobody to an owner."),
+     "This account is an operator's: only security may do this, and nobody to an owner."),
     ("handover_not_found", 404, "client", False, "There is no such handover."),
     ("handover_state", 409, "client", False, "The handover's state does not allow this."),
     ("handover_early", 409, "client", False,

@@ -92,4 +92,4 @@ async def test_H3_off_by_default(console: Console) -> None:
     assert (await console.post("/api/v1/identity", headers=ann.bearer)).status == 404
     assert await told(console, "x") == 404
     text = await (await console.get(PAGE, cookies=ann.cookies)).text()
-    assert "not verified here" in text and f'href="{PAGE}"' not in text
+    assert "not set up here" in text and f'href="{PAGE}"' not in text
