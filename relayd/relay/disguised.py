@@ -61,6 +61,12 @@ def check(exchange: Exchange, head: ReplyHead, data: bytes) -> None:
         raise RelayError(code)
 
 
+def is_error(head: ReplyHead, data: bytes) -> bool:
+    """Whether what has come of a reply that waits is the beginning of an error."""
+    return begins_as_error(
+        inflated(head, data, INSIDE_BYTES_MAX) if head.coded else data, LOOKED_AT)
+
+
 async def comes_whole(exchange: Exchange, attempt: Attempt) -> bool:
     """Waits for the end of a reply that is short or begins as an error; True where it has come."""
     head = attempt.head

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Final
 from relayd.core.errors import RelayError
 from relayd.core.exchange import TO_STREAMING
 from relayd.ops.tasks import PAUSE
-from relayd.relay.disguised import array_guard, check, comes_whole, is_array, is_suspect
+from relayd.relay.disguised import (
+    array_guard, check, comes_whole, is_array, is_error, is_suspect,
+)
 from relayd.relay.exchange import Exchange
 from relayd.relay.inflate import InflatingTap, coding_of
 from relayd.relay.opening import mark
@@ -159,13 +161,19 @@ class Streamer:
             stream.release()
 
     async def _attach(self, exchange: Exchange, attempt: Attempt, stream: Stream) -> None:
-        """From now on the stream has what comes: of some replies, once they are whole."""
-        whole = False
+        """From now on the stream has what comes: of some replies, once they are whole, and of an
+        error that will not be, nothing."""
+        head = attempt.head
+        assert head is not None
+        whole, broken = False, True
         try:
             whole = await comes_whole(exchange, attempt)
+            broken = attempt.error is not None
         finally:
-            if whole and attempt.head is not None:
-                check(exchange, attempt.head, attempt.peek())
+            if whole:
+                check(exchange, head, attempt.peek())
+            elif broken and is_error(head, attempt.peek()):
+                attempt.take()
             exchange.phase = TO_STREAMING[exchange.phase]
             attempt.attach(stream.on_data)
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from relayd.relay.disguised import LOOKED_AT, WAITING_BYTES_MAX, _is_cut, is_suspect
-from tests.fakes.daemon import ANSWER, Lane
+from tests.fakes.daemon import ANSWER, BRISK, Lane
 from tests.fakes.rawclient import RawClient, ask, request_bytes
-from tests.fakes.rawupstream import Answer, message
+from tests.fakes.rawupstream import After, Answer, message
 from tests.http.play import BODY, STREAM, TARGET
 from tests.relay.conftest import Opened
 
@@ -52,6 +52,19 @@ async def test_none_gets_through(opened: Opened, raw: bytes, pace: str) -> None:
         told = json.loads(reply.body)
         assert "error" in (told if reply.status >= 400 else told[0])
     assert [r.outcome for r in await lane.settled(2)] == ["provider_error"] * 2
+
+
+@pytest.mark.parametrize("after", ["close", "reset", "hold"])
+@pytest.mark.parametrize("raw", [
+    message(PLAIN)[:-9], message(PLAIN, chunked=True)[:-16], message(LONG)[:-9],
+    message(gzip.compress(PLAIN), fields=GZIP)[:-9],
+])
+async def test_half_of_one_is_no_answer(opened: Opened, raw: bytes, after: After) -> None:
+    lane = await opened(lambda _: Answer(raw, after=after), provider_changes=BRISK)
+    reply = await ask(lane.address, chat(lane))
+    assert reply.status >= 500 and NAME not in reply.body and "error" in json.loads(reply.body)
+    record, = await lane.settled(1)
+    assert (record.outcome, record.status) == ("provider_truncated", reply.status)
 
 
 async def test_events_that_do_not_say_what_they_are(opened: Opened) -> None:
