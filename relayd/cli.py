@@ -19,29 +19,29 @@ from relayd.core.errors import RelayError
 from relayd.ops import early
 from relayd.ops.configfile import ConfigError
 
-DESCRIPTION: Final = "An LLM relay: OpenAI, Anthropic and Gemini traffic, unseen and counted."
+DESCRIPTION: Final = "A relay for LLM APIs: OpenAI, Anthropic and Gemini, private and counted."
 GROUPS: Final = {
-    "abuse": "What rules against abuse found.",
+    "abuse": "Findings of the abuse rules.",
     "accounts": "Accounts: who pays, and owns API keys.",
     "audit": "The audit log: who did what to whose data.",
-    "balance": "Balances: what accounts may still spend.",
-    "handover": "Handovers: somebody takes the business over, and its data.",
+    "balance": "Balances: what accounts can still spend.",
+    "handover": "Handovers: another company takes over the business and its data.",
     "consents": "What account holders agreed to.",
-    "documents": "The privacy policy, the terms and the others, in versions.",
-    "fapiao": "Fapiao: applied for, handed to the bookkeeper, and brought back.",
+    "documents": "The privacy policy, the terms and other documents, in versions.",
+    "fapiao": "Fapiao: applications, export to the bookkeeper, issued files.",
     "invoices": "Invoices and receipts, month by month.",
     "keys": "API keys: what clients send.",
-    "ledger": "The books.",
+    "ledger": "The books: call records and money.",
     "mail": "Mail to account holders.",
-    "notices": "What stands on every page, and is mailed to everybody.",
-    "operators": "Operators: who may do more in the console than what is their own.",
+    "notices": "Notices on every page of the console, and by mail.",
+    "operators": "Operators: accounts with a role in the console.",
     "codes": "Codes that give credit.",
-    "orders": "Orders: balances that are topped up at payment partners.",
+    "orders": "Orders: top-ups at payment partners.",
     "plans": "Plans: what accounts pay.",
     "prices": "Prices: what calls cost.",
     "requests": "Lawful requests: what authorities ask for, and what they get.",
-    "store": "The store's files.",
-    "tickets": "Tickets: what people ask and report.",
+    "store": "The store's keys.",
+    "tickets": "Tickets: questions and reports of account holders.",
 }
 MODULES: Final[Mapping[str, tuple[str, ...]]] = {
     "cli_serve": ("serve", "demo",),

@@ -42,7 +42,7 @@ async def _decide(db: Database, arguments: argparse.Namespace, config: Config) -
 
 
 COMMANDS: Final = (
-    Command("abuse list", "Show what rules against abuse found and nobody has decided on.",
+    Command("abuse list", "Show findings of the abuse rules that are not decided yet.",
             in_configured_store(_list), prints_data=True, options=(
                 option("--all", action="store_true", help="decided ones too"),
                 option("--account", metavar="E", help="findings about this account"),

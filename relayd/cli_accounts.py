@@ -176,7 +176,7 @@ COMMANDS: Final = (
             epilog="Its holder gets a mail with the reason, and a link to answer."),
     Command("accounts sign-in-link", "Print a link that signs in to an account, once.",
             in_configured_store(_link_to_sign_in), WHO, prints_data=True),
-    Command("accounts erase", "Erase who an account belongs to, for good, and end its keys.",
+    Command("accounts erase", "Erase an account's personal data for good, and revoke its keys.",
             in_configured_store(_erase), prints_data=True, options=(
                 *WHO, option("--yes", "-y", action="store_true", help="do not ask"),
                 option("--cooling-off", action="store_true",

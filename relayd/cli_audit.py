@@ -102,13 +102,14 @@ COMMANDS: Final = (
                        "span such as 7d) or later"),
                 option("--account", metavar="E", help="events about this account"),
             )),
-    Command("audit verify", "Hold the audit log against its hashes and signatures.",
+    Command("audit verify", "Check the audit log against its hashes and signatures.",
             in_store(_verify), prints_data=True, options=(
                 option("--key", metavar="HEX", action="append",
-                       help="a public key that is trusted too; may be said again"),
+                       help="another public key to trust; may be repeated"),
                 option("--seen", metavar="N:HASH", help="an event's number and hash, noted "
                        "earlier: it must still be there"),
-            ), epilog="Exit code 1 names the first event or checkpoint that is not what it was."),
+            ), epilog="Exit code 1 where something was changed; the first such event or"
+                      " checkpoint is named."),
     Command("audit prove", "Print the proof that an event is in a signed checkpoint, as JSON.",
             in_store(_prove), options=(
                 option("event", metavar="N", type=int, help="the event's number"),)),

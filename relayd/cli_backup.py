@@ -258,21 +258,21 @@ def _told(carried: Carried, had_before: bool) -> Iterator[str]:
 
 
 COMMANDS: Final = (
-    Command("backup", "Copy the store, also beside a running daemon, and check the copy.",
+    Command("backup", "Back up the store, also beside a running daemon, and verify the copy.",
             _backup, prints_data=True, options=(
                 option("--to", metavar="PATH",
                        help="a new directory, or a new file NAME.tar"),
                 option("--keys", metavar="FILE",
-                       help="the data keys in a file of their own, which is replaced"),
+                       help="back up the data keys into this file, which is replaced"),
                 option("--with-secret", action="store_true",
-                       help="with the store's secret, which API keys are checked with"),
+                       help="include the store's secret, with which API keys are checked"),
             )),
-    Command("restore", "Put a backup in the store's place; the daemon must be stopped.",
+    Command("restore", "Restore a backup; the daemon must be stopped.",
             _restore, prints_data=True, options=(
                 option("--from", metavar="PATH", required=True, dest="source",
-                       help="what backup made, or a database file alone"),
+                       help="a backup, or a database file alone"),
                 option("--replace", action="store_true",
-                       help="over a store that is not empty, which is kept beside it"),
+                       help="replace a store that is not empty; it is kept beside the new one"),
                 option("--secret", metavar="FILE", help="the store's secret, if kept apart"),
                 option("--keys", metavar="FILE", help="the data keys, where the store has none"),
                 option("--master-key", metavar="FILE",

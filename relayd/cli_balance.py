@@ -32,10 +32,10 @@ async def _credit(db: Database, arguments: argparse.Namespace) -> int:
 
 
 COMMANDS: Final = (
-    Command("balance show", "What an account may still spend, by currency.",
+    Command("balance show", "Show what an account can still spend, by currency.",
             in_store(_show), WHO, prints_data=True,
             epilog="What calls cost counts as soon as they are stored."),
-    Command("balance credit", "How far an account may go below nothing.",
+    Command("balance credit", "Set how far an account may go below zero.",
             in_store(_credit), prints_data=True, options=(
                 *WHO,
                 option("--amount", required=True, metavar="A", help="for example 100 or 2.50"),

@@ -204,7 +204,7 @@ COMMANDS: Final = (
             _audit, prints_data=True, options=(
                 option("--key", required=True, metavar="K", help="an API key of this relay"),
                 option("--model", metavar="M", action="append",
-                       help="a model that is really asked; may be said again (default: the "
+                       help="a model that is really called; may be repeated (default: the "
                             "demo's, where the demo is configured)"),
                 option("--memory", action="store_true",
                        help="search the daemon's memory too (root, and wipe_memory)"),

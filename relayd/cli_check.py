@@ -19,6 +19,6 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 COMMANDS: Final = (
-    Command("check", "Validate a configuration: every fault, and what would be right.", _check,
+    Command("check", "Check a configuration: every fault, and what would be right.", _check,
             prints_data=True),
 )

@@ -80,11 +80,12 @@ def build_parser(
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     top = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     nested = {}
-    for group, text in groups.items():
-        words = top.add_parser(group, help=text, description=text)
-        nested[group] = words.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in commands:
         group, _, word = command.name.rpartition(" ")
+        if group and group not in nested:
+            words = top.add_parser(group, help=groups[group], description=groups[group])
+            nested[group] = words.add_subparsers(
+                title="commands", metavar="COMMAND", required=True)
         _add(nested[group] if group else top, word, command)
     return parser
 

@@ -56,7 +56,7 @@ COMMANDS: Final = (
             prints_data=True),
     Command("consents give", "Record a consent that the holder gave on paper or by mail.",
             in_store(_give), (*WHO, _ITEM), prints_data=True,
-            epilog="The ledger says that it came by the shell."),
+            epilog="The record says that it came through the shell."),
     Command("consents withdraw", "Record that the holder withdrew a consent.",
             in_store(_withdraw), (*WHO, _ITEM), prints_data=True),
 )

@@ -43,7 +43,7 @@ ENCODINGS: Final = ("o200k_base", "cl100k_base")
 
 REMEDIES: Final = {
     "store_master_key": "Put master.key back into the store's directory (mode 0600), or correct"
-    " [store] master_key. If it is lost for good, so is everything personal.",
+    " [store] master_key. If it is lost for good, so is all personal data.",
     "store_keys": "Copy the file that relayd backup --keys made to keys.db in the"
     " store's directory (mode 0600).",
 }
@@ -113,8 +113,8 @@ async def store_findings(directory: Path, master: MasterKey | None = None) -> li
 async def _database_findings(directory: Path, master: MasterKey | None) -> list[Finding]:
     try:
         if await due(directory / FILE_NAME):  # to open it would do what a start is to do
-            return [Finding("warn", "database", "The store is an earlier relayd's: the next start"
-                            " brings it forward, after a copy of it.", "Restart relayd.")]
+            return [Finding("warn", "database", "The store is an earlier relayd's. The next"
+                            " start copies and upgrades it.", "Restart relayd.")]
         db = await open_database(directory, master=master)
         try:
             wrapped_since_ms = db.keyring.since_ms()
@@ -171,13 +171,13 @@ async def _audit_finding(db: Database) -> Finding:
 def _journal_finding(directory: Path, logged: journal.Finding) -> Finding:
     """What the journal's files say, beside a daemon or after one."""
     if logged.mismatches:
-        return Finding("fail", "journal", f"{len(logged.mismatches)} calls of the journal are not"
-                       " recorded as it says.", "relayd ledger verify lists them.")
+        return Finding("fail", "journal", f"{len(logged.mismatches)} calls of the journal differ"
+                       " from their records.", "relayd ledger verify lists them.")
     if not any(owned(directory, number) for number in lanes(directory)):
         if logged.torn_bytes:
             return Finding("warn", "journal",
                            f"{logged.torn_bytes} bytes of the journal cannot be read.",
-                           "The next start leaves them out. See whether the disk is well.")
+                           "The next start skips them. Check the disk.")
         if logged.files:
             return Finding("warn", "journal", f"A daemon was killed; {logged.waiting} closed calls"
                            " of its journal are not in the store yet.", "The next start does it.")
@@ -232,7 +232,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 
 COMMANDS: Final = (
-    Command("doctor", "Examine a running or stopped installation.", _doctor,
+    Command("doctor", "Check an installation, running or stopped.", _doctor,
             (option("--offline", action="store_true", help="do not connect to providers"),),
             prints_data=True),
 )

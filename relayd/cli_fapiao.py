@@ -116,31 +116,32 @@ async def _enterprise(db: Database, arguments: argparse.Namespace) -> int:
 
 _WHICH: Final = option("fapiao", metavar="FAPIAO", help="its id")
 COMMANDS: Final = (
-    Command("fapiao list", "Applications and red letters, and red letters that are due.",
+    Command("fapiao list", "List applications and red letters, and red letters that are due.",
             in_store(_list), prints_data=True, options=(
                 option("--state", choices=FAPIAO_STATES, metavar="S", help="in this state"),)),
-    Command("fapiao show", "One as JSON, with its buyer; the look is in the audit log.",
+    Command("fapiao show", "Show one as JSON, with its buyer; this is in the audit log.",
             in_store(_show), options=(_WHICH,)),
-    Command("fapiao take", "Look after an application.", in_store(_take), options=(_WHICH,)),
-    Command("fapiao reject", "Reject an application, or give a red letter up.",
+    Command("fapiao take", "Take up an application.", in_store(_take), options=(_WHICH,)),
+    Command("fapiao reject", "Reject an application, or give up a red letter.",
             in_configured_store(_reject), options=(
                 _WHICH, option("--reason", default="", choices=("", *REASONS), metavar="R",
                                help=", ".join(REASONS)))),
-    Command("fapiao export", "What waits for the bookkeeper, as CSV.",
+    Command("fapiao export", "Print what waits for the bookkeeper, as CSV.",
             in_configured_store(_export), prints_data=True),
-    Command("fapiao xml", "One as XML, for its issuer to fill in.", in_configured_store(_xml),
+    Command("fapiao xml", "Print one as XML for its issuer to fill in.", in_configured_store(_xml),
             options=(_WHICH,)),
-    Command("fapiao import", "Take in an issued file: XML, OFD or PDF, every field verified.",
+    Command("fapiao import", "Import an issued file (XML, OFD or PDF) and verify every field.",
             in_configured_store(_import), options=(
                 _WHICH, option("file", metavar="FILE", help="the file as it was issued"))),
-    Command("fapiao reverse", "Ask for a red letter over an issued one, or a part of it.",
+    Command("fapiao reverse", "Request a red letter for an issued one, or a part of it.",
             in_store(_reverse), options=(
                 _WHICH, option("--amount", required=True, metavar="A", help="for example 12.50"),
                 option("--reason", required=True, choices=tuple(RED_REASONS), metavar="R",
                        help="01 wrong, 02 returned, 03 ended, 04 discount"))),
-    Command("fapiao confirm", "The tax platform confirmed a red letter.", in_store(_confirm),
+    Command("fapiao confirm", "Record the tax platform's confirmation of a red letter.",
+            in_store(_confirm),
             options=(_WHICH, option("confirmation", metavar="NUMBER",
                                     help="the confirmation's 20 digits"))),
     Command("fapiao enterprise", "Mark an account as a company's.", in_store(_enterprise),
-            options=(*WHO, option("--off", action="store_true", help="it is none"))),
+            options=(*WHO, option("--off", action="store_true", help="it is not a company's"))),
 )

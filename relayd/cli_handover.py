@@ -65,7 +65,7 @@ async def _bundle(db: Database, arguments: argparse.Namespace) -> int:
 
 
 COMMANDS: Final = (
-    Command("handover announce", "Tell everybody who takes the business and its data over.",
+    Command("handover announce", "Announce to everybody who takes over the business and its data.",
             in_store(_announce), prints_data=True, options=(
                 option("--recipient", required=True, metavar="NAME", help="who takes over"),
                 option("--contact", required=True, metavar="TEXT", help="how to reach them"),
@@ -77,9 +77,9 @@ COMMANDS: Final = (
                        help="the recipient has purposes of its own, and must ask for consent"),
             )),
     Command("handover list", "List handovers.", in_store(_list), prints_data=True),
-    Command("handover show", "Show one: how many would go along, as JSON.", in_store(_show),
-            (_HANDOVER,), prints_data=True),
-    Command("handover cancel", "Call one off.", in_store(_cancel), (_HANDOVER,)),
+    Command("handover show", "Show one as JSON, with how many accounts would go along.",
+            in_store(_show), (_HANDOVER,), prints_data=True),
+    Command("handover cancel", "Cancel a handover.", in_store(_cancel), (_HANDOVER,)),
     Command("handover bundle", "Write the data of all who go along, for the recipient.",
             in_store(_bundle), (
                 _HANDOVER,

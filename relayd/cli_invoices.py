@@ -97,17 +97,17 @@ COMMANDS: Final = (
                 option("--month", required=True, metavar="M", help="for example 2026-10"),),
             epilog="Safe to run again: what was issued is not issued twice. Records that came "
                    "late get an invoice of their own."),
-    Command("invoices list", "The newest 500; exit code 1 where a number is missing.",
+    Command("invoices list", "List the newest 500; exit code 1 where a number is missing.",
             in_store(_list), prints_data=True, options=(
                 option("--account", metavar="A", help="an id or an e-mail address"),
                 option("--month", metavar="M", help="for example 2026-10"),
             )),
-    Command("invoices show", "One with its lines; the look is in the audit log.",
+    Command("invoices show", "Show one with its lines; this is in the audit log.",
             in_store(_show), prints_data=True, options=(_WHICH,)),
     Command("invoices void", "Take one back by a counter-invoice.", in_configured_store(_void),
             prints_data=True, options=(
                 _WHICH, option("--reason", required=True, metavar="R",
                                help="for the audit log"))),
-    Command("invoices settle", "Note that an open one was paid.", in_store(_settle), options=(
-        _WHICH, option("--never", action="store_true", help="that it never will be"))),
+    Command("invoices settle", "Record that an open one was paid.", in_store(_settle), options=(
+        _WHICH, option("--never", action="store_true", help="that it will never be paid"))),
 )

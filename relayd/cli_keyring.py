@@ -46,9 +46,9 @@ def _tell(arguments: argparse.Namespace, done: keyring.Rotated, next_step: str) 
 
 
 COMMANDS: Final = (
-    Command("store rotate-key", "Wrap every data key anew, under a fresh master key.",
+    Command("store rotate-key", "Make a new master key, and encrypt every data key under it.",
             in_store(_rotate), prints_data=True, options=(
                 option("--to", metavar="FILE",
-                       help="a new file for the key, where it comes from no file"),
+                       help="a new file for the key, where the configuration names none"),
             ), epilog="Safe beside a running daemon where the master key is in a file."),
 )

@@ -120,7 +120,7 @@ COMMANDS: Final = (
                 option("--account", "--email", metavar="E", dest="account",
                        help="only those of this account"),
             )),
-    Command("keys rotate", "Make a new key in place of one, with the same rights, and show it.",
+    Command("keys rotate", "Replace a key by a new one with the same rights, and show it.",
             in_store(_rotate), prints_data=True, options=(
                 *REF, option("--grace", metavar="S", type=_seconds, default=GRACE_SECONDS,
                              help="seconds for which the old key still works (default: one day; "

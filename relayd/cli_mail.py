@@ -62,9 +62,9 @@ async def _retry(db: Database, arguments: argparse.Namespace) -> int:
 
 COMMANDS: Final = (
     Command("mail list", "List mails that were not sent.", in_store(_list), (
-        option("--all", action="store_true", help="those that were sent or withdrawn too"),
+        option("--all", action="store_true", help="also those that were sent or withdrawn"),
     ), prints_data=True),
-    Command("mail show", "Print what a mail says that was not yet sent.",
+    Command("mail show", "Print a mail that was not sent yet.",
             in_configured_store(_show), (_MAIL,), prints_data=True,
             epilog="That it was read goes into the audit log, where its account's holder sees"
                    " it."),

@@ -77,10 +77,10 @@ def _texts(kind: NoticeKind) -> tuple[Option, ...]:
 
 COMMANDS: Final = (
     Command("notices list", "List all notices.", in_store(_list), prints_data=True),
-    Command("notices publish", "Tell everybody something, on every page and by mail.",
+    Command("notices publish", "Publish a notice on every page and by mail.",
             in_store(_service), (*_texts("service"), _ENDS),
             prints_data=True),
-    Command("notices transfer", "Say who would take over the service and its data.",
+    Command("notices transfer", "Announce who would take over the service and its data.",
             in_store(_transfer), (*_texts("transfer"), _ENDS),
             prints_data=True,
             epilog="Holders can object until the end, 15 days at least."),

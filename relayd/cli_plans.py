@@ -96,7 +96,7 @@ _AMOUNT: Final = (
     option("--currency", default="USD", metavar="C", help="three capital letters"),
 )
 COMMANDS: Final = (
-    Command("plans list", "The plans of the configuration.", in_configured_store(_list),
+    Command("plans list", "List the plans of the configuration.", in_configured_store(_list),
             prints_data=True,
             epilog=f"A markup is a factor on the price file's prices; {MARKUP_ONE // 10**6}.00 "
                    "leaves them as they are."),
@@ -111,7 +111,7 @@ COMMANDS: Final = (
                 option("--until", metavar="T", help="when what is left of it expires"),
                 option("--reason", required=True, metavar="R", help="for the audit log"),
             )),
-    Command("codes create", "Make a code that gives its finder credit, once per account.",
+    Command("codes create", "Make a code that gives credit, once per account.",
             in_store(_code), prints_data=True, options=(
                 *_AMOUNT,
                 option("--uses", type=int, default=1, metavar="N",
@@ -119,7 +119,7 @@ COMMANDS: Final = (
                 option("--until", metavar="T", help="until when it can be redeemed"),
                 option("--days", type=int, metavar="N", help="how long the credit then lasts"),
             )),
-    Command("codes list", "All codes, without their texts.", in_store(_codes), prints_data=True),
-    Command("codes end", "Let nobody redeem a code any more.", in_store(_end_code), options=(
+    Command("codes list", "List codes, without their texts.", in_store(_codes), prints_data=True),
+    Command("codes end", "End a code: nobody can redeem it then.", in_store(_end_code), options=(
         option("code", metavar="CODE", nargs="?", help="its id"),)),
 )

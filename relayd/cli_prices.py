@@ -176,7 +176,7 @@ def _provider(text: str) -> str:
 _MINE: Final = "(default: the configuration's)"
 
 COMMANDS: Final = (
-    Command("prices check", "Validate a price file: every fault, and what would be right.", _check,
+    Command("prices check", "Check a price file: every fault, and what would be right.", _check,
             (option("file", metavar="FILE", nargs="?", help=f"the price file {_MINE}"),),
             epilog="Without FILE also lists what is served and has no price."),
     Command("prices list", "Print the prices that are in force.", _list, (

@@ -5,24 +5,28 @@ from __future__ import annotations
 import argparse
 import secrets
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 from relayd.cli_command import DONE, UNUSABLE, Command, configured, option
 from relayd.cli_output import document, table, text
+from relayd.control import keyring
 from relayd.ops.clock import unix_ms
 from relayd.ops.config import Config
 from relayd.relay.reflect import Reflection, Reflector
-from relayd.store import secret as store_secret
 from relayd.store.directory import StoreError
+from relayd.store.keyring import FILE_NAME, open_keyring
+from relayd.store.secret import SECRET_BYTES
+from relayd.wire.identity import epoch_of
 
 BOUNDARY: Final = "relayd" + "0" * 32
-PSEUDONYM_LABEL: Final = "pseudonyms"
 
 
 def _reflect(arguments: argparse.Namespace) -> int:
     config = configured(arguments)
-    reflector = Reflector(config, _pseudonym_secret(config), BOUNDARY, unix_ms())
+    now_ms = unix_ms()
+    reflector = Reflector(config, _pseudonym_secret(config, now_ms), BOUNDARY, now_ms)
     found = reflector.reflect(sys.stdin.buffer.read(), arguments.provider)
     if arguments.json:
         document(_view(found))
@@ -31,13 +35,16 @@ def _reflect(arguments: argparse.Namespace) -> int:
     return DONE if found.refused is None else UNUSABLE
 
 
-def _pseudonym_secret(config: Config) -> bytes:
+def _pseudonym_secret(config: Config, now_ms: int) -> bytes:
     """The store's own, so that pseudonyms are those that are sent; any, without a store."""
+    directory = Path(config.store.path)
     try:
-        secret = store_secret.read(Path(config.store.path))
-    except StoreError:
-        secret = None
-    return store_secret.derived(secret or secrets.token_bytes(32), PSEUDONYM_LABEL)
+        if not (directory / FILE_NAME).exists():
+            return secrets.token_bytes(SECRET_BYTES)
+        with closing(open_keyring(directory, config.store.master_key)) as found:
+            return keyring.pseudonym_secret(found, epoch_of(now_ms))
+    except (StoreError, OSError):
+        return secrets.token_bytes(SECRET_BYTES)
 
 
 def _view(found: Reflection) -> dict[str, object]:
@@ -66,7 +73,8 @@ def _show(found: Reflection) -> None:
 COMMANDS: Final = (
     Command("reflect", "Show what a provider would receive for the raw HTTP request on stdin.",
             _reflect,
-            (option("--provider", metavar="P", help="this provider of the route, not the first"),),
+            (option("--provider", metavar="P",
+                    help="one of the route's providers (default: the first)"),),
             prints_data=True,
             epilog="The credential is masked; no key is needed and nothing is sent. "
                    "relayd reflect < request.http"),

@@ -174,13 +174,13 @@ COMMANDS: Final = (
     Command("requests list", "List lawful requests.", in_store(_list), prints_data=True),
     Command("requests show", "Show one, as JSON.", in_store(_show), (_REQUEST,),
             prints_data=True),
-    Command("requests approve", "Approve one that somebody else entered.", in_store(_approve),
+    Command("requests approve", "Approve what somebody else entered.", in_store(_approve),
             (_REQUEST, _REASON), prints_data=True),
-    Command("requests refuse", "Refuse one that somebody else entered.", in_store(_refuse),
+    Command("requests refuse", "Refuse what somebody else entered.", in_store(_refuse),
             (_REQUEST, _REASON), prints_data=True),
     Command("requests produce", "Write what an approved request asks for, for its recipient.",
             in_store(_produce), (_REQUEST, _REASON, *TO), prints_data=True),
-    Command("requests open", "Open such a file, as its recipient does.", _open, (
+    Command("requests open", "Open a produced file, as its recipient does.", _open, (
         option("file", metavar="FILE", help="the file"),
         option("--key", metavar="FILE", help="a file with the X25519 private key, in hex digits"),
         option("--passphrase", metavar="FILE", help="instead: a file with the passphrase"),

@@ -40,7 +40,8 @@ COMMANDS: Final = (
     Command("retention", "Show how long each kind of data stays, and the last sweep.",
             in_configured_store(_retention), prints_data=True, options=(
                 option("--sweep", action="store_true",
-                       help="delete what is over now; a daemon does so every ten minutes"),
+                       help="delete now what is over its term; a daemon does so every "
+                            "ten minutes"),
             ), epilog="Terms are chosen under [retention], not below their floors; --json has the"
                       " reasons."),
 )

@@ -183,7 +183,7 @@ COMMANDS: Final = (
                    "at once."),
     Command("demo", "Run a relay with a built-in demo provider, an account and a key.", _demo,
             (option("--port", type=_port, default=DEMO_PORT, metavar="P",
-                    help=f"of the relay (default: {DEMO_PORT}; 0: any)"),),
+                    help=f"the relay's port (default: {DEMO_PORT}; 0: any)"),),
             prints_data=True,
             epilog=f"Keeps its store under ./{DATA_DIRECTORY}, and writes its own configuration "
                    "there; -c is ignored. No network, no provider key."),

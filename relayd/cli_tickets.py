@@ -71,7 +71,7 @@ async def _close(db: Database, arguments: argparse.Namespace) -> int:
 
 
 COMMANDS: Final = (
-    Command("tickets list", "List tickets, the most urgent first; without what they say.",
+    Command("tickets list", "List tickets, the most urgent first, without their texts.",
             in_store(_list), prints_data=True, options=(
                 option("--all", action="store_true", help="closed ones too"),)),
     Command("tickets show", "Read a ticket; its owner sees that somebody did.", in_store(_show),

@@ -162,9 +162,9 @@ COMMANDS: Final = (
     Command("top", "Watch a running daemon: calls, tokens, providers, what is slow.", _top,
             prints_data=True, options=(
                 option("--every", metavar="S", type=_seconds, default=SECONDS,
-                       help="seconds between two pictures (default: 2)"),
-                option("--once", action="store_true", help="print one picture and end"),
+                       help="seconds between two updates (default: 2)"),
+                option("--once", action="store_true", help="print once and exit"),
             ),
-            epilog="Ctrl-C ends it. --json prints one picture and ends. Rates and times are "
+            epilog="Ctrl-C ends it. --json prints once and exits. Rates and times are "
                    "those between two readings."),
 )

@@ -228,8 +228,7 @@ COMMANDS: Final = (
                 option("--tolerance", metavar="X", type=_share,
                        help=f"with --compare: the share that may differ (default: {TOLERANCE})"),
             ), epilog="With --drift or --compare: exit code 1 where figures differ too much."),
-    Command("ledger verify", "Add up all call records and all money again, and hold the journal"
-            " against them.",
+    Command("ledger verify", "Recompute totals and balances; compare records with the journal.",
             in_configured_store(_verify), prints_data=True,
             epilog="Exit code 1 and a list where a total is wrong, or a call of the journal is not"
                    " recorded as it says. Amounts that today's prices would not give are listed"

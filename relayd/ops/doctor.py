@@ -64,7 +64,7 @@ def swap_finding(proc: Path = _PROC, cgroup: Path = _SERVICES) -> Finding:
     try:
         areas = len((proc / "swaps").read_text().splitlines()) - 1
     except OSError:
-        return Finding("warn", "swap", "Whether swap is on cannot be seen.", "Look at swapon.")
+        return Finding("warn", "swap", "relayd cannot see whether swap is on.", "Look at swapon.")
     if areas <= 0:
         return Finding("ok", "swap", "Swap is off.")
     limits = [file.read_text().strip() for file in cgroup.glob("relayd*.service/memory.swap.max")]
@@ -131,7 +131,7 @@ def writable_finding(path: Path) -> Finding:
 def master_key_finding(since_ms: int | None, now_ms: int) -> Finding:
     """How long the data keys have been wrapped by the same master key."""
     if since_ms is None:
-        return Finding("ok", "master key", "The master key has wrapped nothing yet.")
+        return Finding("ok", "master key", "The master key has encrypted nothing yet.")
     sentence = f"The master key is in use since {rfc3339(since_ms)[:10]}."
     if now_ms - since_ms > MASTER_KEY_WARN_DAYS * DAY_MS:
         return Finding("warn", "master key", sentence, "Rotate it: relayd store rotate-key")
@@ -164,7 +164,7 @@ def certificate_finding(path: str, now_ms: int) -> Finding:
         early = _days_until(not_before, now_ms) >= 0
     except (OSError, ValueError, KeyError) as error:
         return Finding("fail", "certificate", f"{path} cannot be read ({type(error).__name__}).",
-                       "It takes a PEM file whose first certificate is the listener's own.")
+                       "Name a PEM file whose first certificate is the listener's own.")
     if left_days < 0:
         return Finding("fail", "certificate", f"{path} expired on {not_after}.", "Renew it.")
     if early:

@@ -59,7 +59,7 @@ def files_finding(connections_max: int) -> Finding:
         return Finding("ok", "open files", "A process started from this shell may open enough"
                        " files for connections_max.")
     remedy = ("Start relayd from config/relayd.service (LimitNOFILE=65536), or raise ulimit -Hn;"
-              " or lower [server] connections_max to what you mean.")
+              " or lower [server] connections_max.")
     few = hard < FILES_MIN
     return Finding("warn" if few else "ok", "open files",
                    f"A process started from this shell may open {hard} files: relayd will take"
@@ -98,6 +98,6 @@ def unit_finding(root: Path = Path("/")) -> Finding:
     if known:
         return Finding("ok", "systemd", f"{UNIT_NAME} is installed.")
     return Finding("warn", "systemd", f"systemd runs here and has no {UNIT_NAME}: nothing restarts"
-                   " relayd, and nothing closes it in.",
+                   " relayd or confines it.",
                    "Copy config/relayd.service to /etc/systemd/system, then systemctl"
                    " daemon-reload && systemctl enable --now relayd")

@@ -84,7 +84,7 @@ async def daemon_finding(listen: str, seconds: float = REACH_SECONDS) -> Finding
     except (OSError, ValueError) as error:
         return Finding("fail", "daemon", f"{listen} does not answer as relayd does "
                                          f"({type(error).__name__}).",
-                       "See what listens there, and whether the daemon hangs.")
+                       "Check what listens there, and whether the daemon hangs.")
     if status == 200:
         return Finding("ok", "daemon", f"The daemon at {listen} is ready.")
     return Finding("warn" if reason in ("draining", "starting") else "fail", "daemon",
@@ -128,5 +128,5 @@ async def memory_finding(
         return Finding("fail", "memory", "The daemon does not overwrite freed memory, though "
                                          "[privacy] wipe_memory is on.",
                        "Restart it; if that changes nothing, its C library is not glibc.")
-    return Finding("warn", "memory", "Freed memory keeps what was in it until it is reused.",
+    return Finding("warn", "memory", "Freed memory keeps its content until it is reused.",
                    "Set [privacy] wipe_memory = true, for about 1.2 times the CPU.")
