@@ -21,7 +21,7 @@ import orjson
 
 from relayd.core.errors import RelayError
 from relayd.core.provider import Api
-from relayd.core.timestamp import DAY_MS, parse_past, rfc3339, span_ms
+from relayd.core.timestamp import DAY_MS, UNIX_MS_END, parse_past, rfc3339, span_ms
 from relayd.core.usage import TOKENS_MAX
 
 BILL_BYTES_MAX: Final = 256 * 1024 * 1024
@@ -174,8 +174,10 @@ def _day(value: object, where: str) -> int:
             unix_ms = parse_past(text, 0, where)
         else:
             raise RelayError("bill_unreadable", param=where)
-    except (RelayError, OverflowError):
+    except RelayError:
         raise RelayError("bill_unreadable", param=where) from None
+    if unix_ms >= UNIX_MS_END:  # seconds they are, and not milliseconds
+        raise RelayError("bill_unreadable", param=where)
     return unix_ms - unix_ms % DAY_MS
 
 

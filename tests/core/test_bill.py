@@ -51,6 +51,12 @@ ANTHROPIC_LINE = BillLine(DAY, "claude-sonnet-4-5-20250929", None, 1115, 20, 100
     (OPENAI_CSV.replace("\n17", "\n1767225600,1767312000,,,,,,\n17", 1).encode(), "openai-csv",
      OPENAI_LINE),
     (OPENAI_JSON.replace(b'"results":[', b'"results":[7,'), "openai-json", OPENAI_LINE),
+    # no column but those that must be there
+    (b"start_time,model,input_tokens,output_tokens\n1767225600,m,1,2\n", "openai-csv",
+     BillLine(DAY, "m", 0, 1, 2, 0, 0)),
+    # a model has a line for each key; nobody says how many calls they were
+    (ANTHROPIC_CSV.encode() + ANTHROPIC_CSV.encode().partition(b"\n")[2], "anthropic-csv",
+     BillLine(DAY, "claude-sonnet-4-5-20250929", None, 2230, 40, 2000, 30)),
     (OPENAI_CSV.replace(",100,", f",{TOKENS_MAX},").replace(",10,2,", ",0,2,").encode(),
      "openai-csv", OPENAI_LINE._replace(input_tokens=TOKENS_MAX)),
 ])
@@ -67,8 +73,12 @@ def test_forms(data: bytes, form: str, line: BillLine) -> None:
     (OPENAI_CSV.replace(",100,", f",{TOKENS_MAX + 1},").encode(), "line 2"),
     (OPENAI_CSV.replace(",10,2,", ",99999999999999999999,2,").encode(), "line 3"),
     (OPENAI_CSV.replace("1767229200,", "yesterday,").encode(), "line 3"),
+    (OPENAI_CSV.replace("1767229200,", "1767229200000,").encode(), "line 3"),
     (ANTHROPIC_CSV.replace("2026-01-01,", "7d,").encode(), "line 2"),
     (OPENAI_JSON.replace(b'"gpt-4o-mini-2024-07-18"', b"null"), "data 0: model"),
+    (ANTHROPIC_JSON.replace(b'"claude-sonnet-4-5-20250929"', b"null"), "data 0: model"),
+    *((b"start_time,model,num_model_requests,input_tokens,output_tokens\n1767225600,," + counts,
+       "line 2: model") for counts in (b"1,0,0\n", b"0,1,0\n", b"0,0,1\n")),
     # more digits than Python reads
     (ANTHROPIC_CSV.replace("2026-01-01,", "9" * 5000 + ",").encode(), "line 2"),
     (OPENAI_JSON.replace(b'"gpt-4o-mini-2024-07-18"', b'"x", "input_tokens": "' + b"9" * 5000
