@@ -10,7 +10,7 @@ from typing import Final, cast
 
 from relayd.ops.config import Config
 from relayd.ops.config_invoices import FAPIAO_WAYS, FapiaoWay, InvoicesConfig
-from relayd.ops.configfile_section import Section
+from relayd.ops.configfile_section import Section, digits_of
 
 _RATE: Final = re.compile(r"([0-9]{1,2})(?:\.([0-9]{1,2}))?", re.ASCII)
 _CATEGORY: Final = re.compile(r"[0-9]{19}", re.ASCII)
@@ -45,8 +45,7 @@ def _rate(section: Section) -> int:
     value = section.raw("vat_rate")
     if value is None:
         return InvoicesConfig().vat_rate
-    given = isinstance(value, str) or type(value) is int
-    match = _RATE.fullmatch(str(value)) if given else None
+    match = _RATE.fullmatch(digits_of(value))
     if match is None:
         section.fault("vat_rate", "is not a rate", 'Percent, as a text such as "6" or "0.5"')
         return 0

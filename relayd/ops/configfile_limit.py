@@ -11,7 +11,7 @@ from typing import Final
 from relayd.core.limit import BUDGET_MAX, BUDGETS, LIMIT_MAX, Limits
 from relayd.core.money import parse_nano
 from relayd.ops.config import LimitsConfig
-from relayd.ops.configfile_section import Section, kind_of
+from relayd.ops.configfile_section import Section, digits_of, kind_of
 
 MODELS_MAX: Final = 1_000
 _MODEL: Final = re.compile(r"[A-Za-z0-9*._:/@+-]{1,256}")
@@ -54,7 +54,7 @@ def _amount(section: Section, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int | str):
         section.fault(name, f"is {kind_of(value)}", 'It takes an amount such as 20 or "2.50"')
         return 0
-    nano = parse_nano(str(value))
+    nano = parse_nano(digits_of(value))
     if nano is None or nano > BUDGET_MAX:
         section.fault(name, "is not an amount",
                       'Write decimal digits such as 20 or "2.50", with at most 9 decimals')

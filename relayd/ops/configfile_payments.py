@@ -23,7 +23,7 @@ from relayd.core.operator import Processor
 from relayd.core.partner import CURRENCIES, PARTNER_KINDS, PartnerKind
 from relayd.ops.config import Config
 from relayd.ops.config_payments import BASE_URLS, PartnerConfig, PaymentsConfig
-from relayd.ops.configfile_address import parse_listen
+from relayd.ops.configfile_address import is_host, parse_listen
 from relayd.ops.configfile_credential import Surroundings, read_credentials, read_pem
 from relayd.ops.configfile_section import Section
 
@@ -160,7 +160,7 @@ def _base_url(table: Section, kind: PartnerKind) -> str:
     except ValueError:
         url = URL()
     safe = url.scheme == "https" or (url.scheme == "http" and _is_loopback(text))
-    if not url.host or url.query_string or url.user or not safe:
+    if not is_host(url.raw_host or "") or url.query_string or url.user or not safe:
         table.fault("base_url", "is not an https URL", f"The partner's own is {BASE_URLS[kind]}")
     return text
 

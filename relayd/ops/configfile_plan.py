@@ -9,7 +9,7 @@ from typing import Final, cast
 
 from relayd.core.money import AMOUNT_MAX, CURRENCY, CURRENCY_DEFAULT, parse_nano
 from relayd.core.plan import DEFAULT, MARKUP_ONE, NAME, Period, Plan, parse_markup
-from relayd.ops.configfile_section import Section
+from relayd.ops.configfile_section import Section, digits_of
 
 _WORDS: Final = {"price": "fee", "factor": "markup", "multiplier": "markup"}
 _PERIODS: Final = ("", "month", "year")
@@ -57,7 +57,7 @@ def _markup(section: Section, key: str) -> int:
     value = section.raw(key)
     if value is None:
         return MARKUP_ONE
-    found = parse_markup(str(value)) if isinstance(value, str) or type(value) is int else None
+    found = parse_markup(digits_of(value))
     if found is None:
         section.fault(key, "is not a markup",
                       'A text such as "1.25", or a whole number; at most 1000')
@@ -75,7 +75,7 @@ def _amount(section: Section, key: str) -> int:
     value = section.raw(key)
     if value is None:
         return 0
-    nano = parse_nano(str(value)) if isinstance(value, str) or type(value) is int else None
+    nano = parse_nano(digits_of(value))
     if nano is None or nano > AMOUNT_MAX:
         section.fault(key, "is not an amount", 'A text such as "20.50", or a whole number')
         return 0

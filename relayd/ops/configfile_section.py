@@ -20,6 +20,14 @@ def kind_of(value: object) -> str:
     return _KINDS.get(type(value), "a date or time")
 
 
+def digits_of(value: object) -> str:
+    """A decimal as a text: a whole number or a text as it stands; "" for all else, and for a
+    number that is longer than any field takes."""
+    if type(value) is int and abs(value) < 1 << 64:
+        return str(value)
+    return value if isinstance(value, str) else ""
+
+
 class Section:
     """A table at `path`. Every accessor names a key as known; `done` reports the rest."""
 

@@ -87,8 +87,8 @@ class PartnerClient:
         if not target.startswith(("http://", "https://")):
             return URL(self._text + target, encoded=True)
         given = URL(target, encoded=True)
-        host = given.host or ""
-        known = given.host == self._base.host and given.port == self._base.port
+        host = given.raw_host or ""
+        known = host == self._base.raw_host and given.port == self._base.port
         if given.scheme != self._base.scheme or not (
                 known or host.endswith(HOSTS[self._kind])):
             raise RelayError("partner_failed")

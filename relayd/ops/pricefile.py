@@ -30,7 +30,7 @@ from relayd.core.price import KINDS, NO_PRICES, Price, PriceBook, Tier, unit_pri
 from relayd.core.timestamp import parse_past
 from relayd.ops.configfile_fault import Fault, Findings, in_order
 from relayd.ops.configfile_lines import key_lines
-from relayd.ops.configfile_section import Section, kind_of
+from relayd.ops.configfile_section import Section, digits_of, kind_of
 from relayd.ops.tomlfile import file_text, parsed
 
 PRICE_MAX: Final = 1_000_000
@@ -193,7 +193,7 @@ def _nano(item: Section, kind: str, value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         item.fault(kind, f"is {kind_of(value)}", _REMEDY)
         return None
-    nano = parse_nano(str(value))
+    nano = parse_nano(digits_of(value))
     if nano is None:
         item.fault(kind, "is not a price", _REMEDY)
     elif nano > PRICE_MAX * NANO:

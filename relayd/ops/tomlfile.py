@@ -36,6 +36,8 @@ def parsed(text: str) -> dict[str, object] | Fault:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         return _syntax_fault(str(error), text)
+    except ValueError:  # int()'s own
+        return Fault("", None, "the file has a number of thousands of digits", "")
     except RecursionError:
         return Fault("", None, "the file is nested too deeply", "")
 

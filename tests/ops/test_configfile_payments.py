@@ -121,6 +121,7 @@ def test_alipay_and_wechat(folder: Path) -> None:
     (STRIPE + 'base_url = "https://u:p@x.test"', "payments.partners.card.base_url"),
     (STRIPE + 'base_url = "https://x.test/?a=b"', "payments.partners.card.base_url"),
     (STRIPE + 'base_url = "https:///x"', "payments.partners.card.base_url"),
+    (STRIPE + 'base_url = "https://xn--.test"', "payments.partners.card.base_url"),
     (STRIPE + 'app_id = "x"', "payments.partners.card.app_id"),
     (ALIPAY.replace("CNY", "USD"), "payments.partners.alipay.kind"),
     (ALIPAY.replace('seller_id = "2088000000000001"', ""), "payments.partners.alipay.seller_id"),

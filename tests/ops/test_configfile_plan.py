@@ -35,6 +35,9 @@ def test_plans_are_read() -> None:
     ('[plans.X]\n', "plans.X"), ('[plans.x]\nfee = "3"', "plans.x.fee"),
     ('[plans.x]\nperiod = "week"', "plans.x.period"),
     ('[plans.x]\nperiod = "month"\nfee = 1.5', "plans.x.fee"),
+    # longer than Python writes in digits
+    ('[plans.x]\nperiod = "month"\nfee = 0x' + "f" * 5000, "plans.x.fee"),
+    ('[plans.x]\nmarkup = 0x' + "f" * 5000, "plans.x.markup"),
     ('[plans.x]\ncurrency = "usd"', "plans.x.currency"), ('[plans.x]\nprice = 3', "plans.x.price"),
     ('[plans.x]\nmodels = { a = "b" }', "plans.x.models.a"),
     ('[plans.default]\nperiod = "month"', "plans.default.period"),

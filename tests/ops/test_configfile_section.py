@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from relayd.ops.configfile_fault import Findings
-from relayd.ops.configfile_section import Section, kind_of
+from relayd.ops.configfile_section import Section, digits_of, kind_of
 
 
 def section(**values: object) -> Section:
@@ -78,3 +78,12 @@ def test_done_reports_unread_keys_with_an_offer() -> None:
 ])
 def test_kind_of(value: object, words: str) -> None:
     assert kind_of(value) == words
+
+
+@pytest.mark.parametrize(("value", "digits"), [
+    (12, "12"), ("1.5", "1.5"), (-3, "-3"), (True, ""), (1.5, ""), (None, ""),
+    ((1 << 64) - 1, str((1 << 64) - 1)), (1 << 64, ""),
+    pytest.param(16 ** 5000, "", id="longer than Python writes"),
+])
+def test_digits_of(value: object, digits: str) -> None:
+    assert digits_of(value) == digits
