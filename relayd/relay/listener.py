@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from select import POLLIN
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from relayd.core.errors import RelayError
 from relayd.ops.poll import polled, say_all
@@ -33,6 +33,7 @@ class ClientConnection(asyncio.Protocol):
                  "idle_since", "peer", "client", "_buffer", "_partial", "_left", "_chunked",
                  "_consuming", "_read_paused", "_lingering", "_half_closed", "_continue_due",
                  "_tls", "_origin", "_repeated")
+    plain: ClassVar = True  # what an exchange writes goes to the transport as it is
 
     def __init__(self, plane: Plane, tls: bool, origin: bytes) -> None:
         self.plane = plane
@@ -190,8 +191,7 @@ class ClientConnection(asyncio.Protocol):
         exchange.deadline = exchange.started + exchange.policy.server.body_seconds
         if plane.draining:
             exchange.keep_alive = False
-        self.deadline = 0.0
-        self._continue_due = False
+        self.deadline, self._continue_due = 0.0, False
         plane.inflight.add(exchange)
         return exchange
 

@@ -83,6 +83,7 @@ class ResponsesSocket(ClientConnection):
     """A client's connection behind its upgrade, as the plane and each exchange see it."""
 
     __slots__ = ("_head", "_reader", "_asked", "_reply", "_pace", "_heard", "_ends_at", "_share")
+    plain = False
 
     def __init__(self, plane: Plane, head: RequestHead) -> None:
         super().__init__(plane, False, b"")

@@ -206,7 +206,8 @@ class Stream:
 
     def _hurry(self, may: bool) -> None:
         self._fast = may
-        self._attempt.passage = self.on_chunk if may and self._batch is not None else None
+        passes = may and self._batch is not None and self._connection.plain
+        self._attempt.passage = self.on_chunk if passes else None
 
     def release(self) -> None:
         """Writes what was held back until the journal is on disk."""

@@ -26,6 +26,7 @@ from tests.fakes.daemon import BRISK, Lane
 from tests.fakes.rawclient import RawClient, request_bytes
 from tests.fakes.rawupstream import Answer, message
 from tests.fakes.sockets import HANDSHAKE
+from tests.fakes.stepped import stepped
 from tests.relay.conftest import Opened
 
 MODEL = "gpt-test"
@@ -121,6 +122,30 @@ async def test_every_response_is_a_call_of_its_own(opened: Opened) -> None:
     assert len(await lane.records()) == 2
     plane = plane_of(lane)
     assert not plane.inflight and plane.overload.pending_bytes == 0
+
+
+async def test_events_that_come_a_chunk_a_read_are_messages(opened: Opened) -> None:
+    """Over HTTP such a chunk passes as it came."""
+    events = [EVENTS[0], *[EVENTS[1]] * 5, EVENTS[2]]
+
+    async def send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"Hello?")
+        writer.write(message(b"", "text/event-stream", chunked=True)[:-5])
+        for text in events:
+            data = b"data: %b\n\n" % text.encode()
+            writer.write(b"%x\r\n%b\r\n" % (len(data), data))
+            await writer.drain()
+            await asyncio.sleep(0.01)
+        writer.write(b"0\r\n\r\n")
+        await reader.read()
+
+    async with stepped(send) as address:
+        lane = await opened(server=ON, provider_changes={"address": address})
+        async with socket_to(lane) as socket:
+            await create(socket)
+            assert await heard(socket, len(events)) == events
+            [record] = await lane.settled(1)
+    assert (record.outcome, record.output_tokens) == ("completed", 5)
 
 
 async def test_the_provider_gets_what_it_gets_over_http(opened: Opened) -> None:
