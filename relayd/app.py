@@ -53,9 +53,8 @@ from relayd.relay.view import View
 from relayd.store.db import Database, is_lost, open_database
 from relayd.store.journal import JournalWriter
 from relayd.store.journal_lane import Lane, Lock, claim, lock_store
-from relayd.store.secret import derived, pepper
+from relayd.store.secret import pepper
 
-PSEUDONYM_LABEL: Final = "pseudonyms"
 COUNT_THREADS: Final = 1
 DRAIN_POLL_SECONDS: Final = 0.02
 SETTLE_SECONDS: Final = 10.0
@@ -263,7 +262,8 @@ class App:
             tasks=self._tasks,
             counting=Counting(self.config.metering, self._encodings, self._executor,
                               PromptMemo(secrets.token_bytes(32))),
-            pepper=pepper(db.secret), pseudonym_secret=derived(db.secret, PSEUDONYM_LABEL),
+            pepper=pepper(db.secret),
+            pseudonym_secret=partial(keyring.pseudonym_secret, db.keyring),
             boundary="relayd" + secrets.token_hex(16),
             new_id=Ulids(secrets.token_bytes).__call__, dice=random.random,
         )

@@ -1,4 +1,4 @@
-"""Data keys: wrap them all anew, under a fresh master key.
+"""Data keys: wrap them all anew, under a fresh master key; those of pseudonyms come and go.
 
 Law: the new master key is on disk before any data key is under it, and in the old one's place when
 all are; a rotation that is cut off anywhere leaves a store that opens. One at a time: each would
@@ -10,15 +10,24 @@ than the log knows of, the event is made up for by whoever opens the store next.
 from __future__ import annotations
 
 import asyncio
+import secrets
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import Final, NamedTuple, cast
 
 from relayd.control import audit
 from relayd.core.actor import SYSTEM, Actor, Role, Via
+from relayd.core.timestamp import DAY_MS
 from relayd.store import master, meta
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
-from relayd.store.keyring import settle
+from relayd.store.keyring import Keyring, settle
+from relayd.store.secret import SECRET_BYTES
+from relayd.wire.identity import epoch_of
+
+PSEUDONYMS: Final = "pseudonyms:"
+"""Begins the names of the keys that pseudonyms are derived from, a key an epoch."""
+PSEUDONYMS_MS: Final = 35 * DAY_MS
+"""For so long after an epoch an operator may still ask whom its pseudonyms stood for."""
 
 
 class Rotated(NamedTuple):
@@ -103,3 +112,28 @@ def _rotated(db: Database, to: Path | None) -> Rotated:
         if old.path is not None:
             old.settle()
     return Rotated(count, path)
+
+
+def pseudonym_secret(keyring: Keyring, epoch: int) -> bytes:
+    """What the pseudonyms of an epoch are derived from, made when it is first asked for.
+
+    Any 32 bytes where the key is destroyed or out of reach: calls go on, under other pseudonyms.
+    """
+    owner = f"{PSEUDONYMS}{epoch}"
+    try:
+        keyring.make_now(owner)
+        return keyring.derived(owner, PSEUDONYMS)
+    except StoreError:
+        return secrets.token_bytes(SECRET_BYTES)
+
+
+async def turn_pseudonyms(db: Database, now_ms: int) -> None:
+    """Destroys the keys of epochs long over, and has the next one's ready where they are used."""
+    kept = epoch_of(now_ms - PSEUDONYMS_MS)
+    owners = await asyncio.to_thread(db.keyring.owners, prefix=PSEUDONYMS)
+    epochs = {int(owner.removeprefix(PSEUDONYMS)) for owner in owners}
+    if epoch_of(now_ms) in epochs:
+        await db.keyring.make(f"{PSEUDONYMS}{epoch_of(now_ms) + 1}")
+    for epoch in epochs:
+        if epoch < kept:
+            await db.keyring.destroy(f"{PSEUDONYMS}{epoch}")

@@ -11,7 +11,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from relayd.control import erasure, identity, invoice, lawful, network, ticket, vault
+from relayd.control import (
+    erasure, identity, invoice, keyring, lawful, network, ticket, vault,
+)
 from relayd.core.retention import ACTIONS, CATEGORIES, Terms
 from relayd.core.rollup import hour_of
 from relayd.core.timestamp import DAY_MS, rfc3339
@@ -89,6 +91,7 @@ async def _network(db: Database, terms: Terms, now_ms: int, most: int) -> int:
     # addresses of sign-ins are under the same months' keys
     longest_ms = max(terms.ms("network_records"), terms.ms("sign_ins"))
     await network.destroy_months(db, now_ms - longest_ms)
+    await keyring.turn_pseudonyms(db, now_ms)
     return await network.sweep_batch(db, terms.before_ms("network_records", now_ms), most)
 
 

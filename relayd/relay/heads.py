@@ -6,6 +6,8 @@ whose turn a credential is is said by the caller (core/health.py).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from relayd.core.provider import Provider
 from relayd.ops.config import PrivacyConfig
 from relayd.relay.exchange import Exchange
@@ -15,9 +17,11 @@ from relayd.wire.identity import Pseudonyms, epoch_of, provider_key
 
 
 class Heads:
-    """Builds upstream heads; `secret` is what pseudonyms are derived from."""
+    """Builds upstream heads; `secret` gives what an epoch's pseudonyms are derived from."""
 
-    def __init__(self, privacy: PrivacyConfig, secret: bytes, boundary: str) -> None:
+    def __init__(
+        self, privacy: PrivacyConfig, secret: Callable[[int], bytes], boundary: str
+    ) -> None:
         self._privacy = privacy
         self._secret = secret
         self._boundary = boundary
@@ -72,6 +76,6 @@ class Heads:
         kept = self._keys.get(provider.name)
         if kept is None or kept[0] != epoch:
             kept = self._keys[provider.name] = (
-                epoch, provider_key(self._secret, provider.name, epoch))
+                epoch, provider_key(self._secret(epoch), provider.name, epoch))
         privacy = self._privacy
         return Pseudonyms(kept[1], grant.account, privacy.end_user, privacy.cache_key)

@@ -65,7 +65,7 @@ class Parts:
     tasks: Tasks
     counting: Counting
     pepper: bytes
-    pseudonym_secret: bytes
+    pseudonym_secret: Callable[[int], bytes]
     boundary: str
     new_id: Callable[[int], str]
     dice: Callable[[], float]

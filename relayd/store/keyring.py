@@ -4,9 +4,10 @@ Law: a key that is destroyed is destroyed for good: its owner's name stays as a 
 gets another. The file is apart from the database because it is no part of the database's copies:
 what an old copy still has of an account opens no more.
 
-Owners are account ids, `month:2026-11`, `vault:2026`. Calls take a file's time; on the event loop
-use `make` and `destroy`, which work on a thread, and `cipher`, which reads the disk once an owner.
-What another process destroys, makes or wraps anew is seen at the next `notice`.
+Owners are account ids, `month:2026-11`, `vault:2026`, `pseudonyms:686`. Calls take a file's time;
+on the event loop use `make` and `destroy`, which work on a thread, and `cipher`, which reads the
+disk once an owner. What another process destroys, makes or wraps anew is seen at the next
+`notice`.
 """
 
 from __future__ import annotations
@@ -127,6 +128,11 @@ class Keyring:
             else:
                 self._ciphers.move_to_end(owner)
         return found
+
+    def derived(self, owner: str, label: str) -> bytes:
+        """32 bytes for one purpose, of the owner's key. Raises as `cipher` does."""
+        with self._lock:
+            return secret.derived(self._unwrapped(owner), label)
 
     def _unwrapped(self, owner: str) -> bytes:
         with mapped():

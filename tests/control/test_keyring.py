@@ -14,6 +14,7 @@ from relayd.ops.config import MasterKey
 from relayd.store.db import Database, open_database
 from relayd.store.directory import StoreError
 from relayd.store.master import FILE_NAME, alone
+from relayd.wire.identity import EPOCH_MS, epoch_of
 
 NOW = 1_763_000_000_000
 
@@ -165,3 +166,27 @@ async def test_one_that_changes_nothing_is_not_told(db: Database) -> None:
     with alone(db.directory), pytest.raises(StoreError):
         await keyring.rotate(db, SHELL, NOW)
     assert not await keyring.tell(db, NOW) and await rotations(db) == []
+
+
+async def test_whom_a_pseudonym_stood_for_is_told_for_35_days_and_no_longer(db: Database) -> None:
+    epoch = epoch_of(NOW)
+    ended_ms = (epoch + 1) * EPOCH_MS
+    told = keyring.pseudonym_secret(db.keyring, epoch)
+    assert len(told) == 32 and told == keyring.pseudonym_secret(db.keyring, epoch)
+    assert told != keyring.pseudonym_secret(db.keyring, epoch - 1)
+    await keyring.turn_pseudonyms(db, ended_ms + keyring.PSEUDONYMS_MS - 1)
+    assert told == keyring.pseudonym_secret(db.keyring, epoch)
+    await keyring.turn_pseudonyms(db, ended_ms + keyring.PSEUDONYMS_MS)
+    assert db.keyring.owners(prefix=keyring.PSEUDONYMS) == []
+    # calls of a clock that is behind go on, and nobody can tell for whom
+    again = keyring.pseudonym_secret(db.keyring, epoch)
+    assert len({told, again, keyring.pseudonym_secret(db.keyring, epoch)}) == 3
+
+
+async def test_the_next_epoch_s_key_is_ready_where_pseudonyms_are_used(db: Database) -> None:
+    await keyring.turn_pseudonyms(db, NOW)
+    assert db.keyring.owners(prefix=keyring.PSEUDONYMS) == []
+    keyring.pseudonym_secret(db.keyring, epoch_of(NOW))
+    await keyring.turn_pseudonyms(db, NOW)
+    assert db.keyring.owners(prefix=keyring.PSEUDONYMS) == [
+        f"{keyring.PSEUDONYMS}{epoch_of(NOW) + more}" for more in (0, 1)]

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from relayd.control import (
-    account, audit, consent, erasure, journal, lawful, ledger, mail, mail_token, network,
-    retention, ticket, usage, vault,
+    account, audit, consent, erasure, journal, keyring, lawful, ledger, mail, mail_token,
+    network, retention, ticket, usage, vault,
 )
 from relayd.control.lawful import Entry, Hand
 from relayd.control.ticket import Writing
@@ -36,6 +36,7 @@ from relayd.store.directory import StoreError
 from relayd.store.journal import JournalWriter
 from relayd.store.journal_lane import claim
 from relayd.store.record import CallFilter
+from relayd.wire.identity import epoch_of
 from tests.fakes.erased import erase
 from tests.fakes.person import make_person
 from tests.fakes.records import START_MS, call_record
@@ -322,9 +323,11 @@ async def test_R2_keys_go_with_what_they_sealed(db: Database) -> None:
         await mail.post(transaction, "email_known", None, {"link": "-"}, START_MS,
                         to=mail.To("stieglitz@example.org", "en"))
     year = f"vault:{2055 + (START_MS + Terms().ms('invoices') >= year_end_ms(2055))}"
-    assert {"month:2026-01", "mail:2026-01", year} <= set(db.keyring.owners())
+    stood = f"{keyring.PSEUDONYMS}{epoch_of(START_MS)}"
+    keyring.pseudonym_secret(db.keyring, epoch_of(START_MS))
+    assert {"month:2026-01", "mail:2026-01", year, stood} <= set(db.keyring.owners())
     await sweep_all(db, Terms(), START_MS + 223 * DAY_MS)
-    assert not {"month:2026-01", "mail:2026-01"} & set(db.keyring.owners())
+    assert not {"month:2026-01", "mail:2026-01", stood} & set(db.keyring.owners())
     await sweep_all(db, Terms(), year_end_ms(int(year[6:])))
     assert year in db.keyring.owners(destroyed=True)
     events = [entry.event.action async for entry in audit.listing(db)]

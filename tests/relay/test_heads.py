@@ -17,7 +17,10 @@ from tests.http.play import BODY, TARGET
 from tests.relay.conftest import Opened
 
 NOW_MS = 1_800_000_000_000
-SECRET = b"s" * 32
+
+
+def secret(epoch: int) -> bytes:
+    return b"%032d" % epoch
 
 
 def call(account: str, started_at_ms: int) -> Exchange:
@@ -58,7 +61,7 @@ async def test_betas_pass_by_a_closed_list(opened: Opened, value: str, sent: boo
 
 
 def test_pseudonyms_cannot_be_joined() -> None:
-    heads = Heads(PrivacyConfig(end_user="account"), SECRET, "b")
+    heads = Heads(PrivacyConfig(end_user="account"), secret, "b")
     one, two = provider("openai", 1, name="one"), provider("openai", 1, name="two")
 
     def name(who: str, where: object, now_ms: int) -> str | None:
@@ -73,6 +76,6 @@ def test_pseudonyms_cannot_be_joined() -> None:
 
 
 def test_without_a_policy_nothing_stands_for_the_end_user() -> None:
-    heads = Heads(PrivacyConfig(), SECRET, "b")
+    heads = Heads(PrivacyConfig(), secret, "b")
     names = heads.pseudonyms(call("a", NOW_MS), provider("openai", 1))
     assert names.end_user("me") is None

@@ -39,6 +39,17 @@ def refused(directory: Path, master: MasterKey | None = None) -> str:
     return caught.value.code
 
 
+def test_what_is_derived_goes_with_the_key(keyring: Keyring) -> None:
+    keyring.make_now("acct_1", "acct_2")
+    one = keyring.derived("acct_1", "a")
+    assert one == keyring.derived("acct_1", "a") and len(one) == 32
+    assert len({one, keyring.derived("acct_1", "b"), keyring.derived("acct_2", "a")}) == 3
+    keyring.destroy_now("acct_1")
+    with pytest.raises(StoreError) as caught:
+        keyring.derived("acct_1", "a")
+    assert caught.value.code == "data_key_gone"
+
+
 def test_an_owner_has_one_key(keyring: Keyring) -> None:
     keyring.make_now("acct_1")
     sealed = seal.seal(keyring.cipher("acct_1"), HERE, b"x")
