@@ -91,9 +91,9 @@ def check_email(email: str) -> str:
     Only what would make it unusable is refused: who owns an address is found out by writing to it.
     """
     email = email.strip()
-    local, at, domain = email.rpartition("@")
+    local, _, domain = email.rpartition("@")
     plain = email.isprintable() and " " not in email and "@" not in local
-    if not (local and at and domain and plain and len(email) <= EMAIL_CHARS_MAX):
+    if not (local and domain and plain and len(email) <= EMAIL_CHARS_MAX):
         raise RelayError("invalid_email", param="email")
     return email
 

@@ -90,7 +90,7 @@ class Wallet:
         available = self.available
         if demand.most <= max(available, 0):
             return self._hold(demand.most, False)
-        if demand.about <= available and demand.about < demand.most and not self.alone:
+        if demand.about <= available and not self.alone:
             return self._hold(max(available, 1), True)
         if demand.about <= available + self.reserved:
             raise RelayError("balance_held", retry_after_ms=HELD_RETRY_MS)

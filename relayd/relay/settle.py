@@ -66,12 +66,10 @@ class Settler:
         self, exchange: Exchange, attempt: Attempt, first: float, now: float
     ) -> None:
         """How long the provider took for its first byte, and between two reads of a stream."""
-        if exchange.provider is None:
-            return
         gap = None
         if exchange.stream and attempt.chunks > 1:
             gap = (now - first) / (attempt.chunks - 1)
-        self._plane.metrics.answered(exchange.provider, first - attempt.began, gap)
+        self._plane.metrics.answered(exchange.provider or "", first - attempt.began, gap)
 
     def _settle_when_counted(self, exchange: Exchange, ended: float) -> None:
         """Records the exchange, now or when its counts have come from their thread."""

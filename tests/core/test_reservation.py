@@ -148,6 +148,18 @@ def test_a_cost_is_never_below_what_is_paid(
     assert cost(quantity, price) >= paid.to_integral_value(ROUND_CEILING)
 
 
+@pytest.mark.parametrize(("quantity", "nano"), [
+    (Quantity(), 7), (Quantity(3), 7 + 30), (Quantity(0, 3), 7 + 60), (Quantity(0, 0, 3), 7 + 15),
+    (Quantity(0, 0, 0, 60), 7 + 601), (Quantity(0, 0, 0, 1), 7 + 11),
+    (Quantity(3, 3, 3, 120), 7 + 30 + 60 + 15 + 1202),
+])
+def test_a_cost_is_no_more_than_the_dearest_of_each(quantity: Quantity, nano: int) -> None:
+    prices = unit_prices({
+        "input": 9_000_000, "cache_creation": 10_000_000, "output": 19_000_000,
+        "reasoning": 20_000_000, "call": 7, "image": 5, "audio_minute": 601})
+    assert cost(quantity, Price("m", prices)) == nano
+
+
 def test_the_tier_of_the_input_counts() -> None:
     price = Price("m", unit_prices({"input": 10**6}), tiers=(
         Tier(100, unit_prices({"input": 2 * 10**6})),))

@@ -24,6 +24,7 @@ from tests.fakes.rawclient import ask, request_bytes
 from tests.fakes.rawupstream import Answer, message
 from tests.http.play import BODY, TARGET
 from tests.relay.conftest import Opened
+from tests.relay.test_plane import plane_of
 
 CHAT = BY_OPERATION["chat"]
 FIELDS = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello there"}]}
@@ -281,6 +282,8 @@ async def test_a_long_reply_s_record_waits_for_its_count(opened: Opened) -> None
     [record] = await lane.settled(1)
     assert record.counted_output_tokens == record.output_tokens == 20_001
     assert record.usage_source == "counted"
+    plane = plane_of(lane)
+    assert plane.unsettled == 0 and plane.idle
 
 
 async def test_a_long_prompt_s_record_waits_for_its_count(opened: Opened) -> None:

@@ -338,6 +338,27 @@ async def test_streams_that_break_off_count_against_their_deployment(opened: Ope
     assert circuit.state is State.HEALTHY and circuit.level(plane.now()) is Level.STRAINED
 
 
+@pytest.mark.parametrize(("ending", "error", "counts"), [
+    ("provider_truncated", "upstream_truncated", True),
+    ("provider_truncated", "upstream_stalled", True),
+    ("provider_truncated", "internal", False),
+    ("provider_failed", "upstream_truncated", False),  # before a reply's head: counted there
+    ("left", "client_left", False),
+])
+async def test_which_ends_count_against_a_deployment(
+    opened: Opened, ending: Ending, error: str, counts: bool
+) -> None:
+    plane = plane_of(await opened())
+    failures: list[bool] = []
+    circuit = SimpleNamespace(failed=lambda now, hard: failures.append(hard))
+    made = about_to_settle(plane)
+    made.ending, made.error = ending, error
+    made.place = SimpleNamespace(  # type: ignore[assignment]
+        health=SimpleNamespace(circuit=circuit))
+    plane.settler.settle(made)
+    assert failures == [False] * counts
+
+
 async def test_who_reports_usage_is_known_from_complete_answers_alone(
     opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
