@@ -60,6 +60,7 @@ def test_unfit_reasons(action: str, reason: str | None, code: str) -> None:
 
 def test_fit_reasons() -> None:
     assert check_reason(action_of("key.revoke"), None) is None
+    assert check_reason(action_of("key.revoke"), "x" * REASON_CHARS_MAX + "\n") is not None
     assert check_reason(action_of("key.revoke"), "停用\u3000一") == "停用\u3000一"
     assert check_reason(action_of("personal.look"), " Ticket 7:\nasked by mail ") == (
         "Ticket 7:\nasked by mail")
@@ -94,8 +95,15 @@ def test_every_field_is_in_the_hash(name: str) -> None:
     assert chained(START, EVENT) != chained(START, replace(EVENT, **{name: changed}))
 
 
-def test_none_is_not_the_empty_text() -> None:
-    assert packed(replace(EVENT, actor=None)) != packed(replace(EVENT, actor=""))
+def test_a_chain_that_was_written_stays_what_it_is() -> None:
+    assert packed(replace(EVENT, target=None)) == (
+        b'relayd audit 1\ni1:1i1:5s6:acct_1s14:owner,securitys7:consoles15:account.suspendn0:'
+        b'b6:sealeds7:{"a":1}')
+
+
+def test_none_is_not_the_empty_text_nor_its_name() -> None:
+    for text in ("", "None"):
+        assert packed(replace(EVENT, actor=None)) != packed(replace(EVENT, actor=text))
     assert packed(replace(EVENT, reason=None)) != packed(replace(EVENT, reason=b""))
 
 

@@ -90,8 +90,10 @@ def test_what_is_not_taken_back(state: str, kind: str) -> None:
 
 def test_what_is_missing() -> None:
     has = [Line("use", "a", 5, 2), Line("use", "b", 1, 1), Line("use", "c", 3, 3),
-           Line("credit", "", -4), Line("use", "free", 0, 9), Line("fee", "1", 0)]
+           Line("credit", "", -4), Line("use", "free", 0, 9), Line("fee", "1", 0),
+           Line("use", "d", 5, 1), Line("use", "e", 0, 1)]
     stands = {("use", "a"): Line("use", "a", 5, 2), ("use", "b"): Line("use", "b", 2, 1),
+              ("use", "d"): Line("use", "d", 5, 2), ("use", "e"): Line("use", "e", 1, 1),
               ("credit", ""): Line("credit", "", -1)}
     assert missing(has, stands) == [
         Line("use", "c", 3, 3), Line("credit", "", -3), Line("use", "free", 0, 9)]
@@ -107,7 +109,8 @@ def test_months() -> None:
     assert month("2026-12").end_ms == month("2027-01").start_ms
     assert month_text(month("2026-10").start_ms) == "2026-10"
     assert month_text(month("2026-10").end_ms - 1) == "2026-10"
-    for text in ("2026-13", "2026-1", "x", "9999-01", "2026-10 "):
+    assert month("1970-01").start_ms == 0
+    for text in ("2026-13", "2026-1", "x", "9999-01", "2026-10 ", "1969-12"):
         with pytest.raises(RelayError):
             month(text)
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relayd.core.limit import (
-    MINUTE_NS, Allowance, Bucket, LimitBook, Limits, Obstacle, OwnLimits, refusal, tightest,
+    BUDGET_MAX, MINUTE_NS, Allowance, Bucket, LimitBook, Limits, Obstacle, OwnLimits, refusal,
+    tightest,
 )
 
 SECOND = 1_000_000_000
@@ -141,6 +142,8 @@ def test_a_changed_limit_keeps_what_is_in_use() -> None:
     assert bucket.remaining(0) == 50
     bucket.resize(30, 0)
     assert bucket.remaining(0) == 0 and bucket.full_ns(0) == 100 * SECOND
+    bucket.resize(60, 101 * SECOND)
+    assert bucket.full_ns(101 * SECOND) == 0
 
 
 def allowance(**limits: int) -> Allowance:
@@ -201,6 +204,8 @@ def test_the_tightest_is_what_lasts_longest() -> None:
      "This account may use 60 requests per minute; try again in 2 s."),
     (Obstacle("model", "tokens_per_minute", 9, SECOND), "rate_limited", 1_000,
      "This account, with this model, may use 9 tokens per minute; try again in 1 s."),
+    (Obstacle("key", "requests_per_minute", 1, 59 * SECOND), "rate_limited", 59_000,
+     "This API key may use 1 request per minute; try again in 59 s."),
     (Obstacle("key", "concurrent", 4, SECOND), "concurrency_limited", 1_000,
      "This API key may have 4 at a time."),
     (Obstacle("key", "daily_budget", 2_500_000_000, None), "budget_spent", None,
@@ -268,6 +273,35 @@ def test_a_call_is_admitted_where_nothing_is_in_its_way(
             allowance.running -= ends
         if allowance.spending is not None:
             allowance.spending.add(str(number), now_ms, nano)
+
+
+@pytest.mark.parametrize(("budgets", "nano", "near"), [
+    ({"daily_budget": 100}, 74, False), ({"daily_budget": 100}, 75, True),
+    ({"daily_budget": 1000, "monthly_budget": 100}, 75, True),
+    ({"daily_budget": 100, "monthly_budget": 1000}, 75, True),
+    ({"daily_budget": 1000}, 749, False), ({"concurrent": 1}, 75, False),
+])
+def test_a_budget_of_which_three_quarters_are_spent(
+    budgets: dict[str, int], nano: int, near: bool
+) -> None:
+    made = allowance(**budgets)
+    if made.spending is not None:
+        made.spending.add("a", NOW_MS, nano)
+    assert made.near(NOW_MS) is near
+
+
+@pytest.mark.parametrize(("defaults", "models", "has"), [
+    (Limits(concurrent=1), {"m": Limits(tokens_per_minute=1), "m*": Limits(concurrent=1)}, False),
+    (Limits(daily_budget=1), {}, True), (Limits(monthly_budget=1), {}, True),
+    (Limits(), {"m": Limits(daily_budget=1)}, True),
+    (Limits(), {"m*": Limits(monthly_budget=1)}, True),
+])
+def test_a_book_says_whether_it_has_budgets(
+    defaults: Limits, models: dict[str, Limits], has: bool
+) -> None:
+    book = LimitBook.of(defaults, models)
+    assert book is not None and book.has_budgets is has
+    assert BUDGET_MAX < 1 << 63 <= 10 * BUDGET_MAX  # a column of the store holds it
 
 
 def test_an_alias_is_under_its_models_line() -> None:
