@@ -91,7 +91,8 @@ class Wallets:
             wanted = Demand(
                 dearest if about is most else marked_up(cost(about, price, hour), markup), dearest)
             known = found.get(price.currency)
-            found[price.currency] = wanted if known is None else max(known, wanted)
+            # one may be the dearest of usual answers, another one of long ones
+            found[price.currency] = wanted if known is None else Demand(*map(max, known, wanted))
         return found
 
     def _quantities(self, exchange: Exchange, raw: bytes | None) -> tuple[Quantity, Quantity]:

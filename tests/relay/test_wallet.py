@@ -7,26 +7,37 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from relayd.control import account, subscription, wallet
 from relayd.core.actor import SHELL
+from relayd.core.errors import RelayError
 from relayd.core.money import NANO
-from relayd.core.plan import MARKUP_ONE, Plan
+from relayd.core.plan import MARKUP_ONE, Plan, Tariff
 from relayd.core.posting import move
 from relayd.core.price import Price, PriceBook, unit_prices
+from relayd.core.snapshot import KeyGrant
+from relayd.core.usage import Usage
 from relayd.ops.clock import unix_ms
 from relayd.ops.config import BillingConfig
+from relayd.relay import plan as relay_plan
+from relayd.relay.exchange import Exchange
+from relayd.relay.settle import Settler
+from relayd.relay.wallet import Wallets
 from relayd.store import posting as store_posting
 from relayd.store.db import Database
+from relayd.wire.body import Ask
 from relayd.wire.demand import IMAGE_TOKENS
+from relayd.wire.dialect import target_of
 from relayd.wire.estimate import estimated_tokens
 from tests.fakes.daemon import Lane
 from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.fakes.rawupstream import Answer, message
 from tests.http.play import TARGET
+from tests.relay.test_exchange import exchange
 
 EMAIL = "someone@example.com"
 TOKENS = 1000
@@ -272,3 +283,89 @@ async def test_audio_that_is_paid_by_tokens_is_set_aside(tmp_path: Path) -> None
         # a hundred seconds and what the form is around them
         nano = ((1000 + 101 * 20) * 6 + 101 * 8 * 10) * NANO // 10**6
         assert await statuses(opened, nano, raw) == (402, 200)
+
+
+def deployments(*prices: Price, **fields: Any) -> tuple[Exchange, relay_plan.Plan]:
+    """A chat call on an empty balance that may go to the provider of each of these prices."""
+    made: Exchange = exchange()
+    made.grant = KeyGrant("key", "acct", "app", None, None, False)
+    made.ask = Ask("m", False, fields, (), False, (), [])
+    made.model = "m"
+    made.policy = SimpleNamespace(  # type: ignore[assignment]
+        billing=BillingConfig(prepaid=True, output_tokens=1000, output_tokens_max=10_000),
+        prices=PriceBook(prices))
+    places: Any = [SimpleNamespace(provider=SimpleNamespace(name=price.provider), sends=None)
+                   for price in prices]
+    plan: Any = SimpleNamespace(places=places)
+    return made, plan
+
+
+def of(provider: str, currency: str = "USD", **unit: int) -> Price:
+    return Price("*", unit_prices({name: nano * NANO for name, nano in unit.items()}), provider,
+                 currency=currency)
+
+
+LONG, TALKATIVE = of("a", input=20, output=1), of("b", input=1, output=5)
+"""The dearer one of the usual answer to a long prompt, and of the longest."""
+
+
+@pytest.mark.parametrize("prices", [(LONG, TALKATIVE), (TALKATIVE, LONG)])
+def test_the_dearest_of_each_is_set_aside(prices: tuple[Price, ...]) -> None:
+    made, plan = deployments(*prices)
+    raw = b"x" * 1200
+    wallets = Wallets()
+    tokens = estimated_tokens("openai", raw)
+    about = (tokens * 20 + 1000 * 1) * NANO // 10**6
+    most = (tokens * 1 + 10_000 * 5) * NANO // 10**6
+    assert about > (tokens * 1 + 1000 * 5) * NANO // 10**6
+    assert most > (tokens * 20 + 10_000 * 1) * NANO // 10**6
+    wallets.install([("acct", "USD", most, 0)], ())
+    wallets.admit(made, plan, raw)
+    assert made.hold is not None and made.hold.nano == most
+    made.hold.void()
+    for nano, served in ((most - 1, True), (about, True), (about - 1, False)):
+        wallets.install([("acct", "USD", nano, 0)], ())
+        made.hold = None
+        if served:  # alone: another one's money would not be enough
+            wallets.admit(made, plan, raw)
+            assert made.hold is not None and made.hold.nano == nano
+            made.hold.void()
+        else:
+            with pytest.raises(RelayError, match="balance_short"):
+                wallets.admit(made, plan, raw)
+
+
+def test_of_two_currencies_the_larger_amount_is_set_aside_and_what_was_used_is_taken() -> None:
+    made, plan = deployments(of("a", "USD", output=1), of("b", "CNY", output=7), max_tokens=1000)
+    wallets = Wallets(lambda: Tariff(made.policy.prices))
+    wallets.install([("acct", "USD", NANO, 0), ("acct", "CNY", NANO, 0)], ())
+    wallets.admit(made, plan, b"{}")
+    assert made.hold is not None and made.hold.wallet.currency == "CNY"
+    assert made.hold.nano == 7 * NANO // 1000
+    made.provider, made.provider_model, made.usage = "a", "m", Usage(output_tokens=500)
+    made.ending, made.usage_covers = "completed", True
+    plane: Any = None
+    record = wallets.settle(made, Settler(plane)._build(made, 3.0))
+    assert (record.currency, record.amount_nano) == ("USD", 500 * NANO // 10**6)
+    held = wallets._wallet("acct", "CNY")
+    assert (held.available, held.idle) == (NANO, True)
+    assert wallets._wallet("acct", "USD").available == NANO - record.amount_nano
+    assert wallets.unposted() == [(record.started_at_ms, record.id)]
+
+
+@pytest.mark.parametrize(("target", "usual", "most"), [
+    ("/v1/images/edits", (1000, 1056, 1, 0), (1000, 81_920, 10, 0)),
+    ("/v1/audio/transcriptions", (1060, 24, 0, 3), (1060, 24, 0, 3)),
+    ("/v1/messages/count_tokens", (0, 0, 0, 0), (0, 0, 0, 0)),
+    ("/v1/embeddings", (6, 0, 0, 0), (6, 0, 0, 0)),
+    ("/v1/realtime", (4096, 4096, 0, 0), (4096, 4096, 0, 0)),
+    ("/v1/chat/completions", (6, 1000, 0, 0), (6, 10_000, 0, 0)),
+])
+def test_what_a_call_is_taken_for(
+    target: str, usual: tuple[int, ...], most: tuple[int, ...]
+) -> None:
+    made, _ = deployments()
+    made.target, made.body_bytes = target_of(target, "openai"), 8000
+    endpoint = made.target.endpoint
+    raw = None if endpoint is not None and endpoint.body == "multipart" else b"x" * 22
+    assert Wallets()._quantities(made, raw) == (usual, most)
