@@ -27,7 +27,7 @@ from tests.fakes.records import START_MS
 MINUTE_MS = 60_000
 KNOWN = Proof(password=PASSWORD)
 STRANGERS = "hourglass copper violin ninety"
-TRIES = 3
+TRIES = 10
 
 
 async def refused(work: object) -> str:
@@ -277,18 +277,18 @@ async def test_a_known_and_an_unknown_address_take_as_long(door: Door) -> None:
     slow = Door(door.db, hashing, lambda: ORIGIN)
     try:
         await registered(door)
-        for attempt in range(TRIES):  # a machine that is busy for a moment is not at issue
-            took = []
+        least = [60.0, 60.0]
+        for attempt in range(TRIES):  # what a busy machine adds is not at issue
             for at, email in enumerate((EMAIL, f"new-{attempt}@example.org")):
                 began = monotonic()
                 wish = replace(WISH, email=email, username=f"someone-{attempt}-{at}")
                 await registration.register(slow, wish, CALLER, START_MS)
-                took.append(monotonic() - began)
-            if abs(took[0] - took[1]) < 0.05:
+                least[at] = min(least[at], monotonic() - began)
+            if attempt and abs(least[0] - least[1]) < 0.05:
                 break
     finally:
         hashing.close()
-    assert abs(took[0] - took[1]) < 0.05 and min(took) > 0.2
+    assert abs(least[0] - least[1]) < 0.05 and min(least) > 0.2
 
 
 async def test_nobody_s_mailbox_is_flooded(door: Door) -> None:

@@ -173,7 +173,7 @@ async def test_many_accounts_at_once_leave_the_relay_alone(tmp_path: Path) -> No
         assert statistics.median(seen.calls) < statistics.median(quiet.calls) * 4 + 0.01
         # whoever was right from there before does not wait for the others
         assert seen.failed == 0
-        assert statistics.median(seen.sign_ins) < statistics.median(quiet.sign_ins) + 0.5
+        assert statistics.median(seen.sign_ins) < statistics.median(quiet.sign_ins) + 2
 
 
 @pytest.mark.parametrize("login", [VICTIM, "nobody@example.org"])

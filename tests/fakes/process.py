@@ -156,6 +156,13 @@ class DaemonProcess:
                 return event
         return None
 
+    async def logged(self, name: str) -> dict[str, Any]:
+        """The same, once it is there."""
+        async with asyncio.timeout(START_SECONDS):
+            while (event := self.event(name)) is None:
+                await asyncio.sleep(0.01)
+        return event
+
     def log(self) -> str:
         """All that it wrote to stdout and stderr."""
         return (self.directory / "stderr").read_text("utf-8", "replace")

@@ -21,14 +21,14 @@ from tests.http import judge_reply, judge_request
 from tests.http.case import Case, filled
 from tests.http.seen import ClientSide, UpstreamSide
 
-FIRST_SECONDS = 4.0
+FIRST_SECONDS = 10.0
 IDLE_SECONDS = 0.25
 """How long a client waits for one more reply than it got."""
-CLOSE_SECONDS = 1.5
+CLOSE_SECONDS = 6.0
 """How long a connection may take to be closed where it must be."""
 INCOMPLETE_SECONDS = 1.6
 """How long a client waits with a request that never ends; the relay's own limits are shorter."""
-HOLD_SECONDS = 8.0
+HOLD_SECONDS = 20.0
 """How long a client waits for a provider that says no more; the relay waits shorter for one."""
 REPLIES_MAX = 60
 TARGET = "/v1/chat/completions"

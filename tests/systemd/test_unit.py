@@ -162,11 +162,12 @@ async def test_the_daemon_lives_within_the_filters(
             await client.reader.readuntil(b"\r\n\r\n")
             running.signal(signal.SIGHUP)
             assert (await ask(running.address, call)).status == 200
+            await running.logged("reloaded")
             running.signal(signal.SIGTERM)
             assert (await client.reader.read()).endswith(b"[DONE]\n\n\r\n0\r\n\r\n")
         assert await running.ended() == 0
         log = running.log()
-    assert '"reloaded"' in log and '"stopped"' in log
+    assert '"stopped"' in log
     # a call that a filter refused ends in one of these
     assert "PermissionError" not in log and "fault" not in log and '"error"' not in log
     assert [r.outcome for r in await records(tmp_path / "d" / "store")] == ["completed"] * 3
