@@ -31,6 +31,25 @@ def test_a_file_is_only_added_to(tmp_path: Path) -> None:
     assert reading.book.prices == (price("a", 1), price("a", 2, 100), price("b", 1))
 
 
+def test_it_stays_its_owner_s_and_where_it_is(tmp_path: Path) -> None:
+    path, link = tmp_path / "shared.toml", tmp_path / "prices.toml"
+    path.write_text("# First.\n")
+    path.chmod(0o640)
+    if os.geteuid() == 0:  # as an operator is who adds to the daemon's file
+        os.chown(path, 65534, 65534)
+    link.symlink_to(path)
+    before = path.stat()
+    umask = os.umask(0o077)
+    try:
+        add_to_file(link, "# Second.\n")
+    finally:
+        os.umask(umask)
+    after = path.stat()
+    assert (after.st_uid, after.st_gid, after.st_mode) == (
+        before.st_uid, before.st_gid, before.st_mode)
+    assert link.is_symlink() and path.read_text() == "# First.\n\n# Second.\n"
+
+
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(OSError):
         add_to_file(tmp_path / "none" / "prices.toml", "# x")
