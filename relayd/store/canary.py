@@ -7,7 +7,8 @@ import secrets
 from pathlib import Path
 from typing import Final
 
-from relayd.store.directory import FILE_MODE, give_to_owner
+from relayd.store.backup import write_file
+from relayd.store.directory import sync_directory
 from relayd.store.transaction import mapped
 
 FILE_NAME: Final = "canary-report.json"
@@ -17,13 +18,12 @@ def write(directory: Path, document: bytes) -> None:
     """Puts the document in the place of the last one, whole or not at all."""
     with mapped():
         draft = directory / f".{FILE_NAME}.{secrets.token_hex(8)}"
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
-        with open(handle, "wb") as file:
-            file.write(document)
-            file.flush()
-            os.fsync(handle)
-            give_to_owner(handle, directory)
-        os.replace(draft, directory / FILE_NAME)
+        try:
+            write_file(draft, iter([document]))
+            os.replace(draft, directory / FILE_NAME)
+        finally:
+            draft.unlink(missing_ok=True)
+        sync_directory(directory)
 
 
 def read(directory: Path) -> bytes | None:

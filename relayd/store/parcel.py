@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from relayd.core.errors import RelayError
-from relayd.store.directory import FILE_MODE
+from relayd.store.directory import FILE_MODE, sync_directory
 
 FORMAT: Final = "relayd parcel 1"
 KEY_BYTES: Final = 32
@@ -109,7 +109,7 @@ def _piece(cipher: AESGCM, head: bytes, text: bytes, nonce: bytes) -> bytes:
 
 
 async def write_new(path: Path, pieces: AsyncIterator[bytes]) -> None:
-    """Writes a new file, mode 0600, that has its name once it is whole.
+    """Writes a new file, mode 0600, that has its name once it is whole, for good.
 
     Raises FileExistsError where the name is taken; what the pieces raise leaves no file.
     """
@@ -124,6 +124,7 @@ async def write_new(path: Path, pieces: AsyncIterator[bytes]) -> None:
             file.flush()
             os.fsync(file.fileno())
         draft.rename(path)
+        sync_directory(path.parent)
     finally:
         draft.unlink(missing_ok=True)
 

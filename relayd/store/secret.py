@@ -96,5 +96,8 @@ def write(path: Path, content: bytes) -> None:
             raise StoreError("store_failed")
         os.fsync(handle)
         give_to_owner(handle, path.parent)
+    except BaseException:  # on a full disk each start would leave one more
+        path.unlink(missing_ok=True)
+        raise
     finally:
         os.close(handle)

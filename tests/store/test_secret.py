@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,6 +26,17 @@ def test_those_who_come_at_once_get_the_same(tmp_path: Path) -> None:
         found = set(pool.map(read_or_make, [tmp_path] * 64))
     assert len(found) == 1
     assert [file.name for file in tmp_path.iterdir()] == [FILE_NAME]
+
+
+def test_a_full_disk_leaves_no_draft(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with pytest.raises(OSError):
+            read_or_make(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("bits", [0o640, 0o604, 0o660, 0o601])
