@@ -10,7 +10,7 @@ import argparse
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +23,7 @@ from relayd.core.timestamp import rfc3339
 from relayd.ops import clock, doctor
 from relayd.ops.config import Config, MasterKey
 from relayd.ops.configfile import default_path, examine
+from relayd.ops.configfile_fault import Fault
 from relayd.ops.dependencies import dependencies_finding
 from relayd.ops.doctor import Finding, Level
 from relayd.ops.doctor_config import config_findings
@@ -57,9 +58,9 @@ async def examine_installation(path: str, *, offline: bool = False) -> AsyncIter
     leaves the providers alone."""
     reading = examine(path, secrets="examine")
     for fault in reading.faults:
-        yield Finding("fail", "configuration", f"{fault}.")
+        yield _of_the_file("fail", fault)
     for warning in reading.warnings:
-        yield Finding("warn", "configuration", f"{warning}.")
+        yield _of_the_file("warn", warning)
     if reading.config is not None:
         yield Finding("ok", "configuration", f"{path} is usable.")
     for finding in (doctor.clock_finding(clock.unix_ms()), doctor.swap_finding(),
@@ -70,6 +71,13 @@ async def examine_installation(path: str, *, offline: bool = False) -> AsyncIter
     if reading.config is not None:
         async for finding in _installed(reading.config, offline):
             yield finding
+
+
+def _of_the_file(level: Level, fault: Fault) -> Finding:
+    remedy = fault.remedy
+    if remedy and not remedy.endswith("?"):
+        remedy += "."
+    return Finding(level, "configuration", f"{replace(fault, remedy='')}.", remedy)
 
 
 async def _installed(config: Config, offline: bool) -> AsyncIterator[Finding]:

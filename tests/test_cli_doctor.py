@@ -165,9 +165,12 @@ async def test_providers_are_reached_unless_offline(path: Path) -> None:
 
 
 async def test_an_unusable_configuration_does_not_hide_the_rest(path: Path) -> None:
-    path.write_text("x = 1\n[store]\npath = 1\n")
+    path.write_text("stor = 1\n[store]\npath = 1\n")
     findings = await examined(str(path), offline=True)
     assert levels(findings, "configuration")[:2] == ["fail", "fail"]
+    assert [(finding.sentence, finding.remedy) for finding in findings[:2]] == [
+        ("line 1: stor: is not a known key.", "Did you mean 'store'?"),
+        ("line 3: store.path: is a whole number.", "It takes a text.")]
     assert levels(findings, "clock") == ["ok"] and levels(findings, "store") == []
 
 
