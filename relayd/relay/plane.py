@@ -116,7 +116,7 @@ class Plane:
         self.wallets = Wallets()
         self._lowered_to = 0
         """What the log has said that `connections_max` is lowered to."""
-        self.replier = Replier(config.server.cors_origins, self.date, self.view)
+        self.replier = self._replier(config)
         self.policy = self._policy(config, None)
         self._retired: list[Pool] = []
         self.local = Local(self)
@@ -135,6 +135,10 @@ class Plane:
     def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         """Starts a task of the data plane, which ends with it."""
         self._tasks.spawn(name, work)
+
+    def _replier(self, config: Config) -> Replier:
+        server = config.server
+        return Replier(server.cors_origins, self.date, self.view, server.tls is not None)
 
     def _policy(self, config: Config, old: Policy | None) -> Policy:
         config = self._within_files(config)
@@ -172,7 +176,7 @@ class Plane:
         old = self.policy
         new = self._policy(config, old)
         self.policy = new
-        self.replier = Replier(config.server.cors_origins, self.date, self.view)
+        self.replier = self._replier(config)
         for name, pool in old.pools.items():
             if new.pools.get(name) is not pool:
                 pool.retire()

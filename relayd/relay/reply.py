@@ -22,6 +22,8 @@ JSON: Final = (b"content-type", b"application/json")
 EXPOSED: Final = ", ".join((
     "x-request-id", "request-id", "retry-after", "retry-after-ms", "x-should-retry",
     "relay-dropped", "relay-policy-version", *LIMIT_FIELDS)).encode()
+_STRICT: Final = b"strict-transport-security: max-age=31536000\r\n"
+"""For a year, browsers come by TLS alone (RFC 6797); without TLS it must not be said."""
 _ALWAYS: Final = b"cache-control: no-store\r\nx-content-type-options: nosniff\r\n"
 _LAST: Final = b"connection: close\r\n"
 _LAST_UPGRADE: Final = b"connection: upgrade, close\r\n"
@@ -36,21 +38,22 @@ Fields = Iterable[tuple[bytes, bytes]]
 
 class Replier:
     """Builds heads and writes the relay's own answers. `date` gives the Date field's value,
-    `view` the line that names the policy in force."""
+    `view` the line that names the policy in force; `tls`: the relay itself ends TLS."""
 
     def __init__(self, cors_origins: tuple[str, ...], date: Callable[[], bytes],
-                 view: View) -> None:
+                 view: View, tls: bool) -> None:
         self._origins = frozenset(origin.encode() for origin in cors_origins)
         self._date = date
         self._view = view
+        self._more = _STRICT if tls else b""
 
     def head(self, exchange: Exchange, status: int, fields: Fields, framing: bytes) -> bytes:
         """A final head. `framing` is its framing field line, b"" where the connection's end is."""
         call_id = exchange.id.encode()
-        more = b""
+        more = self._more
         if exchange.dropped:
             names = ", ".join(exchange.dropped).encode("ascii", "replace")
-            more = b"relay-dropped: %b\r\n" % names
+            more += b"relay-dropped: %b\r\n" % names
         if exchange.ticket is not None:
             more += exchange.ticket.lines(exchange)
         if self._origins:
@@ -132,7 +135,7 @@ class Replier:
             _opening(error.status, (JSON, *error_fields(error)), self._view.line),
             b"date: ", self._date(),
             b"\r\nx-request-id: %b\r\nrequest-id: %b\r\n" % (name, name),
-            b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body),
+            b"content-length: %d\r\n%bconnection: close\r\n\r\n" % (len(body), self._more),
             b"" if to_head else body,
         ])
 

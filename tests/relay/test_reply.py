@@ -49,8 +49,8 @@ def exchange(method: bytes = b"POST", path: bytes = b"/v1/chat/completions",
     return made
 
 
-def replier(*origins: str, edition: int = 0) -> Replier:
-    return Replier(origins, lambda: DATE, View(Snapshot(1, {}, edition=edition)))
+def replier(*origins: str, edition: int = 0, tls: bool = False) -> Replier:
+    return Replier(origins, lambda: DATE, View(Snapshot(1, {}, edition=edition)), tls)
 
 
 def parts(raw: bytes) -> tuple[bytes, dict[bytes, bytes], bytes]:
@@ -87,9 +87,21 @@ def test_G2_every_reply_names_the_policy_in_force() -> None:
     assert b"relay-policy-version" in EXPOSED.split(b", ")
 
 
+@pytest.mark.parametrize("tls", [False, True])
+def test_D1_every_reply_over_tls_asks_browsers_for_no_other(tls: bool) -> None:
+    told, made = replier(tls=tls), exchange()
+    made.dropped = ("user",)
+    told.error(made, RelayError("invalid_key"))
+    wire: Any = made.connection
+    for raw in (told.head(exchange(), 200, [JSON], b""), wire.written,
+                told.refusal(RelayError("bad_http", close=True), "01J")):
+        assert parts(raw)[1].get(b"strict-transport-security") == (
+            b"max-age=31536000" if tls else None)
+
+
 def test_a_policy_that_takes_effect_is_in_the_next_reply() -> None:
     view = View()
-    told, made = Replier((), lambda: DATE, view), exchange()
+    told, made = Replier((), lambda: DATE, view, False), exchange()
     seen = []
     for edition in (0, 1, 2, 1, 0):
         view.publish(Snapshot(1, {}, edition=edition))
