@@ -66,11 +66,10 @@ class Guard:
             return Verdict(closed.closed_until_ms - now_ms, closed.locked)
         for key, tries in zip(keys, both, strict=True):
             self._keep(key, tries)
-        was = both[0].locked
         _count(both[0], ACCOUNT_MAX, now_ms)
         # many people may be behind one address: they are slowed only when most are wrong
         _count(both[1], PREFIX_MAX, now_ms, free=PREFIX_MAX // 2)
-        return Verdict(locks=both[0].locked and not was)
+        return Verdict(locks=both[0].locked)
 
     def right(self, account: bytes, prefix: bytes) -> None:
         """The attempt was right: what it was counted with is forgiven, and one of the prefix's."""
@@ -98,7 +97,7 @@ class Guard:
             tries.count = max(0, tries.count - 1)
             # it was heard, so nothing was closed before it: what is, it has closed itself
             tries.closed_until_ms = 0
-            tries.locked = tries.locked and tries.count >= most
+            tries.locked = tries.count >= most
             if not tries.count:
                 del self._tries[key]
 

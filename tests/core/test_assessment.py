@@ -36,6 +36,15 @@ def test_each_finding(change: dict[str, int | None], subject: str, level: str) -
     assert (found.subject, found.level) == (subject, level)
 
 
+def test_who_never_had_a_report_is_not_woken_for_it() -> None:
+    judged = judge(replace(FINE, canary_days=None, broken_event=7))
+    made = Assessment(1, judged)
+    assert [each.subject for each in made.findings] == ["audit", "canary"]
+    assert [each.subject for each in made.alarms] == ["audit"]
+    old = Assessment(1, judge(replace(FINE, canary_days=32)))
+    assert old.alarms == old.findings != []
+
+
 def test_what_there_is_none_of_is_left_out() -> None:
     assert set(levels(Known())) == {"audit", "canary"}
 

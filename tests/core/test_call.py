@@ -41,3 +41,5 @@ def test_quantiles_are_nearest_ranks() -> None:
     briefs = [Brief("completed", float(n)) for n in range(100, 0, -1)] + [Brief("refused", None)]
     assert figures(briefs) == Figures(101, 0, 1, 50.0, 95.0)
     assert figures([Brief("completed", 7.0)])[3:] == (7.0, 7.0)
+    many = [Brief("completed", float(n)) for n in range(1, 2001)]
+    assert figures(many)[3:] == (1000.0, 1900.0)

@@ -70,3 +70,12 @@ def needles_of(mark: Mark) -> set[tuple[str, str]]:
 def test_a_mark_takes_its_bytes() -> None:
     with pytest.raises(AssertionError):
         mark_of(b"short")
+
+
+def test_every_byte_that_was_drawn_is_in_the_mark() -> None:
+    drawn = bytes(range(RANDOM_BYTES))
+    found = {mark_of(drawn[:at] + bytes([drawn[at] ^ 1]) + drawn[at + 1:])
+             for at in range(RANDOM_BYTES)}
+    assert len(found | {mark_of(drawn)}) == RANDOM_BYTES + 1
+    mark = mark_of(drawn)
+    assert len({mark.latin, mark.identity, mark.han, mark.emoji}) == 4

@@ -23,3 +23,4 @@ def test_late_reminders_move_the_erasure() -> None:
     assert DAY_MS == 24 * 3600 * 1000 and NOTICE_DAYS == 30
     assert due(0, 2, late, late) is None
     assert due(0, 2, late, late + NOTICE_DAYS * DAY_MS) == "erase"
+    assert due(0, 1, 699 * DAY_MS, 700 * DAY_MS) == "last_reminder"

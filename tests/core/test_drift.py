@@ -27,6 +27,7 @@ def drift(exact: bool, reported_output: int, counted_output: int, reported_input
     (drift(True, 10_201, 10_000), True), (drift(True, 9_799, 10_000), True),
     (drift(False, 12_500, 10_000), False), (drift(False, 12_501, 10_000), True),
     (drift(True, 2 * TOKENS_MIN, TOKENS_MIN - 1), False), (drift(True, 100, 0), False),
+    (drift(True, 2 * TOKENS_MIN, TOKENS_MIN), True),
     (drift(True, 10_000, 10_000, 12_500, 10_000), False),
     (drift(True, 10_000, 10_000, 12_501, 10_000), True),
 ])

@@ -19,6 +19,7 @@ def test_one_form() -> None:
     assert made.bank_account == "6222021234567890123" and made.address == "某路 1 号"
     assert made.checked() == made
     assert company_name("Buyer (Beijing) Ltd") == "Buyer (Beijing) Ltd"
+    assert company_name("一(A)") == "一（A）" and company_name("\u9fff(A)") == "\u9fff（A）"
     assert "买方" not in repr(made) and "6222" not in repr(made)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -30,6 +31,13 @@ def test_S5_no_bundle_while_an_owner_may_object_or_was_not_told(now_ms: int, uns
     with pytest.raises(RelayError) as caught:
         judge_bundle(ANNOUNCED, now_ms, unsent)
     assert caught.value.code == "handover_early"
+
+
+@pytest.mark.parametrize("state", sorted(set(STATES) - {"announced"}))
+def test_S5_one_bundle_and_none_of_what_was_called_off(state: str) -> None:
+    with pytest.raises(RelayError) as caught:
+        judge_bundle(replace(ANNOUNCED, state=state), 100, 0)  # type: ignore[arg-type]
+    assert caught.value.code == "handover_state"
 
 
 def test_S5_a_bundle_after_the_window() -> None:

@@ -89,6 +89,22 @@ def test_failures_of_calls_that_began_before_it_opened_say_nothing_new() -> None
     assert circuit.state is State.COOLING and circuit.wait(100.5) == COOL_SECONDS - 0.5
 
 
+def test_an_answer_of_a_call_that_began_before_it_opened_closes_it_at_once() -> None:
+    circuit = opened()
+    circuit.answered()
+    assert circuit.wait(100.0) == 0.0 and circuit.level(100.0) is Level.STRAINED
+
+
+def test_good_answers_of_the_window_before_count() -> None:
+    circuit = Circuit()
+    circuit.failed(1000.0, False)
+    circuit.good += 100
+    for _ in range(SHARE_FAILURES_MIN):
+        circuit.failed(1000.0 + SHARE_SECONDS, False)
+        circuit.answered()
+    assert circuit.level(1000.0 + SHARE_SECONDS) is Level.READY
+
+
 def test_a_share_of_failures_strains() -> None:
     circuit = Circuit()
     now = 1000.0
@@ -213,3 +229,6 @@ def test_health_is_the_worst_of_its_parts() -> None:
         health.circuit.failed(100.0, False)
         health.circuit.until = 0.0
     assert health.state(101.0) is State.DOWN
+    health.answered()
+    assert health.circuit.state is State.HEALTHY
+    assert Health(Circuit(), 0).credentials.wait(5.0) == 0.0

@@ -41,6 +41,11 @@ def test_a_person_s_number_is_theirs() -> None:
     assert difference(SAYS._replace(buyer_uscc="110101199001010015"), want) is None
 
 
+def test_what_it_has_to_say() -> None:
+    assert (WANT.seller_name, WANT.red, WANT.blue_number) == (SELLER["name_zh"], False, None)
+    assert wanted(MADE, {"name": "Seller Ltd"}).seller_name == "Seller Ltd"
+
+
 def test_red_ones_name_the_blue_one() -> None:
     blue = Fapiao(**{**{name: getattr(MADE, name) for name in MADE.__slots__},
                      "number": "2" * 20})
@@ -58,8 +63,16 @@ def test_the_text_of_a_printed_one() -> None:
     assert difference(says, WANT) is None
     spaced = "\n".join(" ".join(line.replace(" ", "|")) for line in TEXT.splitlines())
     assert difference(from_text(spaced, WANT), WANT) is None
+    # what stands behind the number is no part of it
+    assert from_text(TEXT.replace(" 开票日期：", " 20261129 开票日期："), WANT) == says
     apart = TEXT.replace("¥116.46 ¥6.99", "1 116.46 6% 6.99").replace("¥123.45", "123.45")
     assert difference(from_text(apart, WANT), WANT) is None
+
+
+def test_a_printed_one_is_red_where_it_says_so() -> None:
+    red = WANT._replace(red=True)
+    assert from_text(TEXT + "（负数）", red).red and not from_text(TEXT, red).red
+    assert from_text(TEXT + "（负数）", WANT).red
 
 
 @pytest.mark.parametrize("old, new, field", [

@@ -29,6 +29,8 @@ def test_an_older_mark_is_read_and_what_is_beside_no_report_stays_that() -> None
     read = msgspec.msgpack.decode(msgspec.msgpack.encode(mark), type=Mark)
     record = interrupted(OPENING, read)
     assert (record.usage_source, record.images, record.input_tokens) == ("estimated", 2, 3)
+    record = interrupted(OPENING, msgspec.structs.replace(read, usage=None))
+    assert (record.images, record.input_tokens) == (0, 3)
 
 
 def test_a_record_is_positional_and_an_older_one_is_read() -> None:

@@ -10,7 +10,7 @@ import pytest
 from relayd.core.actor import SHELL, SYSTEM, Actor
 from relayd.core.errors import RelayError
 from relayd.core.lawful import (
-    BASES, ENDED, MOVES, STATES, LawfulRequest, advance, check_scope, check_sha256,
+    BASES, ENDED, MOVES, SCOPES, STATES, LawfulRequest, advance, check_scope, check_sha256,
     judge_approval, person,
 )
 
@@ -78,6 +78,7 @@ def test_who_acts_is_an_account_or_a_user_of_the_system() -> None:
 
 def test_scopes_and_hashes() -> None:
     assert check_scope(("content", "keys", "profile")) == ("profile", "keys", "content")
+    assert check_scope(SCOPES[::-1]) == SCOPES
     for words in ((), ("prompts",), ("profile", "everything")):
         assert code(lambda words=words: check_scope(words)) == "invalid_value"
     assert check_sha256(" " + "AB" * 32) == "ab" * 32

@@ -24,6 +24,12 @@ def test_cards(number: str) -> None:
         assert luhn.has_card_number(text), text
 
 
+def test_digits_within_one_character() -> None:
+    assert luhn.has_card_number("\u32b7" * 8)  # 42 in a circle
+    assert luhn.has_card_number("\U0001d7dc\U0001d7da" * 8)  # bold ones, which are not remembered
+    assert max(luhn._DECIMALS) < luhn.ONE_PLANE
+
+
 @pytest.mark.parametrize("number", CARDS)
 def test_a_digit_off_is_none(number: str) -> None:
     for place, digit in enumerate(number):
@@ -63,6 +69,9 @@ def test_a_telephone_number_is_no_card() -> None:
                      f"call \uff0b86-{number[2:]}, please"):
             assert not luhn.has_card_number(text), text
     assert luhn.has_card_number(f"+{CARDS[0]}")
+    # one of 15 digits is a telephone's too; what comes behind it is looked at
+    assert not luhn.has_card_number(f"+{CARDS[3]}")
+    assert luhn.has_card_number(f"+{passing[0]}, {CARDS[0]}")
 
 
 def test_a_credit_code_of_digits_is_no_card() -> None:
