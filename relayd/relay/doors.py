@@ -7,6 +7,7 @@ import os
 import socket
 import ssl
 import stat
+from contextlib import suppress
 from typing import Final
 
 from relayd.ops.config import ServerConfig, TlsFiles
@@ -31,7 +32,8 @@ class Doors:
         self._systemd_sockets = systemd_sockets
         self._acceptors: list[Acceptor] = []
         self._addresses: list[tuple[str, int]] = []
-        self._paths: list[str] = []
+        self._paths: dict[str, tuple[int, int]] = {}
+        """The unix sockets that are ours, by what tells them from those that take their places."""
 
     @property
     def address(self) -> tuple[str, int]:
@@ -77,7 +79,7 @@ class Doors:
                     for n in range(self._systemd_sockets)]
         if listen.kind == "unix":
             sock = _unix(listen.path)
-            self._paths.append(listen.path)  # ours; one that another process answers at is not
+            self._paths[listen.path] = _identity(listen.path)
             return [sock]
         family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
@@ -106,13 +108,14 @@ class Doors:
 
     async def close(self) -> None:
         """Takes no more connections; those that are open go on."""
+        for path, ours in self._paths.items():
+            with suppress(OSError):  # it is gone, or may not be removed: that keeps nobody waiting
+                if _identity(path) == ours:
+                    os.unlink(path)
+        self._paths.clear()
         for acceptor in self._acceptors:
             acceptor.close()
         self._acceptors.clear()
-        for path in self._paths:
-            if os.path.exists(path):
-                os.unlink(path)
-        self._paths.clear()
 
 
 def _unix(path: str) -> socket.socket:
@@ -128,6 +131,11 @@ def _unix(path: str) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def _identity(path: str) -> tuple[int, int]:
+    found = os.stat(path)
+    return found.st_dev, found.st_ino
 
 
 def _answers(path: str) -> bool:

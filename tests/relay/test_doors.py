@@ -43,6 +43,33 @@ async def over_unix(path: Path, raw: bytes) -> bytes:
     return reply
 
 
+async def test_the_socket_of_who_took_the_place_is_left(opened: Opened, tmp_path: Path) -> None:
+    path = tmp_path / "relay.sock"
+    plane = plane_of(await opened())
+    old, new = (Doors(plane, ServerConfig((f"unix:{path}",)), 0) for _ in range(2))
+    await old.open()
+    path.unlink()
+    await new.open()
+    await old.close()
+    assert path.exists()
+    await new.close()
+    assert not path.exists()
+
+
+async def test_a_socket_that_may_not_be_removed_does_not_keep_the_end_waiting(
+    opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: str) -> None:
+        raise PermissionError
+
+    doors = Doors(plane_of(await opened()), ServerConfig((f"unix:{tmp_path}/relay.sock",)), 0)
+    await doors.open()
+    monkeypatch.setattr(os, "unlink", refuse)
+    await doors.close()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_unix_connection(f"{tmp_path}/relay.sock")
+
+
 async def test_several_listeners(opened: Opened, tmp_path: Path) -> None:
     path = tmp_path / "relay.sock"
     listen = [f"unix:{path}", "127.0.0.1:0", "127.0.0.1:0"]
