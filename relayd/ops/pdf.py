@@ -182,9 +182,7 @@ def _text_of(content: bytes) -> str:
         if reader.is_encrypted or len(reader.pages) > PAGES_MAX:
             raise RelayError("fapiao_file", param="pdf")
         text = "\n".join(page.extract_text() for page in reader.pages)
-    except (pypdf.errors.PyPdfError, ValueError, KeyError, TypeError, AttributeError,
-            IndexError, OSError, RecursionError):
-        # whatever a damaged file makes its reader stumble over
+    except Exception:  # whatever a damaged file makes its reader stumble over
         raise RelayError("fapiao_file", param="pdf") from None
     # some fonts' tables make a zero of a gap; heaps of combining marks are slow to normalise
     plain = str(text)[:TEXT_CHARS_MAX].replace("\0", "")
