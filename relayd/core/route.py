@@ -7,7 +7,6 @@ that is OUT is in no order.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -21,8 +20,6 @@ from relayd.core.wildcard import Wildcard
 Strategy = Literal["weighted", "least-latency", "cheapest"]
 
 QUEUE_SECONDS: Final = 5.0
-MODEL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,255}")
-"""What a model name may look like: nothing that could reach into a path, a query or a header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +87,9 @@ class Routes:
         )
 
     def find(self, model: str) -> Route | None:
-        """The route of a model name, or None: whatever else a client wrote is no pattern's."""
+        """The route of a model name, or None."""
         route = self.exact.get(model)
-        if route is not None or MODEL_NAME.fullmatch(model) is None:
+        if route is not None:
             return route
         for pattern, candidate in self.patterns:
             if pattern.stands_for(model):

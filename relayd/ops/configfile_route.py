@@ -12,10 +12,11 @@ from typing import Final, cast, get_args
 
 from relayd.core.provider import DataTerms, Provider
 from relayd.core.retry import RETRY_SHARE, Reason
-from relayd.core.route import MODEL_NAME, QUEUE_SECONDS, Deployment, Route, Routes, Strategy
+from relayd.core.route import QUEUE_SECONDS, Deployment, Route, Routes, Strategy
 from relayd.ops.configfile_fault import nearest
 from relayd.ops.configfile_section import Section
 from relayd.ops.configfile_terms import own_terms
+from relayd.wire.dialect import MODEL_NAME
 
 WEIGHT_MAX: Final = 1_000_000
 PRIORITY_MAX: Final = 1_000

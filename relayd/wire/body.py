@@ -24,7 +24,7 @@ import msgspec
 from relayd.core.errors import RelayError
 from relayd.wire import surrogate
 from relayd.wire.anthropic_messages import COUNT_TOKENS, MESSAGES
-from relayd.wire.dialect import Endpoint
+from relayd.wire.dialect import MODEL_NAME, Endpoint
 from relayd.wire.fields import Table
 from relayd.wire.gemini_generate import BATCH_EMBED, COUNT, EMBED, GENERATE
 from relayd.wire.identity import Pseudonyms
@@ -93,6 +93,7 @@ WHOLE: Final = frozenset({"instructions", "systemInstruction"})
 SPLITS: Final = {
     name: Split(TABLES[name].names.verdicts, lists) for name, lists in LISTS.items()}
 
+_is_name: Final = MODEL_NAME.fullmatch
 _decode: Final = msgspec.json.Decoder().decode
 _encode: Final = msgspec.json.Encoder(enc_hook=spliced).encode
 
@@ -152,7 +153,7 @@ def read(
         if model is None and table.default_model is not None:
             model = table.default_model
             fields = {"model": model, **fields}
-    if type(model) is not str or not model:
+    if type(model) is not str or _is_name(model) is None:
         raise _no_model(model)
     dropped = tuple(sorted(walk.dropped)) if walk.dropped else ()
     return Ask(model, stream, fields, dropped, walk.usage_asked, walk.stand_ins, walk.places)

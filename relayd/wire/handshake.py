@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, quote
 
 from relayd.core.errors import RelayError
 from relayd.core.provider import Provider
+from relayd.wire.dialect import MODEL_NAME
 from relayd.wire.headers import constants, host_of, own_fields
 from relayd.wire.http import RequestHead
 
@@ -133,7 +134,7 @@ def _model(query: str) -> str:
     named = [name for field in _MODEL_FIELDS for name in given.get(field, ())]
     if not named:
         raise RelayError("missing_model", param="model")
-    if len(named) > 1:
+    if len(named) > 1 or MODEL_NAME.fullmatch(named[0]) is None:
         raise RelayError("invalid_field", param="model")
     return named[0]
 

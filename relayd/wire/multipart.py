@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 from relayd.core.errors import RelayError
-from relayd.wire.dialect import Endpoint
+from relayd.wire.dialect import MODEL_NAME, Endpoint
 from relayd.wire.identity import Pseudonyms
 from relayd.wire.multipart_reader import MultipartReader, PartHead, boundary_of
 from relayd.wire.openai_images import INLINE_ONLY, URL_BY_DEFAULT
@@ -217,8 +217,8 @@ class Upload:
             self._take_plain(row, name, text)
 
     def _take_model(self, text: str) -> None:
-        if not text:
-            raise RelayError("missing_model", param="model")
+        if not MODEL_NAME.fullmatch(text):
+            raise RelayError("invalid_field" if text else "missing_model", param="model")
         self.model = text
         self._content_bytes += len(text)
 

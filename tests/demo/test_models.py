@@ -6,7 +6,7 @@ import pytest
 
 from relayd.core.route import Deployment, Route, Routes
 from relayd.demo import failures, models
-from relayd.core.route import MODEL_NAME
+from relayd.wire.dialect import MODEL_NAME
 
 
 def test_lists_have_their_shapes() -> None:

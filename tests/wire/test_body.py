@@ -68,9 +68,10 @@ def test_nesting_is_bounded(depth: int, brackets: tuple[str, str], tail: str) ->
 
 @pytest.mark.parametrize(("named", "error"), [
     ("absent", "missing_model"), (None, "missing_model"), ("", "missing_model"),
-    (7, "invalid_field"), (["m"], "invalid_field"),
+    (7, "invalid_field"), (["m"], "invalid_field"), ("a b", "invalid_field"),
+    ("m\r\nx: y", "invalid_field"), ("../x", "invalid_field"), ("x" * 300, "invalid_field"),
 ])
-def test_the_model_is_named(named: object, error: str) -> None:
+def test_the_model_is_a_plain_name(named: object, error: str) -> None:
     raw = {"messages": []} if named == "absent" else {"messages": [], "model": named}
     assert refusal("chat", raw) == (error, "model")
 
@@ -153,7 +154,7 @@ def test_members_named_twice(raw: bytes, twice: bool) -> None:
 
 def test_nothing_of_the_body_is_in_a_repr_or_an_error() -> None:
     assert repr(ask("chat", {"model": "m", "messages": ["canary"]})) == "Ask(...)"
-    for raw in (b'{"canary', b'{"canary":"\xff"}', b'{"model":["canary \\ud83d"]}',
+    for raw in (b'{"canary', b'{"canary":"\xff"}', b'{"model":"canary \\ud83d"}',
                 b'{"model":"m","previous_response_id":"canary"}',
                 b'{"model":"m","stream":"canary"}'):
         with pytest.raises(RelayError) as caught:

@@ -60,6 +60,8 @@ def test_the_example_of_the_rfc() -> None:
     (head("/v1/realtime?model="), "missing_model"),
     (head("/v1/realtime?model=a&model=b"), "invalid_field"),
     (head("/v1/realtime?model=a&deployment=b"), "invalid_field"),
+    (head("/v1/realtime?model=a%0d%0ax"), "invalid_field"),
+    (head("/v1/realtime?model=..%2f..%2fx"), "invalid_field"),
     (head("/v1/realtime?model=%ff"), "invalid_field"),
     (head("/v1/realtime?" + "a=1&" * 40 + "model=m"), "invalid_field"),
     (head("/v1/realtime?model=m&call_id=rtc_1"), "refused_field"),

@@ -307,6 +307,7 @@ def test_unknown_fields_meet_the_policy() -> None:
      "known_speaker_references"),
     ([MODEL, MODEL], "invalid_field", "model"),
     ([("file", b"1", WAV), ("file", b"2", WAV)], "invalid_field", "file"),
+    ([("model", b"a/../b c", None)], "invalid_field", "model"),
     ([("model", b"", None)], "missing_model", "model"),
     ([("prompt", b"\xff", None)], "invalid_field", "prompt"),
     ([("stream", b"perhaps", None)], "invalid_field", "stream"),
