@@ -33,7 +33,7 @@ from relayd.store.secret import FILE_NAME as SECRET_NAME
 def _backup(arguments: argparse.Namespace) -> int:
     store = Path(configured(arguments).store.path).absolute()
     if arguments.to is None and arguments.keys is None:
-        raise CommandError("Say --to PATH, --keys FILE, or both.")
+        raise CommandError("Give --to PATH, --keys FILE, or both.")
     if not (store / DATABASE_NAME).exists():
         raise CommandError(f"There is no store in {store}.", FAULT)
     target, keys = _places(store, arguments)
@@ -70,7 +70,7 @@ def _check_place(store: Path, path: Path) -> None:
     if store.resolve() in (real, *real.parents):
         raise CommandError("The backup would be inside the store. Give another place.")
     if not path.parent.is_dir():
-        raise CommandError(f"{path.parent} is no directory. Make it first.")
+        raise CommandError(f"{path.parent} is not a directory. Make it first.")
 
 
 def _backup_fault(store: Path, error: StoreError) -> str:
@@ -148,7 +148,7 @@ def _master_key(store: Path, given: Path | None) -> Iterator[None]:
     key = raw if len(raw) == MASTER_KEY_BYTES else master_key_bytes(
         raw.decode("latin-1").strip())
     if key is None:
-        raise CommandError(f"{given} is no master key: it takes 32 bytes, or those in hex.")
+        raise CommandError(f"{given} is not a master key: it must hold 32 bytes, or these in hex.")
     write(place, key, False)
     try:
         yield

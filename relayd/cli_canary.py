@@ -62,7 +62,7 @@ def _models(config: Config, named: Sequence[str] | None) -> tuple[list[str], boo
         return list(named), False
     if any(route.pattern in (ECHO, "demo-*", "demo*") for route in config.routes):
         return [ECHO], True
-    raise CommandError("Name models that are served with --model; they are really asked.")
+    raise CommandError("Name served models with --model; they are really called.")
 
 
 async def _publish(config: Config, run: Run) -> dict[str, object]:
@@ -95,10 +95,10 @@ class _Audit:
         script = Script("relay.test", self._arguments.key, self._mark)
         played = await _play(client, list(script.plays(models, demo=demo)))
         if not any(each.status for each in played):
-            raise CommandError("The daemon does not answer where it should listen.", FAULT)
+            raise CommandError("The daemon does not answer at [server] listen.", FAULT)
         if not any(each.echoed for each in played):
-            raise CommandError("No text came back: the key may not be used, or no model "
-                               "answers.", FAULT)
+            raise CommandError("No marked text came back: the key may not use these "
+                               "models, or none of them answers.", FAULT)
         await asyncio.sleep(self._config.metering.flush_seconds + SETTLE_SECONDS)
         pids = listeners_of(parse_listen(self._config.ops_listen).port)
         memory = self._memory(pids) if self._arguments.memory else "not asked for"

@@ -20,7 +20,7 @@ async def _rotate(db: Database, arguments: argparse.Namespace) -> int:
     to = None if arguments.to is None else Path(arguments.to).absolute()
     if keyring.in_place(db):
         if to is not None:
-            raise CommandError("The master key's file is known: leave out --to.")
+            raise CommandError("The configuration names the master key's file: leave out --to.")
         done = await keyring.rotate(db, SHELL, clock.unix_ms())
         _tell(arguments, done, "Running processes take it from there.")
         return DONE

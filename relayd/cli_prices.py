@@ -112,7 +112,7 @@ def _import(arguments: argparse.Namespace) -> int:
     try:
         new = news(_known(arguments), prices)
     except SameMoment as error:
-        raise CommandError(f"{error.args[0]}: there is another price from the same moment on. "
+        raise CommandError(f"{error.args[0]}: there is already a price from the same moment on. "
                            "Entries are never changed: give --from with a later time") from None
     title = f"Imported {rfc3339(clock.unix_ms())[:_DATE_CHARS]}, format {arguments.format}."
     said = (f"{len(new)} new prices, {len(prices) - len(new)} as they were, "
