@@ -211,7 +211,21 @@ class ReplyReader:
         if reader.skipped and not self._skipped:
             self._skipped = True
             found.append(_refusal(502, b"", self._fields))
-        return [data for data in found if _is_event(data)]
+        return [self._socketed(data) for data in found if _is_event(data)]
+
+    def _socketed(self, data: bytes) -> bytes:
+        """An event as a socket has it: there an error has a status, without which Codex waits."""
+        if b'"error"' not in data:
+            return data
+        try:
+            event = _split(data)
+        except (ValueError, RecursionError):
+            return data
+        if _value(event.get("type")) != "error" or "status" in event:
+            return data
+        error = {name: event.get(name) for name in ("code", "message", "param")}
+        body = {"error": event.get("error", {"type": "server_error", **error})}
+        return _refusal(502, _encode(body), self._fields)
 
     def _gathered(self, pieces: list[bytes]) -> list[bytes]:
         """An error, or a response that the provider did not stream."""

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.responses import Response
+from openai.types.responses.responses_server_event import ResponseWsError
 
 from relayd.core.errors import RelayError
 from relayd.wire.responses_socket import (
@@ -144,6 +145,28 @@ def test_an_error_reply_is_an_event(status: int, body: bytes, code: str | None) 
     told: dict[str, Any] = json.loads(found)
     assert (told["type"], told["status"], told["error"]["code"]) == ("error", status, code)
     assert told["error"]["message"] and told["headers"] == {"retry-after": "2"}
+
+
+@pytest.mark.parametrize("members, message", [
+    (b'"code":"c","message":"m","param":null,"sequence_number":3', "m"),
+    (b'"error":{"type":"t","code":"c","message":"m","param":null},"sequence_number":3', "m"),
+    (b'"code":"c","message":"%b"' % (b"m" * 5000), "m" * 5000),
+])
+def test_an_error_of_a_stream_has_the_form_of_a_socket(members: bytes, message: str) -> None:
+    reader = ReplyReader()
+    [found] = reader.feed(HEAD + chunk(b'event: error\ndata: {"type":"error",%b}\n\n' % members))
+    told = json.loads(found)
+    assert (told["type"], told["status"], told["error"]["code"]) == ("error", 502, "c")
+    assert (told["error"]["message"], told["error"]["param"]) == (message, None)
+    assert ResponseWsError.model_validate(told).error.type  # the official SDK's own type
+
+
+@pytest.mark.parametrize("event", [
+    b'{"type":"error","status":429,"error":{"code":"c"}}', b'["error"]', b'{"error":null}',
+    b'{"type":"response.completed","response":{"error":null}}',
+])
+def test_other_events_pass_with_an_error_in_them(event: bytes) -> None:
+    assert ReplyReader().feed(HEAD + chunk(b"data: %b\n\n" % event)) == [event]
 
 
 def test_an_answer_that_is_no_stream_is_a_completed_response() -> None:
