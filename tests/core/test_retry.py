@@ -31,6 +31,7 @@ from tests.shared import ROOT
     ("provider_rejected", 418, "", "rejected"),
     ("provider_rejected", 400, "context_length_exceeded", "context_length"),
     ("provider_rejected", 413, "request_too_large", "context_length"),
+    ("provider_rejected", 422, "prompt_too_long", "context_length"),
     ("provider_rejected", 400, "content_filter", "content_policy"),
     ("provider_failed", 500, "context_length_exceeded", "failed"),
     ("provider_forbidden", 500, "", "failed"), ("provider_rejected", 499, "", "rejected"),
@@ -149,6 +150,9 @@ def test_what_loads_nobody_counts_and_is_never_refused() -> None:
         budget.note(1.0)
     assert sum(budget.spend(1.0) for _ in range(50)) == 5
     budget.note(1.0)
+    # it counts for its own window, and not for the one that was
+    budget.note(1.0 + 3 * BUDGET_SECONDS)
+    assert sum(budget.spend(1.0 + 3 * BUDGET_SECONDS) for _ in range(50)) == BUDGET_MIN - 1
 
 
 def test_the_table_is_in_the_documentation_as_it_is() -> None:

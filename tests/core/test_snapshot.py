@@ -27,6 +27,8 @@ def test_the_next_one_has_what_is_new_and_takes_all_else_over() -> None:
     assert found == Snapshot(2, {b"1": stays, b"3": fresh}, (fresh,), {"b": "large"},
                              edition=4, asked=(0, 2, 0))
     assert found.keys is last.keys and found.after(3, {}, {}).budgeted == ()
+    spared = msgspec.structs.replace(stays, limits=OwnLimits({"concurrent": 1}, {}))
+    assert found.after(4, {b"1": spared, b"2": goes}, {}).budgeted == ()
 
 
 def test_a_grant_that_says_nothing_agrees_to_nothing() -> None:

@@ -11,6 +11,8 @@ from relayd.core.verification import Answer, checked
 def test_an_answer_is_kept_as_it_is() -> None:
     answer = Answer("verified", "document", "ref-1")
     assert checked("fake", answer) is answer and "ref-1" not in repr(answer)
+    for reference in ("r", "r" * 128):
+        assert checked("fake", Answer("refused", "name", reference)).reference == reference
 
 
 @pytest.mark.parametrize(("provider", "reference"), [

@@ -14,7 +14,9 @@ from msgspec.structs import replace
 from relayd.core.errors import ERRORS
 from relayd.core.usage import Usage
 from relayd.ops.config import ServerConfig
-from relayd.relay.tap import BatchTap, Report, Tap, read_whole, tap_for, usage_in_error
+from relayd.relay.tap import (
+    BATCH_BYTES, BATCH_READS, BatchTap, JsonTap, Report, Tap, read_whole, tap_for, usage_in_error,
+)
 from relayd.wire.dialect import BY_OPERATION
 from relayd.wire.replytext import ARGUMENTS, CONTENT, NAME
 from relayd.wire.sse import EVENT_BYTES_MAX
@@ -323,6 +325,34 @@ LONG = {
                        b'"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":7,'
                        b'"candidatesTokenCount":3}}\r\n\r\n',
 }
+
+
+@pytest.mark.parametrize("operation", ["chat", "completions", "messages"])
+def test_an_event_of_text_has_its_own_bound(operation: str) -> None:
+    event = b'data: {"x":"%b",' % (b"A" * EVENT_BYTES_MAX) + USAGE[7:]
+    assert run(tap(operation, limit=4 << 20), [event])[1] == NOTHING
+
+
+def test_what_waits_to_be_read_is_bounded() -> None:
+    read = tap()
+    assert isinstance(read, BatchTap)
+    waiting = []
+    for size in [9] * BATCH_READS + [9, BATCH_BYTES - len(said(""))]:
+        read.feed(said("x" * size))
+        waiting.append(len(read._waiting))
+    assert waiting == [*range(1, BATCH_READS), 0, 1, 2]
+    read.feed(said("x" * BATCH_BYTES))
+    assert read._waiting == []
+
+
+def test_of_what_is_above_the_limit_nothing_is_kept() -> None:
+    read = tap(content_type=JSON, limit=10)
+    assert isinstance(read, JsonTap)
+    kept = []
+    for _ in range(4):
+        read.feed(b"12345")
+        kept.append(len(b"".join(read._pieces)))
+    assert kept == [5, 10, 0, 0]
 
 
 @pytest.mark.parametrize("operation", LONG)
