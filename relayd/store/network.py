@@ -35,7 +35,7 @@ async def insert(transaction: Transaction, records: Mapping[str, NetworkRecord])
     """
     rows = []
     for record_id, record in records.items():
-        with _gone():
+        with unless_gone():
             rows.append((record_id, record.at_ms, record.account,
                          _sealed(transaction, record_id, record)))
     await transaction.many(
@@ -83,14 +83,14 @@ async def delete_before(transaction: Transaction, before_ms: int, most: int) -> 
 def _opened(transaction: Transaction, rows: list[Row]) -> list[NetworkRecord]:
     found = []
     for row in rows:
-        with _gone():
+        with unless_gone():
             found.append(_record(transaction, row))
     return found
 
 
 @contextmanager
-def _gone() -> Iterator[None]:
-    """Passes over a record whose month's key is destroyed."""
+def unless_gone() -> Iterator[None]:
+    """Passes over what a month's key opens or seals, where that is destroyed."""
     try:
         yield
     except StoreError as error:

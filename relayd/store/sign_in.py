@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from relayd.core.holder import SignIn
-from relayd.core.network import month_name
-from relayd.store.directory import StoreError
+from relayd.store.network import month_owner, unless_gone
 from relayd.store.transaction import Row, Transaction
 
 _TABLE: Final = "sign_ins"
@@ -14,30 +13,20 @@ _SELECT: Final = (
     "SELECT id, account_id, at_ms, outcome, method, device, address FROM sign_ins")
 
 
-def _month(at_ms: int) -> str:
-    return f"month:{month_name(at_ms)}"
-
-
 def _sign_in(transaction: Transaction, row: Row) -> SignIn:
-    values = list(row)
-    try:
-        values[6] = transaction.unseal(_month(row[2]), _TABLE, "address", row[0], row[6])
-    except StoreError as error:
-        # the month's key was destroyed: its time is over
-        if error.code != "data_key_gone":
-            raise
-        values[6] = None
-    return SignIn(*values)
+    address = None
+    with unless_gone():  # its time is over
+        address = transaction.unseal(month_owner(row[2]), _TABLE, "address", row[0], row[6])
+    return SignIn(*row[:6], address)
 
 
 async def insert(transaction: Transaction, sign_in: SignIn) -> None:
-    """Add an attempt."""
-    owner = _month(sign_in.at_ms)
-    try:
-        transaction.sealer.keyring.cipher(owner)
-    except StoreError:
-        await transaction.sealer.keyring.make(owner)
-    sealed = transaction.seal(owner, _TABLE, "address", sign_in.id, sign_in.address)
+    """Add an attempt; without its address where the month's key is destroyed, which only a clock
+    that is months wrong meets."""
+    owner, sealed = month_owner(sign_in.at_ms), None
+    await transaction.sealer.keyring.make(owner)
+    with unless_gone():
+        sealed = transaction.seal(owner, _TABLE, "address", sign_in.id, sign_in.address)
     await transaction.run(
         "INSERT INTO sign_ins (id, account_id, at_ms, outcome, method, device, address)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
