@@ -167,7 +167,7 @@ class Exchange:
         if side == "upstream":
             streaming = self.phase == Phase.STREAMING
             self.ending = "provider_truncated" if streaming else "provider_error"
-        elif self.phase < Phase.DISPATCHED:
+        elif self.phase < Phase.DISPATCHED or side == "client" and not self.attempts:
             self.ending = "refused"
         elif side == "relay":
             self.ending = "fault" if error.code == "internal" else "stopped"

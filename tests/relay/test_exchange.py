@@ -43,11 +43,22 @@ def exchange(phase: Phase = Phase.RECEIVED) -> Exchange:
     (Phase.DISPATCHED, "draining", "interrupted"),
     (Phase.STREAMING, "internal", "interrupted"),
     (Phase.DISPATCHED, "request_timeout", "client_left"),
+    (Phase.DISPATCHED, "body_too_large", "client_left"),
 ])
 def test_whose_fault(phase: Phase, code: str, outcome: Outcome) -> None:
     made = exchange(phase)
+    made.attempts = int(phase >= Phase.DISPATCHED)
     made.fail(RelayError(code))
     assert (made.error, made.outcome) == (code, outcome)
+
+
+@pytest.mark.parametrize(("code", "outcome"), [
+    ("body_too_large", "refused"), ("request_timeout", "refused"), ("draining", "interrupted")])
+def test_an_upload_that_no_provider_has_a_part_of_is_refused(code: str, outcome: Outcome) -> None:
+    """Its connection is being opened, and the rest of the body is not as it has to be."""
+    made = exchange(Phase.DISPATCHED)
+    made.fail(RelayError(code))
+    assert (made.attempts, made.outcome) == (0, outcome)
 
 
 def test_a_client_that_left_keeps_the_status_it_got() -> None:
