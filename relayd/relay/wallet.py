@@ -153,7 +153,7 @@ class Wallets:
         hold = exchange.hold
         if hold is None:
             return record
-        rated = record if record.amount_nano else self.tariff().rated(record)
+        rated = self.tariff().rated(record)
         if rated.amount_nano and rated.currency != hold.wallet.currency:
             hold.void()
             self._wallet(record.account, rated.currency).settled(

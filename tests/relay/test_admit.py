@@ -146,6 +146,40 @@ def test_tokens_are_corrected_to_the_truth() -> None:
     gate.call()
 
 
+def refused_to_go_on(made: Exchange) -> str:
+    assert made.ticket is not None
+    with pytest.raises(RelayError) as caught:
+        made.ticket.go_on()
+    return f"{caught.value.code}: {caught.value.detail.partition(';')[0]}"
+
+
+def test_a_session_is_held_to_tokens_and_budgets_as_it_goes_and_to_calls_once() -> None:
+    gate = Gate()
+    own = OwnLimits({"daily_budget": 100, "concurrent": 2, "requests_per_minute": 1},
+                    {"tokens_per_minute": 1_000})
+    made = gate.call(own, path="/v1/realtime")
+    assert made.ticket is not None
+    made.ticket.go_on()
+    made.ticket.spend(400)
+    made.ticket.spend(300)  # an older figure takes nothing, and gives nothing back
+    assert b"x-ratelimit-remaining-tokens: 600\r\n" in lines(made)
+    made.ticket.spend(1_000)
+    made.ticket.spend(1_000)
+    assert refused_to_go_on(made) == "rate_limited: This API key may use 1000 tokens per minute"
+    assert gate.admission.refused["key", "tokens_per_minute"] == 1
+    gate.ns += SECOND
+    made.ticket.go_on()
+    for allowance in made.ticket._allowances:
+        if allowance.spending is not None:
+            allowance.spending.add("other", START_MS, 100)
+    assert refused_to_go_on(made).startswith("budget_spent")
+    assert gate.admission.refused["account", "daily_budget"] == 1
+    assert sum(gate.admission.refused.values()) == 2
+    settle(made, call_record(input_tokens=900, output_tokens=100))
+    made.ticket.spend(5_000)  # its record is known
+    assert b"x-ratelimit-remaining-tokens: 16\r\n" in lines(made)
+
+
 @pytest.mark.parametrize(("changes", "left"), [
     ({"usage_source": "none", "input_tokens": 0, "output_tokens": 0, "outcome": "refused"}, 1_000),
     ({"usage_source": "none", "input_tokens": 0, "output_tokens": 0,

@@ -204,8 +204,10 @@ async def test_a_call_that_fails_gives_its_money_back(tmp_path: Path) -> None:
 async def test_without_prepaid_nobody_is_refused_and_the_account_owes(tmp_path: Path) -> None:
     async with Lane(tmp_path / "store", lambda _: made(5), prices=PRICES) as opened:
         assert await call(opened, body()) == 200
-        await opened.settled(1)
-        assert await left(opened.app.db) == -NANO // 100
+        raw = upload(opened, FORM)
+        assert (await ask(opened.address, raw)).status == 200
+        await opened.settled(2)
+        assert await left(opened.app.db) == -2 * NANO // 100
 
 
 async def test_what_has_no_price_is_served(tmp_path: Path) -> None:
@@ -260,6 +262,16 @@ async def statuses(opened: Lane, nano: int, asked: bytes) -> tuple[int, int]:
     return first, (await ask(opened.address, asked)).status
 
 
+FORM = (b'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\nm\r\n--x\r\n'
+        b'Content-Disposition: form-data; name="file"; filename="a.mp3"\r\n\r\n?\r\n--x--\r\n')
+
+
+def upload(opened: Lane, form: bytes) -> bytes:
+    return request_bytes("/v1/audio/transcriptions", opened.key, fields=(
+        ("Content-Type", "multipart/form-data; boundary=x"),
+        ("Content-Length", str(len(form))))) + form
+
+
 async def test_images_of_tokens_are_set_aside(tmp_path: Path) -> None:
     """One may cost a quarter of a dollar: many at once would all be served on a cent. Where there
     is enough for usual ones and not for the largest, a call is served alone."""
@@ -273,13 +285,8 @@ async def test_images_of_tokens_are_set_aside(tmp_path: Path) -> None:
 
 async def test_audio_that_is_paid_by_tokens_is_set_aside(tmp_path: Path) -> None:
     prices = PriceBook([Price("*", unit_prices({"input": 6 * NANO, "output": 10 * NANO}))])
-    form = (b'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\nm\r\n--x\r\n'
-            b'Content-Disposition: form-data; name="file"; filename="a.mp3"\r\n\r\n'
-            + b"a" * 400_000 + b"\r\n--x--\r\n")
     async with lane(tmp_path / "store", prices) as opened:
-        raw = request_bytes("/v1/audio/transcriptions", opened.key, fields=(
-            ("Content-Type", "multipart/form-data; boundary=x"),
-            ("Content-Length", str(len(form))))) + form
+        raw = upload(opened, FORM.replace(b"?", b"a" * 400_000))
         # a hundred seconds and what the form is around them
         nano = ((1000 + 101 * 20) * 6 + 101 * 8 * 10) * NANO // 10**6
         assert await statuses(opened, nano, raw) == (402, 200)
