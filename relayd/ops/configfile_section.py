@@ -57,13 +57,15 @@ class Section:
     def _wrong(self, key: str, value: object, wanted: str) -> None:
         self.fault(key, f"is {kind_of(value)}", f"It takes {wanted}")
 
-    def text(self, key: str, default: str | None = None) -> str | None:
+    def text(
+        self, key: str, default: str | None = None, wanted: str = "a text"
+    ) -> str | None:
         """A text that is not empty."""
         value = self.raw(key)
         if value is None:
             return default
         if not isinstance(value, str):
-            self._wrong(key, value, "a text")
+            self._wrong(key, value, wanted)
             return default
         if not value or value != value.strip() or not value.isprintable():
             self.fault(key, "is empty, or has spaces or control characters where they cannot be")
@@ -72,11 +74,12 @@ class Section:
 
     def choice(self, key: str, choices: Sequence[str], default: str) -> str:
         """One word of a closed list."""
-        value = self.text(key, default)
+        words = f"one of {', '.join(choices)}"
+        value = self.text(key, default, words)
         if value is not None and value in choices:
             return value
         if value is not None:
-            self.fault(key, f"is not one of {', '.join(choices)}", nearest(value, choices))
+            self.fault(key, f"is not {words}", nearest(value, choices))
         return default
 
     def boolean(self, key: str, default: bool) -> bool:

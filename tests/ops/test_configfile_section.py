@@ -55,6 +55,13 @@ def test_empty_list_where_one_is_needed() -> None:
     assert "empty list" in wrong.findings.faults[0].problem
 
 
+def test_a_choice_of_another_type_is_told_its_words() -> None:
+    wrong = section(k=True)
+    assert wrong.choice("k", ("off", "all"), "off") == "off"
+    assert [(f.problem, f.remedy) for f in wrong.findings.faults] == [
+        ("is true or false", "It takes one of off, all")]
+
+
 def test_faults_never_repeat_values() -> None:
     wrong = section(k="sk-secret")
     wrong.integer("k", 1, 1, 9)
