@@ -57,80 +57,80 @@ DEFAULTS: Final = {
 """Defaults that are no one value: what the reader has for the example is not what others get."""
 OTHERS: Final = {
     (WAYS, "kind"): "Whose API it is.",
-    (WAYS, "base_url"): "Where that is; the partner's own where it is left out.",
+    (WAYS, "base_url"): "The address of its API; default: the partner's own.",
     (WAYS, "credential"): "stripe: its secret key. wechat: the APIv3 key, 32 characters.",
     (WAYS, "webhook_secret"): "stripe: the signing secret of the endpoint; a list while it is "
-    "replaced. Needed.",
-    (WAYS, "app_id"): "alipay, wechat: the application, as messages name it. Needed.",
-    (WAYS, "seller_id"): "alipay: the seller, as messages name it. Needed.",
-    (WAYS, "merchant_id"): "wechat: the merchant's number. Needed.",
-    (WAYS, "serial"): "wechat: the serial number of the merchant's certificate. Needed.",
-    (WAYS, "platform_key_id"): "wechat: the id of WeChat Pay's public key. Needed.",
-    (WAYS, "private_key"): "alipay, wechat: the merchant's own RSA key, which signs. Needed.",
-    (WAYS, "partner_key"): "alipay, wechat: the partner's public RSA key, by which it is known. "
-    "Needed.",
-    (WAYS, "processor"): "Which of [[operator.processors]] the partner is.",
+    "replaced. Required.",
+    (WAYS, "app_id"): "alipay, wechat: the application, as messages name it. Required.",
+    (WAYS, "seller_id"): "alipay: the seller, as messages name it. Required.",
+    (WAYS, "merchant_id"): "wechat: the merchant's number. Required.",
+    (WAYS, "serial"): "wechat: the serial number of the merchant's certificate. Required.",
+    (WAYS, "platform_key_id"): "wechat: the id of WeChat Pay's public key. Required.",
+    (WAYS, "private_key"): "alipay, wechat: the merchant's own RSA key, which signs. Required.",
+    (WAYS, "partner_key"): "alipay, wechat: the partner's public RSA key, which verifies its "
+    "messages. Required.",
+    (WAYS, "processor"): "The partner's row in [[operator.processors]].",
     (WAYS, "h5"): "wechat: holders may also choose to pay on the phone they are on, which tells "
     "WeChat Pay their network address; its processor's fields have ip.",
     ("payments", "partners"): "Ways to pay; NAME is part of the address of their messages, "
     "CONSOLE/pay/webhook/NAME; below.",
-    ("payments", "top_up_min"): "The least that one order may be; without it 5.00.",
-    ("payments", "top_up_max"): "The most that one order may be; without it 10000.00.",
-    ("plans.NAME", "markup"): "Times the prices of the price file.",
-    ("plans.NAME", "models"): "Markups by name or pattern of a model, instead.",
-    ("plans.NAME", "title"): "What people read; without it the name.",
+    ("payments", "top_up_min"): "The smallest order; default 5.00.",
+    ("payments", "top_up_max"): "The largest order; default 10000.00.",
+    ("plans.NAME", "markup"): "A factor on the prices of the price file.",
+    ("plans.NAME", "models"): "Other markups for models, by name or pattern.",
+    ("plans.NAME", "title"): "The name that people see; default: NAME.",
     ("plans.NAME", "title_zh"): "The same in Chinese.",
-    ("plans.NAME", "period"): "Makes it a subscription.",
+    ("plans.NAME", "period"): "month or year; makes the plan a subscription.",
     ("plans.NAME", "fee"): "Paid from the balance at the start of each period.",
-    ("plans.NAME", "allowance"): "Use that is included in a period.",
-    ("plans.NAME", "currency"): "Of fee and allowance.",
-    ("plans.NAME", "offered"): "Holders may choose it themselves, in the console.",
-    ("console", "tls"): '"terminated" where something before it ends TLS; it has none of its own.',
-    ("ops", "tls"): '"terminated" where something before it ends TLS; it has none of its own.',
+    ("plans.NAME", "allowance"): "The amount of use that is included in a period.",
+    ("plans.NAME", "currency"): "The currency of fee and allowance.",
+    ("plans.NAME", "offered"): "Whether holders may choose it themselves, in the console.",
+    ("console", "tls"): '"terminated" if a proxy in front ends TLS; this listener has no TLS of its own.',
+    ("ops", "tls"): '"terminated" if a proxy in front ends TLS; this listener has no TLS of its own.',
     ("server.tls", "certificate"): "PEM file: the listener's own certificate, then its chain.",
     ("server.tls", "key"): "PEM file, mode 0600, without a password.",
-    ("providers.NAME.timeouts", "connect"): "Until a connection, and TLS, stand.",
+    ("providers.NAME.timeouts", "connect"): "Until the connection, with TLS, is ready.",
     ("providers.NAME.timeouts", "first_byte"): "From the request to the reply's first byte.",
     ("providers.NAME.timeouts", "idle"): "Between two reads of a reply.",
     ("providers.NAME.timeouts", "total"): "The whole call; 0: no bound.",
     ("privacy.pass_fields", "openai"): "Names of top-level fields of OpenAI and Azure bodies.",
     ("privacy.pass_fields", "anthropic"): "The same for Anthropic.",
     ("privacy.pass_fields", "gemini"): "The same for Gemini.",
-    ('routes."MODEL"', "deployments"): "Who serves the model, and in which shares; below.",
+    ('routes."MODEL"', "deployments"): "Which providers serve the model, and in which shares; below.",
     ('routes."MODEL".deployments', "provider"): "One of [providers].",
-    ('routes."MODEL".deployments', "queue_seconds"): "How long a call may wait there.",
-    ('routes."MODEL".deployments', "trains"): "What becomes of content there; this and the four "
-    "below without it as the provider has them.",
-    ('routes."MODEL".deployments', "retention_days"): "For how long content is kept there.",
-    ('routes."MODEL".deployments', "region"): "Where it works.",
-    ('routes."MODEL".deployments', "policy_url"): "The page about all this.",
-    ('routes."MODEL".deployments', "zdr"): "Zero data retention was agreed.",
+    ('routes."MODEL".deployments', "queue_seconds"): "How long a call may wait in the queue.",
+    ('routes."MODEL".deployments', "trains"): "Whether it trains models on content. Default for this and the "
+    "next four: the provider's values.",
+    ('routes."MODEL".deployments', "retention_days"): "For how many days content is kept there.",
+    ('routes."MODEL".deployments', "region"): "Where it processes data.",
+    ('routes."MODEL".deployments', "policy_url"): "The address of its own page about this.",
+    ('routes."MODEL".deployments', "zdr"): "Whether zero data retention was agreed.",
     ("providers.NAME", "api_version"): "azure only, for its older paths, for example "
     "\"2024-10-21\"; base_url is then without a path.",
     ("providers.NAME", "timeouts"): "Each ends an attempt with its own error; below.",
     ("console", "listen"): "Pages and account/admin API.",
-    ("operator.hosting", "provider"): "Whose machines they are.",
-    ("operator.hosting", "region"): "Where they stand.",
-    ("operator.processors", "name"): "What the company is called.",
-    ("operator.processors", "purpose"): "What it does.",
-    ("operator.processors", "fields"): "What it is sent; nothing else goes there.",
-    ("operator.processors", "region"): "Where it works.",
+    ("operator.hosting", "provider"): "The company that owns the machines.",
+    ("operator.hosting", "region"): "Where the machines are.",
+    ("operator.processors", "name"): "The company's name.",
+    ("operator.processors", "purpose"): "What it does for the service.",
+    ("operator.processors", "fields"): "The fields that it is sent; nothing else goes to it.",
+    ("operator.processors", "region"): "Where it processes data.",
     ("operator.processors", "since"): "From when on; a date.",
     ("mail", "host"): "The mail server; without it mail stays in the outbox.",
     ("mail", "port"): "Its port: 587 for starttls, 465 for tls.",
-    ("mail", "credential"): "Its password; without it nobody signs in.",
-    ("mail", "from"): "Whom mail comes from: an address, or a name with one.",
-    ("mail", "reply_to"): "Where answers go; without it to `from`.",
-    ("operator", "processors"): "Third parties that help to run the service; below.",
+    ("mail", "credential"): "Its password; without it relayd does not sign in.",
+    ("mail", "from"): "The sender: an address, or a name and an address.",
+    ("mail", "reply_to"): "Where replies go; default: `from`.",
+    ("operator", "processors"): "Third parties that process personal data for the service; below.",
     ("ops", "listen"): "/metrics /livez /readyz /healthz; never on the public listener.",
     ("limits", "requests_per_minute"): "Calls of an account; 0: no limit, here and below.",
     ("limits", "concurrent"): "Calls of an account at a time.",
-    ("store", "master_key"): "What wraps the keys that personal data is sealed with: 32 bytes in "
-    "hex or base64 (`openssl rand -hex 32`). Without it the file master.key in the store's "
-    "directory, made at first use. Keep a copy of it apart from the store.",
-    ("prices", "file"): "A file of dated prices. Without the key it is prices.toml beside this "
-    "file where there is one; else every amount is 0.",
-    ("privacy", "pass_fields"): "Fields that pass all the same; below.",
+    ("store", "master_key"): "The master key, which encrypts the data keys of personal data: 32 "
+    "bytes in hex or base64 (`openssl rand -hex 32`). Default: the file master.key in the "
+    "store's directory, made at first use. Keep a copy of it apart from the store.",
+    ("prices", "file"): "A file of dated prices. Default: prices.toml beside this file if there "
+    "is one; else every amount is 0.",
+    ("privacy", "pass_fields"): "Unknown fields that pass all the same; below.",
 }
 """Meanings of keys that have no line of their own in the example."""
 REQUIRED: Final = frozenset({"api", "base_url", "provider", "deployments", "certificate", "key"})
@@ -140,8 +140,8 @@ HEAD: Final = """\
 
 One TOML file, named by `-c FILE`, `$RELAYD_CONFIG`, or `/etc/relayd/relayd.toml`. `relayd check`
 finds every fault in it, with its line and what would be right; a key that is not on this page is a
-fault. [config/relayd.example.toml](../config/relayd.example.toml) is the same as a file to start
-from.
+fault. [config/relayd.example.toml](../config/relayd.example.toml) has the same keys as a file to
+start from.
 
 This page is generated from the code that reads the file: `python -m tools.configuration`.
 
@@ -151,10 +151,10 @@ This page is generated from the code that reads the file: `python -m tools.confi
   (`LoadCredential=` in the unit). Secrets are never literals in the file.
 * An *amount* is a whole number, or decimal digits in quotes such as `"2.50"`, in the price file's
   currency.
-* From the environment relayd reads `RELAYD_CONFIG`, what references name, and what systemd sets;
-  no `HTTP_PROXY` and the like.
-* SIGHUP takes a new file for what starts from then on. What needs a restart is marked **R**; a
-  change of it is named in the log and waits for the restart.
+* From the environment relayd reads only `RELAYD_CONFIG`, what references name, and what systemd
+  sets; `HTTP_PROXY` and the like are ignored.
+* SIGHUP loads the file again, for everything that starts from then on. Keys marked **R** need a
+  restart; a change of one is logged and waits for it.
 """
 
 
