@@ -85,8 +85,8 @@ OTHERS: Final = {
     ("plans.NAME", "allowance"): "The amount of use that is included in a period.",
     ("plans.NAME", "currency"): "The currency of fee and allowance.",
     ("plans.NAME", "offered"): "Whether holders may choose it themselves, in the console.",
-    ("console", "tls"): '"terminated" if a proxy in front ends TLS; this listener has no TLS of its own.',
-    ("ops", "tls"): '"terminated" if a proxy in front ends TLS; this listener has no TLS of its own.',
+    ("console", "tls"): '"terminated" if a proxy in front ends TLS; it has none of its own.',
+    ("ops", "tls"): '"terminated" if a proxy in front ends TLS; it has none of its own.',
     ("server.tls", "certificate"): "PEM file: the listener's own certificate, then its chain.",
     ("server.tls", "key"): "PEM file, mode 0600, without a password.",
     ("providers.NAME.timeouts", "connect"): "Until the connection, with TLS, is ready.",
@@ -96,11 +96,11 @@ OTHERS: Final = {
     ("privacy.pass_fields", "openai"): "Names of top-level fields of OpenAI and Azure bodies.",
     ("privacy.pass_fields", "anthropic"): "The same for Anthropic.",
     ("privacy.pass_fields", "gemini"): "The same for Gemini.",
-    ('routes."MODEL"', "deployments"): "Which providers serve the model, and in which shares; below.",
+    ('routes."MODEL"', "deployments"): "Which providers serve the model; below.",
     ('routes."MODEL".deployments', "provider"): "One of [providers].",
     ('routes."MODEL".deployments', "queue_seconds"): "How long a call may wait in the queue.",
-    ('routes."MODEL".deployments', "trains"): "Whether it trains models on content. Default for this and the "
-    "next four: the provider's values.",
+    ('routes."MODEL".deployments', "trains"): "Whether it trains models on content. Default, here "
+    "and for the next four: the provider's values.",
     ('routes."MODEL".deployments', "retention_days"): "For how many days content is kept there.",
     ('routes."MODEL".deployments', "region"): "Where it processes data.",
     ('routes."MODEL".deployments', "policy_url"): "The address of its own page about this.",
@@ -121,7 +121,8 @@ OTHERS: Final = {
     ("mail", "credential"): "Its password; without it relayd does not sign in.",
     ("mail", "from"): "The sender: an address, or a name and an address.",
     ("mail", "reply_to"): "Where replies go; default: `from`.",
-    ("operator", "processors"): "Third parties that process personal data for the service; below.",
+    ("operator", "processors"): "Third parties that process personal data for the service; "
+    "below.",
     ("ops", "listen"): "/metrics /livez /readyz /healthz; never on the public listener.",
     ("limits", "requests_per_minute"): "Calls of an account; 0: no limit, here and below.",
     ("limits", "concurrent"): "Calls of an account at a time.",
@@ -195,9 +196,11 @@ class Recorder(Section):
         shown = "required" if needed else DEFAULTS.get((table, name), shown)
         self.keys.setdefault((table, name), Key(table, name, kind, shown))
 
-    def text(self, key: str, default: str | None = None) -> str | None:
+    def text(
+        self, key: str, default: str | None = None, wanted: str = "a text"
+    ) -> str | None:
         self._note(key, "text", default)
-        return super().text(key, default)
+        return super().text(key, default, wanted)
 
     def choice(self, key: str, choices: Sequence[str], default: str) -> str:
         self._note(key, " \\| ".join(f'"{word}"' for word in choices), default)
