@@ -28,7 +28,7 @@ _BLOCK: Final = Shape()
 _TOOL: Final = Shape({
     "type": None, "name": None, "description": None, "input_schema": schema, "strict": None,
     "input_examples": None, "user_location": drop("tools.user_location"),
-    "cache_control": by_name,
+    "cache_control": by_name, **copies("tools"),
 }).put
 
 _drop_advisor: Final = drop("tools.advisor")
@@ -59,6 +59,10 @@ _SOURCE: Final = kinds("type", {"file": refuse("messages.content.source.file")},
 """Where an image or a document comes from; a search result's source is a plain string."""
 
 
+_BESIDE: Final = copies("messages.content")
+_BESIDE["id"] = None
+"""What applications keep beside a block's own members; of those `id` is one of the API's."""
+
 _BLOCK.define({
     "type": None, "id": None, "tool_use_id": None, "server_name": None, "name": None,
     "input": None, "text": None, "thinking": None, "signature": None, "data": None,
@@ -67,7 +71,7 @@ _BLOCK.define({
     "state_changes": by_name, "tool_changes": _BLOCKS,
     "tool": Shape({"type": None, "name": None, "server_name": None, "definition": None}).put,
     "from": by_name, "to": by_name, "trigger": by_name, "cache_control": by_name,
-    "parsed_output": drop("messages.content.parsed_output"),
+    "parsed_output": drop("messages.content.parsed_output"), **_BESIDE,
 })
 """`input` is a tool's arguments: free JSON, kept in its order. `parsed_output` is what the SDK
 made of an answer that came before."""

@@ -57,7 +57,7 @@ _PART.define({
     **dict.fromkeys(("mediaResolution", "mediaProcessing", "documentMetadata",
                      "spreadsheetMetadata", "audioMetadata", "audioTranscription",
                      "speechMetadata"), by_name),
-    "partMetadata": drop("contents.parts.partMetadata"),
+    "partMetadata": drop("contents.parts.partMetadata"), **copies("contents.parts"),
 }, snake_too=True)
 """`args` and `response` are free JSON, kept in their order. `partMetadata` is the client's own:
 where a part is from, for one."""
@@ -70,6 +70,7 @@ _SYSTEM: Final = _shape(role=silent, parts=_PARTS, **copies("systemInstruction")
 _FUNCTION: Final = _shape(
     name=None, description=None, parameters=typed_schema, parametersJsonSchema=schema,
     response=typed_schema, responseJsonSchema=schema, behavior=None,
+    **copies("tools.functionDeclarations"),
 ).put
 
 _MCP: Final = items(_shape(

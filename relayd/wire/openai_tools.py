@@ -11,14 +11,14 @@ from typing import Final
 
 from relayd.core.errors import RelayError
 from relayd.wire.fields import (
-    GONE, Act, Shape, Verdict, by_name, drop, items, kinds, refuse, remote,
+    GONE, Act, Shape, Verdict, by_name, copies, drop, items, kinds, refuse, remote,
 )
 from relayd.wire.schema import schema
 from relayd.wire.walk import Walk
 
 FUNCTION: Final = Shape({
     "name": None, "description": None, "parameters": schema, "strict": None,
-    "output_schema": schema,
+    "output_schema": schema, **copies("tools.function"),
 }).put
 
 FORMAT: Final = Shape()
@@ -73,7 +73,7 @@ _TOOL.define({
     "tools": TOOLS, "input_schema": schema, "annotations": None, "container": _container,
     "environment": _PLACE, "input_image_mask": _MASK,
     "vector_store_ids": refuse("tools.vector_store_ids"),
-    "user_location": drop("tools.user_location"),
+    "user_location": drop("tools.user_location"), **copies("tools"),
 })
 """Every other tool: `tools` are a namespace's, `container` and `environment` where code runs."""
 

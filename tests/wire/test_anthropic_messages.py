@@ -154,6 +154,16 @@ def test_no_other_model_is_asked_for_advice() -> None:
         assert dropped(operation, body) == ("tools.advisor",)
 
 
+@pytest.mark.parametrize(("more", "name"), [
+    ({"tools": [{"name": "f", "input_schema": {}, "user_id": "bob"}]}, "tools.user_id"),
+    ({"messages": [{"role": "user", "content": [{**TEXT, "metadata": {"user": "bob"}}]}]},
+     "messages.content.metadata"),
+])
+def test_what_an_application_keeps_beside_is_dropped(more: dict[str, Any], name: str) -> None:
+    assert "bob" not in json.dumps(sent("messages", {**ASK, **more}))
+    assert dropped("messages", {**ASK, **more}) == (name,)
+
+
 def test_what_neither_endpoint_takes_is_told_by_both() -> None:
     for operation in ("messages", "count_tokens"):
         assert refusal(operation, {**ASK, "container": "c"}) == ("refused_field", "container")

@@ -201,3 +201,13 @@ def test_answers_are_inline_and_kept_nowhere(medium: str) -> None:
     assert dropped("generate", config(delivery="INLINE")) == ()
     assert refusal("generate", config(gcsUri="gs://bucket/x")) == (
         "refused_field", "generationConfig.responseFormat.gcsUri")
+
+
+@pytest.mark.parametrize(("more", "name"), [
+    (part(text="hi", session_id="bob"), "contents.parts.sessionId"),
+    ({"tools": [{"functionDeclarations": [{"name": "f", "metadata": {"user": "bob"}}]}]},
+     "tools.functionDeclarations.metadata"),
+])
+def test_what_an_application_keeps_beside_is_dropped(more: dict[str, Any], name: str) -> None:
+    assert "bob" not in json.dumps(sent("generate", {**ASK, **more}))
+    assert dropped("generate", {**ASK, **more}) == (name,)
