@@ -1,39 +1,21 @@
 """Files to take away: CSV for tables, JSON for programs.
 
-Law: a cell that a spreadsheet would take for a formula is made text; a file's name is the
-console's own.
+Law: no cell is a formula (core/cell.py); a file's name is the console's own.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import AsyncIterator, Iterable
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import msgspec
 from aiohttp import web
 
+from relayd.core.cell import cell
+
 Format = Literal["csv", "json"]
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""The last four are what an East Asian keyboard writes: spreadsheets take them for the first."""
-_INNER: Final = re.compile(r"([;\t\r\n][\s\"]{0,8})(?=[=+\-@＝＋－＠])")
-"""Where a cell begins to spreadsheets of countries that write 1,5: they part cells by semicolons,
-and see no quotes within one."""
-
-
-def cell(value: object) -> str:
-    """A value as a cell: nothing for None, and never a formula."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return str(value)
-    text = str(value)
-    text = text[:1] + _INNER.sub(r"\1'", text[1:])
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def csv_lines(rows: Iterable[Iterable[object]]) -> bytes:

@@ -19,6 +19,7 @@ from relayd.control.invoice import Seller
 from relayd.control.issuer import Issuer
 from relayd.core.actor import Actor
 from relayd.core.amount_words import amount_words
+from relayd.core.cell import cell
 from relayd.core.errors import RelayError
 from relayd.core.fapiao import FILE_BYTES_MAX, Fapiao, FileFormat, advance
 from relayd.core.issued import Issued, difference, from_text, wanted
@@ -205,18 +206,15 @@ def _row(each: Fapiao, item: Item, blue: Fapiao | None) -> dict[str, str]:
 
 
 def as_csv(rows: list[dict[str, str]]) -> str:
-    """The rows as CSV. What a spreadsheet would run as a formula is quoted (OWASP)."""
+    """The rows as CSV. What buyers say of themselves is no formula; an amount below zero is no
+    text."""
     out = io.StringIO()
     writer = csv.DictWriter(out, COLUMNS)
     writer.writeheader()
     for row in rows:
-        writer.writerow({name: _plain(name, value) for name, value in row.items()})
+        writer.writerow({name: cell(value) if name.startswith("buyer_") else value
+                         for name, value in row.items()})
     return out.getvalue()
-
-
-def _plain(name: str, value: str) -> str:
-    risky = value[:1] in ("=", "+", "-", "@", "\t", "\r") and name.startswith("buyer_")
-    return f"'{value}" if risky else value
 
 
 async def as_xml(

@@ -300,7 +300,7 @@ async def test_partial_reversals_never_above_the_original(till: Till, seed: int)
 
 async def test_what_the_bookkeeper_is_handed(till: Till) -> None:
     order, _ = await till.credited("alipay", 12345)
-    made = await applied(till, order.id, title="=cmd()")
+    made = await applied(till, order.id, title="=cmd();=two()")
     await fapiao.take(till.db, SHELL, made.id, till.now_ms)
     [row] = await fapiao_file.export(till.db, SHELL, ITEM, till.now_ms)
     assert row["id"] == made.id
@@ -308,7 +308,7 @@ async def test_what_the_bookkeeper_is_handed(till: Till) -> None:
         "116.46", "6.99", "123.45", "6%")
     assert row["words"] == "壹佰贰拾叁圆肆角伍分"
     text = fapiao_file.as_csv([row])
-    assert "'=cmd()" in text and order.id in text
+    assert "'=cmd();'=two()" in text and order.id in text
     assert (await fapiao.own(till.db, till.holder, made.id)).state == "issuing"
     assert await fapiao_file.formats(till.db, made) == []
     [listed] = await fapiao.listing(till.db, FapiaoFilter(till.holder))

@@ -1,0 +1,28 @@
+"""The cell of a table that people open in a spreadsheet.
+
+Law: a text that a spreadsheet would take for a formula is made text (OWASP, "CSV Injection").
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""The last four are what an East Asian keyboard writes: spreadsheets take them for the first."""
+_INNER: Final = re.compile(r"([;\t\r\n][\s\"]{0,8})(?=[=+\-@＝＋－＠])")
+"""Where a cell begins to spreadsheets of countries that write 1,5: they part cells by semicolons,
+and see no quotes within one."""
+
+
+def cell(value: object) -> str:
+    """A value as a cell: nothing for None, and never a formula."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    text = str(value)
+    text = text[:1] + _INNER.sub(r"\1'", text[1:])
+    return f"'{text}" if text.startswith(_FORMULA) else text
