@@ -17,7 +17,7 @@ def _sign_in(transaction: Transaction, row: Row) -> SignIn:
     address = None
     with unless_gone():  # its time is over
         address = transaction.unseal(month_owner(row[2]), _TABLE, "address", row[0], row[6])
-    return SignIn(*row[:6], address)
+    return SignIn(*(*row[:6], address))
 
 
 async def insert(transaction: Transaction, sign_in: SignIn) -> None:
