@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from relayd.core.inventory import Category, Field, Inventory, Language
+from relayd.core.account import Language
+from relayd.core.inventory import Category, Field, Inventory
 from relayd.core.retention import Terms
 from relayd.store import inventory as store_inventory
 

@@ -11,11 +11,10 @@ import secrets
 from relayd.core.errors import RelayError
 from relayd.core.mail_token import LIFE_MS, TOKEN_BYTES, MailToken, Purpose, mint, usable
 from relayd.core.session import digest
+from relayd.core.timestamp import MINUTE_MS
 from relayd.store import mail_token as store_mail_token
 from relayd.store.db import Database
 from relayd.store.transaction import Transaction
-
-MINUTE_MS = 60_000
 
 
 async def issue(

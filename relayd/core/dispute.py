@@ -12,7 +12,6 @@ from relayd.core.errors import RelayError
 
 DisputeState = Literal["open", "won", "lost"]
 DisputeMove = Literal["win", "lose"]
-DISPUTE_STATES: Final[tuple[DisputeState, ...]] = ("open", "won", "lost")
 DISPUTE_MOVES: Final[dict[tuple[DisputeState, DisputeMove], DisputeState]] = {
     ("open", "win"): "won",
     ("open", "lose"): "lost",

@@ -18,7 +18,6 @@ from typing import Final, Literal
 DOCUMENT_NAMES: Final = ("privacy", "terms", "cookies", "subprocessors", "hosting")
 AGREED_NAMES: Final = ("privacy", "terms")
 """Those that somebody agrees to; the others tell facts."""
-LANGUAGES: Final = ("en", "zh")
 
 VersionKind = Literal["first", "editorial", "material"]
 """editorial: the meaning is the same. material: everybody is told, and may have to agree."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
+from relayd.core.account import LANGUAGES, Language
 from relayd.core.erasure import FATES
 from relayd.core.retention import BY_NAME, Terms
 
@@ -17,8 +18,6 @@ DataClass = Literal["personal", "financial", "security", "operational", "secret"
 CLASSES: Final = frozenset(get_args(DataClass))
 Source = Literal["user", "auto", "third_party"]
 SOURCES: Final = frozenset(get_args(Source))
-Language = Literal["en", "zh"]
-LANGUAGES: Final[tuple[Language, ...]] = ("en", "zh")
 ERASE: Final = frozenset(FATES) | {"none"}
 _SHOWN: Final = {"shown": True, "hidden": False}
 

@@ -34,7 +34,6 @@ _PAIR: Final = len(ALPHABET) ** 2
 
 KeyState = Literal["active", "revoked"]
 KeyMove = Literal["revoke"]
-KEY_STATES: Final[tuple[KeyState, ...]] = ("active", "revoked")
 KEY_MOVES: Final[dict[tuple[KeyState, KeyMove], KeyState]] = {
     ("active", "revoke"): "revoked",
     # asking twice is harmless

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from relayd.core.errors import RelayError
-from relayd.core.timestamp import DAY_MS
+from relayd.core.timestamp import DAY_MS, MINUTE_MS
 
 MailClass = Literal["service", "product", "marketing"]
 MAIL_CLASSES: Final[tuple[MailClass, ...]] = ("service", "product", "marketing")
@@ -23,7 +23,6 @@ MailState = Literal["queued", "sent", "refused", "expired", "withdrawn"]
 """refused: the server will never take it. expired: it took none for `GIVE_UP_MS`. withdrawn: the
 consent, or the account, was gone before it was sent."""
 
-MINUTE_MS: Final = 60_000
 GIVE_UP_MS: Final = 3 * DAY_MS
 RETRY_FIRST_MS: Final = MINUTE_MS
 RETRY_MOST_MS: Final = 240 * MINUTE_MS

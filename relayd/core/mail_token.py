@@ -10,10 +10,9 @@ import base64
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from relayd.core.timestamp import HOUR_MS
+from relayd.core.timestamp import HOUR_MS, MINUTE_MS
 
 TOKEN_BYTES: Final = 32
-MINUTE_MS: Final = 60_000
 Purpose = Literal["verify", "reset", "email_old", "email_new", "sign_in", "appeal"]
 LIFE_MS: Final[dict[Purpose, int]] = {
     "verify": 30 * MINUTE_MS,

@@ -14,7 +14,6 @@ from relayd.core.errors import RelayError
 
 RefundState = Literal["pending", "done", "failed"]
 RefundMove = Literal["return", "fail"]
-REFUND_STATES: Final[tuple[RefundState, ...]] = ("pending", "done", "failed")
 REFUND_MOVES: Final[dict[tuple[RefundState, RefundMove], RefundState]] = {
     ("pending", "return"): "done",
     ("pending", "fail"): "failed",

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, NamedTuple
 
-from relayd.core.timestamp import DAY_MS, HOUR_MS
+from relayd.core.timestamp import DAY_MS, HOUR_MS, MINUTE_MS
 
 Unit = Literal["minutes", "hours", "days"]
-UNIT_MS: Final[dict[Unit, int]] = {"minutes": 60_000, "hours": HOUR_MS, "days": DAY_MS}
+UNIT_MS: Final[dict[Unit, int]] = {"minutes": MINUTE_MS, "hours": HOUR_MS, "days": DAY_MS}
 SIX_MONTHS_DAYS: Final = 184
 """Six calendar months are at most so many days."""
 THREE_YEARS_DAYS: Final = 1096

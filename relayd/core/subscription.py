@@ -20,8 +20,6 @@ REMINDER_MS: Final = 7 * DAY_MS
 
 SubscriptionState = Literal["active", "ending", "past_due", "ended"]
 SubscriptionMove = Literal["renew", "cancel", "keep", "schedule", "fail", "pay", "end"]
-SUBSCRIPTION_STATES: Final[tuple[SubscriptionState, ...]] = (
-    "active", "ending", "past_due", "ended")
 SUBSCRIPTION_MOVES: Final[
     dict[tuple[SubscriptionState, SubscriptionMove], SubscriptionState]] = {
     ("active", "renew"): "active",

@@ -11,11 +11,12 @@ from typing import Final
 
 from relayd.core.errors import RelayError
 
-HOUR_MS: Final = 3_600_000
+MINUTE_MS: Final = 60_000
+HOUR_MS: Final = 60 * MINUTE_MS
 DAY_MS: Final = 24 * HOUR_MS
 UNIX_MS_END: Final = 253_402_300_800_000
 """The first millisecond of the year 10000, where RFC 3339 ends."""
-_UNIT_MS: Final = {"s": 1_000, "m": 60_000, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
+_UNIT_MS: Final = {"s": 1_000, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
 _SPAN: Final = re.compile(r"([0-9]{1,9})([smhdw])", re.ASCII)
 _LEAP: Final = re.compile(r"^(.{11}[0-9]{2}:[0-9]{2}):60")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -24,7 +25,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 def rfc3339(unix_ms: int) -> str:
     """For example `2026-01-31T09:30:00.123Z`."""
     moment = _EPOCH + timedelta(milliseconds=unix_ms)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{unix_ms % 1000:03d}Z"
+    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def rfc3339_or_none(unix_ms: int | None) -> str | None:
@@ -75,5 +76,5 @@ def parse_future(text: str, now_ms: int, field_name: str) -> int:
 
 
 def compact(unix_ms: int) -> str:
-    """The same to the second, as it stands in names of files: `20261124T230000Z`."""
+    """A moment to the second, as it stands in names of files: `20261124T230000Z`."""
     return rfc3339(unix_ms)[:19].replace("-", "").replace(":", "") + "Z"

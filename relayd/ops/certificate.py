@@ -1,4 +1,4 @@
-"""When a certificate ends, from its PEM file: for the metrics."""
+"""From when and until when a certificate is valid, from its PEM file."""
 
 from __future__ import annotations
 
@@ -7,9 +7,16 @@ import ssl
 from _ssl import _test_decode_cert  # type: ignore[attr-defined]
 
 
+def validity(path: str) -> tuple[str, str]:
+    """Both moments of the file's first certificate, as it has them. Raises OSError, ValueError or
+    KeyError where it cannot be read."""
+    found = _test_decode_cert(path)
+    return str(found["notBefore"]), str(found["notAfter"])
+
+
 def ends_at_seconds(path: str) -> float | None:
     """Unix time at which the file's first certificate ends; None where it cannot be read."""
     try:
-        return float(ssl.cert_time_to_seconds(str(_test_decode_cert(path)["notAfter"])))
+        return float(ssl.cert_time_to_seconds(validity(path)[1]))
     except (OSError, ValueError, KeyError):
         return None

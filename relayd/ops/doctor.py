@@ -15,17 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-# the standard library's only reader of a certificate file; typeshed leaves it out
-from _ssl import _test_decode_cert  # type: ignore[attr-defined]
-
+from relayd.core.assessment import CERTIFICATE_DAYS, MASTER_KEY_DAYS
 from relayd.core.timestamp import DAY_MS, rfc3339
+from relayd.ops.certificate import validity
 
 Level = Literal["ok", "warn", "fail"]
 
 YEAR_2026_MS: Final = 1_767_225_600_000
 YEAR_2100_MS: Final = 4_102_444_800_000
-EXPIRY_WARN_DAYS: Final = 21
-MASTER_KEY_WARN_DAYS: Final = 730
 FREE_WARN_BYTES: Final = 1024 ** 3
 FREE_FAIL_BYTES: Final = 64 * 1024 ** 2
 _OTHERS: Final = 0o077
@@ -133,15 +130,9 @@ def master_key_finding(since_ms: int | None, now_ms: int) -> Finding:
     if since_ms is None:
         return Finding("ok", "master key", "The master key has encrypted nothing yet.")
     sentence = f"The master key is in use since {rfc3339(since_ms)[:10]}."
-    if now_ms - since_ms > MASTER_KEY_WARN_DAYS * DAY_MS:
+    if now_ms - since_ms > MASTER_KEY_DAYS * DAY_MS:
         return Finding("warn", "master key", sentence, "Rotate it: relayd store rotate-key")
     return Finding("ok", "master key", sentence)
-
-
-def _validity(path: str) -> tuple[str, str]:
-    """From when and until when, as the certificate has it."""
-    found = _test_decode_cert(path)
-    return str(found["notBefore"]), str(found["notAfter"])
 
 
 def _days_until(moment: str, now_ms: int) -> int:
@@ -151,7 +142,7 @@ def _days_until(moment: str, now_ms: int) -> int:
 def certificate_days(path: str, now_ms: int) -> int:
     """For how many days a certificate is still valid; -1 where it cannot be read, or no more."""
     try:
-        return max(_days_until(_validity(path)[1], now_ms), -1)
+        return max(_days_until(validity(path)[1], now_ms), -1)
     except (OSError, ValueError, KeyError):
         return -1
 
@@ -159,7 +150,7 @@ def certificate_days(path: str, now_ms: int) -> int:
 def certificate_finding(path: str, now_ms: int) -> Finding:
     """How long a listener's certificate is still valid; the first one of the file."""
     try:
-        not_before, not_after = _validity(path)
+        not_before, not_after = validity(path)
         left_days = _days_until(not_after, now_ms)
         early = _days_until(not_before, now_ms) >= 0
     except (OSError, ValueError, KeyError) as error:
@@ -171,6 +162,6 @@ def certificate_finding(path: str, now_ms: int) -> Finding:
         return Finding("fail", "certificate", f"{path} is not valid before {not_before}.",
                        "Clients refuse it until then: see that the clock is right.")
     sentence = f"{path} is valid for {left_days} more days."
-    if left_days < EXPIRY_WARN_DAYS:
+    if left_days < CERTIFICATE_DAYS:
         return Finding("warn", "certificate", sentence, "Renew it.")
     return Finding("ok", "certificate", sentence)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from relayd.control import inventory
-from relayd.core.inventory import LANGUAGES
+from relayd.core.account import LANGUAGES
 from relayd.core.retention import Terms
 
 

@@ -8,11 +8,11 @@ from typing import get_args
 import pytest
 
 from relayd.core.dispute import (
-    DISPUTE_MOVES, DISPUTE_STATES, Dispute, DisputeMove, DisputeState, moved,
+    DISPUTE_MOVES, Dispute, DisputeMove, DisputeState, moved,
 )
 from relayd.core.errors import RelayError
 
-PAIRS = list(product(DISPUTE_STATES, get_args(DisputeMove)))
+PAIRS = list(product(get_args(DisputeState), get_args(DisputeMove)))
 
 
 @pytest.mark.parametrize("state, step", PAIRS)

@@ -6,6 +6,7 @@ import hashlib
 import re
 import zlib
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from relayd.core.errors import RelayError
 from relayd.core.key import (
-    ALPHABET, KEY_MOVES, KEY_STATES, ApiKey, advance, digest, hint, looks_valid, mint, usable,
+    ALPHABET, KEY_MOVES, ApiKey, KeyState, advance, digest, hint, looks_valid, mint, usable,
 )
 
 RANDOM = st.binary(min_size=32, max_size=32)
@@ -79,7 +80,7 @@ def test_the_hint_shows_four_characters() -> None:
     assert hint(key) == "sk-relayd-..." + key[-4:]
 
 
-@pytest.mark.parametrize("state", KEY_STATES)
+@pytest.mark.parametrize("state", get_args(KeyState))
 @pytest.mark.parametrize("move", ["revoke", "resume"])
 def test_states_move_by_the_table_and_no_other_way(state: str, move: str) -> None:
     if (state, move) in KEY_MOVES:

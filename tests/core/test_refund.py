@@ -8,9 +8,9 @@ from typing import get_args
 import pytest
 
 from relayd.core.errors import RelayError
-from relayd.core.refund import REFUND_MOVES, REFUND_STATES, Refund, RefundMove, RefundState, moved
+from relayd.core.refund import REFUND_MOVES, Refund, RefundMove, RefundState, moved
 
-PAIRS = list(product(REFUND_STATES, get_args(RefundMove)))
+PAIRS = list(product(get_args(RefundState), get_args(RefundMove)))
 
 
 @pytest.mark.parametrize("state, step", PAIRS)

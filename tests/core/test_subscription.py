@@ -8,13 +8,13 @@ import pytest
 
 from relayd.core.errors import RelayError
 from relayd.core.subscription import (
-    DUNNING_DAYS, REMINDER_MS, SUBSCRIPTION_MOVES, SUBSCRIPTION_STATES, SubscriptionMove, advance,
+    DUNNING_DAYS, REMINDER_MS, SUBSCRIPTION_MOVES, SubscriptionMove, SubscriptionState, advance,
     next_try_ms,
 )
 from relayd.core.timestamp import DAY_MS
 
 
-@pytest.mark.parametrize("state", SUBSCRIPTION_STATES)
+@pytest.mark.parametrize("state", get_args(SubscriptionState))
 @pytest.mark.parametrize("move", get_args(SubscriptionMove))
 def test_states_move_by_the_table_and_no_other_way(state: str, move: str) -> None:
     expected = SUBSCRIPTION_MOVES.get((state, move))  # type: ignore[call-overload]

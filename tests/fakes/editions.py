@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from relayd.core.document import DOCUMENT_NAMES, LANGUAGES, Edition, digest
+from relayd.core.account import LANGUAGES
+from relayd.core.document import DOCUMENT_NAMES, Edition, digest
 from relayd.store import document as store_document
 from relayd.store.db import Database
 

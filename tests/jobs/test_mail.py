@@ -17,7 +17,7 @@ from relayd.control.mail import To
 from relayd.core.actor import SHELL, Actor
 from relayd.core.consent import REQUIRED
 from relayd.core.errors import RelayError
-from relayd.core.mail import MINUTE_MS
+from relayd.core.timestamp import MINUTE_MS
 from relayd.core.operator import Operator, Processor
 from relayd.jobs import mail as postman
 from relayd.jobs.mail import Postman
