@@ -666,6 +666,23 @@ async def test_a_key_that_is_revoked_gets_no_further_response(
         assert upstream.heard == [CREATE]
 
 
+async def test_what_is_heard_after_a_refusal_is_refused_until_there_is_room(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The provider may answer by itself what it hears: also before any response was paid for."""
+    monkeypatch.setattr("relayd.relay.tunnel.TICK_SECONDS_MAX", 60.0)
+    sound = '{"type":"input_audio_buffer.append","audio":"AAAA"}'
+    async with realtime_provider() as upstream:
+        lane = await opened(provider_changes={"address": upstream.address})
+        async with session(lane) as socket:
+            await told(socket, "session.created")
+            await suspend(lane)
+            for asked in (CREATE, sound):
+                await socket.send(asked)
+                assert (await told(socket, "error"))["error"]["code"] == "account_suspended"
+        assert upstream.heard == []
+
+
 async def test_sound_has_no_count_of_the_relays_own(opened: Opened) -> None:
     async def play(made: Provider, socket: ServerConnection) -> None:
         first, *others = answer("resp_1", "Hi")
