@@ -32,11 +32,14 @@ _CALL: Final = Shape({
     "custom": Shape({"name": None, "input": None}).put,
 }).put
 
+_SPOKEN: Final = filled(Shape({"id": refuse("messages.audio.id")}).put)
+"""What the model said before, which the provider keeps for an hour: its words can be sent."""
+
 _MESSAGE: Final = Shape({
     "role": None, "name": None, "content": items(_PART), "refusal": filled(by_name),
     "reasoning_content": None, "tool_calls": filled(items(_CALL)),
     "function_call": filled(Shape({"name": None, "arguments": None}).put),
-    "tool_call_id": None, "audio": filled(by_name), "parsed": drop("messages.parsed"),
+    "tool_call_id": None, "audio": _SPOKEN, "parsed": drop("messages.parsed"),
     "annotations": filled(by_name), **copies("messages"),
 }).put
 """`parsed` and `parsed_arguments` are what OpenAI's SDKs made of an answer that came before. Some
