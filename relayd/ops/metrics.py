@@ -254,14 +254,14 @@ class Metrics:
 
     def _config_text(self) -> str:
         return "".join((
-            family("relayd_build_info", "gauge", "What runs here.", [(self._build, 1)]),
+            family("relayd_build_info", "gauge", "The version that runs.", [(self._build, 1)]),
             pairs("relayd_config_reloads_total", "Reloads by result.", ("result",),
                   self._reloads),
             family("relayd_config_last_reload_successful", "gauge",
-                   "1 where the configuration that was last asked for runs.",
+                   "1 if the configuration that was loaded last is in force.",
                    [("", self._config_current)]),
             family("relayd_config_last_reload_success_timestamp_seconds", "gauge",
-                   "When the running configuration was taken, Unix time.",
+                   "When the configuration in force was loaded, Unix time.",
                    [("", self._config_seconds)])))
 
     def _calls_text(self) -> str:
@@ -286,7 +286,7 @@ class Metrics:
             "relayd_tokens_total", "Tokens as billed; cached and reasoning tokens included.",
             ("api", "provider", "token_type", "usage_source"), totals,
         ) + pairs(
-            "relayd_token_parts_total", "Tokens of special kinds; relayd_tokens_total has them.",
+            "relayd_token_parts_total", "Tokens of special kinds, parts of relayd_tokens_total.",
             ("api", "provider", "part"), parts)
 
     @staticmethod

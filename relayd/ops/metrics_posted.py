@@ -194,7 +194,7 @@ class PostedMetrics:
                                           (*pair, token_type)), drift))
         return "".join((
             pairs("relayd_drift_calls_total",
-                  "Completed calls with a report and an own count, that can be compared.",
+                  "Completed calls whose report and own count can be compared.",
                   ("provider", "model"), calls),
             pairs("relayd_drift_tokens_total",
                   "Tokens of these calls, as the provider reports and as the relay counts them.",
