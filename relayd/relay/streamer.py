@@ -64,8 +64,7 @@ class Streamer:
             return True
         data = attempt.peek()
         if is_suspect(data):
-            closed = ERROR not in data and data.rstrip().endswith(b"]")
-            if not closed and is_array(exchange, head, data):
+            if is_array(exchange, head, data):
                 return False
             check(exchange, head, data)
         exchange.phase = TO_STREAMING[exchange.phase]

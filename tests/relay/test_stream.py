@@ -180,6 +180,19 @@ async def test_an_array_that_is_cut_has_no_clean_end(
     assert [r.outcome for r in await lane.settled(len(ways))] == [ended] * len(ways)
 
 
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_an_array_that_is_cut_at_each_of_its_octets(opened: Opened, chunked: bool) -> None:
+    lane = await opened()
+    body = b"[%b,\n%b]" % (ELEMENT, ELEMENT)
+    for size in range(len(body)):
+        lane.upstream.answers.append(Answer(message(body[:size], chunked=chunked)))
+        reply = await ask(lane.address, request_bytes(ARRAY, lane.key, b'{"contents":[]}'))
+        told = json.loads(reply.body)
+        assert reply.ended == ("closed" if reply.status == 200 else "complete")
+        assert "ended early" in (told if reply.status == 502 else told[-1])["error"]["message"]
+    assert {r.outcome for r in await lane.settled(len(body))} == {"provider_truncated"}
+
+
 @pytest.mark.parametrize("pace", ["once", "segments-20"])
 @pytest.mark.parametrize("body", [b"", b"[", b"[\n"])
 async def test_an_array_of_which_nothing_came_is_an_error(
