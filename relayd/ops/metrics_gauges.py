@@ -161,7 +161,7 @@ READINGS: Final = (
     Reading("assessment_at_seconds", "relayd_assessment_timestamp_seconds", "gauge",
             "When the last self-assessment was made, Unix time; 0: not yet."),
     Reading("assessment_findings", "relayd_assessment_findings", "gauge",
-            "Findings of the last self-assessment, except a canary search that never ran."),
+            "Findings of the last self-assessment, except for a search that never ran."),
     Reading("sign_in_refusals", "relayd_sign_in_refusals_total", "counter",
             "Attempts to sign in that were refused unchecked, by reason.", ("reason",)),
     Reading("mails", "relayd_mails_total", "counter",
