@@ -20,7 +20,8 @@ from relayd.wire.schema import schema, typed_schema
 from relayd.wire.walk import Walk
 
 _STORED: Final = re.compile(
-    r"gs://|(?:https?://[^/?#]*googleapis\.com(?::[0-9]+)?/)?(?:upload/)?(?:v[0-9][^/]*/)?files/",
+    r"gs://|https?://[^/?#]*generativelanguage[^/?#]*\.googleapis\.com"
+    r"|(?:https?://[^/?#]*googleapis\.com(?::[0-9]+)?)?/?(?:upload/)?(?:v[0-9][^/]*/)?files/",
     re.IGNORECASE,
 )
 

@@ -83,6 +83,11 @@ def test_what_is_dropped_is_named(more: dict[str, Any], names: tuple[str, ...]) 
     ({**ASK, "tools": [{"mcp_servers": [{"name": "x"}]}]}, "tools.mcpServers"),
     (part(fileData={"fileUri": "gs://bucket/x"}), "contents.parts.fileData.fileUri"),
     (part(file_data={"file_uri": "files/abc"}), "contents.parts.fileData.fileUri"),
+    (part(file_data={"file_uri": "/v1beta/files/abc"}), "contents.parts.fileData.fileUri"),
+    (part(fileData={"fileUri": "https://generativelanguage.googleapis.com/download/v1beta/files/a"
+                               ":download?alt=media"}), "contents.parts.fileData.fileUri"),
+    (part(fileData={"fileUri": "https://generativelanguage.googleapis.com:443//v1beta/%66iles/a"}),
+     "contents.parts.fileData.fileUri"),
     (part(fileData={"fileUri": "https://generativelanguage.googleapis.com/v1beta/files/a"}),
      "contents.parts.fileData.fileUri"),
     (part(functionResponse={"name": "f", "parts": [{"fileData": {"fileUri": "gs://x"}}]}),
