@@ -25,8 +25,6 @@ from relayd.core.series import Span, lines, period
 from relayd.core.timestamp import DAY_MS, parse_past
 
 _EXAMPLE: Final = {"place": "1a3185c5000_01KDVBXH2Q7ZC4M9T8WJRS5XNY"}
-_BATCH: Final = 200
-"""Records that are encoded and sent at once."""
 
 
 class CallsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -108,8 +106,7 @@ NAMES: Final = Call.__struct_fields__
 
 def shown(record: CallRecord) -> Call:
     """The record for programs."""
-    place = Place(record.started_at_ms, record.id).text()
-    return msgspec.convert({"place": place, **view(record)}, Call)
+    return msgspec.convert(_told(record), Call)
 
 
 def _search(visit: Visit, asked: CallsQuery | CallsFile) -> CallSearch:
@@ -182,21 +179,17 @@ def _fields(record: CallRecord) -> list[tuple[str, object]]:
 
 async def _pieces(visit: Visit, search: CallSearch, kind: Format) -> AsyncIterator[bytes]:
     """The file, some records at a time."""
-    batch: list[Call] = []
     if kind == "csv":
         yield csv_lines([NAMES])
-    async for record in call.every(visit.db, search):
-        batch.append(shown(record))
-        if len(batch) == _BATCH:
-            yield _encoded(batch, kind)
-            batch = []
-    yield _encoded(batch, kind)
+    async for records in call.pages(visit.db, search):
+        found = map(_told, records)
+        yield msgspec.json.Encoder().encode_lines(found) if kind == "json" else csv_lines(
+            each.values() for each in found)
 
 
-def _encoded(batch: list[Call], kind: Format) -> bytes:
-    if kind == "json":
-        return b"".join(msgspec.json.encode(each) + b"\n" for each in batch)
-    return csv_lines([getattr(each, name) for name in NAMES] for each in batch)
+def _told(record: CallRecord) -> dict[str, object]:
+    """The fields of `Call`, in their order."""
+    return {"place": Place(record.started_at_ms, record.id).text(), **view(record)}
 
 
 async def export(visit: Visit) -> web.StreamResponse:

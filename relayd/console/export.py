@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import AsyncIterator, Iterable
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 from aiohttp import web
@@ -17,11 +17,15 @@ from relayd.core.cell import cell
 
 Format = Literal["csv", "json"]
 
+_PLAIN: Final = frozenset({int, float, type(None)})
+"""What a table has as it is."""
+
 
 def csv_lines(rows: Iterable[Iterable[object]]) -> bytes:
     """Rows as RFC 4180 has them."""
     buffer = io.StringIO()
-    csv.writer(buffer).writerows([cell(value) for value in row] for row in rows)
+    csv.writer(buffer).writerows(
+        [value if type(value) in _PLAIN else cell(value) for value in row] for row in rows)
     return buffer.getvalue().encode("utf-8")
 
 

@@ -19,6 +19,8 @@ from relayd.store.db import Database
 
 PAGE_CALLS: Final = 50
 PAGE_CALLS_MAX: Final = 500
+EXPORT_CALLS: Final = 200
+"""Calls that are read, and then written, at once: the event loop goes on in between."""
 HOURS_MAX: Final = 48
 """Hours that are read for one page; an hour is read whole, with everybody's calls in it."""
 PAGE_SECONDS: Final = 2.0
@@ -65,13 +67,12 @@ async def page(
     return CallPage(found, None)
 
 
-async def every(db: Database, search: CallSearch) -> AsyncIterator[CallRecord]:
+async def pages(db: Database, search: CallSearch) -> AsyncIterator[list[CallRecord]]:
     """All wanted calls, newest first, page by page; for export."""
     before: Place | None = None
     while True:
-        found = await page(db, search, before, PAGE_CALLS_MAX)
-        for record in found.calls:
-            yield record
+        found = await page(db, search, before, EXPORT_CALLS)
+        yield found.calls
         before = found.next
         if before is None:
             return

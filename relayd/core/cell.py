@@ -14,9 +14,14 @@ _INNER: Final = re.compile(r"([;\t\r\n][\s\"]{0,8})(?=[=+\-@＝＋－＠])")
 """Where a cell begins to spreadsheets of countries that write 1,5: they part cells by semicolons,
 and see no quotes within one."""
 
+_HARMLESS: Final = re.compile(r"\w[\w .:/*-]*", re.ASCII).fullmatch
+"""What most texts are: nothing in them begins a cell."""
+
 
 def cell(value: object) -> str:
     """A value as a cell: nothing for None, and never a formula."""
+    if type(value) is str and _HARMLESS(value):
+        return value
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -39,11 +39,13 @@ async def _in_hour(
     before: Place | None, most: int,
 ) -> list[Row]:
     sql, values = _narrowed(search, "key_id", "model", "outcome")
+    since_ms = max(hour_ms, search.since_ms)
+    until_ms = min(hour_ms + HOUR_MS, search.until_ms)
     if before is not None:
         sql += " AND (started_at_ms, id) < (?, ?)"
         values += before
-    since_ms = max(hour_ms, search.since_ms)
-    until_ms = min(hour_ms + HOUR_MS, search.until_ms)
+        # or SQLite begins at the hour's last call, page after page
+        until_ms = min(until_ms, before.started_at_ms + 1)
     return await transaction.rows(
         f"SELECT {names} FROM call_records WHERE started_at_ms >= ? AND started_at_ms < ?"
         f" AND account_id = ?{sql} ORDER BY {_LATEST} LIMIT ?",

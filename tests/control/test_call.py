@@ -49,14 +49,14 @@ async def test_calls_far_apart_are_found_behind_many_hours(db: Database) -> None
     await usage.post(db, records)
     first = await call.page(db, search(), None, 100)
     assert len(first.calls) == call.HOURS_MAX and first.next is not None
-    assert [record async for record in call.every(db, search())] == records[::-1]
+    assert [record async for page in call.pages(db, search()) for record in page] == records[::-1]
 
 
 async def test_a_call_at_the_start_of_the_last_hour_read_comes_once(db: Database) -> None:
     records = [call_record(started_at_ms=START_MS + n * HOUR_MS)
                for n in range(call.HOURS_MAX + 2)]
     await usage.post(db, records)
-    assert [record async for record in call.every(db, search())] == records[::-1]
+    assert [record async for page in call.pages(db, search()) for record in page] == records[::-1]
 
 
 async def test_a_page_ends_when_its_time_is_over(
@@ -67,7 +67,7 @@ async def test_a_page_ends_when_its_time_is_over(
     monkeypatch.setattr("relayd.control.call.PAGE_SECONDS", -1.0)
     first = await call.page(db, search())
     assert first.calls == records[:9:-1] and first.next is not None
-    assert [record async for record in call.every(db, search())] == records[::-1]
+    assert [record async for page in call.pages(db, search()) for record in page] == records[::-1]
 
 
 @pytest.mark.parametrize("wanted", (

@@ -75,3 +75,30 @@ async def test_what_is_found_is_what_reading_every_call_finds(db: Database) -> N
                     hour_ms = each.started_at_ms // HOUR_MS * HOUR_MS
                     last[each.key] = max(last.get(each.key, 0), hour_ms)
             assert await call.last_used(transaction, account) == last
+
+
+async def test_an_hour_is_not_gone_through_anew_for_each_page(db: Database) -> None:
+    """An hour of a busy relay has a million calls, most of them other people's."""
+    records = [call_record(started_at_ms=START_MS + n // 4, account=f"acct_{n % 2}")
+               for n in range(4000)]
+    await usage.post(db, records)
+    mine = [record for record in reversed(records) if record.account == "acct_1"]
+    wanted = CallSearch("acct_1", START_MS, START_MS + HOUR_MS)
+    for most in (1, 2, 3):  # two of them have the same start
+        before = Place(mine[1989].started_at_ms, mine[1989].id)
+        async with db.reading() as transaction:
+            found = await call.latest(transaction, wanted, START_MS, before, most)
+        assert found == mine[1990:1990 + most]
+    steps = [0]
+
+    def step() -> None:
+        steps[-1] += 1
+
+    async with db.reading() as transaction:
+        connection = transaction._connection
+        await connection.set_progress_handler(step, 100)  # type: ignore[arg-type]
+        await call.latest(transaction, wanted, START_MS, before, 1)
+        steps.append(0)
+        await call.latest(transaction, wanted, START_MS, None, 1999)
+        await connection.set_progress_handler(None, 0)  # type: ignore[arg-type]
+    assert 20 * steps[0] < steps[1]
