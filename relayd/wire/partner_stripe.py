@@ -19,7 +19,7 @@ from relayd.core.errors import RelayError
 from relayd.core.order import Order
 from relayd.core.partner import Checkout, EventKind, PartnerEvent, PartnerKind
 from relayd.core.refund import Refund
-from relayd.core.statement import LineKind, StatementLine
+from relayd.core.statement import DUE, LineKind, StatementLine
 from relayd.wire.partner import (
     OTHER_SHAPE, SUBJECT, Acknowledgement, Addresses, Moment, PartnerReply, PartnerRequest,
     as_minor, as_name, as_text, read_json,
@@ -182,7 +182,8 @@ class Stripe:
         for _ in range(PAGES_MAX):
             page = read_json((yield self._get("/v1/balance_transactions", wanted)))
             try:
-                lines += map(_line, page["data"])
+                for entry in page["data"]:
+                    lines += _lines(entry)
                 if not page.get("has_more"):
                     return lines
                 wanted["starting_after"] = as_text(page["data"][-1]["id"])
@@ -273,8 +274,28 @@ class Stripe:
         return PartnerRequest("GET", target, tuple(query), self._headers())
 
 
+def _lines(entry: dict[str, Any]) -> list[StatementLine]:
+    """A balance transaction as a line; amounts have signs there, and none here.
+
+    Where Stripe settles in another currency than was paid, the transaction has the one and what it
+    is about the other: that is what the ledger has. The fee stays one of the currency that it was
+    taken in, as a line of its own.
+    """
+    line, paid = _line(entry), entry["source"]
+    if line.kind not in DUE or not isinstance(paid, dict) or not paid.get("currency"):
+        return [line]
+    currency = as_text(paid["currency"]).upper()
+    if currency == line.currency:
+        return [line]
+    found = [line._replace(
+        currency=currency, amount_minor=abs(as_minor(paid["amount"])), fee_minor=0)]
+    if line.fee_minor:
+        found.append(StatementLine("fee", as_text(entry["id"]), line.currency,
+                                   max(line.fee_minor, 0), min(line.fee_minor, 0)))
+    return found
+
+
 def _line(entry: dict[str, Any]) -> StatementLine:
-    """A balance transaction as a line; amounts have signs there, and none here."""
     name, amount, fee = as_text(entry["id"]), as_minor(entry["amount"]), as_minor(entry["fee"])
     currency = as_text(entry["currency"]).upper()
     kind, reference = _about_what(entry, name, amount)

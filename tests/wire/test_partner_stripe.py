@@ -385,3 +385,31 @@ def test_whose_a_payment_is() -> None:
 def test_no_secret_in_a_repr() -> None:
     conversation = partners.stripe().checkout(ORDER, ADDRESSES, MOMENT)
     assert partners.STRIPE_KEY not in repr(next(conversation)) + repr(partners.stripe())
+
+
+@pytest.mark.parametrize(("kind", "amount", "fee", "source", "lines"), [
+    ("charge", 920, 57, {"object": "charge", "metadata": {"order": "or_1"}},
+     [("payment", "or_1", "USD", 1000, 0), ("fee", "txn_1", "EUR", 57, 0)]),
+    ("refund", -462, 0, {"object": "refund", "metadata": {"refund": "rf_1"}},
+     [("refund", "rf_1", "USD", 1000, 0)]),
+    ("refund_failure", 462, -5, {"object": "refund", "metadata": {"refund": "rf_1"}},
+     [("refund_back", "rf_1", "USD", 1000, 0), ("fee", "txn_1", "EUR", 0, -5)]),
+    ("adjustment", -920, 1500, {"object": "dispute"},
+     [("dispute", "dp_1", "USD", 1000, 0), ("fee", "txn_1", "EUR", 1500, 0)]),
+    # what is no payment's stays as it is, and so does what is of one currency
+    ("payout", -920, 0, {"object": "payout"}, [("payout", "txn_1", "EUR", 920, 0)]),
+    ("adjustment", 5, 1, {"object": "charge"}, [("other", "adjustment:txn_1", "EUR", 5, 1)]),
+    ("charge", 920, 57, {"object": "charge", "currency": "eur", "metadata": {"order": "or_1"}},
+     [("payment", "or_1", "EUR", 920, 57)]),
+    ("charge", 920, 57, {"object": "charge", "currency": None, "metadata": {"order": "or_1"}},
+     [("payment", "or_1", "EUR", 920, 57)]),
+])
+def test_what_was_paid_in_another_currency_is_compared_in_that(
+    kind: str, amount: int, fee: int, source: dict[str, object], lines: list[tuple[object, ...]],
+) -> None:
+    page = {"has_more": False, "data": [{
+        "id": "txn_1", "type": kind, "amount": amount, "fee": fee, "currency": "eur",
+        "exchange_rate": 0.92,
+        "source": {"id": "dp_1", "amount": 1000, "currency": "usd", **source}}]}
+    _, found = talk(partners.stripe().statement("2026-09-21", MOMENT), json_reply(page))
+    assert found == [StatementLine(*each) for each in lines]  # type: ignore[arg-type]
