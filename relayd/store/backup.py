@@ -134,6 +134,7 @@ def _pack(folder: Path, path: Path, manifest: Manifest) -> Path:
     """The same files as one, in `path`; the list comes last."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
     with open(handle, "wb") as file:
+        give_to_owner(handle, path.parent)
         with tarfile.open(fileobj=file, mode="w") as tar:
             for name in (*manifest.files, MANIFEST_NAME):
                 tar.add(folder / name, name, recursive=False)

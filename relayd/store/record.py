@@ -1,8 +1,7 @@
 """Call records as rows.
 
 Law: a record is inserted once and never changed, until its time is over; posting it again does
-nothing. What makes a
-record is its start and its id together: the rows are kept in that order.
+nothing. What makes a record is its start and its id together: the rows are kept in that order.
 """
 
 from __future__ import annotations

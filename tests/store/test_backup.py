@@ -99,6 +99,18 @@ async def test_nobody_else_can_read_it(tmp_path: Path) -> None:
         assert mode == (0o700 if path.is_dir() else 0o600), path
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("name", ["b", "b.tar"])
+async def test_what_root_makes_belongs_to_the_owner_of_its_directory(
+        tmp_path: Path, name: str) -> None:
+    await make_store(tmp_path / "store")
+    (tmp_path / "copies").mkdir()
+    os.chown(tmp_path / "copies", 12345, 12345)
+    made = tmp_path / "copies" / name
+    take(tmp_path / "store", made, with_secret=True, created_at=AT)
+    assert {path.stat().st_uid for path in (made, *made.rglob("*"))} == {12345}
+
+
 @pytest.mark.parametrize("with_secret", [False, True])
 async def test_one_file_has_the_same(tmp_path: Path, with_secret: bool) -> None:
     await make_store(tmp_path / "store")
