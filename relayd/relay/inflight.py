@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 SWEEPS_PER_SECOND: Final = 4
 SILENT_SECONDS: Final = 0.5
 """After so long without a byte of a provider it is asked, once a second, whether it is there."""
+ASKED_SECONDS: Final = 1.0
+"""After so long a client that sends no more is asked whether it is there: a closed socket answers
+what is written to it with a reset, a half-closed one lets an interim response pass."""
 LATE_SECONDS: Final = 0.2
 """A sweep that begins so late says that the process stood still: libuv's timers come before what
 is to be read then."""
@@ -113,8 +116,9 @@ class Sweep:
 
     def _end_if_due(self, exchange: Exchange, now: float) -> None:
         """Ends a call that has waited too long, or whose client or provider is gone."""
-        if not exchange.body_complete and exchange.connection.broken():
-            exchange.connection.transport.abort()
+        connection = exchange.connection
+        if (connection.half_closed or not exchange.body_complete) and connection.broken():
+            connection.transport.abort()
             return
         attempt = exchange.attempt
         if attempt is not None and self._ended(exchange, attempt, now):
@@ -130,8 +134,7 @@ class Sweep:
         """Whether that is the end of a reply, or of the wait for one; else its time goes on."""
         copying = exchange.copying
         if copying is None:
-            return (self._listens and now - attempt.began > SILENT_SECONDS
-                    and attempt.vanished())
+            return self._listens and self._are_gone(exchange, attempt, now - attempt.began)
         if copying.done:  # it waits for the disk alone (`sync_ms = 0`)
             return False
         if attempt.octets > exchange.policy.server.reply_bytes_max:
@@ -152,6 +155,12 @@ class Sweep:
         else:
             copying.keep_alive(now, exchange.last_heard)
         return False
+
+    def _are_gone(self, exchange: Exchange, attempt: Attempt, silent: float) -> bool:
+        """Before a reply: whether its provider is gone. Its client is asked, where that may be."""
+        if silent > ASKED_SECONDS and not exchange.replied:
+            exchange.connection.invite_body()
+        return silent > SILENT_SECONDS and attempt.vanished()
 
 
 def _parts(things: Collection[Thing]) -> Iterator[list[Thing]]:

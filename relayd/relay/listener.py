@@ -31,7 +31,7 @@ class ClientConnection(asyncio.Protocol):
 
     __slots__ = ("plane", "transport", "exchange", "deadline", "lost", "write_paused",
                  "idle_since", "peer", "client", "_buffer", "_partial", "_left", "_chunked",
-                 "_consuming", "_read_paused", "_lingering", "_half_closed", "_continue_due",
+                 "_consuming", "_read_paused", "_lingering", "half_closed", "_continue_due",
                  "_tls", "_origin", "_repeated")
     plain: ClassVar = True  # what an exchange writes goes to the transport as it is
 
@@ -44,7 +44,7 @@ class ClientConnection(asyncio.Protocol):
         self._partial: PartialHead | None = None
         self._chunked: ChunkedReader | None = None
         self._consuming = self._read_paused = self._lingering = self.lost = False
-        self._half_closed = self._continue_due = self.write_paused = False
+        self.half_closed = self._continue_due = self.write_paused = False
         self._repeated: RepeatedHead | None = None
         self.peer: Peer | None = None
         self.client: tuple[str, int] | None = None
@@ -78,7 +78,8 @@ class ClientConnection(asyncio.Protocol):
             exchange.client_gone = True
             exchange.interrupt(ClientLeft())
             return False
-        self._half_closed = True
+        self.half_closed = True
+        self._continue_due = exchange is not None and bool(exchange.head.minor)
         return not self._tls
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -129,7 +130,7 @@ class ClientConnection(asyncio.Protocol):
         finally:
             self._consuming = False
         idle = self.exchange is None and not self._lingering and not self._buffer
-        if idle and self._half_closed:
+        if idle and self.half_closed:
             self.cut()
 
     def _hold(self, data: bytes) -> bytes:
@@ -287,7 +288,7 @@ class ClientConnection(asyncio.Protocol):
             self.plane.turn.write(self.transport, data)
 
     def invite_body(self) -> None:
-        """Sends 100 Continue where the client waits for it (RFC 9110 section 10.1.1)."""
+        """Sends 100 Continue where the client waits for it (RFC 9110, 10.1.1), or may be gone."""
         if self._continue_due:
             self._continue_due = False
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -297,7 +298,7 @@ class ClientConnection(asyncio.Protocol):
 
         Returns what the client has sent behind its request; raises ClientLeft if it is leaving.
         """
-        if self._half_closed or self.lost:
+        if self.half_closed or self.lost:
             raise ClientLeft
         held, self._buffer = self._buffer, b""
         self.plane.turn.flush()
@@ -323,7 +324,7 @@ class ClientConnection(asyncio.Protocol):
         if self.lost:
             return
         if not exchange.body_complete or not (
-                keep_alive or self._tls or self._half_closed or exchange.status == 101):
+                keep_alive or self._tls or self.half_closed or exchange.status == 101):
             self.linger()  # where what still comes met a closed socket, the answer would be lost
         elif not keep_alive:
             self.cut()
@@ -331,7 +332,7 @@ class ClientConnection(asyncio.Protocol):
             self.idle_since = self.plane.now()
             self.deadline = self.idle_since + self.plane.policy.server.idle_seconds
             self.resume_reading()
-            if not self._consuming and (self._buffer or self._half_closed):
+            if not self._consuming and (self._buffer or self.half_closed):
                 self._go_on()
 
     def _go_on(self) -> None:
@@ -340,7 +341,7 @@ class ClientConnection(asyncio.Protocol):
             data, self._buffer = self._buffer, b""
             self.resume_reading()
             self._consume(data)
-        elif self._half_closed:
+        elif self.half_closed:
             self.cut()
 
     @property
@@ -376,8 +377,7 @@ class ClientConnection(asyncio.Protocol):
         """Says all is said, then reads and discards for a moment, so that the answer arrives."""
         if self.lost:
             return
-        self._lingering = True
-        self._buffer = b""
+        self._lingering, self._buffer = True, b""
         self.idle_since = self.plane.now()
         self.deadline = self.idle_since + LINGER_SECONDS
         self.resume_reading()

@@ -92,6 +92,43 @@ async def test_no_heartbeats_at_all(opened: Opened) -> None:
         assert reply.body == b"data: [DONE]\n\n"
 
 
+@pytest.mark.parametrize("body", [BODY, STREAM])
+async def test_a_client_that_closes_before_the_reply_has_left(opened: Opened, body: bytes) -> None:
+    """In clear text, where its last word is that of one that only half-closes."""
+    lane = await opened(lambda _: Answer(b"", after="hold"))
+    async with RawClient(lane.address) as client:
+        await client.send(chat(lane, body))
+        while not lane.upstream.requests:
+            await asyncio.sleep(0.01)
+    [record] = await lane.settled(1)
+    assert (record.outcome, record.error, record.status) == ("client_left", "client_left", 0)
+    assert record.duration_ms is not None and record.duration_ms < 4000
+    assert [pool.busy for pool in lane.app._plane.pools()] == [0] * 3  # type: ignore
+
+
+@pytest.mark.parametrize("version", [b"HTTP/1.1", b"HTTP/1.0"])
+async def test_a_half_closed_client_has_its_late_answer(opened: Opened, version: bytes) -> None:
+    async def after_a_while(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"hi")
+        await asyncio.sleep(2.4)
+        writer.write(message(ANSWER))
+        await reader.read()
+
+    async with stepped(after_a_while, "") as address:
+        lane = await opened(provider_changes={"address": address})
+        async with RawClient(lane.address) as client:
+            await client.send(chat(lane).replace(b"HTTP/1.1", version))
+            client.writer.write_eof()
+            first = await client.reply()
+            assert first is not None
+            if version == b"HTTP/1.1":
+                assert first.status == 100
+                first = await client.reply()
+            assert first is not None and (first.status, first.body) == (200, ANSWER)
+        [record] = await lane.settled(1)
+        assert (record.outcome, record.status) == ("completed", 200)
+
+
 @pytest.mark.parametrize(("said", "status", "error"), [
     (b"", 504, "upstream_timeout"),
     (b"HTTP/1.1 103 Early Hints\r\n\r\n", 504, "upstream_timeout"),
