@@ -15,6 +15,7 @@ from tests.fakes.rawhttp import Request
 from tests.fakes.rawupstream import Answer, message
 from tests.http.play import BODY, STREAM, TARGET
 from tests.relay.conftest import Opened
+from tests.relay.test_plane import plane_of
 
 CONTINUE = (("Expect", "100-continue"),)
 SHORT_SECONDS = 0.3
@@ -132,6 +133,38 @@ async def test_idle_seconds(opened: Opened) -> None:
         assert (await client.ask(chat(lane))).status == 200
         async with asyncio.timeout(2):
             assert await client.reader.read() == b""
+
+
+async def test_the_time_of_an_idle_connection_begins_with_its_last_answer(
+    opened: Opened
+) -> None:
+    lane = await opened(server={"idle_seconds": 30.0})
+    plane = plane_of(lane)
+    async with RawClient(lane.address) as client:
+        assert (await client.ask(chat(lane))).status == 200
+        [connection] = plane.connections
+        connection.idle_since = connection.deadline = plane.now() - 100.0
+        asked_at = plane.now()
+        assert (await client.ask(chat(lane))).status == 200
+        assert asked_at < connection.idle_since <= plane.now()
+        assert connection.deadline == connection.idle_since + 30.0
+
+
+async def test_the_time_of_a_head_begins_with_its_first_byte(opened: Opened) -> None:
+    lane = await opened(server={"header_seconds": 30.0})
+    plane = plane_of(lane)
+    async with RawClient(lane.address) as client:
+        assert (await client.ask(chat(lane))).status == 200
+        [connection] = plane.connections
+        deadlines = set()
+        for octet in b"POST /v1":
+            began = len(connection._buffer)
+            await client.send(bytes([octet]))
+            async with asyncio.timeout(5):
+                while len(connection._buffer) == began:
+                    await asyncio.sleep(0.001)
+            deadlines.add(connection.deadline)
+        assert len(deadlines) == 1
 
 
 async def test_connections_max(opened: Opened) -> None:

@@ -237,8 +237,8 @@ UNSOUND = [
 
 
 REFUSED = [b"HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n" % status
-           for status in (401, 402, 403, 404)]
-"""The next deployment may have a better credential, or the model."""
+           for status in (401, 402, 403, 404, 408, 500)]
+"""The next deployment may have a better credential, or the model, or work."""
 
 
 @pytest.mark.parametrize("said", UNSOUND + REFUSED)
@@ -257,6 +257,22 @@ async def test_the_next_deployment_is_asked(opened: Opened, said: bytes) -> None
             await told(socket, "session.created")
         record = await record_of(lane)
         assert (record.provider, record.attempts, record.outcome) == ("good", 2, "completed")
+
+
+async def test_what_the_handshake_is_at_fault_for_is_no_better_elsewhere(opened: Opened) -> None:
+    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 400 No\r\nContent-Length: 12\r\n\r\n{\"error\":{}}")
+        await reader.read()
+
+    async with stepped(play) as address, realtime_provider() as upstream:
+        lane = await opened(
+            providers={"first": provider("openai", 1, name="first", address=address),
+                       "other": provider("openai", 1, name="other", address=upstream.address)},
+            routes=(Route("*", (Deployment("first"), Deployment("other", priority=2))),))
+        assert (await refusal(lane))[0] == 400
+        record = await record_of(lane)
+        assert (record.provider, record.attempts) == ("first", 1) and not upstream.handshakes
 
 
 async def test_the_next_one_is_asked_too_where_a_proxy_opens_no_way(opened: Opened) -> None:
@@ -537,6 +553,26 @@ async def test_a_provider_that_breaks_off(opened: Opened, how: str) -> None:
         assert (record.outcome, record.error) == ("provider_truncated", code)
 
 
+async def test_what_was_reported_holds_where_a_provider_breaks_off_behind_it(
+    opened: Opened
+) -> None:
+    async def play(made: Provider, socket: ServerConnection) -> None:
+        async for _ in socket:
+            for each in answer("resp_1", *[" word"] * 40):
+                await socket.send(each)
+            socket.transport.abort()
+
+    async with realtime_provider(play) as upstream:
+        lane = await opened(provider_changes={"address": upstream.address})
+        async with session(lane) as socket:
+            await socket.send(CREATE)
+            await told(socket, "response.done")
+            await told(socket, "error")
+        record = await record_of(lane)
+        assert (record.outcome, record.usage_source) == ("provider_truncated", "reported")
+        assert record.output_tokens == 5 < (record.counted_output_tokens or 0)
+
+
 async def suspend(lane: Lane) -> None:
     """Suspends the lane's account, as the shell of a running daemon does."""
     db = await open_database(lane.store)
@@ -768,3 +804,19 @@ async def test_a_deployment_that_fails_handshakes_is_no_healthy_one(opened: Open
             if not states(plane)["openai", "healthy"]:
                 break
         assert states(plane)["openai", "healthy"] == 0
+
+
+async def test_a_handshake_that_is_accepted_says_that_its_deployment_works(
+    opened: Opened
+) -> None:
+    async with realtime_provider() as upstream:
+        lane = await opened(provider_changes={"address": upstream.address})
+        plane = lane.app._plane
+        assert plane is not None
+        for place in plane.policy.plans["openai", "*"].places:
+            place.health.circuit.failed(plane.now(), False)
+        async with session(lane) as socket:
+            await told(socket, "session.created")
+        record = await record_of(lane)
+        assert {place.provider.name: place.health.circuit.streak
+                for place in plane.policy.plans["openai", "*"].places}[record.provider or ""] == 0
