@@ -18,9 +18,13 @@ _TCP: Final = (socket.AF_INET, socket.AF_INET6)
 
 
 def polled(transport: asyncio.Transport, events: int = 0) -> bool:
-    """Whether one of `events`, as select.poll has them, has come, or an error; never waits."""
+    """Whether one of `events`, as select.poll has them, has come, or an error, or the socket is
+    closed; never waits."""
+    number = transport.get_extra_info("socket").fileno()
+    if number < 0:
+        return True
     poll = select.poll()
-    poll.register(transport.get_extra_info("socket").fileno(), events)
+    poll.register(number, events)
     return bool(poll.poll(0))
 
 

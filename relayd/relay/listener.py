@@ -363,7 +363,7 @@ class ClientConnection(asyncio.Protocol):
 
     def broken(self) -> bool:
         """Whether the socket has an error that nobody was told of."""
-        return polled(self.transport)
+        return not self.lost and polled(self.transport)
 
     def cut(self) -> None:
         """Ends the connection after what was written, for which a slow reader has some time."""

@@ -30,6 +30,9 @@ async def test_input_is_seen_where_it_is_asked_for_and_a_reset_always() -> None:
         there.close()
         assert polled(transport)
         transport.abort()
+        await asyncio.sleep(0.01)
+        assert polled(transport)  # it is closed
+        transport.abort()
 
 
 async def test_nobody_is_told_of_an_end_who_is_gone() -> None:

@@ -109,6 +109,27 @@ async def test_before_the_first_byte_too(opened: Opened, body: bytes) -> None:
         assert record.output_tokens == (2 if body == BODY else 77)
 
 
+async def test_of_a_client_that_closed_without_a_word_too(opened: Opened) -> None:
+    """Twice: what ends the first one's wait must be there for the second."""
+    provider = Provider(b"", message(ANSWER, fields=(("Connection", "close"),)))
+    async with stepped(provider.serve) as address:
+        lane = await opened(provider_changes={"address": address, **DRAIN})
+        for _ in range(2):
+            async with RawClient(lane.address) as client:
+                await client.send(request_bytes(TARGET, lane.key, BODY))
+            async with asyncio.timeout(5):
+                while not running(lane):
+                    await asyncio.sleep(0.05)
+            await asyncio.sleep(0.6)  # looked at again meanwhile
+            provider.go_on.set()
+            async with asyncio.timeout(2):
+                while running(lane):
+                    await asyncio.sleep(0.05)
+            provider.go_on.clear()
+        assert [(r.status, r.outcome, r.usage_source) for r in await lane.settled(2)] == [
+            (0, "client_left", "reported")] * 2
+
+
 async def test_it_is_bounded_in_time(opened: Opened) -> None:
     provider = Provider(EVENTS + chunk(EVENT))
     async with left(opened, provider, server={"client_drain_seconds": 0.3}) as lane:
