@@ -15,7 +15,7 @@ from relayd.core.errors import RelayError
 from relayd.core.provider import Api
 from relayd.wire.provider_error import judge
 from relayd.wire.shapes import stream_error
-from relayd.wire.sse import EVENT_END, EventReader
+from relayd.wire.sse import EVENT_END, REACH, EventReader
 
 ERROR: Final = b'"error"'
 """What an error event has in it, as a name or as its type: nothing else need be asked."""
@@ -28,7 +28,6 @@ _MEMBER: Final = re.compile(rb'"error"\s*(?::\s*(?:[{"\[]|\Z)|[,}]|\Z)')
 _PAGE: Final = re.compile(rb"\s{0,64}<(?:!doctype|html)\b", re.IGNORECASE)
 _EVENTS: Final = re.compile(rb"\s{0,64}(?:data|event|id|retry)?:")
 _ENDS: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
-_LF: Final = b"\n"
 _ANSWER: Final = frozenset({"choices", "candidates"})
 """What the model says beside an error is no part of it."""
 
@@ -36,7 +35,7 @@ _ANSWER: Final = frozenset({"choices", "candidates"})
 class ErrorGuard:
     """What has to be known of one stream. `secrets` are those of wire/provider_error.py."""
 
-    __slots__ = ("_api", "_operation", "_secrets", "_id", "_held", "_size", "_sure")
+    __slots__ = ("_api", "_operation", "_secrets", "_id", "_held", "_sure")
 
     def __init__(
         self, api: Api, operation: str, secrets: tuple[bytes, ...], request_id: str
@@ -45,8 +44,7 @@ class ErrorGuard:
         self._operation = operation
         self._secrets = secrets
         self._id = request_id
-        self._held: list[bytes] = []
-        self._size = 0
+        self._held = bytearray()
         self._sure = False
         """What is held has an error in it."""
 
@@ -59,13 +57,13 @@ class ErrorGuard:
         """What goes to the client now. `complete`: nothing comes afterwards."""
         held = self._held
         if held:
-            held.append(data)
-            self._size += len(data)
-            if (self._sure and self._size <= HELD_BYTES_MAX and not complete
-                    and _LF not in data and b"\r" not in data):
-                return b""  # no event ends here
-            data = b"".join(held)
-            self._held = []
+            near = max(0, len(held) - REACH)
+            held += data
+            if (self._sure and len(held) <= HELD_BYTES_MAX and not complete
+                    and EVENT_END.search(held, near) is None):
+                return b""
+            data = bytes(held)
+            held.clear()
         if data.find(ERROR) < 0:
             return data if complete else self._without_begin(data)
         passed = []
@@ -75,7 +73,7 @@ class ErrorGuard:
             start = end.end()
         rest = data[start:]
         if complete:
-            rest = self._event(rest)
+            rest = self._last(rest)
         elif rest:
             rest = self._without(rest)
         return b"".join([*passed, rest])
@@ -102,20 +100,41 @@ class ErrorGuard:
         return b""
 
     def _hold(self, begun: bytes, sure: bool) -> None:
-        self._held, self._size, self._sure = [begun], len(begun), sure
+        self._held += begun
+        self._sure = sure
+
+    def _last(self, rest: bytes) -> bytes:
+        """The same for an event that has no end: for half an error stands that it is half."""
+        passed = self._event(rest)
+        if passed is not rest or _MEMBER.search(rest) is None or _is_json(_data_of(rest)):
+            return passed
+        return stream_error(
+            self._api, self._operation, RelayError("upstream_truncated"), self._id)
 
     def _event(self, event: bytes) -> bytes:
         if event.find(ERROR) < 0:
             return event
-        reader = EventReader(len(event))
-        found = next(iter(reader.feed(event)), None) or reader.close()
-        told = None if found is None else error_in(found[1])
+        told = error_in(_data_of(event))
         if told is None:
             return event
         verdict = judge(self._api, 200, told, self._secrets)
         if verdict.passes:
             return event
         return stream_error(self._api, self._operation, RelayError(verdict.code), self._id)
+
+
+def _data_of(event: bytes) -> bytes:
+    reader = EventReader(len(event))
+    found = next(iter(reader.feed(event)), None) or reader.close()
+    return b"" if found is None else found[1]
+
+
+def _is_json(data: bytes) -> bool:
+    try:
+        msgspec.json.decode(data, type=msgspec.Raw)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 class _Look(msgspec.Struct, gc=False):

@@ -28,7 +28,7 @@ _EMPTY_LINES: Final = re.compile(rb"[\r\n]*")
 _BOM: Final = b"\xef\xbb\xbf"
 _LF: Final = 0x0A
 _CR: Final = 0x0D
-_REACH: Final = 3
+REACH: Final = 3
 """Bytes before a chunk that an event's end inside the chunk can begin in."""
 
 
@@ -123,7 +123,7 @@ class EventReader:
     def _feed_held(self, chunk: bytes) -> list[Event]:
         held = self._held
         size = self.held
-        near = bytes(held[-_REACH:])
+        near = bytes(held[-REACH:])
         window = near + chunk
         end = _find_end(window, 0, _line_ends(window))
         if end < 0:
@@ -177,7 +177,7 @@ class EventReader:
             held += data
             return
         self._over = self.skipped = True
-        self._held = (held[-_REACH:] + data)[-_REACH:]
+        self._held = (held[-REACH:] + data)[-REACH:]
 
     def _event(self, block: bytes, start: int) -> Event | None:
         end = start + len(block)

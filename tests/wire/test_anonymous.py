@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -138,6 +139,15 @@ def test_an_event_that_is_held_goes_with_its_own_end(end: bytes) -> None:
     begun = b'data: {"error":{"message":"' + b"x" * SHORT_BYTES
     assert guard.passing(begun, False) == b"" and guard.holds
     assert guard.passing(b'y"}}' + end, False) == begun + b'y"}}' + end and not guard.holds
+
+
+def test_an_event_of_many_short_lines_is_held_in_linear_time() -> None:
+    guard = ErrorGuard("openai", "chat", (), "01ID")
+    assert guard.passing(b'data: {"error":{\n', False) == b""
+    began = time.process_time()
+    for _ in range(4000):
+        assert guard.passing(b"data:            \n", False) == b""
+    assert time.process_time() - began < 0.5  # where each line looks through all it took 3 s
 
 
 def test_what_is_no_error_for_sure_is_not_held_for_long() -> None:
