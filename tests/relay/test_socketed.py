@@ -19,8 +19,8 @@ from relayd.relay import network as relay_network
 from relayd.relay import socketed
 from relayd.relay.plane import Plane
 from relayd.wire.websocket import (
-    CLOSE, GOING_AWAY, PING, POLICY, PROTOCOL_ERROR, RESTART, TEXT, TOO_BIG, UNSUPPORTED,
-    close_payload, frame,
+    CLOSE, GOING_AWAY, PING, POLICY, PROTOCOL_ERROR, RESTART, TEXT, TOO_BIG, TRY_LATER,
+    UNSUPPORTED, close_payload, frame,
 )
 from tests.fakes.daemon import BRISK, Lane
 from tests.fakes.rawclient import RawClient, request_bytes
@@ -148,18 +148,23 @@ async def test_events_that_come_a_chunk_a_read_are_messages(opened: Opened) -> N
     assert (record.outcome, record.output_tokens) == ("completed", 5)
 
 
-async def test_the_provider_gets_what_it_gets_over_http(opened: Opened) -> None:
+@pytest.mark.parametrize("beta", ["", "responses=experimental"])
+async def test_the_provider_gets_what_it_gets_over_http(opened: Opened, beta: str) -> None:
     lane = await opened(answered, server=ON)
-    async with socket_to(lane) as socket:
+    upgrade = f"responses_websockets=2026-02-06,{beta}".rstrip(",")
+    async with socket_to(lane, {"OpenAI-Beta": upgrade}) as socket:
         await create(socket, generate=True, stream=False, previous_response_id="",
                      event_id="e", instructions="\ud800")
         await heard(socket, 3)
     body = json.dumps({**CREATE, "stream": True, "instructions": "\ud800"}).replace(
         '"type": "response.create", ', "").encode()
     async with RawClient(lane.address) as client:
-        assert (await client.ask(request_bytes(PATH, lane.key, body))).status == 200
+        fields = (("OpenAI-Beta", beta),) if beta else ()
+        raw = request_bytes(PATH, lane.key, body, fields=fields)
+        assert (await client.ask(raw)).status == 200
     over_socket, over_http = lane.upstream.requests
     assert over_socket.raw == over_http.raw
+    assert beta.encode() in over_socket.raw
     assert json.loads(over_socket.body) == {
         "model": MODEL, "input": "Hello?", "instructions": "\ud800", "store": False,
         "stream": True}
@@ -326,6 +331,28 @@ async def test_misuse_ends_the_socket(opened: Opened, raw: bytes, code: int) -> 
             said_ = await client.reader.read()
         assert said_.endswith(frame(CLOSE, close_payload(code)))
     assert not plane_of(lane).inflight
+
+
+async def test_messages_that_are_not_whole_count_as_bodies_do(opened: Opened) -> None:
+    lane = await opened(answered, server={**ON, "pending_bytes_max": 50_000})
+    plane = plane_of(lane)
+
+    async def until(pending: int, connections: int) -> None:
+        async with asyncio.timeout(5):
+            while (plane.overload.pending_bytes, len(plane.connections)) != (pending, connections):
+                await asyncio.sleep(0.01)
+
+    part = bytes([TEXT, 0xfe]) + (30_000).to_bytes(2, "big") + KEY + b"x" * 30_000
+    async with RawClient(lane.address) as client, RawClient(lane.address) as other:
+        await upgraded(client, lane)
+        await upgraded(other, lane)
+        await client.send(part)
+        await until(30_000, 2)
+        await other.send(part)
+        async with asyncio.timeout(8):
+            assert await other.reader.read() == frame(CLOSE, close_payload(TRY_LATER))
+        await until(30_000, 1)
+    await until(0, 0)
 
 
 async def test_a_silent_client_is_asked_then_told_to_go(opened: Opened) -> None:
