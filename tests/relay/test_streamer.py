@@ -90,6 +90,42 @@ async def test_a_long_reply_and_signs_of_life_pass_as_they_come(
             assert first in await client.reader.readuntil(first)
 
 
+CHUNK = b'data: {"choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":"stop"}]}\n\n'
+USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":3}}\n\n'
+DONE = b"data: [DONE]\n\n"
+
+
+@pytest.mark.parametrize("pace", ["once", "segments-40", "segments-200"])
+async def test_the_length_of_a_stream_is_not_that_of_its_provider(
+    opened: Opened, pace: str
+) -> None:
+    """What is withheld of it would be waited for."""
+    answer = Answer(message(CHUNK + USAGE + DONE, "text/event-stream"), pace)
+    lane = await opened(lambda _: answer)
+    async with RawClient(lane.address) as client:
+        for _ in range(2):
+            reply = await client.ask(chat(lane, BODY[:-1] + b',"stream":true}'))
+            assert reply.body == CHUNK + DONE and not reply.closes
+            assert reply.value(b"transfer-encoding") == b"chunked"
+            assert reply.values(b"content-length") == []
+    assert [r.input_tokens for r in await lane.settled(2)] == [7, 7]
+
+
+async def test_the_length_of_an_array_is_not_that_of_its_provider(opened: Opened) -> None:
+    """An error in it that names the operator is told in other words."""
+    told = b'{"candidates":[{"content":{"parts":[{"text":"Hi"}]}}]}'
+    naming = b'{"error":{"code":503,"message":"organization org-AbCd1234EfGh5678"}}'
+    whole = message(b"[" + told + b",\n" + naming + b"]")
+    lane = await opened(lambda _: Answer(whole, "segments-40"))
+    path = "/v1beta/models/gemini-x:streamGenerateContent"
+    raw = request_bytes(path, lane.key, b'{"contents":[{"parts":[{"text":"Hi"}]}]}')
+    reply = await ask(lane.address, raw)
+    assert told in reply.body and b"org-" not in reply.body
+    assert reply.value(b"transfer-encoding") == b"chunked"
+    [record] = await lane.settled(1)
+    assert record.outcome == "provider_error"
+
+
 async def test_a_broken_length_is_cut_without_a_word(opened: Opened) -> None:
     lane = await opened(lambda _: Answer(message(ANSWER)[:-10], after="close"))
     reply = await ask(lane.address, chat(lane))
