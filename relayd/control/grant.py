@@ -17,6 +17,7 @@ from relayd.core.actor import Actor
 from relayd.core.errors import RelayError
 from relayd.core.grant import CODE_BYTES, Grant, GrantSource, looks_like_code, mint_code
 from relayd.core.money import CURRENCY, decimal, parse_nano
+from relayd.core.plan import Plan
 from relayd.core.posting import TRANSFER_NANO_MAX, move
 from relayd.core.timestamp import DAY_MS, rfc3339, rfc3339_or_none
 from relayd.core.ulid import RANDOM_BYTES, ulid
@@ -90,6 +91,19 @@ async def give_to(
             transaction, actor, "credit.grant", account.id, now_ms, reason=reason,
             details={"grant": grant.id, "nano": credit.nano, "currency": credit.currency})
     return grant
+
+
+async def allow(
+    transaction: Transaction, account_id: str, plan: Plan, end_ms: int, now_ms: int,
+) -> None:
+    """The allowance of a plan's period. Where no fee pays for it there is one at a time: whoever
+    leaves such a plan and comes back has had it."""
+    if not plan.allowance_nano:
+        return
+    allowance = Credit(plan.allowance_nano, plan.currency, end_ms)
+    if plan.fee_nano or not await store_grant.was_allowed(
+            transaction, account_id, plan.allowance_nano, plan.currency, now_ms):
+        await give(transaction, account_id, allowance, "subscription", now_ms)
 
 
 async def end(transaction: Transaction, grant: Grant, now_ms: int) -> None:

@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from typing import Final
 
 from relayd.control import audit, grant, mail, wallet
-from relayd.control.grant import Credit
 from relayd.core.actor import SYSTEM, Actor
 from relayd.core.errors import RelayError
 from relayd.core.grant import spent
@@ -33,9 +32,12 @@ from relayd.store import wallet as store_wallet
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
 from relayd.store.meta import bump_policy_version
+from relayd.store.seal import UNREADABLE
 from relayd.store.transaction import Transaction
 
 DUE_AT_ONCE: Final = 100
+UNREAD_MS: Final = 3_600_000
+"""When one is looked at again whose account cannot be read."""
 _GONE: Final = frozenset({"closing", "terminated", "erased"})
 """States of accounts whose subscriptions end without a word."""
 Plans = Mapping[str, Plan]
@@ -195,7 +197,7 @@ async def _begin(
     if not await _pay(transaction, account_id, plan, start_ms, start_ms):
         # the same plan began in this very millisecond: its fee would pay for two allowances
         raise RelayError("subscription_state", param="plan")
-    await _allow(transaction, account_id, plan, end_ms, start_ms)
+    await grant.allow(transaction, account_id, plan, end_ms, start_ms)
     made = Subscription(
         account=account_id, plan=plan.name, version=plan.version, state="active",
         anchor_day=anchor_day, start_ms=start_ms, end_ms=end_ms, due_at_ms=end_ms - REMINDER_MS)
@@ -218,14 +220,6 @@ async def _pay(
     return await store_posting.post(transaction, move(
         "subscription", f"subscription:{account_id}:{start_ms}:{plan.name}", plan.fee_nano,
         plan.currency, account=account_id), now_ms)
-
-
-async def _allow(
-    transaction: Transaction, account_id: str, plan: Plan, end_ms: int, now_ms: int,
-) -> None:
-    if plan.allowance_nano:
-        await grant.give(transaction, account_id, Credit(
-            plan.allowance_nano, plan.currency, end_ms), "subscription", now_ms)
 
 
 async def _step(
@@ -272,9 +266,11 @@ async def run_due(db: Database, plans: Plans, link: str, now_ms: int) -> int:
             async with db.writing() as transaction:
                 await _do(transaction, each.account, plans, link, now_ms)
         except StoreError as error:
-            # an account that can be read no more keeps no other waiting
-            if error.code not in ("data_key_gone", "seal_broken"):
+            # accounts that can be read no more keep no other waiting, however many they are
+            if error.code not in UNREADABLE:
                 raise
+            async with db.writing() as transaction:
+                await store_subscription.put_off(transaction, each.account, now_ms + UNREAD_MS)
     return len(found)
 
 
@@ -362,7 +358,7 @@ async def _settle(
             raise
         await _failed(transaction, begun, plan, link, now_ms)
         return
-    await _allow(transaction, begun.account, plan, begun.end_ms, now_ms)
+    await grant.allow(transaction, begun.account, plan, begun.end_ms, now_ms)
     state = "active" if begun.state == "active" else advance(begun.state, "pay")
     await store_subscription.put(transaction, replace(
         begun, state=state, tries=0,

@@ -84,6 +84,16 @@ async def of_source(
     return [Grant(*row) for row in rows]
 
 
+async def was_allowed(
+    transaction: Transaction, account_id: str, nano: int, currency: str, now_ms: int
+) -> bool:
+    """Whether an account was given this allowance for a period that is not over yet."""
+    return await transaction.row(
+        "SELECT 1 FROM grants WHERE account_id = ? AND source = 'subscription'"
+        " AND amount_nano = ? AND currency = ? AND expires_at_ms > ?",
+        (account_id, nano, currency, now_ms)) is not None
+
+
 async def wrong(transaction: Transaction) -> list[tuple[str, str, int, int]]:
     """(account, currency, what the ledger has as promo, what is left of grants) where they differ.
     """

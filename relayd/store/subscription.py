@@ -66,6 +66,12 @@ async def due(transaction: Transaction, now_ms: int, most: int) -> list[Subscrip
     return [_subscription(row) for row in rows]
 
 
+async def put_off(transaction: Transaction, account_id: str, until_ms: int) -> None:
+    """Nothing is done for an account's subscription until then."""
+    await transaction.run(
+        "UPDATE subscriptions SET due_at_ms = ? WHERE account_id = ?", (until_ms, account_id))
+
+
 async def set_plan(transaction: Transaction, account_id: str, plan: str | None) -> None:
     """Give an account a plan; None: the default one."""
     # not one statement with ON CONFLICT: its way to treat conflicts would be that of the triggers

@@ -16,6 +16,7 @@ from relayd.core.subscription import DUNNING_DAYS
 from relayd.core.timestamp import rfc3339
 from relayd.store import grant as store_grant
 from relayd.store import posting as store_posting
+from relayd.store import subscription as store_subscription
 from relayd.store.db import Database
 from tests.fakes.records import START_MS, call_record
 
@@ -138,6 +139,25 @@ async def test_who_can_be_read_no_more_keeps_no_other_waiting(db: Database) -> N
     await db.keyring.destroy(owners[0])
     await run(db, START_MS + 40 * DAY)
     assert [(await has(db, owner))[0] for owner in owners] == [690, 380, 380]
+
+
+async def test_however_many_can_be_read_no_more(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subscription, "DUE_AT_ONCE", 2)
+    owners = []
+    for number in range(3):
+        owners.append((await account.create(db, f"p{number}@example.org", None, START_MS)).id)
+        await top_up(db, owners[-1], 1000, f"top up {number}")
+        await start(db, owners[-1], now_ms=START_MS + number)
+    await db.keyring.destroy(*owners[:2])
+    now_ms = START_MS + 40 * DAY
+    for _ in range(3):
+        await run(db, now_ms)
+    assert [(await has(db, owner))[0] for owner in owners] == [690, 690, 380]
+    async with db.reading() as transaction:
+        found = await store_subscription.due(transaction, now_ms + subscription.UNREAD_MS, 9)
+    assert sorted(each.account for each in found) == owners[:2]
 
 
 async def test_a_fee_that_cannot_be_paid_is_asked_for_again_and_then_no_more(db: Database) -> None:
@@ -346,6 +366,23 @@ async def test_changes_in_one_millisecond_pay_for_each_allowance(db: Database) -
         db, owner, "team", PLANS, START_MS, SYSTEM)) == "subscription_state"
     assert await has(db, owner) == (1000 - 620, 900)
     await subscription.subscribe(db, owner, "team", PLANS, START_MS + 1, SYSTEM)
+    assert (await has(db, owner))[1] == 400
+
+
+async def test_an_allowance_without_a_fee_is_given_once_a_period(db: Database) -> None:
+    owner = await made(db, 10_000)
+    plans = {"free": replace(TEAM, name="free", fee_nano=0), "large": LARGE}
+    for day, name, left in ((0, "free", 400), (1, "large", 900), (2, "free", 0),
+                            (3, "large", 900), (30, "free", 0), (32, "large", 900)):
+        await subscription.subscribe(db, owner, name, plans, START_MS + day * DAY, SYSTEM)
+        assert (await has(db, owner))[1] == left, day
+    # the first period is over
+    await subscription.subscribe(db, owner, "free", plans, START_MS + 33 * DAY, SYSTEM)
+    assert (await has(db, owner))[1] == 400
+    # and each renewal gives it
+    assert await run(db, START_MS + 64 * DAY, plans) == 1
+    assert (await has(db, owner))[1] == 800
+    await grant.expire(db, START_MS + 64 * DAY)
     assert (await has(db, owner))[1] == 400
 
 
