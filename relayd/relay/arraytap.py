@@ -79,9 +79,9 @@ class ArrayTap(Tap):
         return data[:start]
 
     def flush(self) -> bytes:
-        """What is held of an element that will never be whole."""
+        """What is held of an element that will never be whole; nothing of an error."""
         held, self._held = self._held, b""
-        return held
+        return b"" if begins_as_error(held, len(held)) else held
 
     def finish(self, clean: bool) -> Report:
         """The report."""

@@ -104,12 +104,13 @@ class ErrorGuard:
         self._sure = sure
 
     def _last(self, rest: bytes) -> bytes:
-        """The same for an event that has no end: for half an error stands that it is half."""
+        """The same for an event that has no end: half an error, too, may name the operator."""
         passed = self._event(rest)
         if passed is not rest or _MEMBER.search(rest) is None or _is_json(_data_of(rest)):
             return passed
-        return stream_error(
-            self._api, self._operation, RelayError("upstream_truncated"), self._id)
+        if judge(self._api, 200, rest, self._secrets).passes:
+            return rest
+        return self._instead(rest, "upstream_truncated")
 
     def _event(self, event: bytes) -> bytes:
         if event.find(ERROR) < 0:
@@ -118,9 +119,12 @@ class ErrorGuard:
         if told is None:
             return event
         verdict = judge(self._api, 200, told, self._secrets)
-        if verdict.passes:
-            return event
-        return stream_error(self._api, self._operation, RelayError(verdict.code), self._id)
+        return event if verdict.passes else self._instead(event, verdict.code)
+
+    def _instead(self, event: bytes, code: str) -> bytes:
+        """What stands for an event, behind a line end that may belong to the one before."""
+        before = event[:len(event) - len(event.lstrip(b"\r\n"))]
+        return before + stream_error(self._api, self._operation, RelayError(code), self._id)
 
 
 def _data_of(event: bytes) -> bytes:

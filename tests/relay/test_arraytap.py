@@ -52,3 +52,9 @@ def test_a_long_element_passes_as_it_comes() -> None:
     begun = b'[{"candidates":"' + b"x" * SHORT_BYTES
     assert tap.feed(begun) == begun
     assert tap.feed(b'"},{"a') == b'"},' and tap.flush() == b'{"a'
+
+
+def test_half_of_an_error_goes_nowhere() -> None:
+    tap = made()
+    tap.guard(lambda element: None)
+    assert tap.feed(b"[%b,%b" % (TEXT, ERROR[:-9])) == b"[%b," % TEXT and tap.flush() == b""

@@ -80,6 +80,33 @@ async def test_an_error_in_a_stream_that_names_the_operator_is_told_in_other_wor
         "provider_error", "provider_stream_error", 2)
 
 
+LONG = NAMED.replace(b"no quota", b"no quota" * 99)
+BEGUN = (b'event: message_start\ndata: {"type":"message_start","message":{"usage":'
+         b'{"input_tokens":3}}}\n\n')
+FALLEN = (b'event: error\ndata: {"type":"error","error":{"message":"%b in organization '
+          b"org-AbCd1234EfGh")
+MESSAGES = BODY[:-1] + b',"stream":true,"max_tokens":9}'
+
+
+@pytest.mark.parametrize("framed", [True, False])
+@pytest.mark.parametrize("pace", ["once", "segments-90"])
+@pytest.mark.parametrize(("target", "body", "before", "half"), [
+    (TARGET, SILENT, EVENT, NAMED[:-9]), (TARGET, STREAM, EVENT, LONG[:-9]),
+    (TARGET, STREAM, EVENT + DONE, LONG[:-9]), (TARGET, STREAM, b"", LONG[6:-9]),
+    ("/v1/messages", MESSAGES, BEGUN, FALLEN % (b"busy" * 99)),
+])
+async def test_half_of_an_error_that_names_the_operator_is_none(
+    opened: Opened, target: str, body: bytes, before: bytes, half: bytes, pace: str, framed: bool
+) -> None:
+    raw = message(before + half, "text/event-stream", chunked=True)
+    if not framed:
+        raw = EVENTS.replace(b"Transfer-Encoding: chunked\r\n", b"") + before + half
+    lane = await opened(lambda _: Answer(raw, pace=pace, after="keep" if framed else "close"))
+    reply = await ask(lane.address, request_bytes(target, lane.key, body))
+    assert b"organization" not in reply.body and b"ended early" in reply.body
+    assert reply.body.startswith(before) or reply.status == 502
+
+
 async def test_what_is_held_of_an_event_goes_when_the_stream_ends(opened: Opened) -> None:
     body = EVENT + DONE[:-2]
     lane = await opened(lambda _: Answer(

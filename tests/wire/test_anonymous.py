@@ -141,6 +141,16 @@ def test_an_event_that_is_held_goes_with_its_own_end(end: bytes) -> None:
     assert guard.passing(b'y"}}' + end, False) == begun + b'y"}}' + end and not guard.holds
 
 
+@pytest.mark.parametrize("name", failures(""))
+@pytest.mark.parametrize("end", ["\n\n", "\r\n\r\n", "\r\r"])
+def test_the_end_of_the_event_before_it_stays(name: str, end: str) -> None:
+    api, operation, event = failures(NAMED, end)[name]
+    for last in (event, event[:-9]):  # what came before went out with its first line end
+        guard = ErrorGuard(api, operation, (), "01ID")
+        passed = guard.passing(end[:len(end) // 2].encode() + last, True)
+        assert passed.startswith(end[:len(end) // 2].encode()) and b"organization" not in passed
+
+
 def test_an_event_of_many_short_lines_is_held_in_linear_time() -> None:
     guard = ErrorGuard("openai", "chat", (), "01ID")
     assert guard.passing(b'data: {"error":{\n', False) == b""
