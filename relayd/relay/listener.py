@@ -229,8 +229,8 @@ class ClientConnection(asyncio.Protocol):
             pieces, rest = [data[:left]], data[left:]
             self._left = max(left - len(data), 0)
             done = len(data) >= left
-        for piece in pieces:
-            self._keep(exchange, piece)
+        if body := b"".join(pieces):
+            self._keep(exchange, body)
         if exchange.body_bytes > exchange.policy.server.max_body_bytes:
             raise RelayError("body_too_large", close=True)
         if done:

@@ -216,6 +216,17 @@ async def test_max_body_bytes(opened: Opened, framing: str, target: str) -> None
     assert len(lane.upstream.requests) == 1
 
 
+async def test_small_chunks_are_not_kept_one_by_one(opened: Opened) -> None:
+    lane = await opened()
+    head = request_bytes(TARGET, lane.key, fields=(("Transfer-Encoding", "chunked"),))
+    async with RawClient(lane.address) as client:
+        await client.send(head + b"2\r\n  \r\n" * 10_000)
+        await asyncio.sleep(0.2)
+        [exchange] = plane_of(lane).inflight
+        assert sum(map(len, exchange.pieces)) == 20_000
+        assert len(exchange.pieces) < 500
+
+
 async def test_a_chunk_over_the_limit_is_not_waited_for(opened: Opened) -> None:
     lane = await opened(server={"max_body_bytes": 1000, "body_seconds": 60.0})
     head = request_bytes(TARGET, lane.key, fields=(("Transfer-Encoding", "chunked"),))
