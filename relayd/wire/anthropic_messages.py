@@ -1,4 +1,4 @@
-"""The fields of POST /v1/messages and /v1/messages/count_tokens (anthropic 2.13, beta ones too).
+"""The fields of POST /v1/messages and /v1/messages/count_tokens (anthropic 2.14, beta ones too).
 
 What refers to content or state at the provider (containers, threads, files) is refused, as is what
 names another payer. `fallbacks` and the advisor tool are dropped: they would run models that the
