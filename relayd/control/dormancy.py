@@ -19,6 +19,7 @@ from relayd.store import account as store_account
 from relayd.store import holder as store_holder
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
+from relayd.store.seal import UNREADABLE
 from relayd.store.transaction import Transaction
 
 BATCH: Final = 100
@@ -93,10 +94,12 @@ async def _judge(
 async def _still_away(transaction: Transaction, holder: Holder) -> Holder | None:
     """The holder as the store has them now; None for who has come back since they were read, took
     this step by another process, or can be read no more."""
+    if await store_account.readable(transaction, holder.account) is None:
+        return None
     try:
         found = await store_holder.find(transaction, holder.account)
     except StoreError as error:
-        if error.code != "data_key_gone":
+        if error.code not in UNREADABLE:
             raise
         return None
     if found is None or (found.seen_at_ms, found.dormant_steps) != (

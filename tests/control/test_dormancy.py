@@ -88,6 +88,19 @@ async def test_who_can_be_read_no_more_keeps_no_other_waiting(door: Door) -> Non
     assert taken["first_reminder"] == 1
 
 
+@pytest.mark.parametrize("harm", ["accounts SET email", "accounts SET name",
+                                  "holders SET password"])
+async def test_what_is_damaged_of_one_keeps_no_other_waiting(door: Door, harm: str) -> None:
+    lost = (await registered(door)).session.account
+    await registered(door, replace(WISH, email="second@example.org", username="second"),
+                     START_MS + 1)
+    async with door.db.writing() as transaction:
+        await transaction.run(f"UPDATE {harm} = zeroblob(60) WHERE"
+                              f" {'id' if 'accounts' in harm else 'account_id'} = ?", (lost,))
+    taken = await dormancy.look(door.db, ORIGIN, Erasures(), START_MS + 366 * DAY_MS)
+    assert taken["first_reminder"] == 1
+
+
 async def test_two_processes_remind_once(door: Door) -> None:
     await registered(door)
     now_ms = START_MS + 365 * DAY_MS
