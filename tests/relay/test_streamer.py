@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import json
 from typing import Any
 
 import pytest
@@ -88,6 +90,21 @@ async def test_a_long_reply_and_signs_of_life_pass_as_they_come(
         await client.send(chat(lane))
         async with asyncio.timeout(3):
             assert first in await client.reader.readuntil(first)
+
+
+@pytest.mark.parametrize("said", [
+    b'{"error":{"message":"no"},"usage":{"prompt_tokens":7}}',
+    b'{"error":{"message":"organization org-AbCd1234EfGh5678"}}'])
+async def test_an_error_that_cannot_be_read_is_told_in_the_relay_s_words(
+    opened: Opened, said: bytes
+) -> None:
+    coded = message(gzip.compress(said), status=400, fields=(("Content-Encoding", "gzip"),))
+    lane = await opened(lambda _: Answer(coded))
+    reply = await ask(lane.address, chat(lane))
+    assert reply.status == 400 and reply.values(b"content-encoding") == []
+    assert json.loads(reply.body)["error"]["message"] not in said.decode()
+    [record] = await lane.settled(1)
+    assert (record.outcome, record.usage_source) == ("provider_error", "none")
 
 
 CHUNK = b'data: {"choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":"stop"}]}\n\n'
