@@ -7,7 +7,6 @@ stand in no usage, so they are counted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +22,7 @@ from relayd.wire.replytext import (
 )
 from relayd.wire.usage_typed import OpenaiReport
 
+_IMAGE: Final = b'"image_generation_call"'
 _DRAWN: Final = "response.image_generation_call.completed"
 _LAST: Final = ("response.completed", "response.incomplete", "response.failed")
 DELTAS: Final = {
@@ -47,12 +47,8 @@ class _Summary(msgspec.Struct, gc=False):
     error: Any = None
 
 
-class _Kind(msgspec.Struct, gc=False):
+class _Item(msgspec.Struct, gc=False):
     type: str | None = None
-    status: Any = None
-
-
-class _Item(_Kind, gc=False):
     name: Any = None
     arguments: Any = None
     input: Any = None
@@ -64,7 +60,6 @@ class _Item(_Kind, gc=False):
 class _Lean(_Summary, gc=False):
     type: Any = None
     response: _Summary | None = None
-    output: Sequence[_Kind] | None = None
 
 
 class _Full(_Lean, gc=False):
@@ -74,7 +69,7 @@ class _Full(_Lean, gc=False):
     content_index: Any = None
     summary_index: Any = None
     item: _Item | None = None
-    output: Sequence[_Item] | None = None
+    output: list[_Item] | None = None
 
 
 class _UsualSummary(_Summary, gc=False):
@@ -91,10 +86,20 @@ class _UsualFull(_Full, gc=False):
     response: _UsualSummary | None = None
 
 
+class _Made(msgspec.Struct, gc=False):
+    type: Any = None
+    status: Any = None
+
+
+class _Reply(msgspec.Struct, gc=False):
+    output: list[_Made] = []
+
+
 _LEAN: Final = msgspec.json.Decoder(_Lean)
 _FULL: Final = msgspec.json.Decoder(_Full)
 _USUAL_LEAN: Final = msgspec.json.Decoder(_UsualLean)
 _USUAL_FULL: Final = msgspec.json.Decoder(_UsualFull)
+_REPLY: Final = msgspec.json.Decoder(_Reply)
 
 
 def read_responses(data: bytes, found: Findings) -> bool:
@@ -114,7 +119,7 @@ def read_responses(data: bytes, found: Findings) -> bool:
             found.ended = True
     elif event.type is None:
         _summary(event, found)
-        found.images += sum(map(_is_image, event.output or ()))
+        found.images += _images(data)
     elif event.type == "error":
         _summary(event, found)
         found.fail()
@@ -123,9 +128,15 @@ def read_responses(data: bytes, found: Findings) -> bool:
     return False
 
 
-def _is_image(item: _Kind) -> bool:
-    """Whether a tool made an image."""
-    return item.type == "image_generation_call" and item.status != "failed"
+def _images(data: bytes) -> int:
+    """How many images a tool made for this reply."""
+    if _IMAGE not in data:
+        return 0
+    try:
+        made = _REPLY.decode(data).output
+    except (ValueError, RecursionError):
+        return 0
+    return sum(item.type == "image_generation_call" and item.status != "failed" for item in made)
 
 
 def _summary(summary: _Summary, found: Findings) -> None:

@@ -165,3 +165,12 @@ def test_images_that_a_tool_made_are_counted_beside_the_usage(
     _, found = read(*values)
     assert found.images == images
     assert usage_of(found) == Usage(input_tokens=7, output_tokens=3, images=images)
+
+
+@pytest.mark.parametrize("output", [
+    [None], ["x"], [{"type": 5}], "x", {"type": "message"}, [IMAGE, 5],
+])
+def test_what_is_odd_in_a_replys_output_hides_no_usage(output: object) -> None:
+    for found in (Findings(), Findings(Texts())):
+        read_responses(json.dumps({"output": output, "usage": USAGE}).encode(), found)
+        assert usage_of(found) == Usage(input_tokens=7, output_tokens=3)
