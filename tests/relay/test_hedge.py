@@ -8,6 +8,9 @@ import pytest
 
 from relayd.core.provider import Timeouts
 from relayd.core.route import Deployment, Route
+from relayd.ops.metrics import Metrics
+from relayd.relay.pool import Pool
+from relayd.relay.upstream import UpstreamConnection
 from tests.fakes.daemon import ANSWER, plain_answer, provider
 from tests.fakes.faulty import FAULTS, SHORT, providers, route, upstreams
 from tests.fakes.rawclient import RawClient, ask, request_bytes
@@ -163,3 +166,42 @@ async def test_nobody_else_is_asked_for_a_client_that_has_left(opened: Opened) -
             [record] = await lane.settled(1)
         assert (record.outcome, record.usage_source) == ("client_left", "reported")
         assert (record.attempts, made[0].requests) == (1, [])
+
+
+async def test_a_connection_that_comes_too_late_is_kept_for_others(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect, came = Pool._connect, asyncio.Event()
+
+    async def slowly(pool: Pool) -> UpstreamConnection:
+        if pool.provider.name == "p0":
+            await came.wait()
+        return await connect(pool)
+
+    monkeypatch.setattr(Pool, "_connect", slowly)
+    async with upstreams(plain_answer, plain_answer) as made:
+        lane = await opened(providers=providers(made, timeouts=PATIENT),
+                            routes=(route(hedge_ms=50),))
+        assert (await ask(lane.address, request_bytes(TARGET, lane.key, BODY))).status == 200
+        pool = plane_of(lane).policy.pools["p0"]
+        assert pool.idle == 0
+        came.set()
+        async with asyncio.timeout(5):
+            while not pool.idle:
+                await asyncio.sleep(0.01)
+        assert pool.busy == 0 and [len(u.requests) for u in made] == [0, 1]
+
+
+async def test_the_time_of_a_whole_call_ends_all_that_were_asked(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[tuple[str, str]] = []
+    monkeypatch.setattr(Metrics, "attempt", lambda metrics, *what: counted.append(what))
+    times = Timeouts(connect=1.0, first_byte=9.0, idle=9.0, total=0.5)
+    async with upstreams(lambda _: HOLD, lambda _: HOLD) as made:
+        lane = await opened(providers=providers(made, timeouts=times),
+                            routes=(route(hedge_ms=50),))
+        assert (await ask(lane.address, request_bytes(TARGET, lane.key, BODY))).status == 504
+        assert [r.attempts for r in await lane.settled(1)] == [2]
+        assert sorted(counted) == [("p0", "upstream_timeout"), ("p1", "upstream_timeout")]
+        assert all(pool.busy == 0 for pool in plane_of(lane).policy.pools.values())
