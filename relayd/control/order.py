@@ -268,16 +268,21 @@ async def _asked(
         return await store_order.find_refund(transaction, asked.id, order.id) or asked
 
 
-async def waiting(db: Database, until_ms: int, most: int) -> list[Order]:
-    """Orders that wait for their payment and were made before this moment, oldest first."""
+async def waiting(
+    db: Database, until_ms: int, most: int, after: Order | None = None
+) -> list[Order]:
+    """Orders that wait for their payment and were made before this moment, oldest first, from
+    behind one."""
     async with db.reading() as transaction:
-        return await store_order.open_ones(transaction, until_ms, most)
+        return await store_order.open_ones(
+            transaction, until_ms, most, "" if after is None else after.id)
 
 
-async def pending_refunds(db: Database, most: int) -> list[Refund]:
-    """Refunds that their partners have not ended, oldest first."""
+async def pending_refunds(db: Database, most: int, after: Refund | None = None) -> list[Refund]:
+    """Refunds that their partners have not ended, oldest first, from behind one."""
     async with db.reading() as transaction:
-        return await store_order.pending_refunds(transaction, most)
+        return await store_order.pending_refunds(
+            transaction, most, *(() if after is None else ((after.asked_at_ms, after.id),)))
 
 
 async def disputes(db: Database) -> list[Dispute]:

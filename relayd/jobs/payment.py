@@ -8,7 +8,8 @@ partner that cannot be reached holds up nothing but its own orders.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 from relayd.control import order, statement, webhook
 from relayd.control.partner import Partner, Payments
@@ -28,6 +29,17 @@ SHARE: Final = 4
 """An order is asked about when a quarter of its age has passed since it was last."""
 STATEMENT_EVERY_MS: Final = 3_600_000
 BATCH: Final = 200
+"""Orders or refunds that are read at once; all that wait are: one partner's may be any number."""
+T = TypeVar("T")
+
+
+async def _all(read: Callable[[int, T | None], Awaitable[list[T]]]) -> list[T]:
+    found: list[T] = []
+    while True:
+        page = await read(BATCH, found[-1] if found else None)
+        found += page
+        if len(page) < BATCH:
+            return found
 
 
 class PaymentJob(Rounds):
@@ -53,8 +65,8 @@ class PaymentJob(Rounds):
         payments, now_ms = self._payments(), self._now_ms()
         away: set[str] = set()
         self.alarms = len(await webhook.alarms(self._db))
-        orders = await order.waiting(self._db, now_ms - PATIENCE_MS, BATCH)
-        refunds = await order.pending_refunds(self._db, BATCH)
+        orders = await _all(partial(order.waiting, self._db, now_ms - PATIENCE_MS))
+        refunds = await _all(partial(order.pending_refunds, self._db))
         known = {each.id for each in orders} | {each.id for each in refunds}
         self._asked_ms = {name: at for name, at in self._asked_ms.items() if name in known}
         await self._ask_orders(payments, orders, away)

@@ -100,11 +100,14 @@ async def listing(transaction: Transaction, wanted: OrderFilter, most: int) -> l
     return [Order(*row) for row in rows]
 
 
-async def open_ones(transaction: Transaction, until_ms: int, most: int) -> list[Order]:
-    """Orders that wait for their payment and were made before this moment, oldest first."""
+async def open_ones(
+    transaction: Transaction, until_ms: int, most: int, after_id: str = ""
+) -> list[Order]:
+    """Orders that wait for their payment and were made before this moment, oldest first, from
+    behind an id."""
     rows = await transaction.rows(
-        f"{_SELECT} WHERE state IN ('created', 'pending') AND created_at_ms < ?"
-        " ORDER BY id LIMIT ?", (until_ms, most))
+        f"{_SELECT} WHERE state IN ('created', 'pending') AND created_at_ms < ? AND id > ?"
+        " ORDER BY id LIMIT ?", (until_ms, after_id, most))
     return [Order(*row) for row in rows]
 
 
@@ -140,10 +143,14 @@ async def refunds(transaction: Transaction, order_id: str) -> list[Refund]:
     return [Refund(*row) for row in rows]
 
 
-async def pending_refunds(transaction: Transaction, most: int) -> list[Refund]:
-    """Refunds that the partner has not ended, oldest first."""
+async def pending_refunds(
+    transaction: Transaction, most: int, after: tuple[int, str] = (-1, "")
+) -> list[Refund]:
+    """Refunds that the partner has not ended, oldest first, from behind one that was asked for
+    then and has this id."""
     rows = await transaction.rows(
-        f"{_REFUND} WHERE state = 'pending' ORDER BY asked_at_ms, id LIMIT ?", (most,))
+        f"{_REFUND} WHERE state = 'pending' AND (asked_at_ms, id) > (?, ?)"
+        " ORDER BY asked_at_ms, id LIMIT ?", (*after, most))
     return [Refund(*row) for row in rows]
 
 

@@ -13,8 +13,10 @@ from relayd.control.order import RefundWish
 from relayd.control.partner import Partner
 from relayd.core.actor import SHELL, SYSTEM
 from relayd.core.errors import RelayError
+from relayd.core.refund import Refund
 from relayd.core.statement import Difference
 from relayd.core.timestamp import HOUR_MS
+from relayd.jobs import payment
 from relayd.jobs.payment import PATIENCE_MS, PaymentJob
 from relayd.ops.logging import Logger
 from relayd.store import order as store_order
@@ -92,6 +94,38 @@ async def test_a_partner_that_is_away_holds_up_no_other(till: Till) -> None:
     await work.look()
     assert (await till.look(card)).state == "pending"
     assert (await till.look(alipay)).state == "credited"
+
+
+async def test_however_much_waits_at_a_partner_that_is_away(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(payment, "BATCH", 2)
+    back, _ = await till.credited()
+    away = [await till.order("card") for _ in range(4)]
+    paid = await till.order("alipay")
+    till.demo.book.pay(await till.trade(paid))
+    card = till.payments.partners["card"].client
+    home, card._text = card._text, "http://127.0.0.1:9"
+    till.now_ms += PATIENCE_MS + 1
+    work = job(till)
+    await work.look()
+    assert (await till.look(paid)).state == "credited"
+    assert {(await till.look(each)).state for each in away} == {"pending"}
+    # refunds as well: each of them is asked for
+    card._text = home
+    asked: list[str] = []
+
+    async def ask_again(_: object, __: object, pending: Refund, ___: int) -> None:
+        asked.append(pending.id)
+
+    monkeypatch.setattr(order, "ask_again", ask_again)
+    refunds = [Refund(f"rfd_{n}", back.id, 1, "pending", till.now_ms + n // 2) for n in range(5)]
+    async with till.db.writing() as transaction:
+        for each in refunds:
+            await store_order.save_refund(transaction, each)
+    till.now_ms += PATIENCE_MS
+    await work.look()
+    assert asked == [each.id for each in refunds]
 
 
 async def test_statements_are_looked_at_once(till: Till) -> None:
