@@ -148,6 +148,7 @@ class ResponsesSocket(ClientConnection):
         self._asked.forget()
         self._reader.forget()
         self._share.give_back()
+        self._forsake()
         super().connection_lost(error)
 
     def _control(self, message: Message) -> None:
@@ -261,9 +262,13 @@ class ResponsesSocket(ClientConnection):
         self._forsake()
 
     def _forsake(self) -> None:
-        """Nobody waits for the running response any more."""
+        """Nobody waits for the running response any more; one that is all told ends by itself."""
         exchange, self.exchange = self.exchange, None
-        if exchange is not None:
+        if exchange is not None and self._reply.ended:
+            self.write_paused = False
+            if exchange.attempt is not None:
+                exchange.attempt.resume()
+        elif exchange is not None:
             exchange.client_gone = True
             if not self.plane.abandoned.take(exchange):
                 exchange.interrupt(ClientLeft())

@@ -29,6 +29,7 @@ _OWN: Final = ("type", "event_id", "generate", "stream")
 """Members of the message that are none of the body's, or that are implicit here."""
 _TOLD: Final = ("retry-after", "retry-after-ms", "x-should-retry", "x-request-id")
 """Fields of an error's head that clients look at, also in the event."""
+_LAST: Final = ("response.completed", "response.incomplete", "response.failed")
 _encode: Final = msgspec.json.Encoder().encode
 _whole: Final = msgspec.json.Decoder(msgspec.Raw).decode
 _split: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -106,6 +107,14 @@ def _value(member: object) -> object:
         return msgspec.UNSET
 
 
+def _kind(event: bytes) -> object:
+    """What an event says that it is; none where it is no object."""
+    try:
+        return _value(_split(event).get("type"))
+    except (ValueError, RecursionError):
+        return None
+
+
 def warm_up(model: str, created_at: int) -> list[bytes]:
     """The events that answer a warm-up: a response of nothing, whose id is "".
 
@@ -156,14 +165,16 @@ def _refusal(status: int, body: bytes, fields: Mapping[str, str]) -> bytes:
 class ReplyReader:
     """Reads one reply as the relay writes it over HTTP/1.1, and gives out its events.
 
-    `told`: something has been given out; `done`: the reply was whole.
+    `told`: something has been given out; `ended`: a response's last event has; `done`: the
+    reply was whole.
     """
 
-    __slots__ = ("told", "done", "_status", "_fields", "_length", "_chunked", "_events", "_body",
-                 "_skipped")
+    __slots__ = ("told", "ended", "done", "_status", "_fields", "_length", "_chunked", "_events",
+                 "_body", "_skipped")
 
     def __init__(self) -> None:
         self.told = False
+        self.ended = False
         self.done = False
         self._status = 0
         self._fields: dict[str, str] = {}
@@ -185,7 +196,9 @@ class ReplyReader:
             pieces, _ = self._chunked.feed(data)
             self.done = self._chunked.done
         found = self._passing(pieces) if self._events is not None else self._gathered(pieces)
-        self.told = self.told or bool(found)
+        if found:
+            self.told = True
+            self.ended = self.ended or _kind(found[-1]) in _LAST
         return found
 
     def _read_head(self, data: bytes) -> bytes:
@@ -215,13 +228,10 @@ class ReplyReader:
 
     def _socketed(self, data: bytes) -> bytes:
         """An event as a socket has it: there an error has a status, without which Codex waits."""
-        if b'"error"' not in data:
+        if b'"error"' not in data or _kind(data) != "error":
             return data
-        try:
-            event = _split(data)
-        except (ValueError, RecursionError):
-            return data
-        if _value(event.get("type")) != "error" or "status" in event:
+        event = _split(data)
+        if "status" in event:
             return data
         error = {name: event.get(name) for name in ("code", "message", "param")}
         body = {"error": event.get("error", {"type": "server_error", **error})}

@@ -301,6 +301,30 @@ async def upgraded(client: RawClient, lane: Lane, behind: bytes = b"") -> None:
     assert head.startswith(b"HTTP/1.1 101 "), head
 
 
+async def test_a_client_that_leaves_behind_the_last_event_has_had_all(opened: Opened) -> None:
+    connections: list[asyncio.StreamWriter] = []
+
+    async def send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        for _ in range(2):
+            await reader.readuntil(b"Hello?")
+            writer.write(stream(EVENTS)[:-5])
+            await asyncio.sleep(0.3)
+            writer.write(b"0\r\n\r\n")
+
+    async with stepped(send) as address:
+        lane = await opened(server=ON, provider_changes={"address": address})
+        for _ in range(2):
+            async with socket_to(lane) as socket:
+                await create(socket)
+                assert await heard(socket, 3) == EVENTS
+            await asyncio.sleep(0.5)
+        records = await lane.settled(2)
+    assert {(record.outcome, record.error) for record in records} == {("completed", None)}
+    assert len(connections) == 1  # which is used again
+    assert not plane_of(lane).inflight
+
+
 async def test_frames_that_come_with_the_handshake_are_heard(opened: Opened) -> None:
     lane = await opened(answered, server=ON)
     text = json.dumps(CREATE).encode()

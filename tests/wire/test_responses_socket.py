@@ -161,6 +161,18 @@ def test_an_error_of_a_stream_has_the_form_of_a_socket(members: bytes, message: 
     assert ResponseWsError.model_validate(told).error.type  # the official SDK's own type
 
 
+@pytest.mark.parametrize("kind, ended", [
+    ("response.completed", True), ("response.incomplete", True), ("response.failed", True),
+    ("response.created", False), ("error", False),
+])
+def test_the_last_event_of_a_response_is_known(kind: str, ended: bool) -> None:
+    reader = ReplyReader()
+    reader.feed(HEAD + chunk(b'data: {"response":{},"type":"%b"}\n\n' % kind.encode()))
+    assert reader.ended == ended
+    reader.feed(chunk(b"data: 1\n\n"))
+    assert reader.ended == ended and not reader.done
+
+
 @pytest.mark.parametrize("event", [
     b'{"type":"error","status":429,"error":{"code":"c"}}', b'["error"]', b'{"error":null}',
     b'{"type":"response.completed","response":{"error":null}}',
