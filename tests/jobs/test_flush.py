@@ -22,6 +22,7 @@ from relayd.ops.logging import Logger
 from relayd.relay.meter import Meter
 from relayd.store import applied, journal_replay
 from relayd.store.db import FILE_NAME, Database
+from relayd.store.directory import StoreError
 from relayd.store.journal import JournalWriter
 from relayd.store.journal_lane import claim
 from relayd.store.record import CallFilter
@@ -291,6 +292,39 @@ async def test_the_wal_stays_bounded(lane: Lane, monkeypatch: pytest.MonkeyPatch
         assert await flush.flush()
         sizes.append(wal.stat().st_size)
     assert max(sizes) <= 8 * 1024 * 1024 and 0 in sizes
+
+
+async def test_a_wal_that_cannot_be_emptied_is_told_and_loses_nothing(
+    lane: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails() -> None:
+        raise StoreError("store_busy")
+
+    flush = lane.flush()
+    monkeypatch.setattr(lane.db, "checkpoint_if_large", fails)
+    records = lane.add(call_record(), call_record())
+    assert await flush.flush() and flush.healthy
+    assert await stored(lane.db) == records and await position(lane.db) == 2
+    [told] = lane.events()
+    assert (told["event"], told["level"], told["code"]) == (
+        "checkpoint_failed", "warning", "store_busy")
+
+
+async def test_a_store_that_failed_is_asked_again_without_records(
+    lane: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As soon as its pause is over, and not once a probe is due."""
+    monkeypatch.setattr(flush_module, "PROBE_SECONDS", 3600.0)
+    flush = lane.flush(flush_seconds=0.01)
+    assert await flush.flush()
+    with held(lane.db):
+        assert not await flush.flush() and not flush.healthy
+    running = asyncio.create_task(flush.run())
+    async with asyncio.timeout(5):
+        while not flush.healthy:
+            await asyncio.sleep(0.01)
+    await flush.stop()
+    await running
 
 
 async def test_a_store_that_cannot_be_written_is_noticed_without_records(lane: Lane) -> None:

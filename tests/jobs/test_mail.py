@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from relayd.jobs.mail import Postman
 from relayd.ops.config import Config, ConsoleConfig, MailConfig
 from relayd.ops.logging import Logger
 from relayd.store.db import Database
+from relayd.store.directory import StoreError
 from tests.fakes.editions import publish_first
 from tests.fakes.mailserver import MailServer, links_in, text_of
 from tests.fakes.records import START_MS
@@ -46,6 +48,11 @@ class Office:
                             sender="no-reply@relay.example"))
         self.postman = Postman(db, lambda: self.config, step_seconds=5.0, every_seconds=0.01,
                                now_ms=lambda: self.now_ms, log=Logger("info", self.log))
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The lines of the log about this."""
+        found = [json.loads(line) for line in self.log.getvalue().splitlines()]
+        return [line for line in found if line["event"] == name]
 
 
 @pytest.fixture
@@ -129,6 +136,50 @@ async def test_a_server_that_is_down_for_three_days(db: Database, office: Office
     [lost] = await mail.listing(db, waiting=True)
     await mail.retry(db, lost.id, office.now_ms)
     assert await office.postman.round() == 1
+
+
+async def test_a_server_that_is_down_is_tried_once_a_round(
+    db: Database, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postman, "BATCH_MAILS", 2)
+    for name in ("ann", "bob", "cid"):
+        await posted(db, await holder(db, f"{name}@example.org"))
+    good = office.config
+    office.config = replace(good, mail=replace(good.mail, port=test_utils.unused_port()))
+    assert await office.postman.round() == 0
+    assert await states(db) == [("queued", "unreachable")] * 2 + [("queued", None)]
+    assert office.postman.outcomes == {"unreachable": 2}
+    [told] = office.events("mail_not_taken")
+    assert (told["count"], told["reason"]) == (2, "unreachable")
+    office.config = good
+    assert await office.postman.round() == 1
+
+
+async def test_one_that_never_sent_stops_at_once(db: Database, office: Office) -> None:
+    async with asyncio.timeout(1):
+        await office.postman.stop()
+    assert await office.postman.round() == 0
+
+
+async def test_an_outbox_that_cannot_be_read_is_told_and_read_again(
+    db: Database, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = mail.waiting
+
+    async def fails(_: Database) -> int:
+        raise StoreError("store_failed")
+
+    running = asyncio.ensure_future(office.postman.run())
+    monkeypatch.setattr(mail, "waiting", fails)
+    async with asyncio.timeout(5):
+        while not office.events("mail_failed"):
+            await asyncio.sleep(0.01)
+        monkeypatch.setattr(mail, "waiting", waiting)
+        while not office.events("mail_works_again"):
+            await asyncio.sleep(0.01)
+    assert office.events("mail_failed")[0]["code"] == "store_failed"
+    await office.postman.stop()
+    await running
 
 
 async def test_a_server_whose_certificate_is_not_trusted_gets_no_mail(
