@@ -23,10 +23,11 @@ def made() -> ArrayTap:
 def test_where_one_more_element_may_stand() -> None:
     tap = made()
     gaps: list[bytes | None] = []
-    for piece in (b"[", b'{"a":', b"1}", b"\n,", b" ", b"{}", b"]"):
+    for piece in (b"[", b'{"a":', b"1}", b"\n,", b" ", b"{}",
+                  b',{"b":[', b"{}", b",", b"7]}", b"]"):
         tap.feed(piece)
         gaps.append(tap.gap)
-    assert gaps == [b"", None, b",\n", b"", b"", b",\n", None]
+    assert gaps == [b"", None, b",\n", b"", b"", b",\n", None, None, None, b",\n", None]
 
 
 @given(places)

@@ -342,6 +342,33 @@ def test_the_dearest_of_each_is_set_aside(prices: tuple[Price, ...]) -> None:
                 wallets.admit(made, plan, raw)
 
 
+def test_a_session_holds_what_it_has_used_and_ends_where_nothing_is_left() -> None:
+    made, plan = deployments(of("a", output=1), of("b", output=7))
+    made.target = target_of("/v1/realtime", "openai")
+    plans = {"default": Plan("default", 2 * MARKUP_ONE)}
+    wallets = Wallets(lambda: Tariff(made.policy.prices, plans))
+    wallets.spend(made, Usage(output_tokens=9))  # one that holds nothing
+    wallets.go_on(made)
+    wallets.install([("acct", "USD", NANO, 0)], ())
+    wallets.admit(made, plan, b"")
+    assert made.hold is not None and made.hold.nano == 2 * 7 * 4096 * NANO // 10**6
+    made.provider, made.provider_model = "a", "theirs"
+    for tokens, nano in ((40_000, 80_000), (30_000, 80_000), (500_000, 1_000_000)):
+        wallets.spend(made, Usage(output_tokens=tokens))
+        assert made.hold.nano == nano * NANO // 10**6
+        wallets.go_on(made)
+    assert wallets.refused == 0
+    wallets.spend(made, Usage(output_tokens=500_001))
+    with pytest.raises(RelayError, match="balance_short"):
+        wallets.go_on(made)
+    assert wallets.refused == 1
+    other, _ = deployments(*made.policy.prices.prices)
+    other.target = made.target
+    with pytest.raises(RelayError, match="balance_held"):
+        wallets.admit(other, plan, b"")
+    assert wallets.refused == 2 and other.hold is None
+
+
 def test_of_two_currencies_the_larger_amount_is_set_aside_and_what_was_used_is_taken() -> None:
     made, plan = deployments(of("a", "USD", output=1), of("b", "CNY", output=7), max_tokens=1000)
     wallets = Wallets(lambda: Tariff(made.policy.prices))
