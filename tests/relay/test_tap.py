@@ -327,6 +327,14 @@ LONG = {
 }
 
 
+@pytest.mark.parametrize("operation", ["image_generation", "image_edit", "speech"])
+@pytest.mark.parametrize("events", [1, 3])
+def test_short_events_of_pictures_and_sound_pass(operation: str, events: int) -> None:
+    """Alone in a read, and several in one."""
+    event = b'data: {"type":"x","b64_json":"AAAA"}\n\n' * events
+    assert run(tap(operation), [event] * 4)[0] == event * 4
+
+
 @pytest.mark.parametrize("operation", ["chat", "completions", "messages"])
 def test_an_event_of_text_has_its_own_bound(operation: str) -> None:
     event = b'data: {"x":"%b",' % (b"A" * EVENT_BYTES_MAX) + USAGE[7:]
