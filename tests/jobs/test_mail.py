@@ -155,6 +155,16 @@ async def test_a_server_that_is_down_is_tried_once_a_round(
     assert await office.postman.round() == 1
 
 
+async def test_a_server_is_left_alone_while_nothing_is_due(
+    db: Database, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(*_: object) -> None:
+        raise AssertionError("a session without a mail")
+
+    monkeypatch.setattr(postman, "SmtpSession", opened)
+    assert await office.postman.round() == 0
+
+
 async def test_one_that_never_sent_stops_at_once(db: Database, office: Office) -> None:
     async with asyncio.timeout(1):
         await office.postman.stop()
