@@ -119,6 +119,53 @@ async def test_what_was_dropped_is_named(opened: Opened) -> None:
     assert reply.values(b"relay-dropped") == []
 
 
+def form(lane: Lane, **fields: str) -> bytes:
+    """An upload; `file` comes last."""
+    body = b"".join(
+        b'--x\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n' % (
+            name.encode(), value.encode()) for name, value in fields.items())
+    body += (b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.mp3"\r\n\r\n'
+             b"sound\r\n--x--\r\n")
+    return request_bytes("/v1/audio/transcriptions", lane.key, fields=(
+        ("Content-Type", "multipart/form-data; boundary=x"),
+        ("Content-Length", str(len(body))))) + body
+
+
+@pytest.mark.parametrize("pace", ["once", "segments-60"])
+async def test_what_was_dropped_of_an_upload_is_named(opened: Opened, pace: str) -> None:
+    lane = await opened(lambda _: Answer(message(b'{"text":"Hi"}')))
+    async with RawClient(lane.address) as client:
+        await client.send(form(lane, model="m", user="me", x_unknown="1"), pace)
+        reply = await client.final_reply()
+    assert reply.status == 200
+    assert set(reply.value(b"relay-dropped").split(b", ")) == {b"user", b"x_unknown"}
+    assert b"me" not in lane.upstream.requests[0].body.split(b"\r\n")
+
+
+async def test_an_upload_that_names_no_model(opened: Opened) -> None:
+    lane = await opened()
+    reply = await ask(lane.address, form(lane, language="en"))
+    assert reply.status == 400 and told("openai", reply.body)["param"] == "model"
+    [record] = await lane.settled(1)
+    assert (record.outcome, record.error, record.attempts) == ("refused", "missing_model", 0)
+    assert lane.upstream.requests == []
+
+
+@pytest.mark.parametrize(("model", "error"), [
+    (b'"test-model"', "invalid_json"), (b'"no-such-model"', "invalid_json"),
+    (b"", "unknown_model")])
+async def test_who_names_the_model_twice_is_told_of_it_where_there_is_none(
+    opened: Opened, model: bytes, error: str
+) -> None:
+    lane = await opened(patterns=("test-*",))
+    first = b'{"model":%b,' % model if model else b"{"
+    await ask(lane.address, chat(lane, first + UNROUTED[1:]))
+    # of two the last one counts, and where that is served nobody is told anything
+    assert (await ask(lane.address, chat(lane, b'{"model":"none",' + BODY[1:]))).status == 200
+    refused, served = await lane.settled(2)
+    assert (refused.error, served.error) == (error, None)
+
+
 @pytest.mark.parametrize("phase", ["head", "body", "first byte", "stream"])
 async def test_a_client_that_leaves(opened: Opened, phase: str) -> None:
     ended = asyncio.Event()
