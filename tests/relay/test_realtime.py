@@ -340,6 +340,33 @@ async def test_a_client_that_leaves_before_the_101(opened: Opened) -> None:
         assert (record.outcome, record.status, record.attempts) == ("client_left", 0, 1)
 
 
+async def test_a_client_that_ends_its_side_before_the_101(opened: Opened) -> None:
+    """Half a WebSocket connection is of no use: nobody would hear that the session began."""
+    asked, go = asyncio.Event(), asyncio.Event()
+
+    async def slowly(connection: ServerConnection, request: object) -> None:
+        asked.set()
+        await go.wait()
+
+    async with realtime_provider(process_request=slowly) as upstream:
+        lane = await opened(provider_changes={"address": upstream.address})
+        async with RawClient(lane.address) as client:
+            await client.send(request_bytes(TARGET, lane.key, method="GET", fields=HANDSHAKE))
+            await asyncio.wait_for(asked.wait(), 5)
+            [connection] = lane.app._plane.connections  # type: ignore[union-attr]
+            client.writer.write_eof()
+            async with asyncio.timeout(5):
+                while not connection.half_closed:
+                    await asyncio.sleep(0.01)
+                go.set()
+                assert await client.reader.read() == b""
+        record = await record_of(lane)
+        assert (record.outcome, record.status, record.attempts) == ("client_left", 0, 1)
+        async with asyncio.timeout(5):
+            while upstream.open_now:
+                await asyncio.sleep(0.01)
+
+
 async def test_what_comes_before_the_101_is_held_in_order(opened: Opened) -> None:
     go = asyncio.Event()
 
