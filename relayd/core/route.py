@@ -7,9 +7,10 @@ that is OUT is in no order.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from heapq import nsmallest
 from typing import Final, Literal, NamedTuple
 
 from relayd.core.health import Level
@@ -20,6 +21,10 @@ from relayd.core.wildcard import Wildcard
 Strategy = Literal["weighted", "least-latency", "cheapest"]
 
 QUEUE_SECONDS: Final = 5.0
+NEAREST_MAX: Final = 3
+ALIKE_MIN: Final = 0.5
+ASKED_LENGTH: Final = 64
+"""So much of a name is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,24 @@ class Routes:
             if pattern.stands_for(model):
                 return candidate
         return None
+
+
+def _pairs(name: str) -> set[str]:
+    name = name[:ASKED_LENGTH].lower()
+    return {name[at:at + 2] for at in range(len(name) - 1)}
+
+
+def nearest(asked: str, names: Iterable[str]) -> list[str]:
+    """The `NEAREST_MAX` names at most that share most pairs of letters with what was asked for,
+    the likest first (Dice's coefficient, 0.5 and more)."""
+    wanted = _pairs(asked)
+    scores = []
+    for name in names:
+        pairs = _pairs(name)
+        score = 2 * len(wanted & pairs) / (len(wanted) + len(pairs) or 1)
+        if score >= ALIKE_MIN:
+            scores.append((-score, name))
+    return [name for _, name in nsmallest(NEAREST_MAX, scores)]
 
 
 class Standing(NamedTuple):

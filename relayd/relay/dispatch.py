@@ -7,13 +7,14 @@ way; relay/journey.py has the long one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from relayd.core.errors import RelayError
 from relayd.core.record import MODEL_UNKNOWN
 from relayd.core.retry import kind_of
-from relayd.core.route import Route
+from relayd.core.route import Route, nearest
 from relayd.core.snapshot import KeyGrant
 from relayd.core.wildcard import Wildcard
 from relayd.relay.exchange import Exchange
@@ -46,6 +47,22 @@ def may_use(grant: KeyGrant, route: Route | None, model: str) -> bool:
     return route is not None and model in route.aliases and allowed(grant, route.pattern)
 
 
+def models_of(exchange: Exchange) -> Iterator[str]:
+    """The names that a key may use over the API that was called."""
+    policy, grant = exchange.policy, exchange.grant
+    assert grant is not None
+    for name in policy.model_names[exchange.target.api]:
+        if may_use(grant, policy.routes.find(name), name):
+            yield name
+
+
+def unknown_model(exchange: Exchange, model: str) -> RelayError:
+    """The error that names those that may have been meant."""
+    names = ", ".join(nearest(model, islice(models_of(exchange), NAMES_MAX)))
+    return RelayError("unknown_model", param="model",
+                      detail=f"The nearest: {names}." if names else "")
+
+
 class Dispatcher:
     """Sends exchanges upstream."""
 
@@ -68,13 +85,13 @@ class Dispatcher:
         route = policy.routes.find(model)
         if route is None:
             exchange.model = MODEL_UNKNOWN
-            raise RelayError("unknown_model", param="model")
+            raise unknown_model(exchange, model)
         exchange.model = model
         if not may_use(grant, route, model):
             raise RelayError("model_not_allowed", param="model")
         plan = policy.plans[api, route.pattern]
         if not plan.places:
-            raise RelayError("unknown_model", param="model")
+            raise unknown_model(exchange, model)
         if plan.asks:
             narrowed = policy.consented(api, route, grant)
             if not narrowed.places:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from relayd.core.errors import RelayError
 from relayd.core.provider import DataTerms
 from relayd.ops.tasks import PAUSE
-from relayd.relay.dispatch import may_use
+from relayd.relay.dispatch import may_use, models_of, unknown_model
 from relayd.relay.exchange import Exchange
 from relayd.relay.reply import JSON
 from relayd.relay.socketed import PATH as SOCKET_PATH
@@ -90,15 +90,13 @@ class Local:
         assert exchange.grant is not None
         grant = exchange.grant
         if target.model is None:
-            names = [n for n in exchange.policy.model_names[target.api]
-                     if may_use(grant, exchange.policy.routes.find(n), n)]
-            body = model_list(target.api, names, exchange.head.query,
+            body = model_list(target.api, list(models_of(exchange)), exchange.head.query,
                               lambda name: _terms(exchange, name))
         else:
             route = exchange.policy.routes.find(target.model)
             served = route is not None and exchange.policy.plans[target.api, route.pattern].places
             if not served or not may_use(grant, route, target.model):
-                raise RelayError("unknown_model", param="model")
+                raise unknown_model(exchange, target.model)
             body = model_entry(target.api, target.model, _terms(exchange, target.model))
         exchange.ending = "completed"
         plane.replier.answer(exchange, 200, (JSON,), body)

@@ -12,9 +12,10 @@ from relayd.core.provider import Api
 from relayd.core.timestamp import rfc3339
 
 LIMIT_FIELDS: Final = tuple(
-    f"x-ratelimit-{figure}-{unit}" for unit in ("requests", "tokens")
-    for figure in ("limit", "remaining", "reset"))
-"""OpenAI's names, which pages of other origins may read too."""
+    name.format(figure, unit)
+    for name in ("x-ratelimit-{0}-{1}", "anthropic-ratelimit-{1}-{0}")
+    for unit in ("requests", "tokens") for figure in ("limit", "remaining", "reset"))
+"""Their names, which pages of other origins may read too."""
 
 
 _OPENAI: Final = (

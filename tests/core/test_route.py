@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relayd.core.health import Level
-from relayd.core.route import Deployment, Route, Routes, Standing, order
+from relayd.core.route import Deployment, Route, Routes, Standing, nearest, order
 
 ONE = (Deployment("p"),)
 TABLE = Routes.of([
@@ -27,6 +27,21 @@ def test_find(model: str, pattern: str) -> None:
 
 def test_a_name_without_a_route_has_none() -> None:
     assert Routes.of([Route("gpt-4o", ONE), Route("claude-*", ONE)]).find("gpt-4") is None
+
+
+NAMES = ("gpt-5.5", "gpt-5.5-mini", "gpt-5-mini", "gpt-4o", "claude-opus-5-5", "o3")
+
+
+@pytest.mark.parametrize(("asked", "near"), [
+    ("gpt-5.5-mni", ["gpt-5.5-mini", "gpt-5.5", "gpt-5-mini"]),
+    ("GPT-5.5", ["gpt-5.5", "gpt-5.5-mini", "gpt-4o"]),
+    ("opus-5-5", ["claude-opus-5-5"]),
+    ("openai/gpt-4o", ["gpt-4o"]),
+    ("o3", ["o3"]), ("x", []), ("", []), ("llama-70b", []),
+])
+def test_names_that_are_alike(asked: str, near: list[str]) -> None:
+    assert nearest(asked, NAMES) == near
+    assert nearest(asked, [*NAMES, "x" * 300, "", "q"]) == near
 
 
 def test_pattern_characters_other_than_the_star_stand_for_themselves() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from dataclasses import replace
 from itertools import product
@@ -54,6 +55,18 @@ async def test_no_route_and_no_deployment_of_this_api(opened: Opened) -> None:
     first, second = await lane.settled(2)
     assert (first.model, first.error, second.model) == ("unknown", "unknown_model", "gpt-model")
     assert lane.upstream.requests == []
+
+
+async def test_an_unknown_model_is_told_with_the_nearest(opened: Opened) -> None:
+    lane = await opened(routes=(
+        Route("gpt-5.5", (Deployment("openai"),), aliases=("gpt-5.5-latest",)),
+        Route("gpt-5.5-mini", (Deployment("openai"),)),
+        Route("gpt-6", (Deployment("openai"),)), Route("gpt-*-nano", (Deployment("openai"),))))
+    body = BODY.replace(b"test-model", b"gpt-5.5-mni")
+    for request in (request_bytes(TARGET, lane.key, body),
+                    request_bytes("/v1/models/gpt-5.5-mni", lane.key, method="GET")):
+        message = json.loads((await ask(lane.address, request)).body)["error"]["message"]
+        assert message.endswith(" The nearest: gpt-5.5-mini, gpt-5.5, gpt-5.5-latest."), message
 
 
 async def test_a_name_that_was_found_before_is_found_again(opened: Opened) -> None:

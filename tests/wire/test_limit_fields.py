@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import get_args
 
 import pytest
 
+from relayd.core.provider import Api
 from relayd.wire.limit_fields import LIMIT_FIELDS, duration, limit_lines
 
 NOW_MS = 1_790_000_000_000
@@ -43,5 +45,6 @@ def test_nothing_to_say() -> None:
 
 
 def test_the_list_names_what_is_sent() -> None:
-    sent = re.findall(rb"([a-z-]+): ", limit_lines("openai", SOME, MORE, NOW_MS))
+    sent = re.findall(rb"([a-z-]+): ", b"".join(
+        limit_lines(api, SOME, MORE, NOW_MS) for api in get_args(Api)))
     assert {name.decode() for name in sent} == set(LIMIT_FIELDS)
