@@ -12,6 +12,7 @@ import pytest
 from relayd.control import account, key
 from relayd.core.key import mint
 from relayd.ops.clock import unix_ms
+from relayd.ops.metrics import Metrics
 from relayd.relay.pool import Pool
 from relayd.relay.stream import Stream
 from relayd.relay.streamer import Streamer
@@ -140,6 +141,33 @@ async def test_what_was_dropped_of_an_upload_is_named(opened: Opened, pace: str)
     assert reply.status == 200
     assert set(reply.value(b"relay-dropped").split(b", ")) == {b"user", b"x_unknown"}
     assert b"me" not in lane.upstream.requests[0].body.split(b"\r\n")
+
+
+@pytest.mark.parametrize(("usage", "counted"), [
+    (b',"usage":{"type":"tokens","input_tokens":30,"output_tokens":2}', (None, None)),
+    (b"", (3, 1))])
+async def test_what_files_took_is_not_held_against_the_count_of_words(
+    opened: Opened, usage: bytes, counted: tuple[int | None, int | None]
+) -> None:
+    lane = await opened(lambda _: Answer(message(b'{"text":"Hi"%b}' % usage)))
+    raw = form(lane, model="gpt-4o-transcribe", prompt="one two three")
+    assert (await ask(lane.address, raw)).status == 200
+    [record] = await lane.settled(1)
+    assert (record.counted_input_tokens, record.counted_output_tokens) == counted
+    assert record.input_tokens == (30 if usage else 3)
+
+
+async def test_a_whole_stream_that_was_cut_short_was_an_answer(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results: list[tuple[str, str]] = []
+    monkeypatch.setattr(Metrics, "attempt", lambda metrics, *what: results.append(what))
+    cut_short = message(EVENT, "text/event-stream", chunked=True)
+    lane = await opened(lambda _: Answer(cut_short))
+    for number in range(2):  # the second one on a connection that was kept
+        await ask(lane.address, chat(lane, STREAM))
+        assert [r.error for r in await lane.settled(number + 1)][-1] == "upstream_truncated"
+    assert results == [("openai", "head")] * 2
 
 
 async def test_an_upload_that_names_no_model(opened: Opened) -> None:
