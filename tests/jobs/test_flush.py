@@ -98,6 +98,22 @@ async def test_records_arrive_by_the_clock_and_the_rest_at_stop(lane: Lane) -> N
     assert await position(lane.db) == 2
 
 
+async def test_records_do_not_wait_for_a_probe(
+    lane: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flush_module, "PROBE_SECONDS", 3600.0)
+    flush = lane.flush(flush_seconds=0.01)
+    assert await flush.flush()
+    running = asyncio.create_task(flush.run())
+    for posted in (1, 2):
+        lane.add(call_record())
+        async with asyncio.timeout(5):
+            while flush.posted != posted:
+                await asyncio.sleep(0.01)
+    assert await flush.stop()
+    await running
+
+
 async def test_a_large_batch_is_stored_in_parts(lane: Lane) -> None:
     lane.meter = Meter(lane.journal)
     records = lane.add(*(call_record() for _ in range(2 * BATCH_RECORDS + 5)))
@@ -194,6 +210,11 @@ async def test_what_memory_has_no_room_for_is_read_from_the_journal(
     assert await flush.flush() and await stored(lane.db) == records
     assert (len(lane.meter), flush.refused) == (0, 0)
     assert await position(lane.db) == lane.journal.number == 102
+
+
+async def test_what_the_journal_has_not_is_not_counted_for_ever(lane: Lane) -> None:
+    lane.meter.elsewhere = 3
+    assert await lane.flush().flush() and lane.meter.elsewhere == 0
 
 
 async def test_records_that_come_while_it_catches_up(lane: Lane) -> None:
