@@ -9,6 +9,7 @@ came: aiohttp unpacks a thousandfold on the loop, also for whom nobody listens t
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 from collections import Counter
@@ -21,6 +22,7 @@ from aiohttp import web
 from relayd.core.errors import RelayError
 from relayd.core.network import prefix
 from relayd.ops.configfile_address import parse_listen
+from relayd.ops.occupant import occupant
 from relayd.ops.process import file_limit
 
 PLAIN_HEADERS: Final = MappingProxyType({"Server": "relayd", "Cache-Control": "no-store"})
@@ -147,6 +149,8 @@ class Site:
             # whom the loop tells of it has the address in its own words, and a path in none
             number = error.errno or 0
             reason = os.strerror(number) if number > 0 else error.strerror
+            if number == errno.EADDRINUSE and self._listen.port:
+                reason = f"{reason}{occupant(self._listen.port)}"
             raise OSError(error.errno, f"{self._text}: {reason}") from None
 
     def _bound(self, runner: web.AppRunner) -> web.BaseSite:

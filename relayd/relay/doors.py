@@ -12,6 +12,7 @@ from typing import Final
 
 from relayd.ops.config import ServerConfig, TlsFiles
 from relayd.ops.configfile_address import Listen, parse_listen
+from relayd.ops.occupant import occupant
 from relayd.relay.accept import Acceptor
 from relayd.relay.plane import Plane
 
@@ -67,6 +68,8 @@ class Doors:
         except OSError as error:
             low = isinstance(error, PermissionError) and 0 < listen.port < PORTS_OF_ROOT
             hint = ": a port below 1024 is root's, or that of relayd.socket" if low else ""
+            if error.errno == errno.EADDRINUSE and listen.port:
+                hint = occupant(listen.port)
             raise OSError(
                 error.errno, f"[server] listen, {text}: {error.strerror}{hint}") from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import logging
+import os
 from pathlib import Path
 
 import aiohttp
@@ -12,6 +13,7 @@ import pytest
 from aiohttp import web
 
 from relayd.ops import site as ops_site
+from relayd.ops.occupant import occupant
 from relayd.ops.site import Site
 
 
@@ -47,7 +49,9 @@ async def test_an_address_that_is_taken_leaves_nothing_open() -> None:
     second = Site(f"127.0.0.1:{first.address[1]}", 0.1)
     with pytest.raises(OSError) as caught:
         await second.open(app())
-    assert caught.value.strerror == f"127.0.0.1:{first.address[1]}: Address already in use"
+    assert caught.value.strerror == (
+        f"127.0.0.1:{first.address[1]}: Address already in use{occupant(first.address[1])}")
+    assert f"(pid {os.getpid()})" in caught.value.strerror
     await first.close()
     await second.open(app())
     await second.close()
