@@ -27,20 +27,22 @@ def occupant(port: int) -> str:
 
 def _inodes(port: int) -> list[str]:
     """Of the sockets that listen on it, at any address."""
-    found = []
+    text = ""
     for table in ("tcp", "tcp6"):
         with suppress(OSError):
-            for line in (_PROC / "net" / table).read_text().splitlines()[1:]:
-                words = line.split()
-                if words[3] == _LISTENS and int(words[1].rpartition(":")[2], 16) == port:
-                    found.append(words[9])
-    return found
+            text += (_PROC / "net" / table).read_text()
+    rows = [line.split() for line in text.splitlines()]
+    return [row[9] for row in rows
+            if row[3] == _LISTENS and int(row[1].rpartition(":")[2], 16) == port]
 
 
 def _holds(process: Path, wanted: set[str]) -> bool:
     with suppress(OSError):
-        for file in (process / "fd").iterdir():
-            with suppress(OSError):  # closed meanwhile
-                if os.readlink(file) in wanted:
-                    return True
+        return any(_target(file) in wanted for file in (process / "fd").iterdir())
     return False
+
+
+def _target(file: Path) -> str:
+    with suppress(OSError):  # closed meanwhile
+        return os.readlink(file)
+    return ""
