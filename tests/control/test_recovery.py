@@ -121,6 +121,12 @@ async def test_a_torn_tail_and_a_refused_record_are_counted(db: Database) -> Non
     assert await stored(db) == [good]
 
 
+async def test_a_call_that_was_open_and_is_refused_is_told(db: Database) -> None:
+    good, bad = call_record(), call_record(started_at_ms=-1)
+    found = await replayed(db, b"".join(lines([], [bad, good])))
+    assert (found.interrupted, found.refused) == (1, (bad.id,))
+
+
 async def test_lanes_whose_owner_is_gone_are_replayed_too(db: Database) -> None:
     first, second = call_record(), call_record()
     (one,), (two,) = claim(db.directory), claim(db.directory)

@@ -395,9 +395,10 @@ async def test_without_records_the_store_is_asked_now_and_then(
     await running
 
 
-async def test_how_long_the_store_has_been_at_one_thing(lane: Lane) -> None:
+@pytest.mark.parametrize("records", [0, 1])
+async def test_how_long_the_store_has_been_at_one_thing(lane: Lane, records: int) -> None:
     flush = lane.flush()
-    lane.add(call_record())
+    lane.add(*(call_record() for _ in range(records)))
     with held(lane.db):
         flushing = asyncio.ensure_future(flush.flush())
         await asyncio.sleep(0.1)
