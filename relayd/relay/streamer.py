@@ -21,7 +21,7 @@ from relayd.relay.stream import Stream, guard_of, in_chunks, is_cut_short
 from relayd.relay.tap import ArrayTap, Report, Tap, read_whole, tap_for, usage_in_error
 from relayd.relay.upstream import Attempt
 from relayd.wire.anonymous import ERROR
-from relayd.wire.headers import asked_wait, response_fields
+from relayd.wire.headers import RETRY_AFTER, asked_wait, response_fields
 from relayd.wire.provider_error import judge
 from relayd.wire.replyhead import ReplyHead
 from relayd.wire.shapes import error_fields
@@ -264,7 +264,7 @@ class Streamer:
         if not verdict.passes or head.coded:
             raise error
         told = error_fields(error)
-        names = {name for name, _ in told}
+        names = {*RETRY_AFTER, *(name for name, _ in told)}
         fields = [f for f in _passing(head.fields, False) if f[0] not in names]
         exchange.phase = TO_STREAMING[exchange.phase]
         plane.replier.answer(exchange, head.status, [*fields, *told], body)

@@ -355,11 +355,12 @@ def _truth(value: bytes) -> bytes | None:
 RESPONSE_HEADERS: Final[dict[bytes, Callable[[bytes], bytes | None]]] = {
     b"content-type": _media_type,
     b"content-encoding": _coding,
+    b"retry-after": _whole(RETRY_SECONDS_MAX),
+    b"retry-after-ms": _whole(RETRY_SECONDS_MAX * 1000),
     b"x-should-retry": _truth,
     b"openai-poll-after-ms": _whole(RETRY_SECONDS_MAX * 1000),
 }
-"""All that a client sees of a provider's header fields, each with the form that it must have. How
-long to wait is told of errors alone, in the relay's own two fields (`asked_wait`)."""
+"""All that a client sees of a provider's header fields, each with the form that it must have."""
 
 _USUAL: Final = frozenset({
     b"application/json", b"text/event-stream", b"text/event-stream; charset=utf-8",
