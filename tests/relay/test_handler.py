@@ -165,7 +165,9 @@ async def test_a_whole_stream_that_was_cut_short_was_an_answer(
     cut_short = message(EVENT, "text/event-stream", chunked=True)
     lane = await opened(lambda _: Answer(cut_short))
     for number in range(2):  # the second one on a connection that was kept
-        await ask(lane.address, chat(lane, STREAM))
+        reply = await ask(lane.address, chat(lane, STREAM))
+        assert reply.status == 200 and reply.body.startswith(EVENT + b"data: ")
+        assert b'"upstream_truncated"' in reply.body[len(EVENT):]
         assert [r.error for r in await lane.settled(number + 1)][-1] == "upstream_truncated"
     assert results == [("openai", "head")] * 2
 

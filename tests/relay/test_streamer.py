@@ -125,7 +125,7 @@ async def test_the_length_of_a_stream_is_not_that_of_its_provider(
             assert reply.body == CHUNK + DONE and not reply.closes
             assert reply.value(b"transfer-encoding") == b"chunked"
             assert reply.values(b"content-length") == []
-    assert [r.input_tokens for r in await lane.settled(2)] == [7, 7]
+    assert [(r.input_tokens, r.outcome) for r in await lane.settled(2)] == [(7, "completed")] * 2
 
 
 async def test_the_length_of_an_array_is_not_that_of_its_provider(opened: Opened) -> None:
