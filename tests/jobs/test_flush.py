@@ -98,6 +98,22 @@ async def test_records_arrive_by_the_clock_and_the_rest_at_stop(lane: Lane) -> N
     assert await position(lane.db) == 2
 
 
+async def test_a_record_is_no_older_than_the_flush_before_it(
+    lane: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(flush_module, "monotonic", lambda: now)
+    flush = lane.flush()
+    lane.add(call_record())
+    now += 50.0
+    assert flush.oldest_seconds() == 50.0
+    assert await flush.flush() and flush.oldest_seconds() == 0.0
+    lane.add(call_record())
+    assert flush.oldest_seconds() == 0.0
+    now += 5.0
+    assert flush.oldest_seconds() == 5.0
+
+
 async def test_records_do_not_wait_for_a_probe(
     lane: Lane, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -80,6 +80,7 @@ async def states(db: Database) -> list[tuple[str, Any]]:
 async def test_a_mail_arrives_and_what_it_said_is_deleted(db: Database, office: Office) -> None:
     made = await posted(db, await holder(db))
     assert await office.postman.round() == 1
+    assert office.events("mail_not_taken") == []
     [found] = office.server.mails
     assert found["To"] == "ann@example.org" and found["Message-ID"] == f"<{made}@relay.example>"
     assert links_in(found) == [LINK["link"]] and "Example Ltd" in text_of(found)
