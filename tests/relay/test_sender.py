@@ -8,7 +8,9 @@ import pytest
 
 from relayd.core.provider import Timeouts
 from relayd.ops.config import PrivacyConfig
+from relayd.ops.metrics import ATTEMPT_RESULTS
 from relayd.relay.pool import Pool
+from relayd.relay.sender import result_of
 from relayd.relay.upstream import UpstreamConnection
 from tests.fakes.daemon import ANSWER, Lane
 from tests.fakes.rawclient import RawClient, ask, request_bytes
@@ -33,6 +35,13 @@ def upload(lane: Lane, sound: bytes, *, length: int | None = None) -> bytes:
     body = BEFORE + sound + (AFTER if length is None else b"")
     size = len(body) if length is None else length
     return request_bytes(UPLOADS, lane.key, fields=(TYPE, ("Content-Length", str(size)))) + body
+
+
+@pytest.mark.parametrize(("status", "result"), [
+    (101, "head"), (200, "head"), (304, "head"), (399, "head"), (400, "status_4xx"),
+    (499, "status_4xx"), (500, "status_5xx"), (599, "status_5xx")])
+def test_what_an_attempt_came_to(status: int, result: str) -> None:
+    assert result_of(status) == result and result in ATTEMPT_RESULTS
 
 
 SAID = b"The relay passes what it is given."
