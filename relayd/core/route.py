@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from heapq import nsmallest
 from typing import Final, Literal, NamedTuple
@@ -102,9 +103,13 @@ class Routes:
         return None
 
 
-def _pairs(name: str) -> set[str]:
+def _pairs(name: str) -> frozenset[str]:
     name = name[:ASKED_LENGTH].lower()
-    return {name[at:at + 2] for at in range(len(name) - 1)}
+    return frozenset(name[at:at + 2] for at in range(len(name) - 1))
+
+
+_known_pairs: Final = lru_cache(maxsize=1024)(_pairs)
+"""Of the operator's names alone: nothing that a client wrote is kept."""
 
 
 def nearest(asked: str, names: Iterable[str]) -> list[str]:
@@ -113,7 +118,7 @@ def nearest(asked: str, names: Iterable[str]) -> list[str]:
     wanted = _pairs(asked)
     scores = []
     for name in names:
-        pairs = _pairs(name)
+        pairs = _known_pairs(name)
         score = 2 * len(wanted & pairs) / (len(wanted) + len(pairs) or 1)
         if score >= ALIKE_MIN:
             scores.append((-score, name))

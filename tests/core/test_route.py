@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relayd.core.health import Level
-from relayd.core.route import Deployment, Route, Routes, Standing, nearest, order
+from relayd.core.route import Deployment, Route, Routes, Standing, _known_pairs, nearest, order
 
 ONE = (Deployment("p"),)
 TABLE = Routes.of([
@@ -42,6 +42,14 @@ NAMES = ("gpt-5.5", "gpt-5.5-mini", "gpt-5-mini", "gpt-4o", "claude-opus-5-5", "
 def test_names_that_are_alike(asked: str, near: list[str]) -> None:
     assert nearest(asked, NAMES) == near
     assert nearest(asked, [*NAMES, "x" * 300, "", "q"]) == near
+
+
+def test_many_names_are_taken_apart_once_and_no_clients_word_is_kept() -> None:
+    _known_pairs.cache_clear()
+    for asked in ("gpt-5", "private"):
+        nearest(asked, NAMES)
+    found = _known_pairs.cache_info()
+    assert (found.misses, found.hits, found.currsize) == (len(NAMES),) * 3
 
 
 def test_pattern_characters_other_than_the_star_stand_for_themselves() -> None:
