@@ -165,7 +165,7 @@ COMMANDS: Final = (
     Command("accounts list", "List all accounts with their addresses.", in_store(_list),
             prints_data=True, options=(
                 option("--reason", metavar="TEXT", help="why, for the audit log"),
-            ), epilog="The audit log has each listing. Other lists name accounts by their ids."),
+            ), epilog="The audit log has each listing. Other tables show names or ids."),
     Command("accounts suspend", "Refuse an account's calls until it is resumed.",
             in_configured_store(_move("suspend")), (*WHO, *WHY), prints_data=True,
             epilog="Its holder gets a mail with the reason, and a link to answer."),

@@ -9,7 +9,7 @@ from typing import Final
 from relayd import cli_output as output
 from relayd.cli_command import DONE, Command, CommandError, option
 from relayd.cli_store import in_store
-from relayd.control import key
+from relayd.control import account, key
 from relayd.control.key import Issued, KeyWish
 from relayd.core.timestamp import parse_future, rfc3339
 from relayd.ops import clock
@@ -75,9 +75,10 @@ async def _list(db: Database, arguments: argparse.Namespace) -> int:
         await output.items(key.view(each, now_ms) async for each in found)
         return DONE
     async for page in output.paged(found):
+        accounts = await account.names(db, {each.account for each in page})
         output.table(
             ("ID", "ACCOUNT", "NAME", "KEY", "APP", "MODELS", "STATE", "CREATED", "EXPIRES"),
-            [(each.id, each.account, each.name, each.hint, each.app,
+            [(each.id, accounts.get(each.account, each.account), each.name, each.hint, each.app,
               None if each.models is None else ",".join(each.models),
               key.state_shown(each, now_ms), output.moment(each.created_at_ms),
               output.moment(each.expires_at_ms)) for each in page])

@@ -76,19 +76,20 @@ async def _usage(db: Database, arguments: argparse.Namespace) -> int:
     if arguments.json:
         output.document(_totals_view(wanted, totals))
     else:
-        _totals_table(totals)
+        _totals_table(totals, await account.names(db, {total.account for total in totals}))
     return DONE
 
 
 async def _calls_table(db: Database, wanted: CallFilter) -> None:
     async for page in output.paged(usage.calls(db, wanted)):
+        accounts = await account.names(db, {record.account for record in page})
         keys = await key.names(db, {record.key for record in page})
-        output.table(_CALL_HEADS, [_call_row(record, keys) for record in page])
+        output.table(_CALL_HEADS, [_call_row(record, accounts, keys) for record in page])
 
 
-def _call_row(record: CallRecord, keys: Names) -> tuple[object, ...]:
+def _call_row(record: CallRecord, accounts: Names, keys: Names) -> tuple[object, ...]:
     return (
-        output.moment(record.started_at_ms), record.account,
+        output.moment(record.started_at_ms), accounts.get(record.account, record.account),
         keys.get(record.key, record.key), record.model, record.provider, record.status,
         record.error or record.outcome, record.input_tokens, record.output_tokens,
         record.usage_source, record.duration_ms, record.id,
@@ -120,9 +121,9 @@ def _added(totals: list[Total]) -> Sums:
     return Sums(*(sum(total.sums[index] for total in totals) for index in fields))
 
 
-def _totals_table(totals: list[Total]) -> None:
+def _totals_table(totals: list[Total], accounts: Names) -> None:
     rows = [
-        (total.account, total.model, *_shown(total.sums),
+        (accounts.get(total.account, total.account), total.model, *_shown(total.sums),
          output.amount(total.sums.amount_nano, total.currency))
         for total in totals
     ]

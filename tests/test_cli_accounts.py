@@ -42,7 +42,7 @@ def test_each_list_of_addresses_is_in_the_audit_log(shell: Shell) -> None:
     assert {event["reason"] for event in events} == {"who is new?", None}
 
 
-def test_other_lists_name_accounts_by_their_ids(shell: Shell) -> None:
+def test_other_lists_have_no_addresses(shell: Shell) -> None:
     made = shell.json("accounts", "create", "--email", EMAIL)
     shell.json("keys", "create", "--account", EMAIL, "--name", "one")
     listed = shell("keys", "list")

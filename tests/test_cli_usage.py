@@ -29,14 +29,16 @@ def test_calls_are_a_list_of_records(shell: Shell) -> None:
 
 
 def test_calls_for_people_show_names(shell: Shell) -> None:
-    made = shell.json("accounts", "create", "--email", EMAIL)
+    made = shell.json("accounts", "create", "--email", EMAIL, "--name", "Ann")
     issued = shell.json("keys", "create", "--account", EMAIL, "--name", "laptop")
     shell.post([call_record(account=made["id"], key=issued["id"], duration_ms=12.34),
                 call_record(model=None, outcome="refused", error="unknown_model")])
     head, first, second = shell("usage", "--calls").out.splitlines()
     assert head.startswith("STARTED") and all(
-        each in first for each in (made["id"], "laptop", "12.3"))
+        each in first for each in ("Ann", "laptop", "12.3"))
+    assert made["id"] not in first and EMAIL not in first
     assert "acct_1" in second and "unknown_model" in second
+    assert "Ann" in shell("usage").out and "Ann" in shell("keys", "list").out
 
 
 def test_totals(shell: Shell) -> None:

@@ -7,7 +7,7 @@ e-mail address, in any case; what finds nothing is RelayError `account_not_found
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import replace
 from typing import Final
 
@@ -77,6 +77,12 @@ async def each(db: Database) -> AsyncIterator[Account]:
 async def listing(db: Database) -> list[Account]:
     """The same, at once."""
     return [one async for one in each(db)]
+
+
+async def names(db: Database, ids: Collection[str]) -> dict[str, str]:
+    """The names of those of these accounts that have one, by id."""
+    async with db.reading() as transaction:
+        return await store_account.names(transaction, ids)
 
 
 async def note_listing(db: Database, actor: Actor, reason: str | None, now_ms: int) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
+
+import orjson
 
 from relayd.core.account import Account, folded
 from relayd.core.errors import RelayError
@@ -123,6 +126,15 @@ async def page(transaction: Transaction, after_id: str, most: int) -> list[Accou
     """At most `most` accounts, oldest first, from behind an id, each as `known` has it."""
     return [_bare(transaction, row) for row in await transaction.rows(
         f"{_SELECT} WHERE id > ? ORDER BY id LIMIT ?", (after_id, most))]
+
+
+async def names(transaction: Transaction, ids: Collection[str]) -> dict[str, str]:
+    """The names of those of these accounts that have one, by id."""
+    rows = await transaction.rows(
+        f"{_SELECT} WHERE id IN (SELECT value FROM json_each(?))",
+        (orjson.dumps(list(ids)).decode(),))
+    found = [_bare(transaction, row) for row in rows]
+    return {each.id: each.name for each in found if each.name}
 
 
 def _bare(transaction: Transaction, row: Row) -> Account:
