@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from relayd.core.errors import RelayError
 from relayd.core.exchange import RECEIVED, Phase
 from relayd.core.gate import Permit
+from relayd.core.record import MODEL_UNKNOWN
 from relayd.core.reservation import Hold
 from relayd.core.snapshot import KeyGrant, Snapshot
 from relayd.core.usage import ENDINGS, Ending, Outcome, Usage
@@ -163,6 +164,8 @@ class Exchange:
     def fail(self, error: RelayError) -> None:
         """Notes how the exchange ended, which follows from whose fault it was."""
         self.error = error.code
+        if self.model is None and (error.code, error.param) == ("invalid_field", "model"):
+            self.model = MODEL_UNKNOWN  # no route knows what is no name
         side = error.kind.side
         if side == "upstream":
             streaming = self.phase == Phase.STREAMING

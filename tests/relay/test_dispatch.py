@@ -57,6 +57,19 @@ async def test_no_route_and_no_deployment_of_this_api(opened: Opened) -> None:
     assert lane.upstream.requests == []
 
 
+@pytest.mark.parametrize(("model", "known"), [
+    (b'"a b"', "unknown"), (b'"../x"', "unknown"), (b'7', "unknown"), (b'null', None), (b'""', None),
+])
+async def test_what_is_no_name_is_recorded_as_unknown(
+    opened: Opened, model: bytes, known: str | None,
+) -> None:
+    lane = await opened()
+    request = request_bytes(TARGET, lane.key, BODY.replace(b'"test-model"', model))
+    assert (await ask(lane.address, request)).status == 400
+    (record,) = await lane.settled(1)
+    assert (record.model, record.outcome) == (known, "refused")
+
+
 async def test_an_unknown_model_is_told_with_the_nearest(opened: Opened) -> None:
     lane = await opened(routes=(
         Route("gpt-5.5", (Deployment("openai"),), aliases=("gpt-5.5-latest",)),
