@@ -58,7 +58,8 @@ async def test_no_route_and_no_deployment_of_this_api(opened: Opened) -> None:
 
 
 @pytest.mark.parametrize(("model", "known"), [
-    (b'"a b"', "unknown"), (b'"../x"', "unknown"), (b'7', "unknown"), (b'null', None), (b'""', None),
+    (b'"a b"', "unknown"), (b'"../x"', "unknown"), (b'7', "unknown"), (b'null', None),
+    (b'""', None),
 ])
 async def test_what_is_no_name_is_recorded_as_unknown(
     opened: Opened, model: bytes, known: str | None,
