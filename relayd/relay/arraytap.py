@@ -27,7 +27,8 @@ def begins_array(data: bytes) -> bool:
 class ArrayTap(Tap):
     """Gemini's stream as one JSON array: each of its objects is read as it ends."""
 
-    __slots__ = ("passes_all", "_shape", "_found", "_reader", "_last", "_instead", "_held")
+    __slots__ = ("passes_all", "_shape", "_found", "_reader", "_last", "_instead", "_held",
+                 "_sure")
 
     def __init__(self, shape: ReplyShape, found: Findings, object_bytes_max: int) -> None:
         self.passes_all = True
@@ -36,7 +37,9 @@ class ArrayTap(Tap):
         self._reader = ArrayReader(object_bytes_max)
         self._last = b""
         self._instead: Callable[[bytes], bytes | None] | None = None
-        self._held = b""
+        self._held = bytearray()
+        self._sure = False
+        """What is held has an error in it."""
 
     def guard(self, instead: Callable[[bytes], bytes | None]) -> None:
         """From now on an element with an error is what `instead` makes of it, None: as it is."""
@@ -62,25 +65,42 @@ class ArrayTap(Tap):
 
     def _passing(self, data: bytes, items: list[bytes]) -> bytes:
         """What of these bytes, and of those held before them, goes to the client now."""
-        if self._held:
-            data, self._held = self._held + data, b""
+        held, begun = self._held, self._reader.held
+        if held:
+            held += data
+            if self._sure and len(held) == begun <= HELD_BYTES_MAX:
+                return b""
+            data = bytes(held)
+            held.clear()
         if data.find(ERROR) >= 0:
-            for item in items:
-                other = self._instead(item) if self._instead and ERROR in item else None
-                data = data if other is None else data.replace(item, other, 1)
-        begun = self._reader.held
+            data = self._replaced(data, items)
         if not 0 < begun <= len(data):
             return data
         start = len(data) - begun
-        most = HELD_BYTES_MAX if begins_as_error(data[start:], begun) else SHORT_BYTES
-        if begun > most:
+        self._sure = begins_as_error(data[start:], begun)
+        if begun > (HELD_BYTES_MAX if self._sure else SHORT_BYTES):
             return data
-        self._held = data[start:]
+        held += data[start:]
         return data[:start]
+
+    def _replaced(self, data: bytes, items: list[bytes]) -> bytes:
+        """The same bytes with what stands for those of these elements that are errors."""
+        assert self._instead is not None
+        end = len(data)
+        passed: list[bytes] = []
+        for item in reversed(items):  # from behind: the client may have the first one's beginning
+            start = data.rfind(item, 0, end)
+            if start >= 0:
+                other = self._instead(item) if ERROR in item else None
+                passed += data[start + len(item):end], item if other is None else other
+                end = start
+        passed.append(data[:end])
+        return b"".join(reversed(passed))
 
     def flush(self) -> bytes:
         """What is held of an element that will never be whole; nothing of an error."""
-        held, self._held = self._held, b""
+        held = bytes(self._held)
+        self._held.clear()
         return b"" if begins_as_error(held, len(held)) else held
 
     def finish(self, clean: bool) -> Report:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from time import process_time
 
 from hypothesis import given
 
@@ -59,3 +60,29 @@ def test_half_of_an_error_goes_nowhere() -> None:
     tap = made()
     tap.guard(lambda element: None)
     assert tap.feed(b"[%b,%b" % (TEXT, ERROR[:-9])) == b"[%b," % TEXT and tap.flush() == b""
+
+
+def test_an_error_in_many_reads_costs_what_its_bytes_do() -> None:
+    """By what is searched and copied, as every read of a growing element was once more."""
+    tap = made()
+    tap.guard(lambda element: b"{}")
+    assert tap.feed(b'[{"error":{"message":"') == b"["
+    begun = process_time()
+    for _ in range(40_000):
+        assert tap.feed(b"x" * 20) == b""
+    assert process_time() - begun < 2.0
+    assert tap.feed(b'"}}]') == b"{}]"
+
+
+def test_what_is_an_error_inside_another_element_stays() -> None:
+    tap = made()
+    tap.guard(lambda element: b"{}" if element == b'{"error":1}' else None)
+    assert tap.feed(b'[{"a":{"error":1}},{"error":1}]') == b'[{"a":{"error":1}},{}]'
+
+
+def test_many_errors_in_one_read_cost_what_its_bytes_do() -> None:
+    tap = made()
+    tap.guard(lambda element: b"{}")
+    begun = process_time()
+    assert tap.feed(b"[%b]" % b",".join([b'{"error":1}'] * 80_000)).count(b"{}") == 80_000
+    assert process_time() - begun < 2.0
