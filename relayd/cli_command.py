@@ -70,11 +70,21 @@ JSON: Final = option(
 )
 
 
+class _Parser(argparse.ArgumentParser):
+    """As argparse's, which in Python 3.11 takes `--option=--` for an empty list."""
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        found = super()._get_values(action, arg_strings)
+        if found == [] and action.nargs in (None, argparse.ONE_OR_MORE):
+            raise argparse.ArgumentError(action, "expected one argument")
+        return found
+
+
 def build_parser(
     program: str, description: str, groups: Mapping[str, str], commands: Sequence[Command]
 ) -> argparse.ArgumentParser:
     """The parser of a table of commands; `groups` says what each first word is about."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=program, description=description, allow_abbrev=False)
     parser.add_argument(*CONFIG.flags, **{**CONFIG.settings, "default": None})
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
