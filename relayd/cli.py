@@ -106,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RelayError as error:
         where = f"{error.param}: " if error.param else ""
         code = UNUSABLE if error.kind.side == "client" else FAULT
-        return _fail(where + error.kind.message, code)
+        return _fail(f"{where}{error.kind.message} {error.detail}".rstrip(), code)
     except ConfigError as error:
         return _fail(str(error), UNUSABLE)
     except EOFError:  # a question was answered by the end of the input

@@ -25,6 +25,12 @@ def test_create_prints_the_contracts_document(shell: Shell) -> None:
     assert listed == {**made, "state": "active"}
 
 
+def test_an_address_that_is_taken_is_told_with_whose_it_is(shell: Shell) -> None:
+    made = shell.json("accounts", "create", "--email", EMAIL)
+    again = shell("accounts", "create", "--email", EMAIL.lower())
+    assert again.code == 2 and made["id"] in again.err and EMAIL.lower() not in again.err.lower()
+
+
 def test_tables_are_for_people(shell: Shell) -> None:
     created = shell("accounts", "create", "--email", EMAIL)
     assert created.code == 0 and "keys create --account" in created.out

@@ -52,8 +52,9 @@ async def create(
         state_since_ms=now_ms,
     )
     async with db.writing() as transaction:
-        if await store_account.find(transaction, account.email or ""):
-            raise RelayError("email_taken", param="email")
+        taken = await store_account.holding(transaction, account.email or "")
+        if taken is not None:
+            raise RelayError("email_taken", param="email", detail=f"It is {taken.id}.")
         await store_account.insert(transaction, account)
         await audit.append(transaction, actor, "account.create", account.id, now_ms)
         await bump_policy_version(transaction)

@@ -36,14 +36,14 @@ async def ask(door: Door, account: Account, email: str, caller: Caller, now_ms: 
         door.ask(f"email {who}", caller, now_ms)
     async with door.db.writing() as transaction:
         await store_mail_token.delete(transaction, account.id, *PURPOSES.values())
-        taken = await store_account.find(transaction, email)
+        taken = await store_account.holding(transaction, email)
         # the old mailbox gets the same in either case, so that it does not tell them apart
         await _ask(door, transaction, account, ("old", email), now_ms)
         if taken is None or taken.id == account.id or taken.state == "unverified":
             await _ask(door, transaction, account, ("new", email), now_ms)
         else:
-            await mail.post(transaction, "email_known", taken.id,
-                            {"link": door.link("/sign-in")}, now_ms)
+            await registration.tell_known(
+                door, transaction, taken, To(email, account.language), now_ms)
     await door.steady(began)
 
 
@@ -94,7 +94,7 @@ async def _change(
     email = check_email(used.value or "")
     # a link for a new password that went to the old address opens nothing any more
     await store_mail_token.delete(transaction, account.id, "reset", *PURPOSES.values())
-    taken = await store_account.find(transaction, email)
+    taken = await store_account.holding(transaction, email)
     gone = taken.id if taken is not None and taken.state == "unverified" else None
     if account.email is None or taken is not None and taken.id not in (account.id, gone):
         return None  # somebody else proved first that it is theirs

@@ -42,11 +42,12 @@ async def hashed(door: Door, text: str, words: Sequence[str | None]) -> str:
 
 async def known(db: Database, login: str) -> tuple[Account | None, Holder | None]:
     """Who signs in with this e-mail address or username. A username is its account's once that is
-    verified (control/registration.py)."""
+    verified (control/registration.py); an account that can be read no more is nobody's."""
     async with db.reading() as transaction:
-        find = store_account.find if "@" in login else store_account.named
+        find = store_account.readable if "@" in login else store_account.named
         account = await find(transaction, login)
-        if account is not None and account.state == "unverified" and "@" not in login:
+        if account is not None and (
+                account.email is None or account.state == "unverified" and "@" not in login):
             account = None
         holder = None if account is None else await store_holder.find(transaction, account.id)
     return account, holder
@@ -120,7 +121,7 @@ async def forgot(door: Door, email: str, caller: Caller, now_ms: int) -> None:
     began = monotonic()
     door.ask(f"forgot {folded(email.strip())}", caller, now_ms)
     async with door.db.writing() as transaction:
-        account = await store_account.find(transaction, email) if "@" in email else None
+        account = await store_account.readable(transaction, email) if "@" in email else None
         if account is not None and account.state not in ("unverified", "erased"):
             token = await mail_token.issue(transaction, account.id, "reset", now_ms)
             await mail.post(transaction, "reset_password", account.id, {

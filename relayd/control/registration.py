@@ -16,6 +16,7 @@ from relayd.control import audit, consent, mail, mail_token, session
 from relayd.control import password as control_password
 from relayd.control.account import ID_PREFIX
 from relayd.control.door import Caller, Door, new_id
+from relayd.control.mail import To
 from relayd.control.session import Opened
 from relayd.core.account import (
     Account, Language, advance, check_email, check_label, folded,
@@ -85,7 +86,7 @@ async def register(door: Door, wish: Registration, caller: Caller, now_ms: int) 
         door, wish.password, (wish.email, wish.username))
     made = new_id(ID_PREFIX, now_ms)
     async with door.db.writing() as transaction:
-        known = await store_account.find(transaction, wish.email)
+        known = await store_account.holding(transaction, wish.email)
         stale = known if known is not None and known.state == "unverified" else None
         if stale is not None:
             # whoever it was, they have not read this mailbox
@@ -93,14 +94,23 @@ async def register(door: Door, wish: Registration, caller: Caller, now_ms: int) 
             known = None
         await claim_username(transaction, wish.username)
         if known is not None:
-            await mail.post(transaction, "email_known", known.id,
-                            {"link": door.link("/sign-in")}, now_ms)
+            await tell_known(door, transaction, known, To(wish.email, wish.language), now_ms)
         else:
             await _make(door, transaction, wish, (made, hashed, caller), now_ms)
     if stale is not None:
         await door.db.keyring.destroy(stale.id)
     await door.steady(began)
     return _mark(door, made)
+
+
+async def tell_known(
+    door: Door, transaction: Transaction, known: Account, to: To, now_ms: int
+) -> None:
+    """Write to whoever reads a mailbox that it has an account; `to` it where that can be read no
+    more: nothing is sealed by its key then."""
+    lost = known.email is None
+    await mail.post(transaction, "email_known", None if lost else known.id,
+                    {"link": door.link("/sign-in")}, now_ms, to if lost else None)
 
 
 async def _make(
@@ -227,12 +237,12 @@ async def claim_username(
         return
     if other.state != "unverified":
         raise RelayError("username_taken", param="username")
-    await store_account.update(transaction, replace(other, username=None))
+    await store_account.free_username(transaction, other.id)
 
 
 async def discard(transaction: Transaction, account_id: str, now_ms: int) -> None:
     """An unverified account goes: its rows, and what it said. The caller destroys its key."""
-    account = await store_account.get(transaction, account_id)
+    account = await store_account.known(transaction, account_id)
     await store_holder.forget(transaction, account_id)
     await control_account.empty(transaction, account, now_ms)
 

@@ -73,6 +73,12 @@ async def set_state(transaction: Transaction, account: Account) -> None:
         (account.state, account.state_since_ms, account.reason, account.id))
 
 
+async def free_username(transaction: Transaction, account_id: str) -> None:
+    """Take an account's username, for somebody else to have."""
+    await transaction.run(
+        "UPDATE accounts SET username_index = NULL, username = NULL WHERE id = ?", (account_id,))
+
+
 async def _row(transaction: Transaction, who: str) -> Row | None:
     if "@" in who:
         return await transaction.row(
@@ -87,11 +93,11 @@ async def find(transaction: Transaction, who: str) -> Account | None:
 
 
 async def named(transaction: Transaction, username: str) -> Account | None:
-    """The account with this username, in any case."""
+    """The account with this username, in any case, as `known` has it."""
     row = await transaction.row(
         f"{_SELECT} WHERE username_index = ?",
         (transaction.blind("username", folded(username.strip())),))
-    return None if row is None else _account(transaction, row)
+    return None if row is None else _bare(transaction, row)
 
 
 async def get(transaction: Transaction, who: str) -> Account:
@@ -105,17 +111,23 @@ async def get(transaction: Transaction, who: str) -> Account:
 async def known(transaction: Transaction, who: str) -> Account:
     """The same for who does something to the account that takes none of what is sealed: where
     that can be read no more, it is there without."""
-    row = await _row(transaction, who)
-    if row is None:
+    found = await holding(transaction, who)
+    if found is None:
         raise RelayError("account_not_found", param="account")
-    return _bare(transaction, row)
+    return found
 
 
-async def readable(transaction: Transaction, account_id: str) -> Account | None:
+async def holding(transaction: Transaction, who: str) -> Account | None:
+    """The same for who asks whether there is one."""
+    row = await _row(transaction, who)
+    return None if row is None else _bare(transaction, row)
+
+
+async def readable(transaction: Transaction, who: str) -> Account | None:
     """The same for who does something to many, whom one that can be read no more keeps from no
     other; None for such a one, and where there is none."""
     try:
-        return await find(transaction, account_id)
+        return await find(transaction, who)
     except StoreError as error:
         if error.code not in UNREADABLE:
             raise

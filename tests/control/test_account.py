@@ -46,6 +46,16 @@ async def test_what_cannot_be_created(db: Database) -> None:
     assert len(await account.listing(db)) == 1 and await policy_version(db) == before
 
 
+async def test_the_address_of_one_that_can_be_read_no_more_is_taken(db: Database) -> None:
+    lost = await account.create(db, EMAIL, None, START_MS)
+    await db.keyring.destroy(lost.id)
+    with pytest.raises(RelayError) as caught:
+        await account.create(db, EMAIL.lower(), None, START_MS)
+    assert caught.value.code == "email_taken" and lost.id in caught.value.detail
+    await erase(db, EMAIL, START_MS + 1)
+    await account.create(db, EMAIL, None, START_MS + 2)
+
+
 async def test_suspend_and_resume_reach_the_snapshot(db: Database) -> None:
     made = await account.create(db, EMAIL, None, START_MS)
     issued = await key.create(db, made.id, KeyWish("laptop"), START_MS)

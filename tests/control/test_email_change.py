@@ -147,6 +147,21 @@ async def test_a_registration_that_nobody_verified_does_not_hold_the_address(doo
     assert (await account.find(door.db, left.id)).state == "erased"
 
 
+async def test_an_address_whose_account_can_be_read_no_more_is_taken(door: Door) -> None:
+    by = (CALLER, (await registered(door)).session.account)
+    tokens = await asked(door)
+    lost = await account.create(door.db, NEW, None, START_MS)
+    await door.db.keyring.destroy(lost.id)
+    for end in KINDS:
+        await email_change.confirm(door, tokens[end], end, by, START_MS)
+    me = await account.find(door.db, EMAIL)
+    assert (me.id, me.email) == (by[1], EMAIL)
+    assert await mails(door.db) == []
+    await email_change.ask(door, me, NEW, CALLER, START_MS)
+    assert {kind: to for kind, to, _ in await mails(door.db)} == {
+        "email_known": NEW, KINDS["old"]: EMAIL}
+
+
 async def test_who_proves_it_first_has_it(door: Door) -> None:
     by = (CALLER, (await registered(door)).session.account)
     tokens = await asked(door)

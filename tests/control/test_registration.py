@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from relayd.control import (
-    account, audit, consent, key, passkey, registration, session, sign_in, totp,
+    account, audit, consent, key, passkey, password, registration, session, sign_in, totp,
 )
 from relayd.control.door import Door
 from relayd.control.key import KeyWish
@@ -92,6 +92,35 @@ async def test_a_stranger_s_registration_is_not_made_active_by_whose_address_it_
     await sign_in.sign_in(door, EMAIL, PASSWORD, CALLER, START_MS + MINUTE_MS)
     rows = await consent.history(door.db, opened.session.account)
     assert {row.at_ms for row in rows} == {START_MS + MINUTE_MS}
+
+
+async def test_strangers_learn_nothing_of_an_account_that_can_be_read_no_more(
+    door: Door
+) -> None:
+    lost = (await registered(door)).session.account
+    await door.db.keyring.destroy(lost)
+    again = replace(WISH, email=EMAIL.lower(), username="another", language="zh")
+    await registration.register(door, again, CALLER, START_MS + 1)
+    assert [sent[:2] for sent in await mails(door.db)] == [("email_known", EMAIL.lower())]
+    await password.forgot(door, EMAIL, CALLER, START_MS + 2)
+    assert await mails(door.db) == []
+    for login in (EMAIL, WISH.username):
+        assert await refused(sign_in.sign_in(
+            door, login, PASSWORD, CALLER, START_MS + 3)) == "wrong_credentials"
+    assert await refused(registration.register(
+        door, replace(WISH, email="third@example.org"), CALLER,
+        START_MS + 4)) == "username_taken"
+
+
+async def test_a_registration_that_can_be_read_no_more_holds_nothing(door: Door) -> None:
+    for email in (EMAIL, "third@example.org"):
+        await registration.register(
+            door, replace(WISH, username="another"), CALLER, START_MS)
+        await door.db.keyring.destroy((await account.find(door.db, EMAIL)).id)
+        await registration.register(
+            door, replace(WISH, email=email, username="another"), CALLER, START_MS + 1)
+    assert await registration.sweep(door.db, START_MS + UNVERIFIED_MS + 2) == 2
+    assert not any(each.state == "unverified" for each in await account.listing(door.db))
 
 
 async def test_a_stranger_who_registers_again_behind_the_owner_gets_nothing(door: Door) -> None:
