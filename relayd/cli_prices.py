@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +15,7 @@ from relayd.core.price import KINDS, NO_PRICES, Price, PriceBook, matches
 from relayd.core.timestamp import DAY_MS, parse_past, rfc3339
 from relayd.ops import clock
 from relayd.ops.config import Config
+from relayd.ops.configfile_fault import ConfigError, Fault
 from relayd.ops.pricefile import PROVIDER, read_price_file
 from relayd.ops.priceimport import FORMATS, NotPrices, read_import
 from relayd.ops.pricetext import SameMoment, entries_text, news
@@ -29,15 +30,30 @@ _DATE_CHARS: Final = 10
 
 def _check(arguments: argparse.Namespace) -> int:
     now_ms = clock.unix_ms()
-    if arguments.file is None:
-        config = configured(arguments)
-        book = config.prices
-        for provider, model in _unpriced(config, now_ms):
-            output.text(f"no price: {model} of {provider}")
-    else:
-        book = _book(arguments.file)
-    in_force = book.in_force(now_ms)
-    output.text(f"usable: {len(book)} prices, {len(in_force)} of them in force now")
+    unpriced: list[tuple[str, str]] = []
+    faults: list[Fault] = []
+    try:
+        if arguments.file is None:
+            config = configured(arguments)
+            book = config.prices
+            unpriced = list(_unpriced(config, now_ms))
+        else:
+            book = _book(arguments.file)
+    except ConfigError as error:
+        if not arguments.json:
+            raise
+        book, faults = NO_PRICES, error.faults
+    in_force = len(book.in_force(now_ms))
+    if arguments.json:
+        output.document({
+            "usable": not faults, "faults": [asdict(fault) for fault in faults],
+            "unpriced": [{"model": model, "provider": name} for name, model in unpriced],
+            "prices": len(book), "in_force": in_force,
+        })
+        return UNUSABLE if faults else DONE
+    for provider, model in unpriced:
+        output.text(f"no price: {model} of {provider}")
+    output.text(f"usable: {len(book)} prices, {in_force} of them in force now")
     return DONE
 
 
@@ -45,7 +61,7 @@ def _book(path: str) -> PriceBook:
     """The book of a file; what is wrong with it ends the command."""
     reading = read_price_file(path)
     if reading.faults:
-        raise CommandError("\n".join(f"{path}: {fault}" for fault in reading.faults), UNUSABLE)
+        raise ConfigError(reading.faults, path)
     return reading.book
 
 
@@ -178,6 +194,7 @@ _MINE: Final = "(default: the configuration's)"
 COMMANDS: Final = (
     Command("prices check", "Check a price file: every fault, and what would be right.", _check,
             (option("file", metavar="FILE", nargs="?", help=f"the price file {_MINE}"),),
+            prints_data=True,
             epilog="Without FILE also lists what is served and has no price."),
     Command("prices list", "Print the prices that are in force.", _list, (
         option("file", metavar="FILE", nargs="?", help=f"the price file {_MINE}"),

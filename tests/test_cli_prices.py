@@ -87,6 +87,21 @@ def test_check_tells_every_fault(shell: Shell, folder: Path) -> None:
     assert shell("prices", "check", "none.toml").code == 2
 
 
+def test_check_for_programs(shell: Shell, folder: Path) -> None:
+    assert shell.json("prices", "check") == {
+        "usable": True, "faults": [], "prices": 3, "in_force": 1,
+        "unpriced": [{"model": "gpt-5-nano", "provider": "openai"},
+                     {"model": "fast", "provider": "openai"}]}
+    (folder / "prices.toml").write_text("[[price]]\nmodel = 1\ninput = 0.5\n")
+    for words in ((), (str(folder / "prices.toml"),)):
+        result = shell("prices", "check", "--json", *words)
+        found = json.loads(result.out)
+        assert (result.code, result.err, found["usable"], found["prices"]) == (2, "", False, 0)
+        places = [(fault["line"], fault["key"]) for fault in found["faults"]]
+        assert places == [(2, "price[0].model"), (3, "price[0].input")] if words else (
+            [key for _, key in places] == ["prices.file"] * 2)
+
+
 @pytest.mark.parametrize(("words", "inputs"), [
     ((), ["0.3"]), (("--at", "2025-12-31"), ["0.15"]), (("--all",), ["0.15", "0.3", "0"]),
     (("--model", "gpt-4o-mini"), ["0.3"]), (("--model", "*mini"), ["0.3"]),
