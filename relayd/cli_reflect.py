@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from relayd.cli_command import DONE, UNUSABLE, Command, configured, option
+from relayd.cli_command import DONE, UNUSABLE, Command, CommandError, configured, option
 from relayd.cli_output import document, table, text
 from relayd.control import keyring
 from relayd.ops.clock import unix_ms
@@ -25,6 +25,8 @@ BOUNDARY: Final = "relayd" + "0" * 32
 
 def _reflect(arguments: argparse.Namespace) -> int:
     config = configured(arguments)
+    if arguments.provider not in (None, *config.providers):
+        raise CommandError(f"--provider: the configuration has no provider {arguments.provider}")
     now_ms = unix_ms()
     reflector = Reflector(config, _pseudonym_secret(config, now_ms), BOUNDARY, now_ms)
     found = reflector.reflect(sys.stdin.buffer.read(), arguments.provider)

@@ -86,6 +86,11 @@ def test_another_provider_of_the_route(shell: Shell) -> None:
     assert found["provider"] == "two" and '"model":"theirs"' in found["upstream"]
 
 
+def test_a_provider_that_is_not_there_is_named(shell: Shell) -> None:
+    assert shell(RAW, "--provider", "three") == (
+        UNUSABLE, b"", b"relayd: --provider: the configuration has no provider three\n")
+
+
 def test_a_refusal_has_its_exit_code(shell: Shell) -> None:
     code, out, _ = shell(RAW.replace(b'"model":"m"', b'"model":"x"'))
     assert code == UNUSABLE and out.startswith(b"refused: unknown_model. Nothing would be sent.")
