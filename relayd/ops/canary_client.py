@@ -43,11 +43,12 @@ class CanaryClient:
         self._open: list[asyncio.StreamWriter] = []
 
     async def play(self, play: Play) -> Outcome:
-        """Plays one; a connection that fails or stalls is status 0."""
+        """Plays one; a connection that fails or stalls, or speaks no HTTP, is status 0."""
         try:
             async with asyncio.timeout(PLAY_SECONDS):
                 return await self._play(play)
-        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError,
+                asyncio.LimitOverrunError):
             return Outcome(0, False)
 
     async def _play(self, play: Play) -> Outcome:

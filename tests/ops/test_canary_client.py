@@ -97,6 +97,9 @@ SPLIT = SSE + b"".join(b"1\r\n%c\r\n" % byte for byte in NEEDLE)
     (Answer(SPLIT, after="close"), Outcome(200, False), 0),
     (Answer(message(b"x" * 9)[:-1], after="close"), Outcome(200, False), 0),
     (Answer(b"HTTP/1.1 200", after="close"), Outcome(0, False), 0),
+    (Answer(b"220 mail ESMTP\r\n\r\n"), Outcome(0, False), 0),
+    (Answer(SSE + b"nine\r\n"), Outcome(0, False), 0),
+    (Answer(b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n"), Outcome(0, False), 0),
 ])
 async def test_replies_are_read_to_their_end(answer: Answer, outcome: Outcome, idle: int) -> None:
     async with server(answer) as (_, client):
