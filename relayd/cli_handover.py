@@ -57,9 +57,12 @@ async def _cancel(db: Database, arguments: argparse.Namespace) -> int:
 
 
 async def _bundle(db: Database, arguments: argparse.Namespace) -> int:
+    unread: dict[str, list[str]] = {}
     pieces = handover.bundle(
-        db, hand(arguments), arguments.handover, recipient(arguments), clock.unix_ms())
+        db, hand(arguments), arguments.handover, recipient(arguments), clock.unix_ms(), unread)
     await write(arguments.out, pieces)
+    for account, documents in unread.items():
+        output.text(f"Of {account} these can be read no more: {', '.join(documents)}.")
     output.text(f"{arguments.out} is written, for its recipient alone.")
     return DONE
 

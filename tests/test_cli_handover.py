@@ -15,20 +15,21 @@ ANNOUNCE = ("handover", "announce", "--recipient", "Buyer Ltd", "--contact", "dp
 
 
 def over(shell: Shell) -> None:
-    """All mails are out, and the window is over."""
+    """All mails are out, and the window is over; nobody's address can be read any more."""
     async def work() -> None:
         db = await open_database(shell.store)
         async with db.writing() as transaction:
             await transaction.run("UPDATE notices SET mailed_at_ms = 1")
             await transaction.run("UPDATE handovers SET announced_at_ms = 0, window_ends_ms = 1")
-            await transaction.run("UPDATE accounts SET created_at_ms = 0")
+            await transaction.run(
+                "UPDATE accounts SET created_at_ms = 0, email = zeroblob(60)")
         await db.close()
 
     asyncio.run(work())
 
 
 def test_S5_announce_and_bundle(shell: Shell, tmp_path: Path) -> None:
-    shell.json("accounts", "create", "--email", "ann@example.org")
+    lost = shell.json("accounts", "create", "--email", "ann@example.org")
     made = shell.json(*ANNOUNCE)
     out = tmp_path / "bundle"
     phrase = tmp_path / "phrase"
@@ -39,7 +40,9 @@ def test_S5_announce_and_bundle(shell: Shell, tmp_path: Path) -> None:
     shown = json.loads(shell("handover", "show", made["id"]).out)
     assert (shown["going"], shown["mails_waiting"]) == (1, 1)
     over(shell)
-    assert "is written" in shell(*bundle).out
+    assert shell(*bundle).out.splitlines() == [
+        f"Of {lost['id']} these can be read no more: account.",
+        f"{out} is written, for its recipient alone."]
     assert b"ann@example.org" not in out.read_bytes()
     [listed] = shell.json("handover", "list")
     assert (listed["state"], listed["accounts"]) == ("bundled", 1)

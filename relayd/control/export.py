@@ -21,8 +21,11 @@ from relayd.core.actor import Actor
 from relayd.core.timestamp import rfc3339
 from relayd.store import account as store_account
 from relayd.store.db import Database
+from relayd.store.directory import StoreError
+from relayd.store.seal import UNREADABLE
 
 FORMAT: Final = "relayd export 1"
+MANIFEST_NAME: Final = "manifest.json"
 SCHEMA_NAME: Final = "schema.json"
 PIECE_BYTES: Final = 64 * 1024
 ROWS_AT_ONCE: Final = 200
@@ -71,29 +74,41 @@ def dated(name: str) -> zipfile.ZipInfo:
 async def export(db: Database, actor: Actor, who: str, now_ms: int) -> AsyncIterator[bytes]:
     """The zip of an account, piece by piece. Raises `account_not_found` before the first."""
     account = await note(db, actor, who, now_ms)
-    sink = Sink()
+    sink, unread = Sink(), list[str]()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in (("manifest.json", manifest(account.id, now_ms)),
-                              (SCHEMA_NAME, schema())):
-            archive.writestr(dated(name), content, zipfile.ZIP_DEFLATED)
-        async for _ in entries(db, archive, account.id, "", Span(0, now_ms + 1)):
+        archive.writestr(dated(SCHEMA_NAME), schema(), zipfile.ZIP_DEFLATED)
+        async for _ in entries(db, archive, account.id, "", Span(0, now_ms + 1), unread):
             if taken := sink.take(PIECE_BYTES):
                 yield taken
+        archive.writestr(dated(MANIFEST_NAME), manifest(account.id, unread, now_ms),
+                         zipfile.ZIP_DEFLATED)
     yield sink.take()
 
 
 async def entries(
     db: Database, archive: zipfile.ZipFile, account_id: str, folder: str, span: Span,
+    unread: list[str],
 ) -> AsyncIterator[int]:
     """Writes every document of an account into a zip; yields now and then, so that what there is
-    can be taken."""
+    can be taken. Those that can be read no more end there, and are named in `unread`."""
     for name, source in DOCUMENTS.items():
         info = dated(f"{folder}{name}.json")
         info.compress_type = zipfile.ZIP_DEFLATED
         with archive.open(info, "w", force_zip64=True) as entry:
-            async for rows in _document(source(db, account_id, span), entry):
+            async for rows in _document(
+                    _readable(source(db, account_id, span), name, unread), entry):
                 yield rows
         yield 0
+
+
+async def _readable(rows: Rows, name: str, unread: list[str]) -> Rows:
+    try:
+        async for row in rows:
+            yield row
+    except StoreError as error:
+        if error.code not in UNREADABLE:
+            raise
+        unread.append(name)
 
 
 async def _document(rows: Rows, entry: IO[bytes]) -> AsyncIterator[int]:
@@ -107,11 +122,12 @@ async def _document(rows: Rows, entry: IO[bytes]) -> AsyncIterator[int]:
     entry.write(b"\n]\n" if count else b"[]\n")
 
 
-def manifest(account_id: str, now_ms: int) -> bytes:
-    """What the zip is."""
+def manifest(account_id: str, unread: list[str], now_ms: int) -> bytes:
+    """What the zip is, and what of it could be read no more."""
     return orjson.dumps({
         "format": FORMAT, "account": account_id, "made_at": rfc3339(now_ms),
         "made_by": f"relayd {__version__}", "documents": [f"{name}.json" for name in DOCUMENTS],
+        "unread": unread,
     }, option=orjson.OPT_INDENT_2)
 
 

@@ -105,8 +105,10 @@ async def going(db: Database, actor: Actor, handover_id: str) -> tuple[Handover,
 
 async def bundle(
     db: Database, hand: Hand, handover_id: str, to: Recipient, now_ms: int,
+    unread: dict[str, list[str]],
 ) -> AsyncIterator[bytes]:
-    """The parcel of everybody who goes along, piece by piece; noted when it is whole.
+    """The parcel of everybody who goes along, piece by piece; noted when it is whole. `unread`
+    gets the documents that can be read no more, by account: the manifest has them too.
 
     Raises `role_needed`, `handover_early`, `handover_state`, `reason_missing`.
     """
@@ -117,7 +119,7 @@ async def bundle(
                            reason=hand.reason,
                            details={"handover": found.id, "accounts": len(accounts)})
     whole = hashlib.sha256()
-    async for piece in parcel.pack(to, _zip(db, found, accounts, now_ms)):
+    async for piece in parcel.pack(to, _zip(db, found, accounts, unread, now_ms)):
         whole.update(piece)
         yield piece
     async with db.writing() as transaction:
@@ -129,30 +131,34 @@ async def bundle(
 
 
 async def _zip(
-    db: Database, handover: Handover, accounts: list[str], now_ms: int,
+    db: Database, handover: Handover, accounts: list[str], unread: dict[str, list[str]],
+    now_ms: int,
 ) -> AsyncIterator[bytes]:
     sink = Sink()
     head = {"format": FORMAT, "handover": handover.id, "recipient": handover.recipient,
             "new_purposes": handover.new_purposes, "made_at": rfc3339(now_ms),
-            "accounts": accounts}
+            "accounts": accounts, "unread": unread}
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in (
-                ("manifest.json", orjson.dumps(head, option=orjson.OPT_INDENT_2)),
-                (export.SCHEMA_NAME, export.schema())):
-            archive.writestr(export.dated(name), content, zipfile.ZIP_DEFLATED)
-        async for _ in _each(db, archive, accounts, now_ms):
+        archive.writestr(export.dated(export.SCHEMA_NAME), export.schema(), zipfile.ZIP_DEFLATED)
+        async for _ in _each(db, archive, accounts, unread, now_ms):
             if taken := sink.take(export.PIECE_BYTES):
                 yield taken
+        archive.writestr(export.dated(export.MANIFEST_NAME),
+                         orjson.dumps(head, option=orjson.OPT_INDENT_2), zipfile.ZIP_DEFLATED)
     yield sink.take()
 
 
 async def _each(
-    db: Database, archive: zipfile.ZipFile, accounts: list[str], now_ms: int,
+    db: Database, archive: zipfile.ZipFile, accounts: list[str], unread: dict[str, list[str]],
+    now_ms: int,
 ) -> AsyncIterator[int]:
     span = Span(0, now_ms + 1)
     for account_id in accounts:
-        async for rows in export.entries(db, archive, account_id, f"{account_id}/", span):
+        lost: list[str] = []
+        async for rows in export.entries(db, archive, account_id, f"{account_id}/", span, lost):
             yield rows
+        if lost:
+            unread[account_id] = lost
 
 
 def view(handover: Handover) -> dict[str, object]:

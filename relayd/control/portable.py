@@ -71,9 +71,10 @@ Source = Callable[[Database, str, Span], Rows]
 
 
 async def _profile(db: Database, who: str, span: Span) -> Rows:
+    """What can be read of it; the error of what cannot comes behind."""
     async with db.reading() as transaction:
-        found = await store_account.get(transaction, who)
-        holder = await store_holder.find(transaction, who)
+        found = await store_account.known(transaction, who)
+        holder = await store_holder.bare(transaction, who)
         limits = await store_limit.get(transaction, "account", who)
     yield {
         **account.view(found), "username": found.username, "language": found.language,
@@ -85,6 +86,8 @@ async def _profile(db: Database, who: str, span: Span) -> Rows:
         "reminders": holder.dormant_steps if holder else 0,
         "reminded_at": rfc3339_or_none(holder.dormant_at_ms or None if holder else None),
     }
+    async with db.reading() as transaction:
+        await store_account.get(transaction, who)
 
 
 async def _keys(db: Database, who: str, span: Span) -> Rows:

@@ -44,6 +44,13 @@ async def find(transaction: Transaction, account_id: str) -> Holder | None:
     return None if row is None else _holder(transaction, row)
 
 
+async def bare(transaction: Transaction, account_id: str) -> Holder | None:
+    """The same without the password, which need not be readable then."""
+    row = await transaction.row(
+        f"{_SELECT.replace('password', 'NULL', 1)} WHERE account_id = ?", (account_id,))
+    return None if row is None else _holder(transaction, row)
+
+
 async def seen(transaction: Transaction, account_id: str, now_ms: int) -> None:
     """Somebody was there: dormancy starts anew."""
     await transaction.run(

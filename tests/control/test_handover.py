@@ -15,12 +15,14 @@ from relayd.control.handover import Announcement
 from relayd.control.lawful import Hand
 from relayd.core.actor import SHELL, Actor
 from relayd.core.errors import RelayError
+from relayd.core.portable import DOCUMENTS
 from relayd.core.timestamp import DAY_MS
 from relayd.store import parcel
 from relayd.store.db import Database
 from relayd.store.parcel import recipient
 from tests.fakes import standing
 from tests.fakes.erased import erase
+from tests.fakes.person import make_person
 from tests.fakes.records import START_MS
 
 PASSPHRASE = "a long passphrase"
@@ -38,7 +40,7 @@ async def refused(work: object) -> str:
 
 async def bundled(db: Database, handover_id: str, now_ms: int) -> dict[str, bytes]:
     content = b"".join([piece async for piece in handover.bundle(
-        db, HAND, handover_id, TO, now_ms)])
+        db, HAND, handover_id, TO, now_ms, {})])
     assert hashlib.sha256(content).hexdigest() in {
         each.bundle_sha256 for each in await handover.listing(db, SHELL)}
     whole = b"".join(parcel.unpack(content, None, PASSPHRASE))
@@ -81,6 +83,30 @@ async def test_S5_only_who_was_told_and_did_not_object_goes_along(db: Database) 
     assert await refused(bundled(db, made.id, END_MS)) == "handover_state"
 
 
+@pytest.mark.parametrize("harm", ["", "UPDATE tickets SET subject = zeroblob(60)"])
+async def test_one_that_can_be_read_no_more_is_named_and_keeps_no_other_out(
+    db: Database, harm: str,
+) -> None:
+    lost = await make_person(db)
+    other = await account.create(db, "stays@example.org", None, START_MS)
+    made = await handover.announce(db, SHELL, SAID, START_MS)
+    await told(db)
+    if harm:
+        async with db.writing() as transaction:
+            await transaction.run(harm)
+    else:
+        await db.keyring.destroy(lost)
+    found = await bundled(db, made.id, END_MS)
+    manifest = json.loads(found["manifest.json"])
+    assert manifest["accounts"] == sorted((lost, other.id))
+    assert manifest["unread"] == {lost: ["tickets"] if harm else ["account", "tickets"]}
+    assert json.loads(found[f"{lost}/tickets.json"]) == []
+    assert len(json.loads(found[f"{lost}/calls.json"])) == 3
+    [profile] = json.loads(found[f"{lost}/account.json"])
+    assert profile["id"] == lost and (profile["email"] is None) is (not harm)
+    assert all(f"{who}/{name}.json" in found for who in (lost, other.id) for name in DOCUMENTS)
+
+
 async def test_S5_the_notice_names_who_takes_over(db: Database) -> None:
     await handover.announce(db, SHELL, SAID, START_MS)
     [shown] = await notice.shown(db, START_MS)
@@ -118,7 +144,7 @@ async def test_one_that_is_called_off_while_it_is_bundled(db: Database) -> None:
     await account.create(db, "stays@example.org", None, START_MS - 9)
     made = await handover.announce(db, SHELL, SAID, START_MS)
     await told(db)
-    pieces = handover.bundle(db, HAND, made.id, TO, END_MS)
+    pieces = handover.bundle(db, HAND, made.id, TO, END_MS, {})
     await anext(pieces)
     await handover.cancel(db, SHELL, made.id, END_MS)
     with pytest.raises(RelayError) as caught:
@@ -137,7 +163,7 @@ async def test_who_and_what_is_refused(db: Database) -> None:
                 handover.announce(db, other, SAID, START_MS), handover.listing(db, other),
                 handover.cancel(db, other, made.id, START_MS),
                 handover.going(db, other, made.id),
-                anext(handover.bundle(db, Hand(other, "x"), made.id, TO, END_MS))):
+                anext(handover.bundle(db, Hand(other, "x"), made.id, TO, END_MS, {}))):
             assert await refused(work) == "role_needed"
     assert [each.state for each in await handover.listing(db, SHELL)] == ["announced"]
     assert await refused(handover.announce(
