@@ -20,6 +20,7 @@ from relayd.ops.tasks import PAUSE, Story
 from relayd.relay.authenticate import authenticate, check
 from relayd.relay.exchange import ClientLeft, Exchange
 from relayd.relay.faults import begins_well
+from relayd.relay.overload import RETRY_AFTER_SECONDS
 from relayd.relay.plan import Plan
 from relayd.relay.receive import receive, receive_upload, whole
 from relayd.relay.streamer import take_usage
@@ -138,13 +139,21 @@ class Handler:
             exchange.leave()
             self._close(exchange)
             return
-        if not isinstance(fault, RelayError):  # a defect of ours, told by its type
-            self._plane.logger.fault("exchange", fault, request_id=exchange.id)
-            fault = RelayError("internal", close=True)
-        fault.__traceback__ = None  # its attempt may hold it, and it the frames and what passed
-        exchange.fail(fault)
-        self._plane.replier.error(exchange, fault)
+        error = fault if isinstance(fault, RelayError) else self._told(exchange, fault)
+        error.__traceback__ = None  # its attempt may hold it, and it the frames and what passed
+        exchange.fail(error)
+        if error is not fault and exchange.ending == "stopped":
+            exchange.ending = "fault"
+        self._plane.replier.error(exchange, error)
         self._close(exchange)
+
+    def _told(self, exchange: Exchange, fault: Exception) -> RelayError:
+        """What a client hears of a defect of ours; for want of memory it may come again."""
+        self._plane.logger.fault("exchange", fault, request_id=exchange.id)
+        fault.__traceback__ = None
+        if isinstance(fault, MemoryError):
+            return RelayError("overloaded", retry_after_seconds=RETRY_AFTER_SECONDS, close=True)
+        return RelayError("internal", close=True)
 
     def _close(self, exchange: Exchange) -> None:
         """Ends the attempt of an exchange that ends early, once what it has reported is noted."""

@@ -302,6 +302,24 @@ async def test_a_defect_of_ours_is_told_logged_by_type_and_settled(
     assert f'"request_id":"{record.id}"' in lane.log.getvalue()
 
 
+async def test_a_call_for_which_there_is_no_memory_may_come_again(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lane = await opened()
+
+    def broken(*_: object) -> bool:
+        raise MemoryError
+
+    monkeypatch.setattr(Streamer, "copy_whole", broken)
+    reply = await ask(lane.address, chat(lane))
+    assert (reply.status, reply.value(b"retry-after"), reply.closes) == (503, b"1", True)
+    assert told("openai", reply.body)["code"] == "overloaded"
+    [record] = await lane.settled(1)
+    assert (record.error, record.outcome, record.usage_source) == (
+        "overloaded", "interrupted", "none")
+    assert "MemoryError" in lane.log.getvalue()
+
+
 async def test_a_stream_that_broke_off_is_let_go_without_the_collector(opened: Opened) -> None:
     async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
