@@ -130,7 +130,7 @@ class App:
         """Takes a new configuration for all that starts from now on; no live stream notices.
 
         Returns the parts that a running process cannot change, which stay as they are. Raises
-        OSError where a certificate cannot be used; then nothing has changed.
+        OSError or ValueError where a certificate cannot be used; then nothing has changed.
         """
         assert self._plane is not None and self._doors is not None
         adopted, fixed = adoptable(self.config, config)

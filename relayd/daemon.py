@@ -14,6 +14,7 @@ import uvloop
 from relayd.app import App
 from relayd.ops.config import Config
 from relayd.ops.configfile import Reading, notify_socket
+from relayd.ops.configfile_fault import Fault
 from relayd.ops.early import Asked
 from relayd.ops.logging import Capture, Logger
 from relayd.ops.process import favour_loop, forbid_dumps, raise_file_limit, settle_memory
@@ -25,6 +26,8 @@ SERVING_AS_BEFORE: Final = "Serving as before: the new configuration has faults 
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 IGNORED_SIGNALS: Final = (signal.SIGUSR1, signal.SIGUSR2)
 """Other daemons open their logs again at these; who sends them here out of habit ends no call."""
+_CHANGED: Final = Fault("server.tls", None, "cannot be used any more",
+                        "Two PEM files that belong together; reload again once both are there")
 Running = Callable[[Logger], AbstractAsyncContextManager[App]]
 """Gives a started app, and does what is due before and after it."""
 
@@ -153,8 +156,8 @@ def take(app: App, reading: Reading, logger: Logger) -> bool:
     if reading.config is not None:
         try:
             fixed = app.reload(reading.config)
-        except OSError as error:
-            logger.fault("reload", error)
+        except (OSError, ValueError):  # they have changed since they were checked
+            logger.error("reload_refused", finding=_CHANGED)
         else:
             for name in fixed:
                 logger.warning("reload_needs_restart", part=name)

@@ -11,9 +11,12 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import trustme
+from cryptography.hazmat.primitives import serialization
 
 from relayd import daemon
 from relayd.app import App
@@ -27,6 +30,7 @@ from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.fakes.rawupstream import Answer, RawUpstream
 from tests.fakes.stepped import EVENTS, chunk
 from tests.http.play import BODY, STREAM, TARGET
+from tests.http.test_tls import Certified
 
 EVENT = b'data: {"choices":[{"index":0,"delta":{"content":"one"}}]}\n\n'
 SLOW = EVENTS + chunk(EVENT) * 100 + chunk(b"data: [DONE]\n\n") + chunk(b"")
@@ -310,3 +314,33 @@ def test_what_keeps_it_from_starting_is_raised(tmp_path: Path) -> None:
     (tmp_path / "store").write_text("no directory")
     with pytest.raises((StoreError, NotADirectoryError)):
         daemon.run(daemon.configured(config(tmp_path / "store", 1)), "error")
+
+
+@pytest.mark.parametrize("broken", ["gone", "no PEM", "another's", "with a password"])
+async def test_a_certificate_that_has_changed_since_its_check_is_refused_and_told(
+    tmp_path: Path, broken: str,
+) -> None:
+    tls = Certified(tmp_path)
+    settings = config(tmp_path / "store", 1)
+    settings = replace(settings, server=replace(settings.server, tls=tls.files))
+    log = io.StringIO()
+    logger = Logger("info", log)
+    app = App(settings, logger=logger)
+    await app.start()
+    try:
+        key = Path(tls.files.key)
+        if broken == "gone":
+            key.unlink()
+        elif broken == "with a password":
+            private = serialization.load_pem_private_key(key.read_bytes(), None)
+            key.write_bytes(private.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                serialization.BestAvailableEncryption(b"secret")))
+        elif broken == "no PEM":
+            key.write_bytes(b"half of it")
+        else:
+            trustme.CA().issue_cert("b").private_key_pem.write_to_path(key)
+        assert not daemon.take(app, Reading(settings, [], []), logger)
+        assert '"reload_refused"' in log.getvalue() and '"fault"' not in log.getvalue()
+    finally:
+        await app.stop()

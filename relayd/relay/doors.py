@@ -101,7 +101,8 @@ class Doors:
     def renew(self, tls: TlsFiles | None) -> None:
         """Takes the certificate as it is in its files now, for handshakes from now on.
 
-        Raises OSError (ssl.SSLError is one) where they cannot be used; then the old one stays.
+        Raises OSError (ssl.SSLError is one) or ValueError where they cannot be used; then the old
+        one stays.
         """
         if self._tls is not None and tls is not None:
             # another context: one keeps a certificate of each kind of key, and may prefer the old
@@ -158,5 +159,5 @@ def server_context(tls: TlsFiles) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
-    context.load_cert_chain(tls.certificate, tls.key)
+    context.load_cert_chain(tls.certificate, tls.key, password="")  # nobody is there to be asked
     return context
