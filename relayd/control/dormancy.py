@@ -2,7 +2,8 @@
 
 Law: a sign-in or a call starts the months anew. Erasure begins as if its holder had asked for it,
 with its days to think again; who has the rest of a balance is reminded and not erased. Whose
-account was terminated cannot come back: it is erased after the same months, without reminders.
+account was terminated, or can be read no more, cannot come back: it is erased after the same
+months, without reminders.
 """
 
 from __future__ import annotations
@@ -63,6 +64,11 @@ async def _judge(
     db: Database, idle: tuple[Holder, int], origin: str, erase: Erase, now_ms: int
 ) -> Step | None:
     holder, call_ms = idle
+    if now_ms - max(holder.seen_at_ms, call_ms) >= STEPS[-1][1] * DAY_MS:
+        async with db.reading() as transaction:
+            lost = await _readable(transaction, holder.account) is None
+        if lost:
+            return "erase" if await erase(holder.account, now_ms) else None
     if call_ms > holder.seen_at_ms:
         # calls are use too: what was reminded of before the last one counts no more
         async with db.writing() as transaction:
@@ -94,18 +100,23 @@ async def _judge(
 async def _still_away(transaction: Transaction, holder: Holder) -> Holder | None:
     """The holder as the store has them now; None for who has come back since they were read, took
     this step by another process, or can be read no more."""
-    if await store_account.readable(transaction, holder.account) is None:
-        return None
-    try:
-        found = await store_holder.find(transaction, holder.account)
-    except StoreError as error:
-        if error.code not in UNREADABLE:
-            raise
-        return None
+    found = await _readable(transaction, holder.account)
     if found is None or (found.seen_at_ms, found.dormant_steps) != (
             holder.seen_at_ms, holder.dormant_steps):
         return None
     return found
+
+
+async def _readable(transaction: Transaction, account_id: str) -> Holder | None:
+    """The holder of an account; None where either can be read no more."""
+    if await store_account.readable(transaction, account_id) is None:
+        return None
+    try:
+        return await store_holder.find(transaction, account_id)
+    except StoreError as error:
+        if error.code not in UNREADABLE:
+            raise
+        return None
 
 
 def _ends(holder: Holder, now_ms: int) -> str:

@@ -157,11 +157,9 @@ async def _close(transaction: Transaction, account: Account, now_ms: int) -> Non
 
 async def begin_dormant(db: Database, who: str, now_ms: int, link: Link = _unlinked) -> bool:
     """Begin to erase an account that nobody has used for long; False where something is owed, and
-    for one that is erased by now or can be read no more: its owner would not be told."""
+    for one that is erased by now."""
     async with db.reading() as transaction:
         if await store_erasure.owed(transaction, who):
-            return False
-        if await store_account.readable(transaction, who) is None:
             return False
     try:
         await ask(db, SYSTEM, who, Wish("dormant"), now_ms, link)

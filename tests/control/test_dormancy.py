@@ -88,6 +88,32 @@ async def test_who_can_be_read_no_more_keeps_no_other_waiting(door: Door) -> Non
     assert taken["first_reminder"] == 1
 
 
+@pytest.mark.parametrize("harm", ["", "accounts SET email", "holders SET password"])
+async def test_who_can_be_read_no_more_is_erased_unreminded(door: Door, harm: str) -> None:
+    """Nobody can be told, nor sign in: it would be kept for good."""
+    lost = (await registered(door)).session.account
+    if harm:
+        async with door.db.writing() as transaction:
+            await transaction.run(f"UPDATE {harm} = zeroblob(60)")
+    else:
+        await door.db.keyring.destroy(lost)
+    call = START_MS + 100 * DAY_MS
+    await usage.post(door.db, [call_record(account=lost, started_at_ms=call)])
+    call -= call % 3_600_000  # use is known by the hour
+
+    async def look(now_ms: int) -> dict[Step, int]:
+        return await dormancy.look(
+            door.db, ORIGIN, lambda who, at: erasure.begin_dormant(door.db, who, at), now_ms)
+
+    for days in (366, 701):
+        assert not any((await look(call + days * DAY_MS)).values())
+    assert not any((await look(call + 730 * DAY_MS - 1)).values())
+    assert (await look(call + 730 * DAY_MS))["erase"] == 1
+    assert not any((await look(call + 731 * DAY_MS)).values())
+    asked = await erasure.waiting(door.db, lost)
+    assert asked is not None and asked.cause == "dormant"
+
+
 @pytest.mark.parametrize("harm", ["accounts SET email", "accounts SET name",
                                   "holders SET password"])
 async def test_what_is_damaged_of_one_keeps_no_other_waiting(door: Door, harm: str) -> None:

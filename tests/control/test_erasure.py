@@ -334,11 +334,15 @@ async def test_E2_dormancy_begins_an_erasure_unless_something_is_owed(db: Databa
     assert await erasure.waiting(db, who) == found
 
 
-async def test_dormancy_begins_none_for_who_cannot_be_told(db: Database) -> None:
+async def test_dormancy_begins_for_who_cannot_be_told_too(db: Database) -> None:
     who = await make_person(db)
     await db.keyring.destroy(who)
-    assert not await erasure.begin_dormant(db, who, START_MS, link)
-    assert await erasure.waiting(db, who) is None
+    assert await erasure.begin_dormant(db, who, START_MS, link)
+    found = await erasure.waiting(db, who)
+    assert found is not None and found.due_at_ms == START_MS + COOLING_MS
+    await erasure.erase(db, MEANS, found, found.due_at_ms)
+    assert (await account.find(db, who)).state == "erased"
+    assert not await erasure.begin_dormant(db, who, found.due_at_ms, link)
 
 
 async def test_every_column_that_leads_to_an_account_has_its_fate(db: Database) -> None:
