@@ -121,15 +121,15 @@ class Postman:
             self._idle.set()
 
     async def _sent_all(self, session: SmtpSession, batch: list[Outgoing]) -> Counter[str]:
-        """Where the server has gone the others of the batch wait with it, for their lease."""
+        """Where the server has gone, or says nothing any more, that may be for this mail alone:
+        the others of the batch are the next ones."""
         came_to: Counter[str] = Counter()
         began = monotonic()
         for number, each in enumerate(batch, 1):
             outcome = await self._send(session, each)
             came_to[outcome] += 1
-            if outcome == "unreachable":
-                break
-            if monotonic() - began > SESSION_SECONDS or self._beat.stopped:
+            if (outcome == "unreachable" or monotonic() - began > SESSION_SECONDS
+                    or self._beat.stopped):
                 await mail.release(self._db, batch[number:], self._now_ms())
                 break
         return came_to

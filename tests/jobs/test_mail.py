@@ -25,6 +25,7 @@ from relayd.jobs import mail as postman
 from relayd.jobs.mail import Postman
 from relayd.ops.config import Config, ConsoleConfig, MailConfig
 from relayd.ops.logging import Logger
+from relayd.ops.smtp import SmtpSession
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
 from tests.fakes.editions import publish_first
@@ -223,6 +224,21 @@ async def test_a_mail_that_is_under_way_at_the_stop_ends(db: Database, office: O
     assert len(office.server.recipients) == 1
     # the other one does not wait for this process, which is gone
     assert len(await mail.due(db, START_MS, 9)) == 1
+
+
+async def test_a_server_that_is_silent_about_some_mails_keeps_no_other_waiting(
+    db: Database, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        postman, "SmtpSession", lambda config, step: SmtpSession(config, step, 0.05))
+    names = ("slow", "too.slow", "ann", "bob")
+    for name in names:
+        await posted(db, await holder(db, f"{name}@example.org"))
+    for _ in names:
+        await office.postman.round()
+        office.now_ms += 2000
+    assert sorted(office.server.recipients) == ["ann@example.org", "bob@example.org"]
+    assert len(office.server.tried) == len(names)  # the others wait for a minute at least
 
 
 async def test_a_session_that_lasts_keeps_no_mail_waiting(
