@@ -48,16 +48,21 @@ def inflated(head: ReplyHead, data: bytes, limit: int) -> bytes:
 class InflatingTap(Tap):
     """Hands what is inside to the tap that reads it, up to `limit` bytes of it."""
 
-    __slots__ = ("_inner", "_inflater", "_left", "_room")
+    __slots__ = ("_inner", "_inflater", "_left", "_room", "_beyond")
 
     def __init__(self, inner: Tap, coding: bytes, limit: int) -> None:
         self._inner = inner
         self._inflater = zlib.decompressobj(wbits=WINDOWS[coding])
         self._left = limit
         self._room = ROOM_BYTES
+        self._beyond = False
+        """More came behind the end of what is compressed; it is not read."""
 
     def feed(self, data: bytes) -> bytes:
         """Reads these bytes."""
+        if self._inflater.eof:
+            self._beyond = True
+            return data
         rest, more = data, True
         self._room += RATIO_MAX * len(data)
         while more and self._left > 0:
@@ -75,9 +80,13 @@ class InflatingTap(Tap):
         return data
 
     def finish(self, clean: bool) -> Report:
-        """The report of what was inside; an end that its framing calls clean is the end."""
+        """The report of what was inside. Where not all of that could be read, an end that its
+        framing calls clean is the end."""
         whole = clean and self.whole
-        return msgspec.structs.replace(self._inner.finish(whole), ended=clean)
+        found = self._inner.finish(whole)
+        if whole and not self._beyond and not self._inflater.unused_data:
+            return found
+        return msgspec.structs.replace(found, ended=clean)
 
     @property
     def whole(self) -> bool:

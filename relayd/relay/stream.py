@@ -55,7 +55,8 @@ class Stream:
     __slots__ = ("_plane", "_exchange", "_attempt", "_tap", "_feed", "_passes_all", "_head",
                  "_chunked", "done", "is_event_stream", "_connection", "_heartbeat", "_beaten",
                  "sent", "_report", "cut_short", "_holds", "_held", "_batch",
-                 "_chunks", "_turn", "_guard", "_fast", "_is_array")
+                 "_chunks", "_turn", "_guard", "_fast", "_is_array",
+                 "_is_coded")
 
     def __init__(self, plane: Plane, exchange: Exchange, attempt: Attempt, tap: Tap,
                  head: bytes) -> None:
@@ -81,6 +82,7 @@ class Stream:
         self.is_event_stream = (
             content_type.startswith(b"text/event-stream") and not attempt.head.coded)
         self._is_array = False
+        self._is_coded = attempt.head.coded and attempt.head.length is None
         endpoint = exchange.target.endpoint
         self._report: Report | None = None
         self.cut_short = False
@@ -134,7 +136,7 @@ class Stream:
             self.sent = 1
             self._is_array = isinstance(self._tap, ArrayTap) and begins_array(data)
             self._hurry(self._chunked)
-        if complete and (self.is_event_stream or self._is_array):
+        if complete and (self.is_event_stream or self._is_array or self._is_coded):
             self._end(data)
         elif self._passes_all:
             self._write(data, complete)
@@ -168,7 +170,9 @@ class Stream:
     def _cut(self, data: bytes) -> None:
         self.cut_short = True
         begun = b"{" if self._is_array else b"data:"
-        if not self._head or begun in data:  # else it is no stream at all
+        if self._is_coded:  # nothing can be put into it
+            self._send(data, False)
+        elif not self._head or begun in data:  # else it is no stream at all
             self._send(data if self._is_array else self._guarded(data, True), False)
 
     def _write(self, data: bytes, complete: bool) -> None:

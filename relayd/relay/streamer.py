@@ -68,15 +68,13 @@ class Streamer:
                 return False
             check(exchange, head, data)
         exchange.phase = TO_STREAMING[exchange.phase]
+        if head.coded:
+            self._copy_events(exchange, attempt)
+            return True
         opening = self._opening(exchange, head)
         exchange.first_byte = plane.now()
         exchange.connection.write_whole(opening + _framed(exchange, head, data))
         exchange.drop_body()
-        if head.coded:
-            tap = _tap(exchange, head, False)
-            tap.feed(data)
-            self._judge(exchange, tap.finish(True))
-            return True
         endpoint = exchange.target.endpoint
         assert endpoint is not None
         self._judge(exchange, read_whole(
@@ -85,7 +83,8 @@ class Streamer:
         return True
 
     def _copy_events(self, exchange: Exchange, attempt: Attempt) -> None:
-        """The same for an event stream: looked at first, for only what is whole ends cleanly."""
+        """The same for an event stream, and for what is compressed, which may be one: looked at
+        first, for only what is whole ends cleanly."""
         tap, opening = self._open(exchange, attempt)
         head, data = attempt.head, attempt.take()
         assert head is not None
@@ -94,12 +93,12 @@ class Streamer:
             data = tap.feed(data)
         data += tap.flush()
         report = tap.finish(True)
-        cut_short = is_cut_short(exchange, report)
+        cut_short = head.length is None and is_cut_short(exchange, report)
         if cut_short:
             stream = exchange.copying = Stream(self._plane, exchange, attempt, tap, opening)
             stream.end_cut(data, report)
         else:
-            if ERROR in data:
+            if ERROR in data and not head.coded:
                 data = guard_of(exchange).passing(data, True)
             exchange.connection.write_whole(opening + _framed(exchange, head, data))
         self._judge(exchange, report)

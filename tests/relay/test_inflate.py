@@ -18,7 +18,7 @@ from relayd.relay.tap import tap_for
 from relayd.wire.dialect import BY_OPERATION
 from relayd.wire.replyhead import ReplyHead, read_reply_head
 from tests.fakes.daemon import ANSWER
-from tests.fakes.rawclient import RawClient, request_bytes
+from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.fakes.rawupstream import Answer, message
 from tests.fakes.splits import cut, places
 from tests.fakes.texts import Texts
@@ -30,6 +30,7 @@ LIMIT = 1 << 20
 EVENTS = (b'data: {"choices":[{"index":0,"delta":{"content":"ok"},"finish_reason":"stop"}]}\n\n'
           b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}\n\n'
           b"data: [DONE]\n\n")
+CUT = b'data: {"choices":[{"index":0,"delta":{"content":"ok"}}]}\n\n'
 CODINGS: dict[bytes, Callable[[bytes], bytes]] = {
     b"gzip": gzip.compress, b"deflate": zlib.compress}
 
@@ -127,3 +128,35 @@ def test_what_grows_out_of_all_proportion_is_not_read(kind: bytes) -> None:
     it = tap(b"gzip", JSON, limit=limit)
     it.feed(gzip.compress(text))
     assert it.whole and it._left == limit - len(text)
+
+
+@pytest.mark.parametrize("kind", [JSON, SSE])
+def test_what_comes_behind_the_end_is_neither_read_nor_kept(kind: bytes) -> None:
+    it = tap(b"gzip", kind)
+    it.feed(gzip.compress(CUT if kind == SSE else ANSWER))
+    for _ in range(3):
+        assert len(it.feed(b"x" * 70_000)) == 70_000
+    assert not it._inflater.unused_data
+    assert it.finish(True) == Report(None if kind == SSE else Usage(3, 2), True, None, True)
+
+
+@pytest.mark.parametrize("pace", ["once", "segments-20"])
+@pytest.mark.parametrize("coding", CODINGS)
+@pytest.mark.parametrize(("inside", "more", "chunked", "ended", "outcome"), [
+    (EVENTS, b"", True, "complete", "completed"), (CUT, b"", True, "closed", "provider_truncated"),
+    (CUT, b"", False, "complete", "provider_truncated"),
+    (b"", b"", True, "closed", "provider_truncated"),
+    (CUT, b"more", True, "complete", "completed"),  # who knows what that is
+])
+async def test_a_stream_that_was_cut_has_no_clean_end(
+    opened: Opened, inside: bytes, more: bytes, chunked: bool, ended: str, outcome: str,
+    coding: bytes, pace: str,
+) -> None:
+    body = CODINGS[coding](inside) + more
+    raw = message(body, "text/event-stream", fields=(("Content-Encoding", coding.decode()),),
+                  chunked=chunked)
+    lane = await opened(lambda _: Answer(raw, pace=pace))
+    reply = await ask(lane.address, request_bytes(TARGET, lane.key, STREAM))
+    assert (reply.status, reply.ended, reply.body) == (200, ended, body)
+    [record] = await lane.settled(1)
+    assert record.outcome == outcome
