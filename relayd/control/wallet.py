@@ -1,7 +1,9 @@
 """Wallets: what accounts may still spend, and the charges that the ledger gets for their calls.
 
 Law: calls are charged once: a charge is the difference between what the account's records cost and
-what it was charged before, and both move in one transaction. Promo credit is used up first.
+what it was charged before, and both move in one transaction. Promo credit is used up first. What
+is charged soon after a month's end for calls of before is dated into its last millisecond, so that
+use and the credit that paid it are on one invoice.
 """
 
 from __future__ import annotations
@@ -14,8 +16,10 @@ from relayd.control import audit, conflict
 from relayd.core.actor import Actor
 from relayd.core.errors import RelayError
 from relayd.core.grant import spent
+from relayd.core.invoice import month, month_text
 from relayd.core.money import CURRENCY, decimal, parse_nano
 from relayd.core.posting import TRANSFER_NANO_MAX, LedgerAccount, charge
+from relayd.core.timestamp import DAY_MS
 from relayd.store import account as store_account
 from relayd.store import grant as store_grant
 from relayd.store import limit as store_limit
@@ -27,6 +31,9 @@ from relayd.store.wallet import Due, Money
 
 DUE_MAX: Final = 200
 """Currencies of one account."""
+LATE_MS: Final = 3 * DAY_MS
+"""For how long after a month's end calls of before are told apart: later the sums of a month's
+hours would be read for each charge."""
 CHARGED_TOGETHER: Final = 40
 """Accounts charged in one transaction: 30 ms, so that calls do not wait for the store."""
 
@@ -72,10 +79,24 @@ async def charge_account(transaction: Transaction, account_id: str, now_ms: int)
 
 
 async def _charge(transaction: Transaction, due: Due, now_ms: int) -> None:
-    left = due.used_nano - due.charged_nano
+    start_ms = month(month_text(now_ms)).start_ms
+    late = due.charged_nano
+    if now_ms < start_ms + LATE_MS:
+        since = max(0, await store_wallet.due_since(transaction, due, start_ms))
+        late = max(late, due.used_nano - since)
+    await _charge_until(transaction, due, late, start_ms - 1)
+    await _charge_until(
+        transaction, due._replace(charged_nano=late), due.used_nano, now_ms)
+    await store_wallet.set_charged(transaction, due)
+
+
+async def _charge_until(
+    transaction: Transaction, due: Due, until_nano: int, at_ms: int
+) -> None:
+    """Charge what is due until so much was charged."""
     charged = due.charged_nano
-    while left:
-        amount = min(left, TRANSFER_NANO_MAX)
+    while charged < until_nano:
+        amount = min(until_nano - charged, TRANSFER_NANO_MAX)
         promo = await store_posting.balance(
             transaction, LedgerAccount("promo", due.account, due.currency))
         charged += amount
@@ -85,9 +106,7 @@ async def _charge(transaction: Transaction, due: Due, now_ms: int) -> None:
             await store_grant.take(transaction, grant.id, part)
         cause = f"use:{due.account}:{due.currency}:{charged}"
         await store_posting.post(
-            transaction, charge(cause, amount, due.currency, due.account, promo), now_ms)
-        left -= amount
-    await store_wallet.set_charged(transaction, due)
+            transaction, charge(cause, amount, due.currency, due.account, promo), at_ms)
 
 
 async def money(db: Database, who: str) -> list[Money]:

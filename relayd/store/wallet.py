@@ -79,6 +79,25 @@ async def due(transaction: Transaction, most: int, account_id: str | None = None
     return [Due(*row) for row in rows]
 
 
+async def due_since(transaction: Transaction, due_: Due, since_ms: int) -> int:
+    """What calls since a moment cost, less what was charged since then. Charges that are dated
+    into the millisecond before it may stand among those: they are of calls before."""
+    row = await transaction.row(
+        "SELECT COALESCE((SELECT SUM(amount_nano) FROM rollups"
+        "  WHERE account_id = ?1 AND currency = ?2 AND hour_ms >= ?3), 0)"
+        " + COALESCE((SELECT SUM(e.amount_nano) FROM ledger_accounts l"
+        "  JOIN entries e ON e.ledger_account = l.number JOIN transfers t ON t.number = e.transfer"
+        "  WHERE l.owner = ?1 AND l.currency = ?2 AND l.kind IN ('balance', 'promo')"
+        "  AND t.kind = 'charge' AND t.cause GLOB 'use:*' AND t.at_ms >= ?3"
+        # from the newest backwards, to the first of before
+        "  AND e.transfer > COALESCE((SELECT f.transfer FROM entries f"
+        "   JOIN transfers u ON u.number = f.transfer WHERE f.ledger_account = l.number"
+        "   AND u.at_ms < ?3 - 1 ORDER BY f.transfer DESC LIMIT 1), 0)), 0)",
+        (due_.account, due_.currency, since_ms))
+    assert row is not None
+    return int(row[0])
+
+
 async def set_charged(transaction: Transaction, charged: Due) -> None:
     """Say that the ledger has all of it."""
     await transaction.run(

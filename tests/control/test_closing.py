@@ -7,7 +7,10 @@ import random
 import orjson
 import pytest
 
-from relayd.control import account, audit, closing, enterprise, invoice, mail, usage
+from relayd.control import (
+    account, audit, closing, enterprise, grant, invoice, mail, posting, usage, wallet,
+)
+from relayd.control.grant import Credit
 from relayd.control.invoice import Seller
 from relayd.core.actor import SHELL
 from relayd.core.enterprise import Enterprise
@@ -15,6 +18,7 @@ from relayd.core.errors import RelayError
 from relayd.core.invoice import ClosedMonth, month, month_text
 from relayd.core.operator import Operator
 from relayd.core.posting import charge, move
+from relayd.core.timestamp import HOUR_MS
 from relayd.core.vat import Vat
 from relayd.store import invoice as store_invoice
 from relayd.store import posting as store_posting
@@ -136,6 +140,39 @@ async def test_the_receipt_of_a_refund_that_came_back_is_taken_back(till: Till) 
         ("receipt", "void", -300)]
     assert await till.balance() == sum(
         each.amount_nano for each in receipts) and await invoice.gaps(till.db) == []
+
+
+async def test_use_and_the_credit_that_paid_it_are_on_one_invoice(db: Database) -> None:
+    """However late calls of before midnight come, and among which ones of after it."""
+    [one] = await people(db, 1)
+    await grant.give_to(db, one, Credit(100, "USD", PERIOD.end_ms), "x", PERIOD.start_ms, SHELL)
+
+    async def call(after_ms: int, nano: int) -> None:
+        await usage.post(db, [record(
+            id=f"req_{nano}", account=one, currency="USD", amount_nano=nano, model="small",
+            started_at_ms=PERIOD.end_ms + after_ms)])
+
+    async def charged(after_ms: int) -> None:
+        while await wallet.charge_all(db, PERIOD.end_ms + after_ms):
+            pass
+
+    await call(-HOUR_MS, 1)
+    await charged(-HOUR_MS)
+    await call(-1, 2)
+    await call(3000, 4)
+    await charged(5000)
+    await call(-5, 8)
+    await call(6000, 16)
+    await charged(HOUR_MS)
+    await closing.close(db, SHELL, SELLER, MONTH, NOW_MS)
+    await call(-6, 32)
+    await charged(30 * HOUR_MS)
+    await closing.close(db, SHELL, SELLER, MONTH, PERIOD.end_ms + 31 * HOUR_MS)
+    await closing.close(db, SHELL, SELLER, "2026-11", PERIOD.end_ms + 32 * 24 * HOUR_MS)
+    assert [[line.amount_nano for line in (await invoice.own(db, one, made.id)).lines]
+            for made in await invoice.listing(db, InvoiceFilter(one))] == [
+                [20, -20], [32, -32], [11, -11]]
+    assert await posting.verify(db) == []
 
 
 async def test_a_void_invoice_is_missing_again(db: Database) -> None:
