@@ -40,6 +40,8 @@ ANSWER = (
     b'"message":{"role":"assistant","content":"ok"},"finish_reason":"stop"}],'
     b'"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}'
 )
+PATIENT: Final = Timeouts(connect=5.0, first_byte=5.0, idle=5.0)
+"""A busy machine does not reach them."""
 BRISK: Final = {"timeouts": Timeouts(connect=1.0, first_byte=1.0, idle=1.0)}
 """`provider_changes` for a test that waits for one of them to pass."""
 Result = TypeVar("Result")
@@ -53,9 +55,9 @@ def plain_answer(_: object = None) -> Answer:
 def provider(
     api: Api, port: int, scheme: Literal["http", "https"] = "http", **changes: Any
 ) -> Provider:
-    """A provider of this API on loopback; timeouts that a busy machine does not reach."""
+    """A provider of this API on loopback, in no hurry."""
     made = Provider(api, api, Address(scheme, "127.0.0.1", port, APIS[api]), (CREDENTIAL,),
-                    timeouts=Timeouts(connect=5.0, first_byte=5.0, idle=5.0),
+                    timeouts=PATIENT,
                     terms=DataTerms("no"))
     return replace(made, **changes)
 

@@ -19,7 +19,7 @@ from relayd.core.snapshot import KeyGrant
 from relayd.relay.dispatch import NAMES_MAX, allowed, may_use
 from relayd.relay.plan import Plan
 from relayd.wire.dialect import target_of
-from tests.fakes.daemon import ANSWER, Lane, plain_answer, provider
+from tests.fakes.daemon import ANSWER, PATIENT, Lane, plain_answer, provider
 from tests.fakes.faulty import FAULTS, providers, upstreams
 from tests.fakes.rawclient import ask, request_bytes
 from tests.fakes.rawupstream import message
@@ -167,8 +167,8 @@ async def spread(lane: Lane, bodies: list[bytes]) -> None:
 
 async def test_by_weight(opened: Opened) -> None:
     async with upstreams() as made:
-        lane = await opened(providers=providers(made), routes=(Route("test-model", (
-            Deployment("p0", weight=3), Deployment("p1"))),))
+        lane = await opened(providers=providers(made, timeouts=PATIENT), routes=(
+            Route("test-model", (Deployment("p0", weight=3), Deployment("p1"))),))
         await spread(lane, [BODY] * 200)
         first = len(made[0].requests)
         assert 120 <= first <= 180 and first + len(made[1].requests) == 200
@@ -186,7 +186,7 @@ async def test_the_fastest_first(opened: Opened) -> None:
                 writer.write(OK)
 
         async with stepped(slowly) as address:
-            found = providers(made)
+            found = providers(made, timeouts=PATIENT)
             found["p0"] = replace(found["p0"], address=address)
             lane = await opened(providers=found, routes=(
                 Route("test-model", BOTH, strategy="least-latency"),))
@@ -200,7 +200,8 @@ async def test_the_cheapest_first(opened: Opened) -> None:
 
     async with upstreams() as made:
         lane = await opened(
-            providers=providers(made), prices=PriceBook([price("p0", 20), price("p1", 10)]),
+            providers=providers(made, timeouts=PATIENT),
+            prices=PriceBook([price("p0", 20), price("p1", 10)]),
             routes=(Route("test-model", BOTH, strategy="cheapest"),))
         await spread(lane, [BODY] * 10)
         assert [len(u.requests) for u in made] == [0, 10]
@@ -219,7 +220,7 @@ def talk(number: int, turns: int = 1, key: str = "") -> bytes:
 
 async def test_a_conversation_stays_where_it_is(opened: Opened) -> None:
     async with upstreams() as made:
-        lane = await opened(providers=providers(made),
+        lane = await opened(providers=providers(made, timeouts=PATIENT),
                             routes=(Route("test-model", BOTH, sticky=True),))
         await spread(lane, [talk(n, turns) for n in range(20) for turns in (1, 2, 3)])
         places = Counter((n, u is made[0]) for u in made for n in range(20)
@@ -242,7 +243,7 @@ async def test_a_dead_deployment_of_one_api_is_none_of_another(opened: Opened) -
     dead = provider("anthropic", 1, name="dead")
     async with upstreams(plain_answer) as made:
         lane = await opened(
-            providers={"dead": dead, **providers(made)},
+            providers={"dead": dead, **providers(made, timeouts=PATIENT)},
             routes=(Route("test-model", (Deployment("dead"), Deployment("p0"))),))
         await spread(lane, [BODY] * 7)
         assert {r.attempts for r in await lane.settled(7)} == {1}

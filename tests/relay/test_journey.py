@@ -14,7 +14,7 @@ from relayd.core.provider import Address, Timeouts
 from relayd.core.route import Deployment, Route
 from relayd.relay.journey import patience_of
 from relayd.relay.meter import Meter
-from tests.fakes.daemon import ANSWER, Lane, plain_answer, provider
+from tests.fakes.daemon import ANSWER, PATIENT, Lane, plain_answer, provider
 from tests.fakes.faulty import (
     EVENT_HEAD, FAULTS, REJECTED, SHORT, black_hole, error, providers, route, upstreams,
 )
@@ -295,9 +295,10 @@ async def test_a_budget_bounds_what_an_outage_multiplies(opened: Opened) -> None
 async def test_another_model_serves_it(opened: Opened, fault: str) -> None:
     head = message(ANSWER)[:-len(ANSWER)]
     answer = FAULTS.get(fault, Answer(head, after="reset"))
+    timeouts = replace(PATIENT, first_byte=1.0) if fault == "silence" else PATIENT
     async with upstreams() as made:
         lane = await opened(
-            providers=providers(made, timeouts=Timeouts(1.0, 1.0, 1.0)),
+            providers=providers(made, timeouts=timeouts),
             routes=(route(1, fallback=("other",)), Route("other", (Deployment("p1"),))))
         async with RawClient(lane.address) as client:
             for failing in (False, True):  # over a kept connection

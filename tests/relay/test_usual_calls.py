@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from relayd.relay.handler import Handler
 from relayd.relay.listener import ClientConnection
 from relayd.relay.streamer import Streamer
 from relayd.relay.upstream import Attempt, UpstreamConnection
-from tests.fakes.daemon import ANSWER, BRISK, Lane
+from tests.fakes.daemon import ANSWER, PATIENT, Lane
 from tests.fakes.rawclient import RawClient, request_bytes
 from tests.fakes.rawupstream import Answer, message
 from tests.fakes.stepped import EVENTS, chunk, vanish
@@ -147,7 +148,11 @@ async def both(
     leaves: bool = False, target: str = TARGET,
 ) -> Told:
     """Asks the same of both ways; returns what the lean one was told by."""
-    named: dict[str, Any] = {"patterns": ("test-*",), "provider_changes": BRISK}
+    timeouts = PATIENT
+    if not leaves and any(answer.after == "hold" for answer in answers):
+        timeouts = replace(PATIENT, first_byte=1.0, idle=1.0)
+    named: dict[str, Any] = {
+        "patterns": ("test-*",), "provider_changes": {"timeouts": timeouts}}
     with monkeypatch.context() as patch:
         Told(patch, general=True)
         async with Lane(directory / "general", **named) as lane:
