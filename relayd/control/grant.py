@@ -116,18 +116,19 @@ async def end(transaction: Transaction, grant: Grant, now_ms: int) -> None:
         account=grant.account), now_ms)
 
 
-async def expire(db: Database, now_ms: int) -> int:
-    """End grants whose time is over; returns how many."""
+async def expire(db: Database, now_ms: int, settled_ms: int = 0) -> int:
+    """End grants whose time is over for so long; returns how many."""
+    over_ms = now_ms - settled_ms
     async with db.reading() as transaction:
-        if not await store_grant.expired(transaction, now_ms, 1):
+        if not await store_grant.expired(transaction, over_ms, 1):
             return 0
     async with db.writing() as transaction:
-        found = await store_grant.expired(transaction, now_ms, EXPIRED_AT_ONCE)
+        found = await store_grant.expired(transaction, over_ms, EXPIRED_AT_ONCE)
         charged = {grant.account for grant in found}
         for account_id in charged:
             await wallet.charge_account(transaction, account_id, now_ms)
         # read again: charges may have spent them, and then there are those of others
-        for grant in await store_grant.expired(transaction, now_ms, EXPIRED_AT_ONCE):
+        for grant in await store_grant.expired(transaction, over_ms, EXPIRED_AT_ONCE):
             if grant.account in charged:
                 await end(transaction, grant, now_ms)
     return len(found)

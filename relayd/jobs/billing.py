@@ -18,6 +18,8 @@ from relayd.ops.rounds import Rounds
 from relayd.store.db import Database
 
 EVERY_SECONDS: Final = 60.0
+SETTLED_MS: Final = 60_000
+"""How long credit outlives its time: records of the last calls in it have come by then."""
 
 
 class Billing(Rounds):
@@ -41,5 +43,5 @@ class Billing(Rounds):
         now_ms = self._now_ms()
         if await self._believed(now_ms):
             await subscription.run_due(self._db, self._plans(), self._link("/plans"), now_ms)
-            await grant.expire(self._db, now_ms)
+            await grant.expire(self._db, now_ms, SETTLED_MS)
         await alert.tell(self._db, self._link("/balance"), now_ms)

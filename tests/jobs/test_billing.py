@@ -5,23 +5,27 @@ from __future__ import annotations
 import asyncio
 import io
 
-from relayd.control import account, alert, grant, mail, subscription
+from relayd.control import account, alert, grant, mail, subscription, usage
 from relayd.control.grant import Credit
+from relayd.control.posting import balances
 from relayd.core.actor import SHELL
 from relayd.core.plan import Plan
 from relayd.core.posting import move
-from relayd.jobs.billing import Billing
+from relayd.jobs.billing import SETTLED_MS, Billing
 from relayd.ops.logging import Logger
 from relayd.store import posting
 from relayd.store.db import Database
-from tests.fakes.records import START_MS
+from tests.fakes.records import START_MS, call_record
 
 EMAIL = "ann@example.org"
 
 
+LATER_MS = START_MS + 1 + SETTLED_MS
+
+
 def job(db: Database, said: io.StringIO | None = None) -> Billing:
     return Billing(db, dict, lambda path: f"https://c{path}", every_seconds=0.01,
-                   now_ms=lambda: START_MS + 10, log=Logger("info", said))
+                   now_ms=lambda: LATER_MS, log=Logger("info", said))
 
 
 async def test_credit_expires_and_alerts_are_mailed(db: Database) -> None:
@@ -36,6 +40,24 @@ async def test_credit_expires_and_alerts_are_mailed(db: Database) -> None:
     await work.stop()
     await running
     assert [each.left_nano for each in await grant.listing(db, owner)] == [0]
+
+
+async def test_what_was_used_in_its_time_is_paid_from_credit_although_it_comes_behind(
+    db: Database
+) -> None:
+    """A record comes once its call is over and the journal is flushed."""
+    owner = (await account.create(db, EMAIL, None, START_MS)).id
+    await grant.give_to(db, EMAIL, Credit(5, "USD", START_MS + 100), "x", START_MS, SHELL)
+    now_ms = START_MS + 100
+    work = Billing(db, dict, lambda path: f"https://c{path}", now_ms=lambda: now_ms)
+    await work.look()
+    await usage.post(db, [call_record(
+        account=owner, amount_nano=3, started_at_ms=START_MS + 99)])
+    for now_ms, left in ((START_MS + 99 + SETTLED_MS, 5), (START_MS + 100 + SETTLED_MS, 0)):
+        await work.look()
+        assert [each.left_nano for each in await grant.listing(db, owner)] == [left]
+    [had] = await balances(db, owner)
+    assert (had.balance, had.promo) == (0, 0)
 
 
 async def test_subscriptions_go_on_and_each_mail_leads_to_its_page(db: Database) -> None:
@@ -63,7 +85,7 @@ async def test_no_credit_expires_for_a_clock_that_is_not_believed(db: Database) 
     owner = (await account.create(db, EMAIL, None, START_MS)).id
     await grant.give_to(db, EMAIL, Credit(5, "USD", START_MS + 1), "x", START_MS, SHELL)
     work = Billing(db, dict, lambda path: f"https://c{path}", believed=not_believed,
-                   now_ms=lambda: START_MS + 10)
+                   now_ms=lambda: LATER_MS)
     await work.look()
     assert [each.left_nano for each in await grant.listing(db, owner)] == [5]
 
