@@ -31,8 +31,9 @@ from relayd.store.secret import derived
 from relayd.store.transaction import Row, Transaction
 
 UNSUBSCRIBE_LABEL: Final = "unsubscribe links"
-LEASE_MS: Final = 300_000
-"""How long a mail that is being sent is nobody else's: longer than sending one takes."""
+LEASE_MS: Final = 600_000
+"""How long a mail that is being sent is nobody else's: as long as a session with the slowest
+server takes (ops/smtp.py, jobs/mail.py), for otherwise two processes send it."""
 UNREADABLE: Final = "unreadable"
 """The outcome of a mail whose sealed text is damaged."""
 WAITING: Final[tuple[MailState, ...]] = ("queued", "refused", "expired")

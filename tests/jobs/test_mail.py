@@ -25,7 +25,7 @@ from relayd.jobs import mail as postman
 from relayd.jobs.mail import Postman
 from relayd.ops.config import Config, ConsoleConfig, MailConfig
 from relayd.ops.logging import Logger
-from relayd.ops.smtp import SmtpSession
+from relayd.ops.smtp import STEP_SECONDS, TAKE_SECONDS, SmtpSession
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
 from tests.fakes.editions import publish_first
@@ -239,6 +239,12 @@ async def test_a_server_that_is_silent_about_some_mails_keeps_no_other_waiting(
         office.now_ms += 2000
     assert sorted(office.server.recipients) == ["ann@example.org", "bob@example.org"]
     assert len(office.server.tried) == len(names)  # the others wait for a minute at least
+
+
+def test_no_other_process_sends_what_the_slowest_server_has_not_taken_yet() -> None:
+    opening = 7 * STEP_SECONDS  # connect, greeting, EHLO, STARTTLS, EHLO again, AUTH in two
+    sending = 3 * STEP_SECONDS + 2 * TAKE_SECONDS  # MAIL, RCPT, RSET; DATA and the message
+    assert mail.LEASE_MS >= 1000 * (opening + postman.SESSION_SECONDS + sending)
 
 
 async def test_a_session_that_lasts_keeps_no_mail_waiting(
