@@ -165,8 +165,7 @@ async def queue(db: Database, actor: Actor, *, closed: bool = False) -> list[Tic
     """
     _judge(actor)
     async with db.reading() as transaction:
-        found = await store_ticket.listing(transaction, unclosed=not closed)
-    return [replace(each, subject="", contact=None) for each in found]
+        return await store_ticket.listing(transaction, unclosed=not closed)
 
 
 async def look(db: Database, actor: Actor, ticket_id: str, now_ms: int) -> Story:

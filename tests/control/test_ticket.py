@@ -91,6 +91,13 @@ async def test_D3_an_operator_s_look_is_seen_by_the_owner(db: Database) -> None:
     assert ("ticket.look", "acct_support") in events
 
 
+async def test_one_that_can_be_read_no_more_keeps_no_other_out_of_the_queue(db: Database) -> None:
+    who = await holder(db)
+    both = {await opened(db, "question", who), await opened(db)}
+    await db.keyring.destroy(who)
+    assert {each.id for each in await ticket.queue(db, SUPPORT)} == both
+
+
 async def test_U5_a_closed_ticket_is_purged_after_180_days(db: Database) -> None:
     who = await holder(db)
     mine, theirs = await opened(db, "question", who), await opened(db, "privacy")
