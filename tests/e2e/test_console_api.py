@@ -133,7 +133,7 @@ def tried(who: Somebody, operation: Any, other: dict[str, str], mode: Generation
             for name in set(case.path_parameters or ()) & set(ids):
                 case.path_parameters[name] = ids[name]
             answer = who.ask(session, case)
-            if answer.status_code == 400 and "json" not in answer.headers["Content-Type"]:
+            if answer.status_code == 400 and "json" not in answer.headers["content-type"][0]:
                 return  # what was generated is no HTTP, a line too long for one; no operation's
             case.validate_response(answer, checks=CHECKS)
             if operation.label not in OF_ALL:
