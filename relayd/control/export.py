@@ -14,15 +14,13 @@ import orjson
 
 from relayd import __version__
 from relayd.control import audit
-from relayd.control.portable import DOCUMENTS, Rows, Span
+from relayd.control.portable import DOCUMENTS, Rows, Span, readable
 from relayd.core import portable as core_portable
 from relayd.core.account import Account
 from relayd.core.actor import Actor
 from relayd.core.timestamp import rfc3339
 from relayd.store import account as store_account
 from relayd.store.db import Database
-from relayd.store.directory import StoreError
-from relayd.store.seal import UNREADABLE
 
 FORMAT: Final = "relayd export 1"
 MANIFEST_NAME: Final = "manifest.json"
@@ -96,19 +94,9 @@ async def entries(
         info.compress_type = zipfile.ZIP_DEFLATED
         with archive.open(info, "w", force_zip64=True) as entry:
             async for rows in _document(
-                    _readable(source(db, account_id, span), name, unread), entry):
+                    readable(source(db, account_id, span), name, unread), entry):
                 yield rows
         yield 0
-
-
-async def _readable(rows: Rows, name: str, unread: list[str]) -> Rows:
-    try:
-        async for row in rows:
-            yield row
-    except StoreError as error:
-        if error.code not in UNREADABLE:
-            raise
-        unread.append(name)
 
 
 async def _document(rows: Rows, entry: IO[bytes]) -> AsyncIterator[int]:

@@ -202,12 +202,13 @@ async def produce(
 async def _content(
     db: Database, request: LawfulRequest, counts: dict[str, int], now_ms: int,
 ) -> AsyncIterator[bytes]:
-    """One JSON document: the request's own words, then each scope's rows."""
+    """One JSON document: the request's own words, each scope's rows, and in which scopes there is
+    something that can be read no more."""
     head = {"request": request.id, "account": request.account, "basis": request.basis,
             "since": rfc3339(request.since_ms), "until": rfc3339(request.until_ms),
             "scope": list(request.scope), "produced_at": rfc3339(now_ms)}
     yield orjson.dumps(head)[:-1]
-    span = portable.Span(request.since_ms, request.until_ms)
+    span, unread = portable.Span(request.since_ms, request.until_ms), list[str]()
     for scope in request.scope:
         yield b',"' + scope.encode() + b'":'
         if scope == CONTENT:
@@ -215,12 +216,13 @@ async def _content(
             continue
         counts[scope] = 0
         separator = b"["
-        async for row in portable.SCOPES[scope](db, request.account, span):
+        rows = portable.SCOPES[scope](db, request.account, span)
+        async for row in portable.readable(rows, scope, unread):
             counts[scope] += 1
             yield separator + orjson.dumps(row)
             separator = b","
         yield b"]" if separator == b"," else b"[]"
-    yield b"}\n"
+    yield (b',"unread":' + orjson.dumps(unread) if unread else b"") + b"}\n"
 
 
 async def expire(db: Database, now_ms: int) -> int:

@@ -39,10 +39,12 @@ from relayd.store import rollup as store_rollup
 from relayd.store import sign_in as store_sign_in
 from relayd.store import vault as store_vault
 from relayd.store.db import Database
+from relayd.store.directory import StoreError
 from relayd.store.fapiao import FapiaoFilter
 from relayd.store.invoice import InvoiceFilter
 from relayd.store.order import OrderFilter
 from relayd.store.record import CallFilter
+from relayd.store.seal import UNREADABLE
 
 HOURS_AT_ONCE: Final = 24
 KEYS_AT_ONCE: Final = 500
@@ -68,6 +70,18 @@ class Span(NamedTuple):
 
 Rows = AsyncIterator[Mapping[str, Any]]
 Source = Callable[[Database, str, Span], Rows]
+
+
+async def readable(rows: Rows, name: str, unread: list[str]) -> Rows:
+    """Rows up to the first that can be read no more; then `unread` gets the name of what they are
+    of."""
+    try:
+        async for row in rows:
+            yield row
+    except StoreError as error:
+        if error.code not in UNREADABLE:
+            raise
+        unread.append(name)
 
 
 async def _profile(db: Database, who: str, span: Span) -> Rows:

@@ -264,6 +264,15 @@ async def test_S3_the_owner_is_told_when_the_gag_ends(db: Database) -> None:
             "SELECT COUNT(*) FROM outbox WHERE kind = 'lawful_request'") == (1,)
 
 
+async def test_what_can_be_read_no_more_is_named_beside_what_is_produced(db: Database) -> None:
+    who = await make_person(db)
+    assert "unread" not in (await produced(db))[1]
+    await db.keyring.destroy(who)
+    _, content = await produced(db, account=who)
+    assert content["unread"] == ["profile"] and len(content["calls"]) == 3
+    assert [(each["id"], each["email"]) for each in content["profile"]] == [(who, None)]
+
+
 async def test_an_account_that_can_be_read_no_more_keeps_no_other_waiting(db: Database) -> None:
     lost = await account.create(db, "lost@example.org", None, START_MS)
     await produced(db, account=lost.id)
