@@ -69,7 +69,7 @@ async def listing(
         f"{_SELECT} WHERE {' AND '.join(conditions)}"
         " ORDER BY state = 'closed', due_at_ms IS NULL, due_at_ms, opened_at_ms, id", values)
     if account is None:
-        return [Ticket(*row[:4], "", None, *row[6:-1]) for row in rows]
+        return [Ticket(*(*row[:4], "", None, *row[6:-1])) for row in rows]
     return [_ticket(transaction, row) for row in rows]
 
 
