@@ -21,6 +21,11 @@ _FETCHED_AT_ONCE: Final = 64
 class Connection(aiosqlite.Connection):
     """As aiosqlite's, each call of which is a hand-over that costs loop and thread 50 us each."""
 
+    @property
+    def closed(self) -> bool:
+        """Whether it can run nothing any more."""
+        return self._connection is None
+
     async def run_all(self, statements: Sequence[Statement]) -> list[int]:
         """Run all of these; returns how many rows each of them changed."""
         found: list[int] = await self._execute(
@@ -61,5 +66,10 @@ async def connect(path: Path, busy_ms: int) -> Connection:
     def connector() -> sqlite3.Connection:
         return sqlite3.connect(path, timeout=busy_ms / 1000, isolation_level=None)
     connection = Connection(connector, _FETCHED_AT_ONCE)
-    await connection
+    try:
+        await connection
+    except BaseException:
+        # its thread has been told to stop, and tells the loop so, which may be closed soon
+        connection._thread.join()
+        raise
     return connection

@@ -142,8 +142,9 @@ class Database:
                 await transaction.catch_up()
             except BaseException:
                 # Queued behind whatever is still running, so a cancelled BEGIN is undone as well;
-                # it does nothing where no transaction is open.
-                await connection.rollback()
+                # it does nothing where no transaction is open. Closing undoes all.
+                if not connection.closed:
+                    await connection.rollback()
                 raise
 
     async def checkpoint(self) -> bool:
@@ -196,11 +197,14 @@ class Database:
             await self._watcher.close()
 
     async def close(self) -> None:
-        """Close all connections; waits for transactions that are under way."""
+        """Close all connections; waits for transactions that are under way, unless cancelled."""
         if self._closed:
             return
         self._closed = True
-        async with self._write_lock, self._read_lock, self._watch_lock:
+        try:
+            async with self._write_lock, self._read_lock, self._watch_lock:
+                pass  # nobody begins any more
+        finally:
             with mapped():
                 try:
                     self.changes.close()

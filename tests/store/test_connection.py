@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -39,3 +42,33 @@ async def test_another_process_that_writes_is_waited_for(tmp_path: Path) -> None
     finally:
         await one.close()
         await other.close()
+
+
+async def test_a_file_that_cannot_be_opened_leaves_no_thread(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    with pytest.raises(sqlite3.OperationalError):
+        await connect(tmp_path / "none" / "file.db", 100)
+    assert before.issuperset(threading.enumerate())
+
+
+def test_who_goes_while_it_is_opened_leaves_no_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would tell a loop that is closed, on stderr."""
+    opened = sqlite3.connect
+
+    def slowly(path: Path, timeout: float, isolation_level: None) -> sqlite3.Connection:
+        time.sleep(0.1)
+        return opened(path, timeout, isolation_level=isolation_level)
+
+    async def left() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.02):
+                await connect(tmp_path / "file.db", 100)
+
+    said: list[object] = []
+    monkeypatch.setattr("sqlite3.connect", slowly)
+    monkeypatch.setattr(threading, "excepthook", said.append)
+    before = set(threading.enumerate())
+    asyncio.run(left())
+    assert before.issuperset(threading.enumerate()) and said == []

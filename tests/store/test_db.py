@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from time import monotonic
 
@@ -260,6 +261,21 @@ async def test_a_spoilt_store_is_refused(tmp_path: Path, spoil: object, code: st
     with pytest.raises(StoreError) as caught:
         await open_database(tmp_path / "store")
     assert caught.value.code == code
+
+
+async def test_a_store_is_closed_also_by_who_does_not_wait(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    db = await open_database(tmp_path / "store")
+    async with db.watching(), db.writing():
+        pass
+    with pytest.raises(ValueError):
+        async with db.reading():
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await db.close()
+            async with asyncio.timeout(5):
+                while not before.issuperset(threading.enumerate()):
+                    await asyncio.sleep(0.01)
 
 
 async def test_a_closed_store_is_watched_no_more(tmp_path: Path) -> None:
