@@ -61,10 +61,13 @@ def _run_last(
     return cursor.fetchall(), cursor.rowcount
 
 
-async def connect(path: Path, busy_ms: int) -> Connection:
+async def connect(path: Path, busy_ms: int, *, read_alone: bool = False) -> Connection:
     """An open connection, on which transactions are opened by hand."""
+    name = f"{path.absolute().as_uri()}?mode=ro" if read_alone else path
+
     def connector() -> sqlite3.Connection:
-        return sqlite3.connect(path, timeout=busy_ms / 1000, isolation_level=None)
+        return sqlite3.connect(
+            name, timeout=busy_ms / 1000, isolation_level=None, uri=read_alone)
     connection = Connection(connector, _FETCHED_AT_ONCE)
     try:
         await connection

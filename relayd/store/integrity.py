@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
-import aiosqlite
-
+from relayd.store.connection import connect
 from relayd.store.migration import pending
 from relayd.store.transaction import Transaction, mapped
+
+BUSY_MS: Final = 5000
 
 
 async def is_sound(transaction: Transaction) -> bool:
@@ -18,5 +20,8 @@ async def is_sound(transaction: Transaction) -> bool:
 async def due(file: Path) -> list[int]:
     """The migrations that a start would make; the file is opened to be read alone."""
     with mapped():
-        async with aiosqlite.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True) as reader:
+        reader = await connect(file, BUSY_MS, read_alone=True)
+        try:
             return await pending(reader)
+        finally:
+            await reader.close()

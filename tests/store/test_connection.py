@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,9 +58,9 @@ def test_who_goes_while_it_is_opened_leaves_no_thread(
     """It would tell a loop that is closed, on stderr."""
     opened = sqlite3.connect
 
-    def slowly(path: Path, timeout: float, isolation_level: None) -> sqlite3.Connection:
+    def slowly(*given: Any, **named: Any) -> sqlite3.Connection:
         time.sleep(0.1)
-        return opened(path, timeout, isolation_level=isolation_level)
+        return opened(*given, **named)
 
     async def left() -> None:
         with pytest.raises(TimeoutError):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
+
+import pytest
 
 from relayd.store.db import FILE_NAME, Database, open_database
 from relayd.store.directory import StoreError
@@ -19,6 +22,13 @@ async def test_what_a_start_would_do_is_known_without_doing_it(db: Database) -> 
     async with db.writing() as transaction:
         await transaction.run("DELETE FROM schema_migrations WHERE version = 12")
     assert await due(db.directory / FILE_NAME) == [12]
+
+
+async def test_a_file_that_is_not_there_leaves_no_thread_and_is_not_made(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    with pytest.raises(StoreError):
+        await due(tmp_path / FILE_NAME)
+    assert before.issuperset(threading.enumerate()) and not list(tmp_path.iterdir())
 
 
 async def test_damaged(tmp_path: Path) -> None:
