@@ -24,7 +24,8 @@ from relayd.wire.usage_typed import OpenaiReport
 
 _IMAGE: Final = b'"image_generation_call"'
 _DRAWN: Final = "response.image_generation_call.completed"
-_LAST: Final = ("response.completed", "response.incomplete", "response.failed")
+LAST: Final = ("response.completed", "response.incomplete", "response.failed")
+"""The events of which one is a stream's last."""
 DELTAS: Final = {
     "response.output_text.delta": CONTENT,
     "response.refusal.delta": CONTENT,
@@ -115,7 +116,7 @@ def read_responses(data: bytes, found: Findings) -> bool:
         _text(event, found)
     if event.response is not None:
         _summary(event.response, found)
-        if event.type in _LAST:
+        if event.type in LAST:
             found.ended = True
     elif event.type is None:
         _summary(event, found)

@@ -15,6 +15,7 @@ import msgspec
 from relayd.core.errors import RelayError
 from relayd.wire import surrogate
 from relayd.wire.chunked import ChunkedReader
+from relayd.wire.reply_responses import LAST
 from relayd.wire.shapes import error_body, error_fields
 from relayd.wire.sse import EventReader
 
@@ -29,7 +30,6 @@ _OWN: Final = ("type", "event_id", "generate", "stream")
 """Members of the message that are none of the body's, or that are implicit here."""
 _TOLD: Final = ("retry-after", "retry-after-ms", "x-should-retry", "x-request-id")
 """Fields of an error's head that clients look at, also in the event."""
-_LAST: Final = ("response.completed", "response.incomplete", "response.failed")
 _encode: Final = msgspec.json.Encoder().encode
 _whole: Final = msgspec.json.Decoder(msgspec.Raw).decode
 _split: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -198,7 +198,7 @@ class ReplyReader:
         found = self._passing(pieces) if self._events is not None else self._gathered(pieces)
         if found:
             self.told = True
-            self.ended = self.ended or _kind(found[-1]) in _LAST
+            self.ended = self.ended or _kind(found[-1]) in LAST
         return found
 
     def _read_head(self, data: bytes) -> bytes:
