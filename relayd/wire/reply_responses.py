@@ -35,6 +35,9 @@ DELTAS: Final = {
     "response.custom_tool_call_input.delta": ARGUMENTS,
     "response.mcp_call_arguments.delta": ARGUMENTS,
     "response.code_interpreter_call_code.delta": ARGUMENTS,
+    "response.shell_call_command.delta": ARGUMENTS,
+    "response.apply_patch_call_operation_diff.delta": ARGUMENTS,
+    "response.audio.transcript.delta": CONTENT,
 }
 """Events that bring text, and its kind."""
 _PARTS: Final = {"message": CONTENT, "reasoning": REASONING}
@@ -54,6 +57,8 @@ class _Item(msgspec.Struct, gc=False):
     arguments: Any = None
     input: Any = None
     code: Any = None
+    action: Any = None
+    operation: Any = None
     content: Any = None
     summary: Any = None
 
@@ -69,6 +74,7 @@ class _Full(_Lean, gc=False):
     output_index: Any = None
     content_index: Any = None
     summary_index: Any = None
+    command_index: Any = None
     item: _Item | None = None
     output: list[_Item] | None = None
 
@@ -150,7 +156,7 @@ def _text(event: _Full, found: Findings) -> None:
     if event.delta is not None:
         kind = DELTAS.get(event.type or "")
         if kind is not None:
-            part = event.content_index or event.summary_index
+            part = event.content_index or event.summary_index or event.command_index
             found.text(event.delta, kind, event.output_index, part)
     elif event.item is not None:
         if event.type == "response.output_item.added":
@@ -168,8 +174,15 @@ def _item(item: _Item, index: int, found: Findings) -> None:
         _parts(item.content, kind, index, found)
         return
     found.text(item.name, NAME, index)
-    for value in (item.arguments, item.input, item.code):
+    for value in (item.arguments, item.input, item.code, _member(item.operation, "diff")):
         found.text(text_of(value), ARGUMENTS, index)
+    commands = _member(item.action, "commands")
+    for place, command in enumerate(commands if isinstance(commands, list) else ()):
+        found.text(command, ARGUMENTS, index, place)
+
+
+def _member(value: object, name: str) -> object:
+    return value.get(name) if isinstance(value, dict) else None
 
 
 def _parts(parts: object, kind: int, index: int, found: Findings) -> None:

@@ -33,6 +33,9 @@ def read(*values: object) -> tuple[Texts, Findings]:
     ("custom_tool_call_input.delta", ARGUMENTS),
     ("mcp_call_arguments.delta", ARGUMENTS),
     ("code_interpreter_call_code.delta", ARGUMENTS),
+    ("shell_call_command.delta", ARGUMENTS),
+    ("apply_patch_call_operation_diff.delta", ARGUMENTS),
+    ("audio.transcript.delta", CONTENT),
 ])
 def test_deltas(name: str, kind: int) -> None:
     event = {"type": "response." + name, "output_index": 2, "content_index": 1, "delta": "ab",
@@ -113,9 +116,13 @@ def test_a_reply() -> None:
             {"type": "custom_tool_call", "name": "g", "input": "x = 1"},
             {"type": "code_interpreter_call", "code": "1+1", "outputs": [{"logs": "2"}]},
             {"type": "web_search_call", "action": {"query": "q"}},
+            {"type": "shell_call", "action": {"commands": ["ls", 5, "df"]}, "status": "completed"},
+            {"type": "shell_call", "action": {"commands": 5}, "environment": None},
+            {"type": "apply_patch_call", "operation": {"type": "create_file", "diff": "+x"}},
+            {"type": "apply_patch_call", "operation": {"type": "delete_file", "path": "y"}},
         ]})
     assert texts.kind(CONTENT) == "hino" and sorted(texts.kind(REASONING)) == list("hmos")
-    assert texts.kind(NAME) == "fg" and texts.kind(ARGUMENTS) == '{"a":1}x = 11+1'
+    assert texts.kind(NAME) == "fg" and texts.kind(ARGUMENTS) == '{"a":1}x = 11+1lsdf+x'
     assert usage_of(found) == Usage(7, 3) and found.error is None
 
 
@@ -128,12 +135,15 @@ def test_a_reply_that_failed() -> None:
 def test_texts_of_several_parts_are_told_apart() -> None:
     event = {"type": "response.output_text.delta", "output_index": 2, "delta": "a"}
     summary = {"type": "response.reasoning_summary_text.delta", "output_index": 2, "delta": "b"}
+    command = {"type": "response.shell_call_command.delta", "output_index": 2, "delta": "c"}
     texts, _ = read({**event, "content_index": 0}, {**event, "content_index": 1},
                     {**event, "content_index": 1}, {**summary, "summary_index": 0},
-                    {**summary, "summary_index": 1})
+                    {**summary, "summary_index": 1}, {**command, "command_index": 0},
+                    {**command, "command_index": 1}, {**command, "command_index": 1})
     assert texts.streams == {
         stream_of(CONTENT, 2, 0): "a", stream_of(CONTENT, 2, 1): "aa",
-        stream_of(REASONING, 2, 0): "b", stream_of(REASONING, 2, 1): "b"}
+        stream_of(REASONING, 2, 0): "b", stream_of(REASONING, 2, 1): "b",
+        stream_of(ARGUMENTS, 2, 0): "c", stream_of(ARGUMENTS, 2, 1): "cc"}
 
 
 @pytest.mark.parametrize(("response", "fails"), [
