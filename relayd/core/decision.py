@@ -188,9 +188,10 @@ def _lost(known: Known, event: PartnerEvent, now_ms: int) -> Decision:
 
 
 def _closed(known: Known, event: PartnerEvent, now_ms: int, *, won: bool) -> Decision:
-    """The end of a dispute; where its start has not been heard of, that comes first."""
+    """The end of a dispute; where its start has not been heard of, that comes first. One that
+    ended and, after an appeal, ends otherwise is for a person to look at."""
     if known.dispute is not None and known.dispute.state != "open":
-        return Decision("already", known)
+        return Decision("already" if won == (known.dispute.state == "won") else "too_late", known)
     before: tuple[Transfer, ...] = ()
     if known.dispute is None:
         opened = _disputed(known, event, now_ms)

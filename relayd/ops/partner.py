@@ -83,14 +83,18 @@ class PartnerClient:
         raise RelayError("partner_failed")
 
     def address(self, target: str) -> URL:
-        """Where a request goes. Raises `partner_failed` for a host that is not the partner's."""
+        """Where a request goes, never in the clear where `base_url` is not. Raises
+        `partner_failed` for a host that is not the partner's."""
         if not target.startswith(("http://", "https://")):
             return URL(self._text + target, encoded=True)
         given = URL(target, encoded=True)
         host = given.raw_host or ""
         known = host == self._base.raw_host and given.port == self._base.port
-        if given.scheme != self._base.scheme or not (
-                known or host.endswith(HOSTS[self._kind])):
+        elsewhere = host.endswith(HOSTS[self._kind])
+        if elsewhere and given.scheme == "http" and given.explicit_port is None:
+            # as Alipay gives its bills' addresses; both schemes lead there
+            given = given.with_scheme(self._base.scheme)
+        if given.scheme != self._base.scheme or not (known or elsewhere):
             raise RelayError("partner_failed")
         return given
 

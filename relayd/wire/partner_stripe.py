@@ -62,9 +62,12 @@ _DISPUTES: Final[dict[tuple[str, str], EventKind]] = {
     # an inquiry, which takes nothing, became a dispute: there is no second `created`
     ("charge.dispute.funds_withdrawn", "needs_response"): "disputed",
     ("charge.dispute.funds_withdrawn", "under_review"): "disputed",
+    # settled by a rule of the account's: nobody argues about what was taken, if anything was
+    ("charge.dispute.funds_withdrawn", "prevented"): "disputed",
     ("charge.dispute.closed", "won"): "dispute_won",
     ("charge.dispute.closed", "lost"): "dispute_lost",
 }
+_PREVENTED: Final = ("charge.dispute.closed", "prevented")
 
 
 class Stripe:
@@ -231,8 +234,12 @@ class Stripe:
         if name in _REFUND_EVENTS:
             return self._about_refund(thing, event)
         if name.startswith("charge.dispute."):
+            said = (name, thing["status"])
+            kind = _DISPUTES.get(said, "ignored")
+            if said == _PREVENTED and thing.get("balance_transactions"):
+                kind = "dispute_lost"
             return PartnerEvent(
-                self._name, event, _DISPUTES.get((name, thing["status"]), "ignored"), "",
+                self._name, event, kind, "",
                 as_text(thing["currency"]).upper(), as_minor(thing["amount"]),
                 as_name(thing["payment_intent"]), as_text(thing["id"]))
         return PartnerEvent(self._name, event, "ignored", "")

@@ -259,6 +259,18 @@ def test_a_dispute_in_either_order_of_messages(end: str, left: int) -> None:
         assert world.sums()["disputes"] == 0
 
 
+@pytest.mark.parametrize("end, other", [
+    ("dispute_won", "dispute_lost"), ("dispute_lost", "dispute_won")])
+def test_a_dispute_that_ends_otherwise_after_an_appeal_is_an_alarm(end: str, other: str) -> None:
+    world = World()
+    for each in (PAID, event("disputed", AMOUNT, "dp_1"), event(end, AMOUNT, "dp_1")):
+        world.hear(each)
+    before = world.sums()
+    assert world.hear(event(other, AMOUNT, "dp_1")) == "too_late"
+    assert world.hear(event(end, AMOUNT, "dp_1")) == "already"
+    assert world.sums() == before and world.order.state == end
+
+
 def test_a_dispute_during_a_refund() -> None:
     world = World()
     world.hear(PAID)

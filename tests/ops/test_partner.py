@@ -131,7 +131,8 @@ async def test_a_partner_that_is_not_there() -> None:
 @pytest.mark.parametrize("kind, target, fits", [
     ("alipay", "https://dwbillcenter.alipay.com/x?a=1", True),
     ("alipay", "https://dwbillcenter.alipay.com.evil.test/x", False),
-    ("alipay", "http://dwbillcenter.alipay.com/x", False),
+    ("alipay", "http://dwbillcenter.alipay.com.evil.test/x", False),
+    ("alipay", "http://dwbillcenter.alipay.com:8080/x", False),
     ("alipay", "https://evilalipay.com/x", False),
     ("wechat", "https://api.mch.weixin.qq.com/v3/billdownload/file?t=1", True),
     ("wechat", "https://127.0.0.1/x", False),
@@ -150,6 +151,13 @@ def test_where_bills_may_be(kind: str, target: str, fits: bool) -> None:
     else:
         with pytest.raises(RelayError):
             client.address(target)
+
+
+def test_a_bill_is_not_fetched_in_the_clear() -> None:
+    """Alipay gives addresses of bills as http."""
+    target = "http://dwbillcenter.alipay.com/a%2Fb?fileId=%2Ftrade%2F1.zip&token=a+b"
+    address = PartnerClient("alipay", "https://openapi.alipay.com/gateway.do").address(target)
+    assert str(address) == target.replace("http:", "https:")
 
 
 async def test_a_conversation_without_end(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

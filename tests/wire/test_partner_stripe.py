@@ -211,11 +211,24 @@ def test_messages_about_sessions(name: str, change: dict[str, str], kind: str) -
     ("charge.dispute.closed", "lost", "dispute_lost"),
     ("charge.dispute.closed", "warning_closed", "ignored"),
     ("charge.dispute.updated", "needs_response", "ignored"),
+    ("charge.dispute.created", "prevented", "ignored"),
+    ("charge.dispute.funds_withdrawn", "prevented", "disputed"),
+    ("charge.dispute.closed", "prevented", "ignored"),
 ])
 def test_messages_about_disputes(name: str, status: str, kind: str) -> None:
     said = read(name, {"id": "dp_1", "object": "dispute", "amount": 12345, "currency": "cny",
                        "payment_intent": "pi_1", "status": status})
     assert (said.kind, said.order, said.trade, said.reference) == (kind, "", "pi_1", "dp_1")
+
+
+@pytest.mark.parametrize("taken, kind", [([{"id": "txn_1"}], "dispute_lost"), ([], "ignored")])
+def test_a_dispute_that_was_prevented_took_something_or_nothing(
+    taken: list[object], kind: str
+) -> None:
+    said = read("charge.dispute.closed", {
+        "id": "dp_1", "object": "dispute", "amount": 12345, "currency": "cny",
+        "payment_intent": "pi_1", "status": "prevented", "balance_transactions": taken})
+    assert (said.kind, said.reference, said.amount_minor) == (kind, "dp_1", 12345)
 
 
 def test_what_the_library_accepts_we_accept_and_the_other_way_round() -> None:
