@@ -18,6 +18,14 @@ CONTENT: Final = 1
 DEPTH_MAX: Final = 16
 """Objects and lists within each other that are read; deeper ones count nothing."""
 
+PARTS_DEPTH_MAX: Final = 2
+"""Parts that hold a tool's answer, whose own parts are read too."""
+
+THOUGHT_SHORTEST: Final = 107
+THOUGHT_CHARACTERS: Final = 5
+"""What a call's signature holds of the thoughts that led to it, in base64: Gemini 3 reads them
+again (recorded: 3 to 6 characters a token, the first 107 none)."""
+
 
 def generate(tally: Tally, fields: Mapping[str, object]) -> None:
     """`:generateContent`, `:streamGenerateContent`, `:countTokens`."""
@@ -61,23 +69,32 @@ def _contents(tally: Tally, contents: object) -> None:
 
 def _content(tally: Tally, content: object) -> None:
     tally.text(content)
-    parts = member(content, "parts")
+    _parts(tally, content, PARTS_DEPTH_MAX)
+
+
+def _parts(tally: Tally, holder: object, depth: int) -> None:
+    parts = member(holder, "parts")
     if isinstance(parts, dict):
         parts = [parts]
-    for part in objects(parts):
-        _part(tally, part)
+    for part in objects(parts) if depth else ():
+        _part(tally, part, depth - 1)
 
 
-def _part(tally: Tally, part: Object) -> None:
+def _part(tally: Tally, part: Object, depth: int) -> None:
     tally.text(part.get("text"))
     call = _either(part, "functionCall", "function_call")
     if call is not None:
         tally.text(member(call, "name"))
         tally.text(" ".join(_words(member(call, "args"), DEPTH_MAX)))
+        signature = _either(part, "thoughtSignature", "thought_signature")
+        if isinstance(signature, str) and tally.encoding.family == "gemini-3":
+            tally.fixed(max(len(signature) - THOUGHT_SHORTEST, 0) // THOUGHT_CHARACTERS)
     answer = _either(part, "functionResponse", "function_response")
     if answer is not None:
         tally.text(member(answer, "name"))
         tally.text(" ".join(_words(member(answer, "response"), DEPTH_MAX)))
+        _parts(tally, answer, depth)
+    tally.text(member(_either(part, "executableCode", "executable_code"), "code"))
     for data in (_either(part, "inlineData", "inline_data"),
                  _either(part, "fileData", "file_data")):
         kind = member(data, "mimeType") or member(data, "mime_type")

@@ -57,6 +57,8 @@ _DEFAULT: Final = Tiles(85, 170)
 _CLAUDE_USUAL: Final = (1568, 1600)
 _CLAUDE_LARGE: Final = (2576, 4784)
 # the longer side and the tokens of an image at most; the large ones since Claude 4.7
+_GEMINI_3: Final = 1100
+# recorded: 1088 and 1102, whatever the size; fewer where the client asks for less resolution
 
 
 def image_tokens(family: str, size: Size | None, detail: object = None) -> int:
@@ -66,6 +68,8 @@ def image_tokens(family: str, size: Size | None, detail: object = None) -> int:
         return _claude(width, height, *_CLAUDE_LARGE if family == "claude-5" else _CLAUDE_USUAL)
     if family == "gemini":
         return _gemini(width, height)
+    if family == "gemini-3":
+        return _GEMINI_3
     rule = _RULES.get(family, _DEFAULT)
     if isinstance(rule, Patches):
         return -(-_patches(width, height) * rule.permille // 1000)

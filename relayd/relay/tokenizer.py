@@ -195,6 +195,7 @@ _ROWS: Final = (
      _estimated("claude-5", 1500)),
     (r"claude-(?:[a-z]+-)?4[-.][56](?!\d)", _estimated("claude-4.5", 1150)),
     (r"claude", _estimated("claude", 1150)),
+    (r"gemini-(?:[3-9]|[1-9]\d|[a-z-]+-latest)", _estimated("gemini-3", 1050)),
     (r"(?:gemini|gemma|learnlm)", _estimated("gemini", 1050)),
     (r"(?:meta-)?llama-?(?:3[-.]\d(?!\d*b)|[4-9])", _estimated("llama", 1050)),
     (r"(?:meta-)?(?:code)?llama", _estimated("llama-3", 1050)),

@@ -13,11 +13,15 @@ from relayd.relay.tokenizer import Encodings, ModelEncoding, encoding_for
 from tests.shared import shared
 
 PLAIN = ModelEncoding("o200k_base", False, 1000, "gemini")
+THIRD = ModelEncoding("o200k_base", False, 1000, "gemini-3")
 HELLO = {"parts": [{"text": "hello"}]}
 
 
-def tokens(encodings: Encodings, rule: object, body: Mapping[str, object]) -> int:
-    tally = Tally(encodings, PLAIN)
+def tokens(
+    encodings: Encodings, rule: object, body: Mapping[str, object],
+    encoding: ModelEncoding = PLAIN,
+) -> int:
+    tally = Tally(encodings, encoding)
     rule(tally, body)  # type: ignore[operator]
     return tally.total()
 
@@ -41,11 +45,35 @@ def of(part: object) -> dict[str, object]:
     (of({"inlineData": {"mimeType": "image/png", "data": ""}}), 1 + 258 * 4),
     (of({"file_data": {"mime_type": "image/png", "file_uri": "x"}}), 1 + 258 * 4),
     (of({"inlineData": {"mimeType": "audio/wav", "data": ""}}), 1),
+    (of({"executableCode": {"language": "PYTHON", "code": "hello"}}), 1 + 1),
+    (of({"functionResponse": {"name": "hello", "response": {}, "parts": [
+        {"inlineData": {"mimeType": "image/png", "data": ""}}]}}), 1 + 1 + 258 * 4),
     ({"contents": [HELLO], "tools": [{"functionDeclarations": [{}]}]}, 2 + 1),
     ({"contents": [HELLO], "tools": [{"function_declarations": [{}]}, {"googleSearch": {}}]}, 3),
 ])
 def test_generate_by_hand(encodings: Encodings, body: dict[str, object], expected: int) -> None:
     assert tokens(encodings, generate, body) == expected
+
+
+@pytest.mark.parametrize(("signature", "thought"), [
+    ("s" * 1428, 264), ("s" * 107, 0), ("s" * 12, 0), ("", 0), (5, 0), (None, 0),
+])
+@pytest.mark.parametrize("name", ["thoughtSignature", "thought_signature"])
+def test_gemini_3_reads_again_what_it_thought_before_a_call(
+    encodings: Encodings, name: str, signature: object, thought: int
+) -> None:
+    called = of({"functionCall": {"name": "hello"}, name: signature})
+    assert tokens(encodings, generate, called, THIRD) == 1 + 1 + thought
+    assert tokens(encodings, generate, called) == 1 + 1
+    said = of({"text": "hello", name: signature})
+    assert tokens(encodings, generate, said, THIRD) == 1 + 1
+
+
+def test_answers_of_tools_within_each_other_are_bounded(encodings: Encodings) -> None:
+    part: object = {"text": "hello"}
+    for _ in range(5000):
+        part = {"functionResponse": {"name": "hello", "parts": [part]}}
+    assert tokens(encodings, generate, of(part)) == 1 + 2
 
 
 def test_embeddings(encodings: Encodings) -> None:
