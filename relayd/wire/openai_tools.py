@@ -2,7 +2,8 @@
 
 Sources: type definitions of openai-python 3.57. Tools that would work on content kept at the
 provider (vector stores, containers, files) are refused; a remote MCP server is the operator's
-choice, because the provider contacts it with what the client gave.
+choice, because the provider contacts it with what the client gave. OpenRouter's tools that ask
+other models are dropped: the key may not use those, and no usage has what they take.
 """
 
 from __future__ import annotations
@@ -59,13 +60,32 @@ _MCP: Final = Shape({
     "allowed_callers": None, "defer_loading": None,
 }).put
 
+_ROUTERS_SEARCH: Final = Shape({
+    "type": None,
+    "parameters": Shape({"user_location": drop("tools.parameters.user_location")}).put,
+    **copies("tools"),
+}).put
+
 TOOL: Final = kinds("type", {
     "mcp": remote("tools.mcp", _MCP),
     "file_search": refuse("tools.file_search"),
+    "openrouter:web_search": _ROUTERS_SEARCH,
+    "openrouter:advisor": drop("tools.advisor"),
+    "openrouter:fusion": drop("tools.fusion"),
+    "openrouter:subagent": drop("tools.subagent"),
 }, _TOOL.put)
 """One tool of chat or responses, told apart by its `type`."""
 
-TOOLS: Final = items(TOOL)
+_EACH: Final = items(TOOL)
+
+
+def _tools(value: object, walk: Walk) -> object:
+    """The tools; a list of which nothing is left is not written, for providers refuse it."""
+    kept = _EACH(value, walk)
+    return GONE if kept == [] and value != [] else kept
+
+
+TOOLS: Final[Act] = _tools
 
 _TOOL.define({
     "type": None, "name": None, "description": None, "strict": None, "parameters": schema,

@@ -24,6 +24,26 @@ def test_unknown_tools_pass_in_a_fixed_order() -> None:
     assert repr(found) == "[{'type': 'brand_new', 'a': 1, 'z': {'a': 2, 'b': 1}}]"
 
 
+@pytest.mark.parametrize("kind", ["advisor", "fusion", "subagent"])
+def test_no_other_model_is_asked(kind: str) -> None:
+    function = {"type": "function", "function": {"name": "f"}}
+    other = {"type": f"openrouter:{kind}", "parameters": {"model": "dear"}}
+    walk = Walk(BodyPolicy())
+    assert TOOLS([other, function], walk) == [function]
+    assert walk.dropped == {f"tools.{kind}"}
+    assert TOOLS([other], walk) is GONE
+    assert TOOLS([], walk) == []
+
+
+def test_a_search_of_openrouter_s_is_told_no_place() -> None:
+    search = {"type": "openrouter:web_search", "parameters": {
+        "max_uses": 1, "user_location": {"type": "approximate", "city": "canary"}}}
+    walk = Walk(BodyPolicy())
+    assert TOOLS([search], walk) == [
+        {"type": "openrouter:web_search", "parameters": {"max_uses": 1}}]
+    assert walk.dropped == {"tools.parameters.user_location"}
+
+
 @pytest.mark.parametrize(("value", "kept"), [("in_memory", "in_memory"), ("24h", GONE)])
 def test_cache_retention(value: str, kept: object) -> None:
     assert cache_retention(value, Walk(BodyPolicy())) == kept
