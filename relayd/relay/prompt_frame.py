@@ -45,7 +45,7 @@ FRAMES: Final[dict[str, Frame]] = {
     "gpt-5": _GPT_5, "gpt-5-mini": _GPT_5, "gpt-5-nano": _GPT_5,
     "o": _REASONING, "o-mini": _REASONING,
     "gpt-oss": Frame(63, 3, 14, 20, 90, shown_as="typescript"),
-    "claude": _CLAUDE, "claude-4.5": _CLAUDE_4_5, "claude-5": _CLAUDE_4_5,
+    "claude-3": _CLAUDE, "claude": _CLAUDE, "claude-4.5": _CLAUDE_4_5, "claude-5": _CLAUDE_4_5,
     "gemini": Frame(0, -1, 0, 0, None), "gemini-3": Frame(0, -1, 0, 0, None),
     "llama-3": Frame(5, 3, 20, 190, tool=8), "llama": Frame(30, 4, 20, 190, tool=8),
     "mistral": Frame(1, 2, 14, 0, None, tool=10),

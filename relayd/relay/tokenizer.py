@@ -194,6 +194,7 @@ _ROWS: Final = (
     (r"claude-(?:[a-z]+-)?(?:4[-.](?:[7-9](?!\d)|1\d(?!\d))|[5-9](?!\d)|[1-9]\d(?!\d))",
      _estimated("claude-5", 1500)),
     (r"claude-(?:[a-z]+-)?4[-.][56](?!\d)", _estimated("claude-4.5", 1150)),
+    (r"claude-(?:[a-z]+-)?(?:[12](?!\d)|3(?!\d|[-.]7))", _estimated("claude-3", 1150)),
     (r"claude", _estimated("claude", 1150)),
     (r"gemini-(?:[3-9]|[1-9]\d|[a-z-]+-latest)", _estimated("gemini-3", 1050)),
     (r"(?:gemini|gemma|learnlm)", _estimated("gemini", 1050)),
