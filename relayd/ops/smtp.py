@@ -7,6 +7,7 @@ in an error. A certificate that cannot be verified is never let through.
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +29,12 @@ STEP_SECONDS: Final = 30.0
 TAKE_SECONDS: Final = 120.0
 """The answer to a whole message may take longer, for a server looks at it then: whoever goes too
 early sends it once more each time (RFC 5321 section 4.5.3.2.6)."""
+_SIGN_IN: Final = 530
+"""Wants a sign-in, which is said of any command (RFC 4954 section 6)."""
+_ABOUT_SENDER: Final = re.compile(r"5\.1\.[78]\b", re.ASCII)
+"""The sender's address is wrong (RFC 3463 section 3.2), which many servers say of its recipients.
+"""
+_LETTER: Final = re.compile(r"[^\x00-\x7f]")
 Outcome = Literal["refused", "delayed", "sender", "unreachable", "tls", "auth", "protocol"]
 OUTCOMES: Final[tuple[Outcome, ...]] = (
     "refused", "delayed", "sender", "unreachable", "tls", "auth", "protocol")
@@ -81,12 +88,12 @@ def _headers() -> HeaderRegistry:
 
 def compose(message: Message, config: MailConfig) -> EmailMessage:
     """The message with its headers; its text as it is and as HTML."""
-    sender = parseaddr(config.sender)
     made = EmailMessage(policy=SMTP.clone(header_factory=_headers()))
-    made["From"] = _address(*sender, "sender")
+    made["From"] = _address(parseaddr(config.sender)[0], _sender(config), "sender")
     made["To"] = _address("", mailbox(message.recipient))
     if config.reply_to:
-        made["Reply-To"] = _address(*parseaddr(config.reply_to), "sender")
+        name, address = parseaddr(config.reply_to)
+        made["Reply-To"] = _address(name, mailbox(address), "sender")
     made["Subject"] = message.subject
     made["Date"] = format_datetime(datetime.fromtimestamp(message.at_ms / 1000, UTC))
     made["Message-ID"] = f"<{message.id}@{_domain(config)}>"
@@ -102,8 +109,13 @@ def compose(message: Message, config: MailConfig) -> EmailMessage:
 
 def _address(name: str, address: str, outcome: Outcome = "refused") -> Address:
     """Raises SmtpError, with this outcome, for what no header can hold."""
+    local, _, domain = address.rpartition("@")
     try:
-        return Address(name, addr_spec=address)
+        if local.isascii():
+            return Address(name, addr_spec=address)
+        # one for servers that take such (RFC 6531); the parser refuses it for its letters alone
+        Address(addr_spec=_LETTER.sub("x", local) + "@" + domain)
+        return Address(name, username=local, domain=domain)
     except Exception:  # the parser has its own errors for some, and stumbles over others
         raise SmtpError(outcome) from None
 
@@ -122,8 +134,13 @@ def mailbox(address: str) -> str:
     return f"{local}{at}{plain.decode('ascii')}" if same else address
 
 
+def _sender(config: MailConfig) -> str:
+    return mailbox(parseaddr(config.sender)[1])
+
+
 def _domain(config: MailConfig) -> str:
-    return parseaddr(config.sender)[1].rpartition("@")[2] or "localhost"
+    domain = _sender(config).rpartition("@")[2]
+    return domain if domain and domain.isascii() else "localhost"
 
 
 class _Client(aiosmtplib.SMTP):
@@ -178,7 +195,17 @@ class SmtpSession:
                 raise SmtpError("tls")
             await client.starttls()
         if config.credential:
-            await client.login(config.user or parseaddr(config.sender)[1], config.credential)
+            await self._sign_in()
+
+    async def _sign_in(self) -> None:
+        config = self._config
+        try:
+            await self._client.login(config.user or parseaddr(config.sender)[1],
+                                     config.credential)
+        except aiosmtplib.SMTPException as error:
+            if type(error) is aiosmtplib.SMTPException:  # no sign-in there, or by no known way
+                raise SmtpError("auth") from None
+            raise
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None,
@@ -195,11 +222,13 @@ class SmtpSession:
 
     async def send(self, message: Message) -> None:
         """Returns once the server has taken the message. Raises SmtpError."""
-        made = compose(message, self._config)
+        try:
+            made = compose(message, self._config)
+        except ValueError:  # what no mail can hold keeps no other back
+            raise SmtpError("refused") from None
         try:
             await self._client.send_message(
-                made, sender=parseaddr(self._config.sender)[1],
-                recipients=[mailbox(message.recipient)])
+                made, sender=_sender(self._config), recipients=[mailbox(message.recipient)])
         except Exception as error:
             raise SmtpError(_outcome(error)) from None
 
@@ -217,13 +246,14 @@ def _outcome(error: BaseException) -> Outcome:
     if isinstance(error, ssl.SSLError) or isinstance(behind, ssl.SSLError):
         return "tls"
     if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
-        return _refusal(error.recipients[0].code) if error.recipients else "protocol"
+        return _outcome(error.recipients[0]) if error.recipients else "protocol"
     if isinstance(error, aiosmtplib.SMTPAuthenticationError):
         return "auth"
-    if isinstance(error, aiosmtplib.SMTPSenderRefused):
+    if isinstance(error, aiosmtplib.SMTPSenderRefused) and error.code >= 500:
         return "sender"
-    if isinstance(error, (aiosmtplib.SMTPDataError, aiosmtplib.SMTPRecipientRefused)):
-        return _refusal(error.code)
+    if isinstance(error, (aiosmtplib.SMTPDataError, aiosmtplib.SMTPRecipientRefused,
+                          aiosmtplib.SMTPSenderRefused)):
+        return _refusal(error.code, error.message)
     if isinstance(error, aiosmtplib.SMTPNotSupported):
         return "refused"
     unreachable = (aiosmtplib.SMTPConnectError, aiosmtplib.SMTPTimeoutError,
@@ -231,5 +261,7 @@ def _outcome(error: BaseException) -> Outcome:
     return "unreachable" if isinstance(error, unreachable) else "protocol"
 
 
-def _refusal(code: int) -> Outcome:
+def _refusal(code: int, message: str) -> Outcome:
+    if code == _SIGN_IN or _ABOUT_SENDER.match(message):
+        return "sender"
     return "refused" if code >= 500 else "delayed"

@@ -1,11 +1,13 @@
 """A real SMTP server on a free port: over TLS with a certificate made on the spot, keeping what it
-takes, and answering as the recipient's name says (`later@` twice, `never@`, `gone@`, `slow@`).
+takes, and answering as the recipient's name says (`later@` twice, `never@`, `gone@`, `slow@`), or
+with `says` to the command `MAIL`, `RCPT` or `DATA`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Mapping
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
@@ -25,7 +27,8 @@ class MailServer:
 
     def __init__(
         self, folder: Path, tls: Tls = "starttls", *, password: str | None = None,
-        name: str = "localhost", port: int = 0,
+        name: str = "localhost", port: int = 0, utf8: bool = False,
+        says: Mapping[str, str] | None = None,
     ) -> None:
         authority = trustme.CA()
         self.ca_file = str(folder / "mail-ca.pem")
@@ -33,8 +36,10 @@ class MailServer:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         authority.issue_cert(name).configure_cert(self._context)
         self._tls, self._password, self._wanted = tls, password, port
+        self._utf8, self._says = utf8, says or {}
         self.mails: list[EmailMessage] = []
         self.recipients: list[str] = []
+        self.senders: list[str] = []
         self.hellos: list[str] = []
         self.tried: list[str] = []
 
@@ -51,7 +56,7 @@ class MailServer:
             more |= {"authenticator": self._signs_in, "auth_required": True,
                      "auth_require_tls": self._tls == "starttls"}
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: Server(self, enable_SMTPUTF8=False, hostname="mail.example", **more),
+            lambda: Server(self, enable_SMTPUTF8=self._utf8, hostname="mail.example", **more),
             "127.0.0.1", self._wanted, ssl=self._context if self._tls == "tls" else None)
         return self
 
@@ -71,10 +76,21 @@ class MailServer:
         session.host_name = name
         return responses
 
+    async def handle_MAIL(self, server: Server, session: Session, envelope: Envelope,
+                          address: str, options: list[str]) -> str:
+        """Takes or refuses a sender."""
+        if "MAIL" in self._says:
+            return self._says["MAIL"]
+        self.senders.append(address)
+        envelope.mail_from = address
+        return "250 OK"
+
     async def handle_RCPT(self, server: Server, session: Session, envelope: Envelope,
                           address: str, options: list[str]) -> str:
         """Takes, delays or refuses a recipient by its name."""
         self.tried.append(address)
+        if "RCPT" in self._says:
+            return self._says["RCPT"]
         if address.startswith("later@") and self.tried.count(address) < 3:
             return "451 4.7.1 Greylisted, try again"
         if address.startswith("never@"):
@@ -86,6 +102,8 @@ class MailServer:
 
     async def handle_DATA(self, server: Server, session: Session, envelope: Envelope) -> str:
         """Keeps a message."""
+        if "DATA" in self._says:
+            return self._says["DATA"]
         if "slow@" in envelope.rcpt_tos[0]:
             await asyncio.sleep(SLOW_SECONDS)
         if "spam@" in envelope.rcpt_tos[0]:

@@ -114,6 +114,61 @@ async def test_what_the_server_says_of_a_recipient(
         assert await outcome(config_for(server), replace(MESSAGE, recipient=recipient)) == word
 
 
+@pytest.mark.parametrize(("command", "answer", "word"), [
+    ("MAIL", "450 4.7.1 Greylisted", "delayed"), ("MAIL", "452 4.3.1 Full", "delayed"),
+    ("MAIL", "550 5.7.1 Not from there", "sender"), ("MAIL", "530 5.7.0 Sign in", "sender"),
+    # wanted of any command, and no fault of the mail
+    ("RCPT", "530 5.7.0 Sign in", "sender"), ("DATA", "530 5.7.57 Sign in", "sender"),
+    ("RCPT", "550 5.1.8 Sender's domain not found", "sender"),
+    ("DATA", "553 5.1.7 Sender rejected", "sender"), ("RCPT", "450 4.1.8 Not now", "delayed"),
+    ("RCPT", "550 5.1.80 No such user", "refused"), ("RCPT", "550 5.7.1 No such user", "refused"),
+    ("DATA", "452 4.3.1 Full", "delayed"),
+])
+async def test_what_the_server_says_of_a_command(
+        tmp_path: Path, command: str, answer: str, word: str) -> None:
+    async with MailServer(tmp_path, says={command: answer}) as server:
+        assert await outcome(config_for(server)) == word
+
+
+async def test_a_server_without_signing_in_takes_no_password(tmp_path: Path) -> None:
+    async with MailServer(tmp_path) as server:
+        assert await outcome(config_for(server, credential="quokka")) == "auth"
+    assert server.tried == []
+
+
+async def test_a_mailbox_in_letters_of_its_own_goes_to_a_server_that_takes_such(
+        tmp_path: Path) -> None:
+    told = replace(MESSAGE, recipient="安娜@example.org")
+    async with MailServer(tmp_path, utf8=True) as server:
+        assert await outcome(config_for(server), told) == "taken"
+        for wrong in ("安..娜@example.org", "<安>@example.org", "安@example..org"):
+            assert await outcome(config_for(server), replace(told, recipient=wrong)) == "refused"
+    assert server.recipients == ["安娜@example.org"]
+    assert "安娜@example.org".encode() in server.mails[0].as_bytes()
+    async with MailServer(tmp_path) as server:
+        assert await outcome(config_for(server), told) == "refused"
+
+
+async def test_a_sender_at_a_domain_in_letters_of_its_own(tmp_path: Path) -> None:
+    async with MailServer(tmp_path) as server:
+        assert await outcome(config_for(
+            server, sender="Büro <no-reply@bücher.example>",
+            reply_to="help@bücher.example")) == "taken"
+    plain = "xn--bcher-kva.example"
+    assert server.senders == [f"no-reply@{plain}"] and set(server.hellos) == {plain}
+    [mail] = server.mails
+    assert mail["From"] == f"Büro <no-reply@{plain}>" and mail["Reply-To"] == f"help@{plain}"
+    assert mail["Message-ID"] == f"<mail_1@{plain}>"
+
+
+@pytest.mark.parametrize("change", [{"text": "\udcff"}, {"subject": "a\nBcc: bob@example.org"}])
+async def test_what_no_mail_can_hold_keeps_no_other_back(
+        tmp_path: Path, change: dict[str, str]) -> None:
+    async with MailServer(tmp_path) as server:
+        assert await outcome(config_for(server), replace(MESSAGE, **change)) == "refused"
+    assert server.mails == []
+
+
 async def test_a_sender_that_is_no_address_is_no_fault_of_the_mail(tmp_path: Path) -> None:
     async with MailServer(tmp_path) as server:
         assert await outcome(config_for(server, sender="relay@example..org")) == "sender"
