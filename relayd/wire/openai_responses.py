@@ -41,7 +41,8 @@ _PART: Final = items(Shape({
     "filename": None, "file_data": None, "file_url": None,
     "file_id": refuse("input.content.file_id"), "input_audio": by_name, "annotations": by_name,
     "logprobs": by_name, "prompt_cache_breakpoint": CACHE_BREAKPOINT,
-    "parsed": drop("input.content.parsed"), **copies("input.content"),
+    "parsed": drop("input.content.parsed"), "created_by": drop("input.content.created_by"),
+    **copies("input.content"),
 }).put)
 
 _COPIES: Final = copies("input")
@@ -59,7 +60,7 @@ _REST: Final[dict[str, Verdict]] = {
     "internal_chat_message_metadata_passthrough":
         drop("input.internal_chat_message_metadata_passthrough"),
     "client_metadata": drop("input.client_metadata"),
-    "parsed_arguments": drop("input.parsed_arguments"),
+    "parsed_arguments": drop("input.parsed_arguments"), "created_by": drop("input.created_by"),
 }
 _UNNAMED: Final = Shape({"type": None, **_COPIES, **_REST}).put
 _NAMED: Final = Shape({"type": None, **_COPIES, "id": None, **_REST}).put

@@ -146,3 +146,16 @@ def test_what_sdks_made_of_an_answer_stays_here() -> None:
     told = sent("responses", {**ASK, "input": said})["input"]
     assert told[0]["content"] == [{"type": "output_text", "text": "{}"}]
     assert told[1] == {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+
+
+def test_who_made_an_item_is_not_told() -> None:
+    """OpenAI names the entity that created a call or an output in its answers, not in requests."""
+    output = [{"stdout": "a", "stderr": "", "outcome": {"type": "exit", "exit_code": 0}}]
+    call = {"type": "shell_call", "call_id": "c", "action": {"commands": ["ls"]}}
+    answer = {"type": "shell_call_output", "call_id": "c", "output": output}
+    told = [{**call, "created_by": "user-1"},
+            {**answer, "output": [{**output[0], "created_by": "user-1"}]}]
+    assert sent("responses", {**ASK, "input": told}) == sent(
+        "responses", {**ASK, "input": [call, answer]})
+    assert dropped("responses", {**ASK, "input": told}) == (
+        "input.content.created_by", "input.created_by")
