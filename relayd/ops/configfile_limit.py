@@ -14,7 +14,7 @@ from relayd.ops.config import LimitsConfig
 from relayd.ops.configfile_section import Section, digits_of, kind_of
 
 MODELS_MAX: Final = 1_000
-_MODEL: Final = re.compile(r"[A-Za-z0-9*._:/@+-]{1,256}")
+_MODEL: Final = re.compile(r"[A-Za-z0-9*._:/@+~-]{1,256}")
 _ALIASES: Final = {
     "rpm": "requests_per_minute", "tpm": "tokens_per_minute", "concurrency": "concurrent",
     "budget_day": "daily_budget", "budget_month": "monthly_budget", "budget": "monthly_budget",
@@ -33,7 +33,7 @@ def read_limits(section: Section) -> LimitsConfig:
         line = table.table(name)
         if not _MODEL.fullmatch(name):
             table.fault(name, "is not a model name or a pattern",
-                        "Letters, digits and ._:/@+- ; * stands for any text")
+                        "Letters, digits and ._:/@+~- ; * stands for any text")
         models[name] = _limits(line)
         line.done(_ALIASES)
     section.done(_ALIASES)

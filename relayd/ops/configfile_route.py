@@ -30,7 +30,7 @@ HEDGE_MS_MAX: Final = 600_000
 NAMES_MAX: Final = 100
 """Aliases of a route, and models that it falls back to."""
 
-_PATTERN: Final = re.compile(r"(?=[^*]*\*)[A-Za-z0-9*._:/@+-]{1,256}")
+_PATTERN: Final = re.compile(r"(?=[^*]*\*)[A-Za-z0-9*._:/@+~-]{1,256}")
 _REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
 _STRATEGIES: Final[tuple[Strategy, ...]] = get_args(Strategy)
 _ROUTE_ALIASES: Final = {
@@ -51,7 +51,7 @@ def read_routes(section: Section, providers: Mapping[str, Provider]) -> tuple[Ro
         table = section.table(pattern)
         if not (MODEL_NAME.fullmatch(pattern) or _PATTERN.fullmatch(pattern)):
             section.fault(pattern, "is not a model name or a pattern",
-                          "Letters, digits and ._:/@+- ; * stands for any text")
+                          "Letters, digits and ._:/@+~- ; * stands for any text")
         routes.append(_route(pattern, table, providers))
         table.done(_ROUTE_ALIASES)
     _check_aliases(section, routes)
@@ -142,7 +142,8 @@ def _deployment(item: Section, providers: Mapping[str, Provider]) -> Deployment 
     known = providers.get(provider or "")
     model = item.text("model")
     if model is not None and not MODEL_NAME.fullmatch(model):
-        item.fault("model", "is not a model name", "Letters, digits and ._:/@+- ; no pattern here")
+        item.fault("model", "is not a model name",
+                   "Letters, digits and ._:/@+~- ; no pattern here")
     found = Deployment(
         provider or "", model,
         weight=item.integer("weight", 1, 1, WEIGHT_MAX),

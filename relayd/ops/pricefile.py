@@ -38,14 +38,14 @@ PRICE_MAX: Final = 1_000_000
 TIERS_MAX: Final = 16
 STARS_MAX: Final = 3
 """More would let a long name take long to match."""
-MODEL: Final = re.compile(r"[A-Za-z0-9*][A-Za-z0-9*._:/@+-]{0,255}")
+MODEL: Final = re.compile(r"[A-Za-z0-9*~@][A-Za-z0-9*._:/@+-]{0,255}")
 PROVIDER: Final = re.compile(r"[A-Za-z0-9*][A-Za-z0-9*._-]{0,62}")
 _YEAR: Final = re.compile(r"[0-9]{4}-")
 SOURCE_CHARS_MAX: Final = 500
 INPUT_MAX: Final = 1 << 40
 _REMEDY: Final = 'It takes a text of at most 9 decimals such as "0.15", or a whole number'
 _MOMENT: Final = "It takes a date such as 2026-11-24, or a time"
-_NAMES: Final = "Letters, digits and ._:/@+- ; * stands for any text, at most 3 times"
+_NAMES: Final = "Letters, digits and ._:/@+~- ; * stands for any text, at most 3 times"
 _ALIASES: Final = {
     "prompt": "input", "completion": "output", "input_tokens": "input", "output_tokens": "output",
     "cached": "cache_read", "cached_input": "cache_read", "cache_write": "cache_creation",

@@ -70,8 +70,12 @@ REALTIME: Final = Endpoint("openai", "realtime", "/v1/realtime", "/realtime", bo
 
 BY_OPERATION: Final = {endpoint.operation: endpoint for endpoint in ENDPOINTS}
 MODELS_PATHS: Final = frozenset({"/v1/models", "/v1beta/models"})
-MODEL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,255}")
-"""What a model name may look like: nothing that could reach into a path, a query or a header."""
+MODEL_NAME: Final = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,255}|[~@][A-Za-z0-9][A-Za-z0-9._:/@+-]{0,254}")
+"""What a model name may look like: nothing that could reach into a path, a query or a header.
+
+OpenRouter's newest of a family begins with `~`, Cloudflare's own models with `@cf/`.
+"""
 
 _MODELS_PATHS: Final = MODELS_PATHS | {"/models", "/openai/v1/models"}
 """With the other ways to write a path of OpenAI's, as calls have them (`_ALIASES`)."""

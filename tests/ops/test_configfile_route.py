@@ -69,7 +69,8 @@ def test_unknown_provider_gets_an_offer() -> None:
 @pytest.mark.parametrize(("name", "usable"), [
     ("gpt-4o", True), ("org/model:7b@x+1", True), ("*", True), ("a*b*c", True),
     ("", False), ("a b", False), ("a?b", False), ("../x", False), ("a" * 257, False),
-    ("a**", True), ("é*", False),
+    ("a**", True), ("é*", False), ("~maker/model-latest", True), ("~maker/*", True),
+    ("@cf/maker/model", True), ("~", False),
 ])
 def test_names(name: str, usable: bool) -> None:
     findings = Findings()

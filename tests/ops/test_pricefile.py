@@ -49,6 +49,12 @@ call = 1
         Price("b", unit_prices({"call": 10 ** 9}), currency="CNY"))
 
 
+@pytest.mark.parametrize("model", ["~maker/model-latest", "@cf/maker/model", "~*"])
+def test_vendors_have_names_of_their_own(model: str) -> None:
+    reading = read_prices(f'[[price]]\nmodel = "{model}"\ncall = 1')
+    assert [price.model for price in reading.book.prices] == [model]
+
+
 @pytest.mark.parametrize(("text", "since_ms"), [
     ("2026-01-01", FIRST_MS), ('"2026-01-01"', FIRST_MS), ("1970-01-01", 0),
     ("2026-01-01T00:00:00.250Z", FIRST_MS + 250), ("2026-01-01T02:00:00+02:00", FIRST_MS),

@@ -70,10 +70,17 @@ def test_nesting_is_bounded(depth: int, brackets: tuple[str, str], tail: str) ->
     ("absent", "missing_model"), (None, "missing_model"), ("", "missing_model"),
     (7, "invalid_field"), (["m"], "invalid_field"), ("a b", "invalid_field"),
     ("m\r\nx: y", "invalid_field"), ("../x", "invalid_field"), ("x" * 300, "invalid_field"),
+    ("~", "invalid_field"), ("~/x", "invalid_field"), ("@@x", "invalid_field"),
+    ("~" + "x" * 256, "invalid_field"),
 ])
 def test_the_model_is_a_plain_name(named: object, error: str) -> None:
     raw = {"messages": []} if named == "absent" else {"messages": [], "model": named}
     assert refusal("chat", raw) == (error, "model")
+
+
+@pytest.mark.parametrize("named", ["~maker/model-latest", "@cf/maker/model-8b", "maker/m@q4"])
+def test_vendors_have_names_of_their_own(named: str) -> None:
+    assert ask("chat", {"messages": [], "model": named}).model == named
 
 
 def test_a_path_has_the_model_of_gemini() -> None:
