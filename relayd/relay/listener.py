@@ -15,7 +15,7 @@ from relayd.ops.poll import polled, say_all
 from relayd.relay.exchange import ClientLeft, Exchange, Memo
 from relayd.wire.chunked import ChunkedReader
 from relayd.wire.dialect import suggested_api, target_of
-from relayd.wire.http import PartialHead, RepeatedHead, RequestHead, read_head
+from relayd.wire.http import PartialHead, RepeatedHead, RequestHead, behind_empty_lines, read_head
 
 if TYPE_CHECKING:
     from relayd.relay.network import Peer
@@ -145,9 +145,9 @@ class ClientConnection(asyncio.Protocol):
         repeated = self._repeated
         if repeated is not None and (end := repeated.read(data)):
             return self._start(repeated.head, data[end:])
-        if data[0] in b"\r\n":  # RFC 9112 section 2.2: empty lines before a request
-            if not (data := data.lstrip(b"\r\n")):
-                return b""
+        if data[0] in b"\r\n" and (data := behind_empty_lines(data)) in (b"", b"\r"):
+            self._buffer = data
+            return b""
         end = data.find(b"\r\n\r\n")
         limits = self.plane.policy.head_limits
         if end < 0:

@@ -157,6 +157,20 @@ class PartialHead:
         self._seen = len(whole)
 
 
+def behind_empty_lines(data: bytes) -> bytes:
+    """What of `data` begins a request: empty lines before one mean nothing (RFC 9112 section 2.2).
+
+    A CR whose LF may yet come is kept; raises bad_http for one that no LF follows.
+    """
+    rest = data.lstrip(b"\r\n")
+    bare = data[:len(data) - len(rest)].replace(b"\r\n", b"").count(b"\r")
+    if not bare:
+        return rest
+    if rest or bare > 1 or not data.endswith(b"\r"):
+        raise RelayError("bad_http", close=True)
+    return b"\r"
+
+
 def read_head(raw: bytes, limits: HeadLimits) -> RequestHead:
     """Reads one head that ends with its empty line; raises RelayError with `close` set."""
     if len(raw) > limits.head_bytes_max:

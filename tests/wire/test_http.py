@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relayd.core.errors import RelayError
-from relayd.wire.http import HeadLimits, PartialHead, RepeatedHead, read_head
+from relayd.wire.http import (
+    HeadLimits, PartialHead, RepeatedHead, behind_empty_lines, read_head,
+)
 
 LIMITS = HeadLimits(head_bytes_max=4096, header_count_max=20, target_bytes_max=512)
 POST = b"POST /v1/chat/completions HTTP/1.1\r\nHost: relay.test\r\n"
@@ -166,6 +168,24 @@ def test_garbage_is_refused_before_its_head_ends(raw: bytes, code: str) -> None:
     with pytest.raises(RelayError) as caught:
         PartialHead().feed(raw, LIMITS)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize(("lines", "left"), [
+    (b"", b""), (b"\r\n", b""), (b"\r\n\r\n", b""), (b"\n", b""), (b"\r", b"\r"),
+    (b"\r\n\r", b"\r"), (b"\n\r", b"\r"), (b"\r\r", None), (b"\r\r\n", None),
+    (b"\r\n\r\r\n", None),
+])
+def test_empty_lines_before_a_request(lines: bytes, left: bytes | None) -> None:
+    if left is None:
+        with pytest.raises(RelayError, match="bad_http"):
+            behind_empty_lines(lines)
+    else:
+        assert behind_empty_lines(lines) == left
+        if not left:
+            assert behind_empty_lines(lines + POST) == POST
+        else:
+            with pytest.raises(RelayError, match="bad_http"):
+                behind_empty_lines(lines + POST)
 
 
 @pytest.mark.parametrize("length", [b"1" * 20, b"0" * 20, b"7"])
