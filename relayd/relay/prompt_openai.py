@@ -141,11 +141,16 @@ def _call(tally: Tally, call: object) -> None:
 
 
 def _content(tally: Tally, content: object) -> None:
-    """A text, or a list of parts: texts and images. Audio and files cannot be foreseen."""
+    """A text, or a list of parts: texts and images. Audio and files cannot be foreseen.
+
+    Mistral has thinking as a part, which is a list of texts itself.
+    """
     tally.text(content)
     for part in objects(content):
         tally.text(part.get("text"))
         tally.text(part.get("refusal"))
+        for thought in objects(part.get("thinking")):
+            tally.text(thought.get("text"))
         image = part.get("image_url")
         if image is not None:
             _image(tally, image, part.get("detail"))

@@ -36,6 +36,8 @@ def said(role: str, content: object, **more: object) -> dict[str, object]:
     ("gpt-4o", [said("user", "hello", name="user")], 3 + 5),
     ("gpt-4o", [said("user", [{"type": "text", "text": "hello"}])], 8),
     ("gpt-4o", [said("user", "hello"), said("assistant", "hello")], 3 + 5 + 5),
+    ("gpt-4o", [said("assistant", [{"type": "thinking", "thinking": [
+        {"type": "text", "text": "hello"}, "x"]}, {"type": "text", "text": "hello"}])], 9),
     ("gpt-3.5-turbo-0301", [said("user", "hello")], 3 + 4 + 2),
     ("gpt-5", [said("user", "hello")], 7),
     ("gpt-5", [said("user", "hello"), said("assistant", "hello")], 2 + 5 + 5 + 2),
