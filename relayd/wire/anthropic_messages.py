@@ -12,8 +12,8 @@ from typing import Final
 import msgspec
 
 from relayd.wire.fields import (
-    GONE, Shape, Table, Verdict, by_name, copies, drop, flag_stream, items, kinds, number, refuse,
-    remote, silent,
+    GONE, Shape, Table, Verdict, by_name, copies, drop, filled, flag_stream, items, kinds, number,
+    refuse, remote, silent,
 )
 from relayd.wire.schema import schema
 from relayd.wire.walk import Walk
@@ -153,13 +153,14 @@ _PROMPT: Final[dict[str, Verdict]] = {
     "model": None,
     "system": _system,
     "messages": items(_MESSAGE),
-    "tools": items(_tool),
+    "tools": filled(items(_tool)),
     "tool_choice": by_name,
     "thinking": Shape({"type": None, "budget_tokens": number, "display": None}).put,
     "cache_control": by_name,
-    "context_management": by_name,
+    "context_management": filled(by_name),
     "compaction": by_name,
-    "output_config": Shape({"effort": None, "format": _FORMAT, "task_budget": by_name}).put,
+    "output_config": filled(Shape({
+        "effort": None, "format": _FORMAT, "task_budget": by_name}).put),
     "output_format": _FORMAT,
     "mcp_servers": remote("mcp_servers", items(_SERVER)),
     "speed": None,
@@ -181,7 +182,7 @@ _SAMPLING: Final[dict[str, Verdict]] = {
     "temperature": number,
     "top_p": number,
     "top_k": number,
-    "stop_sequences": None,
+    "stop_sequences": filled(by_name),
     "service_tier": None,
     "inference_geo": None,
     "metadata": _metadata,

@@ -99,6 +99,16 @@ def test_what_passes(more: dict[str, Any]) -> None:
     assert dropped("messages", {**ASK, **more}) == ()
 
 
+@pytest.mark.parametrize("operation", ["messages", "count_tokens"])
+@pytest.mark.parametrize("more", [
+    {"tools": []}, {"stop_sequences": []}, {"output_config": {}}, {"context_management": {}},
+])
+def test_what_says_nothing_tells_no_client(operation: str, more: dict[str, Any]) -> None:
+    """Some clients write these members empty in every request, others leave them out."""
+    assert sent(operation, {**ASK, **more}) == sent(operation, ASK)
+    assert dropped(operation, {**ASK, **more}) == ()
+
+
 def test_remote_mcp_is_the_operators_choice() -> None:
     servers = [{"name": "x", "type": "url", "url": "https://x", "authorization_token": "t"}]
     assert sent("messages", {**ASK, "mcp_servers": servers}, remote_mcp="on")[

@@ -205,7 +205,7 @@ MESSAGES = st.fixed_dictionaries({
         "content": st.one_of(TEXT, st.lists(BLOCK, max_size=3)),
     }), max_size=3),
 }, optional={
-    "tools": st.lists(TOOL, max_size=2), "temperature": st.sampled_from([0, 1, 0.5]),
+    "tools": st.lists(TOOL, min_size=1, max_size=2), "temperature": st.sampled_from([0, 1, 0.5]),
     "thinking": st.just({"type": "enabled", "budget_tokens": 1024}),
     "stream": st.just(True),
 })
