@@ -241,7 +241,11 @@ class ResponsesSocket(ClientConnection):
         """Called by the sweep: asks a silent client whether it is there, ends what is over."""
         now = self.plane.now()
         if self._lingering:
-            self.transport.abort()
+            if self.deadline < self.idle_since + self._patience \
+                    and self.transport.get_write_buffer_size():
+                self.deadline += CLOSE_SECONDS  # it has not read all that was said before
+            else:
+                self.transport.abort()
         elif now >= self._ends_at or now - self._heard >= self._patience:
             self.part(GOING_AWAY)
         else:
@@ -258,7 +262,8 @@ class ResponsesSocket(ClientConnection):
         """Says the close, ends what is under way, and waits a little for the client's own."""
         self._say(CLOSE, close_payload(code))
         self._lingering = True
-        self.deadline = self.plane.now() + CLOSE_SECONDS
+        self.idle_since = self.plane.now()
+        self.deadline = self.idle_since + CLOSE_SECONDS
         self._forsake()
 
     def _forsake(self) -> None:

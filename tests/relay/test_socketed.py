@@ -429,6 +429,35 @@ async def test_a_stop_lets_the_running_response_end(opened: Opened) -> None:
     plane_of(lane).draining = False
 
 
+async def test_a_slow_reader_gets_the_whole_of_what_a_stop_lets_end(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socketed, "CLOSE_SECONDS", 0.3)
+    long = said("response.output_text.delta", delta="word " * 2_000_000)
+    lane = await opened(
+        lambda _: Answer(stream([EVENTS[0], long, EVENTS[2]])),
+        server={**ON, "write_buffer_bytes": 1 << 24, "drain_seconds": 8.0})
+    async with RawClient(lane.address) as client:
+        await upgraded(client, lane)
+        transport = client.writer.transport
+        sock = transport.get_extra_info("socket")
+        sock.setsockopt(network.SOL_SOCKET, network.SO_RCVBUF, 65536)
+        transport.pause_reading()  # type: ignore[attr-defined]
+        await client.send(frame(TEXT, json.dumps(CREATE).encode(), KEY))
+        [record] = await lane.settled(1)
+        assert record.outcome == "completed"
+        plane_of(lane).drain()
+        plane_of(lane).leave()
+        await asyncio.sleep(1.0)
+        transport.resume_reading()  # type: ignore[attr-defined]
+        async with asyncio.timeout(8):
+            got = await client.reader.read()
+        told = [EVENTS[0], long, EVENTS[2]]
+        assert got == b"".join(frame(TEXT, each.encode()) for each in told) + frame(
+            CLOSE, close_payload(RESTART))
+    plane_of(lane).draining = False
+
+
 async def test_idle_sockets_leave_with_a_stop(opened: Opened) -> None:
     lane = await opened(answered, server=ON)
     async with socket_to(lane) as socket:
