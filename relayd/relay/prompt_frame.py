@@ -19,7 +19,7 @@ class Frame:
     of the model's own; `call` for each tool call; `tools` once where there are tools, of which
     `tools_beside_system` less with a system message and `tools_chat` more on the chat endpoint;
     `tool` for each of them; `schema` for the schema of the answer, None where the model is not
-    shown it. Tools are shown as TypeScript or as JSON.
+    shown it. Tools are shown as TypeScript, as JSON, or as JSON with spaces between its tokens.
     """
 
     opening: int
@@ -31,29 +31,33 @@ class Frame:
     assistant: int = 0
     tools_beside_system: int = 0
     tools_chat: int = 0
-    shown_as: Literal["typescript", "json"] = "json"
+    shown_as: Literal["typescript", "json", "spaced"] = "json"
 
 
-OPENAI: Final = Frame(3, 3, 7, 9, tools_beside_system=4, shown_as="typescript")
-_REASONING: Final = Frame(2, 3, 11, 9, assistant=2, shown_as="typescript")
-_GPT_5: Final = Frame(2, 3, 11, 9, assistant=2, tools_chat=81, shown_as="typescript")
+OPENAI: Final = Frame(3, 3, 7, 9, 0, tools_beside_system=4, shown_as="typescript")
+_REASONING: Final = Frame(2, 3, 11, 9, 0, assistant=2, shown_as="typescript")
+_GPT_5: Final = Frame(2, 3, 11, 9, 0, assistant=2, tools_chat=81, shown_as="typescript")
 _CLAUDE: Final = Frame(4, 2, 8, 300, 150, tool=8)
 _CLAUDE_4_5: Final = Frame(4, 2, 8, 480, 150, tool=8)
 
 FRAMES: Final[dict[str, Frame]] = {
-    "gpt-3.5-0301": Frame(3, 4, 7, 9, tools_beside_system=4, shown_as="typescript"),
-    "gpt-5": _GPT_5, "gpt-5-mini": _GPT_5, "gpt-5-nano": _GPT_5,
+    "gpt-3.5-0301": Frame(3, 4, 7, 9, 0, tools_beside_system=4, shown_as="typescript"),
+    "gpt-5": _GPT_5, "gpt-5-mini": _GPT_5, "gpt-5-nano": _GPT_5, "gpt-5.4": _GPT_5,
     "o": _REASONING, "o-mini": _REASONING,
-    "gpt-oss": Frame(63, 3, 14, 20, 90, shown_as="typescript"),
+    "gpt-oss": Frame(63, 3, 14, 20, 63, shown_as="typescript"),
     "claude-3": _CLAUDE, "claude": _CLAUDE, "claude-4.5": _CLAUDE_4_5, "claude-5": _CLAUDE_4_5,
     "gemini": Frame(0, -1, 0, 0, None), "gemini-3": Frame(0, -1, 0, 0, None),
-    "llama-3": Frame(5, 3, 20, 190, tool=8), "llama": Frame(30, 4, 20, 190, tool=8),
-    "mistral": Frame(1, 2, 14, 0, None, tool=10),
-    "qwen": Frame(3, 4, 20, 75, tool=8),
-    "deepseek": Frame(1, 2, 25, 220, tool=8),
-    "glm": Frame(5, 2, 6, 95, None, tool=6),
+    "llama-3": Frame(5, 3, 20, 190, tool=8, shown_as="spaced"),
+    "llama": Frame(30, 4, 20, 190, tool=8, shown_as="spaced"),
+    "llama-4": Frame(30, 4, 20, 530, tool=8, shown_as="spaced"),
+    "mistral": Frame(1, 2, 14, 0, None, tool=10, shown_as="spaced"),
+    "qwen": Frame(3, 4, 20, 75, tool=8, shown_as="spaced"),
+    "deepseek": Frame(1, 2, 25, 220, tool=8, shown_as="spaced"),
+    "deepseek-4": Frame(80, 2, 25, 210, tool=8, shown_as="spaced"),
+    "glm": Frame(5, 2, 6, 84, None, tool=6, shown_as="spaced"),
     "kimi": Frame(3, 3, 18, 10, tool=8),
     "grok": Frame(185, 2, 50, 60, 0, tool=8),
+    "sonar": Frame(0, 0, 7, 9, None),
 }
 """By the family of `relay/tokenizer.py`; all others are counted by OpenAI's published rules."""
 

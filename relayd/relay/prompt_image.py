@@ -51,6 +51,7 @@ _RULES: Final[dict[str, Tiles | Patches]] = {
     "gpt-4.1-nano": Patches(2460),
     "gpt-5-mini": Patches(1200),
     "gpt-5-nano": Patches(1500),
+    "gpt-5.4": Patches(1200),
     "o-mini": Patches(1720),
 }
 _DEFAULT: Final = Tiles(85, 170)

@@ -9,14 +9,18 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from relayd.relay import prompt_items
 from relayd.relay.prompt_frame import Frame, frame_of
 from relayd.relay.prompt_image import image_tokens, size_of_url
 from relayd.relay.prompt_tally import Object, Tally, member, objects
-from relayd.relay.prompt_tools import namespace
+from relayd.relay.prompt_tools import answer_form, namespace
 from relayd.wire.spliced import Spliced, one_by_one
 
 TOOL_CHOICE: Final = 4
 """What it costs to name the tool that must be called (recorded: 4 to 14)."""
+
+SCHEMA_CHAT: Final = 4
+"""What the schema of the answer costs more on the chat endpoint (recorded)."""
 
 BESIDE_MESSAGES: Final = frozenset(
     {"tools", "functions", "response_format", "tool_choice", "function_call"})
@@ -50,9 +54,11 @@ def _beside_messages(
         functions = [function for tool in tools
                      if isinstance(function := tool.get("function"), dict)] + old
         _tools(tally, functions, system)
+        prompt_items.own_tools(tally, tools)
         if functions:
             tally.fixed(frame.tools_chat)
-    _schema(tally, member(fields.get("response_format"), "json_schema"))
+    if _schema(tally, member(fields.get("response_format"), "json_schema")):
+        tally.fixed(SCHEMA_CHAT if frame.shown_as == "typescript" else 0)
     _choice(tally, member(fields.get("tool_choice"), "function"))
     _choice(tally, fields.get("function_call"))
 
@@ -70,10 +76,12 @@ def responses(tally: Tally, fields: Mapping[str, object]) -> None:
         given = [{"role": "user", "content": given}]
     for item in tally.each(given, "items"):
         _item(tally, item)
+    prompt_items.thoughts(tally, given)
     system = fields.get("instructions") is not None or _has_system(given)
     for tools in tally.together(
             fields.get("tools"), "functions, system" if system else "functions"):
-        _tools(tally, [t for t in tools if t.get("type") == "function"], system)
+        _tools(tally, prompt_items.functions(tools), system)
+        prompt_items.own_tools(tally, tools)
     _schema(tally, member(fields.get("text"), "format"))
     _choice(tally, fields.get("tool_choice"))
 
@@ -96,13 +104,36 @@ def _item(tally: Tally, item: Object) -> None:
         tally.fixed(frame_of(tally.encoding.family).message)
         _message(tally, item)
     elif kind == "reasoning":
-        for part in (*objects(item.get("summary")), *objects(item.get("content"))):
-            tally.text(part.get("text"))
+        _reasoning(tally, item)
+    elif kind == "compaction":
+        prompt_items.compaction(tally, item)
     elif isinstance(kind, str) and kind.endswith("_call"):
-        _call(tally, item)
+        _item_call(tally, item, kind)
     elif isinstance(kind, str) and kind.endswith("_output"):
         tally.fixed(frame_of(tally.encoding.family).message)
         _content(tally, item.get("output"))
+        prompt_items.output(tally, item.get("output"))
+        found = prompt_items.functions(objects(item.get("tools")))
+        if found:
+            _shown(tally, frame_of(tally.encoding.family), found)
+
+
+def _reasoning(tally: Tally, item: Object) -> None:
+    """Its text; where it is encrypted the model does not read the summary (`thoughts`)."""
+    if "encrypted_content" not in item or tally.encoding.family not in prompt_items.REREADING:
+        for part in (*objects(item.get("summary")), *objects(item.get("content"))):
+            tally.text(part.get("text"))
+
+
+def _item_call(tally: Tally, item: Object, kind: str) -> None:
+    carried_out = prompt_items.CARRIED_OUT.get(kind)
+    if carried_out is None:
+        _call(tally, item)
+        if type(item.get("arguments")) is dict:
+            tally.json(item["arguments"])
+    else:
+        tally.fixed(carried_out)
+        prompt_items.call(tally, item)
 
 
 def _message(tally: Tally, message: Object) -> None:
@@ -179,17 +210,21 @@ def _shown(tally: Tally, frame: Frame, functions: list[Object]) -> None:
         tally.text(namespace(functions))
     else:
         for function in functions:
-            tally.json(function)
+            tally.json(function, spaced=frame.shown_as == "spaced")
 
 
-def _schema(tally: Tally, form: object) -> None:
-    """The schema of the answer: the model is shown it much as a tool."""
+def _schema(tally: Tally, form: object) -> bool:
+    """The schema of the answer: whether the model is shown one."""
     schema = member(form, "schema")
-    if isinstance(form, dict) and isinstance(schema, dict):
-        frame = frame_of(tally.encoding.family)
-        if frame.schema is not None:
-            tally.fixed(frame.schema)
-            _shown(tally, frame, [{**form, "parameters": schema}])
+    frame = frame_of(tally.encoding.family)
+    if not isinstance(form, dict) or not isinstance(schema, dict) or frame.schema is None:
+        return False
+    tally.fixed(frame.schema)
+    if frame.shown_as == "typescript":
+        tally.text(answer_form(form))
+    else:
+        tally.json({**form, "parameters": schema})
+    return True
 
 
 def _choice(tally: Tally, choice: object) -> None:

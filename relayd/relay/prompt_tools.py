@@ -1,4 +1,4 @@
-"""Tool definitions as OpenAI's models see them: a TypeScript namespace.
+"""Tool definitions as OpenAI's models see them, a TypeScript namespace, and schemas of answers.
 
 Law: this is a rendering for counting only; nothing of it is ever sent. What it does not know of a
 JSON schema it leaves out, and it goes no deeper than `DEPTH_MAX`.
@@ -6,6 +6,7 @@ JSON schema it leaves out, and it goes no deeper than `DEPTH_MAX`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Final
 
@@ -26,6 +27,33 @@ def namespace(functions: list[Object]) -> str:
         lines.append("")
     lines.append("} // namespace functions")
     return "\n".join(lines)
+
+
+def answer_form(form: Object) -> str:
+    """The form of an answer, an object with `name`, `description` and `schema`.
+
+    As the published format has it (OpenAI's harmony, "Structured output"); recorded usage lacks
+    what the schema says of `required` and `additionalProperties`.
+    """
+    description = form.get("description")
+    lines = ["# Response Formats", "", f"## {form.get('name')}", ""]
+    if isinstance(description, str) and description:
+        lines.append(f"// {description}")
+    shown = _unruled(form.get("schema"), DEPTH_MAX)
+    lines.append(json.dumps(shown, ensure_ascii=False, separators=(",", ":")))
+    return "\n".join(lines)
+
+
+def _unruled(schema: object, depth: int) -> object:
+    """A schema without its lists of what is required; what is too deep is cut off."""
+    if isinstance(schema, list):
+        return [_unruled(item, depth - 1) for item in schema] if depth > 0 else []
+    if not isinstance(schema, dict):
+        return schema
+    return {name: _unruled(value, depth - 1) for name, value in schema.items()
+            if not (name == "required" and isinstance(value, list))
+            and not (name == "additionalProperties" and not isinstance(value, dict))
+            } if depth > 0 else {}
 
 
 def _function(function: Object) -> Iterator[str]:

@@ -172,9 +172,10 @@ MODELS_MAX: Final = 256
 # The first pattern that matches the start of a name decides. Factors are medians of reported
 # output against o200k_base; 76 to 100 % of answers lie within 10 % (Mistral 62 %).
 _ROWS: Final = (
+    (r"gpt-(?:5\.(?:[4-9]|\d\d)|[6-9])", _exact("gpt-5.4")),
     (r"gpt-5[\w.]*-mini", _exact("gpt-5-mini")),
     (r"gpt-5[\w.]*-nano", _exact("gpt-5-nano")),
-    (r"gpt-[5-9]", _exact("gpt-5")),
+    (r"gpt-5", _exact("gpt-5")),
     (r"gpt-oss", _exact("gpt-oss")),
     (r"(?:gpt-4o-mini|o4-mini-realtime)", _exact("gpt-4o-mini")),
     (r"gpt-4\.1-mini", _exact("gpt-4.1-mini")),
@@ -198,15 +199,18 @@ _ROWS: Final = (
     (r"claude", _estimated("claude", 1150)),
     (r"gemini-(?:[3-9]|[1-9]\d|[a-z-]+-latest)", _estimated("gemini-3", 1050)),
     (r"(?:gemini|gemma|learnlm)", _estimated("gemini", 1050)),
-    (r"(?:meta-)?llama-?(?:3[-.]\d(?!\d*b)|[4-9])", _estimated("llama", 1050)),
+    (r"(?:meta-)?llama-?[4-9]", _estimated("llama-4", 1050)),
+    (r"(?:meta-)?llama-?3[-.]\d(?!\d*b)", _estimated("llama", 1050)),
     (r"(?:meta-)?(?:code)?llama", _estimated("llama-3", 1050)),
     (r"(?:open-)?(?:mistral|mixtral|ministral|magistral|codestral|devstral|pixtral|voxtral)",
      _estimated("mistral", 1150)),
     (r"(?:qwen|qwq|qvq)", _estimated("qwen")),
+    (r"deepseek-v[4-9]", _estimated("deepseek-4")),
     (r"deepseek", _estimated("deepseek")),
     (r"(?:chat)?glm", _estimated("glm")),
     (r"(?:kimi|moonshot)", _estimated("kimi")),
     (r"grok", _estimated("grok")),
+    (r"sonar", _estimated("sonar")),
 )
 FAMILIES: Final = tuple(dict.fromkeys(row[1].family for row in _ROWS))
 """Every family that a name can belong to; of an unknown name it is empty."""

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from relayd.relay.prompt_tools import DEPTH_MAX, namespace
+from relayd.relay.prompt_tools import DEPTH_MAX, answer_form, namespace
 
 
 def test_a_function_with_all_kinds_of_parameters() -> None:
@@ -84,3 +84,25 @@ def test_time_is_linear_in_what_a_schema_says() -> None:
     rendered = namespace([{"name": "f", "parameters": parameters}])
     assert time.process_time() - begun < 1
     assert "name19999: string,\ndeep?: string" + "[]" * (DEPTH_MAX - 2) in rendered
+
+
+def test_the_form_of_an_answer() -> None:
+    schema = {"type": "object", "additionalProperties": False, "required": ["é"], "properties": {
+        "é": {"type": "string", "description": "name"},
+        "required": {"type": "object", "additionalProperties": {"type": "integer"}}}}
+    assert answer_form({"name": "Book", "description": "A book", "schema": schema}) == """\
+# Response Formats
+
+## Book
+
+// A book
+{"type":"object","properties":{"é":{"type":"string","description":"name"},\
+"required":{"type":"object","additionalProperties":{"type":"integer"}}}}"""
+    assert answer_form({"name": "f", "schema": {}}) == "# Response Formats\n\n## f\n\n{}"
+
+
+def test_a_form_deep_within_itself_is_cut_off() -> None:
+    schema: dict[str, object] = {}
+    for _ in range(5000):
+        schema = {"items": [schema]}
+    assert answer_form({"name": "f", "schema": schema}).count("items") == DEPTH_MAX // 2
