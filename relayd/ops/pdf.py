@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import io
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import fields
 from functools import cache
 from importlib import import_module, resources
 from importlib.util import find_spec
@@ -18,6 +21,7 @@ from unicodedata import combining
 
 from relayd.core.errors import RelayError
 from relayd.core.sheet import Sheet, Table
+from relayd.ops.clock import monotonic
 
 WRITER: Final = "fpdf"
 READER: Final = "pypdf"
@@ -27,6 +31,15 @@ FAMILY: Final = "sheet"
 PAGES_MAX: Final = 20
 TEXT_CHARS_MAX: Final = 200_000
 READ_SECONDS: Final = 20.0
+_STREAM_BYTES_MAX: Final = 8 * 1024 * 1024
+_BOUNDS: Final = {
+    "stream_parsing_work_maximum_count": 200_000,
+    "stream_decoding_work_maximum_length": 4 * _STREAM_BYTES_MAX,
+    "array_based_stream_maximum_output_length": _STREAM_BYTES_MAX,
+    **{f"{name}_maximum_output_length": _STREAM_BYTES_MAX
+       for name in ("zlib", "lzw", "run_length", "brotli")}}
+"""Of one stream, where the reader has such bounds: its own are for files of any kind, and let a
+fapiao of 3 KB keep it busy for minutes, beside calls."""
 WAITING_MAX: Final = 8
 """Sheets that are printed or wait for it: one at a time, because calls are relayed meanwhile."""
 _GREY: Final = (110, 110, 110)
@@ -175,13 +188,36 @@ async def text_of(content: bytes) -> str:
         raise RelayError("fapiao_file", param="pdf") from None
 
 
+def _bounded(pypdf: Any) -> AbstractContextManager[object]:
+    """The reader's bounds while a file is read; those that this version has."""
+    if not hasattr(pypdf, "apply_configuration"):
+        return nullcontext()
+    known = {each.name for each in fields(pypdf.Configuration)}
+    made: AbstractContextManager[object] = pypdf.apply_configuration(
+        **{name: value for name, value in _BOUNDS.items() if name in known})
+    return made
+
+
+def _page_text(page: Any, look: Callable[..., None]) -> str:
+    look()
+    return str(page.extract_text(visitor_operand_before=look))
+
+
 def _text_of(content: bytes) -> str:
     pypdf = import_module(READER)
+    until = monotonic() + READ_SECONDS
+
+    def look(*_: object) -> None:
+        # nobody waits for it any more, and a thread cannot be ended from outside
+        if monotonic() > until:
+            raise TimeoutError
+
     try:
-        reader = pypdf.PdfReader(io.BytesIO(content), strict=False)
-        if reader.is_encrypted or len(reader.pages) > PAGES_MAX:
-            raise RelayError("fapiao_file", param="pdf")
-        text = "\n".join(page.extract_text() for page in reader.pages)
+        with _bounded(pypdf):
+            reader = pypdf.PdfReader(io.BytesIO(content), strict=False)
+            if reader.is_encrypted or len(reader.pages) > PAGES_MAX:
+                raise RelayError("fapiao_file", param="pdf")
+            text = "\n".join(_page_text(page, look) for page in reader.pages)
     except Exception:  # whatever a damaged file makes its reader stumble over
         raise RelayError("fapiao_file", param="pdf") from None
     # some fonts' tables make a zero of a gap; heaps of combining marks are slow to normalise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import time
+import zlib
 
 import pypdf
 import pytest
@@ -96,3 +97,35 @@ async def test_files_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(pdf, "PAGES_MAX", 1)
     with pytest.raises(RelayError):
         await pdf.text_of(whole)
+
+
+def hostile(content: bytes, pages: int = 1) -> bytes:
+    """A small file whose pages all have this content."""
+    packed = zlib.compress(content, 9)
+    parts = [
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Kids[%b]/Count %d>>" % (b"3 0 R " * pages, pages),
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]/Contents 4 0 R/Resources<</Font<</F 5 0 R>>"
+        b">>>>",
+        b"<</Filter/FlateDecode/Length %d>>stream\n%b\nendstream" % (len(packed), packed),
+        b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>"]
+    body = b"%PDF-1.7\n" + b"".join(
+        b"%d 0 obj\n%b\nendobj\n" % (number, part) for number, part in enumerate(parts, 1))
+    return body + b"trailer<</Size 6/Root 1 0 R>>\nstartxref\n0\n%%EOF"
+
+
+async def test_a_small_file_keeps_its_reader_no_longer_than_anybody_waits(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "aa" in await pdf.text_of(hostile(b"BT /F 1 Tf (aa) Tj ET"))
+    began = time.monotonic()
+    # beyond a bound of the reader: many operators, and much that is unpacked
+    for content in (b"BT /F 1 Tf " + b"(a)Tj " * 300_000, b" " * 9_000_000 + b"BT (a)Tj ET"):
+        with pytest.raises(RelayError) as caught:
+            await pdf.text_of(hostile(content, pages=pdf.PAGES_MAX))
+        assert caught.value.code == "fapiao_file"
+    assert time.monotonic() - began < pdf.READ_SECONDS
+    # within them, and still too long: the thread itself ends
+    many = hostile(b"BT /F 1 Tf " + b"(a)Tj " * 20_000 + b"ET", pages=pdf.PAGES_MAX)
+    monkeypatch.setattr(pdf, "READ_SECONDS", 0.0)
+    with pytest.raises(RelayError):
+        pdf._text_of(many)
