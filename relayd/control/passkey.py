@@ -88,7 +88,8 @@ async def options_to_add(door: Door, account: Account, now_ms: int) -> dict[str,
         user_name=account.username or account.email or account.id,
         challenge=_challenge(door, _adding(account.id), now_ms), timeout=CHALLENGE_MS,
         authenticator_selection=structs.AuthenticatorSelectionCriteria(
-            resident_key=structs.ResidentKeyRequirement.PREFERRED,
+            # signing in names nobody: what the authenticator does not keep is never found there
+            resident_key=structs.ResidentKeyRequirement.REQUIRED,
             user_verification=structs.UserVerificationRequirement.REQUIRED),
         exclude_credentials=[
             structs.PublicKeyCredentialDescriptor(id=each.credential) for each in known])

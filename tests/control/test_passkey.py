@@ -204,6 +204,9 @@ async def test_what_a_browser_is_asked(door: Door) -> None:
     assert [each["id"] for each in asked["excludeCredentials"]] == [text(made.credential)]
     unnamed = replace(me, username=None)
     assert (await passkey.options_to_add(door, unnamed, START_MS))["user"]["name"] == EMAIL
+    # signing in names nobody, and finds what the authenticator keeps alone
+    kept = (await passkey.options_to_add(door, me, START_MS))["authenticatorSelection"]
+    assert (kept["residentKey"], kept["requireResidentKey"]) == ("required", True)
     asked = await passkey.options_to_sign_in(door, START_MS)
     assert (asked["rpId"], asked["timeout"], asked["userVerification"]) == (
         "relay.test", CHALLENGE_MS, "required")
