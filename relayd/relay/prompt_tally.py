@@ -173,10 +173,17 @@ class Tally:
             self._memo.memo.put(key, tokens)
         return tokens
 
-    def json(self, value: object) -> None:
-        """Counts a JSON value as its compact text; None counts nothing."""
+    def json(self, value: object, *, spaced: bool = False) -> None:
+        """Counts a JSON value as its compact text, or as chat templates write it, with spaces;
+        None counts nothing."""
         if value is None:
             return
+        if spaced:
+            try:
+                self.text(json.dumps(value, ensure_ascii=False))
+                return
+            except RecursionError:
+                pass  # as deep as what is read may be: it counts without spaces
         try:
             self.text(msgspec.json.encode(value).decode())
         except ValueError:

@@ -39,7 +39,11 @@ def test_json_counts_as_its_compact_text(encodings: Encodings, value: object) ->
     tally.json(value)
     assert 1 <= tally.total() <= 40
     tally.json(None)
+    tally.json(None, spaced=True)
     assert tally.approximate is False
+    spaced = Tally(encodings, encoding_for("gpt-4o"))
+    spaced.json(value, spaced=True)
+    assert tally.total() <= spaced.total() <= 60
 
 
 def test_beyond_the_limit_text_is_reckoned_in_proportion(encodings: Encodings) -> None:

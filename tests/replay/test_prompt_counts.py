@@ -24,7 +24,7 @@ UNFORESEEN = re.compile(
 """What no rule can foresee: files, sound, the providers' own tools, text kept at the provider."""
 
 MAKERS = {"gpt": "OpenAI", "o": "OpenAI", "completion": "OpenAI", "embedding": "OpenAI",
-          "claude": "Claude", "llama": "Llama", "gemini": "gemini"}
+          "claude": "Claude", "llama": "Llama", "gemini": "gemini", "deepseek": "deepseek"}
 BEGIN, END = "<!-- prompt errors: checked by tests -->\n", "<!-- end -->"
 
 
