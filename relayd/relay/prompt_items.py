@@ -69,13 +69,15 @@ def _is_shown(tool: Object) -> bool:
 
 
 def call(tally: Tally, item: Object) -> None:
-    """What a call of the shell, or of a patch, says."""
-    commands = member(item.get("action"), "commands")
-    for command in commands if isinstance(commands, list) else ():
-        tally.text(command)
-    operation = item.get("operation")
+    """What a call says that has no arguments: commands, a patch, code; and what a server said."""
+    action, operation = item.get("action"), item.get("operation")
+    for commands in (member(action, "commands"), member(action, "command")):
+        for command in commands if isinstance(commands, list) else ():
+            tally.text(command)
     tally.text(member(operation, "path"))
     tally.text(member(operation, "diff"))
+    tally.text(item.get("code"))
+    tally.text(item.get("output"))
 
 
 def output(tally: Tally, output: object) -> None:

@@ -133,7 +133,7 @@ def _item_call(tally: Tally, item: Object, kind: str) -> None:
             tally.json(item["arguments"])
     else:
         tally.fixed(carried_out)
-        prompt_items.call(tally, item)
+    prompt_items.call(tally, item)
 
 
 def _message(tally: Tally, message: Object) -> None:
