@@ -62,7 +62,7 @@ def interrupted(opening: Opening, mark: Mark | None) -> CallRecord:
                        False, None, None)
     known = far.usage
     if known is not None and not far.told:
-        known = Beside(images=known.images)
+        known = Beside(images=known.images, searches=known.searches)
     usage, source = usage_of("died", Seen(
         known, False, far.counted_input_tokens, far.counted_output_tokens, far.exact))
     return CallRecord(
@@ -73,5 +73,5 @@ def interrupted(opening: Opening, mark: Mark | None) -> CallRecord:
         usage.reasoning_output_tokens, usage.audio_input_tokens, usage.audio_output_tokens,
         far.counted_input_tokens, far.counted_output_tokens, source, 0, "USD", far.first_byte_ms,
         None, usage.cache_creation_1h_input_tokens, usage.image_input_tokens,
-        usage.image_output_tokens, usage.images, usage.audio_seconds,
+        usage.image_output_tokens, usage.images, usage.audio_seconds, usage.searches,
     )

@@ -16,7 +16,8 @@ _TOKENS: Final = (
     " reasoning_output_tokens audio_input_tokens audio_output_tokens")
 
 _PRICED: Final = (
-    "cache_creation_1h_input_tokens image_input_tokens image_output_tokens images audio_seconds")
+    "cache_creation_1h_input_tokens image_input_tokens image_output_tokens images audio_seconds"
+    " searches")
 
 
 class Document(NamedTuple):

@@ -34,7 +34,8 @@ class UnitPrices(NamedTuple):
 
     `input` and `output` are for the tokens of no other kind. `cache_creation` is for tokens that
     are put in a provider's cache for the usual time (5 minutes), `cache_creation_1h` for an hour.
-    `call` is for each call, `image` for each image made, `audio_minute` for audio heard.
+    `call` is for each call, `image` for each image made, `audio_minute` for audio heard, `search`
+    for each search of the web by the provider's own tool, `search_call` for a call with any.
     """
 
     input: int = 0
@@ -50,6 +51,8 @@ class UnitPrices(NamedTuple):
     call: int = 0
     image: int = 0
     audio_minute: int = 0
+    search: int = 0
+    search_call: int = 0
 
 
 KINDS: Final = UnitPrices._fields
@@ -59,7 +62,7 @@ _INSTEAD: Final = {
     "reasoning": "output", "audio_input": "input", "audio_output": "output",
     "image_input": "input", "image_output": "output",
 }
-_FACTORS: Final = (_MINUTE,) * 10 + (_SCALE, _SCALE, _MILLION)
+_FACTORS: Final = (_MINUTE,) * 10 + (_SCALE, _SCALE, _MILLION, _SCALE, _SCALE)
 """A price times its factor is what one token, call, image or second costs in 1/_SCALE nano."""
 
 
@@ -132,7 +135,8 @@ def quantities(record: CallRecord) -> UnitPrices:
     made -= spoken
     drawn = min(record.image_output_tokens, made)
     return UnitPrices(given, made - drawn, read, written - hour, hour, reasoning, heard, spoken,
-                      seen, drawn, 1, record.images, record.audio_seconds)
+                      seen, drawn, 1, record.images, record.audio_seconds, record.searches,
+                      min(record.searches, 1))
 
 
 def _scaled(record: CallRecord, price: Price) -> Iterable[int]:
@@ -142,7 +146,7 @@ def _scaled(record: CallRecord, price: Price) -> Iterable[int]:
 
 _rare: Final = attrgetter(
     "audio_input_tokens", "image_input_tokens", "audio_output_tokens", "image_output_tokens",
-    "images", "audio_seconds")
+    "images", "audio_seconds", "searches")
 
 
 def _sum(record: CallRecord, price: Price) -> int:

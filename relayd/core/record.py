@@ -16,7 +16,7 @@ class CallRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One call, as it is stored. Field order is the contract's; `started_at_ms` is Unix time.
 
     Encoded it is an array without names, as the journal keeps it: new fields come last and have a
-    default, so that the journal of an older version can be read. The last five are not shown to
+    default, so that the journal of an older version can be read. The last six are not shown to
     people: they are parts that prices need (core/usage.py).
     """
 
@@ -54,7 +54,8 @@ class CallRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     image_output_tokens: int = 0
     images: int = 0
     audio_seconds: int = 0
+    searches: int = 0
 
 
-PRICED_ONLY: Final = CallRecord.__struct_fields__[-5:]
+PRICED_ONLY: Final = CallRecord.__struct_fields__[-6:]
 """Fields that only prices need."""

@@ -23,12 +23,14 @@ _MINUTE: Final = 60
 
 
 class Quantity(NamedTuple):
-    """How much of everything one call may use at most; tokens, images, seconds of audio."""
+    """How much of everything one call may use at most; tokens, images, seconds of audio,
+    searches of the web."""
 
     input_tokens: int = 0
     output_tokens: int = 0
     images: int = 0
     audio_seconds: int = 0
+    searches: int = 0
 
 
 class Demand(NamedTuple):
@@ -45,7 +47,10 @@ def cost(quantity: Quantity, price: Price, hour: bool = False) -> int:
     given = max(_input(unit), unit.cache_creation_1h) if hour else _input(unit)
     millionths = (quantity.input_tokens * given + quantity.output_tokens * _output(unit))
     rest = -(-quantity.audio_seconds * unit.audio_minute // _MINUTE)
-    return -(-millionths // _MILLION) + rest + unit.call + quantity.images * unit.image
+    rest += unit.call + quantity.images * unit.image
+    if quantity.searches:
+        rest += quantity.searches * unit.search + unit.search_call
+    return -(-millionths // _MILLION) + rest
 
 
 def _input(unit: UnitPrices) -> int:

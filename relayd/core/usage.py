@@ -27,8 +27,9 @@ TOKENS_MAX: Final = 1 << 40
 class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens of one call; every field is a count >= 0. Audio, cache, image, reasoning are parts.
 
-    `cache_creation_1h_input_tokens` is a part of `cache_creation_input_tokens`. `images` (made)
-    and `audio_seconds` (heard) are no tokens; they are what some models are priced by.
+    `cache_creation_1h_input_tokens` is a part of `cache_creation_input_tokens`. `images` (made),
+    `audio_seconds` (heard) and `searches` (of the web, by the provider's own tool) are no tokens;
+    they are what some calls are priced by.
     """
 
     input_tokens: int = 0
@@ -43,6 +44,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     image_output_tokens: int = 0
     images: int = 0
     audio_seconds: int = 0
+    searches: int = 0
 
     def plus(self, other: Usage) -> Usage:
         """The sum of two calls' usage, field by field."""
@@ -51,8 +53,8 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
 
 
 class Beside(Usage, frozen=True, gc=False):
-    """What a reply shows of itself, the images in it, where its provider reported nothing: a
-    number of things, and no report."""
+    """What a reply shows of itself, images and searches in it, where its provider reported
+    nothing: numbers of things, and no report."""
 
 
 NO_USAGE: Final = Usage()

@@ -57,6 +57,8 @@ _OPENROUTER: Final = {
     "audio": "audio_input",
 }
 _WHERE_ZERO_IS_NOTHING: Final = ("cache_read", "cache_creation", "reasoning", "audio_input")
+_GROUNDED: Final = frozenset({"gemini", "vertex_ai", "vertex_ai-language-models"})
+"""Whose older models charge once for a call that searched, however often it did."""
 _LONG_CONTEXT: Final = 200_000
 
 
@@ -165,7 +167,8 @@ def _litellm(values: Any, vendors: Collection[str]) -> Iterator[tuple[str, Price
         model = name + "*" if name.startswith("ft:") else name
         tiers = list(_litellm_tiers(entry))
         first = next((others for above, others in tiers if above == 0), {})
-        yield key, _price(model, {**first, **_litellm_given(entry)}, _source(entry), tiers)
+        given = {**first, **_litellm_given(entry), **_litellm_search(name, entry)}
+        yield key, _price(model, given, _source(entry), tiers)
 
 
 def _source(entry: Values) -> str:
@@ -191,6 +194,24 @@ def _litellm_given(entry: Values) -> dict[str, int]:
     if entry.get("mode") == "audio_transcription" and not by_token:
         given |= _given(entry, {"input_cost_per_second": "audio_minute"}, _MINUTE)
     return given
+
+
+def _litellm_search(name: str, entry: Values) -> dict[str, int]:
+    """The fee for searches of the web, where the size of what they bring does not decide it.
+
+    Models that are named for it search in every call, and their replies do not say so.
+    """
+    sizes = entry.get("search_context_cost_per_query")
+    if not isinstance(sizes, dict) or len(set(map(str, sizes.values()))) != 1:
+        return {}
+    nano = nano_of(next(iter(sizes.values())), _ONE)
+    if not nano:
+        return {}
+    if "-search-" in name:
+        return {"call": nano}
+    per_call = (entry.get("litellm_provider") in _GROUNDED
+                and entry.get("web_search_billing_unit") != "per_query")
+    return {"search_call" if per_call else "search": nano}
 
 
 def _litellm_tiers(entry: Values) -> Iterator[tuple[object, Mapping[str, int]]]:

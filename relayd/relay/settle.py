@@ -159,7 +159,7 @@ class Settler:
             None if first is None else round((first - started) * 1e6) / 1000,
             round((ended - started) * 1e6) / 1000,
             usage.cache_creation_1h_input_tokens, usage.image_input_tokens,
-            usage.image_output_tokens, usage.images, usage.audio_seconds,
+            usage.image_output_tokens, usage.images, usage.audio_seconds, usage.searches,
         )
 
 

@@ -33,6 +33,11 @@ HEARD_TOKENS, SAID_TOKENS = 20, 8
 IMAGES_MAX: Final = 10
 """What one request may ask for."""
 _AN_HOUR: Final = (b'1h"', b"\\u0031", b"\\u0068")
+_SEARCH: Final = (b"web_search", b"oogleSearch", b"oogle_search", b"x_search",
+                  b"enterpriseWebSearch", *(b"\\u00%d" % row for row in range(4, 8)))
+"""What names a provider's own tool; a letter of a name may be escaped."""
+SEARCHES, SEARCHES_MAX = 1, 20
+"""Of the web, that a call makes which may make any: usually, and at most; it says no bound."""
 SESSION_TOKENS: Final = 4_096
 """What a realtime session holds from its start; it takes more as it uses more."""
 
@@ -87,9 +92,13 @@ class Wallets:
         found: dict[Currency, Demand] = {}
         for price in _prices(exchange, plan):
             hour = _keeps_an_hour(price, raw)
-            dearest = marked_up(cost(most, price, hour), markup)
+            usual, dear = about, most
+            if most.output_tokens and _searches(price, raw):
+                usual, dear = (about._replace(searches=SEARCHES),
+                               most._replace(searches=SEARCHES_MAX))
+            dearest = marked_up(cost(dear, price, hour), markup)
             wanted = Demand(
-                dearest if about is most else marked_up(cost(about, price, hour), markup), dearest)
+                dearest if usual is dear else marked_up(cost(usual, price, hour), markup), dearest)
             known = found.get(price.currency)
             # one may be the dearest of usual answers, another one of long ones
             found[price.currency] = wanted if known is None else Demand(*map(max, known, wanted))
@@ -212,6 +221,14 @@ def _keeps_an_hour(price: Price, raw: bytes | None) -> bool:
     unit = price.prices
     return (raw is not None and unit.cache_creation_1h > unit.cache_creation
             and any(said in raw for said in _AN_HOUR))
+
+
+def _searches(price: Price, raw: bytes | None) -> bool:
+    """Whether the call may pay for searches: where they have a price, and the body names a tool
+    that makes them, anywhere in it."""
+    unit = price.prices
+    return (raw is not None and (unit.search > 0 or unit.search_call > 0)
+            and any(said in raw for said in _SEARCH))
 
 
 def _price(exchange: Exchange, provider: str, sent: str) -> Price | None:

@@ -63,15 +63,16 @@ class ReplyShape:
         else:
             report = found.usage_object()
             usage = None if report is None else self.normalize(report)
-        if not found.images and not found.seconds:
+        if not found.images and not found.seconds and not found.searches:
             return usage
         if usage is None:
-            # seconds are the provider's own figure; images are merely seen to be there
+            # seconds are the provider's own figure; the others are merely seen to be there
             usage = NO_USAGE if found.seconds or found.drawn is not None else Beside()
         if found.drawn is not None:
             usage = usage.plus(found.drawn)
         return msgspec.structs.replace(
-            usage, images=found.images, audio_seconds=usage.audio_seconds or found.seconds)
+            usage, images=found.images, audio_seconds=usage.audio_seconds or found.seconds,
+            searches=usage.searches or found.searches)
 
 
 def _dull(names: Iterable[str]) -> re.Pattern[bytes]:

@@ -45,8 +45,13 @@ class _Content(msgspec.Struct, gc=False):
     parts: list[_Part] | None = None
 
 
+class _Grounding(msgspec.Struct, gc=False, rename="camel"):
+    web_search_queries: Any = None
+
+
 class _LeanCandidate(msgspec.Struct, gc=False, rename="camel"):
     finish_reason: Any = None
+    grounding_metadata: _Grounding | None = None
 
 
 class _Candidate(_LeanCandidate, gc=False):
@@ -96,11 +101,21 @@ def read_gemini(data: bytes, found: Findings) -> bool:
 
 
 def _candidates(candidates: Sequence[_LeanCandidate], found: Findings) -> None:
+    searches = 0
     for candidate in candidates:
+        if candidate.grounding_metadata is not None:
+            searches += _queries(candidate.grounding_metadata.web_search_queries)
         if candidate.finish_reason is not None:
             found.ended = True
         if type(candidate) is _Candidate and candidate.content is not None:
             _text(candidate.content, candidate.index, found)
+    if searches > found.searches:  # a stream's parts may say them again
+        found.searches = searches
+
+
+def _queries(queries: object) -> int:
+    """How many searches were made: some of those that are named are empty."""
+    return sum(bool(query) for query in queries) if isinstance(queries, list) else 0
 
 
 def _text(content: _Content, index: object, found: Findings) -> None:

@@ -2,11 +2,12 @@
 
 An event names itself in `type`; the last one carries the whole reply again, of which only usage
 and status are read. A reply has no `type` and holds its text in `output`. Images that a tool made
-stand in no usage, so they are counted.
+and searches of the web stand in no usage, so they are counted.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +24,8 @@ from relayd.wire.replytext import (
 from relayd.wire.usage_typed import OpenaiReport
 
 _IMAGE: Final = b'"image_generation_call"'
+_SEARCH: Final = b'"web_search_call"'
+_DONE: Final = "response.output_item.done"
 _DRAWN: Final = "response.image_generation_call.completed"
 LAST: Final = ("response.completed", "response.incomplete", "response.failed")
 """The events of which one is a stream's last."""
@@ -96,10 +99,15 @@ class _UsualFull(_Full, gc=False):
 class _Made(msgspec.Struct, gc=False):
     type: Any = None
     status: Any = None
+    action: Any = None
 
 
 class _Reply(msgspec.Struct, gc=False):
     output: list[_Made] = []
+
+
+class _ItemDone(msgspec.Struct, gc=False):
+    item: _Made
 
 
 _LEAN: Final = msgspec.json.Decoder(_Lean)
@@ -107,6 +115,7 @@ _FULL: Final = msgspec.json.Decoder(_Full)
 _USUAL_LEAN: Final = msgspec.json.Decoder(_UsualLean)
 _USUAL_FULL: Final = msgspec.json.Decoder(_UsualFull)
 _REPLY: Final = msgspec.json.Decoder(_Reply)
+_ITEM: Final = msgspec.json.Decoder(_ItemDone)
 
 
 def read_responses(data: bytes, found: Findings) -> bool:
@@ -126,24 +135,41 @@ def read_responses(data: bytes, found: Findings) -> bool:
             found.ended = True
     elif event.type is None:
         _summary(event, found)
-        found.images += _images(data)
+        _count(data, found)
     elif event.type == "error":
         _summary(event, found)
         found.fail()
-    elif event.type == _DRAWN:
-        found.images += 1
+    else:
+        _tool(event.type, data, found)
     return False
 
 
-def _images(data: bytes) -> int:
-    """How many images a tool made for this reply."""
-    if _IMAGE not in data:
-        return 0
+def _count(data: bytes, found: Findings) -> None:
+    """Counts what tools did for this reply: images made, searches."""
+    if _IMAGE not in data and _SEARCH not in data:
+        return
     try:
         made = _REPLY.decode(data).output
     except (ValueError, RecursionError):
-        return 0
-    return sum(item.type == "image_generation_call" and item.status != "failed" for item in made)
+        return
+    found.images += sum(
+        item.type == "image_generation_call" and item.status != "failed" for item in made)
+    found.searches += sum(map(_is_search, made))
+
+
+def _tool(name: object, data: bytes, found: Findings) -> None:
+    """The same for an event that says that a tool has done its work."""
+    if name == _DRAWN:
+        found.images += 1
+    elif name == _DONE and _SEARCH in data:
+        with suppress(ValueError, RecursionError):
+            found.searches += _is_search(_ITEM.decode(data).item)
+
+
+def _is_search(item: _Made) -> bool:
+    """Opening a page that a search found, and looking for words in it, cost nothing."""
+    return (item.type == "web_search_call" and item.status != "failed"
+            and _member(item.action, "type") in (None, "search"))
 
 
 def _summary(summary: _Summary, found: Findings) -> None:

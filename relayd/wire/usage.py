@@ -90,7 +90,19 @@ def openai_usage(report: Report) -> Usage | None:
         image_input_tokens=_part(details, "image_tokens"),
         image_output_tokens=_part(made_details, "image_tokens"),
         audio_seconds=_seconds(report),
+        searches=_searches(report),
     )
+
+
+def _searches(report: Report) -> int:
+    """Searches of the web: OpenRouter writes them as Anthropic does, Perplexity and xAI do not."""
+    own = _details(report, ("server_side_tool_usage_details",))
+    return (_served(report) or _part(report, "num_search_queries")
+            or _part(own, "web_search_calls") + _part(own, "x_search_calls"))
+
+
+def _served(report: Report) -> int:
+    return _part(_details(report, ("server_tool_use",)), "web_search_requests")
 
 
 def _seconds(report: Report) -> int:
@@ -184,6 +196,7 @@ def _anthropic(report: Report) -> Usage | None:
         reasoning_output_tokens=_part(
             _details(report, ("output_tokens_details",)), "thinking_tokens"),
         cache_creation_1h_input_tokens=min(hour, written),
+        searches=_served(report),
     )
 
 

@@ -58,6 +58,9 @@ class OpenaiReport(msgspec.Struct, gc=False):
     output_token_details: Any = None
     seconds: Any = None
     prompt_audio_seconds: Any = None
+    server_tool_use: Any = None
+    num_search_queries: Any = None
+    server_side_tool_usage_details: Any = None
     prompt_eval_count: Any = None
     eval_count: Any = None
     tokens: Any = None
@@ -70,7 +73,9 @@ class OpenaiReport(msgspec.Struct, gc=False):
         made = self.output_tokens if self.completion_tokens is None else self.completion_tokens
         if (given is None or made is None or self.seconds is not None
                 or self.prompt_audio_seconds is not None or self.input_token_details is not None
-                or self.output_token_details is not None):
+                or self.output_token_details is not None or self.server_tool_use is not None
+                or self.num_search_queries is not None
+                or self.server_side_tool_usage_details is not None):
             return openai_usage(msgspec.to_builtins(self))
         details = self.prompt_tokens_details or self.input_tokens_details or _NOTHING_GIVEN
         made_details = (
@@ -110,6 +115,10 @@ class _Thought(msgspec.Struct, gc=False):
     thinking_tokens: Count = None
 
 
+class _Served(msgspec.Struct, gc=False):
+    web_search_requests: Count = None
+
+
 class AnthropicReport(msgspec.Struct, gc=False):
     """A report of Anthropic's messages: all the names that `anthropic_usage` asks for."""
 
@@ -119,6 +128,7 @@ class AnthropicReport(msgspec.Struct, gc=False):
     cache_creation_input_tokens: Count = None
     cache_creation: _ByTime | None = None
     output_tokens_details: _Thought | None = None
+    server_tool_use: _Served | None = None
     iterations: list[Any] | None = None
     prompt_tokens: Count = None
     completion_tokens: Count = None
@@ -150,8 +160,10 @@ class AnthropicReport(msgspec.Struct, gc=False):
             written = 0
         thought = self.output_tokens_details
         thinking = 0 if thought is None else thought.thinking_tokens or 0
+        served = self.server_tool_use
         return Usage(fresh + read + written, made, read, written, thinking, 0, 0,
-                     hour if hour < written else written)
+                     hour if hour < written else written, 0, 0, 0, 0,
+                     0 if served is None else served.web_search_requests or 0)
 
 
 class _Row(msgspec.Struct, gc=False):

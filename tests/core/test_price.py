@@ -20,7 +20,7 @@ from tests.fakes.records import START_MS, call_record
 
 PARTS = ("cache_read_input_tokens", "cache_creation_input_tokens", "reasoning_output_tokens",
          "audio_input_tokens", "audio_output_tokens", "cache_creation_1h_input_tokens",
-         "image_input_tokens", "image_output_tokens", "images", "audio_seconds")
+         "image_input_tokens", "image_output_tokens", "images", "audio_seconds", "searches")
 PLAIN = dict.fromkeys(PARTS, 0)
 TOKENS = st.integers(0, 1 << 40)
 NANOS = st.integers(0, 10 ** 15)
@@ -86,6 +86,13 @@ IMAGES = price(input="5", output="0", cache_read="1.25", image_input="10", image
     (price(audio_minute="0.006"), {"input_tokens": 0, "output_tokens": 0, "audio_seconds": 37},
      Fraction(37 * 6, 60 * 1000)),
     (price(image="0.04"), {"input_tokens": 9, "output_tokens": 0, "images": 3}, Fraction(12, 100)),
+    (price(input="3", output="15", search="0.01"),
+     {"input_tokens": 700, "output_tokens": 9, "searches": 3},
+     Fraction(700 * 3 + 9 * 15, 10 ** 6) + Fraction(3, 100)),
+    (price(search_call="0.035"), {"input_tokens": 7, "output_tokens": 0, "searches": 3},
+     Fraction(35, 1000)),
+    (price(search="0.01", search_call="0.035"), {"input_tokens": 7, "output_tokens": 0},
+     Fraction(0)),
     (price(call="0.002"), {"input_tokens": 700, "output_tokens": 0}, Fraction(2, 1000)),
     (price(input="0.02"), {"input_tokens": 7, "output_tokens": 0}, Fraction(14, 10 ** 8)),
 ])
@@ -120,6 +127,7 @@ def test_a_half_nano_goes_up_and_only_once() -> None:
       "image_output_tokens": 2}, {"output": 1, "reasoning": 4, "audio_output": 3,
                                   "image_output": 2}),
     ({"images": 2, "audio_seconds": 61}, {"image": 2, "audio_minute": 61}),
+    ({"searches": 2}, {"search": 2, "search_call": 1}),
 ])
 def test_every_token_is_of_one_kind(fields: dict[str, int], kinds: dict[str, int]) -> None:
     found = quantities(used(**{"input_tokens": 0, "output_tokens": 0, **fields}))._asdict()
@@ -162,7 +170,7 @@ def test_calls_without_audio_and_images_cost_what_their_kinds_add_up_to(
 
 @given(RECORDS, PRICES)
 def test_the_amount_is_the_exact_one_rounded(record: CallRecord, charged: Price) -> None:
-    per = {"call": 1, "image": 1, "audio_minute": 60}
+    per = {"call": 1, "image": 1, "audio_minute": 60, "search": 1, "search_call": 1}
     exact = sum(Fraction(count * nano, per.get(name, 10 ** 6)) for name, count, nano in zip(
         KINDS, quantities(record), charged.of(record.input_tokens), strict=True))
     assert amount(record, charged) == AMOUNT_MAX or abs(
@@ -178,7 +186,7 @@ def test_a_higher_price_is_never_a_lower_amount(
 
 
 @given(RECORDS, st.builds(UnitPrices, *[NANOS] * len(KINDS)),
-       st.sampled_from(["output_tokens", "images", "audio_seconds"]), TOKENS)
+       st.sampled_from(["output_tokens", "images", "audio_seconds", "searches"]), TOKENS)
 def test_more_use_is_never_a_lower_amount(
         record: CallRecord, prices: UnitPrices, field: str, more: int) -> None:
     fields = {name: getattr(record, name) for name in record.__struct_fields__}

@@ -17,7 +17,7 @@ def test_fields() -> None:
 
 
 def test_what_an_older_journal_does_not_say_is_nothing() -> None:
-    """An array without the last five, as an older version wrote it, is billed as it was then."""
+    """An array without the last six, as an older version wrote it, is billed as it was then."""
     old = CallRecord(
         "call_1", 0, "acct_1", "key_1", None, "openai", "chat", "m", "p", "m", False, 200,
         "completed", None, 1, 5, 2, 0, 0, 0, 0, 0, None, None, "reported", 0, "USD", 1.0, 2.0)
@@ -26,4 +26,4 @@ def test_what_an_older_journal_does_not_say_is_nothing() -> None:
     assert found == old
     assert {name: getattr(found, name) for name in PRICED_ONLY} == {
         "cache_creation_1h_input_tokens": 0, "image_input_tokens": 0, "image_output_tokens": 0,
-        "images": 0, "audio_seconds": 0}
+        "images": 0, "audio_seconds": 0, "searches": 0}

@@ -133,9 +133,9 @@ def test_a_session_holds_more_as_it_uses_more() -> None:
     assert made.available == 40
 
 
-@given(st.builds(Quantity, SMALL, SMALL, st.integers(0, 10), st.integers(0, 7200)),
+@given(st.builds(Quantity, SMALL, SMALL, st.integers(0, 10), st.integers(0, 7200), st.integers(0, 9)),
        st.dictionaries(st.sampled_from(["input", "output", "audio_input", "call", "image",
-                                        "audio_minute", "reasoning"]), SMALL))
+                                        "audio_minute", "reasoning", "search", "search_call"]), SMALL))
 def test_a_cost_is_never_below_what_is_paid(
     quantity: Quantity, given_prices: dict[str, int],
 ) -> None:
@@ -144,19 +144,22 @@ def test_a_cost_is_never_below_what_is_paid(
     paid = (Decimal(quantity.input_tokens) * unit.input / 10**6
             + Decimal(quantity.output_tokens) * unit.output / 10**6
             + Decimal(quantity.audio_seconds) * unit.audio_minute / 60
-            + unit.call + quantity.images * unit.image)
+            + unit.call + quantity.images * unit.image
+            + quantity.searches * unit.search + min(quantity.searches, 1) * unit.search_call)
     assert cost(quantity, price) >= paid.to_integral_value(ROUND_CEILING)
 
 
 @pytest.mark.parametrize(("quantity", "nano"), [
     (Quantity(), 7), (Quantity(3), 7 + 30), (Quantity(0, 3), 7 + 60), (Quantity(0, 0, 3), 7 + 15),
     (Quantity(0, 0, 0, 60), 7 + 601), (Quantity(0, 0, 0, 1), 7 + 11),
+    (Quantity(searches=3), 7 + 39 + 17),
     (Quantity(3, 3, 3, 120), 7 + 30 + 60 + 15 + 1202),
 ])
 def test_a_cost_is_no_more_than_the_dearest_of_each(quantity: Quantity, nano: int) -> None:
     prices = unit_prices({
         "input": 9_000_000, "cache_creation": 10_000_000, "output": 19_000_000,
-        "reasoning": 20_000_000, "call": 7, "image": 5, "audio_minute": 601})
+        "reasoning": 20_000_000, "call": 7, "image": 5, "audio_minute": 601,
+        "search": 13, "search_call": 17})
     assert cost(quantity, Price("m", prices)) == nano
 
 

@@ -137,19 +137,20 @@ def test_the_shipped_file_is_usable_dated_and_sourced() -> None:
 
 
 @pytest.mark.parametrize(("model", "given"), [
-    ("gpt-4o-mini", {"input": 15, "output": 60, "cache_read": 7.5}),
-    ("gpt-4o-mini-2024-07-18", {"input": 15, "output": 60, "cache_read": 7.5}),
+    ("gpt-4o-mini", {"input": 15, "output": 60, "cache_read": 7.5, "search": 2.5}),
+    ("gpt-4o-mini-2024-07-18", {"input": 15, "output": 60, "cache_read": 7.5, "search": 2.5}),
+    ("gpt-4o-mini-search-preview", {"input": 15, "output": 60, "cache_read": 7.5, "call": 2.5}),
     ("gpt-4o-2024-05-13", {"input": 500, "output": 1500}),
     ("claude-sonnet-4-5", {"input": 300, "output": 1500, "cache_read": 30, "cache_creation": 375,
-                           "cache_creation_1h": 600}),
+                           "cache_creation_1h": 600, "search": 1}),
     ("claude-opus-5-5-20261001", {"input": 400, "output": 2000, "cache_read": 20,
-                                  "cache_creation": 500, "cache_creation_1h": 800}),
+                                  "cache_creation": 500, "cache_creation_1h": 800, "search": 1}),
     ("whisper-1", {"audio_minute": 0.6}),
     ("text-embedding-3-small", {"input": 2}),
     ("omni-moderation-latest", {}),
 ])
 def test_list_prices(model: str, given: dict[str, float]) -> None:
-    """In cents for a million tokens."""
+    """In cents for a million tokens, a minute, a call, a search."""
     assert shipped(model).prices == unit_prices(
         {kind: round(cents * 10 ** 7) for kind, cents in given.items()})
 

@@ -91,6 +91,28 @@ def test_litellm_units(entry: dict[str, object], given: dict[str, int]) -> None:
     assert litellm(**entry).prices == unit_prices(given)
 
 
+@pytest.mark.parametrize(("name", "more", "sizes", "given"), [
+    ("x", {}, [0.01, 0.01, 0.01], {"search": 10_000_000}),
+    ("x", {}, [0.01], {"search": 10_000_000}),
+    ("x", {}, [0.006, 0.01, 0.014], {}),
+    ("x", {}, [0, 0, 0], {}),
+    ("x", {}, [], {}),
+    ("x", {}, None, {}),
+    ("gpt-search-preview", {}, [0.025, 0.025], {"call": 25_000_000}),
+    ("gemini/x", {"litellm_provider": "gemini"}, [0.035], {"search_call": 35_000_000}),
+    ("gemini/x", {"litellm_provider": "gemini", "web_search_billing_unit": "per_query"}, [0.014],
+     {"search": 14_000_000}),
+])
+def test_litellm_searches(
+    name: str, more: dict[str, str], sizes: list[float] | None, given: dict[str, int],
+) -> None:
+    costs = sizes and {f"search_context_size_{place}": each for place, each in enumerate(sizes)}
+    entry = {"litellm_provider": "openai", "input_cost_per_token": 1e-6, **more,
+             "search_context_cost_per_query": costs}
+    [price] = imported({name: entry}, "litellm")[0].values()
+    assert price.prices == unit_prices({**cents(input=100), **given})
+
+
 def test_litellm_names_and_vendors() -> None:
     entry = {"input_cost_per_token": 1e-6}
     prices, skipped = imported({

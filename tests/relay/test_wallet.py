@@ -26,7 +26,7 @@ from relayd.ops.config import BillingConfig
 from relayd.relay import plan as relay_plan
 from relayd.relay.exchange import Exchange
 from relayd.relay.settle import Settler
-from relayd.relay.wallet import Wallets
+from relayd.relay.wallet import SEARCHES, SEARCHES_MAX, Wallets
 from relayd.store import posting as store_posting
 from relayd.store.db import Database
 from relayd.wire.body import Ask
@@ -342,6 +342,29 @@ def test_the_dearest_of_each_is_set_aside(prices: tuple[Price, ...]) -> None:
                 wallets.admit(made, plan, raw)
 
 
+@pytest.mark.parametrize(("price", "raw", "usual", "most"), [
+    ({"search": 1}, b'{"tools":[{"type":"web_search_20250305"}]}', SEARCHES, SEARCHES_MAX),
+    ({"search": 1}, b'{"tools":[{"type":"web_\\u0073earch"}]}', SEARCHES, SEARCHES_MAX),
+    ({"search_call": 1}, b'{"tools":[{"googleSearch":{}}]}', 1, 1),
+    ({"search": 1}, b'{"tools":[{"name":"WebSearch"}],"x":"caf\\u00e9"}', 0, 0),
+    ({"call": 1}, b'{"tools":[{"type":"web_search_20250305"}]}', 1, 1),
+])
+def test_searches_are_set_aside_where_they_have_a_price_and_a_body_names_their_tool(
+    price: dict[str, int], raw: bytes, usual: int, most: int,
+) -> None:
+    made, plan = deployments(of("a", **price), max_tokens=9)
+    wallets = Wallets()
+    for nano, held in ((50, most), (usual, usual)):
+        wallets.install([("acct", "USD", nano * NANO, 0)], ())
+        made.hold = None
+        wallets.admit(made, plan, raw)
+        assert made.hold is not None and made.hold.nano == held * NANO
+        made.hold.void()
+    made.target = target_of("/v1/messages/count_tokens", "anthropic")
+    assert {each.most for each in wallets._demands(made, plan, raw).values()} == {
+        NANO if "call" in price else 0}
+
+
 def test_a_session_holds_what_it_has_used_and_ends_where_nothing_is_left() -> None:
     made, plan = deployments(of("a", output=1), of("b", output=7))
     made.target = target_of("/v1/realtime", "openai")
@@ -388,12 +411,12 @@ def test_of_two_currencies_the_larger_amount_is_set_aside_and_what_was_used_is_t
 
 
 @pytest.mark.parametrize(("target", "usual", "most"), [
-    ("/v1/images/edits", (1000, 1056, 1, 0), (1000, 81_920, 10, 0)),
-    ("/v1/audio/transcriptions", (1060, 24, 0, 3), (1060, 24, 0, 3)),
-    ("/v1/messages/count_tokens", (0, 0, 0, 0), (0, 0, 0, 0)),
-    ("/v1/embeddings", (6, 0, 0, 0), (6, 0, 0, 0)),
-    ("/v1/realtime", (4096, 4096, 0, 0), (4096, 4096, 0, 0)),
-    ("/v1/chat/completions", (6, 1000, 0, 0), (6, 10_000, 0, 0)),
+    ("/v1/images/edits", (1000, 1056, 1, 0, 0), (1000, 81_920, 10, 0, 0)),
+    ("/v1/audio/transcriptions", (1060, 24, 0, 3, 0), (1060, 24, 0, 3, 0)),
+    ("/v1/messages/count_tokens", (0, 0, 0, 0, 0), (0, 0, 0, 0, 0)),
+    ("/v1/embeddings", (6, 0, 0, 0, 0), (6, 0, 0, 0, 0)),
+    ("/v1/realtime", (4096, 4096, 0, 0, 0), (4096, 4096, 0, 0, 0)),
+    ("/v1/chat/completions", (6, 1000, 0, 0, 0), (6, 10_000, 0, 0, 0)),
 ])
 def test_what_a_call_is_taken_for(
     target: str, usual: tuple[int, ...], most: tuple[int, ...]

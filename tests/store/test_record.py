@@ -97,10 +97,10 @@ async def test_one_that_differs_among_many_that_are_alike(
 def test_what_is_shared_is_handed_over_once_and_statements_are_few() -> None:
     alike = [call_record() for _ in range(100)]
     ((sql, rows),) = store_record._statements(Columns(alike))
-    assert rows and len(rows[0]) == 22 + 100 * 12 == sql.count("?") - 22 * 99
+    assert rows and len(rows[0]) == 23 + 100 * 12 == sql.count("?") - 23 * 99
     alike[7] = call_record(error="timeout")
     ((sql, rows),) = store_record._statements(Columns(alike))
-    assert rows and len(rows[0]) == 18 + 100 * 16
+    assert rows and len(rows[0]) == 19 + 100 * 16
     kinds = 2 ** len(store_record._KINDS)
     sizes = len(store_record._ROWS_AT_ONCE)
     assert store_record._insert_sql.cache_parameters()["maxsize"] == sizes * kinds + 1

@@ -169,6 +169,7 @@ def off_the_scale(case: Path, reported: dict[str, Any]) -> dict[str, int]:
             reported.get("num_cached_tokens") or reported.get("cached_tokens"),
         "cache_creation_1h_input_tokens": by_time.get("ephemeral_1h_input_tokens"),
         "audio_seconds": reported.get("seconds") or reported.get("prompt_audio_seconds"),
+        "searches": searches(case, reported),
     }
     if case.name.split(".")[1:3] in (["images", "generations"], ["images", "edits"]):
         found["images"] = len(json.loads((case / "response.raw").read_bytes())["data"])
@@ -176,6 +177,25 @@ def off_the_scale(case: Path, reported: dict[str, Any]) -> dict[str, int]:
         reply = json.loads((case / "response.raw").read_bytes())
         found["audio_seconds"] = found["audio_seconds"] or -(-reply.get("duration", 0) // 1)
     return {name: int(value) for name, value in found.items() if value}
+
+
+QUERIES = re.compile(rb'"webSearchQueries":\s*(\[[^]]*\])')
+
+
+def searches(case: Path, reported: dict[str, Any]) -> int:
+    """Searches of the web: where no figure says how many, what names each of them is counted."""
+    for report, names in (("server_tool_use", ["web_search_requests"]),
+                          ("server_side_tool_usage_details", ["web_search_calls"])):
+        if said := reported.get(report):
+            return sum(said.get(name, 0) for name in names)
+    raw = (case / "response.raw").read_bytes()
+    if case.name.split(".")[1].endswith("Content"):
+        named = [json.loads(each) for each in QUERIES.findall(raw)]
+        return max((sum(map(bool, queries)) for queries in named), default=0)
+    if b'"web_search_call"' not in raw or ".json." not in case.name:
+        return 0
+    calls = [item for item in json.loads(raw)["output"] if item["type"] == "web_search_call"]
+    return sum(call["action"]["type"] == "search" for call in calls)
 
 
 CASES = cases()

@@ -67,6 +67,24 @@ def test_a_report_without_counts_stands_for_none(report: object) -> None:
     assert found.usage_object() == {"promptTokenCount": 2} and not found.unreported
 
 
+@pytest.mark.parametrize(("values", "searches"), [
+    ([["a", "b"]], 2),
+    ([["", "a"]], 1),
+    ([["a"], ["a", "b"], ["a", "b"]], 2),
+    ([[]], 0), ([None], 0), (["ab"], 0),
+])
+def test_searches_are_counted_once(values: list[object], searches: int) -> None:
+    _, found = read(*[
+        {"candidates": [{"groundingMetadata": {"webSearchQueries": each}}]} for each in values])
+    assert found.searches == searches
+
+
+def test_searches_of_all_candidates_count() -> None:
+    grounded = {"groundingMetadata": {"webSearchQueries": ["a"]}}
+    assert read({"candidates": [grounded, {}, grounded]})[1].searches == 2
+    assert read({"candidates": [{"groundingMetadata": None}]})[1].searches == 0
+
+
 @pytest.mark.parametrize(("event", "ended", "error"), [
     ({"candidates": [{"finishReason": "STOP"}]}, True, None),
     ({"candidates": [{"finishReason": None}]}, False, None),

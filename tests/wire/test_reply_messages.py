@@ -82,6 +82,16 @@ def test_usage_is_overlaid_never_added() -> None:
     assert read(start, end, {"type": "message_stop"})[1].ended
 
 
+def test_searches_are_those_of_the_last_report() -> None:
+    start = {"type": "message_start", "message": {"content": [], "usage": {
+        "input_tokens": 10, "output_tokens": 1, "server_tool_use": {"web_search_requests": 0}}}}
+    end = {"type": "message_delta", "delta": {}, "usage": {
+        "output_tokens": 41, "server_tool_use": {"web_search_requests": 2}}}
+    assert usage_of(read(start, end)[1]) == Usage(10, 41, searches=2)
+    later = {"type": "message_delta", "delta": {}, "usage": {"output_tokens": 42}}
+    assert usage_of(read(start, end, later)[1]) == Usage(10, 42, searches=2)
+
+
 @pytest.mark.parametrize("first", [{}, {"cache_creation": []}])
 @pytest.mark.parametrize("last", [{}, {"cache_creation": "x"}])
 def test_reports_of_an_odd_form_lie_over_each_other_too(

@@ -123,7 +123,7 @@ def test_a_reply() -> None:
         ]})
     assert texts.kind(CONTENT) == "hino" and sorted(texts.kind(REASONING)) == list("hmos")
     assert texts.kind(NAME) == "fg" and texts.kind(ARGUMENTS) == '{"a":1}x = 11+1lsdf+x'
-    assert usage_of(found) == Usage(7, 3) and found.error is None
+    assert usage_of(found) == Usage(7, 3, searches=1) and found.error is None
 
 
 def test_a_reply_that_failed() -> None:
@@ -175,6 +175,38 @@ def test_images_that_a_tool_made_are_counted_beside_the_usage(
     _, found = read(*values)
     assert found.images == images
     assert usage_of(found) == Usage(input_tokens=7, output_tokens=3, images=images)
+
+
+SEARCH = {"type": "web_search_call", "id": "ws_1", "status": "completed",
+          "action": {"type": "search", "query": "x"}}
+
+
+def _done(item: dict[str, object]) -> dict[str, object]:
+    return {"type": "response.output_item.done", "output_index": 0, "item": item}
+
+
+@pytest.mark.parametrize(("values", "searches"), [
+    ([{"output": [SEARCH, {"type": "message", "content": []}, SEARCH], "usage": USAGE}], 2),
+    ([{"output": [{**SEARCH, "status": "failed"}], "usage": USAGE}], 0),
+    ([{"output": [{**SEARCH, "action": {"type": "open_page", "url": "x"}}], "usage": USAGE}], 0),
+    ([{"output": [{"type": "web_search_call", "id": "x"}], "usage": USAGE}], 1),
+    ([{"output": [{**SEARCH, "action": None}], "usage": USAGE}], 1),
+    ([{"output": [SEARCH, {**IMAGE, "status": "failed", "action": "edit"}], "usage": USAGE}], 1),
+    ([{"type": "response.output_item.added", "item": {**SEARCH, "status": "in_progress"}},
+      {"type": "response.web_search_call.completed", "item_id": "ws_1"},
+      _done(SEARCH), _done({**SEARCH, "action": {"type": "find_in_page"}}),
+      _done({"type": "message", "content": [{"text": '"web_search_call"'}]}), _done(SEARCH),
+      {"type": "response.completed", "response": {"output": [SEARCH], "usage": USAGE}}], 2),
+])
+def test_searches_are_counted_beside_the_usage(values: list[object], searches: int) -> None:
+    _, found = read(*values)
+    assert usage_of(found) == Usage(input_tokens=7, output_tokens=3, searches=searches)
+
+
+def test_searches_that_the_usage_tells_of_are_not_counted_too() -> None:
+    told = {**USAGE, "server_side_tool_usage_details": {"web_search_calls": 3}}
+    _, found = read({"output": [SEARCH], "usage": told})
+    assert usage_of(found) == Usage(input_tokens=7, output_tokens=3, searches=3)
 
 
 @pytest.mark.parametrize("output", [

@@ -56,6 +56,19 @@ OPENAI: dict[str, tuple[dict[str, object], Usage | None]] = {
     "mistral: no audio": (
         {"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6,
          "prompt_audio_seconds": {}}, Usage(5, 1)),
+    "searches, as OpenRouter has them": (
+        {"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6,
+         "server_tool_use": {"web_search_requests": 2}}, Usage(5, 1, searches=2)),
+    "perplexity: searches": (
+        {"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6, "num_search_queries": 7},
+        Usage(5, 1, searches=7)),
+    "xai: searches": (
+        {"input_tokens": 5, "output_tokens": 1, "server_side_tool_usage_details": {
+            "web_search_calls": 2, "x_search_calls": 3, "mcp_calls": 4}},
+        Usage(5, 1, searches=5)),
+    "no searches": (
+        {"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6, "num_search_queries": -1,
+         "server_tool_use": {"web_search_requests": "2"}}, Usage(5, 1)),
     "images in, images out": (
         {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13,
          "prompt_tokens_details": {"image_tokens": 6},

@@ -18,7 +18,7 @@ from tests.wire.test_usage import OPENAI, UNTRUSTED
 
 
 SLOW = ("iterations", "seconds", "prompt_audio_seconds", "input_token_details",
-        "output_token_details")
+        "output_token_details", "server_side_tool_usage_details", "num_search_queries")
 """With one of these a report is read as an object."""
 
 
@@ -36,7 +36,7 @@ def details(counts: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         "cached_tokens", "cache_write_tokens", "cache_creation_input_tokens",
         "cache_creation_tokens", "audio_tokens", "image_tokens", "reasoning_tokens", "text_tokens",
         "thinking_tokens", "ephemeral_5m_input_tokens",
-        "ephemeral_1h_input_tokens",
+        "ephemeral_1h_input_tokens", "web_search_requests", "web_search_calls",
     ]), counts)
 
 
@@ -51,7 +51,8 @@ def reports(kind: type[msgspec.Struct], main: list[str]) -> st.SearchStrategy[di
     def usual(counts: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
         return st.fixed_dictionaries(dict.fromkeys(main, counts), optional={
             name: rows(counts) if name.endswith("Details") else
-            details(counts) if "details" in name or name == "cache_creation" else counts
+            details(counts) if "details" in name or name in ("cache_creation", "server_tool_use")
+            else counts
             for name in names(kind) if name not in (*main, *SLOW)})
 
     anything = st.dictionaries(
@@ -91,6 +92,7 @@ def test_any_report_of_openai(report: dict[str, Any]) -> None:
 @example({"input_tokens": 9, "output_tokens": 4, "cache_creation": {
     "ephemeral_1h_input_tokens": 2}})
 @example({"input_tokens": 9, "output_tokens": 4, "output_tokens_details": {}})
+@example({"input_tokens": 9, "output_tokens": 4, "server_tool_use": {"web_search_requests": 2}})
 @example({"input_tokens": 9, "output_tokens": 4, "iterations": [
     {"type": "compaction", "input_tokens": 180, "output_tokens": 3}]})
 def test_any_report_of_anthropic(report: dict[str, Any]) -> None:
