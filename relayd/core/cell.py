@@ -28,6 +28,5 @@ def cell(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return str(value)
-    text = str(value)
-    text = text[:1] + _INNER.sub(r"\1'", text[1:])
+    text = _INNER.sub(r"\1'", str(value))
     return f"'{text}" if text.startswith(_FORMULA) else text
