@@ -20,10 +20,12 @@ from relayd.wire.schema import schema, typed_schema
 from relayd.wire.walk import Walk
 
 _STORED: Final = re.compile(
-    r"gs://|https?://[^/?#]*generativelanguage[^/?#]*\.googleapis\.com"
-    r"|(?:https?://[^/?#]*googleapis\.com(?::[0-9]+)?)?/?(?:upload/)?(?:v[0-9][^/]*/)?files/",
+    r"gs://|https?://(?=[^/?#]*generativelanguage)[^/?#]*\.googleapis\.com"
+    r"|(?:https?://[^/?#]*googleapis\.com(?::[0-9]+)?/|/)?"
+    r"(?:upload/)?(?:v[0-9][^/]*/)?files/",
     re.IGNORECASE,
 )
+"""Each run is tried once from where it begins, so that no address costs more than its length."""
 
 
 def _uri(value: object, walk: Walk) -> object:

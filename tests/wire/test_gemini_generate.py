@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -97,6 +98,14 @@ def test_refusals(body: dict[str, Any], param: str) -> None:
     assert refusal("generate", body) == ("refused_field", param)
     inner = {"generateContentRequest": {"model": "models/gemini-x", **body}}
     assert refusal("count", inner) == ("refused_field", param)
+
+
+@pytest.mark.parametrize("again", ["generativelanguage", "googleapis.comv1", "googleapis.com:1"])
+def test_long_addresses_take_linear_time(again: str) -> None:
+    body = part(fileData={"fileUri": "https://" + again * (1 << 16)})
+    began = time.process_time()
+    assert refusal("generate", body) is None
+    assert time.process_time() - began < 1.0  # where each may begin anew it took minutes
 
 
 def test_public_files_pass() -> None:
