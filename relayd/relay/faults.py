@@ -16,6 +16,7 @@ from relayd.relay.exchange import Exchange
 from relayd.relay.plan import Place
 from relayd.relay.streamer import ERROR_BODY_BYTES_MAX
 from relayd.relay.upstream import Attempt
+from relayd.wire.anonymous import ERROR
 from relayd.wire.headers import asked_seconds
 from relayd.wire.provider_error import asked_delay, judge, words_of
 from relayd.wire.ratelimit import low_seconds
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 FIRST_EVENT_SECONDS: Final = 0.25
 """How long the head of a Messages stream waits for the first event, which mostly comes with it;
 less where heartbeats are more frequent."""
-_ERROR_EVENT: Final = re.compile(
-    rb'\s*(?:event:[ ]?error\r?\n)?data:[ ]?(\{[^\r\n]*"error"[^\r\n]*\})\r?\n\r?\n')
+_FIRST_EVENT: Final = re.compile(
+    rb"\s*(?:event:[ ]?error\r?\n)?data:[ ]?(\{[^\r\n]*\})\r?\n\r?\n")
 _MESSAGE_START: Final = b"event: message_start\n"
 _ERROR_START: Final = b"event: error"
 _EARLY: Final = frozenset({"provider_failed", "provider_rate_limited"})
@@ -116,8 +117,8 @@ class Faults:
                 timer.cancel()
         if attempt.error is not None:
             return Fault(kind_of(attempt.error.code), attempt.error)
-        found = _ERROR_EVENT.match(attempt.peek())
-        if found is None:
+        found = _FIRST_EVENT.match(attempt.peek())
+        if found is None or ERROR not in found[1]:
             return None
         code = judge("anthropic", 200, found[1], ()).code
         if code not in _EARLY:

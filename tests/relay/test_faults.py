@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
 from relayd.core.health import REST_SECONDS, State
 from relayd.core.retry import RULES
-from relayd.relay.faults import ERROR_BODY_BYTES_MAX, Fault, _may_be_error
+from relayd.relay.faults import _FIRST_EVENT, ERROR_BODY_BYTES_MAX, Fault, _may_be_error
 from tests.fakes.daemon import plain_answer
 from tests.fakes.faulty import FAULTS, REJECTED, error, providers, route, upstreams
 from tests.fakes.rawclient import ask, request_bytes
@@ -123,3 +124,9 @@ async def test_an_answer_to_a_later_call_ends_the_strikes_of_a_credential(opened
         made[0].answers.append(error(429, "rate_limit_exceeded", x_should_retry="false"))
         assert (await ask(lane.address, raw)).status == 429
         assert 0 < credentials.wait(plane.now()) <= REST_SECONDS
+
+
+def test_a_first_event_takes_linear_time() -> None:
+    began = time.process_time()
+    assert _FIRST_EVENT.match(b"event: error\ndata: {" + b'"error"}' * (1 << 16) + b"\n") is None
+    assert time.process_time() - began < 1.0  # with a try for each word it took three minutes
