@@ -81,10 +81,11 @@ class InflatingTap(Tap):
 
     def finish(self, clean: bool) -> Report:
         """The report of what was inside. Where not all of that could be read, an end that its
-        framing calls clean is the end."""
+        framing calls clean is the end; what ended inside itself is not whole."""
         whole = clean and self.whole
         found = self._inner.finish(whole)
-        if whole and not self._beyond and not self._inflater.unused_data:
+        half = clean and self._left > 0 and not self._inflater.eof
+        if half or whole and not self._beyond and not self._inflater.unused_data:
             return found
         return msgspec.structs.replace(found, ended=clean)
 

@@ -60,12 +60,13 @@ def test_it_passes_and_is_read_however_it_is_cut(
         assert "".join(texts.streams.values()) == "ok"
 
 
-@pytest.mark.parametrize("body", [b"", b"no gzip", gzip.compress(ANSWER, mtime=0)[:-9],
-                                  ANSWER])
-def test_what_cannot_be_inflated_fails_nothing(body: bytes) -> None:
+@pytest.mark.parametrize(("body", "ended"), [
+    (b"", False), (b"no gzip", True), (gzip.compress(ANSWER, mtime=0)[:-9], False),
+    (ANSWER, True)])
+def test_what_cannot_be_inflated_fails_nothing(body: bytes, ended: bool) -> None:
     it = tap(b"gzip", JSON)
     assert it.feed(body) == body
-    assert it.finish(True) == Report(None, True, None, True)
+    assert it.finish(True) == Report(None, ended, None, True)
 
 
 @given(st.integers(-2, 2), st.sampled_from([1, 2, 3]))
@@ -138,6 +139,29 @@ def test_what_comes_behind_the_end_is_neither_read_nor_kept(kind: bytes) -> None
         assert len(it.feed(b"x" * 70_000)) == 70_000
     assert not it._inflater.unused_data
     assert it.finish(True) == Report(None if kind == SSE else Usage(3, 2), True, None, True)
+
+
+def flushed(inside: bytes) -> bytes:
+    """As a server has it that ends without the end of what it compresses."""
+    compressor = zlib.compressobj(wbits=31)
+    return compressor.compress(inside) + compressor.flush(zlib.Z_SYNC_FLUSH)
+
+
+@pytest.mark.parametrize("pace", ["once", "segments-20"])
+@pytest.mark.parametrize(("body", "ended", "outcome"), [
+    (flushed(EVENTS), "complete", "completed"), (flushed(CUT), "closed", "provider_truncated"),
+    (gzip.compress(CUT)[:-9], "closed", "provider_truncated"),
+    (b"no gzip", "complete", "completed"),  # who knows what that is
+])
+async def test_a_stream_that_ends_inside_the_compressed_is_whole_with_its_last_event_alone(
+    opened: Opened, body: bytes, ended: str, outcome: str, pace: str,
+) -> None:
+    raw = message(body, "text/event-stream", fields=(("Content-Encoding", "gzip"),), chunked=True)
+    lane = await opened(lambda _: Answer(raw, pace=pace))
+    reply = await ask(lane.address, request_bytes(TARGET, lane.key, STREAM))
+    assert (reply.status, reply.ended, reply.body) == (200, ended, body)
+    [record] = await lane.settled(1)
+    assert record.outcome == outcome
 
 
 @pytest.mark.parametrize("pace", ["once", "segments-20"])
