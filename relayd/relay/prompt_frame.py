@@ -55,7 +55,8 @@ FRAMES: Final[dict[str, Frame]] = {
     "deepseek": Frame(1, 2, 25, 220, tool=8, shown_as="spaced"),
     "deepseek-4": Frame(80, 2, 25, 210, tool=8, shown_as="spaced"),
     "glm": Frame(5, 2, 6, 84, None, tool=6, shown_as="spaced"),
-    "kimi": Frame(3, 3, 18, 10, tool=8),
+    "kimi": Frame(3, 3, 18, 4, tool=8, shown_as="spaced"),
+    "kimi-2.5": Frame(3, 3, 18, 10, tool=8, shown_as="typescript"),
     "grok": Frame(185, 2, 50, 60, 0, tool=8),
     "sonar": Frame(0, 0, 7, 9, None),
 }

@@ -208,6 +208,7 @@ _ROWS: Final = (
     (r"deepseek-v[4-9]", _estimated("deepseek-4")),
     (r"deepseek", _estimated("deepseek")),
     (r"(?:chat)?glm", _estimated("glm")),
+    (r"kimi-(?:k2[-.]?(?:[5-9](?!\d)|[1-9]\d(?!\d))|k[3-9]|latest)", _estimated("kimi-2.5")),
     (r"(?:kimi|moonshot)", _estimated("kimi")),
     (r"grok", _estimated("grok")),
     (r"sonar", _estimated("sonar")),

@@ -24,7 +24,8 @@ UNFORESEEN = re.compile(
 """What no rule can foresee: files, sound, the providers' own tools, text kept at the provider."""
 
 MAKERS = {"gpt": "OpenAI", "o": "OpenAI", "completion": "OpenAI", "embedding": "OpenAI",
-          "claude": "Claude", "llama": "Llama", "gemini": "gemini", "deepseek": "deepseek"}
+          "claude": "Claude", "llama": "Llama", "gemini": "gemini", "deepseek": "deepseek",
+          "kimi": "kimi"}
 BEGIN, END = "<!-- prompt errors: checked by tests -->\n", "<!-- end -->"
 
 
