@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from asyncio import Semaphore
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from relayd.console.frame import Frame
 from relayd.console.route import Route
@@ -20,6 +22,9 @@ from relayd.ops.logging import Logger
 from relayd.ops.metrics_gauges import Gauges
 from relayd.ops.notice import Notices
 from relayd.store.db import Database
+
+
+LARGE_MESSAGES_MAX: Final = 4
 
 
 def _no_fleet() -> Fleet:
@@ -45,8 +50,8 @@ class Services:
     `bound` is the (host, port) that the relay listens on; `payments` are the ways to pay,
     `issuer` is who issues fapiao, `messages` counts what partners said by what it came to;
     `changed()` says that keys or accounts may have been. `figures` are those that anybody may ask
-    for; `notices` are warnings that strangers can
-    cause as often as they like.
+    for; `large_messages` are those of partners that are read at a time; `notices` are warnings
+    that strangers can cause as often as they like.
     """
 
     db: Database
@@ -64,6 +69,7 @@ class Services:
     frame: Frame = Frame()
     routes: tuple[Route, ...] = ()
     figures: Figures = field(default_factory=Figures)
+    large_messages: Semaphore = field(default_factory=lambda: Semaphore(LARGE_MESSAGES_MAX))
     notices: Notices = field(init=False)
 
     def __post_init__(self) -> None:

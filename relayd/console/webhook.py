@@ -19,13 +19,28 @@ from relayd.control import webhook
 from relayd.control.partner import WEBHOOK_PATH
 from relayd.core.errors import RelayError
 
+BODY_BYTES_MAX: Final = 1024 * 1024
+"""Stripe's message about a dispute has all of its evidence: 150,000 characters, of which each may
+stand as six bytes."""
 _FOREIGN: Final = frozenset({"webhook_forged", "webhook_stale", "webhook_unreadable"})
+
+
+async def _body(visit: Visit) -> bytes:
+    """A message's body. One that is larger than a form's is waited for where few others are:
+    whoever sends it is not known yet, and a partner sends it again."""
+    request, large = visit.request, visit.services.large_messages
+    if (request.content_length or 0) <= form.BODY_BYTES_MAX:
+        return await form.body(request)
+    if large.locked():
+        raise RelayError("overloaded")
+    async with large:
+        return await form.body(request.clone(client_max_size=BODY_BYTES_MAX))
 
 
 async def hear(visit: Visit) -> web.Response:
     """One message."""
     request = visit.request
-    body = await form.body(request)
+    body = await _body(visit)
     headers = {name.lower(): value for name, value in request.headers.items()}
     try:
         heard = await webhook.hear(visit.db, visit.services.payments(), visit.name("partner"),
@@ -48,5 +63,5 @@ ROUTES: Final = (
     Route("POST", WEBHOOK_PATH + "{partner}", hear, PUBLIC, "A payment partner's message",
           from_anywhere=True, example={"partner": "card"},
           errors=("partner_not_found", "webhook_forged", "webhook_stale", "webhook_unreadable",
-                  "partner_failed", "partner_refused")),
+                  "partner_failed", "partner_refused", "overloaded")),
 )

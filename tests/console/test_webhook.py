@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
+from io import BytesIO
 
+import orjson
 import pytest
 
 from relayd.console import form
-from relayd.console.form import BODY_BYTES_MAX
+from relayd.console.services import LARGE_MESSAGES_MAX
+from relayd.console.webhook import BODY_BYTES_MAX
 from relayd.core.money import decimal
 from relayd.ops.notice import Notices
 from relayd.store import posting as store_posting
@@ -57,6 +60,29 @@ async def test_a_message_that_does_not_become_whole_is_not_waited_for(
     writer.close()
 
 
+async def test_a_large_message_is_heard_and_few_at_a_time(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dispute's evidence is in each message about it."""
+    await made(shop)
+    message = await shop.pay()
+    message.body = orjson.dumps({**orjson.loads(message.body), "more": "€" * 300_000})
+    assert form.BODY_BYTES_MAX < len(message.body) < BODY_BYTES_MAX
+    assert await shop.deliver(message) == 200 and await balance(shop) == ["12.34"]
+    monkeypatch.setattr(form, "BODY_SECONDS", 2.0)
+    head = b"POST /pay/webhook/card HTTP/1.1\r\nHost: a\r\nContent-Length: 70000\r\n\r\n"
+    slow = [await asyncio.open_connection(*shop.console.listener.address)
+            for _ in range(LARGE_MESSAGES_MAX)]
+    for _, writer in slow:
+        writer.write(head)
+    await asyncio.sleep(0.2)
+    assert await shop.deliver(message) == 503
+    for reader, writer in slow:
+        assert b" 408 " in await asyncio.wait_for(reader.readline(), 5)
+        writer.close()
+    assert await shop.deliver(message) == 200
+
+
 async def test_alipay_s_answer_is_exactly_success(shop: Shop) -> None:
     await made(shop, "alipay")
     message = await shop.pay()
@@ -72,7 +98,7 @@ async def test_what_is_not_the_partner_s(
     order = await made(shop)
     console = shop.console
     for body, status in ((b"", 400), (b"{}", 400), (b"\xff" * 100, 400), (b"quokka", 400),
-                         (b"x" * ((BODY_BYTES_MAX + 1)), 413)):
+                         (BytesIO(b"x" * (BODY_BYTES_MAX + 1)), 413)):
         answer = await console.post("/pay/webhook/card", body, headers={
             "Origin": "https://stripe.test", "Stripe-Signature": "t=1,v1=quokka"})
         text = await answer.text()
