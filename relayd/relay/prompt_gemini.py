@@ -18,6 +18,11 @@ CONTENT: Final = 1
 DEPTH_MAX: Final = 16
 """Objects and lists within each other that are read; deeper ones count nothing."""
 
+DECLARED: Final = 12
+DECLARED_BARE: Final = -9
+"""What a function costs Gemini 3 beyond its declaration as JSON, with and without parameters
+(recorded)."""
+
 PARTS_DEPTH_MAX: Final = 2
 """Parts that hold a tool's answer, whose own parts are read too."""
 
@@ -39,6 +44,8 @@ def generate(tally: Tally, fields: Mapping[str, object]) -> None:
         declarations = _either(tool, "functionDeclarations", "function_declarations")
         for declaration in objects(declarations):
             tally.json(declaration)
+            if tally.encoding.family == "gemini-3":
+                tally.fixed(DECLARED if _has_parameters(declaration) else DECLARED_BARE)
 
 
 def embed(tally: Tally, fields: Mapping[str, object]) -> None:
@@ -54,6 +61,12 @@ def batch_embed(tally: Tally, fields: Mapping[str, object]) -> None:
 
 def _either(asked: Mapping[str, object], camel: str, snake: str) -> object:
     return asked.get(camel, asked.get(snake))
+
+
+def _has_parameters(declaration: Object) -> bool:
+    schema = declaration.get("parameters") or _either(
+        declaration, "parametersJsonSchema", "parameters_json_schema")
+    return bool(member(schema, "properties"))
 
 
 def _contents(tally: Tally, contents: object) -> None:

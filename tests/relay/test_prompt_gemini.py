@@ -69,6 +69,21 @@ def test_gemini_3_reads_again_what_it_thought_before_a_call(
     assert tokens(encodings, generate, said, THIRD) == 1 + 1
 
 
+@pytest.mark.parametrize(("declared", "expected"), [
+    ({"name": "f"}, -9), ({"name": "f", "parameters": {"properties": {}}}, -9),
+    ({"name": "f", "parameters": {"properties": {"a": {}}}}, 12),
+    ({"name": "f", "parameters_json_schema": {"properties": {"a": {}}}}, 12),
+    ({"name": "f", "parametersJsonSchema": 5}, -9),
+])
+def test_gemini_3_pays_more_for_parameters(
+    encodings: Encodings, declared: dict[str, object], expected: int
+) -> None:
+    body = {"contents": [{"parts": [{"text": "hello " * 20}]}],
+            "tools": [{"functionDeclarations": [declared]}]}
+    assert tokens(encodings, generate, body, THIRD) - tokens(
+        encodings, generate, body) == expected
+
+
 def test_answers_of_tools_within_each_other_are_bounded(encodings: Encodings) -> None:
     part: object = {"text": "hello"}
     for _ in range(5000):
