@@ -48,6 +48,18 @@ def test_a_return_alone_ends_no_line() -> None:
     assert [line.reference for line in alipay_lines(f"{head}\r\n{rows}")] == ["ord_1", "ord_2"]
 
 
+def test_goods_may_have_commas_and_quotes_in_their_names() -> None:
+    """Somebody else's goods of the same merchant."""
+    head = ("微信订单号,商户订单号,交易状态,货币种类,商户退款单号,退款状态,商品名称,手续费,费率,"
+            "订单金额,申请退款金额")
+    rows = ('`4,`ord_1,`SUCCESS,`CNY,`0,`,`"tea, green,`0.03,`0.60%,`5.00,`0.00\r\n'
+            "`5,`ord_2,`SUCCESS,`CNY,`0,`,`x,`0.04,`0.60%,`6.00,`0.00\r\n"
+            "总交易单数,总金额\r\n`2,`11.00\r\n")
+    assert wechat_lines(f"\ufeff{head}\r\n{rows}") == [
+        StatementLine("payment", "ord_1", "CNY", 500, 3),
+        StatementLine("payment", "ord_2", "CNY", 600, 4)]
+
+
 def test_a_row_of_a_kind_that_nobody_knows_is_no_payment() -> None:
     head = "支付宝交易号,商户订单号,业务类型,订单金额（元）,退款批次号/请求号,服务费（元）"
     assert alipay_lines(f"{head}\r\n1,ord_1,退款（冲退）,-5.00,,0.10") == [
