@@ -283,6 +283,23 @@ async def test_images_of_tokens_are_set_aside(tmp_path: Path) -> None:
         assert await statuses(opened, nano, raw) == (402, 200)
 
 
+async def test_searches_of_the_web_are_paid(tmp_path: Path) -> None:
+    """Four of them cost more than the call's tokens; one was reserved, as no more was there."""
+    prices = PriceBook([Price("*", unit_prices({"output": 10 * NANO, "search": NANO // 100}))])
+    report = {"input_tokens": 9, "output_tokens": 4,
+              "server_tool_use": {"web_search_requests": 4}}
+    reply = {"id": "x", "type": "message", "role": "assistant", "content": [], "usage": report}
+    asked = body(max_tokens=9, tools=[{"type": "web_search_20250305", "name": "web_search"}])
+    async with Lane(tmp_path / "store", lambda _: Answer(message(json.dumps(reply).encode())),
+                    prices=prices, billing=BillingConfig(prepaid=True)) as opened:
+        about = NANO // 100 + 9 * 10 * NANO // 10**6
+        raw = request_bytes("/v1/messages", opened.key, asked)
+        assert await statuses(opened, about, raw) == (402, 200)
+        record = (await opened.settled(2))[-1]
+        assert (record.searches, record.amount_nano) == (4, 4 * NANO // 100 + 40_000)
+        assert await left(opened.app.db) == about - record.amount_nano
+
+
 async def test_audio_that_is_paid_by_tokens_is_set_aside(tmp_path: Path) -> None:
     prices = PriceBook([Price("*", unit_prices({"input": 6 * NANO, "output": 10 * NANO}))])
     async with lane(tmp_path / "store", prices) as opened:

@@ -182,7 +182,7 @@ VARIANTS = {
             "input_tokens": 900, "output_tokens": 40,
             "output_tokens_details": {"thinking_tokens": 30},
             "server_tool_use": {"web_search_requests": 1}}},
-        {"type": "message_stop"}), Usage(900, 40, 0, 0, 30)),
+        {"type": "message_stop"}), Usage(900, 40, 0, 0, 30, searches=1)),
     "anthropic: twice": Reply("messages", typed(
         {"type": "message_start", "message": {"usage": {"input_tokens": 9, "output_tokens": 1}}},
         {"type": "message_delta", "usage": {"output_tokens": 3}},
@@ -206,6 +206,20 @@ VARIANTS = {
          "usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 4,
                            "thoughtsTokenCount": 20, "totalTokenCount": 33}}, end=b"\r\n\r\n"),
         Usage(9, 24, 0, 0, 20)),
+    "gemini: searches": Reply("stream_generate", events(
+        {"candidates": [{"groundingMetadata": {"webSearchQueries": ["one"]}}],
+         "usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 1}},
+        {"candidates": [{"finishReason": "STOP",
+                         "groundingMetadata": {"webSearchQueries": ["one", "two", ""]}}],
+         "usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 4}}),
+        Usage(9, 4, searches=2)),
+    "responses: searches": Reply("responses", typed(
+        {"type": "response.output_item.done", "item": {
+            "type": "web_search_call", "status": "completed", "action": {"type": "search"}}},
+        {"type": "response.output_item.done", "item": {
+            "type": "web_search_call", "status": "completed", "action": {"type": "open_page"}}},
+        {"type": "response.completed", "response": {"status": "completed", "usage": {
+            "input_tokens": 9, "output_tokens": 4}}}), Usage(9, 4, searches=1)),
     "vertex: what traffic it was": Reply("stream_generate", events(
         {"usageMetadata": {"trafficType": "ON_DEMAND"}},
         {"candidates": [{"finishReason": "STOP"}],
