@@ -13,11 +13,11 @@ from relayd.relay.count import Count
 from relayd.relay.prompt_frame import FRAMES, OPENAI
 from relayd.relay.prompt_memo import AccountMemo
 from relayd.relay.prompt_openai import BESIDE_MESSAGES, ROLE_AND_CONTENT
-from relayd.relay.tokenizer import Encodings, ModelEncoding
+from relayd.relay.tokenizer import O200K_HAN, Encodings, ModelEncoding
 
 ROLES: Final = {"user": False, "system": False, "developer": False, "assistant": True}
 """Roles that are one token under the encodings named here; True: the model said it."""
-ENCODINGS: Final = frozenset({"o200k_base", "cl100k_base"})
+ENCODINGS: Final = frozenset({"o200k_base", "cl100k_base", O200K_HAN})
 """Those of chat models."""
 
 

@@ -34,6 +34,14 @@ R50K_RANKS: Final = 50256
 NAMES: Final = ("o200k_base", "cl100k_base", "p50k_base", "r50k_base")
 """Every encoding that can be loaded."""
 
+O200K_HAN: Final = "o200k_han"
+"""o200k_base, and one more for every four characters of Chinese and every two of Korean: those of
+Claude up to 4.6, whose own encoding has fewer words of these languages."""
+
+_CHINESE: Final = bytes(range(0xE4, 0xEA))
+_NEITHER: Final = bytes(byte for byte in range(256) if not 0xE4 <= byte <= 0xED)
+# how UTF-8 begins U+4000 to U+9FFF, and what does not begin U+4000 to U+D7FF
+
 _PANIC: Final = "PanicException"
 # pyo3 makes this class for each module anew and exports it nowhere; it is no Exception
 
@@ -69,6 +77,8 @@ class Encodings:
             if name not in NAMES:
                 raise LookupError(f"no rank file is shipped for the encoding {name}")
             self._loaded[name] = tiktoken.get_encoding(name)
+            if name == "o200k_base":
+                self._loaded[O200K_HAN] = self._loaded[name]
 
     def get(self, name: str) -> tiktoken.Encoding | None:
         """A loaded encoding, or None."""
@@ -82,16 +92,23 @@ class Encodings:
         encoding = self._loaded.get(name)
         if encoding is None:
             return estimate(text), False
+        more = 0 if name != O200K_HAN or text.isascii() else _more(text)
         try:
             if len(text) <= ORDINARY_CHARACTERS_MAX:
-                return len(encoding.encode_ordinary(text)), True
-            return len(encoding.encode(text, disallowed_special=())), True
+                return len(encoding.encode_ordinary(text)) + more, True
+            return len(encoding.encode(text, disallowed_special=())) + more, True
         except ValueError:
             return estimate(text), False
         except BaseException as fault:
             if type(fault).__name__ != _PANIC:
                 raise
             return estimate(text), False
+
+
+def _more(text: str) -> int:
+    """What `O200K_HAN` counts beyond o200k_base."""
+    found = text.encode("utf-8", "surrogatepass").translate(None, _NEITHER)
+    return (len(found) + len(found.translate(None, _CHINESE))) // 4
 
 
 def estimate(text: str) -> int:
@@ -160,8 +177,10 @@ def _exact(family: str, name: str = "o200k_base") -> ModelEncoding:
     return ModelEncoding(name, True, 1000, family)
 
 
-def _estimated(family: str, factor_permille: int = 1000) -> ModelEncoding:
-    return ModelEncoding("o200k_base", False, factor_permille, family)
+def _estimated(
+    family: str, factor_permille: int = 1000, name: str = "o200k_base"
+) -> ModelEncoding:
+    return ModelEncoding(name, False, factor_permille, family)
 
 
 UNKNOWN: Final = _estimated("")
@@ -194,9 +213,9 @@ _ROWS: Final = (
      _exact("completion", "r50k_base")),
     (r"claude-(?:[a-z]+-)?(?:4[-.](?:[7-9](?!\d)|1\d(?!\d))|[5-9](?!\d)|[1-9]\d(?!\d))",
      _estimated("claude-5", 1500)),
-    (r"claude-(?:[a-z]+-)?4[-.][56](?!\d)", _estimated("claude-4.5", 1150)),
-    (r"claude-(?:[a-z]+-)?(?:[12](?!\d)|3(?!\d|[-.]7))", _estimated("claude-3", 1150)),
-    (r"claude", _estimated("claude", 1150)),
+    (r"claude-(?:[a-z]+-)?4[-.][56](?!\d)", _estimated("claude-4.5", 1150, O200K_HAN)),
+    (r"claude-(?:[a-z]+-)?(?:[12](?!\d)|3(?!\d|[-.]7))", _estimated("claude-3", 1150, O200K_HAN)),
+    (r"claude", _estimated("claude", 1150, O200K_HAN)),
     (r"gemini-(?:[3-9]|[1-9]\d|[a-z-]+-latest)", _estimated("gemini-3", 1050)),
     (r"(?:gemini|gemma|learnlm)", _estimated("gemini", 1050)),
     (r"(?:meta-)?llama-?[4-9]", _estimated("llama-4", 1050)),

@@ -15,7 +15,9 @@ import toktok
 from tiktoken_ext import openai_public
 
 from relayd.relay import tokenizer
-from relayd.relay.tokenizer import FAMILIES, FILES, NAMES, ORDINARY_CHARACTERS_MAX, R50K
+from relayd.relay.tokenizer import (
+    FAMILIES, FILES, NAMES, O200K_HAN, ORDINARY_CHARACTERS_MAX, R50K,
+)
 from relayd.relay.tokenizer import Encodings, ModelEncoding, encoding_for, estimate, read_ranks
 from tests.shared import ROOT
 
@@ -104,6 +106,29 @@ def test_counts_agree_with_an_independent_tokenizer(
     assert encodings.count(name, text) == (toktok.batch_count([text], name)[0], True)
 
 
+@pytest.mark.parametrize(("text", "more"), [
+    ("", 0), ("hello", 0), ("café – 5 °C 🚢", 0), ("船", 0), ("渡船中午开船", 1), ("渡船每天开两班。", 1),
+    ("배는 정오에 떠난다", 4), ("\ud83d渡船每天", 1), ("フェリーは出ます", 0), ("渡船每天" * 4096, 4096),
+])
+def test_chinese_and_korean_are_more_for_claude(
+    encodings: Encodings, text: str, more: int
+) -> None:
+    plain, exact = encodings.count("o200k_base", text)
+    assert encodings.count(O200K_HAN, text) == (plain + more, exact)
+
+
+CHINESE = ("渡船每天早上七点从码头开出，中午以前回来。如果风太大，船长会在前一天晚上通知乘客，"
+           "票可以改到下一班，也可以退。岛上没有旅馆，请自己带水和午饭。")
+
+
+@pytest.mark.parametrize(("model", "tokens"), [("claude-sonnet-4-6", 86), ("claude-opus-5", 84)])
+def test_chinese_is_near_what_claude_takes(
+    encodings: Encodings, model: str, tokens: int
+) -> None:
+    row = encoding_for(model)
+    assert row.scaled(encodings.count(row.name, CHINESE)[0]) == pytest.approx(tokens, rel=0.1)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_quick_way_is_for_texts_that_no_pattern_gives_up_on(
     encodings: Encodings, name: str
@@ -172,7 +197,7 @@ def test_estimate(text: str, tokens: int) -> None:
 
 
 O200K, CL100K = ("o200k_base", True, 1000), ("cl100k_base", True, 1000)
-CLAUDE, CLAUDE_NEW = ("o200k_base", False, 1150), ("o200k_base", False, 1500)
+CLAUDE, CLAUDE_NEW = (O200K_HAN, False, 1150), ("o200k_base", False, 1500)
 AS_IS, PLUS_5, MISTRAL = (("o200k_base", False, factor) for factor in (1000, 1050, 1150))
 
 
