@@ -134,8 +134,9 @@ class App:
         """
         assert self._plane is not None and self._doors is not None
         adopted, fixed = adoptable(self.config, config)
-        self._doors.renew(adopted.server.tls)
+        take_certificate = self._doors.renewed(adopted.server.tls)
         self._plane.adopt(adopted)
+        take_certificate()
         self._plane.counting.adopt(adopted.metering)
         self.metrics.know(adopted.providers.values(), adopted.routes)
         self.logger.set_level(adopted.log_level)

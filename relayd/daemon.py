@@ -26,8 +26,9 @@ SERVING_AS_BEFORE: Final = "Serving as before: the new configuration has faults 
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 IGNORED_SIGNALS: Final = (signal.SIGUSR1, signal.SIGUSR2)
 """Other daemons open their logs again at these; who sends them here out of habit ends no call."""
-_CHANGED: Final = Fault("server.tls", None, "cannot be used any more",
-                        "Two PEM files that belong together; reload again once both are there")
+_CHANGED: Final = Fault(
+    "", None, "a certificate, its key or a ca_file was changed since it was checked, and cannot be"
+    " used", "Reload again once the files of [server] tls and of ca_file are whole")
 Running = Callable[[Logger], AbstractAsyncContextManager[App]]
 """Gives a started app, and does what is due before and after it."""
 

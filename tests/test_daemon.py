@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives import serialization
 
 from relayd import daemon
 from relayd.app import App
+from relayd.core.provider import Address
 from relayd.ops.configfile import Reading
 from relayd.ops.logging import Logger
 from relayd.ops.systemd import Notifier
@@ -342,5 +343,31 @@ async def test_a_certificate_that_has_changed_since_its_check_is_refused_and_tol
             trustme.CA().issue_cert("b").private_key_pem.write_to_path(key)
         assert not daemon.take(app, Reading(settings, [], []), logger)
         assert '"reload_refused"' in log.getvalue() and '"fault"' not in log.getvalue()
+    finally:
+        await app.stop()
+
+
+async def test_a_ca_file_that_has_changed_since_its_check_leaves_all_as_it_was(
+    tmp_path: Path,
+) -> None:
+    tls = Certified(tmp_path)
+    settings = config(tmp_path / "store", 1)
+    settings = replace(settings, server=replace(settings.server, tls=tls.files))
+    log = io.StringIO()
+    logger = Logger("info", log)
+    app = App(settings, logger=logger)
+    await app.start()
+    try:
+        assert app._doors is not None
+        before = app._doors._tls
+        half = tmp_path / "half.pem"
+        half.write_text("half of it")
+        name, provider = next(iter(settings.providers.items()))
+        secure = replace(
+            provider, address=Address("https", "127.0.0.1", 1, "/v1"), ca_file=str(half))
+        wished = replace(settings, providers={**settings.providers, name: secure})
+        assert not daemon.take(app, Reading(wished, [], []), logger)
+        assert "ca_file" in log.getvalue() and '"fault"' not in log.getvalue()
+        assert app._doors._tls is before and app.config is settings
     finally:
         await app.stop()

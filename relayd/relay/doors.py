@@ -7,6 +7,7 @@ import os
 import socket
 import ssl
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -98,17 +99,21 @@ class Doors:
             raise
         return [sock]
 
-    def renew(self, tls: TlsFiles | None) -> None:
-        """Takes the certificate as it is in its files now, for handshakes from now on.
+    def renewed(self, tls: TlsFiles | None) -> Callable[[], None]:
+        """Reads the certificate as it is in its files now. What is returned takes it, for
+        handshakes from then on.
 
-        Raises OSError (ssl.SSLError is one) or ValueError where they cannot be used; then the old
-        one stays.
+        Raises OSError (ssl.SSLError is one) or ValueError where they cannot be used.
         """
-        if self._tls is not None and tls is not None:
-            # another context: one keeps a certificate of each kind of key, and may prefer the old
-            self._tls = server_context(tls)
-            for acceptor in self._acceptors:
-                acceptor.renew(self._tls)
+        # another context: one keeps a certificate of each kind of key, and may prefer the old
+        context = None if self._tls is None or tls is None else server_context(tls)
+
+        def take() -> None:
+            if context is not None:
+                self._tls = context
+                for acceptor in self._acceptors:
+                    acceptor.renew(context)
+        return take
 
     async def close(self) -> None:
         """Takes no more connections; those that are open go on."""
