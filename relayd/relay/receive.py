@@ -34,7 +34,7 @@ async def receive_upload(exchange: Exchange, body_bytes_max: int) -> None:
     check_length(exchange, body_bytes_max)
     upload = exchange.upload
     assert upload is not None
-    if b"content-encoding" in exchange.head.fields:
+    if exchange.head.fields.get(b"content-encoding", b"identity").lower() != b"identity":
         raise RelayError("unsupported_encoding")
     while True:
         feed_upload(exchange)

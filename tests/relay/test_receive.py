@@ -95,6 +95,16 @@ async def test_a_coded_upload_is_refused(opened: Opened) -> None:
     assert (await ask(lane.address, raw)).status == 415
 
 
+async def test_an_upload_may_say_that_it_is_not_coded(opened: Opened) -> None:
+    lane = await opened()
+    form = (b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nany\r\n--b\r\n'
+            b'Content-Disposition: form-data; name="file"; filename="a.mp3"\r\n\r\nx\r\n--b--')
+    raw = request_bytes("/v1/audio/transcriptions", lane.key, fields=(
+        ("Content-Type", "multipart/form-data; boundary=b"), ("Content-Encoding", "Identity"),
+        ("Content-Length", str(len(form))))) + form
+    assert (await ask(lane.address, raw)).status == 200
+
+
 @pytest.mark.parametrize("target", [TARGET, "/v1/audio/transcriptions"])
 async def test_a_declared_length_is_judged_before_it_is_invited(
     opened: Opened, target: str
