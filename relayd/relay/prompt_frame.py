@@ -37,15 +37,15 @@ class Frame:
 OPENAI: Final = Frame(3, 3, 7, 9, 0, tools_beside_system=4, shown_as="typescript")
 _REASONING: Final = Frame(2, 3, 11, 9, 0, assistant=2, shown_as="typescript")
 _GPT_5: Final = Frame(2, 3, 11, 9, 0, assistant=2, tools_chat=81, shown_as="typescript")
-_CLAUDE: Final = Frame(4, 2, 8, 300, 150, tool=8)
-_CLAUDE_4_5: Final = Frame(4, 2, 8, 480, 150, tool=8)
 
 FRAMES: Final[dict[str, Frame]] = {
     "gpt-3.5-0301": Frame(3, 4, 7, 9, 0, tools_beside_system=4, shown_as="typescript"),
     "gpt-5": _GPT_5, "gpt-5-mini": _GPT_5, "gpt-5-nano": _GPT_5, "gpt-5.4": _GPT_5,
     "o": _REASONING, "o-mini": _REASONING,
     "gpt-oss": Frame(63, 3, 14, 20, 63, shown_as="typescript"),
-    "claude-3": _CLAUDE, "claude": _CLAUDE, "claude-4.5": _CLAUDE_4_5, "claude-5": _CLAUDE_4_5,
+    "claude-3": Frame(4, 2, 50, 270, 140, tool=25), "claude": Frame(4, 2, 50, 313, 140, tool=25),
+    "claude-4.5": Frame(4, 2, 50, 500, 140, tool=18),
+    "claude-5": Frame(4, 2, 50, 375, 140, tool=18),
     "gemini": Frame(0, -1, 0, 0, None), "gemini-3": Frame(0, -1, 0, 0, None),
     "llama-3": Frame(5, 3, 20, 190, tool=8, shown_as="spaced"),
     "llama": Frame(30, 4, 20, 190, tool=8, shown_as="spaced"),
