@@ -17,7 +17,9 @@ class Frame:
 
     `opening` once, with the beginning of the reply; `message` for each; `assistant` more for each
     of the model's own; `call` for each tool call; `tools` once where there are tools, of which
-    `tools_beside_system` less with a system message and `tools_chat` more on the chat endpoint;
+    `tools_beside_system` less with a system message and `tools_chat` more on the chat endpoint,
+    instead of all three `tools_responses` on that of Responses where it is set, and there
+    `call_responses` more for each call;
     `tool` for each of them; `schema` for the schema of the answer, None where the model is not
     shown it. Tools are shown as TypeScript, as JSON, or as JSON with spaces between its tokens.
     """
@@ -31,12 +33,17 @@ class Frame:
     assistant: int = 0
     tools_beside_system: int = 0
     tools_chat: int = 0
+    tools_responses: int | None = None
+    call_responses: int = 0
     shown_as: Literal["typescript", "json", "spaced"] = "json"
 
 
-OPENAI: Final = Frame(3, 3, 7, 9, 0, tools_beside_system=4, shown_as="typescript")
+OPENAI: Final = Frame(
+    3, 3, 7, 9, 0, tools_beside_system=4, tools_responses=3, call_responses=4,
+    shown_as="typescript")
 _REASONING: Final = Frame(2, 3, 11, 9, 0, assistant=2, shown_as="typescript")
-_GPT_5: Final = Frame(2, 3, 11, 9, 0, assistant=2, tools_chat=81, shown_as="typescript")
+_GPT_5: Final = Frame(
+    2, 3, 11, 9, 0, assistant=2, tools_chat=81, call_responses=4, shown_as="typescript")
 
 FRAMES: Final[dict[str, Frame]] = {
     "gpt-3.5-0301": Frame(3, 4, 7, 9, 0, tools_beside_system=4, shown_as="typescript"),

@@ -1,7 +1,7 @@
 """What Responses, and tools that are no functions, add to a prompt: a table and rules for items.
 
-Law: figures are fitted to recorded usage (docs/counting.md has the errors). Only what the client
-itself carries out or gives is counted: what a provider's own tools bring cannot be foreseen.
+Law: figures are fitted to recorded usage (docs/counting.md has the errors). What a provider's own
+tools find cannot be foreseen and counts nothing.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ CUSTOM: Final = 38
 """A custom tool, beyond its name and description (recorded: 38)."""
 GRAMMAR: Final = 31
 """The grammar of a custom tool, beyond its text (recorded: 30 to 32)."""
-OWN_TOOLS: Final = {"apply_patch": 623, "shell": 237}
-"""Tools that the client carries out and the provider describes (recorded with gpt-5.4)."""
+OWN_TOOLS: Final = {"apply_patch": 623, "shell": 237, "web_search": 294, "web_search_preview": 294}
+"""Tools that the provider describes: what the description takes (recorded with gpt-5.4, and the
+search with gpt-4.1, where nothing was searched)."""
 CARRIED_OUT: Final = {"apply_patch_call": 69, "shell_call": 41}
 """A call of one of them and what came of it, beyond what they say and the frame of a message."""
 
@@ -35,13 +36,13 @@ _ENCRYPTED: Final = b'"encrypted_content":"'
 
 
 def own_tools(tally: Tally, tools: list[Object]) -> None:
-    """Tools that are no functions: custom ones, the shell, patches. Of chat and of Responses."""
+    """Tools that are no functions: custom ones, the provider's. Of chat and of Responses."""
     for tool in tools:
         kind = tool.get("type")
         if kind == "custom":
             _custom(tally, tool.get("custom", tool))
-        elif kind == "apply_patch" or (
-                kind == "shell" and member(tool.get("environment"), "type") == "local"):
+        elif isinstance(kind, str) and kind in OWN_TOOLS and (
+                kind != "shell" or member(tool.get("environment"), "type") == "local"):
             tally.fixed(OWN_TOOLS[kind])
 
 
@@ -58,14 +59,17 @@ def _custom(tally: Tally, custom: object) -> None:
 
 def functions(tools: list[Object]) -> list[Object]:
     """The functions among tools of Responses that a model is shown, and its search for others."""
-    return [tool if tool.get("type") == "function" else {**tool, "name": "tool_search"}
-            for tool in tools if _is_shown(tool)]
-
-
-def _is_shown(tool: Object) -> bool:
-    if tool.get("type") == "tool_search":
-        return "parameters" in tool
-    return tool.get("type") == "function" and not tool.get("defer_loading")
+    shown = []
+    for tool in tools:
+        kind = tool.get("type")
+        if kind == "function" and not tool.get("defer_loading"):
+            shown.append(tool)
+        elif kind == "tool_search" and "parameters" in tool:
+            shown.append({**tool, "name": "tool_search"})
+        elif kind == "namespace":
+            shown.extend(inner for inner in objects(tool.get("tools"))
+                         if inner.get("type") == "function" and not inner.get("defer_loading"))
+    return shown
 
 
 def call(tally: Tally, item: Object) -> None:

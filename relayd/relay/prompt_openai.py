@@ -22,6 +22,9 @@ TOOL_CHOICE: Final = 4
 SCHEMA_CHAT: Final = 4
 """What the schema of the answer costs more on the chat endpoint (recorded)."""
 
+PARALLEL: Final = 6
+"""What each of several calls in one message of OpenAI's models costs more (recorded: 6, 11)."""
+
 BESIDE_MESSAGES: Final = frozenset(
     {"tools", "functions", "response_format", "tool_choice", "function_call"})
 ROLE_AND_CONTENT: Final = 2
@@ -64,7 +67,7 @@ def _beside_messages(
 
 
 def responses(tally: Tally, fields: Mapping[str, object]) -> None:
-    """`/v1/responses`: the same rules for its items."""
+    """`/v1/responses`: the same rules for its items; here tools cost the same beside a system."""
     frame = frame_of(tally.encoding.family)
     tally.fixed(frame.opening)
     for instructions in tally.once(fields.get("instructions"), "instructions"):
@@ -77,10 +80,8 @@ def responses(tally: Tally, fields: Mapping[str, object]) -> None:
     for item in tally.each(given, "items"):
         _item(tally, item)
     prompt_items.thoughts(tally, given)
-    system = fields.get("instructions") is not None or _has_system(given)
-    for tools in tally.together(
-            fields.get("tools"), "functions, system" if system else "functions"):
-        _tools(tally, prompt_items.functions(tools), system)
+    for tools in tally.together(fields.get("tools"), "functions"):
+        _tools(tally, prompt_items.functions(tools), False, frame.tools_responses)
         prompt_items.own_tools(tally, tools)
     _schema(tally, member(fields.get("text"), "format"))
     _choice(tally, fields.get("tool_choice"))
@@ -128,6 +129,7 @@ def _reasoning(tally: Tally, item: Object) -> None:
 def _item_call(tally: Tally, item: Object, kind: str) -> None:
     carried_out = prompt_items.CARRIED_OUT.get(kind)
     if carried_out is None:
+        tally.fixed(frame_of(tally.encoding.family).call_responses)
         _call(tally, item)
         if type(item.get("arguments")) is dict:
             tally.json(item["arguments"])
@@ -157,7 +159,10 @@ def _beside_content(tally: Tally, message: Object) -> None:
         tally.fixed(1)
     tally.text(message.get("refusal"))
     tally.text(message.get("reasoning_content"))
-    for call in objects(message.get("tool_calls")):
+    calls = objects(message.get("tool_calls"))
+    if len(calls) > 1 and frame_of(tally.encoding.family).shown_as == "typescript":
+        tally.fixed(PARALLEL * len(calls))
+    for call in calls:
         _call(tally, call.get("function", call.get("custom")))
     legacy = message.get("function_call")
     if isinstance(legacy, dict):
@@ -195,13 +200,16 @@ def _image(tally: Tally, image: object, detail: object) -> None:
     tally.fixed(image_tokens(tally.encoding.family, size_of_url(url), detail))
 
 
-def _tools(tally: Tally, functions: list[Object], system: bool) -> None:
+def _tools(
+    tally: Tally, functions: list[Object], system: bool, around: int | None = None
+) -> None:
+    """Functions, and what stands around them: `around` where that is known for the endpoint."""
     if not functions:
         return
     frame = frame_of(tally.encoding.family)
-    tally.fixed(frame.tools + frame.tool * len(functions))
-    if system:
-        tally.fixed(-frame.tools_beside_system)
+    if around is None:
+        around = frame.tools - (frame.tools_beside_system if system else 0)
+    tally.fixed(around + frame.tool * len(functions))
     _shown(tally, frame, functions)
 
 

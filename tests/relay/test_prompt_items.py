@@ -36,7 +36,9 @@ def thought(length: int) -> dict[str, object]:
     ({"type": "apply_patch"}, OWN_TOOLS["apply_patch"]),
     ({"type": "shell", "environment": {"type": "container_auto"}}, 0),
     ({"type": "shell"}, 0),
-    ({"type": "web_search"}, 0),
+    ({"type": "web_search"}, OWN_TOOLS["web_search"]),
+    ({"type": "code_interpreter", "container": {"type": "auto"}}, 0),
+    ({"type": 5}, 0),
     (CUSTOM_TOOL, CUSTOM + 2),
     ({**CUSTOM_TOOL, "format": {"type": "text"}}, CUSTOM + 2),
     ({**CUSTOM_TOOL, "format": {"type": "grammar", "syntax": "lark", "definition": "hello"}},
@@ -61,8 +63,9 @@ def test_the_model_is_shown_its_search_and_not_what_it_may_find() -> None:
     search = {"type": "tool_search", "execution": "client", "parameters": {"type": "object"}}
     hosted = {"type": "tool_search"}
     later = {**FUNCTION, "defer_loading": True}
-    assert functions([FUNCTION, search, hosted, later, LOCAL]) == [
-        FUNCTION, {**search, "name": "tool_search"}]
+    space = {"type": "namespace", "name": "n", "tools": [FUNCTION, later, CUSTOM_TOOL, 5]}
+    assert functions([FUNCTION, search, hosted, later, LOCAL, space]) == [
+        FUNCTION, {**search, "name": "tool_search"}, FUNCTION]
 
 
 def test_what_a_search_found_is_shown(encodings: Encodings) -> None:
@@ -89,9 +92,9 @@ def test_what_a_search_asked_for(encodings: Encodings) -> None:
      CARRIED_OUT["apply_patch_call"] + 2),
     ({"type": "apply_patch_call", "operation": 5}, CARRIED_OUT["apply_patch_call"]),
     ({"type": "apply_patch_call_output", "output": "hello"}, 3 + 1),
-    ({"type": "local_shell_call", "action": {"command": ["hello", "hello"]}}, 11 + 2),
-    ({"type": "mcp_call", "name": "hello", "arguments": "hello", "output": "hello"}, 11 + 3),
-    ({"type": "code_interpreter_call", "code": "hello", "outputs": None}, 11 + 1),
+    ({"type": "local_shell_call", "action": {"command": ["hello", "hello"]}}, 15 + 2),
+    ({"type": "mcp_call", "name": "hello", "arguments": "hello", "output": "hello"}, 15 + 3),
+    ({"type": "code_interpreter_call", "code": "hello", "outputs": None}, 15 + 1),
     ({"type": "compaction", "encrypted_content": "g" * 1500}, hidden(1500)),
     ({"type": "compaction"}, 0),
     ({"type": "reasoning", "summary": [{"text": "hello"}]}, 1),

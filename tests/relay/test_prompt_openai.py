@@ -44,6 +44,8 @@ def said(role: str, content: object, **more: object) -> dict[str, object]:
     ("gpt-5", [said("user", "hello"), said("assistant", "hello")], 2 + 5 + 5 + 2),
     ("gpt-4o", [said("assistant", None, tool_calls=[{"function": {
         "name": "hello", "arguments": "hello"}}])], 3 + 4 + 7 + 2),
+    ("gpt-4o", [said("assistant", None, tool_calls=[{"function": {"name": "hello"}}] * 2)],
+     3 + 4 + 2 * (7 + 6 + 1)),
     ("gpt-4o", [said("assistant", None, function_call={"name": "hello"})], 3 + 4 + 7 + 1),
     ("gpt-4o", [said("user", [{"type": "image_url", "image_url": {
         "url": "https://example.org/x.png", "detail": "low"}}])], 3 + 4 + 85),
@@ -104,11 +106,10 @@ def test_tools_cost_their_namespace_and_nine(encodings: Encodings) -> None:
 ])
 def test_the_systems_message_is_seen_in_its_text(encodings: Encodings, item: object) -> None:
     """With it the tools cost less."""
-    body: dict[str, object] = {"tools": [
-        {"type": "function", "name": "f", "parameters": {"type": "object"}}]}
+    body: dict[str, object] = {"tools": [FORM]}
     spliced = Spliced(json.dumps(item, separators=(",", ":")).encode(), 1)
-    assert tokens(encodings, "responses", {**body, "input": [spliced]}, "gpt-4o") == tokens(
-        encodings, "responses", {**body, "input": [item]}, "gpt-4o")
+    assert tokens(encodings, "chat", {**body, "messages": [spliced]}, "gpt-4o") == tokens(
+        encodings, "chat", {**body, "messages": [item]}, "gpt-4o")
 
 
 def test_the_schema_of_the_answer_is_counted_in_both_apis(encodings: Encodings) -> None:
@@ -126,7 +127,7 @@ def test_the_schema_of_the_answer_is_counted_in_both_apis(encodings: Encodings) 
     ({"input": [said("user", "hello")]}, 8),
     ({"input": [said("user", [{"type": "input_text", "text": "hello"}], type="message")]}, 8),
     ({"input": "hello", "instructions": "hello"}, 13),
-    ({"input": [{"type": "function_call", "name": "hello", "arguments": "hello"}]}, 3 + 7 + 2),
+    ({"input": [{"type": "function_call", "name": "hello", "arguments": "hello"}]}, 3 + 11 + 2),
     ({"input": [{"type": "function_call_output", "output": "hello"}]}, 3 + 3 + 1),
     ({"input": [{"type": "reasoning", "summary": [{"text": "hello"}],
                  "encrypted_content": "x"}]}, 4),
