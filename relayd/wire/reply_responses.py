@@ -43,6 +43,8 @@ DELTAS: Final = {
     "response.audio.transcript.delta": CONTENT,
 }
 """Events that bring text, and its kind."""
+_WHOLE: Final = ("local_shell_call", "program")
+"""Items whose text comes with their end alone."""
 _PARTS: Final = {"message": CONTENT, "reasoning": REASONING}
 
 
@@ -187,12 +189,14 @@ def _text(event: _Full, found: Findings) -> None:
     elif event.item is not None:
         if event.type == "response.output_item.added":
             found.text(event.item.name, NAME, event.output_index)
+        elif event.type == _DONE and event.item.type in _WHOLE:
+            _item(event.item, event.output_index, found)
     elif event.output is not None:
         for index, item in enumerate(event.output):
             _item(item, index, found)
 
 
-def _item(item: _Item, index: int, found: Findings) -> None:
+def _item(item: _Item, index: Any, found: Findings) -> None:
     """An item of a reply's output."""
     kind = _PARTS.get(item.type or "")
     if kind is not None:
@@ -202,7 +206,7 @@ def _item(item: _Item, index: int, found: Findings) -> None:
     found.text(item.name, NAME, index)
     for value in (item.arguments, item.input, item.code, _member(item.operation, "diff")):
         found.text(text_of(value), ARGUMENTS, index)
-    commands = _member(item.action, "commands")
+    commands = _member(item.action, "commands") or _member(item.action, "command")
     for place, command in enumerate(commands if isinstance(commands, list) else ()):
         found.text(command, ARGUMENTS, index, place)
 
@@ -211,7 +215,7 @@ def _member(value: object, name: str) -> object:
     return value.get(name) if isinstance(value, dict) else None
 
 
-def _parts(parts: object, kind: int, index: int, found: Findings) -> None:
+def _parts(parts: object, kind: int, index: Any, found: Findings) -> None:
     if not isinstance(parts, list):
         return
     for place, part in enumerate(parts):

@@ -57,6 +57,18 @@ def test_what_repeats_text_is_not_read_for_it(event: object) -> None:
     assert not read(event)[0].streams
 
 
+@pytest.mark.parametrize(("item", "text"), [
+    ({"type": "local_shell_call", "action": {"type": "exec", "command": ["ls", "-l"]}}, "ls-l"),
+    ({"type": "local_shell_call", "action": None}, ""),
+    ({"type": "program", "call_id": "c", "code": "x()"}, "x()"),
+])
+def test_what_no_delta_brings_is_read_at_its_end(item: object, text: str) -> None:
+    event = {"type": "response.output_item.added", "output_index": 1, "item": item}
+    texts, _ = read(event, {**event, "type": "response.output_item.done"})
+    assert texts.kind(ARGUMENTS) == text
+    assert read({"output": [item]})[0].kind(ARGUMENTS) == text
+
+
 def test_a_call_is_named_when_it_begins() -> None:
     texts, _ = read({"type": "response.output_item.added", "output_index": 1,
                      "item": {"type": "function_call", "name": "f", "arguments": ""}})
