@@ -36,6 +36,8 @@ _MAILS: Final[dict[Outcome, str]] = {
     "credited": "receipt", "returned": "refunded", "released": "refund_failed",
     "bounced": "refund_failed", "failed": "payment_failed", "disputed": "payment_disputed",
     "won": "dispute_won", "lost": "dispute_lost"}
+_BACK: Final = ("bounced", "won")
+"""Money that was gone is in the balance again."""
 LISTED_MAX: Final = 200
 _UNASKED: Final = ("failed", "expired", "ignored")
 
@@ -237,7 +239,7 @@ async def _tell(
                      "amount_minor": amount, "currency": order.currency})
     holder = await store_account.readable(transaction, order.account)
     if holder is None or holder.email is None:
-        return "unclaimed" if outcome == "bounced" else outcome
+        return "unclaimed" if outcome in _BACK else outcome
     if outcome in _MAILS:
         await mail.post(transaction, _MAILS[outcome], order.account, {
             "order": order.id, "link": payments.order_link(order.id),

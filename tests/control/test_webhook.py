@@ -354,6 +354,17 @@ async def test_a_refund_of_an_erased_account_comes_back_too(till: Till) -> None:
     assert (again.outcome, again.is_alarm) == ("already", False)
 
 
+async def test_a_dispute_that_an_erased_account_won_is_told(till: Till) -> None:
+    _, trade = await till.credited()
+    till.demo.dispute(trade)
+    await till.hear("card", till.demo.delivery.messages[-1])
+    await erase(till)
+    till.demo.close(trade, won=True)
+    heard = await till.hear("card", till.demo.delivery.messages[-1])
+    assert (heard.outcome, heard.is_alarm) == ("unclaimed", True)
+    assert await till.balance() == FULL and await till.wrong() == []
+
+
 async def test_a_signed_message_alone_brings_no_refund_back(till: Till) -> None:
     made, trade = await till.credited()
     await till.refund(made, 300)
