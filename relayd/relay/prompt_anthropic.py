@@ -128,7 +128,7 @@ def _block(tally: Tally, block: Object, frame: Frame) -> None:
         source = block.get("source")
         size = size_of_base64(member(source, "data"))
         tally.fixed(image_tokens(tally.encoding.family, size))
-    elif kind in _CALLS:
+    elif type(kind) is str and kind in _CALLS:
         arguments = block.get("input")
         tally.fixed(frame.call + (ARGUMENT * len(arguments) if type(arguments) is dict else 0))
         tally.text(block.get("name"))
