@@ -106,8 +106,9 @@ class ArrayTap(Tap):
     def finish(self, clean: bool) -> Report:
         """The report."""
         found = self._found
-        closed = self._last == b"]" and not self._reader.inside and found.error is None
-        ended = closed or found.ended or self._reader.skipped
+        reader = self._reader
+        closed = self._last == b"]" and not reader.inside and found.error is None
+        ended = closed or found.ended or (reader.skipped and not reader.inside)
         return Report(self._shape.usage(found), ended, found.error, not found.unreported)
 
     def usage_so_far(self) -> Usage | None:

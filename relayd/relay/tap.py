@@ -85,7 +85,7 @@ class EventTap(Tap):
         if clean and last is not None:
             self._event(last)
         found = self._found
-        ended = found.ended or self._reader.skipped
+        ended = found.ended or self._reader.may_have_ended
         return Report(self._shape.usage(found), ended, found.error, not found.unreported)
 
     def usage_so_far(self) -> Usage | None:

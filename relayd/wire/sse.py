@@ -79,6 +79,11 @@ class EventReader:
         """True between events: nothing of an unfinished one has come."""
         return not self._held
 
+    @property
+    def may_have_ended(self) -> bool:
+        """Whether the stream's last event may be one too long to be read, which is whole."""
+        return self.skipped and not self._over
+
     def feed_single(self, chunk: bytes) -> bytes | None:
         """The data of a chunk that is one plain event, as nearly all are; else None: `feed` it.
 

@@ -56,6 +56,13 @@ def test_a_long_element_passes_as_it_comes() -> None:
     assert tap.feed(b'"},{"a') == b'"},' and tap.flush() == b'{"a'
 
 
+def test_an_array_that_stops_within_a_long_element_has_not_ended() -> None:
+    for rest, ended in ((b"", False), (b'"}', True)):
+        tap = made()
+        tap.feed(b'[{"candidates":"' + b"x" * (1 << 20) + rest)
+        assert tap.finish(True).ended is ended
+
+
 def test_half_of_an_error_goes_nowhere() -> None:
     tap = made()
     tap.guard(lambda element: None)

@@ -218,6 +218,16 @@ def test_a_long_event_passes_as_it_comes() -> None:
     assert it.finish(True).usage == Usage(7, 3)
 
 
+@pytest.mark.parametrize("withhold", [True, False])
+def test_a_stream_that_stops_within_a_long_event_has_not_ended(withhold: bool) -> None:
+    event = said("x" * EVENT_BYTES_MAX)
+    for data, ended in ((event[:-3], False), (event, True), (event + said("a")[:-9], True)):
+        it = tap(withhold=withhold)
+        it.feed(data)
+        it.flush()
+        assert it.finish(True).ended is ended
+
+
 def test_flush_gives_what_was_held_when_the_stream_broke_off() -> None:
     it = tap(withhold=True)
     assert it.feed(said("a") + b'data: {"choi') == said("a")

@@ -143,6 +143,16 @@ def test_inside_a_long_event_nothing_is_held() -> None:
     assert reader.feed(b"\n\n") == [(b"", b"x", 0, 9)] and reader.at_boundary
 
 
+def test_the_last_event_may_be_one_too_long_to_be_read_if_it_is_whole() -> None:
+    reader = EventReader(16)
+    reader.feed(b"data: 0123456789abcdef")
+    assert reader.skipped and not reader.may_have_ended
+    assert reader.close() is None and not reader.may_have_ended
+    reader = EventReader(16)
+    reader.feed(b"data: 0123456789abcdef\n\ndata: x")
+    assert reader.may_have_ended
+
+
 @given(st.lists(ATOMS, max_size=24).map(b"".join), places)
 def test_an_event_lies_where_it_says(stream: bytes, where: list[int]) -> None:
     reader = EventReader()
