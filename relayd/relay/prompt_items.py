@@ -103,31 +103,31 @@ def hidden(length: int) -> int:
     return max(round((length - THOUGHT_SHORTEST) / THOUGHT_CHARACTERS), 0)
 
 
-def thoughts(tally: Tally, items: object) -> None:
+def thoughts(tally: Tally, items: object, of_all_turns: bool = False) -> None:
     """Encrypted reasoning since the user's last message, so it is not known with the item."""
     if tally.encoding.family in REREADING:
-        for length in _since_user(items):
+        for length in _since_user(items, not of_all_turns):
             tally.fixed(hidden(length))
 
 
-def _since_user(items: object) -> Iterator[int]:
-    """How long each encrypted reasoning after the user's last message is."""
+def _since_user(items: object, ends: bool) -> Iterator[int]:
+    """How long each encrypted reasoning is after the user's last message, if that `ends` it."""
     for item in reversed(items) if isinstance(items, list) else ():
         if type(item) is dict:
-            if item.get("role") == "user":
+            if ends and item.get("role") == "user":
                 return
             content = item.get("encrypted_content")
             if item.get("type") == "reasoning" and isinstance(content, str):
                 yield len(content)
         elif type(item) is Spliced or type(item) is Run:
             lengths, ended = _written(
-                bytes(item.text), item.sizes if type(item) is Run else (len(item.text),))
+                bytes(item.text), item.sizes if type(item) is Run else (len(item.text),), ends)
             yield from lengths
             if ended:
                 return
 
 
-def _written(text: bytes, sizes: Sequence[int]) -> tuple[list[int], bool]:
+def _written(text: bytes, sizes: Sequence[int], ends: bool) -> tuple[list[int], bool]:
     """The same of elements that were not read, and whether a message of the user is among them.
 
     The time goes by their number: only their beginnings are looked at.
@@ -138,7 +138,7 @@ def _written(text: bytes, sizes: Sequence[int]) -> tuple[list[int], bool]:
         start = end - size
         if text.startswith(_REASONING, start):
             lengths.append(_length(text, start, end))
-        elif text.startswith(_USER, start):
+        elif ends and text.startswith(_USER, start):
             return lengths, True
         end = start - 1
     return lengths, False

@@ -79,7 +79,8 @@ def responses(tally: Tally, fields: Mapping[str, object]) -> None:
         given = [{"role": "user", "content": given}]
     for item in tally.each(given, "items"):
         _item(tally, item)
-    prompt_items.thoughts(tally, given)
+    context = member(fields.get("reasoning"), "context")
+    prompt_items.thoughts(tally, given, context == "all_turns")
     for tools in tally.together(fields.get("tools"), "functions"):
         _tools(tally, prompt_items.functions(tools), False, frame.tools_responses)
         prompt_items.own_tools(tally, tools)
@@ -112,8 +113,9 @@ def _item(tally: Tally, item: Object) -> None:
         _item_call(tally, item, kind)
     elif isinstance(kind, str) and kind.endswith("_output"):
         tally.fixed(frame_of(tally.encoding.family).message)
-        _content(tally, item.get("output"))
-        prompt_items.output(tally, item.get("output"))
+        output = item.get("output")
+        _content(tally, [output] if type(output) is dict else output)  # a screenshot
+        prompt_items.output(tally, output)
         found = prompt_items.functions(objects(item.get("tools")))
         if found:
             _shown(tally, frame_of(tally.encoding.family), found)

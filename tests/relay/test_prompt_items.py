@@ -138,6 +138,24 @@ def test_odd_items_say_nothing(encodings: Encodings, odd: object) -> None:
     assert counted(encodings, input=[USER, odd]) == counted(encodings, input=[USER])
 
 
+def test_reasoning_of_all_turns_is_read_again_where_that_is_asked_for(
+    encodings: Encodings
+) -> None:
+    items = [USER, thought(2000), CALL, USER, thought(3000)]
+    for given in (items, spliced(*items), [run(*items)]):
+        last = counted(encodings, input=given, reasoning={"context": "current_turn"})
+        assert counted(encodings, input=given) == last
+        every = counted(encodings, input=given, reasoning={"context": "all_turns"})
+        assert every == last + hidden(2000)
+
+
+def test_a_screenshot_counts_as_an_image(encodings: Encodings) -> None:
+    shot = {"type": "computer_screenshot", "image_url": "data:image/png;base64,AAAA"}
+    item = {"type": "computer_call_output", "call_id": "c"}
+    none = counted(encodings, input=[USER, {**item, "output": {}}])
+    assert counted(encodings, input=[USER, {**item, "output": shot}]) > none + 500
+
+
 def test_other_models_keep_their_reasoning_to_themselves(encodings: Encodings) -> None:
     for model in ("gpt-4o", "grok-4"):
         assert counted(encodings, model, input=[USER, thought(2000)]) == counted(
