@@ -22,7 +22,8 @@ from relayd.core.account import Account, check_label
 from relayd.core.errors import RelayError
 from relayd.core.network import address_of
 from relayd.core.passkey import (
-    CHALLENGE_MS, NAME_CHARS_MAX, PASSKEYS_MAX, RANDOM_BYTES, Passkey, challenge, fresh,
+    CHALLENGE_MS, CREDENTIAL_BYTES_MAX, NAME_CHARS_MAX, PASSKEYS_MAX, RANDOM_BYTES, Passkey,
+    challenge, fresh,
 )
 from relayd.core.session import Session
 from relayd.core.timestamp import rfc3339, rfc3339_or_none
@@ -111,6 +112,8 @@ async def add(
             expected_origin=origins, require_user_verification=True)
     except _unfit():
         raise RelayError("passkey_refused") from None
+    if len(found.credential_id) > CREDENTIAL_BYTES_MAX:
+        raise RelayError("passkey_refused")
     passkey = Passkey(new_id(ID_PREFIX, now_ms), account_id, found.credential_id,
                       found.credential_public_key, name, found.sign_count, now_ms)
     async with door.db.writing() as transaction:

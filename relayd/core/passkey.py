@@ -12,6 +12,8 @@ from typing import Final
 
 NAME_CHARS_MAX: Final = 64
 PASSKEYS_MAX: Final = 20
+CREDENTIAL_BYTES_MAX: Final = 1023
+"""WebAuthn section 7.1: a longer id is none."""
 CHALLENGE_MS: Final = 5 * 60_000
 RANDOM_BYTES: Final = 16
 _TIME_BYTES: Final = 8

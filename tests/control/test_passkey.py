@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 from relayd.control import account, audit, identity, passkey, session
 from relayd.control.door import Door
 from relayd.core.errors import RelayError
-from relayd.core.passkey import CHALLENGE_MS, PASSKEYS_MAX
+from relayd.core.passkey import CHALLENGE_MS, CREDENTIAL_BYTES_MAX, PASSKEYS_MAX
 from tests.fakes.authenticator import Authenticator, text
 from tests.fakes.door import CALLER, EMAIL, ORIGIN, USERNAME, WISH, mails, registered
 from tests.fakes.records import START_MS
@@ -60,6 +60,19 @@ async def test_U2_added_and_signed_in_with(door: Door) -> None:
     assert await session.recognise(door.db, opened.token, START_MS) is not None
     [listed] = await passkey.listing(door.db, made.account)
     assert passkey.view(listed)["name"] == "phone" and listed.used_at_ms == START_MS
+
+
+async def test_an_id_has_a_bound(door: Door) -> None:
+    await registered(door)
+    me = await account.find(door.db, EMAIL)
+    for length, kept in ((CREDENTIAL_BYTES_MAX, True), (CREDENTIAL_BYTES_MAX + 1, False)):
+        device = authenticator(credential=bytes(length))
+        answer = device.create(await passkey.options_to_add(door, me, START_MS))
+        if kept:
+            await passkey.add(door, me.id, "phone", answer, BY)
+        else:
+            assert await refused(passkey.add(
+                door, me.id, "phone", answer, BY)) == "passkey_refused"
 
 
 async def test_an_answer_counts_once(door: Door) -> None:
