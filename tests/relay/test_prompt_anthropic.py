@@ -55,7 +55,7 @@ def asked(content: object, **more: object) -> dict[str, object]:
     (asked("hello", tools=[{"name": "hello", "description": "hello", "input_schema": {}}]),
      8 + 313 + 25 + 3),
     (asked("hello", tools=[{"name": "hello", "input_examples": [{}]}]), 8 + 313 + 25 + 4),
-    (asked("hello", tools=[{"name": "hello"}], tool_choice={"type": "any"}), 8 + 313 + 25 + 1),
+    (asked("hello", tools=[{"name": "hello"}], tool_choice={"type": "any"}), 8 + 315 + 25 + 1),
     (asked("hello", tools=[{"name": "hello"}, {"name": "hello", "defer_loading": True}]),
      8 + 313 + 25 + 1),
     (asked("hello", tools=[{"name": "hello", "type": "bash_20250124"}]),
@@ -69,8 +69,8 @@ def test_messages_by_hand(encodings: Encodings, body: dict[str, object], expecte
 
 
 @pytest.mark.parametrize(("family", "more", "forced"), [
-    ("claude-3", 270 + 25, 0), ("claude", 313 + 25, 0), ("claude-4.5", 500 + 18, 95),
-    ("claude-5", 375 + 18, 95), ("glm", 500 + 18, 95)])
+    ("claude-3", 270 + 25, 0), ("claude", 313 + 25, 2), ("claude-4.5", 496 + 18, 92),
+    ("claude-5", 300 + 18, 120), ("glm", 496 + 18, 92)])
 def test_tools_cost_what_the_family_puts_around_them(
     encodings: Encodings, family: str, more: int, forced: int
 ) -> None:
