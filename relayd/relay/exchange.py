@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from relayd.relay.upstream import Attempt
 
 
+PIECE_BYTES: Final = 4096
+"""A shorter piece of a body is kept with the next one."""
 _ABANDONED: Final[Mapping[Ending, Ending]] = {
     "completed": "left_drained", "provider_error": "left_unserved",
     "left_unserved": "left_unserved",
@@ -209,6 +211,15 @@ class Exchange:
             self.status, self.first_byte = self.left_with
             self.error = "client_left"
             self.ending = _ABANDONED.get(self.ending, "left_cut_off")
+
+    def keep(self, piece: bytes) -> None:
+        """Holds a piece of the body; small ones together, since each takes 33 octets more."""
+        pieces = self.pieces
+        if pieces and len(pieces[-1]) < PIECE_BYTES:
+            pieces[-1] += piece
+        else:
+            pieces.append(piece)
+        self.held_bytes += len(piece)
 
     def drop_body(self) -> None:
         """Lets go of the request's content."""

@@ -243,8 +243,7 @@ class ClientConnection(asyncio.Protocol):
         size = len(piece)
         exchange.body_bytes += size
         if not exchange.replied:  # what comes behind an early answer is let go
-            exchange.pieces.append(piece)
-            exchange.held_bytes += size
+            exchange.keep(piece)
             self.plane.overload.hold(exchange.policy.server, size)
 
     def _refuse(self, error: RelayError, data: bytes) -> None:

@@ -227,6 +227,29 @@ async def test_small_chunks_are_not_kept_one_by_one(opened: Opened) -> None:
         assert len(exchange.pieces) < 500
 
 
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+async def test_small_reads_are_not_kept_one_by_one(opened: Opened, framing: str) -> None:
+    lane = await opened()
+    chunked = framing == "chunked"
+    body = b" " * 40_000 + BODY
+    field = ("Transfer-Encoding", "chunked") if chunked else ("Content-Length", str(len(body)))
+    async with RawClient(lane.address) as client:
+        await client.send(request_bytes(TARGET, lane.key, fields=(field,)))
+        while not plane_of(lane).inflight:
+            await asyncio.sleep(0.01)
+        [exchange] = plane_of(lane).inflight
+        for at in range(0, len(body), 2):
+            piece = body[at:at + 2]
+            exchange.connection.data_received(
+                b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+            assert exchange.body_complete or exchange.held_bytes == at + len(piece)
+            assert len(exchange.pieces) <= 10
+        if chunked:
+            exchange.connection.data_received(b"0\r\n\r\n")
+        assert (await client.final_reply()).status == 200
+    assert json.loads(lane.upstream.requests[0].body)["model"] == json.loads(BODY)["model"]
+
+
 async def test_a_chunk_over_the_limit_is_not_waited_for(opened: Opened) -> None:
     lane = await opened(server={"max_body_bytes": 1000, "body_seconds": 60.0})
     head = request_bytes(TARGET, lane.key, fields=(("Transfer-Encoding", "chunked"),))
