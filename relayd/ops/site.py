@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import ClientConnectionResetError, web
 
 from relayd.core.errors import RelayError
 from relayd.core.network import prefix
@@ -78,7 +78,8 @@ class _Handler(web.RequestHandler):
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        if status >= 500:
+        # who asks for an invitation (RFC 9110 10.1.1) and leaves is no defect
+        if status >= 500 and not isinstance(exc, ClientConnectionResetError):
             self.log_exception("Error handling request", exc_info=exc)
         if request.writer.output_size > 0:
             raise ConnectionError("an answer has begun")

@@ -76,6 +76,20 @@ async def test_what_is_no_http_is_not_said_back_and_leaves_no_line(
     assert caplog.records == []
 
 
+async def test_a_client_that_leaves_uninvited_leaves_no_line(
+    caplog: pytest.LogCaptureFixture
+) -> None:
+    site = Site("127.0.0.1:0", 0.1)
+    await site.open(app())
+    reader, writer = await asyncio.open_connection(*site.address)
+    writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n")
+    writer.write_eof()
+    assert await reader.read() == b""
+    writer.close()
+    await site.close()
+    assert caplog.records == []
+
+
 async def test_a_body_that_nobody_reads_may_be_in_no_coding(
     caplog: pytest.LogCaptureFixture
 ) -> None:
