@@ -116,9 +116,11 @@ def _outer(tally: Tally, block: Object, frame: Frame) -> None:
     content = block.get("content")
     for inner in objects(content):
         _block(tally, inner, frame)
-    if type(content) is dict:  # what running code printed, or a file that it showed
+    if type(content) is dict:  # what running code printed, a file that it showed, a page
         for name in _FOUND:
             tally.text(content.get(name))
+        if type(page := content.get("content")) is dict:
+            _block(tally, page, frame)
 
 
 def _block(tally: Tally, block: Object, frame: Frame) -> None:

@@ -41,6 +41,8 @@ def asked(content: object, **more: object) -> dict[str, object]:
     (asked([{"type": "tool_result", "content": [{"type": "tool_reference"}]}]), 7 + 20 + 80),
     (asked([{"type": "tool_addition", "tool": {"type": "tool_reference"}}]), 7 + 80),
     (asked([{"type": "code_execution_tool_result", "content": {"stdout": "hello"}}]), 8),
+    (asked([{"type": "web_fetch_tool_result", "content": {"type": "web_fetch_result", "content": {
+        "type": "document", "source": {"type": "text", "data": "hello"}}}}]), 8),
     (asked([{"type": "document", "source": {"type": "text", "data": "hello"}}]), 8),
     (asked([{"type": "document", "source": {"type": "base64", "data": "hello"}}]), 7),
     (asked([{"type": "image", "source": {"type": "url", "url": "https://x.invalid"}}]), 7 + 1398),
