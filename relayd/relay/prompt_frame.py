@@ -59,6 +59,7 @@ FRAMES: Final[dict[str, Frame]] = {
     "llama-4": Frame(30, 4, 20, 530, tool=8, shown_as="spaced"),
     "mistral": Frame(1, 2, 14, 0, None, tool=10, shown_as="spaced"),
     "qwen": Frame(3, 4, 20, 75, tool=8, shown_as="spaced"),
+    "qwen-3": Frame(3, 4, 20, 75, tool=8, shown_as="spaced"),
     "deepseek": Frame(1, 2, 25, 220, tool=8, shown_as="spaced"),
     "deepseek-4": Frame(80, 2, 25, 210, tool=8, shown_as="spaced"),
     "glm": Frame(5, 2, 6, 84, None, tool=6, shown_as="spaced"),

@@ -1,7 +1,8 @@
 """What an image costs in a prompt: its size from the first bytes of a data URL, by family rules.
 
 Law: no more of an image is decoded than its header, and no address is ever fetched. An image whose
-size cannot be known counts as one of `SIZE_DEFAULT`.
+size cannot be known counts as one of `SIZE_DEFAULT`, by OpenAI's rule where the family's is of
+equal squares.
 """
 
 from __future__ import annotations
@@ -43,6 +44,14 @@ class Patches:
     permille: int
 
 
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """One for each square of `square` pixels, of which there are at most `tokens_max`."""
+
+    square: int
+    tokens_max: int
+
+
 _RULES: Final[dict[str, Tiles | Patches]] = {
     "gpt-4o-mini": Tiles(2833, 5667),
     "gpt-5": Tiles(70, 140),
@@ -60,6 +69,10 @@ _CLAUDE_LARGE: Final = (2576, 4784)
 # the longer side and the tokens of an image at most; the large ones since Claude 4.7
 _GEMINI_3: Final = 1100
 # recorded: 1088 and 1102, whatever the size; fewer where the client asks for less resolution
+_GRIDS: Final = {"qwen": Grid(28, 1280), "qwen-3": Grid(32, 2560), "glm": Grid(28, 6144)}
+# of 28 as recorded: 247 for 540 x 360, 420 for 597 x 566
+_MISTRAL: Final = (28, 1540)
+# pixels of a square, whose rows end with one more, and of the longer side at most
 
 
 def image_tokens(family: str, size: Size | None, detail: object = None) -> int:
@@ -71,6 +84,10 @@ def image_tokens(family: str, size: Size | None, detail: object = None) -> int:
         return _gemini(width, height)
     if family == "gemini-3":
         return _GEMINI_3
+    if size and family in _GRIDS:
+        return _grid(width, height, _GRIDS[family])
+    if size and family == "mistral":
+        return _rows(width, height, *_MISTRAL)
     rule = _RULES.get(family, _DEFAULT)
     if isinstance(rule, Patches):
         return -(-_patches(width, height) * rule.permille // 1000)
@@ -104,6 +121,19 @@ def _claude(width: int, height: int, side_max: int, tokens_max: int) -> int:
     """About a token for 750 pixels after the longer side is scaled down."""
     shrink = min(1.0, side_max / max(width, height))
     return min(round(width * shrink * height * shrink / 750), tokens_max)
+
+
+def _grid(width: int, height: int, rule: Grid) -> int:
+    """Sides are rounded to whole squares, after the area is scaled down."""
+    shrink = min(1.0, sqrt(rule.tokens_max / (width * height)) * rule.square)
+    across, down = (max(round(side * shrink / rule.square), 1) for side in (width, height))
+    return min(across * down, rule.tokens_max)
+
+
+def _rows(width: int, height: int, square: int, side_max: int) -> int:
+    shrink = min(1.0, side_max / max(width, height))
+    across, down = (_squares(round(side * shrink), square) for side in (width, height))
+    return (across + 1) * down
 
 
 def _gemini(width: int, height: int) -> int:

@@ -223,6 +223,7 @@ _ROWS: Final = (
     (r"(?:meta-)?(?:code)?llama", _estimated("llama-3", 1050)),
     (r"(?:open-)?(?:mistral|mixtral|ministral|magistral|codestral|devstral|pixtral|voxtral)",
      _estimated("mistral", 1150)),
+    (r"qwen-?[3-9](?![\d.]*b)", _estimated("qwen-3")),
     (r"(?:qwen|qwq|qvq)", _estimated("qwen")),
     (r"deepseek-v[4-9]", _estimated("deepseek-4")),
     (r"deepseek", _estimated("deepseek")),

@@ -107,6 +107,11 @@ def test_only_the_header_is_decoded() -> None:
     ("claude-5", (2400, 1200), None, 3840), ("gemini", (769, 768), None, 516),
     ("gpt-5.4", (512, 149), None, 96), ("gpt-5.4", (196, 152), None, 42),
     ("gemini-3", (400, 301), None, 1100), ("gemini-3", None, None, 1100),
+    ("qwen", (540, 360), None, 247), ("qwen", (9000, 9000), None, 1280),
+    ("glm", (597, 566), None, 420),
+    ("qwen-3", (1024, 1024), None, 1024), ("qwen-3", (1 << 20, 1), None, 2560),
+    ("qwen", (1, 1), None, 1), ("qwen", None, None, 765), ("mistral", None, None, 765),
+    ("mistral", (239, 178), None, 70), ("mistral", (3080, 1540), None, 1568),
     ("unknown", (10, 10), None, 255),
 ])
 def test_tokens_of_an_image(

@@ -25,7 +25,7 @@ UNFORESEEN = re.compile(
 
 MAKERS = {"gpt": "OpenAI", "o": "OpenAI", "completion": "OpenAI", "embedding": "OpenAI",
           "claude": "Claude", "llama": "Llama", "gemini": "gemini", "deepseek": "deepseek",
-          "kimi": "kimi"}
+          "kimi": "kimi", "qwen": "qwen"}
 BEGIN, END = "<!-- prompt errors: checked by tests -->\n", "<!-- end -->"
 
 
