@@ -41,6 +41,8 @@ CLIENT_KEY_CHARS_MAX: Final = 200
 KEY_LABEL: Final = "idempotency keys of orders"
 LISTED_MAX: Final = 200
 REFUSED_MS: Final = DAY_MS
+WAITS_MS: Final = 30 * DAY_MS
+"""How long an order stays open beyond its time while its money is on the way."""
 _PAYING: Final = ("active", "suspended")
 
 
@@ -189,7 +191,8 @@ async def listing(db: Database, wanted: OrderFilter, most: int = LISTED_MAX) -> 
 
 async def refresh(db: Database, payments: Payments, order: Order, now_ms: int) -> Order:
     """Asks the partner how an open order stands; the order afterwards. One of a partner that is
-    set up no more ends with its time, one that the partner knows nothing of a day later."""
+    set up no more ends with its time, one that the partner knows nothing of a day later, and one
+    whose payer has done all, while the money takes days, when nobody waits for it any more."""
     if order.state not in ("created", "pending", "expired"):
         return order
     partner = payments.partners.get(order.partner)
@@ -201,7 +204,8 @@ async def refresh(db: Database, payments: Payments, order: Order, now_ms: int) -
         # as where its key is another account's by now: such orders would be open for ever
         if error.code != "partner_refused" or now_ms < order.expires_at_ms + REFUSED_MS:
             raise
-    if said.kind == "ignored" and order.expires_at_ms <= now_ms:
+    ends_ms = order.expires_at_ms + (WAITS_MS if said.waits else 0)
+    if said.kind == "ignored" and ends_ms <= now_ms:
         said = PartnerEvent(order.partner, "", "expired", order.id)
     if said.kind != "ignored":
         await webhook.apply(db, payments, said, now_ms)

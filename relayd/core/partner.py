@@ -52,7 +52,8 @@ class PartnerEvent:
 
     `event` is the partner's id of the message and comes with every repetition of it. `reference`
     is a refund's or a dispute's own name: ours where we asked for it, else the partner's.
-    `session` is the attempt to pay, where a message names it.
+    `session` is the attempt to pay, where a message names it. `waits`: the payer has done all,
+    and the money takes days, as a bank's debit does.
     """
 
     partner: str
@@ -64,6 +65,7 @@ class PartnerEvent:
     trade: str | None = None
     reference: str = ""
     session: str | None = None
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Generator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -119,7 +120,8 @@ class Stripe:
             kind = "paid"
         elif session.get("status") == "expired":
             kind = "expired"
-        return self._about(session, "", kind, order=order.id)
+        waits = session.get("status") == "complete" and session.get("payment_status") == "unpaid"
+        return replace(self._about(session, "", kind, order=order.id), waits=waits)
 
     def refund(self, order: Order, refund: Refund, addresses: Addresses, moment: Moment
                ) -> Generator[PartnerRequest, PartnerReply, PartnerEvent]:

@@ -16,6 +16,7 @@ from relayd.control.partner import payments
 from relayd.core.currency import to_nano
 from relayd.core.errors import RelayError
 from relayd.core.order import Order
+from relayd.core.partner import PartnerEvent
 from relayd.core.posting import charge
 from relayd.store import order as store_order
 from relayd.store import posting as store_posting
@@ -179,6 +180,29 @@ async def test_an_order_of_a_partner_that_is_gone_ends_with_its_time(till: Till)
     assert await order.refresh(till.db, till.payments, made, till.now_ms) == made
     till.now_ms = made.expires_at_ms
     assert (await order.refresh(till.db, till.payments, made, till.now_ms)).state == "expired"
+
+
+async def test_an_order_whose_money_is_on_the_way_stays_open(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a bank's debit, where the partner knows days later whether it was paid."""
+    made = await till.order()
+    said = PartnerEvent("card", "", "ignored", made.id, waits=True)
+
+    async def ask(*_: object) -> PartnerEvent:
+        return said
+
+    with monkeypatch.context() as patched:
+        patched.setattr("relayd.control.webhook.ask", ask)
+        till.now_ms = made.expires_at_ms + order.WAITS_MS - 1
+        assert await order.refresh(till.db, till.payments, made, till.now_ms) == made
+        said = replace(said, kind="failed", waits=False)
+        assert (await order.refresh(till.db, till.payments, made, till.now_ms)).state == "failed"
+        late = await till.order()
+        said = replace(said, order=late.id, kind="ignored", waits=True)
+        till.now_ms = late.expires_at_ms + order.WAITS_MS
+        assert (await order.refresh(till.db, till.payments, late, till.now_ms)).state == "expired"
+    assert await till.wrong() == []
 
 
 @pytest.mark.parametrize("partner", ["card", "alipay", "wechat"])

@@ -83,6 +83,8 @@ def test_how_an_order_stands(change: dict[str, str], kind: str) -> None:
     assert request.target == "/v1/checkout/sessions/cs_test_1"
     assert (said.kind, said.order, said.amount_minor, said.currency, said.trade) == (
         kind, ORDER.id, 12345, "CNY", "pi_1")
+    # the payer has done all, and a bank takes days
+    assert said.waits == (change == {"payment_status": "unpaid", "status": "complete"})
 
 
 def test_an_order_without_a_session_is_open() -> None:
