@@ -6,7 +6,7 @@ once that key is destroyed.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -89,12 +89,12 @@ def _opened(transaction: Transaction, rows: list[Row]) -> list[NetworkRecord]:
 
 
 @contextmanager
-def unless_gone() -> Iterator[None]:
+def unless_gone(codes: Collection[str] = ("data_key_gone",)) -> Iterator[None]:
     """Passes over what a month's key opens or seals, where that is destroyed."""
     try:
         yield
     except StoreError as error:
-        if error.code != "data_key_gone":
+        if error.code not in codes:
             raise
 
 

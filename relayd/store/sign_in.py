@@ -6,6 +6,7 @@ from typing import Final
 
 from relayd.core.holder import SignIn
 from relayd.store.network import month_owner, unless_gone
+from relayd.store.seal import UNREADABLE
 from relayd.store.transaction import Row, Transaction
 
 _TABLE: Final = "sign_ins"
@@ -22,10 +23,10 @@ def _sign_in(transaction: Transaction, row: Row) -> SignIn:
 
 async def insert(transaction: Transaction, sign_in: SignIn) -> None:
     """Add an attempt; without its address where the month's key is destroyed, which only a clock
-    that is months wrong meets."""
+    that is months wrong meets, or damaged."""
     owner, sealed = month_owner(sign_in.at_ms), None
     await transaction.sealer.keyring.make(owner)
-    with unless_gone():
+    with unless_gone(UNREADABLE):
         sealed = transaction.seal(owner, _TABLE, "address", sign_in.id, sign_in.address)
     await transaction.run(
         "INSERT INTO sign_ins (id, account_id, at_ms, outcome, method, device, address)"
