@@ -8,6 +8,7 @@ from relayd.core.errors import RelayError
 from relayd.ops.tasks import PAUSE
 from relayd.relay.exchange import Exchange
 from relayd.relay.inflate import WINDOWS
+from relayd.wire.http import RequestHead
 
 
 async def receive(exchange: Exchange, body_bytes_max: int) -> None:
@@ -34,8 +35,7 @@ async def receive_upload(exchange: Exchange, body_bytes_max: int) -> None:
     check_length(exchange, body_bytes_max)
     upload = exchange.upload
     assert upload is not None
-    if exchange.head.fields.get(b"content-encoding", b"identity").lower() != b"identity":
-        raise RelayError("unsupported_encoding")
+    check_uncoded(exchange.head)
     while True:
         feed_upload(exchange)
         if upload.ready:
@@ -59,6 +59,12 @@ def check_length(exchange: Exchange, body_bytes_max: int) -> None:
     """Refuses a declared length over the limit before any of it is read."""
     if (exchange.head.content_length or 0) > body_bytes_max:
         raise RelayError("body_too_large", close=True)
+
+
+def check_uncoded(head: RequestHead) -> None:
+    """Refuses a coded upload: it is read as it arrives, and is not unpacked."""
+    if head.fields.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise RelayError("unsupported_encoding")
 
 
 def decode(body: bytes, coding: bytes, body_bytes_max: int) -> bytes:

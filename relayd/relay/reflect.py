@@ -13,13 +13,13 @@ from relayd.core.provider import Provider
 from relayd.core.route import Deployment, Routes
 from relayd.ops.config import Config
 from relayd.relay.policy import body_policy, head_limits
-from relayd.relay.receive import decode
+from relayd.relay.receive import check_uncoded, decode
 from relayd.wire.body import TABLES, read, write
 from relayd.wire.chunked import ChunkedReader
 from relayd.wire.dialect import REALTIME, Endpoint, Target, suggested_api, target_of
 from relayd.wire.handshake import read_handshake, upstream_handshake
 from relayd.wire.headers import UpstreamHead, client_fields
-from relayd.wire.http import RequestHead, read_head
+from relayd.wire.http import RequestHead, behind_empty_lines, read_head
 from relayd.wire.identity import Pseudonyms, epoch_of, provider_key
 from relayd.wire.multipart import Upload
 from relayd.wire.walk import BodyPolicy
@@ -69,7 +69,7 @@ class Reflector:
 
     def _reflect(self, raw: bytes, wanted: str | None, found: Reflection) -> None:
         server = self._config.server
-        raw = _with_crlf(raw, found)
+        raw = behind_empty_lines(_with_crlf(raw, found))
         end = raw.find(b"\r\n\r\n") + 4
         if end < 4:
             raise RelayError("bad_http")
@@ -84,8 +84,11 @@ class Reflector:
             return
         if target.endpoint is None or head.method != b"POST":
             raise RelayError("stateful_endpoint" if target.kind == "stateful" else "not_found")
+        multipart = target.endpoint.body == "multipart"
+        if multipart:
+            check_uncoded(head)
         body = _body(head, raw[end:], server.max_body_bytes)
-        if target.endpoint.body == "multipart":
+        if multipart:
             self._upload(head, target.endpoint, body, wanted, found)
         else:
             self._json(head, target, body, wanted, found)

@@ -75,6 +75,23 @@ async def test_an_upload(opened: Opened) -> None:
     assert ("body unheard_of", "dropped", "not in this endpoint's table") in found.notes
 
 
+async def test_a_coded_upload_is_refused_as_by_the_relay(opened: Opened) -> None:
+    lane = await opened(answer)
+    coded = gzip.compress(UPLOAD, mtime=0)
+    raw = request_bytes("/v1/audio/transcriptions", lane.key, fields=(
+        ("Content-Type", "multipart/form-data; boundary=mine"), ("Content-Encoding", "gzip"),
+        ("Content-Length", str(len(coded))))) + coded
+    assert (await ask(lane.address, raw)).status == 415
+    assert reflector(lane).reflect(raw).refused == "unsupported_encoding"
+
+
+async def test_empty_lines_before_the_request_mean_nothing(opened: Opened) -> None:
+    lane = await opened(answer)
+    raw = request_bytes(TARGET, lane.key, BODY)
+    assert reflector(lane).reflect(b"\r\n\r\n" + raw) == reflector(lane).reflect(raw)
+    assert reflector(lane).reflect(b"\r" + raw).refused == "bad_http"
+
+
 async def test_a_handshake(opened: Opened) -> None:
     async with realtime_provider() as upstream:
         lane = await opened(provider_changes={"address": upstream.address})
