@@ -13,7 +13,7 @@ import msgspec
 
 from relayd.wire.fields import (
     GONE, Shape, Table, Verdict, by_name, copies, drop, filled, flag_stream, items, kinds, number,
-    refuse, remote, silent,
+    refuse, remote, said, silent,
 )
 from relayd.wire.schema import schema
 from relayd.wire.walk import Walk
@@ -24,11 +24,11 @@ BILLING_PREFIX: Final = "x-anthropic-billing-header:"
 _NAMED_USER: Final = ("device_id", "account_uuid")
 """What of Claude Code's JSON in `metadata.user_id` names a user; the rest names a session."""
 
-_BLOCK: Final = Shape()
+_BLOCK: Final = Shape(other=said)
 _TOOL: Final = Shape({
     "type": None, "name": None, "description": None, "input_schema": schema, "strict": None,
     "input_examples": None, "user_location": drop("tools.user_location"),
-    "cache_control": by_name, **copies("tools"),
+    "cache_control": said, **copies("tools"),
 }).put
 
 _drop_advisor: Final = drop("tools.advisor")
@@ -67,14 +67,14 @@ _BLOCK.define({
     "type": None, "id": None, "tool_use_id": None, "server_name": None, "name": None,
     "input": None, "text": None, "thinking": None, "signature": None, "data": None,
     "source": _SOURCE, "title": None, "context": None, "content": _BLOCKS, "is_error": None,
-    "citations": by_name, "caller": by_name, "transformations": by_name, "tabs": by_name,
+    "citations": filled(by_name), "caller": said, "transformations": by_name, "tabs": by_name,
     "state_changes": by_name, "tool_changes": _BLOCKS,
     "tool": Shape({"type": None, "name": None, "server_name": None, "definition": None}).put,
-    "from": by_name, "to": by_name, "trigger": by_name, "cache_control": by_name,
+    "from": by_name, "to": by_name, "trigger": by_name, "cache_control": said,
     "parsed_output": drop("messages.content.parsed_output"), **_BESIDE,
 })
 """`input` is a tool's arguments: free JSON, kept in its order. `parsed_output` is what the SDK
-made of an answer that came before."""
+made of an answer that came before; what its dump of one names without a value goes too."""
 
 _MESSAGE: Final = Shape({
     "role": None, "content": _BLOCKS, "clear_at": by_name, "output_config": by_name,

@@ -134,6 +134,11 @@ def by_name(value: object, walk: Walk) -> object:
     return value
 
 
+def said(value: object, walk: Walk) -> object:
+    """Any structure, as `by_name`; null says nothing and is not written."""
+    return GONE if value is None else by_name(value, walk)
+
+
 _KEEP_STRINGS: Final[set[Act]] = set()
 """The acts that `items` and `enum` have made."""
 
@@ -261,13 +266,15 @@ Plan = tuple[tuple[tuple[str, Act], ...], Order | None]
 
 
 class Shape:
-    """An object with a table of its members. `put` is its act."""
+    """An object with a table of its members. `put` is its act; `other` that of unknown ones."""
 
-    __slots__ = ("_names", "_plans", "calm")
+    __slots__ = ("_names", "_plans", "_other", "calm")
 
     def __init__(
-        self, verdicts: Mapping[str, Verdict] | None = None, *, snake_too: bool = False
+        self, verdicts: Mapping[str, Verdict] | None = None, *, snake_too: bool = False,
+        other: Act = by_name,
     ) -> None:
+        self._other = other
         self._plans: dict[tuple[str, ...], Plan] = {}
         self.calm: dict[tuple[str, ...], str] = {}
         """Key orders with which an object stays as it is where the named member is a string."""
@@ -299,7 +306,7 @@ class Shape:
     def _plan(self, keys: tuple[str, ...]) -> Plan:
         steps, unknown = self._names.steps(keys)
         acts = [(key, act) for key, _, act in steps if act is not None]
-        acts += [(key, by_name) for key in unknown]
+        acts += [(key, self._other) for key in unknown]
         order: Order = (*((key, name) for key, name, _ in steps), *((k, k) for k in unknown))
         same = order == tuple((key, key) for key in keys)
         plan = (tuple(acts), None if same else order)

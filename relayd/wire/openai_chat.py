@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from relayd.wire.fields import (
-    Shape, Table, by_name, copies, drop, filled, flag_stream, items, number, refuse,
+    GONE, Shape, Table, by_name, copies, drop, filled, flag_stream, items, number, refuse, said,
+    silent,
 )
 from relayd.wire.openai_tools import (
     CACHE_BREAKPOINT, CACHE_OPTIONS, END_USER, FORMAT, FUNCTION, TOOLS, cache_key, cache_retention,
@@ -20,30 +21,38 @@ _FILE: Final = Shape({
 _PART: Final = Shape({
     "type": None, "text": None, "refusal": None, "image_url": by_name, "input_audio": by_name,
     "video_url": by_name, "file": _FILE, "prompt_cache_breakpoint": CACHE_BREAKPOINT,
-    "cache_control": by_name, **copies("messages.content"),
-}).put
+    "cache_control": said, **copies("messages.content"),
+}, other=said).put
 
 _CALL: Final = Shape({
-    "index": None, "id": None, "type": None,
+    "index": silent, "id": None, "type": None,
     "function": Shape({
         "name": None, "arguments": None,
         "parsed_arguments": drop("messages.tool_calls.function.parsed_arguments"),
-    }).put,
+    }, other=said).put,
     "custom": Shape({"name": None, "input": None}).put,
-}).put
+}, other=said).put
+"""`index` is left over from a stream whose parts the client put together: a list has an order."""
+
+
+def _true(value: object, walk: Walk) -> object:
+    """A mark that is not set unless it is true."""
+    return value if value else GONE
+
 
 _SPOKEN: Final = filled(Shape({"id": refuse("messages.audio.id")}).put)
 """What the model said before, which the provider keeps for an hour: its words can be sent."""
 
 _MESSAGE: Final = Shape({
-    "role": None, "name": None, "content": items(_PART), "refusal": filled(by_name),
-    "reasoning_content": None, "tool_calls": filled(items(_CALL)),
+    "role": None, "name": said, "content": items(_PART), "refusal": filled(by_name),
+    "reasoning_content": said, "tool_calls": filled(items(_CALL)),
     "function_call": filled(Shape({"name": None, "arguments": None}).put),
-    "tool_call_id": None, "audio": _SPOKEN, "parsed": drop("messages.parsed"),
+    "tool_call_id": None, "audio": _SPOKEN, "prefix": _true, "parsed": drop("messages.parsed"),
     "annotations": filled(by_name), **copies("messages"),
-}).put
+}, other=said).put
 """`parsed` and `parsed_arguments` are what OpenAI's SDKs made of an answer that came before. Some
-give an answer back as it came, others without its members that say nothing."""
+give an answer back as it came, others without its members that say nothing. `prefix` is Mistral's
+and DeepSeek's: the answer goes on from this message."""
 
 WEB_SEARCH: Final = Shape({
     "search_context_size": None, "user_location": drop("web_search_options.user_location"),
@@ -53,6 +62,8 @@ WEB_SEARCH: Final = Shape({
 def _finish(fields: dict[str, object], walk: Walk) -> None:
     if walk.policy.end_user != "absent":
         end_user(fields, walk)
+    if fields.get("tools") == [] and "tool_choice" not in fields:
+        del fields["tools"]  # a choice among no tools is for the provider to judge
     if walk.stream or "stream_options" in fields:
         streaming(fields, walk, with_usage=True)
 

@@ -19,7 +19,7 @@ from typing import Final
 from relayd.core.errors import RelayError
 from relayd.wire.fields import (
     Act, Shape, Table, Verdict, by_name, copies, drop, filled, flag_stream, items, kinds, number,
-    refuse, whole,
+    refuse, said, whole,
 )
 from relayd.wire.openai_tools import (
     CACHE_BREAKPOINT, CACHE_OPTIONS, END_USER, FORMAT, TOOLS, cache_key, cache_retention, end_user,
@@ -40,10 +40,10 @@ _PART: Final = items(Shape({
     "type": None, "text": None, "refusal": None, "image_url": None, "detail": None,
     "filename": None, "file_data": None, "file_url": None,
     "file_id": refuse("input.content.file_id"), "input_audio": by_name, "annotations": by_name,
-    "logprobs": by_name, "prompt_cache_breakpoint": CACHE_BREAKPOINT,
+    "logprobs": filled(by_name), "prompt_cache_breakpoint": CACHE_BREAKPOINT,
     "parsed": drop("input.content.parsed"), "created_by": drop("input.content.created_by"),
     **copies("input.content"),
-}).put)
+}, other=said).put)
 
 _COPIES: Final = copies("input")
 
@@ -62,7 +62,13 @@ _REST: Final[dict[str, Verdict]] = {
     "client_metadata": drop("input.client_metadata"),
     "parsed_arguments": drop("input.parsed_arguments"), "created_by": drop("input.created_by"),
 }
-_UNNAMED: Final = Shape({"type": None, **_COPIES, **_REST}).put
+_UNNAMED: Final = Shape({
+    "type": None, **_COPIES, **_REST,
+    **dict.fromkeys(("phase", "status", "encrypted_content", "namespace", "caller"), said),
+}, other=said).put
+"""What SDKs dump of an answer names all that their types know, null where it said nothing. Items
+that keep their id may have to say null: a code interpreter's outputs, for one."""
+
 _NAMED: Final = Shape({"type": None, **_COPIES, "id": None, **_REST}).put
 
 
@@ -98,7 +104,7 @@ TABLE: Final = Table({
     "model": None,
     "instructions": whole(None),
     "input": items(_ITEM),
-    "tools": TOOLS,
+    "tools": filled(TOOLS),
     "tool_choice": by_name,
     "parallel_tool_calls": None,
     "max_tool_calls": number,
@@ -108,7 +114,7 @@ TABLE: Final = Table({
     "top_logprobs": number,
     "reasoning": filled(by_name),
     "text": filled(Shape({"format": FORMAT.put, "verbosity": None}).put),
-    "include": None,
+    "include": filled(by_name),
     "truncation": None,
     "context_management": by_name,
     "image": by_name,

@@ -155,6 +155,22 @@ def test_what_the_sdk_made_of_an_answer_stays_here() -> None:
     assert told["messages"] == [{"role": "assistant", "content": [block]}]
 
 
+@pytest.mark.parametrize(("block", "empty"), [
+    ({"type": "text", "text": "ok"}, {"citations": None, "cache_control": None}),
+    ({"type": "text", "text": "ok"}, {"citations": []}),
+    ({"type": "tool_use", "id": "t", "name": "f", "input": {"a": None}},
+     {"caller": None, "toolset_name": None}),
+])
+def test_a_block_that_is_given_back_is_the_same_with_and_without_what_says_nothing(
+    block: dict[str, Any], empty: dict[str, Any]
+) -> None:
+    """What the SDK dumps of it names all that its version knows."""
+    told, plain = ({**ASK, "messages": [{"role": "assistant", "content": [each]}]}
+                   for each in ({**block, **empty}, block))
+    assert sent("messages", told) == sent("messages", plain) == plain
+    assert dropped("messages", told) == ()
+
+
 def test_no_other_model_is_asked_for_advice() -> None:
     tool = {"name": "f", "input_schema": {"type": "object"}}
     advisor = {"type": "advisor_20260301", "name": "advisor", "model": "claude-opus"}

@@ -14,7 +14,7 @@ from relayd.core.errors import RelayError
 from relayd.wire.body import TABLES
 from relayd.wire.fields import (
     DIGITS_MAX, GONE, PLANS_MAX, Shape, Table, by_name, drop, enum, filled, int64, items,
-    kept_type, kinds, members, number, refuse, remote, silent, snake,
+    kept_type, kinds, members, number, refuse, remote, said, silent, snake,
 )
 from relayd.wire.walk import BodyPolicy, Walk
 from tests.wire.asking import dropped, sent
@@ -92,6 +92,13 @@ def test_a_shape_orders_acts_and_takes_out() -> None:
         "{'b': 0, 'list': [{'y': 2, 'x': 1}, 'text'], 'z': {'c': 2, 'd': 1}}")
     assert state.dropped == {"a"}
     assert shape.put("text", state) == "text"
+
+
+def test_null_of_an_unknown_name_goes_where_a_shape_says_so() -> None:
+    value = {"y": None, "x": {"b": None, "a": []}, "a": 1}
+    assert Shape({"a": None}).put({**value}, walk()) == value
+    found = Shape({"a": None}, other=said).put({**value}, walk())
+    assert repr(found) == "{'a': 1, 'x': {'a': [], 'b': None}}"
 
 
 def test_two_spellings_are_one_name() -> None:

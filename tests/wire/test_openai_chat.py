@@ -152,14 +152,34 @@ def test_what_sdks_made_of_an_answer_stays_here() -> None:
     {"role": "assistant", "content": "ok"},
     {"role": "assistant", "content": None, "refusal": "no"},
     {"role": "assistant", "content": "ok", "annotations": [{"type": "file"}]},
+    {"role": "assistant", "content": "It is", "prefix": True},
 ])
 def test_an_answer_that_is_given_back_is_the_same_with_and_without_what_says_nothing(
     said: dict[str, Any]
 ) -> None:
     empty: dict[str, Any] = {
         "refusal": None, "annotations": [], "audio": None, "function_call": None,
-        "tool_calls": None}
+        "tool_calls": None, "name": None, "reasoning_content": None, "executed_tools": None,
+        "prefix": False}
     for more in (empty, {**empty, "annotations": None, "tool_calls": []}):
         body = {**CHAT, "messages": [{**more, **said}]}
         assert sent("chat", body) == {**CHAT, "messages": [said]}
         assert dropped("chat", body) == ()
+
+
+def test_a_call_that_is_given_back_is_the_same_however_its_client_kept_it() -> None:
+    """Streams number their parts, and some SDKs name what an answer had not, as null."""
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    plain = {**CHAT, "messages": [{"role": "assistant", "content": None, "tool_calls": [call]}]}
+    for more in ({"index": 0}, {"index": None}, {"extra_content": None}):
+        body = {**CHAT, "messages": [
+            {"role": "assistant", "content": None, "tool_calls": [{**call, **more}]}]}
+        assert sent("chat", body) == sent("chat", plain)
+        assert dropped("chat", body) == ()
+
+
+def test_no_tools_are_none() -> None:
+    """Some frameworks write an empty list; what a choice among none means is not known here."""
+    assert sent("chat", {**CHAT, "tools": []}) == CHAT
+    chosen = {**CHAT, "tools": [], "tool_choice": "auto"}
+    assert sent("chat", chosen) == chosen

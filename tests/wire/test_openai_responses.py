@@ -24,11 +24,13 @@ def test_nothing_is_stored() -> None:
     assert sent("responses", {**ASK, "store": True})["store"] is False
 
 
-@pytest.mark.parametrize("name", ["reasoning", "text"])
-def test_what_says_nothing_tells_no_client(name: str) -> None:
+@pytest.mark.parametrize("more", [
+    {"reasoning": {}}, {"text": {}}, {"tools": []}, {"include": []},
+])
+def test_what_says_nothing_tells_no_client(more: dict[str, Any]) -> None:
     """Some frameworks write these members empty in every request."""
-    assert sent("responses", {**ASK, name: {}}) == sent("responses", ASK)
-    assert dropped("responses", {**ASK, name: {}}) == ()
+    assert sent("responses", {**ASK, **more}) == sent("responses", ASK)
+    assert dropped("responses", {**ASK, **more}) == ()
 
 
 def test_options_of_the_stream_are_kept_without_usage() -> None:
@@ -146,6 +148,30 @@ def test_what_sdks_made_of_an_answer_stays_here() -> None:
     told = sent("responses", {**ASK, "input": said})["input"]
     assert told[0]["content"] == [{"type": "output_text", "text": "{}"}]
     assert told[1] == {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+
+
+@pytest.mark.parametrize(("item", "empty"), [
+    ({"type": "message", "role": "assistant", "content": []}, {"phase": None, "status": None}),
+    ({"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+     {"status": None, "namespace": None, "caller": None, "async_": None}),
+    ({"type": "reasoning", "summary": []}, {"encrypted_content": None, "status": None}),
+])
+def test_an_item_that_is_given_back_is_the_same_with_and_without_what_says_nothing(
+    item: dict[str, Any], empty: dict[str, Any]
+) -> None:
+    """What the SDK dumps of it names all that its type knows."""
+    body = {**ASK, "input": [{**empty, **item}]}
+    assert sent("responses", body) == sent("responses", {**ASK, "input": [item]})
+    assert dropped("responses", body) == ()
+
+
+def test_what_a_part_or_an_item_must_say_may_be_nothing() -> None:
+    part = {"type": "output_text", "text": "ok", "annotations": []}
+    said = {"type": "message", "role": "assistant", "content": [part]}
+    ran = {"type": "code_interpreter_call", "id": "ci_1", "code": None, "outputs": None}
+    for more in ({"logprobs": []}, {"logprobs": None}, {"x": None}):
+        told = [{**said, "content": [{**part, **more}]}, ran]
+        assert sent("responses", {**ASK, "input": told})["input"] == [said, ran]
 
 
 def test_who_made_an_item_is_not_told() -> None:
