@@ -92,6 +92,8 @@ _NAMES: Final = tuple(
 )
 REASONS: Final = frozenset({"secret", *(reason for reason, _, _ in _NAMES)})
 
+_ESCAPED: Final = re.compile(rb"\\u00([2-7][0-9A-Fa-f])")
+"""A letter in JSON's other way, as it stands in half a document or in one within another."""
 _TOO_LONG: Final = re.compile(
     rb"prompt is too long|exceeds? the maximum number of tokens|maximum context length"
     rb"|exceed context limit")
@@ -158,6 +160,7 @@ def judge(api: Api, status: int, body: bytes, secrets: tuple[bytes, ...]) -> Ver
     reason = _reason(body, secrets)
     if reason is None and b"\\" in body:  # escapes hide nothing
         plain = body if document is None else msgspec.json.encode(document)
+        plain = _ESCAPED.sub(lambda found: bytes((int(found[1], 16),)), plain)
         for space in (b"\\n", b"\\r", b"\\t"):
             plain = plain.replace(space, b" ")
         reason = _reason(plain.replace(b"\\", b""), secrets)

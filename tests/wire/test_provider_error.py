@@ -133,6 +133,8 @@ def test_no_pattern_is_hidden_by_what_is_looked_for_before_it(
     b'{"error":{"message":"IP \\"203.0.113.77\\" is blocked"}}',
     b'{"error":{"message":"refused:\\norg-AbC123dEf456\\nproject\\t123456789"}}',
     b'{"error":{"metadata":{"raw":"{\\"user_id\\":\\"user_2abcDEF\\"}"}}}',
+    b'{"error":{"metadata":{"raw":"{\\"message\\":\\"account \\\\u0027Acme-Prod1\\\\u0027\\"}"}}}',
+    b'{"error":{"message":"account \\u0027Acme-Prod1\\u0027 has', b'{"error":"key \\u0073k-abcdef',
     '{"error":{"message":"in org-AbC123dEf456"}}'.encode("utf-16"),
     b"<html>org-AbC123dEf456</html>", b"\x1f\x8b\x00 org-AbC123dEf456 \xff",
     b'event: error\ndata: {"error":{"message":"org-AbC123dEf456"}}\n\n',
