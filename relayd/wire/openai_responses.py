@@ -83,7 +83,7 @@ def _other(value: object, walk: Walk) -> object:
 
 def _image(value: object, walk: Walk) -> object:
     """An image that was made before; without its result its id refers to a stored one."""
-    if type(value) is dict and "result" not in value:
+    if type(value) is dict and not value.get("result"):
         raise RelayError("refused_field", param="input.item_reference")
     return _NAMED(value, walk)
 

@@ -48,6 +48,8 @@ def test_options_of_the_stream_are_kept_without_usage() -> None:
     ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input.item_reference"),
     ({"input": [{"id": "msg_1"}]}, "input.item_reference"),
     ({"input": [{"type": "image_generation_call", "id": "ig_1"}]}, "input.item_reference"),
+    ({"input": [{"type": "image_generation_call", "id": "ig_1", "result": None}]},
+     "input.item_reference"),
     ({"input": [{"type": "code_interpreter_call", "id": "ci_1", "code": "1",
                  "container_id": "cntr_1"}]}, "input.container_id"),
     ({"input": [{"type": "shell_call", "call_id": "c", "environment": {
