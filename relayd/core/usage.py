@@ -53,8 +53,8 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
 
 
 class Beside(Usage, frozen=True, gc=False):
-    """What a reply shows of itself, images and searches in it, where its provider reported
-    nothing: numbers of things, and no report."""
+    """What a reply shows of itself, images and searches in it or how long it was spoken, where
+    its provider reported nothing: numbers of things, and no report."""
 
 
 NO_USAGE: Final = Usage()

@@ -6,7 +6,6 @@ told so. It keeps no text: what it finds goes to the counter at once, and its re
 
 from __future__ import annotations
 
-import codecs
 import re
 from functools import lru_cache
 from typing import Final, Literal
@@ -14,9 +13,10 @@ from typing import Final, Literal
 from relayd.core.usage import Usage
 from relayd.relay.arraytap import ArrayTap
 from relayd.relay.report import Report, Tap
+from relayd.relay.wordstap import WordsTap
 from relayd.wire.dialect import Endpoint
 from relayd.wire.reply import SHAPES, ReplyShape
-from relayd.wire.replytext import CONTENT, Findings, TextSink
+from relayd.wire.replytext import Findings, TextSink
 from relayd.wire.sse import EVENT_BYTES_MAX, PLAIN_EVENTS, Event, EventReader
 
 __all__ = ["ArrayTap", "Report", "Tap", "read_whole", "tap_for", "usage_in_error"]
@@ -281,25 +281,6 @@ def _read_json(shape: ReplyShape, found: Findings, data: bytes) -> bool:
     return events.finish(True).ended
 
 
-class WordsTap(Tap):
-    """A transcription as plain text: all of it is text."""
-
-    __slots__ = ("_found", "_decoder")
-
-    def __init__(self, found: Findings) -> None:
-        self._found = found
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-
-    def feed(self, data: bytes) -> bytes:
-        """Counts these words; a character that was cut waits for its rest."""
-        self._found.text(self._decoder.decode(data), CONTENT)
-        return data
-
-    def finish(self, clean: bool) -> Report:
-        """The report: no usage is in such a reply."""
-        return Report(None, clean, None, not self._found.unreported)
-
-
 def usage_in_error(endpoint: Endpoint, body: bytes) -> Usage | None:
     """The usage that an error's body reports, where some providers bill what failed."""
     shape = SHAPES.get(endpoint.operation)
@@ -330,7 +311,7 @@ def tap_for(
             shape, found, limit if shape.large else most)
         return events if shape.large else BatchTap(events)
     if media == "text" and shape.words:
-        return Tap() if counter is None else WordsTap(Findings(counter, True))
+        return WordsTap(Findings(counter, True))
     if media != "json" and shape.sound:
         return Tap()
     if endpoint.operation == "stream_generate":  # it finds the objects of events too
@@ -361,4 +342,4 @@ def _media(content_type: bytes) -> Literal["json", "events", "text", "other"]:
         return "events"
     if kind == b"application/json" or kind.endswith(b"+json"):
         return "json"
-    return "text" if kind.startswith(b"text/") else "other"
+    return "text" if kind.startswith(b"text/") or kind == b"application/x-subrip" else "other"

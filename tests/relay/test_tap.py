@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from relayd.core.errors import ERRORS
-from relayd.core.usage import Usage
+from relayd.core.usage import Beside, Usage
 from relayd.ops.config import ServerConfig
 from relayd.relay.tap import (
     BATCH_BYTES, BATCH_READS, BatchTap, JsonTap, Report, Tap, read_whole, tap_for, usage_in_error,
@@ -520,7 +520,14 @@ def test_plain_words_are_text() -> None:
     passed, report = run(tap("transcription", b"text/plain; charset=utf-8", counter=texts),
                          one_by_one(body))
     assert passed == body and texts.streams == {CONTENT: "h\u00e9llo\n"}
-    assert report == Report(None, True, None, covers=False)
+    assert report == Report(Beside(audio_seconds=1), True, None, covers=False)
+
+
+def test_subtitles_are_text_by_any_name_and_where_nothing_is_counted() -> None:
+    body = b"1\n00:00:01,000 --> 00:00:09,000\na\n"
+    for content_type in (b"text/vtt", b"text/plain", b"application/x-subrip"):
+        assert run(tap("transcription", content_type), [body]) == (
+            body, replace(NOTHING, usage=Beside(audio_seconds=9)))
 
 
 @pytest.mark.parametrize(("operation", "content_type", "status"), [
