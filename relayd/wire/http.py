@@ -36,6 +36,7 @@ _LINE: Final = re.compile(rb"([A-Z][A-Z-]{0,19}) ([\x21-\x7e]+) (HTTP/[0-9]\.[0-
 _ABSOLUTE: Final = re.compile(r"(?i:https?)://([^/?#@\\]+)(/[^#]*)?")
 _TARGET: Final = re.compile(r"/[A-Za-z0-9/._:~@!$&'()*+,;=%-]*(?:\?[\x21\x22\x24-\x7e]*)?")
 _START: Final = re.compile(rb"[A-Za-z!#$%&'*+.^_`|~0-9-]{0,20}(?: [^\r\n]*\r?)?")
+_METHOD: Final = re.compile(rb"[A-Z][A-Z-]{0,19} ")
 _PADDED: Final = re.compile(
     rb"(\ntransfer-encoding:[ \t]*chunked)[ \t]+(?=\r|\Z)", re.IGNORECASE)
 """Blanks behind a value are no part of it (RFC 9112 section 5); llhttp takes a tab for one."""
@@ -136,10 +137,10 @@ class PartialHead:
     def feed(self, whole: bytes, limits: HeadLimits) -> None:
         """`whole` is all that has come of the head; raises what is wrong with it already."""
         if len(whole) > limits.head_bytes_max:
-            raise RelayError("head_too_large", close=True)
+            raise _too_long("head_too_large", whole)
         line, ended, _ = whole.partition(b"\r\n")
         if len(line) > limits.target_bytes_max + 32:
-            raise RelayError("target_too_long", close=True)
+            raise _too_long("target_too_long", line)
         if ended:
             _request_line(line, limits)
         elif not _START.fullmatch(line):
@@ -174,7 +175,7 @@ def behind_empty_lines(data: bytes) -> bytes:
 def read_head(raw: bytes, limits: HeadLimits) -> RequestHead:
     """Reads one head that ends with its empty line; raises RelayError with `close` set."""
     if len(raw) > limits.head_bytes_max:
-        raise RelayError("head_too_large", close=True)
+        raise _too_long("head_too_large", raw)
     if raw.count(b"\r\n") - 2 > limits.header_count_max:
         raise RelayError("head_too_large", close=True)
     line_end = raw.find(b"\r\n")
@@ -196,6 +197,11 @@ def read_head(raw: bytes, limits: HeadLimits) -> RequestHead:
                        length, chunked)
 
 
+def _too_long(code: str, raw: bytes) -> RelayError:
+    """What is said of a head that is too long: one without a method is no HTTP at any length."""
+    return RelayError(code if _METHOD.match(raw) else "bad_http", close=True)
+
+
 def _sound(raw: bytes) -> bool:
     """What llhttp says of a whole head's grammar."""
     try:
@@ -210,9 +216,8 @@ def _sound(raw: bytes) -> bool:
 def _request_line(line: bytes, limits: HeadLimits) -> tuple[bytes, bytes, int]:
     match = _LINE.fullmatch(line)
     if match is None:
-        if len(line) > limits.target_bytes_max:
-            raise RelayError("target_too_long", close=True)
-        raise RelayError("bad_http", close=True)
+        too_long = len(line) > limits.target_bytes_max
+        raise _too_long("target_too_long" if too_long else "bad_http", line)
     method, target, version = match.groups()
     minor = VERSIONS.get(version)
     if minor is None:

@@ -188,6 +188,14 @@ def test_empty_lines_before_a_request(lines: bytes, left: bytes | None) -> None:
                 behind_empty_lines(lines + POST)
 
 
+@pytest.mark.parametrize("size", [30, 400, 1000, 5000])
+def test_what_has_no_method_is_no_http_at_any_length(size: int) -> None:
+    for raw in (b"A" * size, b"A" * size + b" / HTTP/1.1\r\nHost: h", b"\x16\x03" * size):
+        with pytest.raises(RelayError, match="bad_http"):
+            PartialHead().feed(raw, LIMITS)
+        assert refused(raw + b"\r\n\r\n") == "bad_http"
+
+
 @pytest.mark.parametrize("length", [b"1" * 20, b"0" * 20, b"7"])
 def test_lengths(length: bytes) -> None:
     head = read_head(POST + b"Content-Length: %b\r\n\r\n" % length, LIMITS)
