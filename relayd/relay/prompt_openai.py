@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from relayd.relay import prompt_items
+from relayd.relay import prompt_items, prompt_thoughts
 from relayd.relay.prompt_frame import Frame, frame_of
 from relayd.relay.prompt_image import image_tokens, size_of_url
 from relayd.relay.prompt_tally import Object, Tally, member, objects
@@ -43,6 +43,7 @@ def chat(tally: Tally, fields: Mapping[str, object]) -> None:
     for message in tally.each(messages, "chat"):
         tally.fixed(frame.message)
         _message(tally, message)
+    prompt_thoughts.thoughts(tally, messages)
     if not BESIDE_MESSAGES.isdisjoint(fields):
         _beside_messages(tally, fields, frame, _has_system(messages))
 
@@ -144,7 +145,7 @@ def _message(tally: Tally, message: Object) -> None:
     role, content = message.get("role"), message.get("content")
     tally.text(role)
     if type(content) is str:
-        tally.text(content)
+        tally.text(prompt_thoughts.answer(tally, content) if role == "assistant" else content)
     else:
         _content(tally, content)
     if len(message) != ROLE_AND_CONTENT or role is None or content is None:
@@ -160,7 +161,6 @@ def _beside_content(tally: Tally, message: Object) -> None:
         tally.text(name)
         tally.fixed(1)
     tally.text(message.get("refusal"))
-    tally.text(message.get("reasoning_content"))
     calls = objects(message.get("tool_calls"))
     if len(calls) > 1 and frame_of(tally.encoding.family).shown_as == "typescript":
         tally.fixed(PARALLEL * len(calls))

@@ -125,6 +125,10 @@ class Tally:
             self._charge(size)
             yield from self._counted(objects(list(one_by_one(values))), key)
 
+    def knows(self, run: Run, where: str) -> bool:
+        """Adds what is known of elements that follow each other; False where it is not."""
+        return self._known(self._place_of(where) ^ ~run.tag)
+
     def _place_of(self, where: str) -> int:
         return 0 if self._memo is None else self._memo.place(where, self.encoding)
 
