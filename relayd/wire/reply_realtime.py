@@ -1,8 +1,9 @@
 """Server events of OpenAI's realtime API: what passes, and what is read of it.
 
-Every event passes byte for byte but three that tell of the operator and not of the answer: the
-figures of his rate limits are withheld, an error that names him gets the relay's own words, and
-so does that of a response that failed; a key to the provider in a session is blotted out.
+Every event passes byte for byte but those that tell of the operator and not of the answer: the
+figures of his rate limits are withheld, an error that names him gets the relay's own words, and so
+does that of a response or a transcription that failed; a key to the provider in a session is
+blotted out.
 
 Law: an event whose type says that it is a piece of sound is not parsed at all. Text goes to the
 sink and is kept nowhere. Each response of a session is a call that the provider bills by itself,
@@ -36,13 +37,14 @@ _DELTAS: Final[Mapping[str, int]] = {
     "response.mcp_call_arguments.delta": ARGUMENTS,
 }
 _TRANSCRIBED: Final = "conversation.item.input_audio_transcription.completed"
+_NOT_TRANSCRIBED: Final = "conversation.item.input_audio_transcription.failed"
 _SESSION: Final = ("session.", "transcription_session.")
 _SECRET: Final = b'"client_secret"'
 _READ: Final = frozenset({
-    *_DELTAS, _TRANSCRIBED, "error", "response.created", "response.done",
+    *_DELTAS, _TRANSCRIBED, _NOT_TRANSCRIBED, "error", "response.created", "response.done",
     "response.output_item.added",
 })
-_TELLING: Final = frozenset({"error", "response.done"})
+_TELLING: Final = frozenset({"error", "response.done", _NOT_TRANSCRIBED})
 """Events with words of the provider's own, which are judged even where they cannot be read."""
 RUNNING_MAX: Final = 64
 """Responses of one session under way at a time that are told apart."""
@@ -123,6 +125,9 @@ class SessionReader:
             return self._done(event.response, payload)
         elif kind == _TRANSCRIBED:
             self._transcribed(event.usage)
+        elif kind == _NOT_TRANSCRIBED:
+            verdict = judge("openai", 200, payload, self._secrets)
+            return None if verdict.passes else _not_transcribed(payload, verdict.code)
         else:
             return self._instead(payload, event.error)
         return None
@@ -207,6 +212,15 @@ def _failed_anonymously(payload: bytes, name: object, error: RelayError) -> byte
         response = {"id": name, "object": "realtime.response", "status": "failed", "output": []}
         event = {"type": "response.done", "response": {**response, "status_details": details}}
     return msgspec.json.encode(event)
+
+
+def _not_transcribed(payload: bytes, code: str) -> bytes:
+    """The same for words of a client that could not be written down: its session goes on."""
+    try:
+        event = msgspec.json.decode(payload)
+    except (ValueError, RecursionError):
+        event = {"type": _NOT_TRANSCRIBED}
+    return msgspec.json.encode({**event, "error": _told(RelayError(code))})
 
 
 def _told(error: RelayError) -> dict[str, object]:

@@ -73,11 +73,12 @@ def test_no_report_is_no_zero(usage: object) -> None:
     assert session.usage == Usage()
 
 
-@given(st.lists(st.tuples(*[st.integers(0, 1000)] * 12), min_size=1, max_size=5))
+@given(st.lists(st.tuples(*[st.integers(0, 1000)] * len(Usage.__struct_fields__)), min_size=1,
+                max_size=5))
 def test_a_total_is_that_of_its_parts(figures: list[tuple[int, ...]]) -> None:
     found: Usage | None = None
     for row in figures:
-        found = total(found, Usage(*row[:len(Usage.__struct_fields__)]))
+        found = total(found, Usage(*row))
     for place, name in enumerate(Usage.__struct_fields__):
         assert getattr(found, name) == sum(row[place] for row in figures)
 
@@ -138,6 +139,24 @@ def test_an_error_that_names_the_operator_is_told_in_our_words(message: str) -> 
     error = json.loads(told)["error"]
     assert error["event_id"] == "mine" and error["message"]
     assert session.failed == "provider_rate_limited"
+
+
+def test_a_transcription_that_failed_is_told_without_the_operator() -> None:
+    session = reader()
+    event: dict[str, Any] = {
+        "type": "conversation.item.input_audio_transcription.failed", "event_id": "e1",
+        "item_id": "item_1", "content_index": 0, "error": {
+            "type": "tokens", "code": "rate_limit_exceeded", "param": None,
+            "message": "Rate limit reached for organization org-abcdefgh12345678 on minutes"}}
+    told = session.passing(raw(event))
+    assert told is not None and b"org-" not in told
+    found = json.loads(told)
+    error = found.pop("error")
+    assert error["code"] == "rate_limit_exceeded" and error["message"]
+    assert found == {name: event[name] for name in event if name != "error"}
+    event["error"]["message"] = "The audio is not clear."
+    assert session.passing(raw(event)) is None
+    assert session.failed is None  # the session goes on, and so do its responses
 
 
 def test_an_error_that_names_nobody_passes() -> None:
@@ -242,3 +261,7 @@ def test_an_event_that_cannot_be_read_whole_raises_nothing_and_names_nobody(odd:
     told = session.passing(error)
     assert told is not None and b"org-" not in told
     assert session.passing(b'{"type":"error","error":{' + odd + b"}}") is None
+    told = session.passing(
+        b'{"type":"conversation.item.input_audio_transcription.failed","error":' + naming
+        + b'"code":"rate_limit_exceeded"},' + odd + b"}")
+    assert told is not None and b"org-" not in told and json.loads(told)["error"]["message"]
