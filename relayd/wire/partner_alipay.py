@@ -8,6 +8,7 @@ makes us ask.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
@@ -95,7 +96,16 @@ class Alipay:
 
     def refund_status(self, order: Order, reference: str, moment: Moment
                       ) -> Generator[PartnerRequest, PartnerReply, PartnerEvent]:
-        """How a refund stands."""
+        """How a refund stands. One that was made without a name has the trade's number for it in
+        messages, and is asked about by the order's."""
+        found = yield from self._refunded(order, reference, moment)
+        if found.kind == "ignored" and reference == order.trade:
+            found = replace((yield from self._refunded(order, order.id, moment)),
+                            reference=reference)
+        return found
+
+    def _refunded(self, order: Order, reference: str, moment: Moment
+                  ) -> Generator[PartnerRequest, PartnerReply, PartnerEvent]:
         said = yield from self._call("alipay.trade.fastpay.refund.query", {
             "out_trade_no": order.id, "out_request_no": reference}, moment)
         amount = parse_minor(str(said.get("refund_amount", "")), CURRENCY)

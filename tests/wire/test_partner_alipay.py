@@ -164,6 +164,22 @@ def test_refunds() -> None:
                     reply)[1].kind == "ignored"
 
 
+def test_a_refund_that_was_made_without_a_name_is_asked_about_by_the_order_s() -> None:
+    """As in Alipay's own console: its message has the trade's number for a name."""
+    said = read(refund_fee="5.00", out_biz_no="trade_1", trade_status="TRADE_CLOSED")
+    assert said.reference == ORDER.trade == "trade_1"
+    method = "alipay.trade.fastpay.refund.query"
+    requests, asked = talk(
+        partners.alipay().refund_status(ORDER, said.reference, MOMENT),
+        answer(method, {"code": "10000"}), answer(method, {
+            "code": "10000", "refund_amount": "5.00", "refund_status": "REFUND_SUCCESS",
+            "trade_no": "trade_1", "out_request_no": ORDER.id}))
+    assert [orjson.loads(fields_of(request.body)["biz_content"])["out_request_no"]
+            for request in requests] == ["trade_1", ORDER.id]
+    assert (asked.kind, asked.amount_minor, asked.reference, asked.trade) == (
+        "refunded", 500, "trade_1", "trade_1")
+
+
 @pytest.mark.parametrize("change", [{"trade_no": 5}, {"out_request_no": "rf_2"}])
 def test_refunds_that_cannot_be_read(change: dict[str, object]) -> None:
     reply = answer("alipay.trade.fastpay.refund.query", {
