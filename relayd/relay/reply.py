@@ -58,6 +58,8 @@ class Replier:
             more += exchange.ticket.lines(exchange)
         if self._origins:
             more += self._cors(exchange.head.fields.get(b"origin"))
+        if not exchange.body_complete:  # whose rest is let go, with the connection
+            exchange.keep_alive = False
         if not exchange.keep_alive:
             more += _LAST_UPGRADE if status == 426 else _LAST
         elif exchange.head.minor == 0:

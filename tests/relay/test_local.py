@@ -113,6 +113,16 @@ async def test_probes_need_no_key(opened: Opened) -> None:
     assert await lane.records() == []
 
 
+@pytest.mark.parametrize("whole", [False, True])
+async def test_an_answer_before_the_body_says_that_it_is_the_last(
+    opened: Opened, whole: bool
+) -> None:
+    lane = await opened()
+    raw = b"OPTIONS * HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n"
+    reply = await ask(lane.address, raw + b"hi" if whole else raw)
+    assert reply.status == 204 and reply.closes is not whole
+
+
 async def test_websockets_are_answered_426_where_agents_fall_back(opened: Opened) -> None:
     lane = await opened()
     reply = await get(lane, "/v1/responses", fields=UPGRADE)

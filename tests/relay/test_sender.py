@@ -216,6 +216,7 @@ async def test_an_answer_before_the_upload_s_end(opened: Opened, status: int) ->
             await client.send(upload(lane, LARGE, length=len(LARGE) * 3))
             reply = await client.final_reply()
             assert reply.status == status and reply.body == ANSWER
+            assert reply.closes, "the next request on it would be lost"
         # the connection that owes the rest of a request must carry no other
         reply = await ask(lane.address, request_bytes(TARGET, lane.key, BODY))
         assert reply.status == status and len(connections) == 2
