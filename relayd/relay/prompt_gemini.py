@@ -43,9 +43,7 @@ def generate(tally: Tally, fields: Mapping[str, object]) -> None:
     for tool in tally.each(asked.get("tools"), "declarations"):
         declarations = _either(tool, "functionDeclarations", "function_declarations")
         for declaration in objects(declarations):
-            tally.json(declaration)
-            if tally.encoding.family == "gemini-3":
-                tally.fixed(DECLARED if _has_parameters(declaration) else DECLARED_BARE)
+            _declared(tally, declaration)
 
 
 def embed(tally: Tally, fields: Mapping[str, object]) -> None:
@@ -61,6 +59,15 @@ def batch_embed(tally: Tally, fields: Mapping[str, object]) -> None:
 
 def _either(asked: Mapping[str, object], camel: str, snake: str) -> object:
     return asked.get(camel, asked.get(snake))
+
+
+def _declared(tally: Tally, declaration: Object) -> None:
+    if tally.encoding.family == "gemini-2":
+        tally.text(" ".join(_said(declaration, DEPTH_MAX)))
+        return
+    tally.json(declaration)
+    if tally.encoding.family == "gemini-3":
+        tally.fixed(DECLARED if _has_parameters(declaration) else DECLARED_BARE)
 
 
 def _has_parameters(declaration: Object) -> bool:
@@ -114,6 +121,22 @@ def _part(tally: Tally, part: Object, depth: int) -> None:
         if isinstance(kind, str) and kind.startswith("image/"):
             size = size_of_base64(member(data, "data"))
             tally.fixed(image_tokens(tally.encoding.family, size))
+
+
+def _said(value: object, depth: int) -> Iterator[str]:
+    """What a declaration says beside the names that JSON schemas have for it (recorded)."""
+    if isinstance(value, dict) and depth:
+        for name, inner in value.items():
+            if name == "properties" and isinstance(inner, dict):
+                yield from inner
+                yield from _said(list(inner.values()), depth - 1)
+            else:
+                yield from _said(inner, depth - 1)
+    elif isinstance(value, list) and depth:
+        for inner in value:
+            yield from _said(inner, depth - 1)
+    elif isinstance(value, str):
+        yield value
 
 
 def _words(value: object, depth: int) -> Iterator[str]:

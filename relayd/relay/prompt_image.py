@@ -80,7 +80,7 @@ def image_tokens(family: str, size: Size | None, detail: object = None) -> int:
     width, height = size or SIZE_DEFAULT
     if family.startswith("claude"):
         return _claude(width, height, *_CLAUDE_LARGE if family == "claude-5" else _CLAUDE_USUAL)
-    if family == "gemini":
+    if family in ("gemini", "gemini-2"):
         return _gemini(width, height)
     if family == "gemini-3":
         return _GEMINI_3

@@ -217,6 +217,7 @@ _ROWS: Final = (
     (r"claude-(?:[a-z]+-)?(?:[12](?!\d)|3(?!\d|[-.]7))", _estimated("claude-3", 1150, O200K_HAN)),
     (r"claude", _estimated("claude", 1150, O200K_HAN)),
     (r"gemini-(?:[3-9]|[1-9]\d|[a-z-]+-latest)", _estimated("gemini-3", 1050)),
+    (r"gemini-(?:1|2[.-]0|pro(?![a-z]))", _estimated("gemini-2", 1050)),
     (r"(?:gemini|gemma|learnlm)", _estimated("gemini", 1050)),
     (r"(?:meta-)?llama-?[4-9]", _estimated("llama-4", 1050)),
     (r"(?:meta-)?llama-?3[-.]\d(?!\d*b)", _estimated("llama", 1050)),

@@ -13,6 +13,7 @@ from relayd.relay.tokenizer import Encodings, ModelEncoding, encoding_for
 from tests.shared import shared
 
 PLAIN = ModelEncoding("o200k_base", False, 1000, "gemini")
+SECOND = ModelEncoding("o200k_base", False, 1000, "gemini-2")
 THIRD = ModelEncoding("o200k_base", False, 1000, "gemini-3")
 HELLO = {"parts": [{"text": "hello"}]}
 
@@ -53,6 +54,23 @@ def of(part: object) -> dict[str, object]:
 ])
 def test_generate_by_hand(encodings: Encodings, body: dict[str, object], expected: int) -> None:
     assert tokens(encodings, generate, body) == expected
+
+
+FUNCTION = {"name": "hello", "description": "hello", "parameters": {
+    "type": "OBJECT", "required": ["hello"], "properties": {
+        "hello": {"type": "STRING", "enum": ["hello", "hello"], "default": 5}}}}
+
+
+@pytest.mark.parametrize(("declaration", "expected"), [
+    (FUNCTION, 2 + 8), ({"name": "hello"}, 2 + 1), ({}, 2),
+    ({"parameters": {"properties": "hello"}}, 2 + 1), ({"parameters": [[["hello"], None]]}, 2 + 1),
+])
+def test_older_models_are_told_the_words_of_a_declaration(
+    encodings: Encodings, declaration: dict[str, object], expected: int
+) -> None:
+    body = {"contents": [HELLO], "tools": [{"functionDeclarations": [declaration]}]}
+    assert tokens(encodings, generate, body, SECOND) == expected
+    assert tokens(encodings, generate, body) > expected or not declaration
 
 
 @pytest.mark.parametrize(("signature", "thought"), [

@@ -104,7 +104,7 @@ def test_only_the_header_is_decoded() -> None:
     ("o-mini", (1800, 2400), None, 2498), ("claude", (750, 1000), None, 1000),
     ("claude", (9000, 9000), None, 1600), ("gemini", (384, 384), None, 258),
     ("claude-4.5", (9000, 9000), None, 1600), ("claude-5", (9000, 9000), None, 4784),
-    ("claude-5", (2400, 1200), None, 3840), ("gemini", (769, 768), None, 516),
+    ("claude-5", (2400, 1200), None, 3840), ("gemini-2", (769, 768), None, 516),
     ("gpt-5.4", (512, 149), None, 96), ("gpt-5.4", (196, 152), None, 42),
     ("gemini-3", (400, 301), None, 1100), ("gemini-3", None, None, 1100),
     ("qwen", (540, 360), None, 247), ("qwen", (9000, 9000), None, 1280),
