@@ -14,10 +14,13 @@ from relayd.core.route import Deployment, Routes
 from relayd.ops.config import Config
 from relayd.relay.policy import body_policy, head_limits
 from relayd.relay.receive import check_uncoded, decode
+from relayd.relay.socketed import PATH as SOCKET_PATH
 from relayd.wire.body import TABLES, read, write
 from relayd.wire.chunked import ChunkedReader
 from relayd.wire.dialect import REALTIME, Endpoint, Target, suggested_api, target_of
-from relayd.wire.handshake import read_handshake, upstream_handshake
+from relayd.wire.handshake import (
+    read_handshake, read_plain, upstream_handshake, wants_websocket,
+)
 from relayd.wire.headers import UpstreamHead, client_fields
 from relayd.wire.http import RequestHead, behind_empty_lines, read_head
 from relayd.wire.identity import Pseudonyms, epoch_of, provider_key
@@ -82,6 +85,9 @@ class Reflector:
         if target.kind == "models" and head.method in (b"GET", b"HEAD"):
             found.notes.append(("request", "answered", "the relay lists its own models"))
             return
+        if head.path == SOCKET_PATH and wants_websocket(head):
+            self._socket(head, found)
+            return
         if target.endpoint is None or head.method != b"POST":
             raise RelayError("stateful_endpoint" if target.kind == "stateful" else "not_found")
         multipart = target.endpoint.body == "multipart"
@@ -102,6 +108,13 @@ class Reflector:
         found.upstream = upstream_handshake(
             provider, MASK, deployment.model or asked.model, HANDSHAKE_KEY, asked.beta,
             self._names(provider).end_user(None))
+
+    def _socket(self, head: RequestHead, found: Reflection) -> None:
+        if not self._config.server.responses_websocket:
+            raise RelayError("websocket_not_served")
+        read_plain(head)
+        found.notes.append(("request", "answered", "the relay ends the socket itself; each "
+                            "response.create is sent as the same POST is"))
 
     def _json(self, head: RequestHead, target: Target, body: bytes, wanted: str | None,
               found: Reflection) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 
 import pytest
 
@@ -156,6 +157,21 @@ async def test_what_was_written_in_an_editor_is_read_and_said_so(opened: Opened)
     assert found.upstream == reflector(lane).reflect(raw).upstream is not None
     assert found.notes[0][:2] == ("lines", "replaced")
     assert reflector(lane).reflect(raw).notes[0][0] != "lines"
+
+
+async def test_a_responses_socket_is_ended_here(opened: Opened) -> None:
+    raw = (b"GET /v1/responses HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n"
+           b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+           b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+    lane = await opened(answer)
+    assert reflector(lane).reflect(raw).refused == "websocket_not_served"
+    config = replace(lane.app.config, server=replace(
+        lane.app.config.server, responses_websocket=True))
+    reflect = Reflector(config, bytes(32), "boundary", 0).reflect
+    found = reflect(raw)
+    assert (found.upstream, found.refused) == (None, None)
+    assert found.notes[-1][:2] == ("request", "answered")
+    assert reflect(raw.replace(b"n: 13", b"n: 8")).refused == "upgrade_required"
 
 
 async def test_the_list_of_models_is_answered_here(opened: Opened) -> None:
