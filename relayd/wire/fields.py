@@ -136,6 +136,8 @@ def by_name(value: object, walk: Walk) -> object:
 
 def said(value: object, walk: Walk) -> object:
     """Any structure, as `by_name`; null says nothing and is not written."""
+    if type(value) is str:
+        return value
     return GONE if value is None else by_name(value, walk)
 
 
