@@ -27,7 +27,9 @@ from relayd.ops.configfile_fault import Fault
 from relayd.ops.dependencies import dependencies_finding
 from relayd.ops.doctor import Finding, Level
 from relayd.ops.doctor_config import config_findings
-from relayd.ops.doctor_reach import daemon_finding, memory_finding, provider_finding
+from relayd.ops.doctor_reach import (
+    daemon_finding, health_findings, memory_finding, provider_finding,
+)
 from relayd.relay.tokenizer import Encodings
 from relayd.store.db import FILE_NAME, Database, open_database
 from relayd.store.directory import StoreError
@@ -91,6 +93,8 @@ async def _installed(config: Config, offline: bool) -> AsyncIterator[Finding]:
     memory = await memory_finding(config.ops_listen, config.privacy.wipe_memory)
     if memory is not None:
         yield memory
+    for finding in await health_findings(config.ops_listen, config.providers):
+        yield finding
     if not offline:
         for finding in await asyncio.gather(
                 *(provider_finding(provider) for provider in config.providers.values())):

@@ -9,15 +9,21 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections.abc import Iterable
 from typing import Final
 
 from relayd.core.provider import Provider
 from relayd.ops.configfile_address import parse_listen
 from relayd.ops.doctor import Finding
-from relayd.ops.scrape import fetch, samples
+from relayd.ops.scrape import Sample, fetch, samples
 
 REACH_SECONDS: Final = 5.0
+LEAVES_SECONDS: Final = 0.3
+"""How long a connection is watched: balancers without a server behind them take it and end it."""
 _ANSWER_BYTES_MAX: Final = 4096
+# X509_V_ERR_... in OpenSSL's x509_vfy.h
+_OUT_OF_TIME: Final = (9, 10)
+_OF_ANOTHER: Final = (62, 64)
 
 
 async def provider_finding(provider: Provider, seconds: float = REACH_SECONDS) -> Finding:
@@ -29,13 +35,28 @@ async def provider_finding(provider: Provider, seconds: float = REACH_SECONDS) -
     try:
         tls = _tls(provider) if address.scheme == "https" else None
         async with asyncio.timeout(seconds):
-            _, writer = await asyncio.open_connection(
+            reader, writer = await asyncio.open_connection(
                 address.host, address.port, ssl=tls,
                 server_hostname=address.host if tls else None)
+            left = await _leaves(reader)
             await _close(writer)
     except OSError as error:  # TimeoutError and ssl.SSLError are among them
         return Finding("fail", subject, f"{where}: {_cause(error)}.", _remedy(error))
+    if left:
+        return Finding("fail", subject, f"{where}: the connection is ended as soon as it is made.",
+                       "What takes it is a balancer or a proxy without the provider behind it.")
     return Finding("ok", subject, f"{where} can be reached{' over TLS' if tls else ''}.")
+
+
+async def _leaves(reader: asyncio.StreamReader) -> bool:
+    """Whether the other side ends the connection before it is asked anything."""
+    try:
+        async with asyncio.timeout(LEAVES_SECONDS):
+            return not await reader.read(1)
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
 
 
 def _tls(provider: Provider) -> ssl.SSLContext:
@@ -68,6 +89,10 @@ def _cause(error: OSError) -> str:
 
 def _remedy(error: OSError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
+        if error.verify_code in _OF_ANOTHER:
+            return "Check base_url: what answers there is another host."
+        if error.verify_code in _OUT_OF_TIME:
+            return "Check this machine's clock; else who runs it must renew the certificate."
         return "For a provider with an authority of its own, name that in ca_file."
     if isinstance(error, socket.gaierror):
         return "Check base_url and this machine's DNS."
@@ -89,6 +114,36 @@ async def daemon_finding(listen: str, seconds: float = REACH_SECONDS) -> Finding
         return Finding("ok", "daemon", f"The daemon at {listen} is ready.")
     return Finding("warn" if reason in ("draining", "starting") else "fail", "daemon",
                    f"The daemon at {listen} is not ready: {reason}.", "See its log.")
+
+
+async def health_findings(
+    listen: str, providers: Iterable[str], seconds: float = REACH_SECONDS,
+) -> list[Finding]:
+    """Of which providers a running daemon says that they do not serve it; none without a daemon.
+
+    What ends connections after it has the request, or answers errors, can be reached.
+    """
+    try:
+        _, page = await fetch(listen, "/metrics", seconds)
+    except (OSError, ValueError):  # `daemon_finding` tells
+        return []
+    found = list(samples(page))
+    return [finding for name in providers if (finding := _health(name, found)) is not None]
+
+
+def _health(name: str, found: Iterable[Sample]) -> Finding | None:
+    mine = [sample for sample in found if sample.labels.get("provider") == name]
+    states = {sample.labels["state"] for sample in mine
+              if sample.name == "relayd_deployments" and sample.value}
+    down = any(sample.name == "relayd_provider_up" and not sample.value for sample in mine)
+    subject = f"provider {name}"
+    if down:
+        return Finding("fail", subject, "The daemon cannot connect to it.",
+                       "provider_unreachable in the daemon's log says why.")
+    if states & {"down", "cooling"} and "healthy" not in states:
+        return Finding("warn", subject, "The daemon leaves it out: calls fail there.",
+                       "relayd usage --calls --since 1h has the errors.")
+    return None
 
 
 async def _readyz(listen: str) -> tuple[int, str]:

@@ -155,6 +155,8 @@ class Pool:
             error.__traceback__ = None  # a failed handshake's transport keeps it, and it that
             raise fault_of(error) from None
         if protocol.closed:  # the provider was gone again before it was asked anything
+            if self._tell is not None:
+                self._tell(self.provider.name, "closed")
             raise RelayError("upstream_connect")
         transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
         self._all.add(protocol)

@@ -13,7 +13,10 @@ import pytest
 import trustme
 
 from relayd.core.provider import Address, Provider
-from relayd.ops.doctor_reach import daemon_finding, memory_finding, provider_finding
+from relayd.ops import doctor_reach
+from relayd.ops.doctor_reach import (
+    daemon_finding, health_findings, memory_finding, provider_finding,
+)
 from relayd.ops.listener import OpsListener
 from relayd.ops.metrics import Gauges, Metrics
 
@@ -71,6 +74,19 @@ async def test_refused() -> None:
     assert finding.level == "fail" and "refused" in finding.sentence
 
 
+async def test_a_connection_that_is_ended_at_once() -> None:
+    async def leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    server = await asyncio.start_server(leave, "127.0.0.1", 0)
+    async with server:
+        finding = await provider_finding(provider(server.sockets[0].getsockname()[1]))
+    assert finding.level == "fail" and "as soon as it is made" in finding.sentence
+    reader = asyncio.StreamReader()
+    reader.set_exception(ConnectionResetError())
+    assert await doctor_reach._leaves(reader)
+
+
 async def test_name_that_is_not_known() -> None:
     address = Address("http", "nowhere.invalid", 80, "")
     finding = await provider_finding(Provider("p", "openai", address, ()))
@@ -79,6 +95,15 @@ async def test_name_that_is_not_known() -> None:
 
 async def test_proxied_is_not_examined() -> None:
     assert (await provider_finding(provider(1, proxy="http://127.0.0.1:1"))).level == "warn"
+
+
+@pytest.mark.parametrize(("code", "words"), [
+    (9, "clock"), (10, "clock"), (62, "base_url"), (64, "base_url"), (20, "ca_file"),
+])
+def test_what_to_do_about_a_certificate(code: int, words: str) -> None:
+    error = ssl.SSLCertVerificationError(1, "x")
+    error.verify_code = code
+    assert words in doctor_reach._remedy(error)
 
 
 @pytest.mark.parametrize(("host", "trusted", "words"), [
@@ -164,3 +189,32 @@ async def test_what_a_daemon_says_of_its_memory(wiped: bool, wanted: bool, level
     assert finding is not None and finding.level == level
     assert bool(finding.remedy) == (level != "ok")
     assert await memory_finding(f"127.0.0.1:{free_port()}", wanted) is None
+
+
+@pytest.mark.parametrize(("up", "states", "level"), [
+    (1, {"healthy": 1}, None), (1, {"healthy": 1, "down": 2}, None), (0, {"down": 1}, "fail"),
+    (1, {"healthy": 0, "down": 1}, "warn"), (1, {"cooling": 1}, "warn"), (1, {}, None),
+])
+async def test_what_the_daemon_says_of_its_providers(
+    up: float, states: dict[str, float], level: str | None,
+) -> None:
+    lines = [f'relayd_provider_up{{provider="p"}} {up}', 'relayd_provider_up{provider="q"} 1']
+    lines += [f'relayd_deployments{{provider="p",state="{name}"}} {value}'
+              for name, value in states.items()]
+    page = "\n".join(lines).encode()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n" + page)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        listen = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        findings = await health_findings(listen, ["p", "q"])
+    assert [(each.subject, each.level) for each in findings] == (
+        [] if level is None else [("provider p", level)])
+
+
+async def test_a_daemon_that_does_not_run_says_nothing_of_providers() -> None:
+    assert await health_findings(f"127.0.0.1:{free_port()}", ["p"]) == []

@@ -51,6 +51,23 @@ async def test_a_refused_connection() -> None:
     assert opening.connection is None and told == [("p", "refused")]
 
 
+async def test_a_provider_that_ends_connections_as_soon_as_they_are_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[tuple[str, str]] = []
+    pool = pool_to(free_port(), tell=lambda *what: told.append(what))
+
+    async def reach() -> tuple[None, UpstreamConnection]:
+        made = UpstreamConnection(pool)
+        made.closed = True
+        return None, made
+
+    monkeypatch.setattr(pool, "_reach", reach)
+    opening = await opened(pool)
+    assert opening.error is not None and opening.error.code == "upstream_connect"
+    assert opening.connection is None and told == [("p", "closed")]
+
+
 @pytest.mark.parametrize(("error", "reason", "code"), [
     (ProxyError("proxy_refused"), "proxy_refused", "upstream_proxy"),
     (ssl.SSLCertVerificationError(), "certificate", "upstream_tls"),
