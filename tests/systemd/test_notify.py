@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.daemon import plain_answer
-from tests.fakes.process import DaemonProcess
+from tests.fakes.process import START_SECONDS, DaemonProcess
 from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.fakes.rawupstream import Answer, RawUpstream
 from tests.fakes.stepped import EVENTS
@@ -151,7 +151,7 @@ async def test_a_socket_that_is_handed_over_refuses_nobody_between_two_starts(
             call = request_bytes(TARGET, running.key, BODY)
             assert (await ask(address, call)).status == 200
             assert await running.end(signal.SIGTERM) == 0
-            waiting = asyncio.create_task(ask(address, call))
+            waiting = asyncio.create_task(ask(address, call, first_seconds=2 * START_SECONDS))
             await asyncio.sleep(0.2)
             assert not waiting.done()
             await running.start()
