@@ -16,6 +16,8 @@ from relayd import cli_output as output
 from relayd.cli_command import DONE, FAULT, Command, CommandError, configured, option
 from relayd.control import ledger, tombstone
 from relayd.control.recovery import Recovered, recover
+from relayd.control.subscription import plans_of
+from relayd.core.plan import Tariff
 from relayd.core.timestamp import compact, rfc3339
 from relayd.ops import clock
 from relayd.ops.config import Config
@@ -173,7 +175,8 @@ async def _bring_up(store: Path, config: Config) -> Outcome:
         erased = await tombstone.reapply(db, config.retention.terms(), clock.unix_ms())
         lanes = claim(store)
         try:
-            found, _ = await recover(db, lanes, config.prices)
+            tariff = Tariff(config.prices, config.plans, await plans_of(db))
+            found, _ = await recover(db, lanes, tariff)
         finally:
             for lane in lanes:
                 lane.release()

@@ -10,17 +10,32 @@ from pathlib import Path
 from typing import Any
 
 from relayd.cli import commands
-from relayd.cli_backup import _told
+from relayd.cli_backup import _bring_up, _told
+from relayd.ops.configfile import loads
 from relayd.store.backup import DATABASE_NAME
 from relayd.store.carry import Carried
+from relayd.store.db import open_database
+from relayd.store.journal_lane import claim
+from tests.control.test_recovery import lines
 from tests.fakes.daemon import plain_answer, records
 from tests.fakes.process import DaemonProcess
 from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.fakes.rawupstream import Answer, RawUpstream
+from tests.fakes.records import call_record
 from tests.fakes.stepped import EVENTS, chunk
 from tests.http.play import BODY, STREAM, TARGET
 
 CLIENTS = 8
+PLANS = """
+[providers.openai]
+api = "openai"
+base_url = "http://127.0.0.1:9/v1"
+credential = { env = "NONE" }
+[routes."*"]
+deployments = [ { provider = "openai" } ]
+[plans.default]
+markup = "1.25"
+"""
 EVENT = b'data: {"choices":[{"index":0,"delta":{"content":"one"}}]}\n\n'
 
 
@@ -157,6 +172,21 @@ async def test_what_is_refused(tmp_path: Path) -> None:
             assert code == 0 and "All totals are right." in out, err
     finally:
         await upstream.stop()
+
+
+async def test_what_the_journal_has_costs_what_the_plans_say(tmp_path: Path) -> None:
+    (tmp_path / "prices.toml").write_text('[[price]]\nmodel = "*"\ninput = "1"\noutput = "4"\n')
+    config = loads(PLANS, folder=tmp_path, secrets="skip")
+    store = tmp_path / "store"
+    await (await open_database(store)).close()
+    closed, left = call_record(), call_record()
+    (lane,) = claim(store)
+    (lane.directory / "000000000001.journal").write_bytes(b"".join(lines([closed], [left])))
+    lane.release()
+    outcome = await _bring_up(store, config)
+    assert (outcome.recovered.replayed, outcome.recovered.interrupted) == (1, 1)
+    assert {record.id: record.amount_nano for record in await records(store)} == {
+        closed.id: 225_000, left.id: 21_250}
 
 
 def test_the_commands_are_in_the_table() -> None:
