@@ -34,7 +34,8 @@ from relayd.relay.tokenizer import Encodings
 from relayd.store.db import FILE_NAME, Database, open_database
 from relayd.store.directory import StoreError
 from relayd.store.integrity import due, is_sound
-from relayd.store.journal_lane import lanes, owned
+from relayd.store.journal_lane import lane_directory, lanes, owned
+from relayd.store.journal_segment import paths as segments
 from relayd.store.keyring import FILE_NAME as KEYS_NAME
 from relayd.store.master import FILE_NAME as MASTER_NAME
 from relayd.store.secret import FILE_NAME as SECRET_NAME
@@ -91,8 +92,11 @@ async def _installed(config: Config, offline: bool) -> AsyncIterator[Finding]:
         yield doctor.certificate_finding(config.server.tls.certificate, clock.unix_ms())
     yield await daemon_finding(config.ops_listen)
     memory = await memory_finding(config.ops_listen, config.privacy.wipe_memory)
-    if memory is not None:
+    if memory is not None:  # there is a daemon
         yield memory
+        elsewhere = _elsewhere(Path(config.store.path))
+        if elsewhere is not None:
+            yield elsewhere
     for finding in await health_findings(config.ops_listen, config.providers):
         yield finding
     if not offline:
@@ -185,7 +189,9 @@ def _journal_finding(directory: Path, logged: journal.Finding) -> Finding:
     if logged.mismatches:
         return Finding("fail", "journal", f"{len(logged.mismatches)} calls of the journal differ"
                        " from their records.", "relayd ledger verify lists them.")
-    if not any(owned(directory, number) for number in lanes(directory)):
+    numbers = lanes(directory)
+    left = [number for number in numbers if not owned(directory, number)]
+    if left == numbers:
         if logged.torn_bytes:
             return Finding("warn", "journal",
                            f"{logged.torn_bytes} bytes of the journal cannot be read.",
@@ -193,8 +199,25 @@ def _journal_finding(directory: Path, logged: journal.Finding) -> Finding:
         if logged.files:
             return Finding("warn", "journal", f"A daemon was killed; {logged.waiting} closed calls"
                            " of its journal are not in the store yet.", "The next start does it.")
+    elif any(segments(lane_directory(directory, number)) for number in left):
+        return Finding("warn", "journal", "A daemon was killed, and another one runs; the calls"
+                       " of its journal are not in the store yet.",
+                       "Start it again: the next start on this store does it.")
     return Finding("ok", "journal", f"The journal is sound; {logged.waiting} of its"
                    f" {logged.closed} closed calls wait for the store.")
+
+
+def _elsewhere(directory: Path) -> Finding | None:
+    """Whether the daemon that runs has another store than the one that is at its place."""
+    try:
+        if any(owned(directory, number) for number in lanes(directory)):
+            return None
+    except (OSError, StoreError):  # `store_findings` tells
+        return None
+    return Finding("fail", "store", f"The daemon that answers does not use {directory}.",
+                   "If the store was moved, or something was mounted over it, put it back before"
+                   " the daemon ends: its records are lost otherwise. Else [ops] listen is that of"
+                   " another daemon.")
 
 
 def _tokenizer_findings() -> Iterator[Finding]:

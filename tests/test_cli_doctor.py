@@ -92,6 +92,42 @@ async def test_a_whole_store(path: Path) -> None:
     assert not (path.parent / "store" / "signing.key").exists()  # it makes nothing
 
 
+async def test_a_daemon_whose_store_is_not_at_its_place(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    (lane,) = claim(store)
+    assert cli_doctor._elsewhere(store) is None
+    store.rename(tmp_path / "away")
+    found = cli_doctor._elsewhere(store)
+    assert found is not None and found.level == "fail" and "put it back" in found.remedy
+    (tmp_path / "away").rename(store)
+    lane.release()
+    assert cli_doctor._elsewhere(store) == found  # another daemon has the address
+
+
+async def test_whose_store_it_is_cannot_be_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def closed(directory: Path) -> list[int]:
+        raise PermissionError
+
+    monkeypatch.setattr(cli_doctor, "lanes", closed)
+    assert cli_doctor._elsewhere(tmp_path) is None
+
+
+async def test_the_journal_of_one_of_two_that_was_killed(tmp_path: Path) -> None:
+    await (await open_database(tmp_path)).close()
+    (dead,) = claim(tmp_path)
+    (alive,) = claim(tmp_path)
+    for lane in (dead, alive):
+        (lane.directory / "000000000001.journal").touch()
+    assert levels(await store_findings(tmp_path), "journal") == ["ok"]
+    dead.release()
+    (found,) = [each for each in await store_findings(tmp_path) if each.subject == "journal"]
+    assert found.level == "warn" and "another one runs" in found.sentence
+    alive.release()
+
+
 async def test_the_journal_of_a_daemon_that_runs_or_was_killed(path: Path) -> None:
     store = path.parent / "store"
     await make_store(store)
