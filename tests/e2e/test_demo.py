@@ -11,6 +11,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pytest
@@ -21,6 +22,8 @@ from tests.e2e.conftest import Target
 
 RELAYD = [sys.executable, "-m", "relayd"]
 FIRST_ANSWER_SECONDS = 2.0
+WORK_SECONDS = 0.12
+"""How long `_work` takes on the machine on which starts take about one second."""
 STOP_SECONDS = 15.0
 LATE = {"fpdf", "fontTools", "PIL", "pypdf", "webauthn", "zxcvbn", "segno"}
 """Together they cost more than a quarter of the start, and 50 MiB."""
@@ -79,8 +82,17 @@ def _waited(pid: int) -> float:
     return sum(int((each / "schedstat").read_text().split()[1]) for each in threads) / 1e9
 
 
+def _work() -> float:
+    """Seconds of a work like a start's: many small objects are made, and looked up."""
+    began = process_time()
+    made = {b"%d" % number: number for number in range(400_000)}
+    assert sorted(made)[0] in made
+    return process_time() - began
+
+
 def test_the_first_answer_comes_within_two_seconds(tmp_path: Path) -> None:
-    best = FIRST_ANSWER_SECONDS
+    """Longer on a machine that is slower: some take twice as long for everything, by the hour."""
+    limit = best = FIRST_ANSWER_SECONDS * max(1.0, _work() / WORK_SECONDS)
     environment = _installed(tmp_path)
     for attempt in ("one", "two"):  # the first one writes the bytecode, as installing does
         (tmp_path / attempt).mkdir()
@@ -93,9 +105,9 @@ def test_the_first_answer_comes_within_two_seconds(tmp_path: Path) -> None:
                 best = min(best, monotonic() - started - _waited(process.pid))
             finally:
                 process.terminate()
-        if best < FIRST_ANSWER_SECONDS:
+        if best < limit:
             break
-    assert best < FIRST_ANSWER_SECONDS
+    assert best < limit
 
 
 def test_libraries_that_few_calls_need_are_not_loaded_at_its_start(tmp_path: Path) -> None:
