@@ -133,9 +133,11 @@ def test_a_session_holds_more_as_it_uses_more() -> None:
     assert made.available == 40
 
 
-@given(st.builds(Quantity, SMALL, SMALL, st.integers(0, 10), st.integers(0, 7200), st.integers(0, 9)),
+@given(st.builds(Quantity, SMALL, SMALL, st.integers(0, 10), st.integers(0, 7200),
+                 st.integers(0, 9)),
        st.dictionaries(st.sampled_from(["input", "output", "audio_input", "call", "image",
-                                        "audio_minute", "reasoning", "search", "search_call"]), SMALL))
+                                        "audio_minute", "reasoning", "search",
+                                        "search_call"]), SMALL))
 def test_a_cost_is_never_below_what_is_paid(
     quantity: Quantity, given_prices: dict[str, int],
 ) -> None:
