@@ -22,6 +22,12 @@ from relayd.wire.replytext import (
 from relayd.wire.usage_typed import OpenaiReport
 
 
+_FAILURES: Final = ("error", "insufficient_system_resource", "network_error", "abort")
+"""Finish reasons of an answer that the provider has not ended: Mistral's, DeepSeek's, Zhipu's
+("the model's inference failed"), vLLM's and SGLang's. Nobody but the server aborts a call that
+the relay still reads."""
+
+
 class _LeanChoice(msgspec.Struct, gc=False):
     finish_reason: Any = None
     usage: Any = None  # Moonshot
@@ -108,7 +114,7 @@ def read_chat(data: bytes, found: Findings) -> bool:
         return False
     for choice in event.choices or ():
         if choice.finish_reason:  # some write an empty one in every event
-            found.ended = True
+            _finish(choice.finish_reason, found)
         if choice.usage is not None or choice.error:
             _rare_choice(choice, found)
         if type(choice) is _Choice:
@@ -121,6 +127,12 @@ def read_chat(data: bytes, found: Findings) -> bool:
         return False
     found.report(usage)
     return event.choices == [] and isinstance(usage, (OpenaiReport, dict)) and not _failed(event)
+
+
+def _finish(reason: object, found: Findings) -> None:
+    found.ended = True
+    if reason in _FAILURES:
+        found.fail()
 
 
 def _text(choice: _Choice, found: Findings) -> None:

@@ -129,6 +129,12 @@ def test_usage_in_content_is_content() -> None:
     ({"base_resp": {"status_code": 1002}}, True),
     ({"object": "error", "message": "x", "code": 500}, True),
     ({"object": "chat.completion.chunk", "message": "error"}, False),
+    ({"choices": [{"delta": {"content": "a"}, "finish_reason": "error"}]}, True),
+    ({"choices": [{"delta": {}, "finish_reason": "insufficient_system_resource"}]}, True),
+    ({"choices": [{"delta": {}, "finish_reason": "network_error"}], "usage": USAGE}, True),
+    ({"choices": [{"delta": {}, "finish_reason": "stop"}, {"finish_reason": "abort"}]}, True),
+    ({"choices": [{"delta": {}, "finish_reason": "sensitive"}]}, False),
+    ({"choices": [{"delta": {}, "finish_reason": ["error"]}]}, False),
     ({"choices": [], "x_groq": {"id": "r", "error": "over capacity"}}, True),
     ({"choices": [], "x_groq": {"id": "r", "error": None}}, False),
     ({"base_resp": {"status_code": 0}, "choices": []}, False),
@@ -143,5 +149,6 @@ def test_the_end() -> None:
     assert not read({"choices": [{"delta": {"content": "a"}, "finish_reason": None}]})[1].ended
     assert not read({"choices": [{"delta": {"content": "a"}, "finish_reason": ""}]})[1].ended
     assert read({"choices": [{"delta": {}, "finish_reason": "tool_calls"}]})[1].ended
+    assert read({"choices": [{"delta": {}, "finish_reason": "network_error"}]})[1].ended
     found = Findings()
     assert read_chat(b"[DONE]", found) is False and found.ended
