@@ -18,8 +18,8 @@ from typing import Final
 
 from relayd.core.errors import RelayError
 from relayd.wire.fields import (
-    Act, Shape, Table, Verdict, by_name, copies, drop, filled, flag_stream, items, kinds, number,
-    refuse, said, whole,
+    GONE, Act, Shape, Table, Verdict, by_name, copies, drop, filled, flag_stream, items, kinds,
+    number, refuse, said, whole,
 )
 from relayd.wire.openai_tools import (
     CACHE_BREAKPOINT, CACHE_OPTIONS, END_USER, FORMAT, TOOLS, cache_key, cache_retention, end_user,
@@ -81,10 +81,17 @@ def _other(value: object, walk: Walk) -> object:
     return _UNNAMED(value, walk)
 
 
+_UNMADE: Final = ("failed", "generating", "in_progress")
+
+
 def _image(value: object, walk: Walk) -> object:
-    """An image that was made before; without its result its id refers to a stored one."""
+    """An image that was made before; without its result its id refers to a stored one. A call
+    that has made none is not sent: with nothing stored the API answers 404 to its id."""
     if type(value) is dict and not value.get("result"):
-        raise RelayError("refused_field", param="input.item_reference")
+        if value.get("status") not in _UNMADE:
+            raise RelayError("refused_field", param="input.item_reference")
+        walk.drop("input.image_generation_call")
+        return GONE
     return _NAMED(value, walk)
 
 

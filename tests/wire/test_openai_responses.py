@@ -50,6 +50,8 @@ def test_options_of_the_stream_are_kept_without_usage() -> None:
     ({"input": [{"type": "image_generation_call", "id": "ig_1"}]}, "input.item_reference"),
     ({"input": [{"type": "image_generation_call", "id": "ig_1", "result": None}]},
      "input.item_reference"),
+    ({"input": [{"type": "image_generation_call", "id": "ig_1", "status": "completed"}]},
+     "input.item_reference"),
     ({"input": [{"type": "code_interpreter_call", "id": "ci_1", "code": "1",
                  "container_id": "cntr_1"}]}, "input.container_id"),
     ({"input": [{"type": "shell_call", "call_id": "c", "environment": {
@@ -114,6 +116,18 @@ def test_ids_of_items(item: dict[str, Any], kept: bool) -> None:
     body = {**ASK, "input": [item]}
     assert ("id" in sent("responses", body)["input"][0]) is kept
     assert dropped("responses", body) == (() if kept else ("input.id",))
+
+
+@pytest.mark.parametrize("status", ["failed", "generating", "in_progress"])
+@pytest.mark.parametrize("more", [{"result": None}, {}])
+def test_a_call_that_made_no_image_can_be_given_back(status: str, more: dict[str, Any]) -> None:
+    """With its id the API would look for what is not stored, and answer 404."""
+    call = {"type": "image_generation_call", "id": "ig_1", "status": status, **more,
+            "error": {"type": "image_generation_user_error", "message": "no"}}
+    said = {"role": "assistant", "content": "I cannot draw that."}
+    body = {**ASK, "input": [call, said]}
+    assert sent("responses", body)["input"] == [said]
+    assert dropped("responses", body) == ("input.image_generation_call",)
 
 
 def test_what_codex_adds_is_dropped() -> None:
