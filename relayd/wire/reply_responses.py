@@ -21,6 +21,7 @@ from relayd.wire.replytext import (
     decode_odd,
     text_of,
 )
+from relayd.wire.usage import count_of
 from relayd.wire.usage_typed import OpenaiReport
 
 _IMAGE: Final = b'"image_generation_call"'
@@ -104,8 +105,16 @@ class _Made(msgspec.Struct, gc=False):
     action: Any = None
 
 
-class _Reply(msgspec.Struct, gc=False):
+class _Told(msgspec.Struct, gc=False):
+    tool_usage: Any = None
+
+
+class _Reply(_Told, gc=False):
     output: list[_Made] = []
+
+
+class _Last(msgspec.Struct, gc=False):
+    response: _Told
 
 
 class _ItemDone(msgspec.Struct, gc=False):
@@ -117,6 +126,7 @@ _FULL: Final = msgspec.json.Decoder(_Full)
 _USUAL_LEAN: Final = msgspec.json.Decoder(_UsualLean)
 _USUAL_FULL: Final = msgspec.json.Decoder(_UsualFull)
 _REPLY: Final = msgspec.json.Decoder(_Reply)
+_CLOSING: Final = msgspec.json.Decoder(_Last)
 _ITEM: Final = msgspec.json.Decoder(_ItemDone)
 
 
@@ -134,7 +144,7 @@ def read_responses(data: bytes, found: Findings) -> bool:
     if event.response is not None:
         _summary(event.response, found)
         if event.type in LAST:
-            found.ended = True
+            _end(data, found)
     elif event.type is None:
         _summary(event, found)
         _count(data, found)
@@ -151,12 +161,28 @@ def _count(data: bytes, found: Findings) -> None:
     if _IMAGE not in data and _SEARCH not in data:
         return
     try:
-        made = _REPLY.decode(data).output
+        reply = _REPLY.decode(data)
     except (ValueError, RecursionError):
         return
     found.images += sum(
-        item.type == "image_generation_call" and item.status != "failed" for item in made)
-    found.searches += sum(map(_is_search, made))
+        item.type == "image_generation_call" and item.status != "failed" for item in reply.output)
+    found.searches += sum(map(_is_search, reply.output))
+    _bill(reply, found)
+
+
+def _end(data: bytes, found: Findings) -> None:
+    """The last event of a stream. What it repeats of the reply is not read but for one figure."""
+    found.ended = True
+    if found.searches:
+        with suppress(ValueError, RecursionError):
+            _bill(_CLOSING.decode(data).response, found)
+
+
+def _bill(reply: _Told, found: Findings) -> None:
+    """OpenAI says itself how many of a reply's searches it bills."""
+    billed = count_of(_member(_member(reply.tool_usage, "web_search"), "num_requests"))
+    if found.searches and billed is not None:
+        found.searches = billed
 
 
 def _tool(name: object, data: bytes, found: Findings) -> None:

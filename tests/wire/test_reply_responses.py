@@ -215,6 +215,20 @@ def test_searches_are_counted_beside_the_usage(values: list[object], searches: i
     assert usage_of(found) == Usage(input_tokens=7, output_tokens=3, searches=searches)
 
 
+@pytest.mark.parametrize(("told", "searches"), [
+    ({"web_search": {"num_requests": 1}, "image_gen": {"total_tokens": 0}}, 1),
+    ({"web_search": {"num_requests": 3}}, 3), ({"web_search": {"num_requests": 0}}, 0),
+    ({"web_search": {"num_requests": "1"}}, 2), ({"web_search": []}, 2), ([], 2), (None, 2),
+])
+def test_how_many_searches_are_billed_is_what_openai_says(told: object, searches: int) -> None:
+    reply = {"usage": USAGE, "tool_usage": told, "output": [SEARCH, SEARCH]}
+    for values in ([reply], [
+            {"type": "response.created", "response": {"usage": None, "tool_usage": told}},
+            _done(SEARCH), _done(SEARCH), {"type": "response.completed", "response": reply}]):
+        _, found = read(*values)
+        assert usage_of(found) == Usage(input_tokens=7, output_tokens=3, searches=searches)
+
+
 def test_searches_that_the_usage_tells_of_are_not_counted_too() -> None:
     told = {**USAGE, "server_side_tool_usage_details": {"web_search_calls": 3}}
     _, found = read({"output": [SEARCH], "usage": told})
