@@ -48,7 +48,8 @@ PLAIN_EVENTS: Final = plain_events()
 class EventReader:
     """The state of one stream."""
 
-    __slots__ = ("_held", "_over", "_first", "_max", "_dull", "_plain", "split_crlf", "skipped")
+    __slots__ = ("_held", "_over", "_first", "_max", "_dull", "_plain", "_unread", "split_crlf",
+                 "skipped")
 
     def __init__(
         self, event_bytes_max: int = EVENT_BYTES_MAX, dull: re.Pattern[bytes] | None = None,
@@ -64,6 +65,8 @@ class EventReader:
         self._over = False
         self._first = True
         self._max = event_bytes_max
+        self._unread = False
+        """The last event that came was too long to be read."""
         self.skipped = False
         """An event was too long to be read: what it said is not known."""
         self.split_crlf = False
@@ -82,7 +85,7 @@ class EventReader:
     @property
     def may_have_ended(self) -> bool:
         """Whether the stream's last event may be one too long to be read, which is whole."""
-        return self.skipped and not self._over
+        return self._unread and not self._over
 
     def feed_single(self, chunk: bytes) -> bytes | None:
         """The data of a chunk that is one plain event, as nearly all are; else None: `feed` it.
@@ -93,7 +96,7 @@ class EventReader:
             return None
         data = _plain(chunk)
         if data is not None:
-            self._first = self.split_crlf = False
+            self._first = self.split_crlf = self._unread = False
         return data
 
     def feed_plain(self, chunk: bytes) -> list[bytes] | None:
@@ -105,7 +108,7 @@ class EventReader:
         found: list[bytes] = self._plain.findall(chunk)
         if not found[-1]:
             return None
-        self._first = self.split_crlf = False
+        self._first = self.split_crlf = self._unread = False
         return list(filter(None, found))
 
     def feed(self, chunk: bytes) -> list[Event]:
@@ -137,11 +140,12 @@ class EventReader:
         end -= len(near)
         events: list[Event] = []
         if self._over or len(held) + end > self._max:
-            self.skipped = True
+            self.skipped = self._unread = True
         else:
             held += chunk[:end]
             event = self._event(bytes(held), 0)
             if event is not None:
+                self._unread = False
                 events.append(event)
         held.clear()
         self._over = self._first = False
@@ -156,7 +160,7 @@ class EventReader:
         while start < size:
             if dull is not None and (run := dull.match(chunk, start)) is not None:
                 start = run.end()
-                self._first = False
+                self._first = self._unread = False
                 continue
             if chunk[start] in b"\r\n":
                 empty = _EMPTY_LINES.match(chunk, start)
@@ -168,8 +172,9 @@ class EventReader:
                 self._hold(chunk[start:])
                 return events
             if end - start > self._max:
-                self.skipped = True
+                self.skipped = self._unread = True
             elif (event := self._event(chunk[start:end], base + start)) is not None:
+                self._unread = False
                 events.append(event)
             self._first = False
             start = end
@@ -181,7 +186,7 @@ class EventReader:
         if not self._over and len(held) + len(data) <= self._max:
             held += data
             return
-        self._over = self.skipped = True
+        self._over = self.skipped = self._unread = True
         self._held = (held[-REACH:] + data)[-REACH:]
 
     def _event(self, block: bytes, start: int) -> Event | None:

@@ -221,7 +221,8 @@ def test_a_long_event_passes_as_it_comes() -> None:
 @pytest.mark.parametrize("withhold", [True, False])
 def test_a_stream_that_stops_within_a_long_event_has_not_ended(withhold: bool) -> None:
     event = said("x" * EVENT_BYTES_MAX)
-    for data, ended in ((event[:-3], False), (event, True), (event + said("a")[:-9], True)):
+    for data, ended in ((event[:-3], False), (event, True), (event + said("a")[:-9], True),
+                        (event + said("a"), False), (event + said("a", "stop"), True)):
         it = tap(withhold=withhold)
         it.feed(data)
         it.flush()

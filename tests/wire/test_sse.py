@@ -153,6 +153,24 @@ def test_the_last_event_may_be_one_too_long_to_be_read_if_it_is_whole() -> None:
     assert reader.may_have_ended
 
 
+@pytest.mark.parametrize(("after", "may"), [
+    (b": a comment\n\n", True), (b"id: 5\n\n", True), (b"\n\n", True),
+    (b"data: x\n\n", False), (b"data: x\r\n\r\n", False), (b"data: x\r\r", False),
+    (b"data: x\n\n" * 2, False), (b"data: x\n\ndata: 0123456789abcdef\n\n", True),
+])
+def test_an_event_too_long_to_be_read_was_not_the_last_where_another_one_came(
+    after: bytes, may: bool
+) -> None:
+    for feed in ("feed_single", "feed_plain", "feed"):
+        for pieces in ([after], one_by_one(after)):
+            reader = EventReader(16)
+            reader.feed(b"data: 0123456789abcdef\n\n")
+            for piece in pieces:
+                if getattr(reader, feed)(piece) is None:
+                    reader.feed(piece)
+            assert reader.may_have_ended is may and reader.skipped
+
+
 @given(st.lists(ATOMS, max_size=24).map(b"".join), places)
 def test_an_event_lies_where_it_says(stream: bytes, where: list[int]) -> None:
     reader = EventReader()
