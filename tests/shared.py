@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+
+KNOWN: Final = {"corpus/cases": "f72dc09da249e853", "client-requests": "1c777b6d547803ec"}
+"""Digests of the names in the collections that figures in tests and docs are of."""
 
 
 def shared(*parts: str) -> Path:
@@ -17,4 +22,13 @@ def shared(*parts: str) -> Path:
     if not path.exists():
         pytest.skip(f"the shared corpus {'/'.join(parts)} is not beside the checkout",
                     allow_module_level=True)
+    return path
+
+
+def known_collection(*parts: str) -> Path:
+    """As `shared`; for figures of a whole collection: skips where it is another one."""
+    path = shared(*parts)
+    names = "\n".join(sorted(each.name for each in path.iterdir()))
+    if hashlib.sha256(names.encode()).hexdigest()[:16] != KNOWN["/".join(parts)]:
+        pytest.skip(f"{'/'.join(parts)} is not the collection that this test has figures of")
     return path

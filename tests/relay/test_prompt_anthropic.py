@@ -9,7 +9,7 @@ import pytest
 from relayd.relay.prompt_anthropic import FRAMES, OWN_TOOLS, messages
 from relayd.relay.prompt_tally import Tally
 from relayd.relay.tokenizer import FAMILIES, Encodings, ModelEncoding, encoding_for
-from tests.shared import shared
+from tests.shared import known_collection, shared
 
 PLAIN = ModelEncoding("o200k_base", False, 1000, "claude")
 
@@ -109,6 +109,7 @@ def test_a_call_and_its_result_cost_about_what_was_recorded(
 
 
 def test_recorded_texts_are_counted_closely(encodings: Encodings) -> None:
+    known_collection("corpus", "cases")
     near, total = 0, 0
     for case in sorted(shared("corpus", "cases").glob("anthropic.messages.*")):
         expected = json.loads((case / "expected.json").read_text())

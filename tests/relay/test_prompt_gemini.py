@@ -10,7 +10,7 @@ import pytest
 from relayd.relay.prompt_gemini import batch_embed, embed, generate
 from relayd.relay.prompt_tally import Tally
 from relayd.relay.tokenizer import Encodings, ModelEncoding, encoding_for
-from tests.shared import shared
+from tests.shared import known_collection, shared
 
 PLAIN = ModelEncoding("o200k_base", False, 1000, "gemini")
 SECOND = ModelEncoding("o200k_base", False, 1000, "gemini-2")
@@ -123,6 +123,7 @@ def test_deep_arguments_are_bounded(encodings: Encodings) -> None:
 
 
 def test_recorded_texts_are_counted_closely(encodings: Encodings) -> None:
+    known_collection("corpus", "cases")
     near, total = 0, 0
     for case in sorted(shared("corpus", "cases").glob("gemini.*enerateContent.*")):
         expected = json.loads((case / "expected.json").read_text())

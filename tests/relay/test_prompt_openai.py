@@ -14,7 +14,7 @@ from relayd.relay.prompt_openai import SCHEMA_CHAT
 from relayd.relay.tokenizer import Encodings, encoding_for
 from relayd.wire.dialect import BY_OPERATION
 from relayd.wire.spliced import Spliced
-from tests.shared import shared
+from tests.shared import known_collection, shared
 
 OPERATIONS = {"chat.completions": "chat", "responses": "responses", "completions": "completions",
               "responses.input_tokens": "responses", "embeddings": "embeddings"}
@@ -179,6 +179,7 @@ OTHER = ("image_url", "input_audio", "json_schema", '"file', "input_file", "tool
 
 
 def test_recorded_texts_are_counted_as_reported(encodings: Encodings) -> None:
+    known_collection("corpus", "cases")
     wrong, right = {}, 0
     for case, operation, body, expected in recorded():
         model = str(expected["model_reported"] or expected["model_requested"])
@@ -193,6 +194,7 @@ def test_recorded_texts_are_counted_as_reported(encodings: Encodings) -> None:
 
 
 def test_recorded_tool_prompts_are_counted_closely(encodings: Encodings) -> None:
+    known_collection("corpus", "cases")
     close, total = 0, 0
     for _, operation, body, expected in recorded():
         tools = body.get("tools")

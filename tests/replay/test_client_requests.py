@@ -16,7 +16,7 @@ from tests.fakes.daemon import Lane, own_loop
 from tests.fakes.rawclient import ask
 from tests.fakes.rawhttp import Reply
 from tests.replay.clients import Sent, recordings
-from tests.shared import shared
+from tests.shared import known_collection, shared
 
 SENT = list(recordings(shared("client-requests")))
 CALLS = [sent for sent in SENT if sent.method == "POST" and sent.endpoint is not None]
@@ -108,6 +108,7 @@ def test_other_request_is_answered_by_the_relay(sent: Sent, put: Ask) -> None:
 
 
 def test_the_recordings_are_there() -> None:
+    known_collection("client-requests")
     assert len(SENT) > 180 and len(CALLS) > SERVED_MIN
     assert len(GROUPS) > 10 and max(len({s.client for s in g}) for g in GROUPS) >= 5
 

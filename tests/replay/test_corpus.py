@@ -18,7 +18,7 @@ from tests.fakes.rawhttp import Reply
 from tests.fakes.rawupstream import Answer
 from tests.http.play import lanes
 from tests.replay.corpus import Recording, recordings
-from tests.shared import shared
+from tests.shared import known_collection, shared
 from tests.wire.test_corpus import usage_of
 
 LANES = 8
@@ -139,6 +139,7 @@ def played_refusal(played: Played) -> str | None:
 
 
 def test_the_corpus_is_there() -> None:
+    known_collection("corpus", "cases")
     assert len(REPLIED) > 400 and len(FAILED) > 20
     assert set(REFUSED) <= {one.name for one in RECORDINGS}
 

@@ -19,6 +19,7 @@ from relayd.wire.dialect import BY_OPERATION
 from relayd.wire.replytext import ARGUMENTS, CONTENT, KINDS, REASONING
 from tests.fakes.splits import cut
 from tests.fakes.texts import Texts
+from tests.shared import known_collection
 from tests.wire.test_corpus import CASES, OPERATIONS, TWICE, content_type, expected
 
 CUTS = (0, 3, 40, 400)
@@ -73,8 +74,7 @@ def whole(encodings: Encodings, name: str, texts: Texts) -> int:
 
 
 def test_the_corpus_has_models_of_openai() -> None:
-    if not CASES:
-        pytest.skip("the shared corpus is not beside the checkout")
+    known_collection("corpus", "cases")
     assert sum(model_of(expected(case)).exact for case in CASES) > 140
 
 
@@ -98,8 +98,7 @@ def test_counted_as_the_whole_texts(
 
 def test_the_corpus_s_own_figures(encodings: Encodings) -> None:
     """They are of all texts of a kind joined, so the one text there is has to be all of them."""
-    if not CASES:
-        pytest.skip("the shared corpus is not beside the checkout")
+    known_collection("corpus", "cases")
     checked = 0
     for case in CASES:
         facts = expected(case).get("text") or {}

@@ -14,7 +14,7 @@ import pytest
 from relayd.relay.prompt_count import count_prompt
 from relayd.relay.tokenizer import NAMES, Encodings, encoding_for
 from relayd.wire.dialect import BY_OPERATION
-from tests.shared import ROOT
+from tests.shared import ROOT, known_collection
 from tests.wire.test_corpus import CASES, OPERATIONS, expected
 
 UNFORESEEN = re.compile(
@@ -87,6 +87,7 @@ def found() -> dict[tuple[str, str], list[tuple[int, int]]]:
 def test_the_errors_in_docs_are_those_found(
     found: dict[tuple[str, str], list[tuple[int, int]]]
 ) -> None:
+    known_collection("corpus", "cases")
     text = Path(ROOT, "docs/counting.md").read_text("utf-8")
     told = text[text.index(BEGIN) + len(BEGIN):text.index(END)]
     assert told == table(found)
@@ -95,6 +96,7 @@ def test_the_errors_in_docs_are_those_found(
 def test_the_prompts_of_openai_are_close(
     found: dict[tuple[str, str], list[tuple[int, int]]]
 ) -> None:
+    known_collection("corpus", "cases")
     pairs = found["OpenAI", "text"]
     assert len(pairs) > 40
     assert sum(counted == reported for counted, reported in pairs) >= 0.9 * len(pairs)

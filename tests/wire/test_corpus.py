@@ -23,7 +23,7 @@ from relayd.wire.replytext import ARGUMENTS, CONTENT, REASONING
 from relayd.wire.usage import Normalize, openai_usage
 from tests.fakes.splits import cut, one_by_one
 from tests.fakes.texts import Texts
-from tests.shared import shared
+from tests.shared import known_collection, shared
 
 OPERATIONS = {
     "chat.completions": "chat",
@@ -207,6 +207,7 @@ by_name = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 
 def test_the_corpus_is_there() -> None:
+    known_collection("corpus", "cases")
     root = shared("corpus", "cases")
     assert len(CASES) > 400
     assert {expected(case)["api"] for case in root.iterdir()} == {*OPERATIONS, *UNSERVED}

@@ -16,7 +16,7 @@ from relayd.wire import provider_error as module
 from relayd.wire.provider_error import (
     PUBLIC_HOSTS, REASONS, Verdict, asked_delay, judge, names_operator, words_of,
 )
-from tests.shared import shared
+from tests.shared import known_collection, shared
 
 SECRETS = (
     b"sk-operator-credential", b"internal-gw.example.net", b"vllm", b"api.openai.com", b"ab")
@@ -253,6 +253,7 @@ REWRITTEN = {
 
 
 def test_recorded_errors_pass_but_for_those_that_name_somebody() -> None:
+    known_collection("corpus", "cases")
     seen = {}
     for case in sorted(shared("corpus", "cases").glob("*.err.*")):
         status = json.loads((case / "response.json").read_text())["status"]
