@@ -183,10 +183,8 @@ class Tunnel:
     def _pass(self, message: Message) -> None:
         if not self._provider_open:
             return
-        if message.opcode == TEXT:
+        if message.opcode in (TEXT, BINARY):  # whoever writes JSON as bytes is read too
             self._tell(message)
-        elif message.opcode == BINARY:
-            self._exchange.connection.write(message.raw)
         elif message.opcode == CLOSE:
             self._provider_closes(message.payload)
         else:
@@ -205,7 +203,7 @@ class Tunnel:
         if instead is None:
             exchange.connection.write(message.raw)
         elif instead:
-            exchange.connection.write(frame(TEXT, instead))
+            exchange.connection.write(frame(message.opcode, instead))
         usage = self.session.usage
         if usage is not None and usage is not exchange.usage:
             exchange.usage = usage

@@ -477,12 +477,16 @@ async def test_a_client_s_close_tells_nothing_of_it(opened: Opened, code: int) -
         assert upstream.closes == [(1000, "")]
 
 
-async def test_what_tells_of_the_operator_does_not_pass(opened: Opened) -> None:
+@pytest.mark.parametrize("encoded", [False, True])
+async def test_what_tells_of_the_operator_does_not_pass(opened: Opened, encoded: bool) -> None:
+    """Nor in binary messages, which this API has not, but libraries of clients read."""
     async def play(made: Provider, socket: ServerConnection) -> None:
-        await socket.send(event("rate_limits.updated", rate_limits=[{"limit": 5000}]))
-        await socket.send(event("error", error={
-            "type": "x", "code": "rate_limit_exceeded", "event_id": None,
-            "message": "in organization org-a1b2c3d4e5"}))
+        for said in (
+                event("rate_limits.updated", rate_limits=[{"limit": 5000}]),
+                event("error", error={
+                    "type": "x", "code": "rate_limit_exceeded", "event_id": None,
+                    "message": "in organization org-a1b2c3d4e5"})):
+            await socket.send(said.encode() if encoded else said)
         await socket.close(4000, "org-a1b2c3d4e5f6 is out of quota")
 
     async with realtime_provider(play) as upstream:
@@ -491,7 +495,9 @@ async def test_what_tells_of_the_operator_does_not_pass(opened: Opened) -> None:
             heard = []
             with pytest.raises(ConnectionClosed) as closed:
                 while True:
-                    heard.append(json.loads(await socket.recv()))
+                    message = await socket.recv()
+                    assert isinstance(message, bytes) is encoded
+                    heard.append(json.loads(message))
         assert [each["type"] for each in heard] == ["error"]
         assert heard[0]["error"]["code"] == "rate_limit_exceeded"
         assert "org-" not in str(heard)
@@ -499,6 +505,23 @@ async def test_what_tells_of_the_operator_does_not_pass(opened: Opened) -> None:
         assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4000, "")
         record = await record_of(lane)
         assert (record.outcome, record.error) == ("provider_error", "provider_rate_limited")
+
+
+async def test_usage_in_binary_messages_is_recorded(opened: Opened) -> None:
+    async def play(made: Provider, socket: ServerConnection) -> None:
+        for each in answer("resp_1", "Hi"):
+            await socket.send(each.encode())
+        await socket.send(b"\x00\x01\xff")
+        await socket.close()
+
+    async with realtime_provider(play) as upstream:
+        lane = await opened(provider_changes={"address": upstream.address})
+        async with session(lane) as socket:
+            heard = [message async for message in socket]
+        assert heard == [*(each.encode() for each in answer("resp_1", "Hi")), b"\x00\x01\xff"]
+        record = await record_of(lane)
+        assert (record.outcome, record.usage_source) == ("completed", "reported")
+        assert record.output_tokens and record.first_byte_ms is not None
 
 
 @pytest.mark.parametrize(("code", "reason", "outcome"), [
