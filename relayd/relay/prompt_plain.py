@@ -13,6 +13,7 @@ from relayd.relay.count import Count
 from relayd.relay.prompt_frame import FRAMES, OPENAI
 from relayd.relay.prompt_memo import AccountMemo
 from relayd.relay.prompt_openai import BESIDE_MESSAGES, ROLE_AND_CONTENT
+from relayd.relay.prompt_thoughts import TAGGED, THOUGHT_END
 from relayd.relay.tokenizer import O200K_HAN, Encodings, ModelEncoding
 
 ROLES: Final = {"user": False, "system": False, "developer": False, "assistant": True}
@@ -33,6 +34,7 @@ def plain_chat(
             or name not in ENCODINGS):
         return None
     frame = FRAMES.get(encoding.family, OPENAI)
+    tagged = encoding.family in TAGGED
     place = memo.places.get(name) or memo.place_of_texts(encoding)
     known = memo.memo.texts
     tokens, fixed = len(messages), frame.opening
@@ -41,6 +43,8 @@ def plain_chat(
             return None
         role, content = message.get("role"), message.get("content")
         if type(role) is not str or type(content) is not str or role not in ROLES:
+            return None
+        if tagged and ROLES[role] and THOUGHT_END in content:
             return None
         key = hash(content) ^ len(content) ^ place
         counted = known.get(key)

@@ -71,7 +71,8 @@ def _thought(tally: Tally, message: Object) -> None:
         for part in objects(message.get("reasoning_details")):
             tally.text(part.get("text"))
     content = message.get("content")
-    if tally.encoding.family in TAGGED and type(content) is str:
+    if (tally.encoding.family in TAGGED and type(content) is str
+            and message.get("role") == "assistant"):
         tally.text(content.rpartition(THOUGHT_END)[0])
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from relayd.relay.count import Count
 from relayd.relay.prompt_count import count_prompt
 from relayd.relay.prompt_memo import PromptMemo
 from relayd.relay.prompt_openai import BESIDE_MESSAGES
@@ -15,9 +16,11 @@ from relayd.wire.dialect import BY_OPERATION
 
 CHAT = BY_OPERATION["chat"]
 MODELS = ["gpt-4o", "gpt-5", "o3", "gpt-4", "gpt-3.5-turbo-0301", "claude-sonnet-5", "grok-4",
-          "gemini-2.5-pro", "llama-3-8b", "deepseek-chat", "davinci", "any"]
+          "gemini-2.5-pro", "llama-3-8b", "deepseek-chat", "qwen3", "davinci", "any"]
+THOUGHT = "<think>\nHello?\n</think>\n\nHello."
 TEXTS = st.one_of(st.text(max_size=12), st.sampled_from(
-    ["", "Hello there", "你好，世界。", "user", "\ud83d", "ABCDEFGH", "\u4241\u4443\u4645\u4847"]))
+    ["", "Hello there", "你好，世界。", "user", "\ud83d", "ABCDEFGH", "\u4241\u4443\u4645\u4847",
+     THOUGHT]))
 PLAIN = st.builds(lambda role, content: {"role": role, "content": content},
                   st.sampled_from(sorted(ROLES)), TEXTS)
 ODD = st.one_of(
@@ -57,7 +60,7 @@ def test_both_ways_count_the_same(
 
 @settings(max_examples=100, deadline=None,
           suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(messages=st.lists(PLAIN, max_size=4),
+@given(messages=st.lists(PLAIN.filter(lambda it: it["content"] != THOUGHT), max_size=4),
        model=st.sampled_from(MODELS).filter(lambda model: model != "davinci"))
 def test_what_is_plain_takes_the_short_way(
     encodings: Encodings, messages: list[object], model: str
@@ -95,3 +98,21 @@ def test_before_the_encodings_are_loaded_the_rule_estimates() -> None:
 @pytest.mark.parametrize("name", sorted(ENCODINGS))
 def test_a_role_is_one_token(encodings: Encodings, name: str) -> None:
     assert {encodings.count(name, role) for role in ROLES} == {(1, True)}
+
+
+def test_of_an_answer_with_its_thought_the_rule_knows_what_is_read_again(
+    encodings: Encodings
+) -> None:
+    def both(model: str, *roles: str) -> list[Count | None]:
+        fields = {"messages": [{"role": role, "content": THOUGHT} for role in roles]}
+        memo, encoding = PromptMemo(b"k" * 32).of("a"), encoding_for(model)
+        return [plain_chat(fields, encoding, encodings, memo),
+                count_prompt(CHAT, fields, encoding, encodings)]
+
+    answered = "user", "assistant", "user"
+    plain, ruled = both("qwen3", *answered)
+    assert plain is None and ruled is not None
+    plain, longer = both("gpt-4o", *answered)
+    assert plain == longer and longer is not None and ruled[0] < longer[0]
+    plain, ruled = both("qwen3", "system")  # who speaks of such marks has thought nothing
+    assert plain == ruled
