@@ -134,7 +134,8 @@ def usage_of(ending: Ending, seen: Seen) -> tuple[Usage, UsageSource]:
     reported = seen.reported
     made = seen.counted_output or 0
     if isinstance(reported, Beside):
-        if basis == "report":
+        got = made or reported.images or reported.audio_seconds  # of a search alone it has nothing
+        if basis == "report" or (basis == "answered" and not got):
             return NO_USAGE, "none"
         # of what images take there is no exact count
         return msgspec.structs.replace(

@@ -86,6 +86,18 @@ def test_what_is_beside_no_report_is_none(ending: Ending) -> None:
         assert found == [(Beside(7, 3, images=2), "estimated"), (Beside(images=2), "estimated")]
 
 
+@pytest.mark.parametrize("ending", get_args(Ending))
+def test_searches_alone_are_no_answer(ending: Ending) -> None:
+    """Who has got nothing of an answer pays nothing for it, though its provider has searched."""
+    found = usage_of(ending, Seen(Beside(searches=1), True, 7, 0, True))
+    if ENDINGS[ending].basis in ("none", "report", "answered"):
+        assert found == NONE
+    else:
+        assert found == (Beside(7, 0, searches=1), "estimated")
+    told = usage_of(ending, Seen(Beside(searches=1), True, 7, 3, True))
+    assert (told == NONE) == (ENDINGS[ending].basis in ("none", "report"))
+
+
 def test_an_older_report_above_the_count_stays() -> None:
     assert usage_of("left", Seen(Usage(9, 88), False, 8, 20, True)) == (Usage(9, 88), "reported")
 
