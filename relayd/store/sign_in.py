@@ -16,7 +16,7 @@ _SELECT: Final = (
 
 def _sign_in(transaction: Transaction, row: Row) -> SignIn:
     address = None
-    with unless_gone():  # its time is over
+    with unless_gone(UNREADABLE):  # its time is over, or the month's key is damaged
         address = transaction.unseal(month_owner(row[2]), _TABLE, "address", row[0], row[6])
     return SignIn(*(*row[:6], address))
 

@@ -43,14 +43,18 @@ async def test_I2d_without_the_month_s_key_the_address_is_gone(db: Database) -> 
 
 async def test_a_month_s_key_that_is_damaged_keeps_nobody_out(db: Database) -> None:
     mine, _ = await two(db)
-    await db.keyring.make("month:2026-01")
+    async with db.writing() as transaction:
+        await sign_in.insert(transaction, SignIn(
+            "sign_0", mine, START_MS, "signed_in", "password", "curl", "192.0.2.7"))
+    db.keyring._ciphers.clear()
     db.keyring._writer.execute(
         "UPDATE data_keys SET wrapped = zeroblob(61) WHERE owner = 'month:2026-01'")
     async with db.writing() as transaction:
         await sign_in.insert(transaction, SignIn(
-            "sign_1", mine, START_MS, "signed_in", "password", "curl", "192.0.2.7"))
-        [found] = await sign_in.latest(transaction, mine, 9)
-    assert found.address is None and found.outcome == "signed_in"
+            "sign_1", mine, START_MS + 1, "signed_in", "password", "curl", "192.0.2.7"))
+        found = await sign_in.latest(transaction, mine, 9)
+    # nor from the list of those that were before
+    assert [(each.id, each.address) for each in found] == [("sign_1", None), ("sign_0", None)]
 
 
 async def test_a_device_is_known_by_a_sign_in_of_this_account(db: Database) -> None:
