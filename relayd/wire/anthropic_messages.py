@@ -15,6 +15,7 @@ from relayd.wire.fields import (
     GONE, Shape, Table, Verdict, by_name, copies, drop, filled, flag_stream, items, kinds, number,
     refuse, remote, said, silent,
 )
+from relayd.wire.openai_tools import ROUTERS_TOOLS
 from relayd.wire.schema import schema
 from relayd.wire.walk import Walk
 
@@ -32,11 +33,12 @@ _TOOL: Final = Shape({
 }).put
 
 _drop_advisor: Final = drop("tools.advisor")
+_usual_tool: Final = kinds("type", ROUTERS_TOOLS, _TOOL)
 
 
 def _tool(value: object, walk: Walk) -> object:
     """A tool that names a model of its own is another model's answer."""
-    act = _drop_advisor if type(value) is dict and "model" in value else _TOOL
+    act = _drop_advisor if type(value) is dict and "model" in value else _usual_tool
     return act(value, walk)
 
 

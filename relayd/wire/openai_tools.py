@@ -63,16 +63,21 @@ _MCP: Final = Shape({
 _ROUTERS_SEARCH: Final = Shape({
     "type": None,
     "parameters": Shape({"user_location": drop("tools.parameters.user_location")}).put,
-    **copies("tools"),
+    "user_location": drop("tools.user_location"), **copies("tools"),
 }).put
 
-TOOL: Final = kinds("type", {
-    "mcp": remote("tools.mcp", _MCP),
-    "file_search": refuse("tools.file_search"),
+ROUTERS_TOOLS: Final[dict[str, Act]] = {
     "openrouter:web_search": _ROUTERS_SEARCH,
     "openrouter:advisor": drop("tools.advisor"),
     "openrouter:fusion": drop("tools.fusion"),
     "openrouter:subagent": drop("tools.subagent"),
+}
+"""By `type`; OpenRouter takes them on Anthropic's endpoint too."""
+
+TOOL: Final = kinds("type", {
+    "mcp": remote("tools.mcp", _MCP),
+    "file_search": refuse("tools.file_search"),
+    **ROUTERS_TOOLS,
 }, _TOOL.put)
 """One tool of chat or responses, told apart by its `type`."""
 

@@ -180,6 +180,18 @@ def test_no_other_model_is_asked_for_advice() -> None:
         assert dropped(operation, body) == ("tools.advisor",)
 
 
+@pytest.mark.parametrize("kind", ["advisor", "fusion", "subagent"])
+def test_openrouter_s_tools_ask_no_other_model_here_either(kind: str) -> None:
+    other = {"type": f"openrouter:{kind}", "parameters": {"model": "dear"}}
+    search = {"type": "openrouter:web_search", "parameters": {"user_location": {"city": "canary"}}}
+    for operation in ("messages", "count_tokens"):
+        assert "tools" not in sent(operation, {**ASK, "tools": [other]})
+        body = {**ASK, "tools": [other, search]}
+        assert sent(operation, body)["tools"] == [{**search, "parameters": {}}]
+        assert set(dropped(operation, body)) == {
+            f"tools.{kind}", "tools.parameters.user_location"}
+
+
 @pytest.mark.parametrize(("more", "name"), [
     ({"tools": [{"name": "f", "input_schema": {}, "user_id": "bob"}]}, "tools.user_id"),
     ({"messages": [{"role": "user", "content": [{**TEXT, "metadata": {"user": "bob"}}]}]},

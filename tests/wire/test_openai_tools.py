@@ -36,12 +36,12 @@ def test_no_other_model_is_asked(kind: str) -> None:
 
 
 def test_a_search_of_openrouter_s_is_told_no_place() -> None:
-    search = {"type": "openrouter:web_search", "parameters": {
-        "max_uses": 1, "user_location": {"type": "approximate", "city": "canary"}}}
+    place = {"user_location": {"type": "approximate", "city": "canary"}}
+    search = {"type": "openrouter:web_search", "parameters": {"max_uses": 1, **place}, **place}
     walk = Walk(BodyPolicy())
     assert TOOLS([search], walk) == [
         {"type": "openrouter:web_search", "parameters": {"max_uses": 1}}]
-    assert walk.dropped == {"tools.parameters.user_location"}
+    assert walk.dropped == {"tools.parameters.user_location", "tools.user_location"}
 
 
 @pytest.mark.parametrize(("value", "kept"), [("in_memory", "in_memory"), ("24h", GONE)])
