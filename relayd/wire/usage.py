@@ -207,19 +207,25 @@ def _sum(one: Usage, other: Usage) -> Usage:
 
 
 def gemini_usage(report: Report) -> Usage | None:
-    """Gemini: tool use is input, thoughts are output, and neither is in the other figures."""
+    """Gemini: tool use is input, thoughts are output, and neither is in the other figures.
+
+    The total is the sum of all four; a report without the prompt, as of some linked files, has it
+    in the total alone.
+    """
     given = _figure(report, "promptTokenCount")
     made = _figure(report, "candidatesTokenCount")
     if given is None or made is None:
         return None
-    given += _part(report, "toolUsePromptTokenCount")
     thoughts = _part(report, "thoughtsTokenCount")
+    total = count_of(report.get("totalTokenCount")) or 0
+    given += _part(report, "toolUsePromptTokenCount")
+    if report.get("promptTokenCount") is None:
+        given = max(given, total - made - thoughts)
     given_details = report.get("promptTokensDetails")
     made_details = report.get("candidatesTokensDetails")
     return Usage(
         input_tokens=given,
-        output_tokens=max(
-            made + thoughts, (count_of(report.get("totalTokenCount")) or 0) - given),
+        output_tokens=max(made + thoughts, total - given),
         cache_read_input_tokens=_part(report, "cachedContentTokenCount"),
         reasoning_output_tokens=thoughts,
         audio_input_tokens=_modality(given_details, "AUDIO"),

@@ -220,6 +220,14 @@ def test_anthropic(report: dict[str, object], usage: Usage | None) -> None:
      Usage(32, 42, reasoning_output_tokens=42)),
     ({"promptTokenCount": 32, "candidatesTokenCount": 1, "totalTokenCount": 40}, Usage(32, 8)),
     ({"promptTokenCount": 5, "promptTokenDetails": {}}, Usage(5)),
+    ({"candidatesTokenCount": 12, "thoughtsTokenCount": 3, "totalTokenCount": 500,
+      "promptTokensDetails": [{"modality": "VIDEO", "tokenCount": 485}]},
+     Usage(485, 15, reasoning_output_tokens=3)),
+    ({"candidatesTokenCount": 12, "toolUsePromptTokenCount": 7, "totalTokenCount": 519},
+     Usage(507, 12)),
+    ({"promptTokenCount": 0, "candidatesTokenCount": 12, "totalTokenCount": 20}, Usage(0, 20)),
+    ({"candidatesTokenCount": 12, "toolUsePromptTokenCount": 7}, Usage(7, 12)),
+    ({"candidatesTokenCount": 12, "totalTokenCount": 5}, Usage(0, 12)),
     ({"trafficType": "ON_DEMAND"}, None),
 ])
 def test_gemini(report: dict[str, object], usage: Usage | None) -> None:
