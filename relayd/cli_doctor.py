@@ -216,8 +216,8 @@ def _elsewhere(directory: Path) -> Finding | None:
         return None
     return Finding("fail", "store", f"The daemon that answers does not use {directory}.",
                    "If the store was moved, or something was mounted over it, put it back before"
-                   " the daemon ends: its records are lost otherwise. Else [ops] listen is that of"
-                   " another daemon.")
+                   " the daemon ends: its records are lost otherwise; if it was deleted, see the"
+                   " operator's guide first. Else [ops] listen is that of another daemon.")
 
 
 def _tokenizer_findings() -> Iterator[Finding]:

@@ -25,6 +25,7 @@ from relayd.control import account, key, usage
 from relayd.core.plan import Plan
 from relayd.core.price import Price, PriceBook, unit_prices
 from relayd.core.route import Deployment, Route
+from relayd.jobs import flush as flush_module
 from relayd.jobs.retention import Retention
 from relayd.ops.clock import unix_ms
 from relayd.ops.config import LogConfig, StoreConfig, TlsFiles
@@ -321,6 +322,51 @@ async def test_a_store_that_is_locked_stops_no_call(tmp_path: Path) -> None:
         other.close()
     found = await records(lane.store)
     assert len({record.id for record in found}) == len(found) == count
+
+
+async def test_a_store_that_was_moved_takes_no_call_until_it_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flush_module, "PROBE_SECONDS", 0.0)
+    away = tmp_path / "away"
+    async with Lane(tmp_path / "store") as lane:
+        raw = request_bytes(TARGET, lane.key, BODY)
+        assert (await ask(lane.address, raw)).status == 200
+        lane.store.rename(away)
+        await until_readyz(lane, b"store\n")
+        assert (await ask(lane.address, raw)).status == 503
+        assert (await figures(lane))["relayd_ready"] == 0
+        assert '"code":"store_moved"' in lane.log.getvalue()
+        assert not lane.store.exists()
+        away.rename(lane.store)
+        await until_readyz(lane, b"ok\n")
+        assert (await ask(lane.address, raw)).status == 200
+    assert not lane.app.unsaved
+    assert [each.outcome for each in await records(lane.store)] == ["completed"] * 2
+
+
+async def test_a_database_that_was_deleted_takes_no_record_of_which_the_journal_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What goes to a deleted file is lost: calls stay in the journal for the next start."""
+    monkeypatch.setattr(flush_module, "PROBE_SECONDS", 0.0)
+    async with Lane(tmp_path / "store") as lane:
+        raw = request_bytes(TARGET, lane.key, BODY)
+        assert (await ask(lane.address, raw)).status == 200
+        await lane.settled(1)
+        (lane.store / FILE_NAME).rename(tmp_path / "away")
+        await until_readyz(lane, b"store\n")
+        assert (await ask(lane.address, raw)).status == 200
+    assert not lane.app.unsaved and '"records_left"' in lane.log.getvalue()
+    (tmp_path / "away").rename(lane.store / FILE_NAME)
+    async with Lane(lane.store, email="another@example.com"):
+        assert len(await records(lane.store)) == 2
+
+
+async def until_readyz(lane: Lane, body: bytes) -> None:
+    async with asyncio.timeout(15):
+        while (await ask(lane.app.ops_address, READYZ)).body != body:
+            await asyncio.sleep(0.02)
 
 
 async def test_what_a_dead_daemon_left_is_recovered_before_anything_is_served(

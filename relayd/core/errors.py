@@ -271,6 +271,8 @@ ERRORS: Final = _kinds(
     ("store_older", 503, "relay", False,
      "A daemon of an earlier relayd runs on this store. Restart that daemon: its start copies "
      "the store and upgrades it."),
+    ("store_moved", 503, "relay", True,
+     "The store's files are not where they were opened: they were moved, deleted or covered."),
     ("store_open_to_others", 503, "relay", False,
      "Others can write to the store's directory, or read its secret. "
      "Give the directory mode 0700 and the file 'secret' mode 0600."),

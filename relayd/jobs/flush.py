@@ -135,6 +135,7 @@ class Flush:
         """Store everything that there is now; False where the store failed."""
         async with self._one_at_a_time:
             self._asked_at = monotonic()
+            self._journal.look()
             try:
                 await self._post_journal(self._memory.since())
                 await self._post_memory()

@@ -30,6 +30,7 @@ from relayd.store.journal_lane import lock_store
 from relayd.store.keyring import FILE_NAME as KEYS_NAME
 from relayd.store.keyring import Keyring, open_keyring
 from relayd.store.migration import is_sealed, migrate, pending
+from relayd.store.place import Places
 from relayd.store.sealer import Sealer, sealer
 from relayd.store.transaction import Transaction, bind_quickly, mapped
 
@@ -70,6 +71,9 @@ class Database:
         self._watch_lock = asyncio.Lock()
         self._hindered_bytes = 0
         self._closed = False
+        # SQLite keeps all three open until it is closed
+        self._places = Places(directory / name
+                              for name in (FILE_NAME, f"{FILE_NAME}-wal", KEYS_NAME))
 
     @property
     def keyring(self) -> Keyring:
@@ -84,9 +88,11 @@ class Database:
         and looks at nothing but by statements of this transaction.
 
         Raises StoreError: `store_busy` where another process held the store for too long,
-        `store_refused` where a row breaks a rule, `store_failed` for all else.
+        `store_refused` where a row breaks a rule, `store_moved` where the next start would not
+        find what was written, `store_failed` for all else.
         """
         async with self._write_lock:
+            self._judge_place()
             async with self._transaction(self._writer) as transaction:
                 transaction.later("BEGIN IMMEDIATE")
                 if begin_now:
@@ -110,6 +116,7 @@ class Database:
         waits on: for what the relay must learn soon. It unseals nothing."""
         async with self._watch_lock:
             if self._watcher is None and not self._closed:
+                self._judge_place()
                 with mapped():
                     self._watcher = await _reader(self.directory, BUSY_MS)
             async with self._transaction(self._watcher or self._reader) as transaction:
@@ -120,6 +127,7 @@ class Database:
     async def reading_long(self) -> AsyncIterator[Transaction]:
         """As `reading`, on a connection that is opened for this: for who reads a whole table, so
         that nobody waits behind them."""
+        self._judge_place()
         with mapped():
             connection = await _reader(self.directory, BUSY_MS)
         try:
@@ -129,6 +137,11 @@ class Database:
                 yield transaction
         finally:
             await connection.close()
+
+    def _judge_place(self) -> None:
+        """Before writing, and before a file is opened by its name, which may make another one."""
+        if not self._closed and not self._places.kept():
+            raise StoreError("store_moved")
 
     @asynccontextmanager
     async def _transaction(self, connection: Connection) -> AsyncIterator[Transaction]:

@@ -196,6 +196,11 @@ class JournalWriter:
         self._reading = batch.through, until, reading[2]
         return batch
 
+    def look(self) -> None:
+        """Notice where files were moved away or deleted: no call is opened that is lost then."""
+        if self._files.astray():
+            self._get_stuck()
+
     def applied(self, number: int) -> None:
         """Every call that closed up to this line is in the store, for good."""
         self._applied = max(self._applied, number)
@@ -254,11 +259,12 @@ class JournalWriter:
             await self.work()
             if self._files.sync_fails:  # what may be lacking is in another file now
                 await self.work()
+        astray = self._files.count > 0 and self._files.astray()
         remove = stored and not self._live
         for segment in self._leaving:
             segment.remove() if remove else segment.close()
         self._files.end(remove=remove)
-        return stored or not (self.pending or self._files.sync_fails)
+        return stored or not (self.pending or self._files.sync_fails or astray)
 
     def _get_stuck(self) -> None:
         if not self._stuck:

@@ -272,9 +272,21 @@ class Files:
             return False
         return True
 
+    def astray(self) -> bool:
+        """Whether the present file is not where the next start looks, as `error` says then."""
+        if not self._segment.astray:
+            return False
+        self.error = errno.ENOENT
+        return True
+
     async def usable(self) -> bool:
-        """Whether it is worth trying to write again; a file that is damaged is replaced first."""
+        """Whether it is worth trying to write again; a file that is damaged is replaced first.
+
+        Nothing is made for one that is astray: its place may be another daemon's by now.
+        """
         segment = self._segment
+        if self.astray():
+            return False
         if not segment.broken and segment.error in _FULL:
             return True
         if self._spare is None and not await self._made():

@@ -23,6 +23,7 @@ from typing import Final
 
 from relayd.store.directory import FILE_MODE, give_to_owner, sync_directory
 from relayd.store.journal_frame import VALUE_BYTES_MAX
+from relayd.store.place import identity, is_at
 
 SUFFIX: Final = ".journal"
 READ_BYTES: Final = 1024 * 1024
@@ -45,7 +46,7 @@ class Segment:
     """
 
     __slots__ = ("index", "path", "handle", "bytes", "room", "copy", "last", "unsynced", "broken",
-                 "doubted", "error", "_mapping", "_dropped")
+                 "doubted", "error", "_mapping", "_dropped", "_identity")
 
     def __init__(self, index: int, path: Path, handle: int, mapping: mmap.mmap | None) -> None:
         self.index = index
@@ -62,6 +63,12 @@ class Segment:
         """What the last write failed with, as errno has it; 0: it was merely cut short."""
         self._mapping = mapping
         self._dropped = 0
+        self._identity = identity(handle)
+
+    @property
+    def astray(self) -> bool:
+        """Whether its path leads elsewhere: who replays the journal would not find it."""
+        return not is_at(self.path, self._identity)
 
     @property
     def mapped(self) -> bool:
@@ -119,9 +126,11 @@ class Segment:
             self._let_go()
 
     def remove(self) -> None:
-        """Closes the file and deletes it."""
+        """Closes the file and deletes it, and no other one that may be in its place."""
+        with suppress(FileNotFoundError):
+            if identity(self.path) == self._identity:
+                self.path.unlink()
         self._let_go()
-        self.path.unlink(missing_ok=True)
 
     def _let_go(self) -> None:
         self.unmap()

@@ -105,18 +105,20 @@ class Lane:
 
     def __init__(
         self, directory: Path, answer: Answerer = plain_answer, *,
-        upstream_tls: ssl.SSLContext | None = None, **wishes: Any,
+        upstream_tls: ssl.SSLContext | None = None, email: str = "someone@example.com",
+        **wishes: Any,
     ) -> None:
         self.store = directory
         self.upstream = RawUpstream(answer, tls=upstream_tls)
         self.log = io.StringIO()
         self.key = ""
+        self._email = email
         self.app: App = None  # type: ignore[assignment]
         self._wishes = wishes
 
     async def __aenter__(self) -> Lane:
         await self.upstream.start()
-        self.key = await issue(self.store)
+        self.key = await issue(self.store, self._email)
         scheme = "https" if self.upstream.tls else "http"
         settings = config(self.store, self.upstream.port, scheme=scheme, **self._wishes)
         self.app = App(settings, logger=Logger("debug", self.log))

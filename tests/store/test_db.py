@@ -263,6 +263,27 @@ async def test_a_spoilt_store_is_refused(tmp_path: Path, spoil: object, code: st
     assert caught.value.code == code
 
 
+@pytest.mark.parametrize("name", [FILE_NAME, f"{FILE_NAME}-wal", "keys.db"])
+async def test_nothing_is_written_that_the_next_start_would_not_find(
+    db: Database, name: str
+) -> None:
+    async with db.writing() as transaction:
+        await transaction.run(NOTE, ("n1",))
+    there = db.directory / name
+    there.rename(db.directory / "away")
+    for opening in (db.writing, db.reading_long, db.watching):
+        with pytest.raises(StoreError) as caught:
+            async with opening():
+                raise AssertionError
+        assert caught.value.code == "store_moved"
+    assert not there.exists()  # nobody has made another one
+    assert await notes(db) == ["n1"]
+    (db.directory / "away").rename(there)
+    async with db.writing() as transaction:
+        await transaction.run(NOTE, ("n2",))
+    assert await notes(db) == ["n1", "n2"]
+
+
 async def test_a_store_is_closed_also_by_who_does_not_wait(tmp_path: Path) -> None:
     before = set(threading.enumerate())
     db = await open_database(tmp_path / "store")

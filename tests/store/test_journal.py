@@ -410,6 +410,44 @@ async def test_at_the_end_it_says_whether_the_disk_has_what_a_file_has(
         assert record in told(tmp_path)[0]
 
 
+@pytest.mark.parametrize("back", [True, False], ids=["back", "gone"])
+async def test_calls_are_not_written_where_the_next_start_does_not_look(
+    tmp_path: Path, back: bool
+) -> None:
+    lane, away = folder(tmp_path, "lane"), tmp_path / "away"
+    made = JournalWriter(lane, segment_bytes=4000, log=Logger("error", io.StringIO()))
+    await made.start()
+    made.open(opening_of(record := call_record()))
+    lane.rename(away)
+    made.look()
+    await made.work()
+    assert refused(made) and not made.healthy
+    made.close(record)
+    assert made.pending == [record]
+    if back:
+        away.rename(lane)
+        await made.work()
+        assert made.healthy and not refused(made)
+        assert record in told(lane)[0]
+    else:
+        folder(tmp_path, "lane")  # as where something is mounted: nothing is made in it
+        await made.work()
+        assert journal_segment.paths(lane) == []
+    assert await made.stop(stored=False) is back
+
+
+async def test_a_file_that_took_the_place_of_one_s_own_is_left_alone(tmp_path: Path) -> None:
+    lane = folder(tmp_path, "lane")
+    made = JournalWriter(lane)
+    await made.start()
+    lane.rename(tmp_path / "away")
+    (path,) = journal_segment.paths(tmp_path / "away")
+    folder(tmp_path, "lane")
+    (lane / path.name).write_bytes(b"another daemon's")
+    assert await made.stop(stored=True)
+    assert (lane / path.name).read_bytes() == b"another daemon's"
+
+
 async def test_one_that_never_started_can_be_stopped(tmp_path: Path) -> None:
     assert await JournalWriter(tmp_path).stop(stored=True)
 
