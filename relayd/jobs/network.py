@@ -1,16 +1,18 @@
 """Network records: what the relay has noted goes to the store, sealed, every few seconds.
 
 Law: what the store does not take waits in the relay's buffer, which is bounded; what finds no room
-there is counted and told, a number and no more.
+there is counted and told, a number and no more. Records of a month whose key is damaged keep those
+of no other month waiting.
 """
 
 from __future__ import annotations
 
+from itertools import takewhile
 from secrets import token_bytes
 from typing import Final, Protocol
 
 from relayd.control import network
-from relayd.core.network import NetworkRecord, Prefixes
+from relayd.core.network import NetworkRecord, Prefixes, month_name
 from relayd.ops.beat import Beat
 from relayd.ops.logging import Logger
 from relayd.ops.notice import Lasting, Pace
@@ -18,6 +20,9 @@ from relayd.store.db import Database
 from relayd.store.directory import StoreError
 
 EVERY_SECONDS: Final = 2.0
+BROKEN: Final = "seal_broken"
+HELD_MAX: Final = 10_000
+"""So many records wait for a key to be mended: the buffer has room for those of other months."""
 
 
 class Memory(Protocol):
@@ -56,21 +61,39 @@ class Network:
     async def flush(self) -> bool:
         """Store what there is now; False where the store failed, which keeps it for later."""
         records = self._memory.take()
+        held: list[NetworkRecord] = []
+        code = ""
         try:
             while records:
-                batch = records[:network.BATCH_RECORDS]
-                await network.post(self._db, batch)
+                batch = _of_one_month(records)
+                if not await self._stored(batch):
+                    code = BROKEN
+                    held += batch
                 del records[:len(batch)]
-                for record in batch:
-                    self.prefixes.note(record)
         except StoreError as error:
-            self._telling.again(code=error.code, records=len(records))
-            return False
+            code = error.code
         finally:
+            self._memory.lost += max(0, len(held) - HELD_MAX)
+            records[:0] = held[-HELD_MAX:]
             if records:
                 self._memory.give_back(records)
             self._tell_lost()
+        if code:
+            self._telling.again(code=code, records=len(records))
+            return False
         self._telling.ended()
+        return True
+
+    async def _stored(self, batch: list[NetworkRecord]) -> bool:
+        """False where their month's key does not open; raises StoreError for all else."""
+        try:
+            await network.post(self._db, batch)
+        except StoreError as error:
+            if error.code != BROKEN:
+                raise
+            return False
+        for record in batch:
+            self.prefixes.note(record)
         return True
 
     def _tell_lost(self, last: bool = False) -> None:
@@ -85,3 +108,10 @@ class Network:
         self._beat.stop()
         await self.flush()
         self._tell_lost(last=True)
+
+
+def _of_one_month(records: list[NetworkRecord]) -> list[NetworkRecord]:
+    """The first of them, as many as are stored at once."""
+    month = month_name(records[0].at_ms)
+    return list(takewhile(lambda record: month_name(record.at_ms) == month,
+                          records[:network.BATCH_RECORDS]))

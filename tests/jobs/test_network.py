@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import io
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
 from relayd.control import network as control_network
 from relayd.core.network import NetworkRecord
+from relayd.core.timestamp import DAY_MS
+from relayd.jobs import network as network_module
 from relayd.jobs.network import Network
 from relayd.ops.logging import Logger
 from relayd.relay.network import NetworkLog
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
+from relayd.store.network import month_owner
 
 NOW = 1_763_000_000_000
 
@@ -70,6 +76,24 @@ async def test_what_the_store_does_not_take_is_kept(
     assert await job.flush()
     assert out.getvalue().count('"event":"network_records_taken"') == 1
     assert await control_network.own(db, "acct_1") == made[::-1]
+
+
+async def test_a_month_s_damaged_key_keeps_no_other_month_waiting(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network_module, "HELD_MAX", 3)
+    memory, out = NetworkLog(), io.StringIO()
+    job = Network(db, memory, log=Logger("info", out))
+    damaged = records(5)
+    later = [replace(each, at_ms=each.at_ms + 31 * DAY_MS) for each in records(4)]
+    await db.keyring.make(month_owner(NOW))
+    with closing(sqlite3.connect(db.directory / "keys.db", isolation_level=None)) as other:
+        other.execute("UPDATE data_keys SET wrapped = zeroblob(length(wrapped))")
+    memory.give_back([damaged[0], later[0], *damaged[1:], *later[1:]])
+    assert not await job.flush()
+    assert await control_network.own(db, "acct_1") == later[::-1]
+    assert memory.take() == damaged[-3:] and memory.lost == 2
+    assert '"network_records_failed","code":"seal_broken","records":3' in out.getvalue()
 
 
 async def test_what_finds_no_room_is_counted(db: Database) -> None:
