@@ -16,6 +16,7 @@ from relayd.wire.fields import (
     Act, Shape, Table, Verdict, by_name, copies, drop, enum, filled, items, number, refuse, remote,
     silent, whole,
 )
+from relayd.wire.protobuf import octets, spelled, utc
 from relayd.wire.schema import schema, typed_schema
 from relayd.wire.walk import Walk
 
@@ -39,15 +40,15 @@ def _shape(**verdicts: Verdict) -> Shape:
     return Shape(verdicts, snake_too=True)
 
 
-_BLOB: Final = _shape(mimeType=None, data=None, displayName=None).put
+_BLOB: Final = _shape(mimeType=None, data=octets, displayName=None).put
 _FILE: Final = _shape(mimeType=None, fileUri=_uri, displayName=None).put
 
 _PART: Final = Shape()
 _PARTS: Final = items(_PART.put)
 _PART.define({
-    "text": None, "thought": None, "thoughtSignature": None, "inlineData": _BLOB,
+    "text": None, "thought": None, "thoughtSignature": octets, "inlineData": _BLOB,
     "fileData": _FILE,
-    "functionCall": _shape(id=None, name=None, args=None, partialArgs=by_name,
+    "functionCall": _shape(id=None, name=None, args=None, partialArgs=spelled,
                            willContinue=None).put,
     "functionResponse": _shape(id=None, name=None, response=None, parts=_PARTS,
                                willContinue=None, scheduling=None).put,
@@ -56,10 +57,10 @@ _PART.define({
     "toolCall": _shape(id=None, toolType=None, args=None).put,
     "toolResponse": _shape(id=None, toolType=None, response=None).put,
     "videoMetadata": _shape(startOffset=None, endOffset=None, fps=number,
-                            contentLayers=by_name).put,
+                            contentLayers=spelled).put,
     **dict.fromkeys(("mediaResolution", "mediaProcessing", "documentMetadata",
                      "spreadsheetMetadata", "audioMetadata", "audioTranscription",
-                     "speechMetadata"), by_name),
+                     "speechMetadata"), spelled),
     "partMetadata": drop("contents.parts.partMetadata"), **copies("contents.parts"),
 }, snake_too=True)
 """`args` and `response` are free JSON, kept in their order. `partMetadata` is the client's own:
@@ -82,15 +83,24 @@ _MCP: Final = items(_shape(
                                    terminateOnClose=None).put,
 ).put)
 
+_SEARCH: Final = _shape(
+    apiKey=None, customConfigs=by_name, enableDataRetention=None, enableZeroDataRetention=None,
+).put
+"""Others' searches: `customConfigs` is a map, whose names are theirs."""
+
 _TOOL: Final = _shape(
-    functionDeclarations=items(_FUNCTION), googleSearch=by_name, googleSearchRetrieval=by_name,
-    codeExecution=by_name, urlContext=by_name, computerUse=by_name,
-    googleMaps=_shape(enableWidget=None, groundingTypes=by_name,
+    functionDeclarations=items(_FUNCTION),
+    googleSearch=_shape(
+        searchTypes=spelled, blockingConfidence=None, excludeDomains=None,
+        timeRangeFilter=_shape(startTime=utc, endTime=utc).put).put,
+    googleSearchRetrieval=spelled,
+    codeExecution=spelled, urlContext=spelled, computerUse=spelled,
+    googleMaps=_shape(enableWidget=None, groundingTypes=spelled,
                       authConfig=drop("tools.googleMaps.authConfig")).put,
-    enterpriseWebSearch=by_name, fileSearch=refuse("tools.fileSearch"),
+    enterpriseWebSearch=spelled, fileSearch=refuse("tools.fileSearch"),
     retrieval=refuse("tools.retrieval"), mcpServers=remote("tools.mcpServers", _MCP),
-    exaAiSearch=remote("tools.exaAiSearch", by_name),
-    parallelAiSearch=remote("tools.parallelAiSearch", by_name),
+    exaAiSearch=remote("tools.exaAiSearch", _SEARCH),
+    parallelAiSearch=remote("tools.parallelAiSearch", _SEARCH),
 ).put
 
 _MODE: Final = enum("MODE_UNSPECIFIED", "AUTO", "ANY", "NONE")
@@ -118,6 +128,19 @@ _MEDIUM: Final = _shape(
     gcsUri=refuse("generationConfig.responseFormat.gcsUri"),
 ).put
 
+_VOICE: Final = _shape(
+    prebuiltVoiceConfig=spelled,
+    replicatedVoiceConfig=_shape(mimeType=None, voiceSampleAudio=octets, consentAudio=octets,
+                                 voiceConsentSignature=spelled).put,
+    voice=None,
+).put
+
+_SPEECH: Final = _shape(
+    voiceConfig=_VOICE, languageCode=None,
+    multiSpeakerVoiceConfig=_shape(
+        speakerVoiceConfigs=items(_shape(speaker=None, voiceConfig=_VOICE).put)).put,
+).put
+
 GENERATION: Final[dict[str, Verdict]] = dict(
     candidateCount=number, maxOutputTokens=number, temperature=number, topP=number, topK=number,
     seed=number, presencePenalty=number, frequencyPenalty=number, stopSequences=None,
@@ -126,11 +149,11 @@ GENERATION: Final[dict[str, Verdict]] = dict(
     responseFormat=items(_shape(
         text=_MEDIUM, audio=_MEDIUM, image=_MEDIUM, video=_MEDIUM).put),
     thinkingConfig=_shape(includeThoughts=None, thinkingBudget=number, thinkingLevel=None).put,
-    mediaResolution=None, speechConfig=by_name, imageConfig=by_name,
+    mediaResolution=None, speechConfig=_SPEECH, imageConfig=spelled,
     enableEnhancedCivicAnswers=None, audioTimestamp=None, enableAffectiveDialog=None,
-    translationConfig=by_name, audioTranscriptionConfig=by_name,
-    routingConfig=drop("generationConfig.routingConfig"), modelSelectionConfig=by_name,
-    modelConfig=by_name,
+    translationConfig=spelled, audioTranscriptionConfig=spelled,
+    routingConfig=drop("generationConfig.routingConfig"), modelSelectionConfig=spelled,
+    modelConfig=spelled,
 )
 """The members of `generationConfig`. `routingConfig` may name another model."""
 

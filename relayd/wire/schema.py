@@ -56,4 +56,5 @@ def _keywords(put: Act, kind: Verdict, count: Act) -> dict[str, Verdict]:
 KEYWORDS: Final = _keywords(schema, None, number)
 SCHEMA.define(KEYWORDS)
 TYPED.define(_keywords(typed_schema, enum(
-    "TYPE_UNSPECIFIED", "STRING", "NUMBER", "INTEGER", "BOOLEAN", "ARRAY", "OBJECT"), int64))
+    "TYPE_UNSPECIFIED", "STRING", "NUMBER", "INTEGER", "BOOLEAN", "ARRAY", "OBJECT"), int64),
+    snake_too=True)

@@ -44,6 +44,78 @@ def test_both_spellings_are_one() -> None:
     assert dropped("generate", snaky) == ()
 
 
+SPELLINGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "schema": (
+        {"response_schema": {
+            "type": "ARRAY", "max_items": 3, "min_items": "1",
+            "items": {"any_of": [{"type": "STRING", "max_length": 4}],
+                      "property_ordering": ["a_b"], "properties": {"a_b": {"min_length": 1}}}}},
+        {"responseSchema": {
+            "type": "ARRAY", "maxItems": "3", "minItems": 1,
+            "items": {"anyOf": [{"type": "STRING", "maxLength": "4"}],
+                      "propertyOrdering": ["a_b"], "properties": {"a_b": {"minLength": 1}}}}}),
+    "speech": (
+        {"speechConfig": {
+            "language_code": "de", "voice_config": {
+                "prebuilt_voice_config": {"voice_name": "Kore"},
+                "replicated_voice_config": {"voice_sample_audio": "_-8=", "mime_type": "a/b"}},
+            "multi_speaker_voice_config": {"speaker_voice_configs": [
+                {"speaker": "A", "voice_config": {"voice": "v_w"}}]}}},
+        {"speechConfig": {
+            "voiceConfig": {
+                "prebuiltVoiceConfig": {"voiceName": "Kore"},
+                "replicatedVoiceConfig": {"mimeType": "a/b", "voiceSampleAudio": "/+8="}},
+            "languageCode": "de",
+            "multiSpeakerVoiceConfig": {"speakerVoiceConfigs": [
+                {"voiceConfig": {"voice": "v_w"}, "speaker": "A"}]}}}),
+    "image": ({"image_config": {"image_size": "2K", "aspect_ratio": "1:1"}},
+              {"imageConfig": {"aspectRatio": "1:1", "imageSize": "2K"}}),
+    "transcription": (
+        {"audioTranscriptionConfig": {"language_hints": {"language_codes": ["en"]}}},
+        {"audioTranscriptionConfig": {"languageHints": {"languageCodes": ["en"]}}}),
+}
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_both_spellings_are_one_in_all_of_generation_config(name: str) -> None:
+    snaky, camel = (
+        sent("generate", {**ASK, "generationConfig": config}) for config in SPELLINGS[name])
+    assert json.dumps(snaky) == json.dumps(camel)
+
+
+@pytest.mark.parametrize(("snaky", "camel"), [
+    ({"text": "a", "mediaResolution": {"num_tokens": 3}},
+     {"text": "a", "mediaResolution": {"numTokens": 3}}),
+    ({"inline_data": {"mime_type": "image/png", "data": "_-8="}, "document_metadata": {
+        "start_page": 1}},
+     {"inlineData": {"data": "/+8=", "mimeType": "image/png"}, "documentMetadata": {
+         "startPage": 1}}),
+    ({"functionCall": {"name": "f", "args": {"a_b": 1}}, "thought_signature": "_-8="},
+     {"functionCall": {"name": "f", "args": {"a_b": 1}}, "thoughtSignature": "/+8="}),
+    ({"functionResponse": {"name": "f", "response": {"a_b": 1}, "parts": [
+        {"inline_data": {"mime_type": "image/png", "data": "_-8="}}]}},
+     {"functionResponse": {"name": "f", "response": {"a_b": 1}, "parts": [
+         {"inlineData": {"mimeType": "image/png", "data": "/+8="}}]}}),
+])
+def test_both_spellings_of_a_part_are_one(snaky: dict[str, Any], camel: dict[str, Any]) -> None:
+    found = sent("generate", part(**snaky))
+    assert json.dumps(found) == json.dumps(sent("generate", part(**camel)))
+    assert found["contents"][0]["parts"] == [camel]
+
+
+def test_both_spellings_of_tools_are_one_and_names_in_maps_stay() -> None:
+    snaky = [{"google_search": {"time_range_filter": {"start_time": "2026-01-01T00:00:00+00:00"}}},
+             {"computerUse": {"excluded_predefined_functions": ["a_b"]}},
+             {"exaAiSearch": {"api_key": "k", "custom_configs": {"num_results": 5}}}]
+    camel = [{"googleSearch": {"timeRangeFilter": {"startTime": "2026-01-01T00:00:00.000Z"}}},
+             {"computerUse": {"excludedPredefinedFunctions": ["a_b"]}},
+             {"exaAiSearch": {"apiKey": "k", "customConfigs": {"num_results": 5}}}]
+    first, second = (
+        sent("generate", {**ASK, "tools": tools}, remote_mcp="on") for tools in (snaky, camel))
+    assert json.dumps(first) == json.dumps(second)
+    assert first["tools"][2]["exaAiSearch"]["customConfigs"] == {"num_results": 5}
+
+
 def test_of_two_spellings_the_tables_own_counts() -> None:
     body = part(file_data={"file_uri": "gs://b/x"}, fileData={"fileUri": "https://youtu.be/x"})
     assert sent("generate", body)["contents"][0]["parts"] == [
