@@ -6,6 +6,7 @@ the machine may read is no secret and is refused.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,9 @@ warning. skip: the form is checked and nothing is followed (commands that need t
 WAYS: Final = ('Give it as { env = "NAME" }, { file = "/path" } or { systemd = "NAME" }'
                " (LoadCredential= in the unit)")
 CREDENTIALS_DIRECTORY: Final = "CREDENTIALS_DIRECTORY"
+CREDENTIALS: Final = FilePath("/run/credentials")
+"""Where systemd keeps those of each unit, in a folder of its name, while it runs."""
+START: Final = "Start relayd from a unit that has LoadCredential= for it"
 CREDENTIAL_BYTES_MAX: Final = 8192
 _WORLD: Final = 0o006
 _ENV_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -41,6 +45,17 @@ class Surroundings:
     def file(self, text: str) -> FilePath:
         """A path of the file: relative ones start at the configuration file's own folder."""
         return self.folder / text
+
+    @property
+    def outside(self) -> bool:
+        """Whether the service is looked at from outside, where its credentials may not be."""
+        return self.secrets == "examine" and CREDENTIALS_DIRECTORY not in self.environ
+
+    def absent(self, path: FilePath) -> bool:
+        """Whether it is a credential of a unit that does not run: systemd lays it there only then.
+        """
+        folder = path.parent
+        return self.outside and folder.parent == CREDENTIALS and not os.path.isdir(folder)
 
 
 class _Missing(Exception):
@@ -96,8 +111,7 @@ def _one(
         return readers[way](name, around)
     except _Missing as missing:
         problem, remedy = missing.args
-        outside = way == "systemd" and around.secrets == "examine" \
-            and CREDENTIALS_DIRECTORY not in around.environ
+        outside = way == "systemd" and around.outside
         (findings.warning if outside else findings.fault)((*path, way), problem, remedy)
         return None
 
@@ -144,7 +158,7 @@ def _systemd_text(name: str, around: Surroundings) -> str | None:
     folder = around.environ.get(CREDENTIALS_DIRECTORY)
     if not folder:
         raise _Missing("can be read inside the service only: $CREDENTIALS_DIRECTORY is not set",
-                       "Start relayd from a unit that has LoadCredential= for it")
+                       START)
     return _file_text(FilePath(folder) / name)
 
 

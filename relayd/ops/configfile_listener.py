@@ -17,7 +17,7 @@ from relayd.ops.config import Config, ServerConfig, TlsFiles
 from relayd.ops.configfile_address import (
     SYSTEMD, Listen, listen_problem, network_problem, origin_problem, parse_listen,
 )
-from relayd.ops.configfile_credential import Surroundings
+from relayd.ops.configfile_credential import START, Surroundings
 from relayd.ops.configfile_fault import Path, words_of
 from relayd.ops.configfile_section import Section, kind_of
 from relayd.ops.readfile import read_file
@@ -239,8 +239,12 @@ def _pem(table: Section, name: str, around: Surroundings) -> str:
     try:
         _, mode = read_file(path, 1)
     except OSError as error:
-        table.fault(name, f"cannot be read ({words_of(error)})",
-                    "Check its path and its mode")
+        if name == "key" and around.absent(path):
+            table.findings.warning((*table.path, name), "can be read inside the service only: its"
+                                   " unit does not run", START)
+        else:
+            table.fault(name, f"cannot be read ({words_of(error)})",
+                        "Check its path and its mode")
         return ""
     if not stat.S_ISREG(mode):
         table.fault(name, "is a pipe or a device", "Name a PEM file: each reload reads it again")

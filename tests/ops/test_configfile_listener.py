@@ -153,6 +153,23 @@ def test_tls_faults(tls: dict[str, object], keys: list[str], tmp_path: Path) -> 
     assert sorted(f.key for f in read(tmp_path, tls=tls)[1].faults) == sorted(keys)
 
 
+def test_a_key_that_systemd_lays_there_is_not_missed_before_its_unit_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`LoadCredential=tls.key:...`: the configuration is checked before the first start."""
+    monkeypatch.setattr("relayd.ops.configfile_credential.CREDENTIALS", tmp_path)
+    tls = tls_files(tmp_path, 0o600) | {"key": "relayd.service/tls.key"}
+    server, findings = read(tmp_path, "examine", tls=tls)
+    [warning] = findings.warnings
+    assert warning.key == "server.tls.key" and "its unit does not run" in warning.problem
+    assert findings.faults == []
+    assert server.tls == TlsFiles(str(tmp_path / "tls.crt"), "")
+    [fault] = read(tmp_path, "resolve", tls=tls)[1].faults
+    (tmp_path / "relayd.service").mkdir()  # the unit runs, and has no such line
+    [other] = read(tmp_path, "examine", tls=tls)[1].faults
+    assert fault == other and fault.remedy == "Check its path and its mode"
+
+
 def test_skip_opens_no_file(tmp_path: Path) -> None:
     _, findings = read(tmp_path, "skip", tls={"certificate": "none", "key": "none"})
     assert not findings.faults
