@@ -222,15 +222,18 @@ def gemini_usage(report: Report) -> Usage | None:
     if report.get("promptTokenCount") is None:
         given = max(given, total - made - thoughts)
     given_details = report.get("promptTokensDetails")
+    tool_details = report.get("toolUsePromptTokensDetails")
     made_details = report.get("candidatesTokensDetails")
     return Usage(
         input_tokens=given,
         output_tokens=max(made + thoughts, total - given),
         cache_read_input_tokens=_part(report, "cachedContentTokenCount"),
         reasoning_output_tokens=thoughts,
-        audio_input_tokens=_modality(given_details, "AUDIO"),
+        audio_input_tokens=(
+            _modality(given_details, "AUDIO") + _modality(tool_details, "AUDIO")),
         audio_output_tokens=_modality(made_details, "AUDIO"),
-        image_input_tokens=_modality(given_details, "IMAGE"),
+        image_input_tokens=(
+            _modality(given_details, "IMAGE") + _modality(tool_details, "IMAGE")),
         image_output_tokens=_modality(made_details, "IMAGE"),
     )
 

@@ -182,6 +182,7 @@ class GeminiReport(msgspec.Struct, gc=False, rename="camel"):
     cached_content_token_count: Count = None
     prompt_tokens_details: list[_Row] | None = None
     candidates_tokens_details: list[_Row] | None = None
+    tool_use_prompt_tokens_details: list[_Row] | None = None
 
     def usage(self) -> Usage:
         """What `gemini_usage` makes of the same report."""
@@ -191,6 +192,9 @@ class GeminiReport(msgspec.Struct, gc=False, rename="camel"):
         rest = (self.total_token_count or 0) - given
         audio_in, image_in = _modalities(self.prompt_tokens_details)
         audio_out, image_out = _modalities(self.candidates_tokens_details)
+        if self.tool_use_prompt_tokens_details is not None:
+            audio, image = _modalities(self.tool_use_prompt_tokens_details)
+            audio_in, image_in = audio_in + audio, image_in + image
         return Usage(given, rest if rest > made else made, self.cached_content_token_count or 0, 0,
                      thoughts, audio_in, audio_out, 0, image_in, image_out)
 

@@ -115,7 +115,9 @@ def test_a_later_report_lies_over_the_earlier_one(
 @example({"promptTokenCount": 9, "candidatesTokenCount": 4, "cachedContentTokenCount": 3,
           "promptTokensDetails": [{"modality": "AUDIO", "tokenCount": 2},
                                   {"modality": "IMAGE", "tokenCount": 5},
-                                  {"modality": "IMAGE", "tokenCount": 1}]})
+                                  {"modality": "IMAGE", "tokenCount": 1}],
+          "toolUsePromptTokensDetails": [{"modality": "AUDIO", "tokenCount": 2},
+                                         {"modality": "IMAGE", "tokenCount": 7}]})
 def test_any_report_of_gemini(report: dict[str, Any]) -> None:
     typed = gemini_report(json.dumps(report).encode())
     assert typed is None or typed.usage() == gemini_usage(report)
