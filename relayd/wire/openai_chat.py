@@ -10,7 +10,7 @@ from relayd.wire.fields import (
 )
 from relayd.wire.openai_tools import (
     CACHE_BREAKPOINT, CACHE_OPTIONS, END_USER, FORMAT, FUNCTION, TOOLS, cache_key, cache_retention,
-    end_user, stream_options, streaming,
+    choices, end_user, stream_options, streaming,
 )
 from relayd.wire.walk import Walk
 
@@ -75,7 +75,7 @@ TABLE: Final = Table({
     "max_tokens": number,
     "temperature": number,
     "top_p": number,
-    "n": number,
+    "n": choices,
     "stop": None,
     "seed": number,
     "frequency_penalty": number,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from relayd.wire.fields import Table, by_name, filled, flag_stream, number
-from relayd.wire.openai_tools import END_USER, end_user, stream_options, streaming
+from relayd.wire.openai_tools import END_USER, choices, end_user, stream_options, streaming
 from relayd.wire.walk import Walk
 
 
@@ -21,7 +21,7 @@ TABLE: Final = Table({
     "max_tokens": number,
     "temperature": number,
     "top_p": number,
-    "n": number,
+    "n": choices,
     "best_of": number,
     "stop": None,
     "seed": number,

@@ -12,7 +12,7 @@ from typing import Final
 
 from relayd.core.errors import RelayError
 from relayd.wire.fields import (
-    GONE, Act, Shape, Verdict, by_name, copies, drop, items, kinds, refuse, remote,
+    GONE, Act, Shape, Verdict, by_name, copies, drop, items, kinds, number, refuse, remote,
 )
 from relayd.wire.schema import schema
 from relayd.wire.walk import Walk
@@ -101,6 +101,12 @@ _TOOL.define({
     "user_location": drop("tools.user_location"), **copies("tools"),
 })
 """Every other tool: `tools` are a namespace's, `container` and `environment` where code runs."""
+
+
+def choices(value: object, walk: Walk) -> object:
+    """How many answers are asked for: one is what every API of models gives unasked."""
+    value = number(value, walk)
+    return GONE if value == 1 and type(value) is int else value
 
 
 def note_end_user(value: object, walk: Walk) -> object:

@@ -46,13 +46,24 @@ def test_usage_is_asked_for_in_streams(options: object, wanted: object, asked: b
     assert ask("chat", body).stream
 
 
+@pytest.mark.parametrize("operation", ["chat", "completions"])
+def test_one_answer_is_what_nobody_has_to_ask_for(operation: str) -> None:
+    """Some frameworks write it in every request."""
+    assert sent(operation, {**CHAT, "n": 1}) == sent(operation, CHAT)
+    assert sent(operation, {**CHAT, "n": 1.0}) == sent(operation, CHAT)
+    assert dropped(operation, {**CHAT, "n": 1}) == dropped(operation, CHAT)
+    for value, written in ((2, 2), (2.0, 2), (0, 0), (True, True), ("1", "1"), (1.5, 1.5)):
+        kept = sent(operation, {**CHAT, "n": value})["n"]
+        assert (kept, type(kept)) == (written, type(written))
+
+
 def test_options_of_a_stream_mean_nothing_without_one() -> None:
     body = {**CHAT, "stream": False, "stream_options": {"include_usage": True}}
     assert sent("chat", body) == sent("chat", CHAT)
     assert not ask("chat", body).usage_asked
 
 
-@pytest.mark.parametrize("field", ["temperature", "top_p", "max_tokens", "frequency_penalty", "n"])
+@pytest.mark.parametrize("field", ["temperature", "top_p", "max_tokens", "frequency_penalty"])
 def test_integral_numbers_are_written_as_integers(field: str) -> None:
     value = sent("chat", {**CHAT, field: 1.0})[field]
     assert (value, type(value)) == (1, int)
