@@ -221,7 +221,7 @@ def gemini_usage(report: Report) -> Usage | None:
     given += _part(report, "toolUsePromptTokenCount")
     if report.get("promptTokenCount") is None:
         given = max(given, total - made - thoughts)
-    given_details = report.get("promptTokensDetails")
+    given_details = report.get("promptTokensDetails") or report.get("promptTokenDetails")
     tool_details = report.get("toolUsePromptTokensDetails")
     made_details = report.get("candidatesTokensDetails")
     return Usage(

@@ -183,6 +183,7 @@ class GeminiReport(msgspec.Struct, gc=False, rename="camel"):
     prompt_tokens_details: list[_Row] | None = None
     candidates_tokens_details: list[_Row] | None = None
     tool_use_prompt_tokens_details: list[_Row] | None = None
+    prompt_token_details: list[_Row] | None = None  # of embeddings
 
     def usage(self) -> Usage:
         """What `gemini_usage` makes of the same report."""
@@ -190,7 +191,8 @@ class GeminiReport(msgspec.Struct, gc=False, rename="camel"):
         thoughts = self.thoughts_token_count or 0
         made = self.candidates_token_count + thoughts
         rest = (self.total_token_count or 0) - given
-        audio_in, image_in = _modalities(self.prompt_tokens_details)
+        audio_in, image_in = _modalities(
+            self.prompt_tokens_details or self.prompt_token_details)
         audio_out, image_out = _modalities(self.candidates_tokens_details)
         if self.tool_use_prompt_tokens_details is not None:
             audio, image = _modalities(self.tool_use_prompt_tokens_details)

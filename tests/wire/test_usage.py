@@ -225,6 +225,10 @@ def test_anthropic(report: dict[str, object], usage: Usage | None) -> None:
      Usage(32, 42, reasoning_output_tokens=42)),
     ({"promptTokenCount": 32, "candidatesTokenCount": 1, "totalTokenCount": 40}, Usage(32, 8)),
     ({"promptTokenCount": 5, "promptTokenDetails": {}}, Usage(5)),
+    ({"promptTokenCount": 350, "promptTokenDetails": [
+        {"modality": "TEXT", "tokenCount": 4}, {"modality": "AUDIO", "tokenCount": 88},
+        {"modality": "IMAGE", "tokenCount": 258}]},
+     Usage(350, 0, audio_input_tokens=88, image_input_tokens=258)),
     ({"candidatesTokenCount": 12, "thoughtsTokenCount": 3, "totalTokenCount": 500,
       "promptTokensDetails": [{"modality": "VIDEO", "tokenCount": 485}]},
      Usage(485, 15, reasoning_output_tokens=3)),
