@@ -16,6 +16,7 @@ from relayd.wire.fields import (
     Act, Shape, Table, Verdict, by_name, copies, drop, enum, filled, items, number, refuse, remote,
     silent, whole,
 )
+from relayd.wire.openai_tools import choices
 from relayd.wire.protobuf import octets, spelled, utc
 from relayd.wire.schema import schema, typed_schema
 from relayd.wire.walk import Walk
@@ -142,7 +143,7 @@ _SPEECH: Final = _shape(
 ).put
 
 GENERATION: Final[dict[str, Verdict]] = dict(
-    candidateCount=number, maxOutputTokens=number, temperature=number, topP=number, topK=number,
+    candidateCount=choices, maxOutputTokens=number, temperature=number, topP=number, topK=number,
     seed=number, presencePenalty=number, frequencyPenalty=number, stopSequences=None,
     responseLogprobs=None, logprobs=number, responseMimeType=None, responseSchema=typed_schema,
     responseJsonSchema=schema, responseModalities=None,

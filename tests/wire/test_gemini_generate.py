@@ -125,6 +125,7 @@ def test_of_two_spellings_the_tables_own_counts() -> None:
 @pytest.mark.parametrize("more", [
     {"generationConfig": {}}, {"safetySettings": []}, {"tools": []}, {"toolConfig": {}},
     {"labels": {}}, {"cachedContent": ""}, {"cachedContent": None},
+    {"generationConfig": {"candidateCount": 1}}, {"generation_config": {"candidate_count": 1.0}},
     {"toolConfig": {"retrievalConfig": {"latLng": {"latitude": 1.5}, "languageCode": "de"}}},
 ])
 def test_what_says_nothing_is_absent(more: dict[str, Any]) -> None:
