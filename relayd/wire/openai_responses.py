@@ -36,11 +36,17 @@ NAMELESS: Final = (
 )
 """Types of items whose id is optional."""
 
+_LOGPROB: Final = Shape()
+_LOGPROB.define({
+    "token": None, "bytes": None, "logprob": number, "top_logprobs": items(_LOGPROB.put),
+})
+
 _PART: Final = items(Shape({
     "type": None, "text": None, "refusal": None, "image_url": None, "detail": None,
     "filename": None, "file_data": None, "file_url": None,
     "file_id": refuse("input.content.file_id"), "input_audio": by_name, "annotations": by_name,
-    "logprobs": filled(by_name), "prompt_cache_breakpoint": CACHE_BREAKPOINT,
+    "logprobs": filled(items(_LOGPROB.put)),
+    "prompt_cache_breakpoint": CACHE_BREAKPOINT,
     "parsed": drop("input.content.parsed"), "created_by": drop("input.content.created_by"),
     **copies("input.content"),
 }, other=said).put)

@@ -10,8 +10,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from relayd.wire.fields import number
 from relayd.wire.walk import Walk
 
+_PARTS: Final = (dict, list, float)
 _SNAKE: Final = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)+")
 _HUMP: Final = re.compile(r"_([a-z0-9])")
 
@@ -32,13 +34,16 @@ def _raised(hump: re.Match[str]) -> str:
 
 
 def spelled(value: object, walk: Walk) -> object:
-    """Any structure of messages alone, no maps: members in lowerCamelCase, sorted by name.
+    """Any structure of messages alone, no maps: members in lowerCamelCase, sorted by name; whole
+    numbers as integers.
 
     Of two spellings of one name lowerCamelCase counts.
     """
+    if type(value) is float:
+        return number(value, walk)
     if type(value) is dict:
         for key, inner in value.items():
-            if type(inner) is dict or type(inner) is list:
+            if type(inner) in _PARTS:
                 value[key] = spelled(inner, walk)
         keys = list(value)
         names = {lower_camel(key): key for key in keys}
@@ -48,7 +53,7 @@ def spelled(value: object, walk: Walk) -> object:
         return {name: value[name if name in value else names[name]] for name in ordered}
     if type(value) is list:
         for index, inner in enumerate(value):
-            if type(inner) is dict or type(inner) is list:
+            if type(inner) in _PARTS:
                 value[index] = spelled(inner, walk)
     return value
 

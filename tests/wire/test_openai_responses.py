@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -201,3 +202,14 @@ def test_who_made_an_item_is_not_told() -> None:
         "responses", {**ASK, "input": [call, answer]})
     assert dropped("responses", {**ASK, "input": told}) == (
         "input.content.created_by", "input.created_by")
+
+
+def test_numbers_of_an_answer_that_is_given_back_have_one_spelling() -> None:
+    def given_back(logprob: float) -> bytes:
+        one = {"token": "a", "bytes": [97], "logprob": logprob}
+        part = {"type": "output_text", "text": "a", "logprobs": [{**one, "top_logprobs": [one]}]}
+        return json.dumps(sent("responses", {
+            "model": "m", "input": [{"role": "assistant", "content": [part]}]})).encode()
+
+    assert given_back(0.0) == given_back(0)
+    assert b"-0.25" in given_back(-0.25)

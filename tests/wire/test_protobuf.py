@@ -27,6 +27,7 @@ def test_names(name: str, written: str) -> None:
     ({"b_c": 1, "a": {"d_e": [{"f_g": None}]}}, {"a": {"dE": [{"fG": None}]}, "bC": 1}),
     ({"a_b": 1, "aB": 2}, {"aB": 2}), ({"aB": 2, "a_b": 1}, {"aB": 2}),
     ([{"a_b": "c_d"}, "e_f", 1], [{"aB": "c_d"}, "e_f", 1]),
+    ({"a": 1.0, "b": [0.5, 2.0]}, {"a": 1, "b": [0.5, 2]}),
     ("a_b", "a_b"), (None, None), (3, 3), ({}, {}),
 ])
 def test_structures(value: Any, written: Any) -> None:
