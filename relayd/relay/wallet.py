@@ -33,9 +33,12 @@ HEARD_TOKENS, SAID_TOKENS = 20, 8
 IMAGES_MAX: Final = 10
 """What one request may ask for."""
 _AN_HOUR: Final = (b'1h"', b"\\u0031", b"\\u0068")
-_SEARCH: Final = (b"web_search", b"oogleSearch", b"oogle_search", b"x_search",
-                  b"enterpriseWebSearch", *(b"\\u00%d" % row for row in range(4, 8)))
-"""What names a provider's own tool; a letter of a name may be escaped."""
+_SEARCH: Final = (
+    (b"_search", (b"web_search", b"oogle_search", b"x_search")),
+    (b"Search", (b"oogleSearch", b"enterpriseWebSearch")),
+    (b"\\u00", tuple(b"\\u00%d" % row for row in range(4, 8))))
+"""What names a provider's own tool, by what is in each of these names: most bodies are looked
+through three times for it, and not for every name. A letter of a name may be escaped."""
 SEARCHES, SEARCHES_MAX = 1, 20
 """Of the web, that a call makes which may make any: usually, and at most; it says no bound."""
 SESSION_TOKENS: Final = 4_096
@@ -228,7 +231,8 @@ def _searches(price: Price, raw: bytes | None) -> bool:
     that makes them, anywhere in it."""
     unit = price.prices
     return (raw is not None and (unit.search > 0 or unit.search_call > 0)
-            and any(said in raw for said in _SEARCH))
+            and any(part in raw and any(name in raw for name in names)
+                    for part, names in _SEARCH))
 
 
 def _price(exchange: Exchange, provider: str, sent: str) -> Price | None:

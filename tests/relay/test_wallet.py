@@ -26,7 +26,7 @@ from relayd.ops.config import BillingConfig
 from relayd.relay import plan as relay_plan
 from relayd.relay.exchange import Exchange
 from relayd.relay.settle import Settler
-from relayd.relay.wallet import SEARCHES, SEARCHES_MAX, Wallets
+from relayd.relay.wallet import SEARCHES, SEARCHES_MAX, Wallets, _searches
 from relayd.store import posting as store_posting
 from relayd.store.db import Database
 from relayd.wire.body import Ask
@@ -380,6 +380,18 @@ def test_searches_are_set_aside_where_they_have_a_price_and_a_body_names_their_t
     made.target = target_of("/v1/messages/count_tokens", "anthropic")
     assert {each.most for each in wallets._demands(made, plan, raw).values()} == {
         NANO if "call" in price else 0}
+
+
+@pytest.mark.parametrize("name", [
+    "web_search", "web_search_preview", "openrouter:web_search", "x_search", "googleSearch",
+    "google_search", "googleSearchRetrieval", "google_search_retrieval", "enterpriseWebSearch"])
+def test_each_tool_that_searches_is_known_however_it_is_written(name: str) -> None:
+    price = Price("*", unit_prices({"search": 1}))
+    assert _searches(price, b'{"type":"%b"}' % name.encode())
+    for at, letter in enumerate(name):
+        escaped = f"{name[:at]}\\u{ord(letter):04x}{name[at + 1:]}"
+        assert _searches(price, escaped.encode())
+    assert not _searches(price, b'{"type":"file_search","name":"Search"}, "\\u00e9\\u000a"')
 
 
 def test_a_session_holds_what_it_has_used_and_ends_where_nothing_is_left() -> None:
