@@ -24,7 +24,8 @@ async def people(db: Database) -> None:
 async def test_use_fees_and_credit_of_the_period_alone(db: Database) -> None:
     await people(db)
     await usage.post(db, [
-        call_record(account="acct_1", amount_nano=5), call_record(account="acct_1", amount_nano=7),
+        call_record(account="acct_1", amount_nano=5), call_record(
+            account="acct_1", amount_nano=7, started_at_ms=START_MS + 3_600_000),
         call_record(account="acct_1", model=None, amount_nano=1),
         call_record(account="acct_1", started_at_ms=PERIOD.end_ms, amount_nano=100),
         call_record(account="acct_2", currency="EUR", amount_nano=3)])
@@ -42,8 +43,10 @@ async def test_use_fees_and_credit_of_the_period_alone(db: Database) -> None:
         found = await closing.lines(transaction, "acct_1", PERIOD)
         assert await closing.lines(transaction, "acct_2", PERIOD) == {
             "EUR": [Line("use", "gpt-4o-mini", 3, 1, 100, 20)]}
-    assert [(line.kind, line.amount_nano, line.calls) for line in found["USD"]] == [
-        ("use", 1, 1), ("use", 12, 2), ("fee", 4, 0), ("proration", -2, 0), ("credit", -3, 0)]
+    assert [(line.kind, line.amount_nano, line.calls, line.input_tokens, line.output_tokens)
+            for line in found["USD"]] == [
+        ("use", 1, 1, 100, 20), ("use", 12, 2, 200, 40), ("fee", 4, 0, 0, 0),
+        ("proration", -2, 0, 0, 0), ("credit", -3, 0, 0, 0)]
 
 
 async def test_what_a_month_has_got_is_added_up(db: Database) -> None:

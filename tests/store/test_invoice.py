@@ -158,7 +158,12 @@ async def test_what_a_month_was_said_to_be(kept: Database) -> None:
 async def test_they_end_with_their_term(kept: Database) -> None:
     await put(kept, made(1))
     await put(kept, made(2, NOW_MS + 5, kind="counter", reverses="inv_0001", cause="void:1"))
+    stays = await put(kept, made(3, NOW_MS + 6))
     for now_ms, deleted in ((NOW_MS + YEAR_MS - 1, 0), (NOW_MS + YEAR_MS, 0),
                             (NOW_MS + YEAR_MS + 5, 2), (NOW_MS + YEAR_MS + 5, 0)):
         async with kept.writing() as transaction:
             assert await invoice.delete_before(transaction, now_ms, 9) == deleted
+    async with kept.reading() as transaction:
+        assert await invoice.get(transaction, "inv_0003") == stays
+        assert await transaction.rows("SELECT DISTINCT invoice_id FROM invoice_lines") == [
+            ("inv_0003",)]

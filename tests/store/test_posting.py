@@ -7,11 +7,13 @@ from random import Random
 
 import pytest
 
+from relayd.core.account import Account
 from relayd.core.errors import RelayError
+from relayd.core.order import Order
 from relayd.core.posting import (
     TRANSFER_NANO_MAX, LedgerAccount, Transfer, TransferKind, charge, folded, move,
 )
-from relayd.store import posting
+from relayd.store import account, order, posting
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
 
@@ -96,6 +98,22 @@ async def test_what_is_wrong_is_found(db: Database) -> None:
     assert ("unbalanced", "e", 0, 0) in found
     assert ("balance", "balance:acct_1:CNY", 5, 2000) in found
     assert ("balance", "clearing:card:CNY", -2000, -1993) in found
+
+
+async def test_orders_and_their_credits_are_held_against_each_other(db: Database) -> None:
+    async with db.writing() as transaction:
+        await account.insert(transaction, Account("acct_1", "a@x.org", None, "active", 0))
+        for name, state, credited in (
+                ("well", "credited", True), ("back", "refunded", True), ("open", "pending", False),
+                ("lost", "credited", False), ("early", "paid", True)):
+            await order.insert(transaction, Order(
+                name, "acct_1", "card", "CNY", 500, state,  # type: ignore[arg-type]
+                NOW, NOW + 1, paid_at_ms=None if state == "pending" else NOW), None, None)
+            if credited:
+                await posting.post(transaction, top_up(f"order:{name}:credited"), NOW)
+    async with db.reading() as transaction:
+        assert sorted(await posting.wrong(transaction)) == [
+            ("not credited", "early", 0, 500), ("not credited", "lost", 0, 500)]
 
 
 @pytest.mark.parametrize("seed", range(3))

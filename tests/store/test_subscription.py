@@ -31,6 +31,24 @@ async def test_rows_come_back_as_they_went(db: Database) -> None:
         await subscription.put(transaction, later)
         assert await subscription.find(transaction, "acct_1") == later
         assert await subscription.due(transaction, 150, 9) == []
+        other = replace(PLAN, name="crew", fee_nano=20)
+        await subscription.keep_version(transaction, other, 5)
+        anew = Subscription("acct_1", "crew", other.version, "past_due", 16, 300, 400, 350, 2)
+        await subscription.put(transaction, anew)
+        assert await subscription.find(transaction, "acct_1") == anew
+        assert await subscription.terms(transaction, "crew", other.version) == other
+
+
+async def test_what_is_put_off_is_of_one_account(db: Database) -> None:
+    async with db.writing() as transaction:
+        await subscription.keep_version(transaction, PLAN, 5)
+        for name in ("acct_1", "acct_2"):
+            await account.insert(transaction, Account(name, f"{name}@b", None, "active", 1))
+            await subscription.put(transaction, replace(ONE, account=name))
+        await subscription.put_off(transaction, "acct_1", 900)
+        assert await subscription.due(transaction, 899, 9) == [replace(ONE, account="acct_2")]
+        assert await subscription.due(transaction, 900, 1) == [replace(ONE, account="acct_2")]
+        assert await subscription.find(transaction, "acct_1") == replace(ONE, due_at_ms=900)
 
 
 async def test_terms_are_never_changed(db: Database) -> None:

@@ -247,6 +247,13 @@ def test_gemini(report: dict[str, object], usage: Usage | None) -> None:
 def test_a_main_figure_that_cannot_be_trusted_spoils_the_report(value: object) -> None:
     assert openai_usage({"prompt_tokens": value, "completion_tokens": 3}) is None
     assert openai_usage({"prompt_tokens": 7, "completion_tokens": value}) is None
+    for total in (1, 4, 8, value):  # with a total it is the usual report, which is read first
+        assert openai_usage(
+            {"prompt_tokens": value, "completion_tokens": 3, "total_tokens": total}) is None
+        assert openai_usage(
+            {"prompt_tokens": 7, "completion_tokens": value, "total_tokens": total}) is None
+    assert openai_usage({"tokens": {"input_tokens": value, "output_tokens": 3}}) is None
+    assert openai_usage({"tokens": {"input_tokens": 7, "output_tokens": value}}) is None
     assert anthropic_usage({"input_tokens": 7, "output_tokens": value}) is None
     assert gemini_usage({"promptTokenCount": value, "candidatesTokenCount": 3}) is None
 
