@@ -38,6 +38,8 @@ _MAILS: Final[dict[Outcome, str]] = {
     "won": "dispute_won", "lost": "dispute_lost"}
 _BACK: Final = ("bounced", "won")
 """Money that was gone is in the balance again."""
+_IN: Final = ("credited", "released", *_BACK)
+"""There is more in the balance than before."""
 LISTED_MAX: Final = 200
 _UNASKED: Final = ("failed", "expired", "ignored")
 
@@ -164,7 +166,10 @@ async def _noted(
     transaction: Transaction, event: PartnerEvent, outcome: Outcome, now_ms: int
 ) -> str:
     if not event.event:
-        return outcome
+        if outcome not in ALARMS:
+            return outcome
+        # found by asking: a person has to look at it all the same
+        event = replace(event, event=f"asked:{event.order}:{event.reference}")
     known = await store_partner.outcome_of(transaction, event.partner, event.event)
     if known is not None:
         return known
@@ -229,7 +234,7 @@ async def _tell(
     transaction: Transaction, payments: Payments, decision: Decision, now_ms: int
 ) -> Outcome:
     """The audit log, and the account's holder where there still is one; the outcome, which is an
-    alarm where money came back and nobody is there who will ask for it."""
+    alarm where money came in and nobody is there who will ask for it."""
     order, outcome = decision.known.order, decision.outcome
     amount = (decision.known.refund or decision.known.dispute or order).amount_minor
     if outcome in _ACTIONS:
@@ -239,7 +244,8 @@ async def _tell(
                      "amount_minor": amount, "currency": order.currency})
     holder = await store_account.readable(transaction, order.account)
     if holder is None or holder.email is None:
-        return "unclaimed" if outcome in _BACK else outcome
+        erased = holder is not None and holder.state == "erased"
+        return "unclaimed" if outcome in (_IN if erased else _BACK) else outcome
     if outcome in _MAILS:
         await mail.post(transaction, _MAILS[outcome], order.account, {
             "order": order.id, "link": payments.order_link(order.id),

@@ -95,7 +95,7 @@ ALARMS: Final[frozenset[Outcome]] = frozenset({
     "unknown_order", "other_partner", "other_currency", "other_amount", "paid_twice",
     "trade_taken", "too_late", "unclaimed"})
 """Outcomes that a person has to look at: a partner's message does not fit what is known here, or
-money came back to an account that is erased."""
+money came in, or back, to an account that is erased."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -354,6 +354,33 @@ async def test_a_refund_of_an_erased_account_comes_back_too(till: Till) -> None:
     assert (again.outcome, again.is_alarm) == ("already", False)
 
 
+@each_partner
+async def test_a_payment_that_an_erased_account_s_order_still_gets_is_told(
+    till: Till, partner: str
+) -> None:
+    made = await till.order(partner)
+    trade, message = await till.paid(made)
+    await erase(till)
+    heard = await till.hear(partner, message)
+    assert (heard.outcome, heard.is_alarm) == ("unclaimed", True)
+    assert await till.balance() == FULL and await till.wrong() == []
+    assert [said.order for said in await webhook.alarms(till.db)] == [made.id]
+    assert (await till.hear(partner, message)).outcome == "unclaimed"
+    assert await till.balance() == FULL and await mail.listing(till.db) == []
+
+
+async def test_a_refund_of_an_erased_account_that_fails_is_told(till: Till) -> None:
+    made, _ = await till.credited()
+    asked = await order.begin_refund(till.db, SHELL, RefundWish(made.id, 45, "as asked"),
+                                     till.now_ms)
+    await erase(till)
+    failed = PartnerEvent("card", "", "refund_failed", made.id, reference=asked.id)
+    assert await webhook.apply(till.db, till.payments, failed, till.now_ms) == "unclaimed"
+    assert await till.balance() == FULL
+    assert [said.outcome for said in await webhook.alarms(till.db)] == ["unclaimed"]
+    assert await webhook.apply(till.db, till.payments, failed, till.now_ms) == "already"
+
+
 async def test_a_dispute_that_an_erased_account_won_is_told(till: Till) -> None:
     _, trade = await till.credited()
     till.demo.dispute(trade)
@@ -494,14 +521,6 @@ async def test_nobody_is_told_anything_but_what_is_declared(till: Till) -> None:
         mails = await transaction.rows("SELECT kind FROM outbox")
     assert [row[0] for row in rows][-2:] == ["order.create", "order.credit"]
     assert mails == [("receipt",)]
-
-
-async def test_a_holder_who_is_gone_is_not_written_to(till: Till) -> None:
-    made = await till.order()
-    _, message = await till.paid(made)
-    await erase(till)
-    assert (await till.hear("card", message)).outcome == "credited"
-    assert await till.balance() == FULL
 
 
 async def test_messages_that_are_about_nothing_here(till: Till) -> None:

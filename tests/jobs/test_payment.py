@@ -21,6 +21,7 @@ from relayd.jobs.payment import PATIENCE_MS, PaymentJob
 from relayd.ops.logging import Logger
 from relayd.store import order as store_order
 from relayd.store.db import Database
+from tests.control.test_webhook import erase
 from tests.fakes.till import Till, till
 
 __all__ = ["till"]
@@ -42,6 +43,17 @@ async def test_a_payment_is_found_without_a_message(till: Till) -> None:
     till.now_ms += PATIENCE_MS + 1
     await work.look()
     assert (await till.look(made)).state == "credited" and work.failures == 0
+
+
+async def test_what_is_found_to_be_paid_for_an_erased_account_is_told(till: Till) -> None:
+    made = await till.order("wechat")
+    till.demo.book.pay(await till.trade(made))
+    await erase(till)
+    till.now_ms += PATIENCE_MS + 1
+    work = job(till)
+    for alarms in (0, 1):
+        await work.look()
+        assert (await till.look(made)).state == "credited" and work.alarms == alarms
 
 
 async def test_an_order_is_asked_about_ever_more_rarely(
