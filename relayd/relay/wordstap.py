@@ -12,10 +12,9 @@ from typing import Final
 
 from relayd.core.usage import Beside
 from relayd.relay.report import Report, Tap
+from relayd.wire.reply_media import BYTES_PER_SECOND
 from relayd.wire.replytext import CONTENT, Findings
 
-BYTES_PER_SECOND: Final = 15
-"""Of UTF-8, in speech: 150 English words a minute, or 300 Chinese characters."""
 _MARK_BYTES: Final = 64
 """An end of a cue is shorter, with its arrow."""
 # SubRip writes hours and a comma; WebVTT may leave out the hours, and writes a full stop

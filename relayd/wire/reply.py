@@ -64,7 +64,7 @@ class ReplyShape:
             report = found.usage_object()
             usage = None if report is None else self.normalize(report)
         if not found.images and not found.seconds and not found.searches:
-            return usage
+            return Beside(audio_seconds=found.paced) if usage is None and found.paced else usage
         if usage is None:
             # seconds are the provider's own figure; the others are merely seen to be there
             usage = NO_USAGE if found.seconds or found.drawn is not None else Beside()

@@ -15,6 +15,8 @@ from relayd.wire.usage import openai_usage, seconds_of
 
 # tuples: a type that is no string is in none of them, and cannot be looked up in a set
 _WORDS: Final = ("transcript.text.delta", "transcription.text.delta")
+BYTES_PER_SECOND: Final = 15
+"""Of UTF-8, in speech: 150 English words a minute, or 300 Chinese characters."""
 _IMAGE: Final = ("image_generation.completed", "image_edit.completed")
 _LAST: Final = (*_IMAGE, "transcript.text.done", "transcription.done", "speech.audio.done")
 
@@ -77,6 +79,8 @@ def read_words(data: bytes, found: Findings) -> bool:
         elif event.type in _WORDS:  # the last event repeats all of them
             found.text(event.text if event.delta is None else event.delta, CONTENT)
     _summary(event, found)
+    if found.whole and type(event) is _Words and type(event.text) is str:
+        found.paced = -(-len(event.text.encode()) // BYTES_PER_SECOND)
     return False
 
 

@@ -83,6 +83,8 @@ class Findings(msgspec.Struct, gc=False):
     """Searches of the web that the reply shows, where its usage does not tell of them."""
     seconds: int = 0
     """How long the transcribed sound was, where the reply says so beside its usage."""
+    paced: int = 0
+    """How long its words take to say, in seconds: where nothing says how long the sound was."""
     drawn: Usage | None = None
     """What another model used to write the vector graphics of a reply of images."""
 

@@ -7,7 +7,8 @@ from hypothesis import given
 
 from relayd.core.usage import Beside
 from relayd.relay.report import Report
-from relayd.relay.wordstap import BYTES_PER_SECOND, WordsTap
+from relayd.relay.wordstap import WordsTap
+from relayd.wire.reply_media import BYTES_PER_SECOND
 from relayd.wire.replytext import CONTENT, Findings
 from tests.fakes.splits import cut, one_by_one, places
 from tests.fakes.texts import Texts

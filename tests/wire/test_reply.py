@@ -106,7 +106,13 @@ def test_a_total_alone_is_input_where_there_is_no_output(operation: str) -> None
     ("transcription", b'{"text":"a","duration":8.47}', Usage(audio_seconds=9)),
     ("translation", b'{"text":"a","duration":8.47,"usage":{"type":"duration","seconds":8}}',
      Usage(audio_seconds=8)),
-    ("transcription", b'{"text":"a"}', None),
+    ("transcription", b'{"text":"a"}', Beside(audio_seconds=1)),
+    ("translation", b'{"text":"0123456789ABCDEF","x_groq":{"id":"r"}}', Beside(audio_seconds=2)),
+    ("translation", '{"text":"\u4f60\u597d\u4f60\u597d\u4f60\u597d"}'.encode(),
+     Beside(audio_seconds=2)),
+    ("transcription", b'{"text":"a","usage":{"input_tokens":7,"output_tokens":3}}', Usage(7, 3)),
+    ("transcription", b'{"text":"","usage":null}', None),
+    ("transcription", b'{"text":null}', None),
 ])
 def test_what_is_no_token_is_usage_too(operation: str, reply: bytes, usage: Usage | None) -> None:
     found = Findings(whole=True)
