@@ -31,6 +31,12 @@ def money(nano: int, currency: str) -> str:
     return f"{minus}{sign}{int(whole):,}.{part}"
 
 
+def cost(nano: int, currency: str) -> str:
+    """What calls cost, as `money` writes it; `0` is nothing in any currency: the record of a call
+    that has no price names one all the same."""
+    return money(nano, currency) if nano else "0"
+
+
 def axis_money(nano: int) -> str:
     """An amount beside an axis: as short as it is exact."""
     return decimal(nano)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -128,10 +128,19 @@ def models(config: Config, now_ms: int) -> list[Model]:
     return sorted(found, key=lambda model: (model.pattern, model.name))
 
 
+def alike(found: Sequence[Model]) -> list[list[Model]]:
+    """Models of whose content the same is said, in the order of the first of each."""
+    groups: dict[tuple[str, tuple[TermsShown, ...]], list[Model]] = {}
+    for model in found:
+        groups.setdefault((model.tier, tuple(model.terms)), []).append(model)
+    return list(groups.values())
+
+
 async def show(visit: Visit) -> web.Response:
     """The page."""
     found = models(visit.services.config(), visit.now_ms)
-    return page(visit, "use/models.html", models=found, columns=COLUMNS, special=special)
+    return page(visit, "use/models.html", models=found, alike=alike(found), columns=COLUMNS,
+                special=special)
 
 
 async def give(visit: Visit) -> web.Response:

@@ -13,7 +13,7 @@ from relayd.console.period import SpanQuery, span_links
 from relayd.console.plot import Band
 from relayd.console.plotted import Measure, Plotted, by_name, plotted
 from relayd.console.route import HOLDER, Route
-from relayd.console.series import Used, used
+from relayd.console.series import Used, spent_in, used
 from relayd.console.visit import Visit
 from relayd.control import call, series
 from relayd.core.call import CallSearch, Figures
@@ -75,7 +75,9 @@ def _cards(visit: Visit, points: list[Point], figures: Figures) -> list[Card]:
     total = NO_SUMS
     for line in by_currency:
         total = plus(total, line.sums)
-    spent = [money(line.sums.amount_nano, line.currency) for line in by_currency] or ["0"]
+    currencies = spent_in(points)
+    spent = [money(line.sums.amount_nano, line.currency) for line in by_currency
+             if line.currency in currencies] or ["0"]
     return [
         Card(visit.t("overview.spent"), spent[0], " + ".join(spent[1:])),
         Card(visit.t("overview.calls"), f"{total.calls:,}"),

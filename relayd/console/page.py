@@ -18,7 +18,7 @@ import msgspec
 from aiohttp import web
 
 from relayd import __version__
-from relayd.console.amount import money, took
+from relayd.console.amount import cost, money, took
 from relayd.console.visit import Visit
 from relayd.core.timestamp import rfc3339
 
@@ -89,8 +89,8 @@ def environment() -> jinja2.Environment:
         auto_reload=False)
     made.globals.update(static=static, version=__version__)
     made.filters.update(
-        number=_number, day=_day, moment=_moment, second=_second, money=money, took=took,
-        older=_older)
+        number=_number, day=_day, moment=_moment, second=_second, money=money, cost=cost,
+        took=took, older=_older)
     return made
 
 

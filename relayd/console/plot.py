@@ -6,7 +6,7 @@ follows the theme and needs no style of its own. Every page that shows a plot sh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from markupsafe import Markup, escape
@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 WIDTH: Final = 760
 HEIGHT: Final = 220
 LEFT: Final = 74
+"""At least: beside long values there is more room."""
 RIGHT: Final = 8
 TOP: Final = 10
 BOTTOM: Final = 26
@@ -22,6 +23,8 @@ BANDS_MAX: Final = 6
 _LABELS_MAX: Final = 8
 _GRID_LINES: Final = 4
 _GAP: Final = 0.24
+_GLYPH: Final = 7.5
+"""About the width of a digit, wide enough for any font."""
 
 Show = Callable[[int], str]
 
@@ -56,15 +59,18 @@ def columns(title: str, labels: Sequence[str], bands: Sequence[Band], show: Show
     """A plot with one column for each label. `show` writes a value; titles are for pointers."""
     totals = [sum(values) for values in zip(*(band.values for band in bands), strict=True)]
     totals = totals or [0] * len(labels)
-    top, step = scale(max(totals, default=0))
-    parts = [_axis(top, step, show), _labels(labels)]
-    wide = (WIDTH - LEFT - RIGHT) / max(1, len(labels))
+    most = max(totals, default=0)
+    top, step = scale(most)
+    marks = {value: show(value) for value in range(0, top + 1 if most else 1, step)}
+    left = max(LEFT, round(8 + _GLYPH * max(map(len, marks.values()))))
+    parts = [_axis(marks, top, left), _labels(labels, left)]
+    wide = (WIDTH - left - RIGHT) / max(1, len(labels))
     for n, label in enumerate(labels):
         shown = [(band.name, show(band.values[n])) for band in bands if band.values[n]]
         words = [f"{label}: {show(totals[n])}"]
         if len(bands) > 1:
             words += [f"{name}: {value}" for name, value in shown]
-        parts.append(_column(LEFT + n * wide, wide, [band.values[n] for band in bands], top,
+        parts.append(_column(left + n * wide, wide, [band.values[n] for band in bands], top,
                              "\n".join(words)))
     return Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
         WIDTH, HEIGHT, title, Markup("").join(parts))
@@ -74,25 +80,25 @@ def _height(value: int, top: int) -> float:
     return value * (HEIGHT - TOP - BOTTOM) / top
 
 
-def _axis(top: int, step: int, show: Show) -> Markup:
+def _axis(marks: Mapping[int, str], top: int, left: int) -> Markup:
     parts = []
-    for value in range(0, top + 1, step):
+    for value, words in marks.items():
         y = round(HEIGHT - BOTTOM - _height(value, top), 1)
         kind = "grid" if value else "axis"
         parts.append(Markup(
             '<line class="{}" x1="{}" x2="{}" y1="{}" y2="{}"/>'
             '<text x="{}" y="{}" text-anchor="end">{}</text>').format(
-                kind, LEFT, WIDTH - RIGHT, y, y, LEFT - 8, round(y + 4, 1), show(value)))
+                kind, left, WIDTH - RIGHT, y, y, left - 8, round(y + 4, 1), words))
     return Markup("").join(parts)
 
 
-def _labels(labels: Sequence[str]) -> Markup:
+def _labels(labels: Sequence[str], left: int) -> Markup:
     """Names of some steps, as many as there is room for, the last one among them."""
-    wide = (WIDTH - LEFT - RIGHT) / max(1, len(labels))
+    wide = (WIDTH - left - RIGHT) / max(1, len(labels))
     every = max(1, -(-len(labels) // _LABELS_MAX))
     parts = [
         Markup('<text x="{}" y="{}" text-anchor="middle">{}</text>').format(
-            round(LEFT + (n + 0.5) * wide, 1), HEIGHT - 8, label)
+            round(left + (n + 0.5) * wide, 1), HEIGHT - 8, label)
         for n, label in enumerate(labels) if (len(labels) - 1 - n) % every == 0]
     return Markup("").join(parts)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 from urllib.parse import urlencode
 
@@ -151,6 +151,12 @@ def _measure(show: Shown, currency: str) -> Measure:
     return Measure(lambda sums: sums.input_tokens + sums.output_tokens, short, "{:,}".format)
 
 
+def spent_in(points: Iterable[Point]) -> list[str]:
+    """The currencies of amounts that are something; where none is, the first one."""
+    currencies = sorted({point.currency for point in points if point.sums.amount_nano})
+    return currencies or sorted({point.currency for point in points})[:1]
+
+
 def _plots(
     visit: Visit, points: list[Point], wanted: Period, names: Mapping[str, str]
 ) -> list[Plotted]:
@@ -164,7 +170,7 @@ def _plots(
         return [plotted(visit.t(f"series.show_{show}"), wanted,
                         by_name(points, wanted, measure, names, others), measure)]
     found = []
-    for currency in sorted({point.currency for point in points}):
+    for currency in spent_in(points):
         measure = _measure(show, currency)
         mine = [point for point in points if point.currency == currency]
         found.append(plotted(f"{visit.t('series.show_amount')}, {currency}", wanted,

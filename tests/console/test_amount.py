@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relayd.console.amount import axis_money, money, share, short, took
+from relayd.console.amount import axis_money, cost, money, share, short, took
 from relayd.core.money import NANO, parse_nano
 
 
@@ -17,6 +17,10 @@ from relayd.core.money import NANO, parse_nano
 def test_money(nano: int, text: str) -> None:
     assert money(nano, "USD") == text
     assert money(nano, "CHF") == text.replace("$", "CHF ")
+
+
+def test_a_call_that_costs_nothing_costs_it_in_no_currency() -> None:
+    assert (cost(0, "USD"), cost(4_200_000, "CNY")) == ("0", "¥0.0042")
 
 
 @given(st.integers(1, 1 << 62))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import msgspec
 
-from relayd.console.model import Model, TermsShown, models, special
+from relayd.console.model import Model, TermsShown, alike, models, special
 from relayd.core.price import Price, PriceBook, Tier, unit_prices
 from relayd.core.provider import Address, DataTerms, Provider
 from relayd.core.route import Deployment, Route
@@ -54,6 +54,12 @@ def test_each_route_is_a_model_with_its_prices() -> None:
 def test_only_what_differs_is_worth_a_line() -> None:
     [_, second] = {model.name: model for model in models(CONFIG, NOW_MS)}["differs"].prices
     assert special(second.units) == [("audio_input", "4.00")]
+
+
+def test_models_of_whose_content_the_same_is_said_are_told_together() -> None:
+    found = models(CONFIG, NOW_MS)
+    assert [[model.name for model in group] for group in alike(found)] == [
+        ["differs", "same"], ["free"], ["z-*"]]
 
 
 async def test_the_page_and_the_api(console: Console) -> None:

@@ -45,6 +45,15 @@ def test_nothing_to_show_is_an_empty_plot() -> None:
     svg = ElementTree.fromstring(columns("nothing", ["a"], [Band("x", [0])], str))
     [step] = svg.findall("g")
     assert [bar.get("class") for bar in step.findall("rect")] == ["hit"]
+    assert [mark.text for mark in svg.findall("text")] == ["0", "a"]
+
+
+def test_long_values_have_room_beside_the_axis() -> None:
+    svg = ElementTree.fromstring(columns("cheap", ["a"], [Band("x", [3])],
+                                         lambda value: f"0.00000000{value}"))
+    marks = [mark for mark in svg.findall("text") if mark.get("text-anchor") == "end"]
+    assert [mark.text for mark in marks][-1] == "0.000000003"
+    assert all(float(mark.get("x", 0)) > 7 * len(mark.text or "") for mark in marks)
 
 
 def test_names_are_text() -> None:

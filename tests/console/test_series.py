@@ -63,3 +63,24 @@ async def test_nothing_is_an_empty_page(console: Console) -> None:
     holder = await person(console.db, NOW_MS)
     text = await (await console.get("/usage", cookies=holder.cookies)).text()
     assert 'class="card empty"' in text and "<svg" not in text
+
+
+async def test_a_currency_in_which_nothing_was_spent_has_no_plot(console: Console) -> None:
+    holder = await person(console.db, NOW_MS)
+    await usage.post(console.db, [
+        call_record(account=holder.account, amount_nano=nano, currency=currency,
+                    started_at_ms=NOW_MS - HOUR_MS)
+        for currency, nano in (("CNY", 10 ** 6), ("USD", 0))])
+    text = await (await console.get("/usage", cookies=holder.cookies)).text()
+    assert "Amount, CNY" in text and "Amount, USD" not in text
+    spent = await (await console.get("/overview", cookies=holder.cookies)).text()
+    assert "¥0.0010" in spent and "$0.00" not in spent
+
+
+async def test_where_nothing_was_spent_there_is_one_empty_plot(console: Console) -> None:
+    holder = await person(console.db, NOW_MS)
+    await usage.post(console.db, [
+        call_record(account=holder.account, amount_nano=0, currency=currency,
+                    started_at_ms=NOW_MS - HOUR_MS) for currency in ("CNY", "USD")])
+    text = await (await console.get("/usage", cookies=holder.cookies)).text()
+    assert "Amount, CNY" in text and "Amount, USD" not in text and "0.000000001" not in text
