@@ -38,6 +38,7 @@ _DELTAS: Final[Mapping[str, int]] = {
 }
 _TRANSCRIBED: Final = "conversation.item.input_audio_transcription.completed"
 _NOT_TRANSCRIBED: Final = "conversation.item.input_audio_transcription.failed"
+_OF_WHICH: Final = ("type", "event_id", "item_id", "content_index")
 _SESSION: Final = ("session.", "transcription_session.")
 _SECRET: Final = b'"client_secret"'
 _READ: Final = frozenset({
@@ -220,7 +221,9 @@ def _not_transcribed(payload: bytes, code: str) -> bytes:
         event = msgspec.json.decode(payload)
     except (ValueError, RecursionError):
         event = {"type": _NOT_TRANSCRIBED}
-    return msgspec.json.encode({**event, "error": _told(RelayError(code))})
+    # what named the operator may stand beside the error
+    kept = {name: event[name] for name in _OF_WHICH if name in event}
+    return msgspec.json.encode({**kept, "error": _told(RelayError(code))})
 
 
 def _told(error: RelayError) -> dict[str, object]:

@@ -156,6 +156,8 @@ def test_a_transcription_that_failed_is_told_without_the_operator() -> None:
     assert found == {name: event[name] for name in event if name != "error"}
     event["error"]["message"] = "The audio is not clear."
     assert session.passing(raw(event)) is None
+    told = session.passing(raw({**event, "billed_to": "organization org-abcdefgh12345678"}))
+    assert told is not None and b"org-" not in told
     assert session.failed is None  # the session goes on, and so do its responses
 
 
