@@ -53,6 +53,9 @@ REMEDIES: Final = {
 }
 """What to do where the store cannot be opened."""
 
+CREDENTIALS: Final = ("While the service runs, root has its credentials too: set"
+                      " CREDENTIALS_DIRECTORY=/run/credentials/relayd.service.")
+
 _MARKS: Final = {"ok": "ok  ", "warn": "WARN", "fail": "FAIL"}
 
 
@@ -127,6 +130,9 @@ async def store_findings(directory: Path, master: MasterKey | None = None) -> li
 
 
 async def _database_findings(directory: Path, master: MasterKey | None) -> list[Finding]:
+    if master is not None and not master.text:  # the configuration has a warning, no fault
+        return [Finding("warn", "database", "It was not looked at: the master key can be read"
+                        " inside the service only.", CREDENTIALS)]
     try:
         if await due(directory / FILE_NAME):  # to open it would do what a start is to do
             return [Finding("warn", "database", "The store is an earlier relayd's. The next"

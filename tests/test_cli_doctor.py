@@ -17,6 +17,7 @@ from relayd.cli_doctor import COMMANDS, _summary, examine_installation, store_fi
 from relayd.control import account, assessment, usage
 from relayd.core.assessment import OVERDUE_MS
 from relayd.ops import clock
+from relayd.ops.config import MasterKey
 from relayd.ops.doctor import Finding
 from relayd.store.applied import Applied
 from relayd.store.db import FILE_NAME, open_database
@@ -90,6 +91,13 @@ async def test_a_whole_store(path: Path) -> None:
     assert {each.level for each in findings if each.subject != "disk"} == {"ok"}
     assert levels(findings, "database") == ["ok"]
     assert not (path.parent / "store" / "signing.key").exists()  # it makes nothing
+
+
+async def test_a_master_key_that_only_the_service_has_is_not_lost(path: Path) -> None:
+    await make_store(path.parent / "store")
+    findings = await store_findings(path.parent / "store", MasterKey(""))
+    (found,) = [each for each in findings if each.subject == "database"]
+    assert found.level == "warn" and "CREDENTIALS_DIRECTORY" in found.remedy
 
 
 async def test_a_daemon_whose_store_is_not_at_its_place(tmp_path: Path) -> None:

@@ -112,7 +112,10 @@ def find(directory: Path, config: MasterKey | None, *, make: bool) -> Master:
     if config is not None:
         key = master_key_bytes(config.text)
         if key is None:
-            raise StoreError("store_master_key")
+            error = StoreError("store_master_key")
+            if not config.text:
+                error.why = "what [store] master_key refers to cannot be read from here"
+            raise error
         return Master(key, None if config.file is None else Path(config.file), text=True)
     try:
         found = (secret.read_or_make(directory, FILE_NAME) if make

@@ -39,6 +39,16 @@ def test_what_is_no_key_is_refused(tmp_path: Path) -> None:
     assert refused(tmp_path, MasterKey("")) == "store_master_key"
 
 
+def test_a_command_without_the_services_credentials_is_told_so(tmp_path: Path) -> None:
+    """It need not fear that the key is lost."""
+    told = []
+    for text in ("", "no key"):
+        with pytest.raises(StoreError) as caught:
+            find(tmp_path, MasterKey(text), make=False)
+        told.append(caught.value.why)
+    assert "[store] master_key" in told[0] and told[1] == ""
+
+
 @pytest.mark.parametrize("text", [KEY.hex(), KEY.hex().upper(), base64.b64encode(KEY).decode()])
 def test_one_of_the_configuration_makes_no_file(tmp_path: Path, text: str) -> None:
     found = find(tmp_path, MasterKey(text), make=True)
