@@ -129,7 +129,7 @@ async def _quote(visit: Visit, name: str) -> Quote:
                                      visit.services.config().plans, visit.now_ms)
     plan = found.plan
     return Quote(
-        plan.name, plan.currency, decimal(plan.fee_nano, 2), decimal(plan.allowance_nano, 2),
+        plan.name, plan.currency, decimal(plan.fee_nano, 2), decimal(found.given_nano, 2),
         decimal(found.back_nano, 2), found.back_currency, decimal(found.ends_nano, 2),
         signed_decimal(found.has_nano), decimal(found.short_nano, 2), rfc3339(found.ends_ms))
 

@@ -93,17 +93,27 @@ async def give_to(
     return grant
 
 
-async def allow(
-    transaction: Transaction, account_id: str, plan: Plan, end_ms: int, now_ms: int,
-) -> None:
-    """The allowance of a plan's period. Where no fee pays for it there is one at a time: whoever
-    leaves such a plan and comes back has had it."""
-    if not plan.allowance_nano:
-        return
-    allowance = Credit(plan.allowance_nano, plan.currency, end_ms)
+async def allowance(
+    transaction: Transaction, account_id: str, plan: Plan, kept_nano: int, now_ms: int,
+) -> int:
+    """What the allowance of a plan's period is. Where no fee pays for it there is one at a time:
+    whoever leaves such a plan and comes back has had it, and whoever changes from one to another
+    has what was left of it."""
     if plan.fee_nano or not await store_grant.was_allowed(
             transaction, account_id, plan.allowance_nano, plan.currency, now_ms):
-        await give(transaction, account_id, allowance, "subscription", now_ms)
+        return plan.allowance_nano
+    return min(plan.allowance_nano, kept_nano)
+
+
+async def allow(
+    transaction: Transaction, account_id: str, plan: Plan, end_ms: int, now_ms: int,
+    kept_nano: int = 0,
+) -> None:
+    """Gives the allowance of a plan's period; `kept_nano` of the one before goes on."""
+    nano = await allowance(transaction, account_id, plan, kept_nano, now_ms)
+    if nano:
+        await give(transaction, account_id, Credit(nano, plan.currency, end_ms), "subscription",
+                   now_ms)
 
 
 async def end(transaction: Transaction, grant: Grant, now_ms: int) -> None:

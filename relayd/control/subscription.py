@@ -18,7 +18,7 @@ from relayd.core.actor import SYSTEM, Actor
 from relayd.core.errors import RelayError
 from relayd.core.grant import spent
 from relayd.core.money import decimal
-from relayd.core.plan import DEFAULT, Plan, period_end, unspent, unused
+from relayd.core.plan import DEFAULT, Plan, kept, period_end, unspent, unused
 from relayd.core.posting import LedgerAccount, move
 from relayd.core.subscription import (
     REMINDER_MS, Subscription, SubscriptionMove, advance, next_try_ms,
@@ -94,14 +94,14 @@ async def subscribe(
     plan = plans.get(name)
     if plan is None or plan.period is None:
         raise RelayError("plan_not_found", param="plan")
+    left, anchor = 0, datetime.fromtimestamp(now_ms // 1000, UTC).day
     async with db.writing() as transaction:
         present = await store_subscription.find(transaction, account_id)
         if present is not None and present.state != "ended":
             if present.plan == name and present.version == plan.version:
                 raise RelayError("subscription_state", param="plan")
-            await _leave(transaction, present, now_ms)
-        anchor = datetime.fromtimestamp(now_ms // 1000, UTC).day
-        made = await _begin(transaction, account_id, plan, now_ms, anchor)
+            left = await _leave(transaction, present, plan, now_ms)
+        made = await _begin(transaction, account_id, plan, now_ms, anchor, left)
         await _set_plan(transaction, account_id, name)
         await audit.append(transaction, actor, "plan.change", account_id, now_ms,
                            details={"plan": name, "version": plan.version})
@@ -111,12 +111,13 @@ async def subscribe(
 @dataclass(frozen=True, slots=True)
 class Quote:
     """What starting a plan now comes to: `back_nano` of the old fee is unused (`back_currency`),
-    `ends_nano` of the old allowance ends, `has_nano` is there to pay from."""
+    `ends_nano` of the old allowance ends, `given_nano` is new, `has_nano` is to pay from."""
 
     plan: Plan
     back_nano: int
     back_currency: str
     ends_nano: int
+    given_nano: int
     has_nano: int
     ends_ms: int
 
@@ -135,7 +136,7 @@ async def quote(
     plan = plans.get(name)
     if plan is None or plan.period is None:
         raise RelayError("plan_not_found", param="plan")
-    back, back_currency = 0, plan.currency
+    back, back_currency, goes_on = 0, plan.currency, 0
     async with db.reading() as transaction:
         found = await store_subscription.find(transaction, account_id)
         if found is not None and found.state != "ended":
@@ -144,12 +145,13 @@ async def quote(
             old = await store_subscription.terms(transaction, found.plan, found.version)
             back_currency = old.currency
             _, left = await _ahead(transaction, account_id, old.currency)
-            back = _back(found, old, left, now_ms)
+            back, goes_on = _back(found, old, left, now_ms), kept(old, plan, left)
         paid = await store_posting.balance(
             transaction, LedgerAccount("balance", account_id, plan.currency))
         owed, ends = await _ahead(transaction, account_id, plan.currency)
+        given = await grant.allowance(transaction, account_id, plan, goes_on, now_ms)
     end_ms = period_end(now_ms, datetime.fromtimestamp(now_ms // 1000, UTC).day, plan.period)
-    return Quote(plan, back, back_currency, ends, paid - owed, end_ms)
+    return Quote(plan, back, back_currency, ends, given, paid - owed, end_ms)
 
 
 async def _ahead(transaction: Transaction, account_id: str, currency: str) -> tuple[int, int]:
@@ -172,8 +174,8 @@ def _back(old: Subscription, plan: Plan, left_nano: int, now_ms: int) -> int:
                unspent(plan.fee_nano, plan.allowance_nano, left_nano))
 
 
-async def _leave(transaction: Transaction, old: Subscription, now_ms: int) -> None:
-    """Give back what of the old fee is unused, and end what is left of its allowance."""
+async def _leave(transaction: Transaction, old: Subscription, new: Plan, now_ms: int) -> int:
+    """Give back what of the old fee is unused, and end its allowance; what of that goes on."""
     await wallet.charge_account(transaction, old.account, now_ms)
     plan = await store_subscription.terms(transaction, old.plan, old.version)
     allowed = await store_grant.of_source(transaction, old.account, "subscription")
@@ -185,10 +187,12 @@ async def _leave(transaction: Transaction, old: Subscription, now_ms: int) -> No
         raise RelayError("subscription_state", param="plan")
     for each in allowed:
         await grant.end(transaction, each, now_ms)
+    return kept(plan, new, left)
 
 
 async def _begin(
     transaction: Transaction, account_id: str, plan: Plan, start_ms: int, anchor_day: int,
+    left_nano: int,
 ) -> Subscription:
     """A period: its fee paid, its allowance given. Raises `balance_short`."""
     assert plan.period is not None
@@ -197,7 +201,7 @@ async def _begin(
     if not await _pay(transaction, account_id, plan, start_ms, start_ms):
         # the same plan began in this very millisecond: its fee would pay for two allowances
         raise RelayError("subscription_state", param="plan")
-    await grant.allow(transaction, account_id, plan, end_ms, start_ms)
+    await grant.allow(transaction, account_id, plan, end_ms, start_ms, left_nano)
     made = Subscription(
         account=account_id, plan=plan.name, version=plan.version, state="active",
         anchor_day=anchor_day, start_ms=start_ms, end_ms=end_ms, due_at_ms=end_ms - REMINDER_MS)

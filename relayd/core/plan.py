@@ -166,6 +166,12 @@ def unused(fee_nano: int, start_ms: int, end_ms: int, now_ms: int) -> int:
     return fee_nano * left // (end_ms - start_ms)
 
 
+def kept(old: Plan, new: Plan, left_nano: int) -> int:
+    """What of an allowance that is left goes on where one plan follows another within a period:
+    nothing of one that a fee paid for, which comes back instead."""
+    return 0 if old.fee_nano or old.currency != new.currency else left_nano
+
+
 def unspent(fee_nano: int, allowance_nano: int, left_nano: int) -> int:
     """What of a period's fee is for the allowance that is left of it, rounded down; where there is
     no allowance all of it."""

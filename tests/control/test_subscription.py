@@ -386,6 +386,32 @@ async def test_an_allowance_without_a_fee_is_given_once_a_period(db: Database) -
     assert (await has(db, owner))[1] == 400
 
 
+async def test_what_is_left_of_an_allowance_without_a_fee_goes_on_under_another_such_plan(
+    db: Database
+) -> None:
+    owner = await made(db, 10_000)
+    plans = {name: replace(TEAM, name=name, fee_nano=0) for name in ("free", "open")}
+    plans["yuan"] = replace(plans["free"], name="yuan", currency="CNY")
+    plans["large"] = LARGE
+    await subscription.subscribe(db, owner, "free", plans, START_MS, SYSTEM)
+    await usage.post(db, [call_record(account=owner, amount_nano=150, started_at_ms=START_MS)])
+    for day, name, left in ((1, "open", 250), (2, "free", 250), (29, "open", 250)):
+        told = await subscription.quote(db, owner, name, plans, START_MS + day * DAY)
+        assert (told.ends_nano, told.given_nano) == (250, left)
+        await subscription.subscribe(db, owner, name, plans, START_MS + day * DAY, SYSTEM)
+        assert (await has(db, owner))[1] == left, day
+    # another version of the same plan
+    plans["open"] = replace(plans["open"], markup=2_000_000)
+    await subscription.subscribe(db, owner, "open", plans, START_MS + 30 * DAY, SYSTEM)
+    assert (await has(db, owner))[1] == 250
+    # what is of another currency, or had no fee and comes back for one, is another matter
+    told = await subscription.quote(db, owner, "yuan", plans, START_MS + 30 * DAY)
+    assert told.given_nano == 400
+    await subscription.subscribe(db, owner, "large", plans, START_MS + 30 * DAY, SYSTEM)
+    told = await subscription.quote(db, owner, "free", plans, START_MS + 30 * DAY + 1)
+    assert (told.ends_nano, told.given_nano) == (900, 0)
+
+
 async def test_a_plan_may_have_any_name(db: Database) -> None:
     owner = await made(db, 1000)
     plans = {"back": replace(TEAM, name="back"), "large": LARGE}
