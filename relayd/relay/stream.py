@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 _LAST_CHUNK: Final = b"0\r\n\r\n"
 _LF: Final = 0x0A
-_WITH_LAST_EVENT: Final = frozenset(
-    {"chat", "completions", "responses", "messages", "stream_generate"})
+_WITH_LAST_EVENT: Final = frozenset({
+    "chat", "completions", "responses", "messages", "stream_generate", "image_generation",
+    "image_edit", "speech", "transcription"})
 """Operations whose streams say themselves that they are whole, at every provider."""
 
 

@@ -175,6 +175,45 @@ async def test_a_broken_stream_ends_with_an_event_and_a_cut(opened: Opened, case
     assert record.counted_output_tokens == 1 and record.status == 200
 
 
+IMAGE = b'{"model":"test-model","prompt":"a","stream":true}'
+SPEECH = b'{"model":"test-model","input":"a","voice":"b","stream_format":"sse"}'
+FORM = b"".join(
+    b'--B\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n' % field for field in (
+        (b"model", b"test-model"), (b"stream", b"true"), (b'file"; filename="a.wav', b"RIFF"))
+) + b"--B--\r\n"
+
+
+@pytest.mark.parametrize(("target", "body", "part", "last"), [
+    ("/v1/images/generations", IMAGE, b'{"type":"image_generation.partial_image","b64_json":"A"}',
+     b'{"type":"image_generation.completed","b64_json":"A"}'),
+    ("/v1/images/edits", FORM, b'{"type":"image_edit.partial_image","b64_json":"A"}',
+     b'{"type":"image_edit.completed","b64_json":"A"}'),
+    ("/v1/audio/speech", SPEECH, b'{"type":"speech.audio.delta","audio":"A"}',
+     b'{"type":"speech.audio.done"}'),
+    ("/v1/audio/transcriptions", FORM, b'{"type":"transcript.text.delta","delta":"a"}',
+     b'{"type":"transcript.text.done","text":"a"}'),
+    ("/v1/audio/transcriptions", FORM, b'{"choices":[{"delta":{"content":"a"}}]}', b"[DONE]"),
+], ids=["images", "edits", "speech", "transcription", "vllm"])
+@pytest.mark.parametrize("pace", ["once", "segments-30"])
+async def test_sound_and_images_without_their_last_event_have_no_clean_end(
+    opened: Opened, pace: str, target: str, body: bytes, part: bytes, last: bytes
+) -> None:
+    lane = await opened()
+    asked = request_bytes(target, lane.key, body)
+    if body is FORM:
+        asked = asked.replace(b"application/json", b"multipart/form-data; boundary=B")
+    whole = b"data: %b\n\ndata: %b\n\n" % (part, last)
+    for sent in (whole, whole[:-len(last)], whole[:len(part) + 8]):
+        lane.upstream.answers.append(
+            Answer(message(sent, "text/event-stream", chunked=True), pace=pace))
+        reply = await ask(lane.address, asked)
+        assert reply.status == 200 and reply.body.startswith(b"data: " + part)
+        assert reply.ended == ("complete" if sent is whole else "closed")
+        assert (b"ended early" in reply.body) == (sent is not whole)
+    assert [r.outcome for r in await lane.settled(3)] == [
+        "completed", "provider_truncated", "provider_truncated"]
+
+
 ARRAY = "/v1beta/models/test-model:streamGenerateContent"
 ELEMENT = b'{"candidates":[{"content":{"parts":[{"text":"one"}]}}]}'
 LAST = b'{"candidates":[{"finishReason":"STOP"}]}'
