@@ -94,6 +94,7 @@ _CONTEXT_LENGTH: Final = frozenset({
 _CONTENT_POLICY: Final = frozenset({
     "content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation",
     "data_inspection_failed", "DataInspectionFailed", "1301", "sensitive_words_detected",
+    "moderation_blocked", "contentFilter",  # of images: OpenAI's, Azure's
 })
 
 

@@ -53,7 +53,8 @@ def test_kinds(code: str, status: int, words: str, kind: str) -> None:
     ("context_length_exceeded string_above_max_length request_too_large prompt_too_long"
      " model_context_window_exceeded", "context_length"),
     ("content_filter content_policy_violation ResponsibleAIPolicyViolation 1301"
-     " data_inspection_failed DataInspectionFailed sensitive_words_detected", "content_policy"),
+     " data_inspection_failed DataInspectionFailed sensitive_words_detected moderation_blocked"
+     " contentFilter", "content_policy"),
     ("invalid_request_error context_length 130 content", "rejected"),
 ])
 def test_words_of_providers(words: str, kind: str) -> None:
