@@ -51,7 +51,7 @@ class _Grounding(msgspec.Struct, gc=False, rename="camel"):
 
 class _LeanCandidate(msgspec.Struct, gc=False, rename="camel"):
     finish_reason: Any = None
-    grounding_metadata: _Grounding | None = None
+    grounding_metadata: msgspec.Raw = msgspec.Raw()  # whose shape fails no reply
 
 
 class _Candidate(_LeanCandidate, gc=False):
@@ -76,6 +76,7 @@ class _Full(_Lean, gc=False):
 
 _LEAN: Final = msgspec.json.Decoder(_Lean)
 _FULL: Final = msgspec.json.Decoder(_Full)
+_GROUNDING: Final = msgspec.json.Decoder(_Grounding)
 
 
 def read_gemini(data: bytes, found: Findings) -> bool:
@@ -103,8 +104,8 @@ def read_gemini(data: bytes, found: Findings) -> bool:
 def _candidates(candidates: Sequence[_LeanCandidate], found: Findings) -> None:
     searches = 0
     for candidate in candidates:
-        if candidate.grounding_metadata is not None:
-            searches += _queries(candidate.grounding_metadata.web_search_queries)
+        if candidate.grounding_metadata:
+            searches += _queries(candidate.grounding_metadata)
         if candidate.finish_reason is not None:
             found.ended = True
         if type(candidate) is _Candidate and candidate.content is not None:
@@ -113,8 +114,12 @@ def _candidates(candidates: Sequence[_LeanCandidate], found: Findings) -> None:
         found.searches = searches
 
 
-def _queries(queries: object) -> int:
+def _queries(grounding: msgspec.Raw) -> int:
     """How many searches were made: some of those that are named are empty."""
+    try:
+        queries = _GROUNDING.decode(grounding).web_search_queries
+    except (ValueError, RecursionError):
+        return 0
     return sum(bool(query) for query in queries) if isinstance(queries, list) else 0
 
 

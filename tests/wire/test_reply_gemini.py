@@ -85,6 +85,15 @@ def test_searches_of_all_candidates_count() -> None:
     assert read({"candidates": [{"groundingMetadata": None}]})[1].searches == 0
 
 
+@pytest.mark.parametrize("odd", ["x", [], 5, True, [{"webSearchQueries": ["a"]}]])
+def test_what_cannot_be_read_of_searches_costs_nothing_else(odd: object) -> None:
+    texts, found = read({"candidates": [{
+        "content": {"parts": [{"text": "hi"}]}, "finishReason": "STOP",
+        "groundingMetadata": odd}], "usageMetadata": {"promptTokenCount": 2}})
+    assert "".join(texts.streams.values()) == "hi" and found.ended
+    assert found.usage_object() == {"promptTokenCount": 2} and found.searches == 0
+
+
 @pytest.mark.parametrize(("event", "ended", "error"), [
     ({"candidates": [{"finishReason": "STOP"}]}, True, None),
     ({"candidates": [{"finishReason": None}]}, False, None),
