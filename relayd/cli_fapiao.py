@@ -68,7 +68,7 @@ async def _export(db: Database, arguments: argparse.Namespace, config: Config) -
     if arguments.json:
         output.document(rows)
     else:
-        output.raw(fapiao_file.as_csv(rows).encode())
+        output.raw(fapiao_file.as_csv(rows))
     return DONE
 
 

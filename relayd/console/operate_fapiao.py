@@ -201,7 +201,7 @@ async def export(visit: Visit) -> web.Response:
     config = visit.services.config().invoices
     rows = await fapiao_file.export(
         visit.db, visit.actor, Item(config.item, config.category), visit.now_ms)
-    return download("fapiao.csv", fapiao_file.as_csv(rows).encode(), "text/csv")
+    return download("fapiao.csv", fapiao_file.as_csv(rows), "text/csv")
 
 
 async def give_all(visit: Visit) -> web.Response:

@@ -205,16 +205,16 @@ def _row(each: Fapiao, item: Item, blue: Fapiao | None) -> dict[str, str]:
     return {name: values.get(name, "") for name in COLUMNS}
 
 
-def as_csv(rows: list[dict[str, str]]) -> str:
+def as_csv(rows: list[dict[str, str]]) -> bytes:
     """The rows as CSV. What buyers say of themselves is no formula; an amount below zero is no
-    text."""
+    text. The mark at its beginning is for Excel, which takes it for GBK otherwise."""
     out = io.StringIO()
     writer = csv.DictWriter(out, COLUMNS)
     writer.writeheader()
     for row in rows:
         writer.writerow({name: cell(value) if name.startswith("buyer_") else value
                          for name, value in row.items()})
-    return out.getvalue()
+    return out.getvalue().encode("utf-8-sig")
 
 
 async def as_xml(

@@ -307,7 +307,9 @@ async def test_what_the_bookkeeper_is_handed(till: Till) -> None:
     assert (row["net"], row["tax"], row["total"], row["rate"]) == (
         "116.46", "6.99", "123.45", "6%")
     assert row["words"] == "壹佰贰拾叁圆肆角伍分"
-    text = fapiao_file.as_csv([row])
+    content = fapiao_file.as_csv([row])
+    assert content.startswith(b"\xef\xbb\xbfid,")  # as Excel knows UTF-8
+    text = content.decode("utf-8-sig")
     assert "'=cmd();'=two()" in text and order.id in text
     assert (await fapiao.own(till.db, till.holder, made.id)).state == "issuing"
     assert await fapiao_file.formats(till.db, made) == []
