@@ -8,8 +8,12 @@ BIN := $(VENV)/bin
 ENVIRONMENT = test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || { \
 	test $$(id -u) = 0 && apt-get update -qq && apt-get install -qq -y python3-venv \
 	&& $(PYTHON) -m venv $(VENV); } || { echo "missing: apt install python3-venv" >&2; exit 1; }
-# Tests in as many processes as there are cores; each holds a gigabyte of tokenizers.
-BESIDE := --numprocesses auto --maxprocesses 4 --dist loadfile
+# Python keeps what it compiles, whatever the environment says: each process of tests would compile
+# 1,100 modules anew, and each daemon that a test starts 400.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
+# Tests in as many processes as there are cores; each holds a gigabyte of tokenizers. In the order of
+# their names: files of a few long tests are not the last, and those of many short ones fill the end.
+BESIDE := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: run test test-long test-browser browser test-node test-packages test-systemd check bench bench-peers cover lock deb clean
 
@@ -18,15 +22,15 @@ run: $(VENV)/run.stamp
 
 # A file's tests stay in one process: some share what took long to make.
 test: $(VENV)/dev.stamp
-	PYTHONASYNCIODEBUG=1 $(BIN)/python -m pytest $(BESIDE)
+	PYTHONASYNCIODEBUG=1 $(PYTEST) $(BESIDE)
 
 # 100 kills, 60 restarts under load, power cuts, 10,000 failing calls, 100,000 cuttings of texts.
 test-long: $(VENV)/dev.stamp
-	RELAYD_LONG=1 RELAYD_CUTTINGS=100000 $(BIN)/python -m pytest -s tests/long tests/relay/test_count.py
+	RELAYD_LONG=1 RELAYD_CUTTINGS=100000 $(PYTEST) -s tests/long tests/relay/test_count.py
 
 # The console in Debian's Chromium, which it installs where it may (root); axe-core comes from npm.
 test-browser: browser
-	$(BIN)/python -m pytest tests/browser
+	$(PYTEST) tests/browser
 
 browser: $(VENV)/browser.stamp
 	command -v chromium > /dev/null || { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium fonts-wqy-microhei; }
@@ -37,20 +41,20 @@ test-node: $(VENV)/dev.stamp
 # What is shipped, installed as users do it: from the lock, in a fresh Debian (root, debootstrap), as
 # an image (buildah).
 test-packages: $(VENV)/dev.stamp
-	RELAYD_PACKAGES=1 $(BIN)/python -m pytest tests/packages
+	RELAYD_PACKAGES=1 $(PYTEST) tests/packages
 
 # The unit under a real systemd in a root of its own (root, debootstrap, systemd-nspawn).
 test-systemd: $(VENV)/dev.stamp
-	RELAYD_NSPAWN=1 $(BIN)/python -m pytest tests/systemd
+	RELAYD_NSPAWN=1 $(PYTEST) tests/systemd
 
 check: $(VENV)/dev.stamp
 	$(BIN)/flake8 relayd tests bench tools
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q tests/house
+	$(PYTEST) -q tests/house
 
 cover: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest $(BESIDE) --cov --cov-report=term-missing
+	$(PYTEST) $(BESIDE) --cov --cov-report=term-missing
 
 bench: $(VENV)/bench.stamp
 	$(BIN)/python -m bench
