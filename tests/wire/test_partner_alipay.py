@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -30,8 +31,11 @@ NOTIFY = {
 }
 
 
+@cache
 def oracle(own: str = "merchant", other: str = "alipay") -> AliPay:
-    """The library, as the merchant, or as Alipay: then with the keys the other way round."""
+    """The library, as the merchant, or as Alipay: then with the keys the other way round.
+
+    It tests the primes of its keys, which takes longer than all that it is asked here."""
     return AliPay(appid=APP_ID, app_private_key_string=partners.private_pem(own),
                   alipay_public_key_string=partners.public_pem(other))
 
