@@ -72,7 +72,7 @@ ROUTERS_TOOLS: Final[dict[str, Act]] = {
     "openrouter:fusion": drop("tools.fusion"),
     "openrouter:subagent": drop("tools.subagent"),
 }
-"""By `type`; OpenRouter takes them on Anthropic's endpoint too."""
+"""By `type`; on Anthropic's endpoint too, which OpenRouter has as well."""
 
 TOOL: Final = kinds("type", {
     "mcp": remote("tools.mcp", _MCP),
