@@ -26,11 +26,24 @@ _NAMED_USER: Final = ("device_id", "account_uuid")
 """What of Claude Code's JSON in `metadata.user_id` names a user; the rest names a session."""
 
 _BLOCK: Final = Shape(other=said)
+
+
+def _tool_type(value: object, walk: Walk) -> object:
+    """A tool is `custom` unless it says otherwise."""
+    return GONE if value is None or value == "custom" else value
+
+
+def _true(value: object, walk: Walk) -> object:
+    """A mark that is not set unless it is true."""
+    return value if value else GONE
+
+
 _TOOL: Final = Shape({
-    "type": None, "name": None, "description": None, "input_schema": schema, "strict": None,
+    "type": _tool_type, "name": None, "description": None, "input_schema": schema, "strict": said,
     "input_examples": None, "user_location": drop("tools.user_location"),
     "cache_control": said, **copies("tools"),
-}).put
+}, other=said).put
+"""LiteLLM and the SDK's helpers for JavaScript spell the type out, those for Python do not."""
 
 _drop_advisor: Final = drop("tools.advisor")
 _usual_tool: Final = kinds("type", ROUTERS_TOOLS, _TOOL)
@@ -68,7 +81,7 @@ _BESIDE["id"] = None
 _BLOCK.define({
     "type": None, "id": None, "tool_use_id": None, "server_name": None, "name": None,
     "input": None, "text": None, "thinking": None, "signature": None, "data": None,
-    "source": _SOURCE, "title": None, "context": None, "content": _BLOCKS, "is_error": None,
+    "source": _SOURCE, "title": None, "context": None, "content": _BLOCKS, "is_error": _true,
     "citations": filled(by_name), "caller": said, "transformations": by_name, "tabs": by_name,
     "state_changes": by_name, "tool_changes": _BLOCKS,
     "tool": Shape({"type": None, "name": None, "server_name": None, "definition": None}).put,

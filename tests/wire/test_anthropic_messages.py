@@ -160,6 +160,8 @@ def test_what_the_sdk_made_of_an_answer_stays_here() -> None:
     ({"type": "text", "text": "ok"}, {"citations": []}),
     ({"type": "tool_use", "id": "t", "name": "f", "input": {"a": None}},
      {"caller": None, "toolset_name": None}),
+    ({"type": "tool_result", "tool_use_id": "t", "content": "ok"}, {"is_error": False}),
+    ({"type": "tool_result", "tool_use_id": "t", "content": "no", "is_error": True}, {}),
 ])
 def test_a_block_that_is_given_back_is_the_same_with_and_without_what_says_nothing(
     block: dict[str, Any], empty: dict[str, Any]
@@ -178,6 +180,17 @@ def test_no_other_model_is_asked_for_advice() -> None:
         body = {**ASK, "tools": [advisor, tool]}
         assert sent(operation, body)["tools"] == [tool]
         assert dropped(operation, body) == ("tools.advisor",)
+
+
+@pytest.mark.parametrize("more", [
+    {"type": "custom"}, {"type": None}, {"strict": None}, {"eager_input_streaming": None},
+])
+def test_a_tool_is_the_same_with_and_without_what_says_nothing(more: dict[str, Any]) -> None:
+    tool = {"name": "f", "description": "d", "input_schema": {"type": "object"}}
+    for operation in ("messages", "count_tokens"):
+        assert sent(operation, {**ASK, "tools": [{**more, **tool}]})["tools"] == [tool]
+    strict = {**tool, "strict": False, "eager_input_streaming": True}
+    assert sent("messages", {**ASK, "tools": [strict]})["tools"] == [strict]
 
 
 @pytest.mark.parametrize("kind", ["advisor", "fusion", "subagent"])
