@@ -36,6 +36,17 @@ def test_every_part_that_a_template_takes_in_is_used(name: str) -> None:
     assert [part for part in ", ".join(taken).split(", ") if part and f"{part}(" not in text] == []
 
 
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_no_value_has_the_name_of_a_part(name: str) -> None:
+    """A page's value of that name would not be shown, but what jinja calls the part."""
+    text = (FOLDER / name).read_text("utf-8")
+    taken = ", ".join(re.findall(r"{% from .* import (.*) with context %}", text)).split(", ")
+    tags = " ".join(re.findall(r"{[{%](?! from| block)(.*?)[}%]}", text))
+    bare = re.sub(r"\"[^\"]*\"|'[^']*'", "", tags)
+    assert [part for part in taken
+            if part and re.search(rf"(?<![\w.]){part}\b(?![\w(=]| = )", bare)] == []
+
+
 def test_values_are_escaped_and_unknown_names_are_mistakes() -> None:
     environment = page.environment()
     assert environment.from_string("{{ x }}").render(x="<b>") == "&lt;b&gt;"

@@ -38,6 +38,7 @@ async def test_given_listed_and_taken(console: Console) -> None:
         async with http.get(console.origin + "/operate/operators") as answer:
             shown = await answer.text()
     assert other.account in shown and "o***@e***" in shown and other.email not in shown
+    assert re.search(r'name="account"[^>]* value=""', shown), "nobody is named yet"
     assert await call(console, boss, "POST", "/api/v1/operators/take", order) == 200
     # whoever lost it is signed out
     assert await call(console, other, "GET", "/api/v1/account") == 401
