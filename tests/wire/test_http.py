@@ -73,6 +73,8 @@ def test_targets(raw: bytes, path: str, query: str) -> None:
     (b"GET / HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\n\r\n", True),
     (b"GET / HTTP/1.0\r\nHost: h\r\nConnection: keep-alive, Close\r\n\r\n", False),
     (b"GET / HTTP/1.1\r\nHost: h\r\nConnection: keep-alive\r\nConnection: close\r\n\r\n", False),
+    (b"GET / HTTP/1.1\r\nHost: h\r\nConnection: TE\r\n\r\n", True),
+    (b"GET / HTTP/1.0\r\nHost: h\r\nConnection: TE\r\n\r\n", False),
 ])
 def test_keep_alive(raw: bytes, keep_alive: bool) -> None:
     assert read_head(raw, LIMITS).keep_alive is keep_alive
@@ -182,7 +184,8 @@ def test_empty_lines_before_a_request(lines: bytes, left: bytes | None) -> None:
     else:
         assert behind_empty_lines(lines) == left
         if not left:
-            assert behind_empty_lines(lines + POST) == POST
+            for request in (POST, POST + b"\r\na\rb\r\r\n"):  # its body is what it is
+                assert behind_empty_lines(lines + request) == request
         else:
             with pytest.raises(RelayError, match="bad_http"):
                 behind_empty_lines(lines + POST)
