@@ -53,14 +53,16 @@ _PART: Final = items(Shape({
 
 _COPIES: Final = copies("input")
 
+_ENVIRONMENT: Final = Shape({
+    "type": None, "container_id": refuse("input.environment.container_id"),
+}).put
+
 _REST: Final[dict[str, Verdict]] = {
     "role": None, "phase": None, "status": None, "content": _PART, "summary": items(by_name),
     "encrypted_content": None, "call_id": None, "namespace": None, "name": None,
     "arguments": None, "input": None, "output": _PART, "action": by_name, "actions": by_name,
     "operation": by_name, "caller": by_name, "tools": TOOLS,
-    "environment": Shape({
-        "type": None, "container_id": refuse("input.environment.container_id"),
-    }).put,
+    "environment": _ENVIRONMENT,
     "container_id": refuse("input.container_id"),
     "reasoning": by_name, "text": Shape({"format": FORMAT.put}).put,
     "internal_chat_message_metadata_passthrough":
@@ -76,6 +78,28 @@ _UNNAMED: Final = Shape({
 that keep their id may have to say null: a code interpreter's outputs, for one."""
 
 _NAMED: Final = Shape({"type": None, **_COPIES, "id": None, **_REST}).put
+
+
+def _bare(value: object, walk: Walk) -> object:
+    """As `said`, at every level."""
+    if type(value) is dict:
+        return {key: _bare(value[key], walk) for key in sorted(value) if value[key] is not None}
+    if type(value) is list:
+        return [_bare(inner, walk) for inner in value]
+    return GONE if value is None else value
+
+
+_SPARSE: Final[dict[str, Verdict]] = {
+    **_REST,
+    **dict.fromkeys(("phase", "status", "encrypted_content", "namespace", "caller", "call_id",
+                     "name"), said),
+    "content": filled(_PART), "output": filled(_PART), "action": _bare,
+    "environment": filled(_ENVIRONMENT),
+}
+_UNNAMED_SPARSE: Final = Shape({"type": None, **_COPIES, **_SPARSE}, other=said).put
+_NAMED_SPARSE: Final = Shape({"type": None, **_COPIES, "id": None, **_SPARSE}, other=said).put
+"""Items that have members which may be null but need not be there: the types of openai-python
+require none of theirs to be null, as they do of a double click's keys."""
 
 
 def _other(value: object, walk: Walk) -> object:
@@ -103,6 +127,11 @@ def _image(value: object, walk: Walk) -> object:
 
 _ITEM: Final[Act] = kinds("type", {
     **dict.fromkeys(NAMELESS, _UNNAMED),
+    **dict.fromkeys(("reasoning", "tool_search_call", "tool_search_output", "shell_call",
+                     "apply_patch_call_output"), _UNNAMED_SPARSE),
+    **dict.fromkeys(("web_search_call", "file_search_call", "local_shell_call",
+                     "local_shell_call_output", "mcp_call", "mcp_list_tools",
+                     "mcp_approval_request"), _NAMED_SPARSE),
     "item_reference": refuse("input.item_reference"), "image_generation_call": _image,
 }, _other)
 

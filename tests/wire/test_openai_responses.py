@@ -171,7 +171,19 @@ def test_what_sdks_made_of_an_answer_stays_here() -> None:
     ({"type": "message", "role": "assistant", "content": []}, {"phase": None, "status": None}),
     ({"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
      {"status": None, "namespace": None, "caller": None, "async_": None}),
-    ({"type": "reasoning", "summary": []}, {"encrypted_content": None, "status": None}),
+    ({"type": "reasoning", "summary": []},
+     {"encrypted_content": None, "status": None, "content": None}),
+    ({"type": "tool_search_call", "arguments": {}}, {"call_id": None, "status": None}),
+    ({"type": "file_search_call", "id": "fs_1", "queries": ["q"]}, {"results": None}),
+    ({"type": "mcp_call", "id": "mcp_1", "name": "f", "arguments": "{}", "server_label": "s"},
+     {"approval_request_id": None, "error": None, "output": None, "status": None}),
+    ({"type": "mcp_list_tools", "id": "mcpl_1", "tools": [], "server_label": "s"},
+     {"error": None}),
+    ({"type": "shell_call", "call_id": "c", "action": {"commands": ["ls"]}},
+     {"environment": None}),
+    ({"type": "apply_patch_call_output", "call_id": "c", "status": "completed"},
+     {"output": None}),
+    ({"type": "local_shell_call_output", "id": "lso_1", "output": ""}, {"status": None}),
 ])
 def test_an_item_that_is_given_back_is_the_same_with_and_without_what_says_nothing(
     item: dict[str, Any], empty: dict[str, Any]
@@ -180,6 +192,30 @@ def test_an_item_that_is_given_back_is_the_same_with_and_without_what_says_nothi
     body = {**ASK, "input": [{**empty, **item}]}
     assert sent("responses", body) == sent("responses", {**ASK, "input": [item]})
     assert dropped("responses", body) == ()
+
+
+@pytest.mark.parametrize(("kind", "action", "empty"), [
+    ("web_search_call", {"type": "search", "query": "q", "sources": [{"type": "url", "url": "u"}]},
+     {"queries": None}),
+    ("shell_call", {"commands": ["ls"]}, {"timeout_ms": None, "max_output_length": None}),
+    ("local_shell_call", {"type": "exec", "command": ["ls"], "env": {"A": "b"}},
+     {"user": None, "working_directory": None, "timeout_ms": None}),
+])
+def test_an_action_that_is_given_back_is_the_same_with_and_without_what_says_nothing(
+    kind: str, action: dict[str, Any], empty: dict[str, Any]
+) -> None:
+    def asked(told: dict[str, Any]) -> object:
+        return sent("responses", {**ASK, "input": [
+            {"type": kind, "id": "x_1", "call_id": "c", "action": told}]})
+
+    assert asked({**empty, **action}) == asked(action)
+    assert asked(action)["input"][0]["action"] == action  # type: ignore[index]
+
+
+def test_keys_of_an_action_that_has_to_name_them_may_be_null() -> None:
+    action = {"keys": None, "type": "double_click", "x": 1, "y": 2}
+    call = {"type": "computer_call", "id": "cu_1", "call_id": "c", "action": action}
+    assert sent("responses", {**ASK, "input": [call]})["input"] == [call]
 
 
 def test_what_a_part_or_an_item_must_say_may_be_nothing() -> None:
