@@ -20,6 +20,7 @@ from relayd.core.usage import Beside, Usage
 from relayd.relay.tap import Report, tap_for
 from relayd.wire.dialect import BY_OPERATION
 from relayd.wire.replytext import ARGUMENTS, CONTENT, REASONING
+from relayd.wire.reply_media import BYTES_PER_SECOND
 from relayd.wire.usage import Normalize, openai_usage
 from tests.fakes.splits import cut, one_by_one
 from tests.fakes.texts import Texts
@@ -150,8 +151,19 @@ def usage_of(case: Path) -> Usage | None:
     figures = {ours: figured[theirs] for theirs, ours in FIELDS.items() if theirs in figured}
     figures |= off_the_scale(case, known["usage_reported"] or {})
     figures |= JUDGED.get(case.name, ({}, ""))[0]
+    seconds = 0 if figures else paced(case)
+    if seconds:
+        return Beside(audio_seconds=seconds)
     made = Usage if figured or "images" not in figures else Beside
     return made(**figures) if figures else None
+
+
+def paced(case: Path) -> int:
+    """How long the words of a transcription take to say that has nothing but them."""
+    if ".audio.trans" not in case.name or ".json." not in case.name:
+        return 0
+    text = json.loads((case / "response.raw").read_bytes()).get("text", "")
+    return -(-len(text.encode()) // BYTES_PER_SECOND)
 
 
 def off_the_scale(case: Path, reported: dict[str, Any]) -> dict[str, int]:
