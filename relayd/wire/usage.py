@@ -34,6 +34,9 @@ _OUTPUT_DETAILS: Final = (
 _CACHED: Final = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens",
                   "cache_read_input_tokens")
 
+_SECONDS: Final = ("seconds", "prompt_audio_seconds")
+"""Of sound that was heard; the second is Mistral's."""
+
 
 def count_of(value: object) -> int | None:
     """A count that can be trusted, or None: no bool, no fraction, nothing below 0 or too large."""
@@ -56,9 +59,10 @@ def seconds_of(value: object) -> int | None:
 def openai_usage(report: Report) -> Usage | None:
     """OpenAI's APIs and all that speak them.
 
-    Where the total exceeds input plus output by the audio input, the input lacks it (Mistral);
-    by anything else, the output lacks its reasoning (xAI's chat, Gemini's OpenAI endpoint): the
-    output is then the total less the input. A transcription may be reported as `seconds` alone.
+    Where the total exceeds input plus output by the audio input, or sound was heard of which there
+    is no other figure, the input lacks it (Mistral); by anything else, the output lacks its
+    reasoning (xAI's chat, Gemini's OpenAI endpoint): the output is then the total less the input.
+    A transcription may be reported as `seconds` alone.
     """
     if len(report) == 3:
         plain = _plain(report)
@@ -72,6 +76,8 @@ def openai_usage(report: Report) -> Usage | None:
     made_details = _details(report, _OUTPUT_DETAILS)
     audio = _part(details, "audio_tokens")
     total = count_of(report.get("total_tokens")) or 0
+    if not audio and report.get("prompt_audio_seconds") and _seconds(report):
+        audio = max(total - given - made, 0)
     if audio and total == given + made + audio:
         given += audio
     cached = count_of(details.get("cached_tokens"))
@@ -106,7 +112,7 @@ def _served(report: Report) -> int:
 
 
 def _seconds(report: Report) -> int:
-    for name in ("seconds", "prompt_audio_seconds"):  # the second is Mistral's
+    for name in _SECONDS:
         value = seconds_of(report.get(name))
         if value is not None:
             return value
@@ -117,9 +123,10 @@ def _without_figures(report: Report) -> Usage | None:
     """A report that names no figure where others do: seconds alone, or Cohere's `tokens`."""
     if any(report.get(name) is not None for name in (*_INPUT, *_OUTPUT)):
         return None
-    seconds = seconds_of(report.get("seconds"))
-    if seconds is not None:
-        return Usage(audio_seconds=seconds)
+    for name in _SECONDS:
+        seconds = seconds_of(report.get(name))
+        if seconds is not None:
+            return Usage(audio_seconds=seconds)
     tokens = report.get("tokens")
     if not isinstance(tokens, dict):
         return None

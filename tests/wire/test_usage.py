@@ -53,6 +53,17 @@ OPENAI: dict[str, tuple[dict[str, object], Usage | None]] = {
     "mistral: seconds too": (
         {"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6, "prompt_audio_seconds": 3},
         Usage(5, 1, audio_seconds=3)),
+    "mistral: audio in the total alone": (
+        {"prompt_audio_seconds": 5, "prompt_tokens": 5, "total_tokens": 404,
+         "completion_tokens": 24, "prompt_tokens_details": {"cached_tokens": 368}},
+        Usage(380, 24, 368, audio_input_tokens=375, audio_seconds=5)),
+    "mistral: a total that lacks nothing": (
+        {"prompt_audio_seconds": 30, "prompt_tokens": 150, "total_tokens": 192,
+         "completion_tokens": 42, "prompt_tokens_details": None},
+        Usage(150, 42, audio_seconds=30)),
+    "mistral: seconds alone": (
+        {"prompt_audio_seconds": 32, "total_tokens": 89, "request_count": 1},
+        Usage(audio_seconds=32)),
     "mistral: no audio": (
         {"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6,
          "prompt_audio_seconds": {}}, Usage(5, 1)),
