@@ -121,7 +121,7 @@ def test_a_store_that_cannot_be_used(tmp_path: Path, capfd: pytest.CaptureFixtur
 @pytest.mark.parametrize(("code", "exit_code"), [
     *((code, UNUSABLE) for code in (
         "store_newer", "store_unfinished", "store_secret", "store_master_key", "store_keys",
-        "store_damaged", "store_permission")),
+        "store_damaged", "store_permission", "store_signing_key")),
     *((code, FAULT) for code in ("store_busy", "store_failed", "store_in_use")),
 ])
 def test_what_no_restart_mends_is_not_tried_again(

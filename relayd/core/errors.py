@@ -286,8 +286,11 @@ ERRORS: Final = _kinds(
      "The master key is missing, or is not the one that this store's data keys are encrypted "
      "with: without it no personal data can be read. Restore it from where it is kept."),
     ("store_keys", 503, "relay", False,
-     "The store's file 'keys.db' is missing: encrypted data in the store cannot be read. Restore "
-     "it from where it is kept."),
+     "The store's file 'keys.db' is missing, empty or damaged: encrypted data in the store cannot "
+     "be read. Restore it from where it is kept."),
+    ("store_signing_key", 503, "relay", False,
+     "The store's file 'signing.key' is damaged: nothing can be signed. Restore it from where it "
+     "is kept, or delete it if it is lost."),
     ("data_key_gone", 410, "relay", False,
      "What was kept here has been erased: its data key was destroyed."),
     ("seal_broken", 500, "relay", False,

@@ -54,6 +54,9 @@ _PRAGMAS: Final = (
 )
 
 
+_SOMEBODY: Final = "SELECT 1 FROM accounts LIMIT 1"
+
+
 class Database:
     """An open store. Made by `open_database`; `close()` it, or its threads outlive the loop."""
 
@@ -291,9 +294,12 @@ async def _open(
     writer = await _connect(directory / FILE_NAME, busy_ms)
     keyring = None
     try:
-        if await is_sealed(writer) and not (directory / KEYS_NAME).exists():
+        sealed = await is_sealed(writer)
+        if sealed and not (directory / KEYS_NAME).exists():
             raise StoreError("store_keys")
         keyring = open_keyring(directory, master)
+        if sealed and keyring.is_empty() and list(await writer.execute_fetchall(_SOMEBODY)):
+            raise StoreError("store_keys")
         seals = sealer(keyring, secret)
         missing = await pending(writer)
         with _no_daemon(directory) if beside and missing else nullcontext():

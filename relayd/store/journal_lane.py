@@ -49,10 +49,17 @@ class Lane:
 
 
 def lock_store(directory: Path, *, shared: bool) -> Lock:
-    """The store's lock; raises StoreError `store_in_use` where another daemon keeps it from us."""
+    """The store's lock; raises StoreError `store_in_use` where another daemon keeps it from us.
+
+    Also where one has a lane: somebody may have deleted the file of the lock that it holds.
+    """
     with mapped():
         prepare(directory)
         lock = _lock(directory / LOCK_NAME, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        if lock is not None and not shared \
+                and any(owned(directory, number) for number in lanes(directory)):
+            lock.release()
+            lock = None
     if lock is None:
         raise StoreError("store_in_use")
     return lock

@@ -98,7 +98,7 @@ class Keyring:
         self._lock = threading.Lock()
         self._write_lock = threading.Lock()
         self._version = -1
-        with mapped():
+        with mapped("store_keys"):
             private_file(path)
             self._writer = _connect(path)
             try:
@@ -135,7 +135,7 @@ class Keyring:
             return secret.derived(self._unwrapped(owner), label)
 
     def _unwrapped(self, owner: str) -> bytes:
-        with mapped():
+        with mapped("store_keys"):
             row = self._reader.execute(
                 "SELECT master, wrapped FROM data_keys WHERE owner = ?", (owner,)).fetchone()
         if row is None or row[1] is None:
@@ -317,6 +317,11 @@ class Keyring:
         with self._write_lock:
             if not self._checkpoint():
                 raise StoreError("store_busy")
+
+    def is_empty(self) -> bool:
+        """Whether nobody has a key, or ever had one: as with a file that was cut to nothing."""
+        with self._lock, mapped("store_keys"):
+            return self._reader.execute("SELECT 1 FROM data_keys LIMIT 1").fetchone() is None
 
     def judge(self) -> None:
         """Raises StoreError `store_master_key` where the keys are under another master key."""

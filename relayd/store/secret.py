@@ -41,13 +41,15 @@ def read(directory: Path, name: str = FILE_NAME) -> bytes | None:
     """The secret, or None where there is no file.
 
     Raises StoreError `store_open_to_others` where others may read it, `store_secret` where it is
-    not a file of 32 bytes.
+    not a file of 32 bytes, `store_permission` where it is another user's.
     """
     path = directory / name
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
+    except PermissionError:
+        raise StoreError("store_permission") from None
     except OSError:
         raise StoreError("store_secret") from None
     try:

@@ -13,6 +13,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from relayd.store import secret
+from relayd.store.directory import StoreError
 from relayd.store.transaction import mapped
 
 FILE_NAME: Final = "signing.key"
@@ -44,7 +45,10 @@ def valid(public: bytes, message: bytes, signature: bytes) -> bool:
 def open_signer(directory: Path) -> Signer:
     """The signer of the store in this directory; its key is made at first use.
 
-    Raises StoreError `store_open_to_others` or `store_secret` where the file is not fit.
+    Raises StoreError `store_open_to_others` or `store_signing_key` where the file is not fit.
     """
-    with mapped():
-        return Signer(secret.read_or_make(directory, FILE_NAME))
+    try:
+        with mapped():
+            return Signer(secret.read_or_make(directory, FILE_NAME))
+    except StoreError as error:
+        raise StoreError("store_signing_key") if error.code == "store_secret" else error from None

@@ -32,9 +32,8 @@ _CODES: Final = {
     sqlite3.SQLITE_CONSTRAINT: "store_refused",
     sqlite3.SQLITE_MISMATCH: "store_refused",
     sqlite3.SQLITE_TOOBIG: "store_refused",
-    sqlite3.SQLITE_CORRUPT: "store_damaged",
-    sqlite3.SQLITE_NOTADB: "store_damaged",
 }
+_DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _WHY: Final = {
     sqlite3.SQLITE_FULL: "the disk is full", sqlite3.SQLITE_READONLY: "it is read-only",
     sqlite3.SQLITE_IOERR: "the disk fails, or is full",
@@ -54,14 +53,16 @@ def bind_quickly() -> None:
 
 
 @contextmanager
-def mapped() -> Iterator[None]:
-    """Raises StoreError for whatever the database or its files raise inside the block."""
+def mapped(damaged: str = "store_damaged") -> Iterator[None]:
+    """Raises StoreError for whatever the database or its files raise inside the block; `damaged`
+    is its code where that is what the file is."""
     try:
         yield
     except sqlite3.Error as error:
         # extended codes carry the primary one in their low byte; errors of the binding have none
         number = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-        raise _told(_CODES.get(number, "store_failed"), _WHY.get(number, "")) from None
+        code = damaged if number in _DAMAGED else _CODES.get(number, "store_failed")
+        raise _told(code, _WHY.get(number, "")) from None
     except (OverflowError, UnicodeEncodeError):
         # an integer above 64 bits, a lone surrogate: values that no column holds
         raise StoreError("store_refused") from None

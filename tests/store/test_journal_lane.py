@@ -48,6 +48,19 @@ def test_who_may_serve_a_store_beside_whom(
     assert stat.S_IMODE((tmp_path / LOCK_NAME).stat().st_mode) == 0o600
 
 
+def test_a_lock_that_was_deleted_lets_nobody_in(tmp_path: Path) -> None:
+    """As by who was told `store_in_use`."""
+    held = lock_store(tmp_path, shared=False)
+    (lane,) = claim(tmp_path)
+    (tmp_path / LOCK_NAME).unlink()
+    with pytest.raises(StoreError) as caught:
+        lock_store(tmp_path, shared=False)
+    assert caught.value.code == "store_in_use"
+    lane.release()
+    lock_store(tmp_path, shared=False).release()
+    held.release()
+
+
 def test_each_has_a_lane_of_its_own_and_takes_those_that_are_left(tmp_path: Path) -> None:
     (first,), (second,) = claim(tmp_path), claim(tmp_path)
     assert (first.number, second.number) == (0, 1) and lanes(tmp_path) == [0, 1]

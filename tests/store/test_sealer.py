@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from relayd.control import account
 from relayd.store.db import Database, open_database
 from relayd.store.directory import StoreError
 from relayd.store.keyring import FILE_NAME as KEYS_NAME
@@ -42,6 +43,26 @@ async def test_a_store_without_its_keys_is_refused_and_gets_no_new_ones(db: Data
         with pytest.raises(StoreError) as caught:
             await open_database(db.directory)
         assert caught.value.code == "store_keys"
+
+
+@pytest.mark.parametrize("content", [b"", bytes(4096), b"no database" * 900],
+                         ids=["empty", "zeros", "another file"])
+async def test_a_store_whose_keys_are_damaged_is_refused_by_their_name(
+    db: Database, content: bytes
+) -> None:
+    await account.create(db, "ann@example.org", None, 1)
+    await db.close()
+    path = db.directory / KEYS_NAME
+    kept = path.read_bytes()
+    path.write_bytes(content)
+    for _ in range(2):
+        with pytest.raises(StoreError) as caught:
+            await open_database(db.directory)
+        assert caught.value.code == "store_keys"
+    path.write_bytes(kept)
+    again = await open_database(db.directory)
+    assert (await account.find(again, "ann@example.org")).email == "ann@example.org"
+    await again.close()
 
 
 async def test_its_keys_are_in_no_repr(db: Database) -> None:

@@ -34,6 +34,15 @@ def test_what_does_not_belong_together(public: bytes, message: bytes, signature:
     assert not valid(public, message, signature)
 
 
+def test_a_key_that_is_damaged_is_called_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_bytes(b"short")
+    (tmp_path / FILE_NAME).chmod(0o600)
+    with pytest.raises(StoreError) as caught:
+        open_signer(tmp_path)
+    assert caught.value.code == "store_signing_key"
+    assert "'signing.key'" in caught.value.sentence
+
+
 def test_the_key_is_made_once_and_nobody_else_s(tmp_path: Path) -> None:
     made = open_signer(tmp_path)
     assert open_signer(tmp_path).public == made.public
