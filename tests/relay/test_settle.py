@@ -199,6 +199,8 @@ async def test_calls_that_end_in_one_turn_are_recorded_before_it_is_sent(
     plane.turn.flush()
     plane.settler.settle(about_to_settle(plane))
     assert len(plane.meter) == before + 4 and plane.idle
+    lane.app.metrics.fold()
+    assert sum(cell.calls for cell in lane.app.metrics._cells.values()) == 4
 
 
 class Written:
