@@ -1,4 +1,4 @@
-"""The fields of POST /v1/rerank, as Cohere, Jina and vLLM define it (OpenAI has no such path)."""
+"""The fields of POST /v1/rerank, as Cohere, Jina, Voyage and vLLM define it (OpenAI has none)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ TABLE: Final = Table({
     "query": by_name,
     "documents": None,
     "top_n": number,
+    "top_k": number,
     "rank_fields": None,
     "return_documents": None,
     "max_chunks_per_doc": number,

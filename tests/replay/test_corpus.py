@@ -153,7 +153,7 @@ def test_replayed(one: Recording, played: Played) -> None:
     record = played.record
     assert record is not None
     usage = usage_of(one.folder)
-    if isinstance(usage, Beside):  # images that nobody reported: the prompt is the relay's count
+    if isinstance(usage, Beside):  # images, seconds that nobody reported: the prompt is counted
         assert (record.usage_source, record.images) == ("estimated", usage.images)
         assert record.input_tokens == record.counted_input_tokens
     elif usage is not None:

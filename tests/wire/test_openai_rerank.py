@@ -12,3 +12,10 @@ def test_documents_keep_their_order() -> None:
     assert list(found) == ["model", "query", "documents", "top_n"]
     assert list(found["documents"][0]) == ["z", "a"]
     assert dropped("rerank", body) == ("user",)
+
+
+def test_how_many_are_wanted_in_voyage_s_word() -> None:
+    body = {"top_k": 2.0, "truncation": True, "documents": ["a"], "query": "q", "model": "m"}
+    assert sent("rerank", body) == {
+        "model": "m", "query": "q", "documents": ["a"], "top_k": 2, "truncation": True}
+    assert dropped("rerank", body) == ()
