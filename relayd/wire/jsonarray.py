@@ -35,7 +35,7 @@ class ArrayReader:
         self._in_string = False
         self._escaped = False
         self.skipped = False
-        """An object was too long to be read: what it said is not known."""
+        """The last object was too long to be read: what it said is not known."""
 
     @property
     def held(self) -> int:
@@ -97,6 +97,7 @@ class ArrayReader:
 
     def _close(self, data: bytes, objects: list[bytes]) -> None:
         self._hold(data)
+        self.skipped = self._over
         if not self._over:
             objects.append(bytes(self._held))
         self._held.clear()

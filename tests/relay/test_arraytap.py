@@ -63,6 +63,14 @@ def test_an_array_that_stops_within_a_long_element_has_not_ended() -> None:
         assert tap.finish(True).ended is ended
 
 
+def test_a_long_element_was_not_the_last_where_another_one_came() -> None:
+    long = b'{"candidates":"' + b"x" * (1 << 20) + b'"}'
+    for rest, ended in ((b"," + TEXT, False), (b"," + TEXT + b"," + long, True)):
+        tap = made()
+        tap.feed(b"[" + long + rest)
+        assert tap.finish(True).ended is ended
+
+
 def test_half_of_an_error_goes_nowhere() -> None:
     tap = made()
     tap.guard(lambda element: None)
