@@ -15,7 +15,7 @@ PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 # their names: files of a few long tests are not the last, and those of many short ones fill the end.
 BESIDE := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test test-long test-browser browser test-node test-packages test-systemd check bench bench-peers cover lock deb clean
+.PHONY: run test test-long test-browser browser test-node test-packages test-systemd check types style layers house bench bench-peers cover lock deb clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/relayd demo
@@ -29,8 +29,9 @@ test-long: $(VENV)/dev.stamp
 	RELAYD_LONG=1 RELAYD_CUTTINGS=100000 $(PYTEST) -s tests/long tests/relay/test_count.py
 
 # The console in Debian's Chromium, which it installs where it may (root); axe-core comes from npm.
+# Most tests are in one file: each process has a browser and a relay, and takes those that are left.
 test-browser: browser
-	$(PYTEST) tests/browser
+	$(PYTEST) $(BESIDE) --dist worksteal tests/browser
 
 browser: $(VENV)/browser.stamp
 	command -v chromium > /dev/null || { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium fonts-wqy-microhei; }
@@ -47,10 +48,20 @@ test-packages: $(VENV)/dev.stamp
 test-systemd: $(VENV)/dev.stamp
 	RELAYD_NSPAWN=1 $(PYTEST) tests/systemd
 
+# Side by side: mypy has one thread alone.
 check: $(VENV)/dev.stamp
-	$(BIN)/flake8 relayd tests bench tools
+	$(MAKE) --no-print-directory --jobs 2 --keep-going --output-sync types style layers house
+
+types: $(VENV)/dev.stamp
 	$(BIN)/mypy
+
+style: $(VENV)/dev.stamp
+	$(BIN)/flake8 relayd tests bench tools
+
+layers: $(VENV)/dev.stamp
 	$(BIN)/lint-imports
+
+house: $(VENV)/dev.stamp
 	$(PYTEST) -q tests/house
 
 cover: $(VENV)/dev.stamp
