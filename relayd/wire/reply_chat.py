@@ -82,6 +82,7 @@ class _Lean(msgspec.Struct, gc=False):
     x_groq: _Groq | None = None
     error: Any = None
     base_resp: Any = None  # MiniMax
+    moderation: Any = None
 
 
 class _Full(_Lean, gc=False):
@@ -126,7 +127,8 @@ def read_chat(data: bytes, found: Findings) -> bool:
     if usage is None:
         return False
     found.report(usage)
-    return event.choices == [] and isinstance(usage, (OpenaiReport, dict)) and not _failed(event)
+    return (event.choices == [] and isinstance(usage, (OpenaiReport, dict))
+            and event.moderation is None and not _failed(event))
 
 
 def _finish(reason: object, found: Findings) -> None:

@@ -92,6 +92,8 @@ USAGE = {"prompt_tokens": 7, "completion_tokens": 3}
     ({"choices": [], "usage": USAGE, "error": {"message": "x"}}, False),
     ({"choices": [], "usage": USAGE, "base_resp": {"status_code": 1002}}, False),
     ({"choices": [], "usage": USAGE, "base_resp": {"status_code": 0}}, True),
+    ({"choices": [], "usage": USAGE, "moderation": None}, True),
+    ({"choices": [], "usage": USAGE, "moderation": {"input": {}, "output": {}}}, False),
     ({"choices": None, "usage": USAGE}, False),
     ({"usage": USAGE}, False),
 ])
