@@ -20,6 +20,8 @@ async def test_only_calls_with_both_figures_count(db: Database) -> None:
     whole = {"counted_output_tokens": 18, "audio_input_tokens": 0, "audio_output_tokens": 0}
     await usage.post(db, [
         call_record(**whole), call_record(**whole, provider="b"),
+        call_record(**{**whole, "counted_output_tokens": 9}, input_tokens=40, output_tokens=9,
+                    counted_input_tokens=42),
         call_record(**{**whole, "counted_output_tokens": None}),
         call_record(**{**whole, "audio_output_tokens": 1}),
         call_record(**whole, usage_source="counted"), call_record(**whole, outcome="client_left"),
@@ -28,18 +30,21 @@ async def test_only_calls_with_both_figures_count(db: Database) -> None:
     async with db.reading() as transaction:
         rows = await reconcile.counted(transaction, CallFilter(until_ms=START_MS + DAY))
     assert rows == [("b", "gpt-4o-mini", 1, 100, 99, 20, 18),
-                    ("openai", "gpt-4o-mini", 1, 100, 99, 20, 18)]
+                    ("openai", "gpt-4o-mini", 2, 140, 141, 29, 27)]
 
 
 async def test_days_of_some_providers_or_of_an_api(db: Database) -> None:
     await usage.post(db, [
-        call_record(), call_record(started_at_ms=START_MS + DAY, provider="b"),
+        call_record(), call_record(
+            input_tokens=30, output_tokens=5, cache_read_input_tokens=7,
+            cache_creation_input_tokens=2),
+        call_record(started_at_ms=START_MS + DAY, provider="b"),
         call_record(attempts=0), call_record(api="anthropic", provider="c")])
     async with db.reading() as transaction:
         of_api = await reconcile.days(transaction, CallFilter(), "openai", ())
         of_b = await reconcile.days(transaction, CallFilter(), "openai", ("b",))
-    assert [(day.day_ms - START_MS, day.calls, day.input_tokens) for day in of_api] == [
-        (0, 1, 100), (DAY, 1, 100)]
+    assert [(day.day_ms - START_MS, *day[2:]) for day in of_api] == [
+        (0, 2, 130, 25, 57, 5), (DAY, 1, 100, 20, 50, 3)]
     assert [day.day_ms for day in of_b] == [START_MS + DAY]
 
 

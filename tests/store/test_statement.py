@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from relayd.core.statement import Booked, Difference, StatementLine
+from relayd.core.dispute import Dispute
+from relayd.core.refund import Refund
+from relayd.core.statement import Booked, Difference, Key, LineKind, StatementLine
+from relayd.store import order as store_order
 from relayd.store import statement as store_statement
 from relayd.store.db import Database
 from relayd.store.statement import Checked
@@ -39,6 +42,47 @@ async def test_what_the_ledger_has(db: Database) -> None:
         assert await store_statement.due(transaction, "card", NOW + 1, NOW + 2) == {}
         await store_statement.save(transaction, CHECKED, [LINE])
         assert await store_statement.due(transaction, "card", NOW, NOW + 1) == {}
+
+
+async def test_of_each_kind_what_no_line_tells_of_is_missed(db: Database) -> None:
+    for number, currency in ((1, "CNY"), (2, "USD"), (3, "EUR")):
+        await made(db, number, currency=currency, amount_minor=100 * number, state="credited",
+                   trade=f"t{number}", paid_at_ms=NOW, partner="other" if number == 3 else "card")
+    refunds = (("done_1", 1, "done"), ("done_2", 2, "done"), ("back_1", 1, "failed"),
+               ("back_2", 2, "failed"), ("late_2", 2, "failed"), ("never_2", 2, "failed"))
+    disputes = (("won_1", 1, "won"), ("won_2", 2, "won"), ("open_2", 2, "open"))
+    told: tuple[tuple[LineKind, str], ...] = (
+        ("payment", "ord_1"), ("refund", "done_1"), ("refund", "back_1"),
+        ("refund_back", "back_1"), ("refund", "back_2"), ("refund_back", "late_2"),
+        ("dispute", "won_1"), ("dispute_won", "won_1"))
+    missed: dict[Key, Booked] = {
+        ("payment", "ord_2"): Booked("USD", 200), ("refund", "done_2"): Booked("USD", 11),
+        # it came back, so it had left
+        ("refund", "late_2"): Booked("USD", 14),
+        # it had left, so it came back; of another one neither is told
+        ("refund_back", "back_2"): Booked("USD", 13),
+        ("dispute", "won_2"): Booked("USD", 31), ("dispute_won", "won_2"): Booked("USD", 31),
+        ("dispute", "open_2"): Booked("USD", 32)}
+    async with db.writing() as transaction:
+        for number, (name, of, state) in enumerate(refunds):
+            await store_order.save_refund(transaction, Refund(
+                name, f"ord_{of}", 10 + number, state, NOW - 9, NOW))  # type: ignore[arg-type]
+        for number, (name, of, state) in enumerate(disputes):
+            await store_order.save_dispute(transaction, Dispute(
+                name, f"ord_{of}", 30 + number, state, NOW,  # type: ignore[arg-type]
+                None if state == "open" else NOW))
+        await store_statement.save(
+            transaction, CHECKED, [StatementLine(*key, "CNY", 1) for key in told])
+        assert await store_statement.due(transaction, "card", NOW, NOW + 1) == missed
+        assert await store_statement.due(transaction, "card", NOW + 1, NOW + 2) == {}
+        assert await store_statement.due(transaction, "other", NOW, NOW + 1) == {
+            ("payment", "ord_3"): Booked("EUR", 300)}
+        lines = [StatementLine(*key, "CNY", 1) for key in missed]
+        assert await store_statement.booked(transaction, "card", lines) == missed
+        assert await store_statement.booked(transaction, "other", lines) == {}
+        assert await store_statement.booked(transaction, "card", [
+            StatementLine("refund", "never_2", "USD", 15),
+            StatementLine("dispute_won", "open_2", "USD", 32)]) == {}
 
 
 async def test_differences_are_those_of_the_last_look(db: Database) -> None:
