@@ -94,14 +94,15 @@ def _cards(visit: Visit, points: list[Point], figures: Figures) -> list[Card]:
 def _plots(visit: Visit, points: list[Point], wanted: Period) -> list[Plotted]:
     names, others = {"": visit.t("series.no_model")}, visit.t("series.others")
     plots = []
+    order = list(dict.fromkeys(line.name for line in lines(points)))
     for currency in dict.fromkeys(line.currency for line in _dear(points)):
         measure = Measure(lambda sums: sums.amount_nano, axis_money,
                           lambda nano, of=currency: money(nano, of))  # type: ignore[misc]
         mine = [point for point in points if point.currency == currency]
         plots.append(plotted(visit.t("overview.plot_spent", currency=currency), wanted,
-                             by_name(mine, wanted, measure, names, others), measure))
+                             by_name(mine, wanted, measure, names, others, order), measure))
     plots.append(plotted(visit.t("overview.plot_calls"), wanted,
-                         by_name(points, wanted, CALLS, names, others), CALLS))
+                         by_name(points, wanted, CALLS, names, others, order), CALLS))
     plots.append(plotted(visit.t("overview.plot_tokens"), wanted,
                          _in_and_out(visit, points, wanted), TOKENS))
     return plots

@@ -38,17 +38,20 @@ def step_label(at_ms: int, step_ms: int) -> str:
 
 def by_name(
     points: Sequence[Point], wanted: Period, measure: Measure, names: Mapping[str, str],
-    others: str,
+    others: str, order: Sequence[str] = (),
 ) -> list[Band]:
-    """A band for each name, the largest first; `names` are the names as people know them."""
+    """A band for each name, those of `order` first, as they stand there, so that they have one
+    colour in all plots of a page; then the largest. `names` are the names as people know them."""
     places = {at_ms: n for n, at_ms in enumerate(wanted.steps)}
     found: dict[str, list[int]] = {}
     for point in points:
         values = found.setdefault(point.name, [0] * len(places))
         if point.at_ms in places:
             values[places[point.at_ms]] += measure.of(point.sums)
-    bands = [Band(names.get(name, name), values) for name, values in found.items() if any(values)]
-    return folded(sorted(bands, key=lambda band: (-sum(band.values), band.name)), others)
+    ranks = {name: n for n, name in enumerate(order)}
+    ranked = sorted((ranks.get(name, len(ranks)), -sum(values), names.get(name, name), name)
+                    for name, values in found.items() if any(values))
+    return folded([Band(shown, found[name]) for *_, shown, name in ranked], others)
 
 
 def plotted(title: str, wanted: Period, bands: Sequence[Band], measure: Measure) -> Plotted:

@@ -37,6 +37,17 @@ async def test_figures_are_the_accounts_own(console: Console) -> None:
                             4, 1, 0, 200.0, 400.0)
 
 
+async def test_a_model_has_one_colour_in_all_plots(console: Console) -> None:
+    holder = await person(console.db, NOW_MS)
+    await usage.post(console.db, [
+        call_record(account=holder.account, started_at_ms=NOW_MS, model=model, amount_nano=nano)
+        for model, nano in (("dear", 10 ** 9), ("cheap", 10 ** 6), ("cheap", 10 ** 6))])
+    text = await (await console.get("/overview", cookies=holder.cookies)).text()
+    spent, calls = text.split("<svg")[1:3]
+    assert spent.index("dear: ") < spent.index("cheap: ")
+    assert calls.index("dear: ") < calls.index("cheap: ")
+
+
 async def test_amounts_of_two_currencies_are_never_added(console: Console) -> None:
     holder = await person(console.db, NOW_MS)
     await usage.post(console.db, [

@@ -30,6 +30,12 @@ def test_bands_are_ordered_by_what_is_shown_and_renamed() -> None:
     assert shown.rows[1] == ("2025-12-31 23:00", ["5 calls", "0 calls", "0 calls"])
 
 
+def test_the_order_of_a_page_goes_before_the_size() -> None:
+    points = [point(START_MS, name, calls) for name, calls in (("a", 1), ("b", 2), ("c", 9))]
+    bands = by_name(points, period("7d", START_MS), CALLS, {}, "others", ["b", "gone", "a"])
+    assert [band.name for band in bands] == ["b", "a", "c"]
+
+
 def test_what_is_too_much_is_under_others() -> None:
     wanted = period("7d", START_MS)
     points = [point(START_MS, f"model-{n}", n + 1) for n in range(BANDS_MAX + 3)]
