@@ -134,3 +134,17 @@ async def test_what_the_ledger_and_the_grants_say_is_compared_by_account(db: Dat
         await posting.post(transaction, move("grant", "g9", 1, "EUR", account="b"), 1)
         assert sorted(await grant.wrong(transaction)) == [
             ("a", "CNY", 7, 4), ("b", "EUR", 1, 0)]
+
+
+async def test_an_allowance_is_known_until_its_period_ends(db: Database) -> None:
+    async with db.writing() as transaction:
+        for name in ("a", "b"):
+            await account.insert(transaction, Account(name, f"{name}@c", None, "active", 1))
+        # what is spent was given all the same; what a code gave is no allowance
+        await grant.insert(transaction, replace(
+            ONE, account="a", source="subscription", left_nano=0))
+        await grant.insert(transaction, replace(ONE, id="grant_2", account="b"))
+        asked = [("a", 100, "USD", 49), ("a", 100, "USD", 50), ("a", 99, "USD", 49),
+                 ("a", 100, "CNY", 49), ("b", 100, "USD", 49)]
+        assert [await grant.was_allowed(transaction, *each) for each in asked] == [
+            True, False, False, False, False]
