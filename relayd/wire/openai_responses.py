@@ -81,11 +81,11 @@ _NAMED: Final = Shape({"type": None, **_COPIES, "id": None, **_REST}).put
 
 
 def _bare(value: object, walk: Walk) -> object:
-    """As `said`, at every level."""
+    """As `said`, at every level; in a list null keeps its place."""
     if type(value) is dict:
         return {key: _bare(value[key], walk) for key in sorted(value) if value[key] is not None}
     if type(value) is list:
-        return [_bare(inner, walk) for inner in value]
+        return [inner if inner is None else _bare(inner, walk) for inner in value]
     return GONE if value is None else value
 
 

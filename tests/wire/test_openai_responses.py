@@ -212,6 +212,12 @@ def test_an_action_that_is_given_back_is_the_same_with_and_without_what_says_not
     assert asked(action)["input"][0]["action"] == action  # type: ignore[index]
 
 
+def test_null_in_a_list_of_an_action_is_the_provider_s_to_judge() -> None:
+    for action in ({"commands": ["ls", None]}, {"commands": [[None], {"a": [None]}]}):
+        call = {"type": "shell_call", "call_id": "c", "action": action}
+        assert sent("responses", {**ASK, "input": [call]})["input"] == [call]
+
+
 def test_keys_of_an_action_that_has_to_name_them_may_be_null() -> None:
     action = {"keys": None, "type": "double_click", "x": 1, "y": 2}
     call = {"type": "computer_call", "id": "cu_1", "call_id": "c", "action": action}
