@@ -121,7 +121,11 @@ async def test_a_receipt_is_paid_whatever_is_owed(db: Database) -> None:
             "subscription", "s", 10 ** 9, "USD", account=one), NOW_MS)
         made = await invoice.receipt(
             transaction, SELLER, Payment("order:o", one, "USD", 5, NOW_MS), NOW_MS)
-    assert (made.state, made.number[:3]) == ("paid", "REC")
+        back = await invoice.receipt(
+            transaction, SELLER, Payment("refund:r", one, "USD", -3, NOW_MS), NOW_MS)
+    assert (made.state, made.number[:3]) == (back.state, back.number[:3]) == ("paid", "REC")
+    assert made.lines == (Line("top_up", "o", 50_000_000),)
+    assert back.lines == (Line("refund", "r", -30_000_000),)
 
 
 @pytest.mark.parametrize("state, origin, told", [
