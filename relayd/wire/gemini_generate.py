@@ -127,6 +127,8 @@ def _delivery(value: object, walk: Walk) -> object:
 _MEDIUM: Final = _shape(
     mimeType=None, schema=schema, delivery=_delivery,
     gcsUri=refuse("generationConfig.responseFormat.gcsUri"),
+    bitRate=number, sampleRate=number, aspectRatio=None, imageSize=None, duration=None,
+    resolution=None,
 ).put
 
 _VOICE: Final = _shape(

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import time
+import typing
+from collections.abc import Iterator
 from typing import Any
 
+import pydantic
 import pytest
 from google.genai import types
 
+from relayd.wire.fields import snake
 from relayd.wire.gemini_generate import GENERATION
 from tests.wire.asking import ask, dropped, known, refusal, sent
 
@@ -81,6 +85,51 @@ def test_both_spellings_are_one_in_all_of_generation_config(name: str) -> None:
     snaky, camel = (
         sent("generate", {**ASK, "generationConfig": config}) for config in SPELLINGS[name])
     assert json.dumps(snaky) == json.dumps(camel)
+
+
+ROOTS: dict[str, tuple[Any, type]] = {
+    "generationConfig": (lambda value: {"generationConfig": value}, types.GenerationConfig),
+    "imageConfig": (
+        lambda value: {"generationConfig": {"imageConfig": value}}, types.ImageConfig),
+    "tools": (lambda value: {"tools": [value]}, types.Tool),
+    "toolConfig": (lambda value: {"toolConfig": value}, types.ToolConfig),
+    "safetySettings": (lambda value: {"safetySettings": [value]}, types.SafetySetting),
+    "parts": (lambda value: {"contents": [{"parts": [value]}]}, types.Part),
+}
+Members = list[tuple[str, str]]
+"""From the root down: each one's names, in snake_case and in lowerCamelCase."""
+
+
+def messages_in(annotation: Any) -> list[Any]:
+    """The message types that a field's type names."""
+    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+        return [annotation]
+    return [kind for inner in typing.get_args(annotation) for kind in messages_in(inner)]
+
+
+def members_of(kind: Any, above: tuple[Any, ...] = ()) -> Iterator[Members]:
+    for name, field in kind.model_fields.items():
+        camel = field.alias or name
+        pair = (snake(camel), camel)
+        yield [pair]
+        for inner in messages_in(field.annotation):
+            if inner not in (kind, *above):
+                yield from ([pair, *rest] for rest in members_of(inner, (kind, *above)))
+
+
+@pytest.mark.parametrize("root", ROOTS)
+def test_every_field_of_the_sdk_s_types_has_one_spelling(root: str) -> None:
+    place, kind = ROOTS[root]
+    for path in members_of(kind):
+        told = []
+        for spelling in (0, 1):
+            value: Any = 2.0
+            for member in reversed(path):
+                value = {member[spelling]: value}
+            body = {**ASK, **place(value)}
+            refused = refusal("generate", body, remote_mcp="on")
+            told.append(refused or json.dumps(sent("generate", body, remote_mcp="on")))
+        assert told[0] == told[1], path
 
 
 @pytest.mark.parametrize(("snaky", "camel"), [
