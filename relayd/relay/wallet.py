@@ -117,7 +117,7 @@ class Wallets:
         if endpoint.operation in UNCOUNTED:
             return Quantity(), Quantity()
         if raw is None:
-            return _of_upload(endpoint.operation, exchange.body_bytes)
+            return _of_upload(endpoint.operation, *_sizes(exchange))
         assert exchange.ask is not None
         tokens = estimated_tokens(endpoint.api, raw)
         limit = bound(endpoint.operation, exchange.ask.fields)
@@ -198,14 +198,27 @@ class Wallets:
                          if not wallet.idle}
 
 
-def _of_upload(operation: str, size: int) -> tuple[Quantity, Quantity]:
-    """What a form uses about, and at most: its length is known, and nothing that is in it."""
+def _sizes(exchange: Exchange) -> tuple[int, int]:
+    """How long an upload is, of which there is only the beginning yet: about, and at most."""
+    declared = exchange.head.content_length
+    if exchange.body_complete or declared is not None:
+        size = max(exchange.body_bytes, declared or 0)
+        return size, size
+    return exchange.body_bytes, exchange.policy.server.max_body_bytes
+
+
+def _of_upload(operation: str, about: int, most: int) -> tuple[Quantity, Quantity]:
+    """What a form of so many bytes uses about, and at most: nothing that is in it is known."""
     if operation == "image_edit":
         return (Quantity(UPLOAD_TOKENS, IMAGE_TOKENS, 1),
                 Quantity(UPLOAD_TOKENS, IMAGES_MAX * IMAGE_TOKENS_MAX, IMAGES_MAX))
+    return _of_sound(about), _of_sound(most)
+
+
+def _of_sound(size: int) -> Quantity:
+    """What so many bytes use at most."""
     seconds = size // AUDIO_BYTES_PER_SECOND + 1
-    given = Quantity(UPLOAD_TOKENS + seconds * HEARD_TOKENS, seconds * SAID_TOKENS, 0, seconds)
-    return given, given
+    return Quantity(UPLOAD_TOKENS + seconds * HEARD_TOKENS, seconds * SAID_TOKENS, 0, seconds)
 
 
 def _prices(exchange: Exchange, plan: Plan) -> list[Price]:

@@ -309,6 +309,47 @@ async def test_audio_that_is_paid_by_tokens_is_set_aside(tmp_path: Path) -> None
         assert await statuses(opened, nano, raw) == (402, 200)
 
 
+SPOKEN = PriceBook([Price("*", unit_prices({"audio_minute": 6 * NANO // 1000}))])
+
+
+async def test_a_long_upload_is_set_aside_whole_before_it_has_come(tmp_path: Path) -> None:
+    """It goes on to its provider once a megabyte is here; what follows costs as much."""
+    async with lane(tmp_path / "store", SPOKEN) as opened:
+        form = FORM.replace(b"?", b"a" * 2_400_000)
+        seconds = len(form) // 4000 + 1
+        assert await statuses(opened, seconds * NANO // 10_000, upload(opened, form)) == (402, 200)
+
+
+@pytest.mark.parametrize("enough", [True, False])
+async def test_an_upload_of_unknown_length_is_served_alone(tmp_path: Path, enough: bool) -> None:
+    """Where there is not enough for the longest that may come."""
+    longest = 4_000_000
+    async with Lane(tmp_path / "store", lambda _: made(5), prices=SPOKEN,
+                    billing=BillingConfig(prepaid=True),
+                    server={"max_body_bytes": longest}) as opened:
+        nano = (longest // 4000 + 1) * NANO // 10_000 - (not enough)
+        await pay(opened.app.db, nano)
+        await seen(opened, nano)
+        form = FORM.replace(b"?", b"a" * 2_400_000)
+        head, _, _ = upload(opened, form).partition(b"\r\n\r\n")
+        head = head.replace(b"Content-Length: %d" % len(form), b"Transfer-Encoding: chunked")
+        async with RawClient(opened.address) as client:
+            await client.send(b"%b\r\n\r\n%x\r\n" % (head, len(form)) + form[:2_000_000])
+            while not (held := holding(opened)):
+                await asyncio.sleep(0.01)
+            assert held == [(nano, not enough)]
+            await client.send(form[2_000_000:] + b"\r\n0\r\n\r\n")
+            assert (await client.final_reply()).status == 200
+
+
+def holding(opened: Lane) -> list[tuple[int, bool]]:
+    """What the wallets hold for calls under way, and whether one has taken all of it."""
+    plane = opened.app._plane
+    assert plane is not None
+    return [(wallet.reserved, wallet.alone)
+            for wallet in plane.wallets._wallets.values() if wallet.reserved]
+
+
 def deployments(*prices: Price, **fields: Any) -> tuple[Exchange, relay_plan.Plan]:
     """A chat call on an empty balance that may go to the provider of each of these prices."""
     made: Exchange = exchange()
