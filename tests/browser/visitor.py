@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page, Request
 
 SHOTS = os.environ.get("RELAYD_SHOTS")
+PATIENCE_MS = 30_000
+"""How long anything may take: a busy machine shows a page after ten seconds."""
 WANTED = "wcag2a,wcag2aa,wcag21a,wcag21aa,wcag22aa,best-practice".split(",")
 
 
@@ -42,7 +44,7 @@ class Visitor:
         self.faults: list[str] = []
         self.hosts: set[str] = set()
         self.page: Page = self._context.new_page()
-        self.page.set_default_timeout(10_000)
+        self.page.set_default_timeout(PATIENCE_MS)
         self.page.on("console", self._said)
         self.page.on("pageerror", lambda error: self.faults.append(f"script: {error.name}"))
         self.page.on("request", self._asked)
@@ -64,7 +66,9 @@ class Visitor:
 
     def expect(self, what: Page | Locator) -> Any:
         """Playwright's own waiting assertions."""
-        return importlib.import_module("playwright.sync_api").expect(what)
+        expect = importlib.import_module("playwright.sync_api").expect
+        expect.set_options(timeout=PATIENCE_MS)
+        return expect(what)
 
     def go(self, path: str) -> int:
         """Opens a page; returns its status."""
