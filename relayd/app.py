@@ -50,7 +50,7 @@ from relayd.relay.plane import Parts, Plane
 from relayd.relay.prompt_memo import PromptMemo
 from relayd.relay.tokenizer import Encodings
 from relayd.relay.view import View
-from relayd.store.db import Database, is_lost, open_database
+from relayd.store.db import Database, is_lost, is_new, open_database
 from relayd.store.journal import JournalWriter
 from relayd.store.journal_lane import Lane, Lock, claim, lock_store
 from relayd.store.secret import pepper
@@ -150,10 +150,12 @@ class App:
         self._set_log(self.config.log)
         store = self.config.store
         self._lock = lock_store(Path(store.path), shared=store.shared)
-        lost = is_lost(Path(store.path))
+        new, lost = is_new(Path(store.path)), is_lost(Path(store.path))
         db = self._db = await open_database(Path(store.path), master=store.master_key)
         if lost:
             self.logger.warning("store_made_anew")
+        elif new:
+            self.logger.event("store_made")
         # of those whom a restore brought back that was killed before its end
         await tombstone.reapply(db, self.config.retention.terms(), unix_ms())
         await keyring.tell(db, unix_ms())

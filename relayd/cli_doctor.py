@@ -147,6 +147,9 @@ async def _database_findings(directory: Path, master: MasterKey | None) -> list[
             assessed = await assessment.last(db) if sound else None
         finally:
             await db.close()
+    except OSError as error:  # its journal is a directory of another user, for one
+        return [Finding("fail", "store", f"{error.filename}: {error.strerror}.",
+                        "Give it to the user that runs relayd, or run the doctor as that user.")]
     except RelayError as error:
         said = error.sentence if isinstance(error, StoreError) else error.kind.message
         return [Finding("fail", "database", said, REMEDIES.get(error.code, ""))]

@@ -218,6 +218,17 @@ async def test_a_store_whose_database_is_gone_is_not_made_anew_in_silence(
     assert '"level":"warning","event":"store_made_anew"' in log.getvalue()
 
 
+async def test_a_store_that_is_new_is_told(tmp_path: Path) -> None:
+    """As where the disk with all accounts is not mounted."""
+    log = io.StringIO()
+    for _ in range(2):
+        app = App(config(tmp_path / "store", 1), logger=Logger("info", log))
+        await app.start()
+        await app.stop()
+    assert log.getvalue().count('"store_made"') == 1
+    assert "store_made_anew" not in log.getvalue()
+
+
 async def test_a_store_that_others_can_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / "store").mkdir()
     (tmp_path / "store").chmod(0o777)

@@ -113,6 +113,20 @@ async def test_a_daemon_whose_store_is_not_at_its_place(tmp_path: Path) -> None:
     assert cli_doctor._elsewhere(store) == found  # another daemon has the address
 
 
+async def test_a_journal_of_another_user_keeps_no_other_part_from_being_examined(
+    path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def closed(db: object) -> None:
+        raise PermissionError(13, "Permission denied", "journal")
+
+    await make_store(path.parent / "store")
+    monkeypatch.setattr(cli_doctor.journal, "verify", closed)
+    findings = [each async for each in examine_installation(str(path), offline=True)]
+    assert [each.sentence for each in findings if each.level == "fail"] == [
+        "journal: Permission denied."]
+    assert levels(findings, "daemon") == ["ok"]
+
+
 async def test_whose_store_it_is_cannot_be_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:

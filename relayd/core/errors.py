@@ -277,7 +277,8 @@ ERRORS: Final = _kinds(
      "Others can write to the store's directory, or read its secret. "
      "Give the directory mode 0700 and the file 'secret' mode 0600."),
     ("store_permission", 503, "relay", False,
-     "The store belongs to another user. Run this as that user."),
+     "The store, or a file in it, belongs to another user. Run this as the store's user, or give "
+     "it that file."),
     ("store_refused", 500, "relay", False, "The store refused this row."),
     ("store_secret", 503, "relay", False,
      "The store's file 'secret' is missing, damaged, or belongs to another store: "

@@ -11,6 +11,7 @@ import resource
 import ssl
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -121,6 +122,10 @@ def writable_finding(path: Path) -> Finding:
     """Whether who asks may write to the store's directory."""
     if os.access(path, os.W_OK | os.X_OK):
         return Finding("ok", "store", f"{path} can be written.")
+    with suppress(OSError):
+        if os.statvfs(path).f_flag & os.ST_RDONLY:
+            return Finding("fail", "store", f"{path} is on a file system that is read-only.",
+                           "See dmesg for why, then mount it anew.")
     return Finding("fail", "store", f"{path} cannot be written by this user.",
                    "Give it to the user that runs relayd, or run the doctor as that user.")
 

@@ -274,17 +274,22 @@ async def open_database(
     return Database(directory, secret, writer, reader, seals)
 
 
-def is_lost(directory: Path) -> bool:
-    """Whether there are keys of a store without a database: to open it makes a new one, as after
-    a start that was killed, or for somebody who has lost what he had."""
+def is_new(directory: Path) -> bool:
+    """Whether there is no database: to open it makes one."""
     try:
-        if not (directory / KEYS_NAME).exists():
-            return False
         return (directory / FILE_NAME).stat().st_size == 0
     except FileNotFoundError:
         return True
     except OSError:
         return False
+
+
+def is_lost(directory: Path) -> bool:
+    """Whether there are keys of a store without a database: to open it makes a new one, as after
+    a start that was killed, or for somebody who has lost what he had."""
+    with suppress(OSError):
+        return (directory / KEYS_NAME).exists() and is_new(directory)
+    return False
 
 
 async def _open(

@@ -49,7 +49,9 @@ def read(directory: Path, name: str = FILE_NAME) -> bytes | None:
     except FileNotFoundError:
         return None
     except PermissionError:
-        raise StoreError("store_permission") from None
+        error = StoreError("store_permission")
+        error.why = f"'{name}'"
+        raise error from None
     except OSError:
         raise StoreError("store_secret") from None
     try:

@@ -9,6 +9,7 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from relayd.store.connection import Connection, Statement
@@ -66,8 +67,10 @@ def mapped(damaged: str = "store_damaged") -> Iterator[None]:
     except (OverflowError, UnicodeEncodeError):
         # an integer above 64 bits, a lone surrogate: values that no column holds
         raise StoreError("store_refused") from None
-    except PermissionError:
-        raise StoreError("store_permission") from None
+    except PermissionError as error:
+        # names of a store's files are the relay's own
+        name = Path(os.fsdecode(error.filename)).name if error.filename else ""
+        raise _told("store_permission", f"'{name}'" if name else "") from None
     except OSError as error:
         raise _told("store_failed", os.strerror(error.errno) if error.errno else "") from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -105,6 +106,19 @@ def test_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_writable(tmp_path: Path) -> None:
     assert writable_finding(tmp_path).level == "ok"
     assert writable_finding(tmp_path / "none").level == "fail"
+
+
+def test_a_file_system_that_is_read_only_is_told_from_another_user_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class ReadOnly:
+        f_flag = os.ST_RDONLY
+
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert "user" in writable_finding(tmp_path).remedy
+    monkeypatch.setattr(os, "statvfs", lambda path: ReadOnly)
+    found = writable_finding(tmp_path)
+    assert "read-only" in found.sentence and "mount" in found.remedy
 
 
 @pytest.mark.parametrize(("days", "level"), [(100, "ok"), (10, "warn"), (-1, "fail")])

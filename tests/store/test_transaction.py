@@ -88,7 +88,8 @@ async def test_a_file_that_is_no_database_is_called_damaged(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("error, code", [
-    (PermissionError(), "store_permission"), (OSError(errno.ENOSPC, ""), "store_failed"),
+    (PermissionError(), "store_permission"),
+    (OSError(errno.ENOSPC, ""), "store_failed"),
 ])
 def test_errors_of_files(error: OSError, code: str) -> None:
     with pytest.raises(StoreError) as caught, mapped():
@@ -97,6 +98,14 @@ def test_errors_of_files(error: OSError, code: str) -> None:
     said = caught.value.sentence
     assert said.endswith("read or written: No space left on device.") or not error.errno
     assert said == caught.value.kind.message or error.errno
+
+
+@pytest.mark.parametrize("path", ["/a/keys.db", b"/a/keys.db", Path("/a/keys.db")],
+                         ids=["text", "bytes", "path"])
+def test_a_file_of_another_user_is_named(path: object) -> None:
+    with pytest.raises(StoreError) as caught, mapped():
+        raise PermissionError(errno.EACCES, "", path)
+    assert caught.value.sentence.endswith("or give it that file: 'keys.db'.")
 
 
 def test_a_full_disk_is_told_in_words() -> None:
