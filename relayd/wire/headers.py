@@ -207,14 +207,19 @@ class UpstreamHead:
         return head
 
 
+_BY_DEPLOYMENT: Final = frozenset({
+    "chat", "completions", "embeddings", "transcription", "translation", "speech",
+    "image_generation", "image_edit"})
+"""What Azure's older paths have below each deployment (openai-python, lib/azure.py)."""
+
+
 def _target(provider: Provider, endpoint: Endpoint) -> str:
     """The request target; the model goes where it says `{model}`."""
-    path = provider.address.path + endpoint.upstream
     if provider.api == "azure" and provider.api_version is not None:
-        version = quote(provider.api_version, safe="")
-        return (f"{provider.address.path}/openai/deployments/{{model}}{endpoint.upstream}"
-                f"?api-version={version}")
-    return path
+        below = "/deployments/{model}" if endpoint.operation in _BY_DEPLOYMENT else ""
+        return (f"{provider.address.path}/openai{below}{endpoint.upstream}"
+                f"?api-version={quote(provider.api_version, safe='')}")
+    return provider.address.path + endpoint.upstream
 
 
 def _content_type(endpoint: Endpoint, boundary: str) -> str:

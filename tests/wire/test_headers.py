@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openai.lib.azure import _deployments_endpoints
 
 from relayd.core.provider import Address, Provider
-from relayd.wire.dialect import BY_OPERATION
+from relayd.wire.dialect import BY_OPERATION, ENDPOINTS, Endpoint
 from relayd.wire.headers import (
     ANTHROPIC_BETAS, NO_FIELDS, OPENAI_BETAS, PRODUCT_BETAS, ClientFields, UpstreamHead,
     asked_seconds, asked_wait, client_fields, response_fields,
@@ -74,6 +75,16 @@ def test_azure() -> None:
     new = head("chat", provider("azure", "/openai/v1", organization="org-1"))
     assert new.startswith(b"POST /openai/v1/chat/completions HTTP/1.1\r\n")
     assert b"org-1" not in new
+
+
+@pytest.mark.parametrize(
+    "endpoint", [each for each in ENDPOINTS if each.api == "openai"], ids=lambda each: each.path)
+def test_azures_older_paths_are_those_of_its_sdk(endpoint: Endpoint) -> None:
+    """Responses, for one, are not below a deployment: there Azure finds nothing."""
+    found = head(endpoint.operation, provider("azure", api_version="2025-04-01"), model="d")
+    below = b"/deployments/d" if endpoint.upstream in _deployments_endpoints else b""
+    assert found.startswith(b"POST /openai%b%b?api-version=2025-04-01 HTTP/1.1\r\n" % (
+        below, endpoint.upstream.encode()))
 
 
 @pytest.mark.parametrize(("address", "host"), [
