@@ -12,15 +12,16 @@ from typing import Final
 
 from relayd.core.errors import RelayError
 from relayd.wire.fields import (
-    GONE, Act, Shape, Verdict, by_name, copies, drop, items, kinds, number, refuse, remote,
+    GONE, Act, Shape, Verdict, by_name, copies, drop, filled, items, kinds, number, refuse, remote,
+    said,
 )
 from relayd.wire.schema import schema
 from relayd.wire.walk import Walk
 
 FUNCTION: Final = Shape({
-    "name": None, "description": None, "parameters": schema, "strict": None,
-    "output_schema": schema, **copies("tools.function"),
-}).put
+    "name": None, "description": said, "parameters": schema, "strict": said,
+    "output_schema": filled(schema), **copies("tools.function"),
+}, other=said).put
 
 FORMAT: Final = Shape()
 FORMAT.define({
@@ -51,7 +52,7 @@ def _container(value: object, walk: Walk) -> object:
 
 _MASK: Final = Shape({"image_url": None, "file_id": refuse("tools.input_image_mask.file_id")}).put
 
-_TOOL: Final = Shape()
+_TOOL: Final = Shape(other=said)
 
 _MCP: Final = Shape({
     "type": None, "server_label": None, "server_url": None, "connector_id": None,
@@ -93,14 +94,15 @@ def _tools(value: object, walk: Walk) -> object:
 TOOLS: Final[Act] = _tools
 
 _TOOL.define({
-    "type": None, "name": None, "description": None, "strict": None, "parameters": schema,
-    "output_schema": schema, "function": FUNCTION, "custom": by_name, "format": by_name,
+    "type": None, "name": None, "description": said, "strict": None, "parameters": schema,
+    "output_schema": filled(schema), "function": FUNCTION, "custom": by_name, "format": by_name,
     "tools": TOOLS, "input_schema": schema, "annotations": None, "container": _container,
     "environment": _PLACE, "input_image_mask": _MASK,
     "vector_store_ids": refuse("tools.vector_store_ids"),
     "user_location": drop("tools.user_location"), **copies("tools"),
 })
-"""Every other tool: `tools` are a namespace's, `container` and `environment` where code runs."""
+"""Every other tool: `tools` are a namespace's, `container` and `environment` where code runs. Of
+what may be null the types of openai-python require `parameters` and `strict` alone to be there."""
 
 
 def choices(value: object, walk: Walk) -> object:

@@ -24,6 +24,26 @@ def test_unknown_tools_pass_in_a_fixed_order() -> None:
     assert repr(found) == "[{'type': 'brand_new', 'a': 1, 'z': {'a': 2, 'b': 1}}]"
 
 
+@pytest.mark.parametrize(("tool", "empty"), [
+    ({"type": "function", "name": "f", "parameters": None, "strict": None},
+     {"description": None, "output_schema": None, "allowed_callers": None,
+      "defer_loading": None}),
+    ({"type": "web_search"}, {"filters": None, "search_context_size": None}),
+])
+def test_a_tool_is_the_same_with_and_without_what_says_nothing(
+    tool: dict[str, object], empty: dict[str, object]
+) -> None:
+    """What an SDK dumps of it names all that its type knows; two members have to be there."""
+    assert TOOLS([{**empty, **tool}], Walk(BodyPolicy())) == [tool]
+
+
+def test_so_is_a_function_of_chat() -> None:
+    function = {"name": "f", "parameters": {"type": "object"}}
+    empty = {"description": None, "strict": None}
+    told = TOOLS([{"type": "function", "function": {**empty, **function}}], Walk(BodyPolicy()))
+    assert told == [{"type": "function", "function": function}]
+
+
 @pytest.mark.parametrize("kind", ["advisor", "fusion", "subagent"])
 def test_no_other_model_is_asked(kind: str) -> None:
     function = {"type": "function", "function": {"name": "f"}}
