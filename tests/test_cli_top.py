@@ -10,9 +10,11 @@ import re
 import signal
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from relayd.cli_top import render
 from relayd.ops.top import ProviderLine, SlowLine, Top
@@ -23,15 +25,22 @@ from tests.fakes.rawupstream import RawUpstream
 from tests.http.play import BODY, TARGET
 
 
-@pytest.fixture
-async def daemon(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
+@asynccontextmanager
+async def serving(folder: Path) -> AsyncIterator[DaemonProcess]:
     upstream = RawUpstream(plain_answer)
     await upstream.start()
     try:
-        async with DaemonProcess(tmp_path / "daemon", upstream.port) as running:
+        async with DaemonProcess(folder, upstream.port) as running:
             yield running
     finally:
         await upstream.stop()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def daemon(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[DaemonProcess]:
+    """One for all: it is looked at, and not changed."""
+    async with serving(tmp_path_factory.mktemp("top") / "daemon") as running:
+        yield running
 
 
 async def started(daemon: DaemonProcess, *words: str,
@@ -42,6 +51,7 @@ async def started(daemon: DaemonProcess, *words: str,
         env={**os.environ, "COLUMNS": "100", "LINES": "30"})
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_once_sees_the_calls_of_its_interval(daemon: DaemonProcess) -> None:
     raw = request_bytes(TARGET, daemon.key, BODY)
     process = await started(daemon, "--json")
@@ -63,6 +73,7 @@ async def test_once_sees_the_calls_of_its_interval(daemon: DaemonProcess) -> Non
     assert out.startswith(b"relayd: ready ") and b"PROVIDER" in out
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_pipe_gets_plain_pictures_until_it_is_ended(daemon: DaemonProcess) -> None:
     process = await started(daemon)
     assert process.stdout is not None
@@ -74,6 +85,7 @@ async def test_a_pipe_gets_plain_pictures_until_it_is_ended(daemon: DaemonProces
     assert process.returncode == 0
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(("number", "code"), [
     (signal.SIGINT, 0), (signal.SIGTERM, 143), (signal.SIGHUP, 129),
 ])
@@ -97,8 +109,9 @@ async def test_a_terminal_is_left_as_it_was(
         os.close(ours)
 
 
-async def test_no_daemon_and_bad_words(daemon: DaemonProcess) -> None:
-    assert await daemon.end(signal.SIGTERM) == 0
+async def test_no_daemon_and_bad_words(tmp_path: Path) -> None:
+    async with serving(tmp_path / "daemon") as daemon:
+        assert await daemon.end(signal.SIGTERM) == 0
     process = await started(daemon, "--once")
     _, err = await process.communicate()
     assert process.returncode == 1 and b"Is it running?" in err
