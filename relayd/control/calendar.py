@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from relayd.control import retention
-from relayd.core.calendar import Steadiness, ahead_ms
+from relayd.core.calendar import SLACK_MS, Steadiness, ahead_ms
 from relayd.ops import clock
 from relayd.ops.logging import Logger
 from relayd.store.db import Database
@@ -38,6 +38,7 @@ class Clockwork:
         self._asked = False
         self._last_ms: int | None = None
         self._told = False
+        self._told_behind = False
         self._steadiness = Steadiness()
 
     async def believed(self, now_ms: int) -> bool:
@@ -54,7 +55,15 @@ class Clockwork:
         ahead = (ahead_ms(self._last_ms, now_ms, up_seconds)
                  or self._steadiness.ahead_ms(now_ms, up_seconds))
         self._tell(ahead)
+        self._tell_behind(now_ms)
         return not ahead
+
+    def _tell_behind(self, now_ms: int) -> None:
+        """One that is behind what is known of the past deletes nothing, and dates all wrong."""
+        behind = (self._last_ms or 0) - now_ms > SLACK_MS
+        if behind and not self._told_behind:
+            self._log.warning("clock_behind", seconds=((self._last_ms or 0) - now_ms) // 1000)
+        self._told_behind = behind
 
     def _tell(self, ahead: int) -> None:
         if ahead and not self._told:

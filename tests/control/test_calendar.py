@@ -45,6 +45,17 @@ async def test_a_leap_while_it_runs_is_not_believed_for_a_day(db: Database) -> N
     assert said == ["clock_leapt", "clock_believed"] * 2
 
 
+async def test_a_start_in_an_earlier_year_is_told(db: Database) -> None:
+    await retention.note(db, "tickets", 0, START_MS)
+    log = io.StringIO()
+    asked = Clockwork(db, up_seconds=lambda: 7.0, log=Logger(stream=log)).believed
+    for now_ms in (START_MS - 3_600_000, START_MS - YEAR_MS, START_MS - YEAR_MS + 1):
+        assert await asked(now_ms)  # nothing is deleted too early for it
+    said = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert [(line["event"], line["level"], line["seconds"]) for line in said] == [
+        ("clock_behind", "warning", YEAR_MS // 1000)]
+
+
 async def test_a_new_store_believes_and_a_broken_one_does_not(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
