@@ -33,6 +33,7 @@ from relayd.ops.logging import Logger
 from relayd.store import journal_segment
 from relayd.store.db import FILE_NAME, Database, open_database
 from relayd.store.directory import StoreError
+from relayd.store.journal_files import Files
 from relayd.store.journal_frame import CLOSE, OPEN, frame
 from relayd.store.journal_lane import claim, lane_directory, lanes, lock_store
 from relayd.store.transaction import Transaction
@@ -287,8 +288,11 @@ async def test_the_journal_is_empty_when_all_is_stored(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("limit", ["records", "bytes"])
 async def test_a_journal_that_is_full_refuses_calls_before_they_are_sent(
-    tmp_path: Path, limit: str
+    tmp_path: Path, limit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    async def unusable(files: Files) -> bool:
+        return False
+
     small = 1024 * 1024
     async with Lane(tmp_path / "store", store=StoreConfig(
             str(tmp_path / "store"), journal_bytes_max=small)) as lane:
@@ -299,6 +303,8 @@ async def test_a_journal_that_is_full_refuses_calls_before_they_are_sent(
         if limit == "bytes":
             journal._files.full = True
         else:
+            # its own task may be about to look
+            monkeypatch.setattr(Files, "usable", unusable)
             journal._stuck = True
         sent = lane.upstream.requests
         count = len(sent)
@@ -312,6 +318,7 @@ async def test_a_journal_that_is_full_refuses_calls_before_they_are_sent(
         if limit == "bytes":
             journal._files._plan()
         else:
+            monkeypatch.undo()
             await journal.work()
         assert (await ask(lane.address, raw)).status == 200
     assert [record.outcome for record in await records(lane.store)] == ["completed"] * 2
