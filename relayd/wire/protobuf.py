@@ -14,6 +14,11 @@ from relayd.wire.fields import number
 from relayd.wire.walk import Walk
 
 _PARTS: Final = (dict, list, float)
+_WORDS: Final = frozenset({
+    "skip_thought_signature_validator", "context_engineering_is_the_way_to_go",
+})
+"""What stands for the signature of a call that Gemini did not make (ai.google.dev, "Thought
+signatures"): Gemini CLI writes one of them. Also base64url, but nobody means octets."""
 _SNAKE: Final = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)+")
 _HUMP: Final = re.compile(r"_([a-z0-9])")
 
@@ -62,7 +67,7 @@ def octets(value: object, walk: Walk) -> object:
     """Octets in base64url are written in base64; what is in neither stays as it is."""
     if type(value) is not str or ("-" not in value and "_" not in value):
         return value
-    if "+" in value or "/" in value:
+    if "+" in value or "/" in value or value in _WORDS:
         return value
     return value.replace("-", "+").replace("_", "/")
 
