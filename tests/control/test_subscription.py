@@ -76,8 +76,9 @@ async def test_a_fee_is_paid_and_the_allowance_is_given(db: Database) -> None:
     await start(db, owner)
     assert await has(db, owner) == (690, 400)
     assert (await publish.load(db)).plans == {owner: "team"}
-    assert await refused(subscription.subscribe(
-        db, owner, "team", PLANS, START_MS, SHELL)) == "subscription_state"
+    for later in (0, DAY):
+        assert await refused(start(db, owner, now_ms=START_MS + later)) == "subscription_state"
+    assert await has(db, owner) == (690, 400)
 
 
 async def test_without_money_there_is_none(db: Database) -> None:
@@ -103,6 +104,10 @@ async def test_it_renews_with_a_word_before(db: Database) -> None:
     assert await run(db, found.end_ms - 8 * DAY) == 0
     assert await run(db, found.end_ms - 7 * DAY) == 1 and await run(db, found.end_ms - 1) == 0
     assert (await mails(db))["subscription_renews"] == 1
+    [told] = [each.letter.fields for each in await mail.due(db, found.end_ms, 9)
+              if each.mail.kind == "subscription_renews"]
+    assert (told["plan"], told["amount"], told["at"]) == (
+        "team", "0.00000031 USD", rfc3339(found.end_ms)[:10])
     assert await run(db, found.end_ms) == 1
     # the old allowance is ended by its own time, the new one is there
     await grant.expire(db, found.end_ms)
@@ -250,6 +255,18 @@ async def test_it_is_cancelled_and_kept(db: Database) -> None:
     assert await refused(subscription.keep(db, owner, START_MS, SHELL)) == "subscription_state"
     assert await refused(subscription.cancel(db, "acct_x", START_MS, SYSTEM)) == (
         "subscription_state")
+
+
+async def test_one_that_ended_is_begun_again_with_the_same_plan(db: Database) -> None:
+    owner = await made(db, 1000)
+    await start(db, owner)
+    await subscription.cancel(db, owner, START_MS, SHELL)
+    found = await subscription.find(db, owner)
+    assert found is not None and await run(db, found.end_ms) == 1
+    await start(db, owner, now_ms=found.end_ms + DAY)
+    again = await subscription.find(db, owner)
+    assert again is not None and (again.state, again.start_ms) == ("active", found.end_ms + DAY)
+    assert (await has(db, owner))[0] == 1000 - 2 * 310
 
 
 async def test_terms_that_changed_count_from_the_next_period_on(db: Database) -> None:
