@@ -127,6 +127,16 @@ def test_an_over_estimate_is_put_back_at_once_and_an_under_estimate_taken() -> N
     assert 65 * SECOND < bucket.wait_ns(1, SECOND) < 66 * SECOND
 
 
+def test_what_has_been_paid_for_meanwhile_is_not_put_back() -> None:
+    for seconds, again, left in ((60, 60, 0), (30, 30, 30), (30, 10, 50)):
+        bucket = Bucket(60, 0)
+        mark = bucket.take(60, 0)
+        now = seconds * SECOND
+        bucket.take(again, now)  # of what flowed in since then
+        bucket.correct(60, mark, 0, now)
+        assert bucket.remaining(now) == left
+
+
 def test_more_than_a_bucket_is_paid_off() -> None:
     bucket = Bucket(60, 0)
     assert bucket.wait_ns(100, 0) == 0

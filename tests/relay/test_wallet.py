@@ -438,8 +438,8 @@ def test_each_tool_that_searches_is_known_however_it_is_written(name: str) -> No
 def test_a_session_holds_what_it_has_used_and_ends_where_nothing_is_left() -> None:
     made, plan = deployments(of("a", output=1), of("b", output=7))
     made.target = target_of("/v1/realtime", "openai")
-    plans = {"default": Plan("default", 2 * MARKUP_ONE)}
-    wallets = Wallets(lambda: Tariff(made.policy.prices, plans))
+    plans = {"default": Plan("default"), "twice": Plan("twice", 2 * MARKUP_ONE)}
+    wallets = Wallets(lambda: Tariff(made.policy.prices, plans, {"acct": "twice"}))
     wallets.spend(made, Usage(output_tokens=9))  # one that holds nothing
     wallets.go_on(made)
     wallets.install([("acct", "USD", NANO, 0)], ())
