@@ -248,6 +248,8 @@ async def test_it_is_cancelled_and_kept(db: Database) -> None:
     assert (await subscription.cancel(db, owner, START_MS, SHELL)).state == "ending"
     assert (await subscription.keep(db, owner, START_MS, SHELL)).state == "active"
     ending = await subscription.cancel(db, owner, START_MS, SHELL)
+    assert [entry.event.action async for entry in audit.listing(db, target=owner)][-3:] == [
+        "subscription.cancel", "subscription.keep", "subscription.cancel"]
     await run(db, ending.end_ms - 7 * DAY)
     await run(db, ending.end_ms)
     assert await mails(db) == {"subscription_ended": 1}
@@ -313,6 +315,9 @@ async def test_an_operator_assigns_a_plan_without_a_fee(db: Database) -> None:
     assert await subscription.plans_of(db) == {owner: "cheap"}
     await subscription.assign(db, EMAIL, None, PLANS, START_MS, SHELL)
     assert await subscription.plans_of(db) == {}
+    assert [(entry.event.action, entry.event.details) async for entry in audit.listing(
+        db, target=owner)][-2:] == [
+            ("plan.change", '{"plan":"cheap"}'), ("plan.change", '{"plan":"default"}')]
     for name in ("team", "nothing"):
         assert await refused(subscription.assign(
             db, EMAIL, name, PLANS, START_MS, SHELL)) == "plan_not_found"

@@ -61,6 +61,25 @@ async def test_listing(db: Database) -> None:
         assert await store_order.listing(transaction, OrderFilter("acct_other"), 9) == []
         assert await store_order.listing(transaction, OrderFilter(partner="other"), 9) == []
         assert await store_order.open_ones(transaction, NOW + 4, 9) == [orders[0], orders[2]]
+        assert await store_order.open_ones(transaction, NOW + 9, 1, "ord_1") == [orders[2]]
+        assert await store_order.open_ones(transaction, NOW + 9, 9, "ord_3") == [orders[3]]
+
+
+async def test_pending_refunds_are_gone_through_whatever_fits_at_once(db: Database) -> None:
+    order = await made(db, state="credited", paid_at_ms=NOW, trade="t")
+    refunds = [Refund(f"rfd_{name}", order.id, 1, "pending", NOW + after)
+               for after, name in ((0, "c"), (1, "a"), (1, "b"), (2, "0"))]
+    async with db.writing() as transaction:
+        for refund in reversed(refunds):
+            await store_order.save_refund(transaction, refund)
+        for most in (1, 2, 3, 9):
+            found: list[Refund] = []
+            after = (-1, "")
+            while part := await store_order.pending_refunds(transaction, most, after):
+                found += part
+                after = part[-1].asked_at_ms, part[-1].id
+                assert len(found) <= len(refunds)
+            assert found == refunds
 
 
 async def test_keys_are_unique_for_an_account(db: Database) -> None:
