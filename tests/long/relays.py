@@ -18,6 +18,7 @@ from tests.fakes.daemon import CREDENTIAL, issue
 from tests.fakes.process import free_port
 
 READY_SECONDS = 60.0
+ANSWER_SECONDS = 10.0
 STOP_SECONDS = 60.0
 LONG = os.environ.get("RELAYD_LONG", "") == "1"
 """Whether all rounds are wished for."""
@@ -134,11 +135,22 @@ class Relay:
 
     async def ready(self) -> None:
         """Until /readyz says so, and it is this one that does: while it was down, its port may
-        have gone to another's relay."""
-        async with asyncio.timeout(READY_SECONDS):
-            while await self.readiness() != 200 or not self.events("started"):
-                assert self.running, self.log()
-                await asyncio.sleep(0.01)
+        have gone to another's relay, or to one that never answers."""
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                while await self._answer() != 200 or not self.events("started"):
+                    assert self.running, self.log()
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            raise AssertionError(f"not ready in {READY_SECONDS} s: {self.log()}") from None
+
+    async def _answer(self) -> int:
+        """As readiness; 0 where nothing comes for a while."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await self.readiness()
+        except TimeoutError:
+            return 0
 
     async def readiness(self) -> int:
         """The status of /readyz; 0 where nobody answers."""
