@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import io
+import shutil
 import ssl
 from collections.abc import Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -28,12 +30,14 @@ from relayd.ops.logging import Logger
 from relayd.relay.tokenizer import NAMES, Encodings
 from relayd.store.db import open_database
 from relayd.store.record import CallFilter
-from tests.fakes.database import new_store
+from tests.fakes.database import kept_folder, new_store
 from tests.fakes.rawupstream import Answer, Answerer, RawUpstream, message
 
 APIS: Mapping[Api, str] = {"openai": "/v1", "anthropic": "", "gemini": ""}
 """The three dialects, and the path in each one's base URL."""
 CREDENTIAL = "sk-upstream-credential"
+EMAIL = "someone@example.com"
+"""Whose the key of most tests is."""
 PATIENCE_SECONDS = 15.0
 ANSWER = (
     b'{"id":"x","object":"chat.completion","created":1,"model":"test-model","choices":[{"index":0,'
@@ -105,7 +109,7 @@ class Lane:
 
     def __init__(
         self, directory: Path, answer: Answerer = plain_answer, *,
-        upstream_tls: ssl.SSLContext | None = None, email: str = "someone@example.com",
+        upstream_tls: ssl.SSLContext | None = None, email: str = EMAIL,
         **wishes: Any,
     ) -> None:
         self.store = directory
@@ -159,8 +163,27 @@ class Lane:
         return found
 
 
-async def issue(directory: Path, email: str = "someone@example.com") -> str:
-    """A new account's key, in a store that is made where there is none."""
+async def issue(directory: Path, email: str = EMAIL) -> str:
+    """A new account's key, in a store that is made where there is none.
+
+    A new store with the account of most tests is the copy of one: they have the same key.
+    """
+    if email != EMAIL or directory.exists():
+        return await _issued(directory, email)
+    furnished, text = _furnished()
+    shutil.copytree(furnished, directory)
+    return text
+
+
+@cache
+def _furnished() -> tuple[Path, str]:
+    """A store with an account, until this process ends, and the account's key."""
+    store = kept_folder("relayd-issued-") / "store"
+    with ThreadPoolExecutor(1) as beside:  # who asks has a loop of his own
+        return store, beside.submit(asyncio.run, _issued(store, EMAIL)).result()
+
+
+async def _issued(directory: Path, email: str) -> str:
     db = await new_store(directory)
     try:
         owner = await account.create(db, email, None, unix_ms())

@@ -35,11 +35,17 @@ async def new_store(directory: Path, busy_ms: int = BUSY_MS) -> Database:
 @cache
 def _empty() -> Path:
     """The directory of a store as relayd makes it, until this process ends."""
-    folder = Path(tempfile.mkdtemp(prefix="relayd-empty-"))
-    atexit.register(shutil.rmtree, folder)
+    store = kept_folder("relayd-empty-") / "store"
     with ThreadPoolExecutor(1) as beside:  # who asks has a loop of his own
-        beside.submit(asyncio.run, _make(folder / "store")).result()
-    return folder / "store"
+        beside.submit(asyncio.run, _make(store)).result()
+    return store
+
+
+def kept_folder(prefix: str) -> Path:
+    """A new directory, until this process ends."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    atexit.register(shutil.rmtree, folder)
+    return folder
 
 
 async def _make(directory: Path) -> None:
