@@ -233,12 +233,14 @@ class BillingConfig:
     """How calls are paid for. `prepaid`: none is served that the account's balance does not cover.
 
     A call that sets no bound on its output is taken for `output_tokens`, and for
-    `output_tokens_max` where the balance allows.
+    `output_tokens_max` where the balance allows. `paid_tiers`: whether tiers of service that cost
+    more than the price file says go on.
     """
 
     prepaid: bool = False
     output_tokens: int = 1024
     output_tokens_max: int = 32_768
+    paid_tiers: Literal["drop", "pass"] = "drop"
 
 
 @dataclass(frozen=True, slots=True)

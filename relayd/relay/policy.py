@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from relayd.core.provider import Api, Provider
 from relayd.core.route import Deployment, Route, Routes
 from relayd.core.snapshot import KeyGrant
-from relayd.ops.config import Config, PrivacyConfig, ServerConfig
+from relayd.ops.config import Config, ServerConfig
 from relayd.relay.heads import Heads
 from relayd.relay.health import HealthBook
 from relayd.relay.plan import EVERY_CONSENT, Place, Plan, given
@@ -61,7 +61,7 @@ class Policy:
         self.prices = config.prices
         self.billing = config.billing
         self.head_limits = head_limits(server)
-        self.body_policies = {api: body_policy(config.privacy, api) for api in APIS}
+        self.body_policies = {api: body_policy(config, api) for api in APIS}
         self.model_names = {api: _names(config, api) for api in APIS}
         self.secrets = {name: _secrets(p) for name, p in config.providers.items()}
         self.heads = heads
@@ -91,11 +91,12 @@ def head_limits(server: ServerConfig) -> HeadLimits:
     return HeadLimits(server.head_bytes_max, server.header_count_max, server.target_bytes_max)
 
 
-def body_policy(privacy: PrivacyConfig, api: Api) -> BodyPolicy:
+def body_policy(config: Config, api: Api) -> BodyPolicy:
     """What becomes of the members of bodies of one API."""
+    privacy = config.privacy
     return BodyPolicy(
         privacy.unknown_fields, privacy.pass_fields.get(api, frozenset()), privacy.end_user,
-        privacy.cache_key, privacy.remote_mcp)
+        privacy.cache_key, privacy.remote_mcp, config.billing.paid_tiers)
 
 
 def _names(config: Config, api: Api) -> list[str]:

@@ -174,7 +174,7 @@ class Reflector:
         raise RelayError("unknown_model", param="model")
 
     def _policy(self, endpoint: Endpoint) -> BodyPolicy:
-        return body_policy(self._config.privacy, endpoint.api)
+        return body_policy(self._config, endpoint.api)
 
     def _names(self, provider: Provider) -> Pseudonyms:
         privacy = self._config.privacy

@@ -17,6 +17,7 @@ from relayd.wire.fields import (
 )
 from relayd.wire.openai_tools import ROUTERS_TOOLS
 from relayd.wire.schema import schema
+from relayd.wire.tier import speed, tier
 from relayd.wire.walk import Walk
 
 BILLING_PREFIX: Final = "x-anthropic-billing-header:"
@@ -178,7 +179,7 @@ _PROMPT: Final[dict[str, Verdict]] = {
         "effort": None, "format": _FORMAT, "task_budget": by_name}).put),
     "output_format": _FORMAT,
     "mcp_servers": remote("mcp_servers", items(_SERVER)),
-    "speed": None,
+    "speed": speed,
     "safeguards": items(_SAFEGUARD),
     "billing_policy": _billing,
     "user_profile_id": refuse("user_profile_id"),
@@ -198,7 +199,7 @@ _SAMPLING: Final[dict[str, Verdict]] = {
     "top_p": number,
     "top_k": number,
     "stop_sequences": filled(by_name),
-    "service_tier": None,
+    "service_tier": tier("service_tier"),
     "inference_geo": None,
     "metadata": _metadata,
     "stream": flag_stream,

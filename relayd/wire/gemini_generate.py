@@ -19,6 +19,7 @@ from relayd.wire.fields import (
 from relayd.wire.openai_tools import choices
 from relayd.wire.protobuf import octets, spelled, utc
 from relayd.wire.schema import schema, typed_schema
+from relayd.wire.tier import tier
 from relayd.wire.walk import Walk
 
 _STORED: Final = re.compile(
@@ -178,7 +179,7 @@ _GENERATE: Final[dict[str, Verdict]] = {
     "toolConfig": filled(_TOOL_CONFIG),
     "safetySettings": filled(items(_SAFETY)),
     "generationConfig": filled(_shape(**GENERATION).put),
-    "serviceTier": None,
+    "serviceTier": tier("serviceTier"),
     "model": silent,
     "labels": drop("labels"),
     "store": drop("store"),

@@ -12,6 +12,7 @@ from relayd.wire.openai_tools import (
     CACHE_BREAKPOINT, CACHE_OPTIONS, END_USER, FORMAT, FUNCTION, TOOLS, cache_key, cache_retention,
     choices, end_user, stream_options, streaming,
 )
+from relayd.wire.tier import tier
 from relayd.wire.walk import Walk
 
 _FILE: Final = Shape({
@@ -96,7 +97,7 @@ TABLE: Final = Table({
     "prediction": Shape({"type": None, "content": items(_PART)}).put,
     "moderation": by_name,
     "web_search_options": WEB_SEARCH,
-    "service_tier": None,
+    "service_tier": tier("service_tier"),
     "prompt_cache_key": cache_key,
     "prompt_cache_options": filled(CACHE_OPTIONS),
     "prompt_cache_retention": cache_retention,

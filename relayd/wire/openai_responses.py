@@ -25,6 +25,7 @@ from relayd.wire.openai_tools import (
     CACHE_BREAKPOINT, CACHE_OPTIONS, END_USER, FORMAT, TOOLS, cache_key, cache_retention, end_user,
     stream_options, streaming,
 )
+from relayd.wire.tier import tier
 from relayd.wire.walk import Walk
 
 NAMELESS: Final = (
@@ -161,7 +162,7 @@ TABLE: Final = Table({
     "context_management": by_name,
     "image": by_name,
     "moderation": by_name,
-    "service_tier": None,
+    "service_tier": tier("service_tier"),
     "prompt_cache_key": cache_key,
     "prompt_cache_options": filled(CACHE_OPTIONS),
     "prompt_cache_retention": cache_retention,

@@ -27,13 +27,17 @@ def printable(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class BodyPolicy:
-    """What `[privacy]` says about bodies of one API. `pass_fields` are names no table knows."""
+    """What `[privacy]` and `[billing]` say about bodies of one API.
+
+    `pass_fields` are names no table knows.
+    """
 
     unknown_fields: Literal["drop", "refuse", "pass"] = "drop"
     pass_fields: frozenset[str] = frozenset()
     end_user: Literal["absent", "account", "enduser"] = "absent"
     cache_key: Literal["absent", "hashed"] = "hashed"
     remote_mcp: Literal["off", "on"] = "off"
+    paid_tiers: Literal["drop", "pass"] = "drop"
 
 
 StandIn = tuple[str, Literal["end_user", "metadata", "cache_key"], str | None]

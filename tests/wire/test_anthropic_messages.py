@@ -90,7 +90,7 @@ def test_refusals(more: dict[str, Any], param: str) -> None:
 
 @pytest.mark.parametrize("more", [
     {"billing_policy": {"type": "billing_policy", "bill_to": "self"}}, {"mcp_servers": []},
-    {"container": None}, {"service_tier": "auto"}, {"speed": "fast"}, {"inference_geo": "eu"},
+    {"container": None}, {"service_tier": "standard_only"}, {"inference_geo": "eu"},
     {"context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}},
     {"output_config": {"effort": "high"}}, {"thinking": {"type": "adaptive"}},
 ])

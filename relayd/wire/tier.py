@@ -1,0 +1,40 @@
+"""Tiers of service: what costs more than the list price is asked for where the operator wants it.
+
+A price file has the list price (docs/decisions/0014), so a call that asks for a dearer tier would
+cost the operator more than its account pays. OpenAI's `service_tier` (`priority` is about double),
+Anthropic's `speed` (`fast` is several times the price), Gemini's `serviceTier`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from relayd.wire.fields import GONE, Act
+from relayd.wire.walk import Walk
+
+_DEFAULTS: Final = frozenset({"auto", "unspecified"})
+"""What absence means: the tier that the operator's project has."""
+_LISTED: Final = frozenset({"default", "standard", "standard_only", "on_demand", "flex"})
+"""None of them costs more than the list price; `flex` costs less, and is slower."""
+
+
+def tier(report: str) -> Act:
+    """A field that names a tier; a dearer or unknown one is dropped, and named, unless the policy
+    lets it pass."""
+    def act(value: object, walk: Walk) -> object:
+        name = value.lower() if type(value) is str else ""
+        if value is None or name in _DEFAULTS:
+            return GONE
+        if name in _LISTED or walk.policy.paid_tiers == "pass":
+            return value
+        walk.drop(report)
+        return GONE
+    return act
+
+
+def speed(value: object, walk: Walk) -> object:
+    """Anthropic's `speed`: `standard` unless it says otherwise."""
+    return GONE if value == "standard" else _FAST(value, walk)
+
+
+_FAST: Final = tier("speed")
