@@ -15,7 +15,9 @@ from relayd.wire.walk import Walk
 INLINE_ONLY: Final = ("gpt-image", "chatgpt-image")
 """Models that always answer with the image itself and do not know `response_format`."""
 
-URL_BY_DEFAULT: Final = ("dall-e",)
+URL_BY_DEFAULT: Final = ("dall-e", "grok-")
+"""Models that answer with an address at the provider where nothing else is asked for: whoever
+opens it shows the provider their own (OpenAI's and xAI's documentation of images)."""
 
 
 def _finish(fields: dict[str, object], walk: Walk) -> None:

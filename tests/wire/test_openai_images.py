@@ -21,8 +21,10 @@ def test_every_documented_field_has_a_verdict() -> None:
     ("dall-e-3", "b64_json", "b64_json", False),
     ("gpt-image-2", "url", None, True),
     ("gpt-image-2", "b64_json", None, False),
-    ("grok-image", "url", "b64_json", True),
-    ("grok-image", None, None, False),
+    ("grok-imagine-image", "url", "b64_json", True),
+    ("grok-imagine-image", None, "b64_json", False),
+    ("flux-2", "url", "b64_json", True),
+    ("flux-2", None, None, False),
 ])
 def test_the_image_itself_is_asked_for(
     model: str, asked: str | None, wanted: str | None, reported: bool
