@@ -5,6 +5,7 @@ It is the same code that sends, so that what it shows is what is sent, the crede
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -25,6 +26,7 @@ from relayd.wire.headers import UpstreamHead, client_fields
 from relayd.wire.http import RequestHead, behind_empty_lines, read_head
 from relayd.wire.identity import Pseudonyms, epoch_of, provider_key
 from relayd.wire.multipart import Upload
+from relayd.wire.tier import FIELDS as TIERS
 from relayd.wire.walk import BodyPolicy
 
 MASK: Final = "[credential]"
@@ -125,9 +127,7 @@ class Reflector:
         model = deployment.model or ask.model
         known = TABLES[endpoint.operation].names.ranks
         for name in ask.dropped:
-            why = "names or tags the client, or is kept by the provider" \
-                if name.partition(".")[0] in known else "no table knows this field"
-            found.notes.append((f"body {name}", "dropped", why))
+            found.notes.append((f"body {name}", "dropped", _why(name, known)))
         if model != ask.model:
             found.notes.append(("body model", "replaced", "the deployment names its own"))
         sent = write(ask, model, self._names(provider), stream_usage=provider.stream_usage,
@@ -199,6 +199,15 @@ def _body(head: RequestHead, data: bytes, body_bytes_max: int) -> bytes:
         data = data[:head.content_length]
     coding = head.fields.get(b"content-encoding")
     return data if coding is None else decode(data, coding, body_bytes_max)
+
+
+def _why(name: str, known: Container[str]) -> str:
+    """Why a member of a JSON body is not sent."""
+    if name.partition(".")[0] not in known:
+        return "no table knows this field"
+    if name in TIERS:
+        return "a tier that may cost more than the list price; [billing] paid_tiers lets it pass"
+    return "names or tags the client, or is kept by the provider"
 
 
 def _note_head(raw: bytes, found: Reflection) -> None:

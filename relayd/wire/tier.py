@@ -12,6 +12,8 @@ from typing import Final
 from relayd.wire.fields import GONE, Act
 from relayd.wire.walk import Walk
 
+FIELDS: Final = frozenset({"service_tier", "serviceTier", "speed"})
+"""What these fields are called."""
 _DEFAULTS: Final = frozenset({"auto", "unspecified"})
 """What absence means: the tier that the operator's project has."""
 _LISTED: Final = frozenset({"default", "standard", "standard_only", "on_demand", "flex"})

@@ -193,6 +193,16 @@ async def test_notes_name_fields_and_no_values(opened: Opened) -> None:
     assert "my-user" not in repr(found.notes) and lane.key not in repr(found.notes)
 
 
+async def test_it_says_which_setting_keeps_a_tier_back(opened: Opened) -> None:
+    lane = await opened()
+    body = BODY[:-1] + b',"service_tier":"priority","user":"u","speed":"fast"}'
+    notes = reflector(lane).reflect(request_bytes(TARGET, lane.key, body)).notes
+    why = {what: why for what, _, why in notes if what.startswith("body ")}
+    assert "[billing] paid_tiers" in why.pop("body service_tier")
+    assert why == {"body speed": "no table knows this field",  # Anthropic's alone
+                   "body user": "names or tags the client, or is kept by the provider"}
+
+
 async def test_a_provider_of_the_route_may_be_chosen(opened: Opened) -> None:
     reflect = reflector(await opened()).reflect
     raw = request_bytes(TARGET, "any", BODY)
