@@ -36,7 +36,7 @@ def _tool_type(value: object, walk: Walk) -> object:
 
 def _true(value: object, walk: Walk) -> object:
     """A mark that is not set unless it is true."""
-    return value if value else GONE
+    return GONE if value is None or value is False else value
 
 
 _TOOL: Final = Shape({

@@ -14,19 +14,19 @@ from relayd.wire.walk import Walk
 
 FIELDS: Final = frozenset({"service_tier", "serviceTier", "speed"})
 """What these fields are called."""
-_DEFAULTS: Final = frozenset({"auto", "unspecified"})
-"""What absence means: the tier that the operator's project has."""
-_LISTED: Final = frozenset({"default", "standard", "standard_only", "on_demand", "flex"})
-"""None of them costs more than the list price; `flex` costs less, and is slower."""
+_LISTED: Final = frozenset({
+    "auto", "default", "standard", "standard_only", "on_demand", "flex", "unspecified"})
+"""None of them costs more than the list price: `auto` is what the operator's project has (at Groq
+`flex` where `on_demand` is full), and `flex` costs less, and is slower."""
 
 
 def tier(report: str) -> Act:
     """A field that names a tier; a dearer or unknown one is dropped, and named, unless the policy
     lets it pass."""
     def act(value: object, walk: Walk) -> object:
-        name = value.lower() if type(value) is str else ""
-        if value is None or name in _DEFAULTS:
+        if value is None:
             return GONE
+        name = value.lower().removeprefix("service_tier_") if type(value) is str else ""
         if name in _LISTED or walk.policy.paid_tiers == "pass":
             return value
         walk.drop(report)
