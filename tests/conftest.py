@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,6 +14,13 @@ from tests.fakes.daemon import Lane
 
 settings.register_profile("relayd", deadline=None)  # no test asserts a time
 settings.load_profile("relayd")
+
+
+def pytest_configure() -> None:
+    """What a shell starts in the background ignores an interrupt, and so would every daemon and
+    command that a test starts and interrupts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
