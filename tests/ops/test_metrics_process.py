@@ -43,7 +43,8 @@ def test_ten_thousand_of_them_are_not_listed(monkeypatch: pytest.MonkeyPatch) ->
     if os.stat("/proc/self/fd").st_size == 0:
         pytest.skip("a kernel below 6.2 does not say how many there are")
     monkeypatch.setattr(os, "listdir", None)
-    assert abs(parsed(process_text(0))["process_open_fds"] - listed) <= 1
+    # other threads of this process open and close some meanwhile
+    assert abs(parsed(process_text(0))["process_open_fds"] - listed) <= 5
 
 
 def test_without_proc(tmp_path: Path) -> None:
