@@ -47,9 +47,10 @@ class EventTap(Tap):
     def feed(self, data: bytes) -> bytes:
         """Reads the events that end in these bytes."""
         dull = self._dull
-        if dull is not None and self.at_boundary and dull.fullmatch(data) is not None:
-            return data
         reader = self._reader
+        if dull is not None and self.at_boundary and dull.fullmatch(data) is not None:
+            reader.unread = False
+            return data
         text = reader.feed_single(data)
         if text is not None:
             self._read(text, self._found)
@@ -85,7 +86,8 @@ class EventTap(Tap):
         if clean and last is not None:
             self._event(last)
         found = self._found
-        ended = found.ended or self._reader.may_have_ended
+        ended = (found.ended or self._reader.may_have_ended
+                 or found.open_ended and clean and last is None)
         return Report(self._shape.usage(found), ended, found.error, not found.unreported)
 
     def usage_so_far(self) -> Usage | None:

@@ -48,7 +48,7 @@ PLAIN_EVENTS: Final = plain_events()
 class EventReader:
     """The state of one stream."""
 
-    __slots__ = ("_held", "_over", "_first", "_max", "_dull", "_plain", "_unread", "split_crlf",
+    __slots__ = ("_held", "_over", "_first", "_max", "_dull", "_plain", "unread", "split_crlf",
                  "skipped")
 
     def __init__(
@@ -65,8 +65,8 @@ class EventReader:
         self._over = False
         self._first = True
         self._max = event_bytes_max
-        self._unread = False
-        """The last event that came was too long to be read."""
+        self.unread = False
+        """The last event that came was too long to be read. Whoever lets one pass by resets it."""
         self.skipped = False
         """An event was too long to be read: what it said is not known."""
         self.split_crlf = False
@@ -85,7 +85,7 @@ class EventReader:
     @property
     def may_have_ended(self) -> bool:
         """Whether the stream's last event may be one too long to be read, which is whole."""
-        return self._unread and not self._over
+        return self.unread and not self._over
 
     def feed_single(self, chunk: bytes) -> bytes | None:
         """The data of a chunk that is one plain event, as nearly all are; else None: `feed` it.
@@ -96,7 +96,7 @@ class EventReader:
             return None
         data = _plain(chunk)
         if data is not None:
-            self._first = self.split_crlf = self._unread = False
+            self._first = self.split_crlf = self.unread = False
         return data
 
     def feed_plain(self, chunk: bytes) -> list[bytes] | None:
@@ -108,7 +108,7 @@ class EventReader:
         found: list[bytes] = self._plain.findall(chunk)
         if not found[-1]:
             return None
-        self._first = self.split_crlf = self._unread = False
+        self._first = self.split_crlf = self.unread = False
         return list(filter(None, found))
 
     def feed(self, chunk: bytes) -> list[Event]:
@@ -140,12 +140,12 @@ class EventReader:
         end -= len(near)
         events: list[Event] = []
         if self._over or len(held) + end > self._max:
-            self.skipped = self._unread = True
+            self.skipped = self.unread = True
         else:
             held += chunk[:end]
             event = self._event(bytes(held), 0)
             if event is not None:
-                self._unread = False
+                self.unread = False
                 events.append(event)
         held.clear()
         self._over = self._first = False
@@ -160,7 +160,7 @@ class EventReader:
         while start < size:
             if dull is not None and (run := dull.match(chunk, start)) is not None:
                 start = run.end()
-                self._first = self._unread = False
+                self._first = self.unread = False
                 continue
             if chunk[start] in b"\r\n":
                 empty = _EMPTY_LINES.match(chunk, start)
@@ -172,9 +172,9 @@ class EventReader:
                 self._hold(chunk[start:])
                 return events
             if end - start > self._max:
-                self.skipped = self._unread = True
+                self.skipped = self.unread = True
             elif (event := self._event(chunk[start:end], base + start)) is not None:
-                self._unread = False
+                self.unread = False
                 events.append(event)
             self._first = False
             start = end
@@ -186,7 +186,7 @@ class EventReader:
         if not self._over and len(held) + len(data) <= self._max:
             held += data
             return
-        self._over = self.skipped = self._unread = True
+        self._over = self.skipped = self.unread = True
         self._held = (held[-REACH:] + data)[-REACH:]
 
     def _event(self, block: bytes, start: int) -> Event | None:

@@ -229,6 +229,17 @@ def test_a_stream_that_stops_within_a_long_event_has_not_ended(withhold: bool) -
         assert it.finish(True).ended is ended
 
 
+@pytest.mark.parametrize("counted", [True, False])
+def test_a_long_event_was_not_the_last_where_text_came_that_is_not_counted(counted: bool) -> None:
+    """As a page that a tool has fetched, in a Messages stream that breaks off behind it."""
+    name, text = b"content_block_delta", b'{"type":"text_delta","text":"a"}'
+    delta = b'event: %b\ndata: {"type":"%b","index":0,"delta":%b}\n\n' % (name, name, text)
+    it = tap("messages", counter=Texts() if counted else None)
+    it.feed(b'event: content_block_start\ndata: {"x":"%b"}\n\n' % (b"x" * EVENT_BYTES_MAX))
+    it.feed(delta)
+    assert not it.finish(True).ended
+
+
 def test_flush_gives_what_was_held_when_the_stream_broke_off() -> None:
     it = tap(withhold=True)
     assert it.feed(said("a") + b'data: {"choi') == said("a")
