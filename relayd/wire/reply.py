@@ -16,7 +16,13 @@ import msgspec
 from relayd.core.usage import NO_USAGE, Beside, Usage
 from relayd.wire.reply_chat import read_chat
 from relayd.wire.reply_gemini import read_gemini
-from relayd.wire.reply_media import read_images, read_media, read_ranking, read_words
+from relayd.wire.reply_media import (
+    BYTES_PER_SECOND,
+    read_images,
+    read_media,
+    read_ranking,
+    read_words,
+)
 from relayd.wire.reply_messages import read_messages
 from relayd.wire.reply_responses import DELTAS, read_responses
 from relayd.wire.replytext import Findings, Read
@@ -64,7 +70,9 @@ class ReplyShape:
             report = found.usage_object()
             usage = None if report is None else self.normalize(report)
         if not found.images and not found.seconds and not found.searches:
-            return Beside(audio_seconds=found.paced) if usage is None and found.paced else usage
+            if usage is None and found.paced:
+                return Beside(audio_seconds=-(-found.paced // BYTES_PER_SECOND))
+            return usage
         if usage is None:
             # seconds are the provider's own figure; the others are merely seen to be there
             usage = NO_USAGE if found.seconds or found.drawn is not None else Beside()

@@ -31,6 +31,7 @@ class _Words(_Lean, gc=False):
     duration: Any = None
     delta: Any = None
     text: Any = None
+    choices: Any = None
 
 
 class _Meta(msgspec.Struct, gc=False):
@@ -71,17 +72,36 @@ def read_words(data: bytes, found: Findings) -> bool:
     """Reads a transcription or an event of one."""
     event = _decoded(data, found, _TRANSCRIBED)
     if event is None:
+        if not found.whole and data[:1] not in b"{[":  # a segment's words alone (speaches)
+            found.open_ended = True
+            _heard(data.decode("utf-8", "replace"), found)
         return False
     if type(event) is _Words:
-        if found.whole:
-            found.text(event.text, CONTENT)
-            found.seconds = seconds_of(event.duration) or 0
+        if found.whole or event.type is None and type(event.text) is str:
+            # all of it; in a stream a segment, after which nothing says that it was the last
+            found.open_ended = True
+            found.seconds = max(found.seconds, seconds_of(event.duration) or 0)
+            _heard(event.text, found)
         elif event.type in _WORDS:  # the last event repeats all of them
-            found.text(event.text if event.delta is None else event.delta, CONTENT)
+            _heard(event.text if event.delta is None else event.delta, found)
+        elif event.choices:
+            _heard(_of_choice(event.choices), found)
     _summary(event, found)
-    if found.whole and type(event) is _Words and type(event.text) is str:
-        found.paced = -(-len(event.text.encode()) // BYTES_PER_SECOND)
     return False
+
+
+def _heard(words: object, found: Findings) -> None:
+    found.text(words, CONTENT)
+    if type(words) is str:
+        found.paced += len(words.encode())
+
+
+def _of_choice(choices: object) -> object:
+    """The words of a chunk of a chat, as vLLM streams them."""
+    try:
+        return choices[0]["delta"]["content"]  # type: ignore[index]
+    except (LookupError, TypeError):
+        return None
 
 
 def read_ranking(data: bytes, found: Findings) -> bool:

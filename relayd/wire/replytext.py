@@ -84,7 +84,9 @@ class Findings(msgspec.Struct, gc=False):
     seconds: int = 0
     """How long the transcribed sound was, where the reply says so beside its usage."""
     paced: int = 0
-    """How long its words take to say, in seconds: where nothing says how long the sound was."""
+    """How many bytes of words were heard: where nothing says how long the sound was."""
+    open_ended: bool = False
+    """Its events are of no type, and none of them says that it is the last."""
     drawn: Usage | None = None
     """What another model used to write the vector graphics of a reply of images."""
 

@@ -214,6 +214,25 @@ async def test_sound_and_images_without_their_last_event_have_no_clean_end(
         "completed", "provider_truncated", "provider_truncated"]
 
 
+@pytest.mark.parametrize("pace", ["once", "segments-30"])
+@pytest.mark.parametrize("part", [b'{"text":" one"}', b" one"], ids=["json", "plain"])
+async def test_segments_that_know_no_last_event_end_where_they_end(
+    opened: Opened, part: bytes, pace: str
+) -> None:
+    """As speaches and faster-whisper-server stream them; in the middle of one they are cut."""
+    lane = await opened()
+    asked = request_bytes("/v1/audio/transcriptions", lane.key, FORM).replace(
+        b"application/json", b"multipart/form-data; boundary=B")
+    whole = b"data: %b\n\n" % part * 3
+    for sent in (whole, whole[:-3]):
+        lane.upstream.answers.append(
+            Answer(message(sent, "text/event-stream", chunked=True), pace=pace))
+        reply = await ask(lane.address, asked)
+        assert reply.ended == ("complete" if sent is whole else "closed")
+        assert reply.body == whole if sent is whole else reply.body.startswith(sent)
+    assert [r.outcome for r in await lane.settled(2)] == ["completed", "provider_truncated"]
+
+
 ARRAY = "/v1beta/models/test-model:streamGenerateContent"
 ELEMENT = b'{"candidates":[{"content":{"parts":[{"text":"one"}]}}]}'
 LAST = b'{"candidates":[{"finishReason":"STOP"}]}'

@@ -42,6 +42,38 @@ def test_mistral_streams_it_in_other_words() -> None:
     assert texts.kind(CONTENT) == "Ruby" and found.ended and found.usage == USAGE
 
 
+def test_vllm_streams_it_as_a_chat() -> None:
+    chunks = [{"object": "transcription.chunk", "choices": choices} for choices in (
+        [{"delta": {"content": "Ru"}}], [{"delta": {"content": "by"}}], [], [7], [{"delta": {}}])]
+    texts, found = read(read_words, *chunks)
+    assert texts.kind(CONTENT) == "Ruby" and found.paced == 4 and not found.open_ended
+
+
+@pytest.mark.parametrize(("segments", "seconds"), [
+    ([b'{"text":"Ru"}', b'{"text":"by"}'], 0),
+    ([b'{"text":"Ru","duration":8.5}', b'{"text":"by","duration":8.5}'], 9),
+    ([b"Ru", b"by"], 0),
+])
+def test_segments_without_a_type_have_no_last_event(segments: list[bytes], seconds: int) -> None:
+    texts = Texts()
+    found, blind = Findings(texts), Findings()
+    for segment in segments:
+        for each in (found, blind):
+            assert read_words(segment, each) is False
+    assert texts.kind(CONTENT) == "Ruby"
+    for each in (found, blind):
+        assert each.open_ended and not each.ended
+        assert (each.paced, each.seconds) == (4, seconds)
+
+
+@pytest.mark.parametrize("event", [
+    b'{"type":"transcript.text.delta","delta":"a"}', b'{"text":"a', b'{"error":{}}', b"[DONE]"])
+def test_other_events_do_not_leave_the_end_open(event: bytes) -> None:
+    found = Findings(Texts())
+    read_words(event, found)
+    assert not found.open_ended
+
+
 def test_a_transcription() -> None:
     reply = {"text": "Ruby", "segments": [{"text": "Ruby"}], "usage": USAGE, "duration": 3.7}
     texts, found = read(read_words, reply, whole=True)
