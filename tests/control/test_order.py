@@ -148,6 +148,20 @@ async def test_a_partner_that_is_away(till: Till) -> None:
     assert made.id == waiting.id and made.state == "pending" and made.page
 
 
+async def test_an_order_whose_time_is_over_is_opened_no_more(till: Till) -> None:
+    """Its key gives it as it stands: a page that nobody can pay by its time helps nobody."""
+    port = till.demo.port
+    await till.demo.stop()
+    assert await code_of(till.order(key="k")) == "partner_failed"
+    [waiting] = await order.listing(till.db, OrderFilter(till.holder))
+    await till.demo.start(port)
+    till.now_ms = waiting.expires_at_ms
+    assert await till.order(key="k") == waiting
+    assert waiting.state == "created" and till.demo.book.trades == {}
+    till.now_ms -= 1
+    assert (await till.order(key="k")).state == "pending" and len(till.demo.book.trades) == 1
+
+
 async def test_a_partner_that_refuses(till: Till) -> None:
     till.demo._stripe._keys = till.demo._keys.__class__(
         till.demo._keys.merchant, till.demo._keys.partner, "sk_other", "", "")
