@@ -35,6 +35,7 @@ from relayd.wire.openai_chat import TABLE as CHAT
 from relayd.wire.openai_completions import TABLE as COMPLETIONS
 from relayd.wire.openai_embeddings import TABLE as EMBEDDINGS
 from relayd.wire.openai_images import TABLE as IMAGES
+from relayd.wire.openai_images import says_inline
 from relayd.wire.openai_moderations import TABLE as MODERATIONS
 from relayd.wire.openai_rerank import TABLE as RERANK
 from relayd.wire.openai_responses import TABLE as RESPONSES
@@ -173,7 +174,7 @@ def write(
     for place in ask.places:
         place["model"] = "models/" + model
     if ask.stand_ins:
-        fields = _with_stand_ins(ask, names)
+        fields = _with_stand_ins(ask, model, names)
     if not stream_usage and not ask.usage_asked and type(
             options := fields.get("stream_options")) is dict:
         fields = _without_usage(fields, options)
@@ -300,12 +301,14 @@ def _no_model(named: object) -> RelayError:
     return RelayError("invalid_field", param="model")
 
 
-def _with_stand_ins(ask: Ask, names: Pseudonyms) -> dict[str, object]:
+def _with_stand_ins(ask: Ask, model: str, names: Pseudonyms) -> dict[str, object]:
     """A copy of the fields with the pseudonyms in their places; a name without one is left out."""
     fields = dict(ask.fields)
     for name, kind, value in ask.stand_ins:
         if kind == "cache_key":
             stand_in = names.cache_key(value or "")
+        elif kind == "inline":
+            stand_in = "b64_json" if says_inline(ask.model, model, value is not None) else None
         else:
             stand_in = names.end_user(value)
         if stand_in is None:

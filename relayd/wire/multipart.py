@@ -16,7 +16,7 @@ from relayd.core.errors import RelayError
 from relayd.wire.dialect import MODEL_NAME, Endpoint
 from relayd.wire.identity import Pseudonyms
 from relayd.wire.multipart_reader import MultipartReader, PartHead, boundary_of
-from relayd.wire.openai_images import INLINE_ONLY, URL_BY_DEFAULT
+from relayd.wire.openai_images import says_inline
 from relayd.wire.upload_fields import (
     END_USER_OPERATIONS, FIELD_NAME, RANKS, UPLOAD_FIELDS, UploadField, flag, line_ends, list_name,
     number_text, shown,
@@ -322,9 +322,7 @@ class Upload:
     def _inline(self, fields: list[KeptField], model: str) -> list[KeptField]:
         """Asks for images themselves: a URL would lead the client to the provider's servers."""
         kept = [field for field in fields if field.name != "response_format"]
-        if model.startswith(INLINE_ONLY):
-            return kept
-        if len(kept) < len(fields) or model.startswith(URL_BY_DEFAULT):
+        if says_inline(self.model or "", model, len(kept) < len(fields)):
             rank = self._ranks["response_format"]
             kept.append(KeptField(rank, "response_format", b"b64_json"))
         return kept

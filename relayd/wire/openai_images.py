@@ -20,12 +20,24 @@ URL_BY_DEFAULT: Final = ("dall-e", "grok-")
 opens it shows the provider their own (OpenAI's and xAI's documentation of images)."""
 
 
+def says_inline(asked: str, sent: str, wanted: bool) -> bool:
+    """Whether the image itself is asked for by `response_format`; `wanted`: the client wrote one.
+
+    The model that is sent decides, and only where its name does not tell (a deployment's own)
+    the one that was asked for.
+    """
+    for name in (sent, asked):
+        if name.startswith(INLINE_ONLY):
+            return False
+        if name.startswith(URL_BY_DEFAULT):
+            return True
+    return wanted
+
+
 def _finish(fields: dict[str, object], walk: Walk) -> None:
-    model = fields.get("model")
-    name = model if isinstance(model, str) else ""
     wanted = fields.pop("response_format", None)
-    if not name.startswith(INLINE_ONLY) and (wanted or name.startswith(URL_BY_DEFAULT)):
-        fields["response_format"] = "b64_json"
+    fields["response_format"] = ""
+    walk.stand_ins += (("response_format", "inline", "b64_json" if wanted else None),)
     if wanted is not None and wanted != "b64_json":
         walk.drop("response_format")
     end_user(fields, walk)

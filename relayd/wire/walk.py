@@ -40,8 +40,9 @@ class BodyPolicy:
     paid_tiers: Literal["drop", "pass"] = "drop"
 
 
-StandIn = tuple[str, Literal["end_user", "metadata", "cache_key"], str | None]
-"""(field, what stands there, what the client said): made into a pseudonym for each attempt."""
+StandIn = tuple[str, Literal["end_user", "metadata", "cache_key", "inline"], str | None]
+"""(field, what stands there, what the client said): made into a pseudonym for each attempt, or
+into what the attempt's model has to be told (`inline`)."""
 
 
 class Walk(msgspec.Struct, gc=False):

@@ -261,6 +261,16 @@ def test_no_answer_sends_the_client_to_the_provider_for_an_image(
     assert [value.partition("\r\n")[0] for value in values] == ([written] if written else [])
 
 
+@pytest.mark.parametrize("asked, asks", [(b"gpt-image-2", False), (b"dall-e-2", True)])
+def test_where_a_deployment_has_a_name_of_its_own_the_model_that_was_asked_for_tells(
+    asked: bytes, asks: bool
+) -> None:
+    parts: list[Part] = [("model", asked, None), image("image", "x.png", b"1"),
+                         ("response_format", b"b64_json", None)]
+    for some in (parts, parts[:2]):
+        assert ("response_format" in upstream(some, "image_edit", model="east-1")) is asks
+
+
 @pytest.mark.parametrize("end_user, field, user", [
     ("absent", "user", None), ("absent", None, None),
     ("account", None, "who-nobody"), ("account", "user", "who-nobody"),

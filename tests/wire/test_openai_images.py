@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from openai.types.image_generate_params import (
     ImageGenerateParamsNonStreaming, ImageGenerateParamsStreaming,
 )
 
-from tests.wire.asking import annotations, ask, dropped, known, sent
+from relayd.wire.body import write
+from relayd.wire.identity import Pseudonyms
+from tests.wire.asking import KEY, annotations, ask, dropped, known, sent
 
 
 def test_every_documented_field_has_a_verdict() -> None:
@@ -32,6 +36,26 @@ def test_the_image_itself_is_asked_for(
     body = {"model": model, "prompt": "a cat", "response_format": asked}
     assert sent("image_generation", body).get("response_format") == wanted
     assert dropped("image_generation", body) == (("response_format",) if reported else ())
+
+
+@pytest.mark.parametrize(("asked", "model", "wish", "wanted"), [
+    ("picture", "grok-imagine-image", None, "b64_json"), ("picture", "dall-e-3", None, "b64_json"),
+    ("picture", "gpt-image-2", "b64_json", None), ("dall-e-3", "gpt-image-2", "url", None),
+    ("gpt-image-2", "dall-e-3", None, "b64_json"), ("dall-e-3", "east-1", None, "b64_json"),
+    ("gpt-image-2", "east-1", "b64_json", None), ("picture", "east-1", None, None),
+    ("picture", "east-1", "url", "b64_json"),
+])
+def test_the_model_that_is_sent_decides_how_the_image_is_asked_for(
+    asked: str, model: str, wish: str | None, wanted: str | None
+) -> None:
+    """A route may have another name than its deployments, and these names of their own."""
+    read = ask("image_generation", {
+        "model": asked, "prompt": "a cat", "response_format": wish, "stream": True})
+    names = Pseudonyms(KEY, "acct_1", "absent", "hashed")
+    for sent_model in ("flux-2", model):  # another one was tried before
+        found = json.loads(write(read, sent_model, names))
+    assert found.get("response_format") == wanted
+    assert list(found) == ["model", "prompt", *(["response_format"] if wanted else []), "stream"]
 
 
 def test_streams() -> None:
