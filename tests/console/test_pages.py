@@ -41,18 +41,56 @@ def test_every_route_is_whole(route: Route) -> None:
         assert set(route.example) == names, "tests visit every page: give an example"
 
 
-@pytest.mark.parametrize("path", [
-    "/operate/accounts/{account}/terminate", "/operate/accounts/{account}/reveal",
-    "/operate/network", "/operate/requests/{request}/approve", "/operators/give",
-    "/operators/take", "/export", "/erasure", "/email", "/password", "/totp", "/passkeys"])
-def test_what_is_sensitive_wants_a_fresh_proof(path: str) -> None:
-    """A session that somebody finds open does none of it."""
-    api = [route for route in pages.ROUTES if route.path == f"/api/v1{path}"]
-    twins = [route for route in pages.ROUTES if route.path == path]
-    asked = [route for route in (*api, *twins) if (route.method, route.path) not in (
-        ("GET", "/api/v1/erasure"), ("DELETE", "/api/v1/erasure"),
-        ("GET", "/api/v1/passkeys"))]
-    assert api and all(route.proof for route in asked)
+SENSITIVE = (
+    r"(GET|POST) (/privacy)?/export", r"POST (/privacy)?/(erase|erasure)",
+    r"(GET|POST|PUT) (/settings)?/(email|password)", r"\w+ (/settings)?/totp(/.*)?",
+    r"(\w+ /settings/passkeys/.*|(POST|DELETE) /passkeys(/.*)?)",
+    r"POST /operate/accounts/{account}/(terminate|reveal)", r"\w+ /operate/network",
+    r"POST /operate/requests/{request}/approve", r"POST (/operate)?/operators/(give|take)",
+    r"POST /operate/credit/(grants|grants/{grant}/end|codes)", r"(POST|PUT) /operate/credit/lines",
+    r"POST /operate/(orders/{order}/refunds?|months|invoices/{invoice}/void)",
+    r"POST /operate/fapiao/{fapiao}/(red|reverse)")
+"""Methods and paths of pages and of the API, whose prefix is left out."""
+
+
+@pytest.mark.parametrize("pattern", SENSITIVE)
+def test_what_is_sensitive_wants_a_fresh_proof(pattern: str) -> None:
+    """A session that somebody finds open does none of it, by a page or by the API; of an
+    operator's own factors nothing without the one that they have."""
+    asked = [route for route in pages.ROUTES if re.fullmatch(
+        pattern, f"{route.method} {route.path.removeprefix('/api/v1')}")
+        and named(route) != "GET /privacy/export"]  # the page of its form
+    assert {route.is_api for route in asked} == {True, False}
+    assert [named(route) for route in asked if not route.proof] == []
+    assert all(route.factors for route in asked if re.search("totp|passkeys", route.path))
+
+
+CHANGES = {
+    "accounts": "support security legal", "accounts/{account}/suspend": "support security",
+    "accounts/{account}/resume": "support security",
+    "accounts/{account}/terminate": "security legal", "alarms": "finance", "credit": "finance",
+    "enterprises": "finance", "fapiao": "finance", "invoices": "finance", "mail": "owner support",
+    "mails": "owner support", "months": "finance", "network": "security", "notices": "legal owner",
+    "operators": "owner", "orders": "finance", "requests": "legal owner",
+    "tickets": "support legal owner"}
+"""Who changes something at these paths and below; docs/console.md says so too."""
+
+
+def place(route: Route) -> str:
+    return route.path.removeprefix("/api/v1").removeprefix("/operate").removeprefix("/")
+
+
+@pytest.mark.parametrize(
+    "route", [route for route in pages.ROUTES if route.access.kind == "operator"], ids=named)
+def test_D3_operators_do_what_is_their_roles_alone(route: Route) -> None:
+    path = place(route)
+    area = path.partition("/")[0]
+    if route.method != "GET":
+        assert route.access.roles == set(CHANGES.get(path, CHANGES[area]).split())
+        return
+    page = {"mails": "mail", "months": "invoices"}.get(area, area)
+    [item] = [item for item in pages.MENU if item.path == f"/operate/{page}"]
+    assert route.access.roles <= item.access.roles
 
 
 def test_no_route_is_there_twice() -> None:
