@@ -96,9 +96,7 @@ class Hedge:
                 for side in sides:
                     self._go_on(side)
         except RelayError as error:  # the whole call's time has passed
-            for side in sides:
-                if side.attempt is not None and side.attempt.pending:
-                    plane.sender.count_ended(side.place.provider, error)
+            self._count_cut(error)
             raise
         finally:
             timer.cancel()
@@ -185,6 +183,17 @@ class Hedge:
             exchange.provider_model = winner.model
             exchange.last_deadline = self._last_deadline([winner])
             exchange.deadline = winner.due if winner.attempt is not None else 0.0
+
+    def _count_cut(self, error: RelayError) -> None:
+        """Counts what the call's own end has ended, and what had failed before that."""
+        sender = self._plane.sender
+        for side in self._sides:
+            if side.attempt is None:
+                continue
+            if side.attempt.pending:
+                sender.count_ended(side.place.provider, error)
+            else:
+                sender.count(side.attempt, side.place.provider)
 
     def _result(self, winner: _Side) -> tuple[Place, Attempt]:
         """Counts both; what failed and did not win says something of its deployment."""

@@ -205,3 +205,32 @@ async def test_the_time_of_a_whole_call_ends_all_that_were_asked(
         assert [r.attempts for r in await lane.settled(1)] == [2]
         assert sorted(counted) == [("p0", "upstream_timeout"), ("p1", "upstream_timeout")]
         assert all(pool.busy == 0 for pool in plane_of(lane).policy.pools.values())
+
+
+async def test_what_failed_before_the_whole_call_s_time_passed_is_counted_as_it_failed(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[tuple[str, str]] = []
+    monkeypatch.setattr(Metrics, "attempt", lambda metrics, *what: counted.append(what))
+    asked = asyncio.Event()
+
+    async def failing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"hi")
+        await asked.wait()
+        writer.write(message(b"{}", status=503))
+        await reader.read()
+
+    def silent(_: object) -> Answer:
+        asked.set()
+        return HOLD
+
+    times = Timeouts(connect=1.0, first_byte=9.0, idle=9.0, total=0.8)
+    async with stepped(failing) as address, upstreams(silent) as made:
+        first = provider("openai", 1, name="first", address=address, timeouts=times)
+        lane = await opened(
+            providers={"first": first, **providers(made, timeouts=times)},
+            routes=(Route("test-model", (
+                Deployment("first"), Deployment("p0", priority=2)), hedge_ms=50),))
+        assert (await ask(lane.address, request_bytes(TARGET, lane.key, BODY))).status == 504
+        assert [r.attempts for r in await lane.settled(1)] == [2]
+        assert sorted(counted) == [("first", "status_5xx"), ("p0", "upstream_timeout")]
