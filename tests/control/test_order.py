@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from relayd.control import account, audit, order
-from relayd.control.order import OrderWish
+from relayd.control.order import OrderWish, RefundWish
 from relayd.control.partner import payments
 from relayd.core.currency import to_nano
 from relayd.core.errors import RelayError
@@ -118,6 +118,12 @@ async def test_a_key_is_of_one_account(till: Till) -> None:
 async def test_amounts_have_bounds(till: Till, amount: int) -> None:
     assert await code_of(till.order(amount=amount)) == "payment_amount"
     assert till.demo.book.trades == {}
+
+
+@pytest.mark.parametrize("amount", [100, 1_000_000])
+async def test_the_bounds_of_amounts_are_amounts_too(till: Till, amount: int) -> None:
+    assert amount in (till.payments.config.top_up_min, till.payments.config.top_up_max)
+    assert (await till.order(amount=amount, key="k" * 200)).state == "pending"
 
 
 async def test_who_may_order(till: Till) -> None:
@@ -306,6 +312,10 @@ async def test_a_refund_that_the_partner_refuses(till: Till, partner: str) -> No
     assert (await till.look(made)).state == "credited"
     assert await till.balance() == FULL and await till.balance("refunds") == 0
     assert await till.wrong() == []
+
+
+def test_why_a_refund_is_asked_for_is_in_no_text_of_it() -> None:
+    assert "of Ann's" not in repr(RefundWish("ord_1", 1, "the card was of Ann's"))
 
 
 async def test_views(till: Till) -> None:
