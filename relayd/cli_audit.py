@@ -111,7 +111,7 @@ COMMANDS: Final = (
             ), epilog="Exit code 1 where something was changed; the first such event or"
                       " checkpoint is named."),
     Command("audit prove", "Print the proof that an event is in a signed checkpoint, as JSON.",
-            in_store(_prove), options=(
+            in_store(_prove), prints_data=True, options=(
                 option("event", metavar="N", type=int, help="the event's number"),)),
     Command("audit key", "Print the public key that checkpoints and reports are signed with.",
             in_store(_key), prints_data=True),

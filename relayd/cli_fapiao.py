@@ -120,7 +120,7 @@ COMMANDS: Final = (
             in_store(_list), prints_data=True, options=(
                 option("--state", choices=FAPIAO_STATES, metavar="S", help="in this state"),)),
     Command("fapiao show", "Show one as JSON, with its buyer; this is in the audit log.",
-            in_store(_show), options=(_WHICH,)),
+            in_store(_show), prints_data=True, options=(_WHICH,)),
     Command("fapiao take", "Take up an application.", in_store(_take), options=(_WHICH,)),
     Command("fapiao reject", "Reject an application, or give up a red letter.",
             in_configured_store(_reject), options=(

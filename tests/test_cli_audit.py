@@ -84,6 +84,7 @@ def test_a_proof_stands_by_itself(shell: Shell, used: str) -> None:
     result = shell("audit", "prove", "2")
     assert result.code == 0
     proof = json.loads(result.out)
+    assert shell.json("audit", "prove", "2") == proof
     root = merkle.root_of(bytes.fromhex(proof["leaf"]), proof["index"], proof["count"],
                           [bytes.fromhex(step) for step in proof["path"]])
     assert root is not None and root.hex() == proof["checkpoint"]["root"]

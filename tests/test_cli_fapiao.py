@@ -75,6 +75,7 @@ def test_from_the_application_to_the_red_letter(
     assert run("fapiao", "import", made, str(path)).out == (
         f"{made} is issued: {'2' * 20} of 2026-11-29.\n")
     assert '"王小明"' in run("fapiao", "show", made).out
+    assert run.json("fapiao", "show", made)["id"] == made
     assert "2" * 20 in run("fapiao", "list").out
     red = run("fapiao", "reverse", made, "--amount", "23.45", "--reason", "03").out.split()[0]
     assert run("fapiao", "confirm", red, "3" * 20).out == f"{red} is red_confirming.\n"
