@@ -48,6 +48,11 @@ SPECIAL: Final = {
     "vat_rate": ("percent", "0"),
 }
 """Keys that are read as they are: type and default in words."""
+KINDS: Final = {
+    ("mail", "credential"): "reference",  # a mail server takes one password
+    ("plans.NAME", "models"): "table of factors",
+}
+"""Types that a key has in one table alone."""
 DEFAULTS: Final = {
     **{("providers.NAME", name): "by its host"
        for name in ("trains", "retention_days", "policy_url")},
@@ -88,7 +93,8 @@ OTHERS: Final = {
     ("console", "tls"): '"terminated" if a proxy in front ends TLS; it has none of its own.',
     ("ops", "tls"): '"terminated" if a proxy in front ends TLS; it has none of its own.',
     ("server.tls", "certificate"): "PEM file: the listener's own certificate, then its chain.",
-    ("server.tls", "key"): "PEM file, mode 0600, without a password.",
+    ("server.tls", "key"): "PEM file, not readable by everybody, without a "
+    "password.",
     ("providers.NAME.timeouts", "connect"): "Until the connection, with TLS, is ready.",
     ("providers.NAME.timeouts", "first_byte"): "From the request to the reply's first byte.",
     ("providers.NAME.timeouts", "idle"): "Between two reads of a reply.",
@@ -99,8 +105,7 @@ OTHERS: Final = {
     ('routes."MODEL"', "deployments"): "Which providers serve the model; below.",
     ('routes."MODEL".deployments', "provider"): "One of [providers].",
     ('routes."MODEL".deployments', "queue_seconds"): "How long a call may wait in the queue.",
-    ('routes."MODEL".deployments', "trains"): "Whether it trains models on content. Default, here "
-    "and for the next four: the provider's values.",
+    ('routes."MODEL".deployments', "trains"): "Whether it trains models on content.",
     ('routes."MODEL".deployments', "retention_days"): "For how many days content is kept there.",
     ('routes."MODEL".deployments', "region"): "Where it processes data.",
     ('routes."MODEL".deployments', "policy_url"): "The address of its own page about this.",
@@ -148,12 +153,12 @@ This page is generated from the code that reads the file: `python -m tools.confi
 
 * Sizes are bytes; times are seconds, unless the name says otherwise.
 * Relative paths start at the folder of the configuration file.
-* A *reference* is `{ env = "NAME" }`, `{ file = "/path" }` (mode 0600) or `{ systemd = "NAME" }`
-  (`LoadCredential=` in the unit). Secrets are never literals in the file.
+* A *reference* is `{ env = "NAME" }`, `{ file = "/path" }` (not readable by everybody) or
+  `{ systemd = "NAME" }` (`LoadCredential=` in the unit). Secrets are never literals in the file.
 * An *amount* is a whole number, or decimal digits in quotes such as `"2.50"`, in the price file's
   currency.
-* From the environment relayd reads only `RELAYD_CONFIG`, what references name, and what systemd
-  sets; `HTTP_PROXY` and the like are ignored.
+* From the environment relayd reads only `RELAYD_CONFIG`, what references name, what systemd sets,
+  and settings of Python and glibc; `HTTP_PROXY` and the like are ignored.
 * SIGHUP loads the file again, for everything that starts from then on. Keys marked **R** need a
   restart; a change of one is logged and waits for it.
 """
@@ -189,8 +194,7 @@ class Recorder(Section):
     def _note(self, name: str, kind: str, default: object) -> None:
         table = _table(self.path)
         kind, shown = (kind, _shown(default)) if kind else SPECIAL[name]
-        if (table, name) == ("mail", "credential"):  # a mail server takes one password
-            kind = "reference"
+        kind = KINDS.get((table, name), kind)
         needed = name in REQUIRED and table not in ("operator.hosting", WAYS) \
             or table == REGISTER
         shown = "required" if needed else DEFAULTS.get((table, name), shown)
