@@ -34,8 +34,9 @@ class UnitPrices(NamedTuple):
 
     `input` and `output` are for the tokens of no other kind. `cache_creation` is for tokens that
     are put in a provider's cache for the usual time (5 minutes), `cache_creation_1h` for an hour.
-    `call` is for each call, `image` for each image made, `audio_minute` for audio heard, `search`
-    for each search of the web by the provider's own tool, `search_call` for a call with any.
+    `call` is for each call, `image` for each image made, `audio_minute` for audio heard or made,
+    `search` for each search of the web by the provider's own tool, `search_call` for a call with
+    any.
     """
 
     input: int = 0

@@ -28,8 +28,8 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens of one call; every field is a count >= 0. Audio, cache, image, reasoning are parts.
 
     `cache_creation_1h_input_tokens` is a part of `cache_creation_input_tokens`. `images` (made),
-    `audio_seconds` (heard) and `searches` (of the web, by the provider's own tool) are no tokens;
-    they are what some calls are priced by.
+    `audio_seconds` (heard or made) and `searches` (of the web, by the provider's own tool) are no
+    tokens; they are what some calls are priced by.
     """
 
     input_tokens: int = 0

@@ -193,6 +193,8 @@ def _litellm_given(entry: Values) -> dict[str, int]:
         given |= _given(entry, {"output_cost_per_image": "image"}, _ONE)
     if entry.get("mode") == "audio_transcription" and not by_token:
         given |= _given(entry, {"input_cost_per_second": "audio_minute"}, _MINUTE)
+    if entry.get("mode") == "audio_speech":  # a sound file has seconds, a stream of events tokens
+        given |= _given(entry, {"output_cost_per_second": "audio_minute"}, _MINUTE)
     return given
 
 

@@ -13,6 +13,7 @@ from typing import Final, Literal
 from relayd.core.usage import Usage
 from relayd.relay.arraytap import ArrayTap
 from relayd.relay.report import Report, Tap
+from relayd.relay.soundtap import SoundTap
 from relayd.relay.wordstap import WordsTap
 from relayd.wire.dialect import Endpoint
 from relayd.wire.reply import SHAPES, ReplyShape
@@ -315,7 +316,7 @@ def tap_for(
     if media == "text" and shape.words:
         return WordsTap(Findings(counter, True))
     if media != "json" and shape.sound:
-        return Tap()
+        return SoundTap() if media == "other" else Tap()
     if endpoint.operation == "stream_generate":  # it finds the objects of events too
         return ArrayTap(shape, Findings(counter), most)
     return JsonTap(shape, Findings(counter, True), limit)

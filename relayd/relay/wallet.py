@@ -21,6 +21,7 @@ from relayd.relay.exchange import Exchange
 from relayd.relay.plan import Plan
 from relayd.wire.demand import IMAGE_TOKENS, IMAGE_TOKENS_MAX, bound
 from relayd.wire.estimate import UPLOAD_TOKENS, estimated_tokens
+from relayd.wire.reply_media import BYTES_PER_SECOND
 
 Account = str
 Currency = str
@@ -30,6 +31,8 @@ AUDIO_BYTES_PER_SECOND: Final = 4_000
 """Of speech that is compressed hard: an upload is no longer than its bytes by this."""
 HEARD_TOKENS, SAID_TOKENS = 20, 8
 """Tokens of a second of speech, as audio and as text, where those are what is paid."""
+SPEECH_TOKENS, SLOWER = 20, 4
+"""Tokens of a second of speech that is made, and how much slower than usual it may be."""
 IMAGES_MAX: Final = 10
 """What one request may ask for."""
 _AN_HOUR: Final = (b'1h"', b"\\u0031", b"\\u0068")
@@ -120,6 +123,9 @@ class Wallets:
             return _of_upload(endpoint.operation, *_sizes(exchange))
         assert exchange.ask is not None
         tokens = estimated_tokens(endpoint.api, raw)
+        if endpoint.operation == "speech":
+            seconds = len(raw) // BYTES_PER_SECOND + 1
+            return _spoken(tokens, seconds), _spoken(tokens, seconds * SLOWER)
         limit = bound(endpoint.operation, exchange.ask.fields)
         if limit.tokens is not None:
             most = Quantity(tokens, limit.tokens, limit.images)
@@ -213,6 +219,11 @@ def _of_upload(operation: str, about: int, most: int) -> tuple[Quantity, Quantit
         return (Quantity(UPLOAD_TOKENS, IMAGE_TOKENS, 1),
                 Quantity(UPLOAD_TOKENS, IMAGES_MAX * IMAGE_TOKENS_MAX, IMAGES_MAX))
     return _of_sound(about), _of_sound(most)
+
+
+def _spoken(tokens: int, seconds: int) -> Quantity:
+    """What it takes to say so much for so long, whether seconds or tokens are paid."""
+    return Quantity(tokens, seconds * SPEECH_TOKENS, 0, seconds)
 
 
 def _of_sound(size: int) -> Quantity:

@@ -78,6 +78,10 @@ def test_litellm_ranges() -> None:
     # tokens and seconds are the same thing said twice
     ({"mode": "audio_transcription", "input_cost_per_second": 0.0001, "input_cost_per_token": 1e-6,
       "output_cost_per_token": 1e-5}, cents(input=100, output=1000)),
+    # of speech a sound file has seconds alone, and a stream tokens alone
+    ({"mode": "audio_speech", "output_cost_per_second": 0.00025, "input_cost_per_token": 6e-7,
+      "output_cost_per_audio_token": 1.2e-5},
+     cents(input=60, audio_output=1200) | {"audio_minute": 15_000_000}),
     ({"mode": "image_generation", "output_cost_per_image": 0.04}, cents(image=4)),
     ({"mode": "image_generation", "output_cost_per_image": 0.04, "output_cost_per_image_token":
       4e-5, "input_cost_per_token": 5e-6}, cents(input=500, output=4000, image_output=4000)),

@@ -542,8 +542,18 @@ def test_subtitles_are_text_by_any_name_and_where_nothing_is_counted() -> None:
             body, replace(NOTHING, usage=Beside(audio_seconds=9)))
 
 
+@pytest.mark.parametrize("content_type", [b"audio/mpeg", b"audio/pcm", b""])
+def test_of_a_sound_file_its_seconds_are_read(content_type: bytes) -> None:
+    texts = Texts()
+    body = bytes(96_000)
+    assert run(tap("speech", content_type, counter=texts), [body]) == (
+        body, replace(NOTHING, usage=Beside(audio_seconds=2)))
+    assert not texts.streams
+
+
 @pytest.mark.parametrize(("operation", "content_type", "status"), [
-    ("speech", b"audio/mpeg", 200), ("speech", b"", 200), ("chat", JSON, 429), ("chat", SSE, 500),
+    ("speech", b"text/html", 200), ("speech", b"audio/mpeg", 400), ("chat", JSON, 429),
+    ("chat", SSE, 500),
     ("count_tokens", JSON, 200), ("count", JSON, 200),
 ])
 def test_what_is_not_read(operation: str, content_type: bytes, status: int) -> None:

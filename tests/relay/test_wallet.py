@@ -19,6 +19,7 @@ from relayd.core.money import NANO
 from relayd.core.plan import MARKUP_ONE, Plan, Tariff
 from relayd.core.posting import move
 from relayd.core.price import Price, PriceBook, unit_prices
+from relayd.core.reservation import Demand, Hold, Wallet
 from relayd.core.snapshot import KeyGrant
 from relayd.core.usage import Usage
 from relayd.ops.clock import unix_ms
@@ -26,13 +27,14 @@ from relayd.ops.config import BillingConfig
 from relayd.relay import plan as relay_plan
 from relayd.relay.exchange import Exchange
 from relayd.relay.settle import Settler
-from relayd.relay.wallet import SEARCHES, SEARCHES_MAX, Wallets, _searches
+from relayd.relay.wallet import SEARCHES, SEARCHES_MAX, SLOWER, Wallets, _searches
 from relayd.store import posting as store_posting
 from relayd.store.db import Database
 from relayd.wire.body import Ask
 from relayd.wire.demand import IMAGE_TOKENS
 from relayd.wire.dialect import target_of
 from relayd.wire.estimate import estimated_tokens
+from relayd.wire.reply_media import BYTES_PER_SECOND
 from tests.fakes.daemon import Lane
 from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.fakes.rawupstream import Answer, message
@@ -310,6 +312,43 @@ async def test_audio_that_is_paid_by_tokens_is_set_aside(tmp_path: Path) -> None
 
 
 SPOKEN = PriceBook([Price("*", unit_prices({"audio_minute": 6 * NANO // 1000}))])
+
+
+async def test_a_sound_file_is_paid_by_its_seconds(tmp_path: Path) -> None:
+    """Nothing is reported of it; a model that is paid by what it speaks cost its prompt alone."""
+    asked = json.dumps({"model": "test-model", "voice": "a", "input": "x" * 400}).encode()
+    sound = Answer(message(bytes(40 * 48_000), "audio/pcm"))
+    async with Lane(tmp_path / "store", lambda _: sound, prices=SPOKEN,
+                    billing=BillingConfig(prepaid=True)) as opened:
+        raw = request_bytes("/v1/audio/speech", opened.key, asked)
+        about = (len(asked) // BYTES_PER_SECOND + 1) * NANO // 10_000
+        assert await statuses(opened, about, raw) == (402, 200)
+        record = (await opened.settled(2))[-1]
+        assert (record.audio_seconds, record.amount_nano) == (40, 40 * NANO // 10_000)
+        assert (record.usage_source, record.output_tokens) == ("estimated", 0)
+
+
+@pytest.mark.parametrize("most", [True, False])
+async def test_speech_that_may_be_slow_is_served_alone(tmp_path: Path, most: bool) -> None:
+    asked = json.dumps({"model": "test-model", "voice": "a", "input": "x" * 400}).encode()
+    nano = (len(asked) // BYTES_PER_SECOND + 1) * SLOWER * NANO // 10_000 - (not most)
+    async with Lane(tmp_path / "store", lambda _: Answer(message(b"x", "audio/pcm")),
+                    prices=SPOKEN, billing=BillingConfig(prepaid=True)) as opened:
+        await pay(opened.app.db, nano)
+        await seen(opened, nano)
+        found = []
+        reserve = Wallet.reserve
+
+        def noting(wallet: Wallet, demand: Demand) -> Hold:
+            hold = reserve(wallet, demand)
+            found.append((hold.nano, wallet.alone))
+            return hold
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(Wallet, "reserve", noting)
+            raw = request_bytes("/v1/audio/speech", opened.key, asked)
+            assert (await ask(opened.address, raw)).status == 200
+        assert found == [(nano, not most)]
 
 
 async def test_a_long_upload_is_set_aside_whole_before_it_has_come(tmp_path: Path) -> None:
