@@ -55,6 +55,10 @@ async def test_a_kept_connection_that_closed_is_replaced(opened: Opened) -> None
         for _ in range(2):
             assert (await ask(lane.address, request_bytes(TARGET, lane.key, BODY))).status == 200
         assert [r.attempts for r in await lane.settled(2)] == [1, 2] and made[1].requests == []
+        text = lane.app.metrics.render()
+        for result, count in (("head", 2), ("upstream_reset", 1)):
+            line = f'relayd_upstream_attempts_total{{provider="p0",result="{result}"}} {count}\n'
+            assert line.encode() in text
 
 
 @pytest.mark.parametrize("second", ["500", "closed", "404", "429", "garbage"])
