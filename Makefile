@@ -36,8 +36,9 @@ test-browser: browser
 browser: $(VENV)/browser.stamp
 	command -v chromium > /dev/null || { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium fonts-wqy-microhei; }
 
-test-node: $(VENV)/dev.stamp
-	cd tests/node && npm ci --no-audit --no-fund && PATH="$(CURDIR)/$(BIN):$$PATH" node --test --test-concurrency=1
+# The Node SDKs and agents, on a Node of the environment's own.
+test-node: $(VENV)/node.stamp
+	cd tests/node && export PATH="$(CURDIR)/$(BIN):$$PATH" && npm ci --no-audit --no-fund && node --test --test-concurrency=1
 
 # What is shipped, installed as users do it: from the lock, in a fresh Debian (root, debootstrap), as
 # an image (buildah).
@@ -96,6 +97,10 @@ $(VENV)/dev.stamp: setup.cfg pyproject.toml
 $(VENV)/browser.stamp: $(VENV)/dev.stamp setup.cfg tests/browser/package-lock.json
 	$(BIN)/pip install -q --disable-pip-version-check -e '.[test,browser]'
 	cd tests/browser && npm ci --no-audit --no-fund
+	touch $@
+
+$(VENV)/node.stamp: $(VENV)/dev.stamp setup.cfg
+	$(BIN)/pip install -q --disable-pip-version-check -e '.[test,node]'
 	touch $@
 
 $(VENV)/bench.stamp: setup.cfg pyproject.toml
