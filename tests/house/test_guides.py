@@ -15,7 +15,7 @@ from relayd.core.errors import ERRORS
 from tests.shared import ROOT
 from tools.configuration import keys
 
-GUIDES = ("operators.md", "holders.md", "money.md", "clients.md")
+GUIDES = ("operators.md", "holders.md", "money.md", "clients.md", "promises.md")
 
 
 def text(name: str) -> str:
@@ -65,3 +65,13 @@ def test_keys_that_are_named_exist() -> None:
     told = re.findall(r"`\[(\w+)\] (\w+)", guides())
     assert len(told) > 5
     assert [pair for pair in told if pair[1] not in known] == []
+
+
+def test_every_promise_has_a_test_and_commands_that_exist() -> None:
+    rows = [line for line in text("promises.md").splitlines() if line.startswith("| ")][2:]
+    tests = [re.findall(r"`(tests/\S+\.py)`", row) for row in rows]
+    assert len(rows) > 15 and all(tests)
+    assert [name for found in tests for name in found if not (ROOT / name).is_file()] == []
+    known = {command.name for command in all_commands()}
+    told = re.findall(r"`relayd ([a-z-]+(?: [a-z-]+)?)", "\n".join(rows))
+    assert [name for name in told if not {name, name.split()[0]} & known] == []
