@@ -13,6 +13,7 @@ import pytest
 
 from relayd.control import account, closing, usage
 from relayd.core.invoice import month, month_text
+from relayd.core.timestamp import HOUR_MS
 from relayd.store.db import open_database
 from tests.fakes.records import call_record
 from tests.fakes.shell import Shell, shell
@@ -28,7 +29,8 @@ court = "Example Court"
 vat_rate = "6"
 """
 EMAIL = "ann@example.org"
-LAST = month_text(month(month_text(int(time.time() * 1000))).start_ms - 1)
+LAST = month_text(month(month_text(int(time.time() * 1000) - HOUR_MS)).start_ms - 1)
+"""The newest month that may be closed: one that ended less than an hour ago may not."""
 
 
 async def called(directory: Path) -> None:
