@@ -91,6 +91,8 @@ def test_the_errors_in_docs_are_those_found(
     text = Path(ROOT, "docs/counting.md").read_text("utf-8")
     told = text[text.index(BEGIN) + len(BEGIN):text.index(END)]
     assert told == table(found)
+    reported = [each for pairs in found.values() for _, each in pairs]
+    assert f"(the median of all {len(reported)} has {median(reported):.0f} tokens)" in text
 
 
 def test_the_prompts_of_openai_are_close(
