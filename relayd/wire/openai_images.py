@@ -24,12 +24,13 @@ def says_inline(asked: str, sent: str, wanted: bool) -> bool:
     """Whether the image itself is asked for by `response_format`; `wanted`: the client wrote one.
 
     The model that is sent decides, and only where its name does not tell (a deployment's own)
-    the one that was asked for.
+    the one that was asked for. A gateway may have the maker's name before it.
     """
     for name in (sent, asked):
-        if name.startswith(INLINE_ONLY):
+        model = name.rpartition("/")[2]
+        if model.startswith(INLINE_ONLY):
             return False
-        if name.startswith(URL_BY_DEFAULT):
+        if model.startswith(URL_BY_DEFAULT):
             return True
     return wanted
 

@@ -43,7 +43,8 @@ def test_the_image_itself_is_asked_for(
     ("picture", "gpt-image-2", "b64_json", None), ("dall-e-3", "gpt-image-2", "url", None),
     ("gpt-image-2", "dall-e-3", None, "b64_json"), ("dall-e-3", "east-1", None, "b64_json"),
     ("gpt-image-2", "east-1", "b64_json", None), ("picture", "east-1", None, None),
-    ("picture", "east-1", "url", "b64_json"),
+    ("picture", "east-1", "url", "b64_json"), ("picture", "xai/grok-imagine", None, "b64_json"),
+    ("openai/gpt-image-2", "east-1", "url", None),
 ])
 def test_the_model_that_is_sent_decides_how_the_image_is_asked_for(
     asked: str, model: str, wish: str | None, wanted: str | None
