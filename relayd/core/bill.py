@@ -13,6 +13,7 @@ Law: a file that is not wholly understood is refused with the line at fault; not
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal, NamedTuple
@@ -103,7 +104,8 @@ def read_bill(data: bytes) -> Bill:
 
 def _read_csv(text: str) -> Bill:
     head, _, _ = text.partition("\n")
-    rows = csv.DictReader(text.splitlines(), delimiter="\t" if "\t" in head else ",", strict=True)
+    lined = io.StringIO(text, newline="")  # U+2028 and others in a project's name end no line
+    rows = csv.DictReader(lined, delimiter="\t" if "\t" in head else ",", strict=True)
     try:
         names = {name.strip() for name in rows.fieldnames or ()}
         columns = next((c for c in CSV_FORMS if _needed(c) <= names), None)

@@ -47,6 +47,11 @@ ANTHROPIC_LINE = BillLine(DAY, "claude-sonnet-4-5-20250929", None, 1115, 20, 100
     (b"\r\n " + OPENAI_JSON, "openai-json", OPENAI_LINE),
     (ANTHROPIC_CSV.encode(), "anthropic-csv", ANTHROPIC_LINE),
     (ANTHROPIC_JSON, "anthropic-json", ANTHROPIC_LINE),
+    # a name may hold what some take for the end of a line, quoted or not
+    (ANTHROPIC_CSV.replace("Default", "a\u2028b\x85c\x0bd").encode(), "anthropic-csv",
+     ANTHROPIC_LINE),
+    (ANTHROPIC_CSV.replace("Default", '"a\r\n""b"""').encode(), "anthropic-csv", ANTHROPIC_LINE),
+    (OPENAI_CSV.replace("\n", "\r").encode(), "openai-csv", OPENAI_LINE),
     # what holds no use may stand before what does
     (OPENAI_CSV.replace("\n17", "\n1767225600,1767312000,,,,,,\n17", 1).encode(), "openai-csv",
      OPENAI_LINE),
