@@ -71,6 +71,7 @@ ROUTERS_TOOLS: Final[dict[str, Act]] = {
     "openrouter:web_search": _ROUTERS_SEARCH,
     "openrouter:advisor": drop("tools.advisor"),
     "openrouter:fusion": drop("tools.fusion"),
+    "openrouter:image_generation": drop("tools.image_generation"),
     "openrouter:subagent": drop("tools.subagent"),
 }
 """By `type`; on Anthropic's endpoint too, which OpenRouter has as well."""

@@ -44,7 +44,7 @@ def test_so_is_a_function_of_chat() -> None:
     assert told == [{"type": "function", "function": function}]
 
 
-@pytest.mark.parametrize("kind", ["advisor", "fusion", "subagent"])
+@pytest.mark.parametrize("kind", ["advisor", "fusion", "image_generation", "subagent"])
 def test_no_other_model_is_asked(kind: str) -> None:
     function = {"type": "function", "function": {"name": "f"}}
     other = {"type": f"openrouter:{kind}", "parameters": {"model": "dear"}}
