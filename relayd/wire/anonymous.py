@@ -13,6 +13,7 @@ import msgspec
 
 from relayd.core.errors import RelayError
 from relayd.core.provider import Api
+from relayd.wire.mended import mended
 from relayd.wire.provider_error import judge
 from relayd.wire.shapes import stream_error
 from relayd.wire.sse import EVENT_END, REACH, EventReader
@@ -174,13 +175,21 @@ def error_in(data: bytes) -> bytes | None:
     if _MEMBER.search(data) is None:
         return None
     try:
-        looks = _LOOKS.decode(data) if data[:64].lstrip()[:1] == b"[" else [_LOOK.decode(data)]
-        number = next((at for at, look in enumerate(looks) if _fails(look)), None)
-        if number is None:
-            return None
-        event = msgspec.json.decode(data)
+        return _failure_in(data)
+    except (ValueError, RecursionError):
+        pass
+    try:  # it may repeat what was sent, cut in the middle of a character
+        return _failure_in(mended(data))
     except (ValueError, RecursionError):
         return None
+
+
+def _failure_in(data: bytes) -> bytes | None:
+    looks = _LOOKS.decode(data) if data[:64].lstrip()[:1] == b"[" else [_LOOK.decode(data)]
+    number = next((at for at, look in enumerate(looks) if _fails(look)), None)
+    if number is None:
+        return None
+    event = msgspec.json.decode(data)
     return _told(event[number] if isinstance(event, list) else event)
 
 

@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from relayd.core.provider import Api
+from relayd.wire.mended import mended
 
 SECRET_BYTES_MIN: Final = 4
 """A shorter credential cannot be told from ordinary text."""
@@ -217,6 +218,10 @@ def _document(body: bytes) -> object:
     try:
         return msgspec.json.decode(body)
     except (ValueError, RecursionError):  # a name that is not UTF-8 is no DecodeError
+        pass
+    try:
+        return msgspec.json.decode(mended(body))
+    except (ValueError, RecursionError):
         return None
 
 

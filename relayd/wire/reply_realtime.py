@@ -20,6 +20,7 @@ import msgspec
 
 from relayd.core.errors import RelayError
 from relayd.core.usage import Usage
+from relayd.wire.mended import mended
 from relayd.wire.provider_error import judge
 from relayd.wire.replytext import ARGUMENTS, CONTENT, NAME, TextSink, stream_of
 from relayd.wire.shapes import error_body
@@ -108,11 +109,10 @@ class SessionReader:
             return _without_secret(payload) if _SECRET in payload else None
         if kind not in _READ:
             return None
-        try:
-            event = _EVENT.decode(payload)
-        except (ValueError, RecursionError):
+        found = _decoded(payload)
+        if found is None:
             return self._instead(payload, None) if kind in _TELLING else None
-        return self._read(kind, event, payload)
+        return self._read(kind, *found)
 
     def _read(self, kind: str, event: _Event, payload: bytes) -> bytes | None:
         if kind in _DELTAS:
@@ -184,17 +184,27 @@ class SessionReader:
 
 def _kind(payload: bytes) -> str:
     """The type of an event that does not begin with it."""
-    try:
-        kind = _EVENT.decode(payload).type
-    except (ValueError, RecursionError):
-        return ""
+    found = _decoded(payload)
+    kind = None if found is None else found[0].type
     return kind if type(kind) is str else ""
+
+
+def _decoded(payload: bytes) -> tuple[_Event, bytes] | None:
+    """An event, and the bytes that it was read from; None where it cannot be read."""
+    try:
+        return _EVENT.decode(payload), payload
+    except (ValueError, RecursionError):
+        payload = mended(payload)
+    try:
+        return _EVENT.decode(payload), payload
+    except (ValueError, RecursionError):
+        return None
 
 
 def _without_secret(payload: bytes) -> bytes | None:
     """A session without the key that would let its client go to the provider directly."""
     try:
-        event = msgspec.json.decode(payload)
+        event = msgspec.json.decode(mended(payload))
         session = event["session"]
         if session.get("client_secret") is None:
             return None

@@ -7,13 +7,13 @@ nowhere.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol, TypeVar
 
 import msgspec
 
 from relayd.core.usage import Usage
+from relayd.wire.mended import MENDED_BYTES_MAX, mended
 from relayd.wire.usage import openai_input_usage
 from relayd.wire.usage_typed import AnthropicReport, OpenaiReport
 
@@ -27,21 +27,10 @@ NAME: Final = 3
 """Kind of text: names of called tools."""
 KINDS: Final = 4
 
-MENDED_BYTES_MAX: Final = 1024 * 1024
-"""JSON longer than this is not tried a second time for its text, only for its usage."""
-
 _REPORTS: Final = (OpenaiReport, AnthropicReport, dict)
 
-_BOM: Final = b"\xef\xbb\xbf"
 _TOOLS: Final = 1024
 """Tool calls of different choices are told apart by this stride."""
-
-# an escape in a JSON string: a surrogate pair, a lone surrogate, or any other
-_ESCAPE: Final = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-    rb"|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL)
-# where a value may stand, what JSON has no word for: Python writes it for a logprob that is none
-_NO_NUMBER: Final = re.compile(rb"(?<=[:,\[\s])-?(?:NaN|Infinity)(?=\s*[,\]}])")
 
 
 class TextSink(Protocol):
@@ -167,30 +156,23 @@ def decode_again(
 ) -> Full | Lean | None:
     """What a first decoding that failed can still give; None where nothing can be read.
 
-    Surrogates that stand alone and bytes that are no UTF-8 read as U+FFFD, and `NaN` as null;
-    where the text has an unknown shape the rest may do (`lean`). `[DONE]` is the end of OpenAI's
-    streams. A byte order mark means nothing (RFC 8259 section 8.1).
+    It is read as `mended`; where the text has an unknown shape, or is longer than that is done,
+    the rest may do (`lean`). `[DONE]` is the end of OpenAI's streams.
     """
     if data.strip() == b"[DONE]":
         found.ended = True
         return None
-    data = data.removeprefix(_BOM)
-    if (b"NaN" in data or b"Infinity" in data) and len(data) <= MENDED_BYTES_MAX:
-        data = _NO_NUMBER.sub(b"null", data)
-    if found.sink is not None and len(data) <= MENDED_BYTES_MAX:
-        mended = _ESCAPE.sub(_mend, data.decode("utf-8", "replace").encode())
+    for_text = found.sink is not None and len(data) <= MENDED_BYTES_MAX
+    data = mended(data)
+    if for_text:
         try:
-            return full.decode(mended)
+            return full.decode(data)
         except (ValueError, RecursionError):
-            data = mended
+            pass
     try:
         return lean.decode(data)
     except (ValueError, RecursionError):
         return None
-
-
-def _mend(escape: re.Match[bytes]) -> bytes:
-    return escape[0] if escape["lone"] is None else b"\\ufffd"
 
 
 def text_of(value: object) -> str | None:

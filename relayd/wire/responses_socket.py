@@ -15,6 +15,7 @@ import msgspec
 from relayd.core.errors import RelayError
 from relayd.wire import surrogate
 from relayd.wire.chunked import ChunkedReader
+from relayd.wire.mended import mended
 from relayd.wire.reply_responses import LAST
 from relayd.wire.shapes import error_body, error_fields
 from relayd.wire.sse import EventReader
@@ -85,13 +86,30 @@ def _members(payload: bytes) -> tuple[dict[str, object], Callable[[object], byte
     return found, surrogate.encode
 
 
-def _is_event(data: bytes) -> bool:
-    """Whether this is one: not [DONE], and not the half of an event before a break."""
+def _message(data: bytes) -> bytes | None:
+    """An event as a text message; None for [DONE], and the half of an event before a break."""
+    data = _as_text(data)
     try:
         _whole(data)
     except (ValueError, RecursionError):
-        return False
-    return True
+        try:
+            _whole(mended(data))
+        except (ValueError, RecursionError):
+            return None
+    return data
+
+
+def _as_text(data: bytes) -> bytes:
+    """What is no UTF-8 would end the connection (RFC 6455 section 8.1)."""
+    return data if data.isascii() else data.decode("utf-8", "replace").encode()
+
+
+def _parts(event: bytes) -> dict[str, msgspec.Raw]:
+    """The members of an event or a response; raises ValueError or RecursionError."""
+    try:
+        return _split(event)
+    except (ValueError, RecursionError):
+        return _split(mended(event))
 
 
 def _value(member: object) -> object:
@@ -110,7 +128,7 @@ def _value(member: object) -> object:
 def _kind(event: bytes) -> object:
     """What an event says that it is; none where it is no object."""
     try:
-        return _value(_split(event).get("type"))
+        return _value(_parts(event).get("type"))
     except (ValueError, RecursionError):
         return None
 
@@ -148,7 +166,7 @@ def error_event(error: RelayError, call_id: str) -> bytes:
 def _refusal(status: int, body: bytes, fields: Mapping[str, str]) -> bytes:
     """The event for an error reply: openai-python reads `error`, Codex `status` and `headers`."""
     try:
-        found = msgspec.json.decode(body)
+        found = msgspec.json.decode(mended(body))
     except (ValueError, RecursionError):
         found = None
     error = found.get("error") if type(found) is dict else None
@@ -224,13 +242,13 @@ class ReplyReader:
         if reader.skipped and not self._skipped:
             self._skipped = True
             found.append(_refusal(502, b"", self._fields))
-        return [self._socketed(data) for data in found if _is_event(data)]
+        return [self._socketed(data) for data in map(_message, found) if data is not None]
 
     def _socketed(self, data: bytes) -> bytes:
         """An event as a socket has it: there an error has a status, without which Codex waits."""
         if b'"error"' not in data or _kind(data) != "error":
             return data
-        event = _split(data)
+        event = _parts(data)
         if "status" in event:
             return data
         error = {name: event.get(name) for name in ("code", "message", "param")}
@@ -244,11 +262,11 @@ class ReplyReader:
                 self._body += piece
         if not self.done:
             return []
-        body = bytes(self._body)
+        body = _as_text(bytes(self._body))
         self._body.clear()
         if self._status < 400 and len(body) <= ANSWER_BYTES_MAX:
             try:
-                response = msgspec.Raw(_encode(_split(body)))
+                response = msgspec.Raw(_encode(_parts(body)))
                 return [_encode({"type": "response.completed", "sequence_number": 0,
                                  "response": response})]
             except (ValueError, RecursionError):

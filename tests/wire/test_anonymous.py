@@ -112,6 +112,25 @@ def test_only_errors_inside_streams_are_told_in_other_words(event: bytes, told: 
     assert (guard.passing(event, True) != event) is told
 
 
+ODD = {"surrogate": rb" \ud83d", "utf-8": b" \xff", "number": b'","n":NaN,"m":"',
+       "name": b'","\xff":"'}
+"""What msgspec reads no JSON with; providers repeat what was sent to them."""
+
+
+@pytest.mark.parametrize("name", failures(""))
+@pytest.mark.parametrize("odd", ODD)
+def test_an_error_that_repeats_half_a_character_names_nobody_either(name: str, odd: str) -> None:
+    for message, named in ((NAMED, True), (PLAIN, False)):
+        api, operation, event = failures(message + " <odd>")[name]
+        event = event.replace(b" <odd>", ODD[odd])
+        passed = guarded(api, operation, one_by_one(event))
+        assert (b"org-" in event) is named and b"org-" not in passed
+        assert named or passed == event
+        reply = event.partition(b"data: ")[2]
+        told = told_in(reply)
+        assert told is not None and judge(api, 200, told, ()).passes is not named
+
+
 def test_recorded_answers_are_not_taken_for_errors_that_name_the_operator() -> None:
     for case in shared("corpus", "cases").iterdir():
         if ".err." not in case.name:

@@ -274,6 +274,13 @@ def test_a_hostile_body_is_judged_in_linear_time(bad: str) -> None:
     assert time.thread_time() - begun < 1.0  # quadratic would be minutes
 
 
+@pytest.mark.parametrize("odd", [rb"\ud83d", b"\xff", b'","n":NaN,"m":"'])
+def test_half_a_character_hides_no_word_of_an_error(odd: bytes) -> None:
+    body = b'{"error":{"message":"%b","code":"insufficient_quota"}}' % odd
+    assert "insufficient_quota" in words_of(body)
+    assert judge("openai", 429, body, ()).code == "provider_quota"
+
+
 def test_a_body_that_is_no_text_is_judged_all_the_same() -> None:
     assert judge("openai", 429, b'{"error":{"m\xdessage":"x"}}', ()) == Verdict(
         True, "provider_rate_limited")

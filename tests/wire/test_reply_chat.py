@@ -7,10 +7,11 @@ import json
 import pytest
 
 from relayd.core.usage import Usage
+from relayd.wire.mended import MENDED_BYTES_MAX
 from relayd.wire.reply import SHAPES
 from relayd.wire.reply_chat import read_chat
 from relayd.wire.replytext import (
-    ARGUMENTS, CONTENT, MENDED_BYTES_MAX, NAME, REASONING, Findings,
+    ARGUMENTS, CONTENT, NAME, REASONING, Findings,
 )
 from tests.fakes.texts import Texts
 

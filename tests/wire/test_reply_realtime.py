@@ -267,3 +267,22 @@ def test_an_event_that_cannot_be_read_whole_raises_nothing_and_names_nobody(odd:
         b'{"type":"conversation.item.input_audio_transcription.failed","error":' + naming
         + b'"code":"rate_limit_exceeded"},' + odd + b"}")
     assert told is not None and b"org-" not in told and json.loads(told)["error"]["message"]
+
+
+@pytest.mark.parametrize("odd", [rb"\ud83d", b"\xff", b'","n":NaN,"m":"'])
+@pytest.mark.parametrize("first", [
+    b'"type":"response.done",', b'"event_id":"e","type":"response.done",'])
+def test_half_a_character_costs_no_usage(odd: bytes, first: bytes) -> None:
+    session = reader()
+    session.passing(raw({"type": "response.created", "response": {"id": "r"}}))
+    event = (b'{%b"response":{"id":"r","status":"completed","output":[{"transcript":"%b"}],'
+             b'"usage":{"input_tokens":7,"output_tokens":3}}}' % (first, odd))
+    assert session.passing(event) is None
+    assert session.usage == Usage(7, 3) and not session.running and session.failed is None
+    error = b'{"event_id":"e","type":"error","error":{"message":"org-abcdefgh12345678 %b"}}' % odd
+    told = session.passing(error)
+    assert told is not None and b"org-" not in told
+    updated = (b'{"type":"session.updated","session":{"client_secret":{"value":"x"},'
+               b'"instructions":"%b"}}' % odd)
+    told = session.passing(updated)
+    assert told is not None and json.loads(told)["session"]["client_secret"] is None

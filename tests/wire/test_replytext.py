@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relayd.core.usage import Usage
+from relayd.wire.mended import MENDED_BYTES_MAX
 from relayd.wire.reply import SHAPES
 from relayd.wire.reply_chat import read_chat
 from relayd.wire.replytext import (
     ARGUMENTS,
     CONTENT,
-    MENDED_BYTES_MAX,
     NAME,
     REASONING,
     Findings,
@@ -123,6 +123,17 @@ def test_what_is_no_number_costs_no_usage(texts: Texts | None, value: bytes) -> 
               b'"usage":{"prompt_tokens":7}}' % value, found)
     assert SHAPES["chat"].usage(found) == Usage(7)
     assert texts is None or set(texts.kind(CONTENT).split("NaN ")) == {"", '" Infinity'}
+
+
+@pytest.mark.parametrize("operation", sorted(set(SHAPES) - {"speech"}))
+@pytest.mark.parametrize("odd", [rb"\ud83d", b"\xff", rb"\ude00\ud83d"])
+@pytest.mark.parametrize("texts", [Texts(), None])
+def test_no_character_costs_the_usage(operation: str, odd: bytes, texts: Texts | None) -> None:
+    found = Findings(texts, True)
+    usage = b'{"prompt_tokens":7,"input_tokens":7,"promptTokenCount":7}'
+    SHAPES[operation].read(
+        b'{"a":"%b","usage":%b,"usageMetadata":%b}' % (odd, usage, usage), found)
+    assert SHAPES[operation].usage(found) == Usage(7)
 
 
 @pytest.mark.parametrize("value", [b"NaN", b"-Infinity", b"Infinity", b"[NaN, Infinity]"])

@@ -203,3 +203,21 @@ def test_the_half_of_an_event_before_a_break_is_no_message() -> None:
     assert reader.feed(HEAD + chunk(b"data: %b\n\n" % EVENTS[0])) == [EVENTS[0]]
     assert reader.feed(chunk(b'data: {"type":"b","delta":"ha')) == []
     assert reader.feed(chunk(b"\n\ndata: %b\n\n" % EVENTS[2])) == [EVENTS[2]]
+
+
+@pytest.mark.parametrize(("odd", "sent"), [
+    (rb"\ud83d", rb"\ud83d"), (b"\xff", b"\xef\xbf\xbd"),
+    (b'","n":NaN,"m":"', b'","n":NaN,"m":"')])
+def test_an_event_with_half_a_character_passes_as_text(odd: bytes, sent: bytes) -> None:
+    for kind, ended in ((b"response.output_text.delta", False), (b"response.completed", True)):
+        reader = ReplyReader()
+        event = b'{"delta":"%b","type":"' + kind + b'"}'
+        assert reader.feed(HEAD + chunk(b"data: %b\n\n" % (event % odd))) == [event % sent]
+        assert reader.ended is ended
+    [error] = ReplyReader().feed(
+        HEAD + chunk(b'data: {"type":"error","code":"c","message":"%b"}\n\n' % odd))
+    assert json.loads(error)["error"]["code"] == "c"
+    [answer] = ReplyReader().feed(whole(200, b'{"id":"r","output":"%b"}' % odd))
+    assert json.loads(answer)["response"]["id"] == "r"
+    [refused] = ReplyReader().feed(whole(400, b'{"error":{"code":"c","message":"%b"}}' % odd))
+    assert json.loads(refused)["error"]["code"] == "c"
