@@ -287,10 +287,12 @@ async def test_D4_the_last_self_assessment_is_shown(tmp_path: Path) -> None:
     db = await open_database(store)
     await assessment.take(db, open_signer(store).public, None, clock.unix_ms())
     await db.close()
-    (found,) = [each for each in await store_findings(store) if each.subject == "assessment"]
-    assert found.level == "warn" and "canary report is missing" in found.sentence
+    # some day it finds the dependencies old besides, whoever tests then
+    found = [each for each in await store_findings(store) if each.subject == "assessment"]
+    assert {each.level for each in found} == {"warn"}
+    assert any("canary report is missing" in each.sentence for each in found)
     db = await open_database(store)
     async with db.writing() as transaction:
         await transaction.run("UPDATE assessments SET at_ms = at_ms - ?", (OVERDUE_MS + 1,))
     await db.close()
-    assert levels(await store_findings(store), "assessment") == ["warn", "warn"]
+    assert levels(await store_findings(store), "assessment") == ["warn"] * (len(found) + 1)
