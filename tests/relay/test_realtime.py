@@ -14,11 +14,14 @@ from websockets.sync.client import connect as connect_blocking
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, Request, TextMessage
 
+from relayd.control import key
 from relayd.core.journal import Mark
 from relayd.core.price import Price, PriceBook, unit_prices
 from relayd.core.provider import Proxy
 from relayd.core.record import CallRecord
 from relayd.core.route import Deployment, Route
+from relayd.core.timestamp import HOUR_MS
+from relayd.ops.clock import unix_ms
 from relayd.ops.config import BillingConfig, LimitsConfig, PrivacyConfig
 from relayd.relay.gauges import states
 from relayd.relay.meter import Meter
@@ -644,6 +647,35 @@ async def test_a_suspended_account_ends_its_sessions(opened: Opened) -> None:
             assert (socket.close_code, socket.close_reason) == (1008, "account_suspended")
         record = await record_of(lane)
         assert (record.outcome, record.error) == ("completed", "account_suspended")
+
+
+@pytest.mark.parametrize("how", ["expired_key", "invalid_key"])
+async def test_a_key_that_expires_or_is_revoked_ends_its_sessions(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Also where nothing is said any more: a session may have hours to go."""
+    async with realtime_provider() as upstream:
+        lane = await opened(provider_changes={"address": upstream.address})
+        plane, db = lane.app._plane, lane.app.db
+        assert plane is not None
+        [mine] = await key.listing(db)
+        made = await key.create(
+            db, mine.account, key.KeyWish("brief", expires_at_ms=unix_ms() + HOUR_MS), unix_ms())
+        await lane.app.refresh()
+        async with session(lane, key=made.text) as socket, session(lane) as other:
+            await told(socket, "session.created")
+            if how == "invalid_key":
+                await key.revoke(db, made.key.id, unix_ms())
+                await lane.app.refresh()
+            else:
+                monkeypatch.setattr(plane, "unix_ms", lambda: unix_ms() + HOUR_MS)
+            assert (await told(socket, "error"))["error"]["type"] == "authentication_error"
+            await socket.wait_closed()
+            assert (socket.close_code, socket.close_reason) == (1008, how)
+            await other.send(CREATE)
+            await told(other, "response.done")
+        found = {record.key: (record.outcome, record.error) for record in await lane.settled(2)}
+        assert found == {made.key.id: ("completed", how), mine.id: ("completed", None)}
 
 
 async def test_a_drain_waits_then_closes(opened: Opened) -> None:
