@@ -6,6 +6,7 @@ import json
 import re
 
 import pytest
+from aiohttp import ClientSession
 
 from relayd.control import account, erasure, session
 from relayd.control.erasure import Means
@@ -87,6 +88,26 @@ async def test_Y2_signing_in_calls_it_off_too(console: Console) -> None:
     assert answer.status == 303 and await state(console, who) == "active"
     answer = await console.post("/privacy/erase/keep", form, cookies=again.cookies)
     assert answer.status == 404
+
+
+async def test_Y2_who_waits_for_the_erasure_keeps_the_other_rights(console: Console) -> None:
+    """To see, to take along, to ask, to withdraw; all else is as closed as the keys."""
+    who, _ = await closed(console)
+    again = await another_session(console, who)
+    found = {}
+    for path in ("/privacy", "/privacy/export", "/privacy/access", "/privacy/consents",
+                 "/privacy/tickets", "/balance", "/settings", "/usage", "/privacy/erase"):
+        found[path] = (await console.get(path, cookies=again.cookies)).status
+    assert {path for path, status in found.items() if status == 200} == {
+        path for path in found if path.startswith("/privacy")}
+    for method, path, expected in (
+        ("GET", "/api/v1/export", 200), ("GET", "/api/v1/tickets", 200),
+        ("GET", "/api/v1/privacy/access", 200), ("GET", "/api/v1/consents", 200),
+        ("GET", "/api/v1/keys", 409), ("GET", "/api/v1/orders", 409),
+    ):
+        async with ClientSession() as http, http.request(
+                method, console.origin + path, headers=again.bearer) as answer:
+            assert (answer.status, path) == (expected, path)
 
 
 async def another_session(console: Console, who: Person) -> Person:
