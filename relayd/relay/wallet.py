@@ -21,7 +21,7 @@ from relayd.relay.exchange import Exchange
 from relayd.relay.plan import Plan
 from relayd.wire.demand import IMAGE_TOKENS, IMAGE_TOKENS_MAX, bound
 from relayd.wire.estimate import UPLOAD_TOKENS, estimated_tokens
-from relayd.wire.reply_media import BYTES_PER_SECOND
+from relayd.wire.reply_media import BYTES_PER_SECOND, RANKED_MAX, RANKED_TOKENS
 
 Account = str
 Currency = str
@@ -39,9 +39,11 @@ _AN_HOUR: Final = (b'1h"', b"\\u0031", b"\\u0068")
 _SEARCH: Final = (
     (b"_search", (b"web_search", b"oogle_search", b"x_search")),
     (b"Search", (b"oogleSearch", b"enterpriseWebSearch")),
-    (b"\\u00", tuple(b"\\u00%d" % row for row in range(4, 8))))
+    (b":online", (b":online",)),
+    (b"\\u00", (*(b"\\u00%d" % row for row in range(4, 8)), b"\\u003a", b"\\u003A")))
 """What names a provider's own tool, by what is in each of these names: most bodies are looked
-through three times for it, and not for every name. A letter of a name may be escaped."""
+through four times for it, and not for every name. A letter of a name may be escaped. A model whose
+name ends in `:online` searches at OpenRouter in every call."""
 SEARCHES, SEARCHES_MAX = 1, 20
 """Of the web, that a call makes which may make any: usually, and at most; it says no bound."""
 SESSION_TOKENS: Final = 4_096
@@ -126,6 +128,8 @@ class Wallets:
         if endpoint.operation == "speech":
             seconds = len(raw) // BYTES_PER_SECOND + 1
             return _spoken(tokens, seconds), _spoken(tokens, seconds * SLOWER)
+        if endpoint.operation == "rerank":
+            return _ranked(tokens, exchange.ask.fields.get("documents"))
         limit = bound(endpoint.operation, exchange.ask.fields)
         if limit.tokens is not None:
             most = Quantity(tokens, limit.tokens, limit.images)
@@ -226,10 +230,23 @@ def _spoken(tokens: int, seconds: int) -> Quantity:
     return Quantity(tokens, seconds * SPEECH_TOKENS, 0, seconds)
 
 
+def _ranked(tokens: int, documents: object) -> tuple[Quantity, Quantity]:
+    """What a ranking uses about, and where all documents are long ones."""
+    pieces = len(documents) if isinstance(documents, list) else 1
+    longest = pieces + tokens // RANKED_TOKENS
+    return (Quantity(tokens, searches=-(-pieces // RANKED_MAX)),
+            Quantity(tokens, searches=-(-longest // RANKED_MAX)))
+
+
 def _of_sound(size: int) -> Quantity:
     """What so many bytes use at most."""
     seconds = size // AUDIO_BYTES_PER_SECOND + 1
     return Quantity(UPLOAD_TOKENS + seconds * HEARD_TOKENS, seconds * SAID_TOKENS, 0, seconds)
+
+
+def all_priced(exchange: Exchange, plan: Plan) -> bool:
+    """Whether the call costs something known wherever it may go."""
+    return len(_prices(exchange, plan)) == len(plan.places)
 
 
 def _prices(exchange: Exchange, plan: Plan) -> list[Price]:

@@ -11,10 +11,12 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from relayd.wire.replytext import CONTENT, Findings, decode_again
-from relayd.wire.usage import openai_usage, seconds_of
+from relayd.wire.usage import count_of, openai_usage, seconds_of
 
 # tuples: a type that is no string is in none of them, and cannot be looked up in a set
 _WORDS: Final = ("transcript.text.delta", "transcription.text.delta")
+RANKED_MAX, RANKED_TOKENS = 100, 500
+"""Of pieces in one of Cohere's searches, and of tokens in a piece (docs.cohere.com, "Pricing")."""
 BYTES_PER_SECOND: Final = 15
 """Of UTF-8, in speech: 150 English words a minute, or 300 Chinese characters."""
 _IMAGE: Final = ("image_generation.completed", "image_edit.completed")
@@ -36,6 +38,7 @@ class _Words(_Lean, gc=False):
 
 class _Meta(msgspec.Struct, gc=False):
     tokens: Any = None
+    billed_units: Any = None
 
 
 class _Ranking(_Lean, gc=False):
@@ -105,12 +108,17 @@ def _of_choice(choices: object) -> object:
 
 
 def read_ranking(data: bytes, found: Findings) -> bool:
-    """Reads a ranking; Cohere's form, which others have too, reports in `meta`."""
+    """Reads a ranking; Cohere's form, which others have too, reports in `meta`.
+
+    Cohere charges by the search, each of which ranks a hundred pieces of up to 500 tokens.
+    """
     event = _decoded(data, found, _RANKING)
     if event is None:
         return False
     if type(event) is _Ranking and event.meta is not None:
         found.report(event.meta.tokens)
+        units = event.meta.billed_units
+        found.searches = (count_of(units.get("search_units")) or 0) if type(units) is dict else 0
     _summary(event, found)
     return False
 

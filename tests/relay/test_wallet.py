@@ -27,7 +27,7 @@ from relayd.ops.config import BillingConfig
 from relayd.relay import plan as relay_plan
 from relayd.relay.exchange import Exchange
 from relayd.relay.settle import Settler
-from relayd.relay.wallet import SEARCHES, SEARCHES_MAX, SLOWER, Wallets, _searches
+from relayd.relay.wallet import SEARCHES, SEARCHES_MAX, SLOWER, Wallets, _ranked, _searches
 from relayd.store import posting as store_posting
 from relayd.store.db import Database
 from relayd.wire.body import Ask
@@ -302,6 +302,26 @@ async def test_searches_of_the_web_are_paid(tmp_path: Path) -> None:
         assert await left(opened.app.db) == about - record.amount_nano
 
 
+async def test_a_ranking_is_paid_by_its_searches(tmp_path: Path) -> None:
+    """Two for a hundred and one documents; what is long may make more of them."""
+    prices = PriceBook([Price("*", unit_prices({"search": NANO // 500}))])
+    reply = {"id": "x", "results": [], "meta": {"billed_units": {"search_units": 2}}}
+    asked = json.dumps({"model": "test-model", "query": "q", "documents": ["d"] * 101}).encode()
+    async with Lane(tmp_path / "store", lambda _: Answer(message(json.dumps(reply).encode())),
+                    prices=prices, billing=BillingConfig(prepaid=True)) as opened:
+        raw = request_bytes("/v1/rerank", opened.key, asked)
+        assert await statuses(opened, 2 * NANO // 500, raw) == (402, 200)
+        record = (await opened.settled(2))[-1]
+        assert (record.searches, record.amount_nano) == (2, 2 * NANO // 500)
+
+
+@pytest.mark.parametrize(("documents", "about", "most"), [
+    (["d"] * 100, 1, 1), (["d"] * 201, 3, 3), (["word " * 40_000] * 2, 1, 3), (None, 1, 1)])
+def test_searches_of_a_ranking(documents: object, about: int, most: int) -> None:
+    tokens = len(json.dumps(documents)) // 4
+    assert [found.searches for found in _ranked(tokens, documents)] == [about, most]
+
+
 async def test_audio_that_is_paid_by_tokens_is_set_aside(tmp_path: Path) -> None:
     prices = PriceBook([Price("*", unit_prices({"input": 6 * NANO, "output": 10 * NANO}))])
     async with lane(tmp_path / "store", prices) as opened:
@@ -464,7 +484,8 @@ def test_searches_are_set_aside_where_they_have_a_price_and_a_body_names_their_t
 
 @pytest.mark.parametrize("name", [
     "web_search", "web_search_preview", "openrouter:web_search", "x_search", "googleSearch",
-    "google_search", "googleSearchRetrieval", "google_search_retrieval", "enterpriseWebSearch"])
+    "google_search", "googleSearchRetrieval", "google_search_retrieval", "enterpriseWebSearch",
+    "x:online"])
 def test_each_tool_that_searches_is_known_however_it_is_written(name: str) -> None:
     price = Price("*", unit_prices({"search": 1}))
     assert _searches(price, b'{"type":"%b"}' % name.encode())

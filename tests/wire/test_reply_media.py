@@ -110,6 +110,14 @@ def test_rankings() -> None:
     assert read(read_ranking, {"meta": 7, "usage": USAGE})[1].usage == USAGE
 
 
+@pytest.mark.parametrize(("units", "searches"), [
+    ({"search_units": 3}, 3), ({"search_units": 3.0}, 3), ({"search_units": -1}, 0),
+    ({"search_units": None}, 0), ({"input_tokens": 9}, 0), (7, 0), (None, 0)])
+def test_searches_that_a_ranking_is_charged_by(units: object, searches: int) -> None:
+    found = read(read_ranking, {"results": [], "meta": {"billed_units": units}}, whole=True)[1]
+    assert found.searches == searches and found.usage is None
+
+
 @pytest.mark.parametrize("event", [
     {"type": "speech.audio.delta", "audio": "AAAA"},
     {"type": "image_generation.partial_image", "b64_json": "AAAA", "partial_image_index": 0},
