@@ -18,13 +18,20 @@ if TYPE_CHECKING:
 class Item(NamedTuple):
     """A link of the menu or the footer. `text` names a text; `access` is the page's own.
 
-    `group` names the text of the part of the menu that it is in.
+    `group` names the text of the part of the menu that it is in; `others` are paths that are not
+    below its own and belong to it all the same.
     """
 
     path: str
     text: str
     access: Access = PUBLIC
     group: str = "menu.account"
+    others: tuple[str, ...] = ()
+
+    def holds(self, path: str) -> bool:
+        """Whether the page at this path is its own or one below."""
+        return any(path == each or path.startswith(f"{each}/")
+                   for each in (self.path, *self.others))
 
 
 class Banner(NamedTuple):

@@ -173,7 +173,7 @@ def _plots(
     for currency in spent_in(points):
         measure = _measure(show, currency)
         mine = [point for point in points if point.currency == currency]
-        found.append(plotted(f"{visit.t('series.show_amount')}, {currency}", wanted,
+        found.append(plotted(visit.t("series.plot_amount", currency=currency), wanted,
                              by_name(mine, wanted, measure, names, others), measure))
     return found
 

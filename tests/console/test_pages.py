@@ -105,3 +105,19 @@ def test_links_lead_to_pages_that_the_visitor_may_open(item: Item) -> None:
         re.sub(r"\{[a-z_]+\}", "[^/]+", route.path), item.path)]
     assert len(found) >= 1
     assert any(route.access == item.access for route in found)
+
+
+def test_every_page_is_at_one_place_of_the_menu() -> None:
+    found = {route.path: [item.path for item in pages.MENU if item.holds(route.path)]
+             for route in pages.ROUTES
+             if route.method == "GET" and route.access.kind != "public"
+             and not route.path.startswith("/api/")}
+    # before all else: a second factor, an agreement
+    assert [path for path, held in found.items() if not held] == ["/prove", "/agree"]
+    assert [path for path, held in found.items() if len(held) > 1] == []
+
+
+def test_the_menu_marks_where_a_page_belongs() -> None:
+    item = Item("/balance", "money.balance", others=("/orders",))
+    assert all(map(item.holds, ("/balance", "/balance/alerts", "/orders/ord_1")))
+    assert not any(map(item.holds, ("/", "/balances", "/orderly", "/operate/orders")))
