@@ -21,6 +21,8 @@ from relayd.core.operator import Operator
 FRAME: Final = "frame"
 WORDS: Final = "words"
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::\d\d(?:\.\d+)?)?Z")
+_VERBATIM: Final = frozenset({"certificate"})
+"""Values whose bytes are signed."""
 _URL: Final = re.compile(
     r"https?://[^\s<>，。；：！？、（）《》「」【】“”]*[^\s<>，。；：！？、（）《》「」【】“”.,;:!?)\]]")
 """An address, without the punctuation of the sentence that it stands in."""
@@ -70,6 +72,8 @@ def _paragraphs(text: str, values: Mapping[str, str]) -> list[str]:
 
 def _shown(name: str, value: str, language: str) -> str:
     """A code in words, a time as people read it, anything else as it is."""
+    if name in _VERBATIM:
+        return value
     words = texts()[WORDS].get(name, {})
     parts = value.split("/")
     if words and all(part in words for part in parts):

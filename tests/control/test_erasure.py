@@ -13,10 +13,12 @@ import pytest
 from relayd.control import account, audit, erasure, key, usage, vault
 from relayd.control.erasure import Means, Wish
 from relayd.control.key import KeyWish
+from relayd.control.mail_text import render
 from relayd.control.publish import load
 from relayd.core.actor import SHELL, SYSTEM, Actor
 from relayd.core.erasure import COOLING_MS
 from relayd.core.errors import RelayError
+from relayd.core.operator import Operator
 from relayd.core.retention import Terms
 from relayd.store import backup
 from relayd.store import erasure as store_erasure
@@ -25,6 +27,7 @@ from relayd.store.directory import StoreError
 from relayd.store.record import CallFilter
 from relayd.store.signing import Signer
 from tests.fakes import standing
+from tests.fakes.audited import audited
 from tests.fakes.person import EMAIL, MARKS, files_with, make_person, said
 from tests.fakes.records import START_MS, call_record
 
@@ -70,6 +73,8 @@ async def test_Y2_within_seven_days_it_can_be_called_off(db: Database, before: s
     kept = await erasure.cancel(db, Actor(who), found, START_MS + 1, link)
     # a suspended account does not come back to life by this way
     assert kept.state == before == (await account.find(db, who)).state
+    assert [act[:3] for act in await audited(db, "account.close", "account.keep")] == [
+        ("account.close", who, who), ("account.keep", who, who)]
     assert await refused(erasure.cancel(db, Actor(who), found, START_MS)) == "erasure_state"
     assert await refused(erasure.by_link(
         db, text["link"].partition("token=")[2])) == "erasure_not_found"
@@ -155,6 +160,10 @@ async def test_Y2_the_certificate_is_signed_mailed_and_fetched(db: Database) -> 
     who, signed = await erased(db)
     text = await said(db, "erasure_done")
     assert erasure.verify(text["certificate"], SIGNER.public) == signed.certificate
+    for language in ("en", "zh"):  # as it is read in the mail, where other times are words
+        mailed = render("erasure_done", language, text, Operator()).text
+        [line] = [line for line in mailed.splitlines() if line.startswith("{")]
+        assert erasure.verify(line, SIGNER.public) == signed.certificate
     fetched = await erasure.certificate(db, text["link"].partition("token=")[2])
     assert erasure.verify(fetched, SIGNER.public) == signed.certificate
     assert signed.certificate.account == who
