@@ -162,9 +162,9 @@ def decode_again(
     if data.strip() == b"[DONE]":
         found.ended = True
         return None
-    for_text = found.sink is not None and len(data) <= MENDED_BYTES_MAX
+    short = len(data) <= MENDED_BYTES_MAX
     data = mended(data)
-    if for_text:
+    if short:  # without a sink too: images, searches and seconds are in no lean type
         try:
             return full.decode(data)
         except (ValueError, RecursionError):

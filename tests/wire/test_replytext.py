@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from relayd.core.usage import Usage
+from relayd.core.usage import NO_USAGE, Beside, Usage
 from relayd.wire.mended import MENDED_BYTES_MAX
 from relayd.wire.reply import SHAPES
 from relayd.wire.reply_chat import read_chat
@@ -134,6 +135,23 @@ def test_no_character_costs_the_usage(operation: str, odd: bytes, texts: Texts |
     SHAPES[operation].read(
         b'{"a":"%b","usage":%b,"usageMetadata":%b}' % (odd, usage, usage), found)
     assert SHAPES[operation].usage(found) == Usage(7)
+
+
+@pytest.mark.parametrize("odd", [rb'"\ud83d"', b'"\xff"', b"NaN"])
+@pytest.mark.parametrize(("operation", "reply", "usage"), [
+    ("image_edit", b'{"data":[{"revised_prompt":%b},{}]}', Beside(images=2)),
+    ("transcription", b'{"text":"a","duration":3.2,"segments":[%b]}',
+     replace(NO_USAGE, audio_seconds=4)),
+    ("rerank", b'{"results":[%b],"meta":{"billed_units":{"search_units":2}}}',
+     Beside(searches=2)),
+])
+@pytest.mark.parametrize("texts", [Texts(), None])
+def test_nor_does_it_cost_what_stands_beside_usage(
+    operation: str, reply: bytes, usage: object, odd: bytes, texts: Texts | None
+) -> None:
+    found = Findings(texts, True)
+    SHAPES[operation].read(reply % odd, found)
+    assert SHAPES[operation].usage(found) == usage
 
 
 @pytest.mark.parametrize("value", [b"NaN", b"-Infinity", b"Infinity", b"[NaN, Infinity]"])
