@@ -18,6 +18,7 @@ from relayd.core.actor import Actor
 from relayd.core.errors import RelayError
 from relayd.core.standing import WORDS
 from relayd.store.db import Database, open_database
+from tests.fakes.audited import audited
 from tests.fakes.door import EMAIL, ORIGIN, mails, registered
 from tests.fakes.records import START_MS, call_record
 
@@ -95,6 +96,9 @@ async def test_a_person_confirms_it_and_may_think_again(door: Door) -> None:
     assert caught.value.code == "finding_state"
     await abuse.decide(db, OPERATOR, finding.id, "lift", ("Mistaken", ORIGIN), START_MS)
     assert await state(db, who) == "active"
+    assert [act[:3] for act in await audited(db, "abuse.")] == [
+        ("abuse.find", None, who), ("abuse.confirm", OPERATOR.account, who),
+        ("abuse.lift", OPERATOR.account, who)]
 
 
 async def test_two_findings_are_lifted_one_by_one(door: Door) -> None:

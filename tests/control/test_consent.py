@@ -10,6 +10,7 @@ from relayd.core.consent import ITEMS, REQUIRED, Channel
 from relayd.core.errors import RelayError
 from relayd.store import document as store_document
 from relayd.store.db import Database
+from tests.fakes.audited import audited
 from tests.fakes.editions import publish, publish_first
 from tests.fakes.records import START_MS
 
@@ -91,6 +92,8 @@ async def test_each_item_is_withdrawn_by_itself(db: Database, holder: Actor) -> 
     last = (await consent.history(db, account_id))[-1]
     assert (last.item, last.act, last.served.lang, last.served.channel) == (
         "marketing", "explicit", "zh", "api")
+    [given] = await audited(db, "consent.give")
+    assert given[1:3] == (account_id, account_id)
 
 
 @pytest.mark.parametrize(("item", "code"), [

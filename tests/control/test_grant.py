@@ -14,6 +14,7 @@ from relayd.store import grant as store_grant
 from relayd.store import posting as store_posting
 from relayd.store import wallet as store_wallet
 from relayd.store.db import Database
+from tests.fakes.audited import audited
 from tests.fakes.records import START_MS, call_record
 
 EMAIL = "ann@example.org"
@@ -114,6 +115,8 @@ async def test_codes_end(db: Database) -> None:
         grant.redeem(db, ann, late.text, START_MS + DAY, SHELL)) == "code_not_usable"
     ended = await grant.make_code(db, Credit(1, "USD"), 1, None, START_MS, SHELL)
     await grant.end_code(db, ended.code.id, START_MS, SHELL)
+    assert [act.action for act in await audited(db, "code.")] == [
+        "code.create", "code.create", "code.end"]
     for text in (ended.text, "relayd-" + "a" * 22, "nonsense"):
         assert await refused(grant.redeem(db, ann, text, START_MS, SHELL)) == "code_not_usable"
     assert await refused(grant.end_code(db, "code_x", START_MS, SHELL)) == "code_not_found"

@@ -21,6 +21,7 @@ from relayd.store import parcel
 from relayd.store.db import Database
 from relayd.store.parcel import recipient
 from tests.fakes import standing
+from tests.fakes.audited import audited
 from tests.fakes.erased import erase
 from tests.fakes.person import make_person
 from tests.fakes.records import START_MS
@@ -80,6 +81,8 @@ async def test_S5_only_who_was_told_and_did_not_object_goes_along(db: Database) 
         assert who[name].encode() not in text and f"{name}@".encode() not in text
     [ended] = await handover.listing(db, SHELL)
     assert (ended.state, ended.accounts) == ("bundled", 3)
+    assert [act.action for act in await audited(db, "handover.")] == [
+        "handover.announce", "handover.bundle"]
     assert await refused(bundled(db, made.id, END_MS)) == "handover_state"
 
 
@@ -118,6 +121,7 @@ async def test_one_that_is_called_off(db: Database) -> None:
     made = await handover.announce(db, SHELL, SAID, START_MS)
     assert (await handover.cancel(db, SHELL, made.id, START_MS + 5)).state == "cancelled"
     assert await notice.shown(db, START_MS + 6) == []
+    assert (await audited(db, "handover."))[-1][:1] == ("handover.cancel",)
     assert await refused(handover.cancel(db, SHELL, made.id, START_MS)) == "handover_state"
     assert await refused(bundled(db, made.id, END_MS)) == "handover_state"
 

@@ -24,6 +24,7 @@ from relayd.store import parcel
 from relayd.store.db import Database
 from relayd.store.parcel import recipient
 from relayd.store.signing import Signer
+from tests.fakes.audited import audited
 from tests.fakes.erased import erase
 from tests.fakes.person import EMAIL, files_with, make_person
 from tests.fakes.records import START_MS, call_record
@@ -219,6 +220,8 @@ async def test_S3_content_is_answered_not_held_at_once(db: Database) -> None:
     await make_person(db)
     request = await entered(db, scope=("content",))
     assert (request.state, request.canary_sha256) == ("not_held", None)
+    assert [act.details for act in await audited(db, "request.end")] == [
+        {"request": request.id, "state": "not_held"}]
     store_canary.write(db.directory, b"{}")  # as `relayd audit-canary` does
     request = await entered(db, scope=("content",))
     assert request.canary_sha256 == hashlib.sha256(b"{}").hexdigest()
@@ -308,6 +311,8 @@ async def test_a_request_expires(db: Database) -> None:
     states = [each.state for each in await lawful.listing(
         db, Actor("acct_legal", frozenset({"legal"})))]
     assert states == ["expired", "expired"]
+    assert sorted(act.details["request"] for act in await audited(db, "request.end")) == sorted(
+        (request.id, approved.id))
 
 
 async def test_S3_the_public_figures_equal_the_rows(db: Database) -> None:

@@ -10,6 +10,7 @@ from relayd.core.consent import REQUIRED
 from relayd.core.errors import RelayError
 from relayd.core.notice import Notice, NoticeKind
 from relayd.store.db import Database
+from tests.fakes.audited import audited
 from tests.fakes.editions import publish_first
 from tests.fakes.records import START_MS
 
@@ -125,6 +126,8 @@ async def test_S5_a_transfer_names_its_recipient_and_can_be_objected_to(db: Data
         "link": f"https://relay.example/notices/{made.id}"}
     await notice.answer(db, Actor(holder.id), made.id, "objected", START_MS + 1)
     assert await notice.answered(db, made.id, holder.id) == "objected"
+    assert await audited(db, "notice.answer") == [(
+        "notice.answer", holder.id, holder.id, {"notice": made.id, "answer": "objected"})]
     with pytest.raises(RelayError) as caught:
         await notice.answer(db, Actor(holder.id), made.id, "agreed", SPAN[1])
     assert caught.value.code == "notice_not_found"

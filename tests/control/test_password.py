@@ -8,6 +8,7 @@ from relayd.control import account, audit, password, session, sign_in
 from relayd.control.door import Door
 from relayd.core.errors import RelayError
 from relayd.core.guard import ACCOUNT_MAX
+from tests.fakes.audited import audited
 from tests.fakes.door import (
     CALLER, EMAIL, PASSWORD, USERNAME, mailed_token, mails, registered,
 )
@@ -30,6 +31,9 @@ async def test_Y1_a_new_password_ends_other_sessions_and_is_told(door: Door) -> 
         assert await session.recognise(door.db, token, START_MS + 1) is None
     assert await session.recognise(door.db, changed.token, START_MS + 1) is not None
     assert [(kind, to) for kind, to, _ in await mails(door.db)] == [("password_changed", EMAIL)]
+    who = other.session.account
+    assert [act[:3] for act in await audited(door.db, "password.")] == [
+        ("password.change", who, who)]
     assert await refused(
         sign_in.sign_in(door, EMAIL, PASSWORD, CALLER, START_MS)) == "wrong_credentials"
     await sign_in.sign_in(door, EMAIL, NEW, CALLER, START_MS)

@@ -14,6 +14,7 @@ from relayd.core.ticket import CLASSES, MESSAGES_MAX, OPEN_MAX, TicketClass
 from relayd.core.timestamp import DAY_MS
 from relayd.store.db import Database
 from relayd.store.directory import StoreError
+from tests.fakes.audited import audited
 from tests.fakes.person import files_with
 from tests.fakes.records import START_MS
 
@@ -89,6 +90,9 @@ async def test_D3_an_operator_s_look_is_seen_by_the_owner(db: Database) -> None:
     events = [(entry.event.action, entry.event.actor) async for entry in audit.listing(
         db, target=who)]
     assert ("ticket.look", "acct_support") in events
+    await ticket.answer(db, SUPPORT, ticket_id, "x", START_MS, link)
+    assert await audited(db, "ticket.answer") == [
+        ("ticket.answer", "acct_support", who, {"ticket": ticket_id})]
 
 
 async def test_one_that_can_be_read_no_more_keeps_no_other_out_of_the_queue(db: Database) -> None:

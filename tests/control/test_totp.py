@@ -11,6 +11,7 @@ from relayd.control import account, session, sign_in, totp
 from relayd.control.door import Door
 from relayd.core.errors import RelayError
 from relayd.core.totp import RECOVERY_CODES, secret_text
+from tests.fakes.audited import audited
 from tests.fakes.door import CALLER, EMAIL, ORIGIN, PASSWORD, USERNAME, mails, registered
 from tests.fakes.records import START_MS
 
@@ -82,6 +83,8 @@ async def test_a_recovery_code_works_once(door: Door) -> None:
             assert await totp.check(
                 transaction, account_id, codes[0].upper(), START_MS) == right
     others = await totp.new_codes(door, account_id, CALLER, START_MS)
+    assert [act[:3] for act in await audited(door.db, "totp.codes")] == [
+        ("totp.codes", account_id, account_id)]
     async with door.db.writing() as transaction:
         assert await totp.check(transaction, account_id, codes[1], START_MS) is None
         assert await totp.check(transaction, account_id, others[1], START_MS) == "recovery"
