@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
+import msgspec
 import pytest
 
 from relayd.cli import DESCRIPTION, GROUPS
 from relayd.cli import commands as all_commands
 from relayd.cli_command import build_parser
+from relayd.control.erasure import Signed
+from relayd.core.canary_report import canonical, signed
+from relayd.core.erasure import Certificate, Kept, signed_bytes
 from relayd.core.errors import ERRORS
+from relayd.store.signing import Signer
 from tests.shared import ROOT
 from tools.configuration import keys
 
@@ -75,3 +84,25 @@ def test_every_promise_has_a_test_and_commands_that_exist() -> None:
     known = {command.name for command in all_commands()}
     told = re.findall(r"`relayd ([a-z-]+(?: [a-z-]+)?)", "\n".join(rows))
     assert [name for name in told if not {name, name.split()[0]} & known] == []
+
+
+def test_signatures_are_checked_as_the_page_says(tmp_path: Path) -> None:
+    (program,) = re.findall(r"^```python\n(.*?)^```", text("promises.md"), re.M | re.S)
+    signer = Signer(bytes(32))
+    report = {"clean": True, "kinds": ["ü"]}
+    said = Certificate(erasure="era_1", account="acct_1", cause="holder", asked_at="t",
+                       erased_at="t", erased={"keys": 1, "calls": 2},
+                       kept=(Kept("audit", 1, "t", "法"),))
+    certificate = Signed(said, signer.public.hex(), signer.sign(signed_bytes(said)).hex())
+    for data in (signed(report, signer.public, signer.sign(canonical(report))),
+                 msgspec.json.encode(certificate)):
+        assert _checked(program, data, tmp_path / "signed.json")
+        changed = json.loads(data)
+        changed["signature"] = signer.sign(b"").hex()
+        assert not _checked(program, json.dumps(changed).encode(), tmp_path / "signed.json")
+
+
+def _checked(program: str, data: bytes, path: Path) -> bool:
+    path.write_bytes(data)
+    made = subprocess.run([sys.executable, "-c", program, path], capture_output=True)
+    return made.returncode == 0
