@@ -234,13 +234,14 @@ class BillingConfig:
 
     A call that sets no bound on its output is taken for `output_tokens`, and for
     `output_tokens_max` where the balance allows. `paid_tiers`: whether tiers of service that cost
-    more than the price file says go on.
+    more than the price file says go on. `unpriced`: whether models without a price are served.
     """
 
     prepaid: bool = False
     output_tokens: int = 1024
     output_tokens_max: int = 32_768
     paid_tiers: Literal["drop", "pass"] = "drop"
+    unpriced: Literal["serve", "refuse"] = "serve"
 
 
 @dataclass(frozen=True, slots=True)

@@ -217,6 +217,8 @@ def _billing(section: Section) -> BillingConfig:
             "output_tokens_max", default.output_tokens_max, 1, 10_000_000),
         paid_tiers=cast(Literal["drop", "pass"], section.choice(
             "paid_tiers", ("drop", "pass"), default.paid_tiers)),
+        unpriced=cast(Literal["serve", "refuse"], section.choice(
+            "unpriced", ("serve", "refuse"), default.unpriced)),
     )
     if config.output_tokens > config.output_tokens_max:
         section.fault("output_tokens", "is above output_tokens_max")

@@ -27,6 +27,8 @@ _UNIT_FOLDERS: Final = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/
 def config_findings(config: Config, now_ms: int, root: Path = Path("/")) -> Iterator[Finding]:
     """All of them, in a fixed order."""
     yield prices_finding(config, now_ms)
+    if config.billing.prepaid and config.billing.unpriced == "serve":
+        yield unpriced_finding(config)
     yield files_finding(config.server.connections_max)
     if os.path.exists(config.store.path):  # False too where we may not look
         yield journal_room_finding(config.store.path, config.store.journal_bytes_max)
@@ -50,6 +52,16 @@ def prices_finding(config: Config, now_ms: int) -> Finding:
         return Finding("warn", "prices", sentence, f"That is {age_days} days ago: compare them"
                        " with your providers' lists (relayd prices import).")
     return Finding("ok", "prices", sentence)
+
+
+def unpriced_finding(config: Config) -> Finding:
+    """Whether clients of prepaid balances can name models that cost nothing."""
+    patterns = [route.pattern for route in config.routes if route.is_pattern]
+    if not patterns:
+        return Finding("ok", "unpriced models", "No route is a pattern.")
+    return Finding("warn", "unpriced models", f"Routes that are patterns ({', '.join(patterns)})"
+                   " also serve models that the price file does not know, for nothing.",
+                   'Set [billing] unpriced = "refuse", after relayd prices check.')
 
 
 def files_finding(connections_max: int) -> Finding:

@@ -23,6 +23,7 @@ from relayd.relay.journey import Journey
 from relayd.relay.plan import Cost, Place, Plan, Step, consent_error, given
 from relayd.relay.sticky import Sticky
 from relayd.relay.upstream import Attempt
+from relayd.relay.wallet import all_priced
 
 if TYPE_CHECKING:
     from relayd.relay.plane import Plane
@@ -92,6 +93,8 @@ class Dispatcher:
         plan = policy.plans[api, route.pattern]
         if not plan.places:
             raise unknown_model(exchange, model)
+        if policy.billing.unpriced == "refuse" and not all_priced(exchange, plan):
+            raise RelayError("unknown_model", param="model", detail="It has no price here.")
         if plan.asks:
             narrowed = policy.consented(api, route, grant)
             if not narrowed.places:

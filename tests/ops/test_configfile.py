@@ -152,6 +152,13 @@ def test_what_is_reserved_is_not_above_its_bound(tokens: int, most: int, fine: b
     assert found == ([] if fine else ["billing.output_tokens"])
 
 
+@pytest.mark.parametrize(("value", "fine"), [("serve", True), ("refuse", True), ("drop", False)])
+def test_models_without_a_price(value: str, fine: bool) -> None:
+    examined = examine_text(f'{MINIMAL}[billing]\nunpriced = "{value}"', environ=ENVIRON)
+    assert [fault.key for fault in examined.faults] == ([] if fine else ["billing.unpriced"])
+    assert not fine or examined.config is not None and examined.config.billing.unpriced == value
+
+
 @pytest.mark.parametrize(("environ", "told"), [
     ({}, (None, 0.0)), ({"NOTIFY_SOCKET": ""}, (None, 0.0)),
     ({"NOTIFY_SOCKET": "@a", "WATCHDOG_USEC": "1500000"}, ("@a", 1.5)),

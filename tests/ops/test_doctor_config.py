@@ -5,12 +5,14 @@ from __future__ import annotations
 import resource
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from relayd.core.price import Price, PriceBook, UnitPrices
+from relayd.core.route import Deployment, Route
 from relayd.core.timestamp import DAY_MS
-from relayd.ops.config import Config, ServerConfig, StoreConfig
+from relayd.ops.config import BillingConfig, Config, ServerConfig, StoreConfig
 from relayd.ops.doctor_config import (
     config_findings, files_finding, journal_room_finding, prices_finding, processes_finding,
     unit_finding,
@@ -27,6 +29,21 @@ def test_prices(age_days: int | None, level: str) -> None:
         Price("*", UnitPrices(input=1), since_ms=NOW - age_days * DAY_MS)]
     found = prices_finding(replace(CONFIG, prices=PriceBook(prices)), NOW)
     assert found.level == level and bool(found.remedy) == (level == "warn")
+
+
+@pytest.mark.parametrize("pattern, unpriced, level", [
+    ("gpt-*", "serve", "warn"), ("gpt-5", "serve", "ok"), ("gpt-*", "refuse", None)])
+def test_models_that_cost_nothing(
+    tmp_path: Path, pattern: str, unpriced: Literal["serve", "refuse"], level: str | None,
+) -> None:
+    for prepaid in (True, False):
+        config = Config(
+            {}, (Route(pattern, (Deployment("p"),)),), store=StoreConfig(str(tmp_path)),
+            billing=BillingConfig(prepaid=prepaid, unpriced=unpriced))
+        found = {finding.subject: finding for finding in config_findings(config, NOW, tmp_path)}
+        finding = found.get("unpriced models")
+        assert (None if finding is None else finding.level) == (level if prepaid else None)
+        assert finding is None or (pattern in finding.sentence) == (level == "warn")
 
 
 @pytest.mark.parametrize("hard, level", [

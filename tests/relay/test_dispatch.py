@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from dataclasses import replace
 from itertools import product
+from typing import Literal
 
 import msgspec
 import pytest
@@ -16,6 +17,7 @@ from relayd.core.price import Price, PriceBook, unit_prices
 from relayd.core.provider import Address
 from relayd.core.route import Deployment, Route
 from relayd.core.snapshot import KeyGrant
+from relayd.ops.config import BillingConfig
 from relayd.relay.dispatch import NAMES_MAX, allowed, may_use
 from relayd.relay.plan import Plan
 from relayd.wire.dialect import target_of
@@ -55,6 +57,28 @@ async def test_no_route_and_no_deployment_of_this_api(opened: Opened) -> None:
     first, second = await lane.settled(2)
     assert (first.model, first.error, second.model) == ("unknown", "unknown_model", "gpt-model")
     assert lane.upstream.requests == []
+
+
+@pytest.mark.parametrize(("unpriced", "status"), [("refuse", 404), ("serve", 200)])
+async def test_models_without_a_price_are_refused_where_that_is_wished(
+    opened: Opened, unpriced: Literal["serve", "refuse"], status: int
+) -> None:
+    """Served, they would be free: with a pattern any key holder can choose one."""
+    prices = PriceBook([Price("dear-*", unit_prices({"input": 1})),
+                        Price("free-*", unit_prices({"input": 0}))])
+    routes = (Route("*", (Deployment("openai"),)),
+              Route("both", (Deployment("openai", "dear-1"), Deployment("openai", "odd"))))
+    models = ["dear-2", "free-1", "odd", "both", "dear-2", "odd"]
+    lane = await opened(routes=routes, prices=prices, billing=BillingConfig(unpriced=unpriced))
+    for model in models:
+        body = BODY.replace(b"test-model", model.encode())
+        reply = await ask(lane.address, request_bytes(TARGET, lane.key, body))
+        priced = model in ("dear-2", "free-1")
+        assert reply.status == (200 if priced else status)
+        assert priced or status == 200 or b"no price" in reply.body
+    records = await lane.settled(6)
+    assert [record.model for record in records] == models
+    assert records[2].outcome == ("completed" if status == 200 else "refused")
 
 
 @pytest.mark.parametrize(("model", "known"), [
