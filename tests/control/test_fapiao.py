@@ -24,6 +24,7 @@ from relayd.core.vat import Vat
 from relayd.store import fapiao as store_fapiao
 from relayd.store.fapiao import FapiaoFilter
 from relayd.wire.fapiao import write_xml
+from tests.fakes.audited import audited
 from tests.fakes.till import Till, till
 
 __all__ = ["till"]
@@ -107,6 +108,9 @@ async def test_an_order_is_applied_for_once(till: Till) -> None:
     again = await applied(till, order.id)
     assert (await fapiao.cancel(till.db, till.actor, till.holder, again.id, till.now_ms)
             ).state == "cancelled"
+    assert [(act.action, act.target, act.details["fapiao"])
+            for act in await audited(till.db, "fapiao.c", "fapiao.r")] == [
+        ("fapiao.reject", till.holder, made.id), ("fapiao.cancel", till.holder, again.id)]
     till.now_ms += (DAYS + 1) * 86_400_000
     assert await code_of(applied(till, order.id)) == "fapiao_amount"
 
@@ -248,6 +252,10 @@ async def test_red_letters_in_part_and_in_full(till: Till) -> None:
     blue = await issued(till)
     red = await reversed_(till, blue, 45, 1)
     assert (red.state, red.amount_minor, red.tax_minor) == ("red_issued", -45, -3)
+    assert [(act.action, act.target, act.details["fapiao"])
+            for act in await audited(till.db, "fapiao.t", "fapiao.r", "fapiao.c")] == [
+        ("fapiao.take", till.holder, blue.id), ("fapiao.reverse", till.holder, blue.id),
+        ("fapiao.confirm", till.holder, red.id)]
     assert (await fapiao.own(till.db, till.holder, blue.id)).state == "part_reversed"
     [(_, left)] = await fapiao.open_orders(till.db, till.holder, DAYS, till.now_ms)
     assert left == 45
@@ -277,6 +285,7 @@ async def test_a_red_letter_that_is_refused_gives_back_what_it_held(till: Till) 
         till.db, SHELL, blue.id, 1, "01", till.now_ms)) == "fapiao_amount"
     refused = await fapiao.reject(till.db, SHELL, red.id, "", SELLER, till.now_ms)
     assert refused.state == "red_refused"
+    assert [act.action for act in await audited(till.db, "fapiao.c")] == ["fapiao.confirm"]
     await fapiao.reverse(till.db, SHELL, blue.id, 1000, "01", till.now_ms)
 
 

@@ -19,6 +19,7 @@ from relayd.demo.partner_trade import Trade
 from relayd.store import posting as store_posting
 from relayd.wire.partner import PartnerReply, PartnerRequest
 from relayd.wire.partner_stripe import Stripe
+from tests.fakes.audited import audited
 from tests.fakes.till import Till, till
 
 __all__ = ["till"]
@@ -58,6 +59,9 @@ async def test_what_is_the_same_differs_in_nothing(till: Till, partner: str) -> 
     seen, differing = await statement.listing(till.db)
     assert [(each.partner, each.day) for each in seen] == [(partner, day(till))]
     assert differing == [] and await till.wrong() == []
+    acts = await audited(till.db, "statement.check")
+    assert {(act.details["partner"], act.details["day"], act.details["differences"])
+            for act in acts} == {(partner, day(till), 0)} and len(acts) == 3
 
 
 @pytest.mark.parametrize("partner", PARTNERS)

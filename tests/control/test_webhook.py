@@ -22,6 +22,7 @@ from relayd.demo.partner_delivery import Message
 from relayd.demo.partner_trade import Returned, Trade
 from relayd.store import partner as store_partner
 from tests.fakes import till as tills
+from tests.fakes.audited import audited
 from tests.fakes.till import URL, Till, till
 
 __all__ = ["till"]
@@ -140,10 +141,11 @@ async def test_what_does_not_fit_the_order(
     async with till.db.reading() as transaction:
         [seen] = await store_partner.unseen(transaction, ALARMS, 10)
     assert (seen.partner, seen.outcome) == (partner, outcome)
-    async with till.db.writing() as transaction:
-        assert await store_partner.see(transaction, partner, seen.event, till.now_ms)
-        assert not await store_partner.see(transaction, partner, seen.event, till.now_ms)
-        assert await store_partner.unseen(transaction, ALARMS, 10) == []
+    for first in (True, False):
+        assert await webhook.see(till.db, SHELL, partner, seen.event, till.now_ms) is first
+    assert await webhook.alarms(till.db) == []
+    assert [act[2:] for act in await audited(till.db, "alarm.see")] == [
+        (None, {"partner": partner})]
 
 
 @each_partner
@@ -482,6 +484,12 @@ async def test_who_paid_is_told_that_the_payment_is_disputed(till: Till) -> None
     shown = await mail.show(till.db, SHELL, told.id, till.now_ms)
     assert (shown.letter.fields["order"], shown.letter.fields["amount"]) == (
         made.id, "123.45 CNY")
+    till.demo.close(trade, won=False)
+    await till.hear("card", till.demo.delivery.messages[-1])
+    assert [(act.action, act.target, act.details["order"], act.details["outcome"])
+            for act in await audited(till.db, "dispute.")] == [
+        ("dispute.open", till.holder, made.id, "disputed"),
+        ("dispute.close", till.holder, made.id, "lost")]
 
 
 async def all_that_can_be_said(till: Till) -> tuple[Trade, list[Message]]:
