@@ -293,6 +293,18 @@ async def test_notices_are_mailed_to_everybody(db: Database, office: Office) -> 
     assert len(set(office.server.recipients)) == 250
 
 
+async def test_a_stop_leaves_the_rest_of_a_notice_to_the_next_start(
+    db: Database, office: Office
+) -> None:
+    await holder(db)
+    fields = {f"{name}_{lang}": "x" for name in ("subject", "text") for lang in ("en", "zh")}
+    await notice.put_up(db, SHELL, "service", fields, (START_MS, START_MS + 9), START_MS)
+    await office.postman.stop()
+    assert await office.postman.round() == 0 and await mail.listing(db) == []
+    next_one = Postman(db, lambda: office.config, now_ms=lambda: office.now_ms)
+    assert await next_one.round() == 1
+
+
 async def test_it_runs_until_it_is_stopped(db: Database, office: Office) -> None:
     running = asyncio.ensure_future(office.postman.run())
     await posted(db, await holder(db))
