@@ -36,6 +36,8 @@ _KEYS: Final = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-k
 _MADE_NEW: Final = frozenset({"host", "content-type", "content-length", "accept",
                               "accept-encoding", "user-agent", "transfer-encoding", "connection",
                               "upgrade", "sec-websocket-key", "sec-websocket-version"})
+_OTHER_MODELS: Final = frozenset({"fallbacks", "generationConfig.routingConfig", "tools.advisor",
+                                  "tools.fusion", "tools.subagent"})
 _READ: Final = frozenset({"anthropic-version", "anthropic-beta", "openai-beta",
                           "sec-websocket-protocol"})
 
@@ -207,6 +209,10 @@ def _why(name: str, known: Container[str]) -> str:
         return "no table knows this field"
     if name in TIERS:
         return "a tier that may cost more than the list price; [billing] paid_tiers lets it pass"
+    if name in _OTHER_MODELS:
+        return "another model than the one that is asked for would answer"
+    if name == "response_format":
+        return "the image itself is asked for; its address would lead the client to the provider"
     return "names or tags the client, or is kept by the provider"
 
 

@@ -203,6 +203,20 @@ async def test_it_says_which_setting_keeps_a_tier_back(opened: Opened) -> None:
                    "body user": "names or tags the client, or is kept by the provider"}
 
 
+async def test_it_says_why_what_names_nobody_is_dropped(opened: Opened) -> None:
+    lane = await opened()
+    asked = {"tools.fusion": (TARGET, BODY[:-1] + b',"tools":[{"type":"openrouter:fusion"}]}'),
+             "response_format": ("/v1/images/generations",
+                                 b'{"model":"m","prompt":"x","response_format":"url"}')}
+    why = {}
+    for name, (target, body) in asked.items():
+        for what, _, words in reflector(lane).reflect(
+                request_bytes(target, lane.key, body)).notes:
+            if what == f"body {name}":
+                why[name] = words
+    assert "another model" in why["tools.fusion"] and "address" in why["response_format"]
+
+
 async def test_a_provider_of_the_route_may_be_chosen(opened: Opened) -> None:
     reflect = reflector(await opened()).reflect
     raw = request_bytes(TARGET, "any", BODY)
