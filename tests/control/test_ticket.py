@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from relayd.control import account, audit, retention, ticket
+from relayd.control import account, audit, mail, retention, ticket
 from relayd.control.ticket import Writing
 from relayd.core.actor import Actor
 from relayd.core.errors import RelayError
@@ -73,6 +73,18 @@ async def test_U5_a_conversation(db: Database) -> None:
         db, SUPPORT, ticket_id, "x", START_MS, link)) == "ticket_state"
     bodies = [each.body for each in (await ticket.own(db, who, ticket_id)).messages]
     assert bodies == ["Body Kanarienvogel", "Our answer", "More"]
+
+
+async def test_U5_an_answer_is_told_without_its_words(db: Database) -> None:
+    who = await holder(db)
+    for account_id, recipient in ((who, "zeisig@example.org"), (None, "Stieglitz@example.org")):
+        ticket_id = await opened(db, "question", account_id)
+        await ticket.answer(db, SUPPORT, ticket_id, "Our answer", START_MS, link)
+        first, then = [each for each in await mail.due(db, START_MS, 9)]
+        assert (first.mail.kind, then.mail.kind) == ("ticket_received", "ticket_answered")
+        assert {each.letter.recipient for each in (first, then)} == {recipient}
+        assert then.letter.fields["ticket"] == ticket_id and then.letter.fields["link"]
+        assert "answer" not in str(then.letter.fields.values())
 
 
 async def test_D3_an_operator_s_look_is_seen_by_the_owner(db: Database) -> None:

@@ -279,6 +279,7 @@ async def test_failed_and_expired(till: Till) -> None:
         trade.state = what  # type: ignore[assignment]
         assert (await till.hear("card", till.demo.tell(trade, what))).outcome == what
         assert (await till.look(made)).state == what
+    assert [each.kind for each in await mail.listing(till.db)] == ["payment_failed"]
     assert await untouched(till)
 
 
