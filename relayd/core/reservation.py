@@ -34,7 +34,8 @@ class Quantity(NamedTuple):
 
 
 class Demand(NamedTuple):
-    """What a call may cost: about, and at most. They are the same where the client set a bound."""
+    """What a call may cost: about, and at most. They are the same where its body bounds both its
+    input and its output."""
 
     about: int
     most: int

@@ -20,7 +20,7 @@ from relayd.relay.counting import UNCOUNTED
 from relayd.relay.exchange import Exchange
 from relayd.relay.plan import Plan
 from relayd.wire.demand import IMAGE_TOKENS, IMAGE_TOKENS_MAX, bound
-from relayd.wire.estimate import UPLOAD_TOKENS, estimated_tokens
+from relayd.wire.estimate import UPLOAD_TOKENS, tokens_about_and_at_most
 from relayd.wire.reply_media import BYTES_PER_SECOND, RANKED_MAX, RANKED_TOKENS
 
 Account = str
@@ -46,6 +46,9 @@ through four times for it, and not for every name. A letter of a name may be esc
 name ends in `:online` searches at OpenRouter in every call."""
 SEARCHES, SEARCHES_MAX = 1, 20
 """Of the web, that a call makes which may make any: usually, and at most; it says no bound."""
+_MANY_CONTEXTS: Final = frozenset({
+    "completions", "embeddings", "moderations", "rerank", "batch_embed", "speech"})
+"""Operations that may be asked about many inputs at once."""
 SESSION_TOKENS: Final = 4_096
 """What a realtime session holds from its start; it takes more as it uses more."""
 
@@ -124,21 +127,20 @@ class Wallets:
         if raw is None:
             return _of_upload(endpoint.operation, *_sizes(exchange))
         assert exchange.ask is not None
-        tokens = estimated_tokens(endpoint.api, raw)
+        tokens, most = tokens_about_and_at_most(
+            endpoint.api, raw, exchange.ask.marks, endpoint.operation not in _MANY_CONTEXTS)
         if endpoint.operation == "speech":
             seconds = len(raw) // BYTES_PER_SECOND + 1
             return _spoken(tokens, seconds), _spoken(tokens, seconds * SLOWER)
         if endpoint.operation == "rerank":
             return _ranked(tokens, exchange.ask.fields.get("documents"))
         limit = bound(endpoint.operation, exchange.ask.fields)
+        made, longest = billing.output_tokens, billing.output_tokens_max
         if limit.tokens is not None:
-            most = Quantity(tokens, limit.tokens, limit.images)
-            if not limit.images:
-                return most, most
-            usual = min(limit.images * IMAGE_TOKENS, limit.tokens)
-            return most._replace(output_tokens=usual), most
-        return (Quantity(tokens, billing.output_tokens, limit.images),
-                Quantity(tokens, billing.output_tokens_max, limit.images))
+            made = longest = limit.tokens
+            if limit.images:
+                made = min(limit.images * IMAGE_TOKENS, longest)
+        return Quantity(tokens, made, limit.images), Quantity(most, longest, limit.images)
 
     def _wallet(self, account: str, currency: str) -> Wallet:
         purse = account, currency

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from relayd.wire.extent import note_tool, opened, picture
 from relayd.wire.fields import (
     GONE, Shape, Table, Verdict, by_name, copies, drop, filled, flag_stream, items, kinds, number,
     refuse, remote, said, silent,
@@ -31,7 +32,10 @@ _BLOCK: Final = Shape(other=said)
 
 def _tool_type(value: object, walk: Walk) -> object:
     """A tool is `custom` unless it says otherwise."""
-    return GONE if value is None or value == "custom" else value
+    if value is None or value == "custom":
+        return GONE
+    note_tool(value, walk)
+    return value
 
 
 def _true(value: object, walk: Walk) -> object:
@@ -67,10 +71,12 @@ def _added(value: object, walk: Walk) -> object:
 
 _BLOCKS: Final = items(kinds("type", {
     "container_upload": refuse("messages.content.container_upload"), "tool_addition": _added,
+    "document": opened(_BLOCK.put),
 }, _BLOCK.put))
 
 _SOURCE: Final = kinds("type", {"file": refuse("messages.content.source.file")}, Shape({
-    "type": None, "media_type": None, "data": None, "url": None, "content": _BLOCKS,
+    "type": None, "media_type": None, "data": picture(None), "url": picture(None),
+    "content": _BLOCKS,
 }).put)
 """Where an image or a document comes from; a search result's source is a plain string."""
 
@@ -178,7 +184,7 @@ _PROMPT: Final[dict[str, Verdict]] = {
     "output_config": filled(Shape({
         "effort": None, "format": _FORMAT, "task_budget": by_name}).put),
     "output_format": _FORMAT,
-    "mcp_servers": remote("mcp_servers", items(_SERVER)),
+    "mcp_servers": remote("mcp_servers", opened(items(_SERVER))),
     "speed": speed,
     "safeguards": items(_SAFEGUARD),
     "billing_policy": _billing,

@@ -41,7 +41,7 @@ from relayd.wire.openai_rerank import TABLE as RERANK
 from relayd.wire.openai_responses import TABLE as RESPONSES
 from relayd.wire.spliced import Spliced, spliced
 from relayd.wire.split import Split, too_deep
-from relayd.wire.walk import DROPPED_MAX, BodyPolicy, StandIn, Walk
+from relayd.wire.walk import DROPPED_MAX, MARKS, BodyPolicy, StandIn, Walk
 
 NESTING_MAX: Final = 256
 """Levels of lists and objects, the body itself included; the deepest real request seen has 16."""
@@ -104,8 +104,9 @@ class Ask(msgspec.Struct, gc=False):
 
     Elements of long lists, and long values, may be `Spliced`: ready to be sent, not read.
     `dropped` are sorted names for the report; `usage_asked`: the client itself wants the usage
-    event of a stream; `places` are objects within `fields` that name the model once more. `fields`
-    is changed in place by `write` (the model's name alone).
+    event of a stream; `places` are objects within `fields` that name the model once more; `marks`
+    say what of the input the body's length does not bound (wire/extent.py). `fields` is changed in
+    place by `write` (the model's name alone).
     """
 
     model: str
@@ -115,6 +116,7 @@ class Ask(msgspec.Struct, gc=False):
     usage_asked: bool
     stand_ins: tuple[StandIn, ...]
     places: list[dict[str, object]]
+    marks: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
         return "Ask(...)"
@@ -156,8 +158,12 @@ def read(
             fields = {"model": model, **fields}
     if type(model) is not str or _is_name(model) is None:
         raise _no_model(model)
-    dropped = tuple(sorted(walk.dropped)) if walk.dropped else ()
-    return Ask(model, stream, fields, dropped, walk.usage_asked, walk.stand_ins, walk.places)
+    noted = walk.dropped
+    ask = Ask(model, stream, fields, (), walk.usage_asked, walk.stand_ins, walk.places)
+    if noted:
+        ask.dropped = tuple(sorted(noted - MARKS))
+        ask.marks = MARKS & noted
+    return ask
 
 
 def write(

@@ -51,7 +51,15 @@ def bound(operation: str, fields: Mapping[str, object]) -> Bound:
              if (tokens := _whole(fields.get(name))) is not None]
     # of `best_of` one is returned and all are paid
     choices = max(_whole(fields.get("n")) or 1, _whole(fields.get("best_of")) or 1)
+    if operation == "completions":
+        choices *= _prompts(fields.get("prompt"))
     return _times(max(given, default=None), choices)
+
+
+def _prompts(prompt: object) -> int:
+    """How many prompts one request has: each gets its own answers. A list of numbers is one."""
+    several = isinstance(prompt, list) and bool(prompt) and not isinstance(prompt[0], int)
+    return len(prompt) if several and isinstance(prompt, list) else 1
 
 
 def _times(tokens: int | None, choices: object) -> Bound:

@@ -12,6 +12,7 @@ import re
 from typing import Final
 
 from relayd.core.errors import RelayError
+from relayd.wire.extent import blob, opened
 from relayd.wire.fields import (
     Act, Shape, Table, Verdict, by_name, copies, drop, enum, filled, items, number, refuse, remote,
     silent, whole,
@@ -42,8 +43,8 @@ def _shape(**verdicts: Verdict) -> Shape:
     return Shape(verdicts, snake_too=True)
 
 
-_BLOB: Final = _shape(mimeType=None, data=octets, displayName=None).put
-_FILE: Final = _shape(mimeType=None, fileUri=_uri, displayName=None).put
+_BLOB: Final = blob(_shape(mimeType=None, data=octets, displayName=None).put)
+_FILE: Final = opened(_shape(mimeType=None, fileUri=_uri, displayName=None).put)
 
 _PART: Final = Shape()
 _PARTS: Final = items(_PART.put)
@@ -96,13 +97,13 @@ _TOOL: Final = _shape(
         searchTypes=spelled, blockingConfidence=None, excludeDomains=None,
         timeRangeFilter=_shape(startTime=utc, endTime=utc).put).put,
     googleSearchRetrieval=spelled,
-    codeExecution=spelled, urlContext=spelled, computerUse=spelled,
+    codeExecution=opened(spelled), urlContext=opened(spelled), computerUse=spelled,
     googleMaps=_shape(enableWidget=None, groundingTypes=spelled,
                       authConfig=drop("tools.googleMaps.authConfig")).put,
     enterpriseWebSearch=spelled, fileSearch=refuse("tools.fileSearch"),
-    retrieval=refuse("tools.retrieval"), mcpServers=remote("tools.mcpServers", _MCP),
-    exaAiSearch=remote("tools.exaAiSearch", _SEARCH),
-    parallelAiSearch=remote("tools.parallelAiSearch", _SEARCH),
+    retrieval=refuse("tools.retrieval"), mcpServers=remote("tools.mcpServers", opened(_MCP)),
+    exaAiSearch=remote("tools.exaAiSearch", opened(_SEARCH)),
+    parallelAiSearch=remote("tools.parallelAiSearch", opened(_SEARCH)),
 ).put
 
 _MODE: Final = enum("MODE_UNSPECIFIED", "AUTO", "ANY", "NONE")

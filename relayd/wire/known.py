@@ -120,11 +120,9 @@ class Known:
             return self._read(text, tag, act, walk)[0]
         if size > 1:  # of one byte there is but one object
             self.seen[id(text)] = (tag, size, pieces, names)
-        if pieces is None:
-            return Spliced(text, tag)
         for name in names:
             walk.drop(name)
-        return Spliced(pieced(text, pieces), tag)
+        return Spliced(text if pieces is None else pieced(text, pieces), tag)
 
     def _read(
         self, text: bytes, tag: int, act: Act | None, walk: Walk

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from relayd.wire.extent import opened, picture
 from relayd.wire.fields import (
     GONE, Shape, Table, by_name, copies, drop, filled, flag_stream, items, number, refuse, said,
     silent,
@@ -20,8 +21,9 @@ _FILE: Final = Shape({
 }).put
 
 _PART: Final = Shape({
-    "type": None, "text": None, "refusal": None, "image_url": by_name, "input_audio": by_name,
-    "video_url": by_name, "file": _FILE, "prompt_cache_breakpoint": CACHE_BREAKPOINT,
+    "type": None, "text": None, "refusal": None, "image_url": picture(by_name),
+    "input_audio": by_name, "video_url": opened(by_name), "file": opened(_FILE),
+    "prompt_cache_breakpoint": CACHE_BREAKPOINT,
     "cache_control": said, **copies("messages.content"),
 }, other=said).put
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import Final
 
 from relayd.core.errors import RelayError
+from relayd.wire.extent import opened, picture
 from relayd.wire.fields import (
     GONE, Act, Shape, Table, Verdict, by_name, copies, drop, filled, flag_stream, items, kinds,
     number, refuse, said, whole,
@@ -43,8 +44,8 @@ _LOGPROB.define({
 })
 
 _PART: Final = items(Shape({
-    "type": None, "text": None, "refusal": None, "image_url": None, "detail": None,
-    "filename": None, "file_data": None, "file_url": None,
+    "type": None, "text": None, "refusal": None, "image_url": picture(None), "detail": None,
+    "filename": None, "file_data": opened(None), "file_url": opened(None),
     "file_id": refuse("input.content.file_id"), "input_audio": by_name, "annotations": by_name,
     "logprobs": filled(items(_LOGPROB.put)),
     "prompt_cache_breakpoint": CACHE_BREAKPOINT,

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from relayd.core.errors import RelayError
+from relayd.wire.extent import CLIENTS_TOOLS, environment, opened
 from relayd.wire.fields import (
     GONE, Act, Shape, Verdict, by_name, copies, drop, filled, items, kinds, number, refuse, remote,
     said,
@@ -68,7 +69,7 @@ _ROUTERS_SEARCH: Final = Shape({
 }).put
 
 ROUTERS_TOOLS: Final[dict[str, Act]] = {
-    "openrouter:web_search": _ROUTERS_SEARCH,
+    "openrouter:web_search": opened(_ROUTERS_SEARCH),
     "openrouter:advisor": drop("tools.advisor"),
     "openrouter:fusion": drop("tools.fusion"),
     "openrouter:image_generation": drop("tools.image_generation"),
@@ -76,11 +77,21 @@ ROUTERS_TOOLS: Final[dict[str, Act]] = {
 }
 """By `type`; on Anthropic's endpoint too, which OpenRouter has as well."""
 
+_reads_on: Final = opened(_TOOL.put)
+
+
+def _other(value: object, walk: Walk) -> object:
+    """A tool of a type that is not the client's; some take those without one for functions."""
+    act = _reads_on if type(value) is dict and "type" in value else _TOOL.put
+    return act(value, walk)
+
+
 TOOL: Final = kinds("type", {
-    "mcp": remote("tools.mcp", _MCP),
+    **dict.fromkeys(CLIENTS_TOOLS, _TOOL.put),
+    "mcp": remote("tools.mcp", opened(_MCP)),
     "file_search": refuse("tools.file_search"),
     **ROUTERS_TOOLS,
-}, _TOOL.put)
+}, _other)
 """One tool of chat or responses, told apart by its `type`."""
 
 _EACH: Final = items(TOOL)
@@ -98,7 +109,7 @@ _TOOL.define({
     "type": None, "name": None, "description": said, "strict": None, "parameters": schema,
     "output_schema": filled(schema), "function": FUNCTION, "custom": by_name, "format": by_name,
     "tools": TOOLS, "input_schema": schema, "annotations": None, "container": _container,
-    "environment": _PLACE, "input_image_mask": _MASK,
+    "environment": environment(_PLACE), "input_image_mask": _MASK,
     "vector_store_ids": refuse("tools.vector_store_ids"),
     "user_location": drop("tools.user_location"), **copies("tools"),
 })

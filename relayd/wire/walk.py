@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 DROPPED_MAX: Final = 24
 """Names in one report of what was dropped; more are told as `more`."""
 
+PICTURED: Final = "\0pictured"
+OPEN: Final = "\0open"
+MARKS: Final = frozenset({PICTURED, OPEN})
+"""Notes of wire/extent.py, kept among the dropped names; none of them can be a name."""
+
 _NAME: Final = re.compile(r"[A-Za-z0-9_$.\[\]:=/-]{1,64}")
 
 
@@ -65,8 +70,11 @@ class Walk(msgspec.Struct, gc=False):
         return "Walk(...)"
 
     def drop(self, name: str) -> None:
-        """Notes a dropped field: at most DROPPED_MAX names, and only such as a header carries."""
-        if len(self.dropped) < DROPPED_MAX:
+        """Notes a dropped field: at most DROPPED_MAX names, and only such as a header carries; or
+        a mark."""
+        if name in MARKS:
+            self.dropped.add(name)
+        elif len(self.dropped) < DROPPED_MAX:
             self.dropped.add(printable(name))
         else:
             self.dropped.add("more")

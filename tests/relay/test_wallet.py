@@ -30,11 +30,12 @@ from relayd.relay.settle import Settler
 from relayd.relay.wallet import SEARCHES, SEARCHES_MAX, SLOWER, Wallets, _ranked, _searches
 from relayd.store import posting as store_posting
 from relayd.store.db import Database
-from relayd.wire.body import Ask
+from relayd.wire.body import Ask, read
 from relayd.wire.demand import IMAGE_TOKENS
 from relayd.wire.dialect import target_of
 from relayd.wire.estimate import estimated_tokens
 from relayd.wire.reply_media import BYTES_PER_SECOND
+from relayd.wire.walk import BodyPolicy
 from tests.fakes.daemon import Lane
 from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.fakes.rawupstream import Answer, message
@@ -331,6 +332,69 @@ async def test_audio_that_is_paid_by_tokens_is_set_aside(tmp_path: Path) -> None
         assert await statuses(opened, nano, raw) == (402, 200)
 
 
+def together(target: str, asked: dict[str, Any], **unit: int) -> list[str]:
+    """What becomes of 200 calls on a balance of 1.00 before any of them is answered."""
+    wallets, found = Wallets(), []
+    wallets.install([("acct", "USD", NANO, 0)], ())
+    for _ in range(200):
+        made, plan = deployments(of("a", **unit))
+        made.target = target_of(target, "openai")
+        assert made.target.endpoint is not None
+        raw = json.dumps({"model": "m", **asked}, ensure_ascii=False).encode()
+        made.ask = read(made.target.endpoint, raw, BodyPolicy(), "m")
+        try:
+            wallets.admit(made, plan, raw)
+            found.append("served")
+        except RelayError as error:
+            found.append(error.code)
+    return found
+
+
+def part(**fields: Any) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": [fields]}]
+
+
+PDF = {"type": "base64", "media_type": "application/pdf", "data": "JVBE" * 5000}
+
+
+@pytest.mark.parametrize("target, asked", [
+    ("/v1/messages", {"messages": part(type="document", source=PDF)}),
+    ("/v1/messages", {"messages": part(type="document", source={
+        "type": "url", "url": "https://a.example/b.pdf"})}),
+    ("/v1/messages", {"messages": part(type="text", text="x"), "tools": [
+        {"type": "web_fetch_20250910", "name": "web_fetch"}]}),
+    ("/v1/chat/completions", {"messages": part(type="file", file={
+        "file_data": "data:application/pdf;base64," + "JVBE" * 5000})}),
+    ("/v1/responses", {"input": part(type="input_file", file_url="https://a.example/b.pdf")}),
+    ("/v1beta/models/m:generateContent", {"contents": [{"parts": [
+        {"fileData": {"fileUri": "https://www.youtube.com/watch?v=x"}}]}],
+        "generationConfig": {"maxOutputTokens": 1}}),
+    ("/v1/chat/completions", {"messages": [{"role": "user", "content": "x", }] * 50 + 50 * part(
+        type="image_url", image_url={"url": "https://a.example/b.png"})}),
+], ids=["pdf", "pdf-linked", "web-fetch", "file", "file-linked", "film", "pictures"])
+def test_input_that_has_more_tokens_than_its_length_says_is_served_alone(
+    target: str, asked: dict[str, Any]
+) -> None:
+    """A document of some kilobytes or an address may have a million; 200 were served at once on
+    a balance that covered one, since each was taken for a thousand."""
+    found = together(target, {**asked, "max_tokens": 1, "max_output_tokens": 1}, input=5)
+    assert found == ["served"] + 199 * ["balance_held"]
+
+
+def test_text_is_set_aside_as_the_densest_there_is() -> None:
+    """Some scripts have a token for every byte: with a quarter of them set aside four times the
+    balance was served."""
+    asked = {"messages": [{"role": "user", "content": "\u1e0a" * 10_000}], "max_tokens": 1}
+    found = together("/v1/chat/completions", asked, input=5)
+    # six that are covered to the last byte, and one more, which has what is left
+    assert found == 7 * ["served"] + 193 * ["balance_held"]
+
+
+def test_each_prompt_of_a_completion_has_answers_of_its_own() -> None:
+    asked = {"prompt": ["x"] * 1000, "max_tokens": 100}
+    assert together("/v1/completions", asked, output=9) == ["served"] + 199 * ["balance_held"]
+
+
 SPOKEN = PriceBook([Price("*", unit_prices({"audio_minute": 6 * NANO // 1000}))])
 
 
@@ -544,9 +608,9 @@ def test_of_two_currencies_the_larger_amount_is_set_aside_and_what_was_used_is_t
     ("/v1/images/edits", (1000, 1056, 1, 0, 0), (1000, 81_920, 10, 0, 0)),
     ("/v1/audio/transcriptions", (1060, 24, 0, 3, 0), (1060, 24, 0, 3, 0)),
     ("/v1/messages/count_tokens", (0, 0, 0, 0, 0), (0, 0, 0, 0, 0)),
-    ("/v1/embeddings", (6, 0, 0, 0, 0), (6, 0, 0, 0, 0)),
+    ("/v1/embeddings", (6, 0, 0, 0, 0), (22, 0, 0, 0, 0)),
     ("/v1/realtime", (4096, 4096, 0, 0, 0), (4096, 4096, 0, 0, 0)),
-    ("/v1/chat/completions", (6, 1000, 0, 0, 0), (6, 10_000, 0, 0, 0)),
+    ("/v1/chat/completions", (6, 1000, 0, 0, 0), (22, 10_000, 0, 0, 0)),
 ])
 def test_what_a_call_is_taken_for(
     target: str, usual: tuple[int, ...], most: tuple[int, ...]

@@ -20,7 +20,12 @@ from relayd.wire.dialect import BY_OPERATION
     # all that are made are paid, whatever is returned
     ("completions", {"max_tokens": 5, "best_of": 20}, Bound(100)),
     ("completions", {"max_tokens": 5, "best_of": 20, "n": 30}, Bound(150)),
-    ("chat", {"max_tokens": 5, "n": 3}, Bound(15)),
+    ("completions", {"max_tokens": 5, "prompt": ["a", "b", "c"], "n": 2}, Bound(30)),
+    ("completions", {"max_tokens": 5, "prompt": [[1, 2], [3]]}, Bound(10)),
+    ("completions", {"max_tokens": 5, "prompt": [1, 2, 3]}, Bound(5)),
+    ("completions", {"max_tokens": 5, "prompt": []}, Bound(5)),
+    ("completions", {"max_tokens": 5, "prompt": "abc"}, Bound(5)),
+    ("chat", {"max_tokens": 5, "n": 3, "prompt": ["a", "b"]}, Bound(15)),
     ("chat", {}, Bound(None)), ("chat", {"max_tokens": None}, Bound(None)),
     ("chat", {"max_tokens": "many"}, Bound(None)), ("chat", {"max_tokens": True}, Bound(None)),
     ("chat", {"max_tokens": -1}, Bound(None)), ("chat", {"max_tokens": 10**30}, Bound(VALUE_MAX)),
@@ -43,7 +48,7 @@ def test_the_bound_of_a_body(operation: str, fields: dict[str, Any], expected: B
 
 @pytest.mark.parametrize("operation", sorted(BY_OPERATION))
 @given(fields=st.dictionaries(
-    st.sampled_from(["max_tokens", "max_completion_tokens", "n", "generationConfig"]),
+    st.sampled_from(["max_tokens", "max_completion_tokens", "n", "generationConfig", "prompt"]),
     st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
                  lambda inner: st.dictionaries(st.just("maxOutputTokens"), inner), max_leaves=3)))
 def test_any_body_has_one(operation: str, fields: dict[str, Any]) -> None:
