@@ -206,9 +206,15 @@ async def settle(
 
 
 async def statement(db: Database, account: str, period: Period) -> dict[str, list[Line]]:
-    """What a period of an account came to so far, by currency; nothing is issued."""
+    """What a period of an account came to so far, by currency; nothing is issued.
+
+    Beside others a currency in which nothing was spent is left out, as no invoice is made of it:
+    calls that failed or have no price are in USD, whatever the prices are in.
+    """
     async with db.reading() as transaction:
-        return await store_closing.lines(transaction, account, period)
+        found = await store_closing.lines(transaction, account, period)
+    return {currency: lines for currency, lines in found.items()
+            if any(line.amount_nano for line in lines)} or found
 
 
 async def gaps(db: Database) -> list[tuple[str, int, int, int]]:

@@ -158,6 +158,16 @@ async def test_a_statement_issues_nothing(db: Database) -> None:
     assert await invoice.listing(db, InvoiceFilter()) == []
 
 
+async def test_calls_that_cost_nothing_make_no_currency_of_their_own(db: Database) -> None:
+    [one] = await people(db, 1)
+    failed = call_record(account=one, started_at_ms=PERIOD.start_ms, amount_nano=0, currency="USD")
+    await usage.post(db, [failed])
+    assert list(await invoice.statement(db, one, PERIOD)) == ["USD"]
+    await usage.post(db, [call_record(
+        account=one, started_at_ms=PERIOD.start_ms + 1, amount_nano=5, currency="CNY")])
+    assert list(await invoice.statement(db, one, PERIOD)) == ["CNY"]
+
+
 async def test_E3_what_was_issued_outlives_its_account_and_ends_with_its_year(
     db: Database
 ) -> None:
