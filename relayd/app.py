@@ -84,6 +84,7 @@ class App:
         self._tasks = Tasks(self.logger.fault)
         self._encodings = Encodings()
         self._executor = ThreadPoolExecutor(COUNT_THREADS, "count")
+        self._reader = ThreadPoolExecutor(COUNT_THREADS, "count_bodies")
         self._lag = LoopLag()
         self._collector = GcWatch()
         self._lock: Lock | None = None
@@ -264,7 +265,7 @@ class App:
             view=self.view, meter=meter, metrics=self.metrics, logger=self.logger,
             tasks=self._tasks,
             counting=Counting(self.config.metering, self._encodings, self._executor,
-                              PromptMemo(secrets.token_bytes(32))),
+                              PromptMemo(secrets.token_bytes(32)), self._reader),
             pepper=pepper(db.secret),
             pseudonym_secret=partial(keyring.pseudonym_secret, db.keyring),
             boundary="relayd" + secrets.token_hex(16),
@@ -351,7 +352,8 @@ class App:
         await self._ops.stop()
         await self._tasks.close()
         self._collector.stop()
-        self._executor.shutdown(wait=True, cancel_futures=True)
+        for executor in (self._executor, self._reader):
+            executor.shutdown(wait=True, cancel_futures=True)
         if self._db is not None:
             await self._db.close()
         for held in (*self._lanes, self._lock):

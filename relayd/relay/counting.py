@@ -55,17 +55,21 @@ class PromptCount(msgspec.Struct):
 
 
 class Counting:
-    """Starts the counts of a call as `[metering] mode` wants them."""
+    """Starts the counts of a call as `[metering] mode` wants them.
+
+    Bodies are read by a thread of their own: whoever sends much to be counted would make others'
+    wait or be refused.
+    """
 
     def __init__(self, metering: MeteringConfig, encodings: Encodings, executor: Executor,
-                 memo: PromptMemo) -> None:
+                 memo: PromptMemo, reader: Executor | None = None) -> None:
         self._memo = memo if hash_is_secret(hash_seed_chosen()) else None
         self._inline = metering.mode == "inline"
         self._audit_every = metering.audit_every
         self._encodings = encodings
-        self._executor = executor
+        self._counter = _Thread(executor)
+        self._reader = self._counter if reader is None else _Thread(reader)
         self._calls = 0
-        self._queued = 0
         self._reports: dict[tuple[str, str, str], int] = {}
         """How many calls of a deployment are counted before it is taken to report."""
 
@@ -128,43 +132,51 @@ class Counting:
             else:
                 count.approximate = not exact
                 return count
-        if self._queued > QUEUED_CHARACTERS_MAX:
+        if self._counter.queued > QUEUED_CHARACTERS_MAX:
             count.done((encoding.scaled(size // BYTES_PER_TOKEN), False))
             return count
         count.pending = True
-        self._on_thread(size, count.done, count_prompt, endpoint, fields, encoding,
-                        self._encodings, memo)
+        self._counter.run(size, count.done, count_prompt, endpoint, fields, encoding,
+                          self._encodings, memo)
         return count
 
     def _count_elsewhere(self, name: str, text: str, done: Callable[[Count | None], None]) -> None:
-        if self._queued > QUEUED_CHARACTERS_MAX:
+        if self._counter.queued > QUEUED_CHARACTERS_MAX:
             done((estimate(text), False))
         else:
-            self._on_thread(len(text), done, count_text, self._encodings, name, text,
-                            TEXT_CHARACTERS_MAX)
+            self._counter.run(len(text), done, count_text, self._encodings, name, text,
+                              TEXT_CHARACTERS_MAX)
 
     def aside(self, size: int, done: Callable[[Result | None], None],
               work: Callable[..., Result], *arguments: object) -> None:
-        """Has other work on `size` bytes done by the thread; `done` is called on the loop, with
+        """Has other work on `size` bytes done by a thread; `done` is called on the loop, with
         None where that failed or too much waits already."""
-        if self._queued > QUEUED_CHARACTERS_MAX:
+        if self._reader.queued > QUEUED_CHARACTERS_MAX:
             done(None)
         else:
-            self._on_thread(size, done, work, *arguments)
+            self._reader.run(size, done, work, *arguments)
 
-    def _on_thread(self, size: int, done: Callable[[Result | None], None],
-                   work: Callable[..., Result], *arguments: object) -> None:
-        """Counts on the thread; `done` is called on the loop, with None where that failed."""
-        self._queued += size
+
+class _Thread:
+    """What one thread does, and how much waits for it."""
+
+    def __init__(self, executor: Executor) -> None:
+        self.queued = 0
+        self._executor = executor
+
+    def run(self, size: int, done: Callable[[Result | None], None],
+            work: Callable[..., Result], *arguments: object) -> None:
+        """Works on the thread; `done` is called on the loop, with None where that failed."""
+        self.queued += size
 
         def take(future: asyncio.Future[Result]) -> None:
-            self._queued -= size
+            self.queued -= size
             done(_result(future))
 
         try:
             future = asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
         except RuntimeError:  # the executor has been shut down
-            self._queued -= size
+            self.queued -= size
             done(None)
         else:
             future.add_done_callback(take)

@@ -262,6 +262,28 @@ async def test_too_much_that_waits_for_the_thread_is_estimated(
     await asyncio.wait_for(told.wait(), 5)
 
 
+async def test_what_waits_to_be_counted_keeps_no_body_from_being_read(
+    executor: ThreadPoolExecutor, encodings: Encodings
+) -> None:
+    """One key could have so much counted that the long bodies of all others were refused."""
+    go, told = threading.Event(), asyncio.Event()
+    executor.submit(go.wait, 10)
+    found: list[int | None] = []
+    with ThreadPoolExecutor(1) as reader:
+        counting = Counting(
+            MeteringConfig(), encodings, executor, PromptMemo(b"s" * 32), reader)
+        counts = [counting.prompt(CHAT, FIELDS, QUEUED_CHARACTERS_MAX + 1,
+                                  encoding_for("gpt-4o"), "acct_1") for _ in range(2)]
+        assert [count.pending for count in counts] == [True, False]
+        counting.aside(1, lambda length: (found.append(length), told.set())[1], len, b"abc")
+        await asyncio.wait_for(told.wait(), 5)
+        assert found == [3] and counts[0].pending
+        told.clear()
+        counts[0].when_done = told.set
+        go.set()
+        await asyncio.wait_for(told.wait(), 5)
+
+
 async def test_an_executor_that_was_shut_down_counts_nothing(encodings: Encodings) -> None:
     executor = ThreadPoolExecutor(1)
     executor.shutdown()
