@@ -75,7 +75,8 @@ def read_words(data: bytes, found: Findings) -> bool:
     """Reads a transcription or an event of one."""
     event = _decoded(data, found, _TRANSCRIBED)
     if event is None:
-        if not found.whole and data[:1] not in b"{[":  # a segment's words alone (speaches)
+        # a segment's words alone (speaches), or what is heard of music: [Music]
+        if not found.whole and data[:1] not in (b"", b"{") and data.strip() != b"[DONE]":
             found.open_ended = True
             _heard(data.decode("utf-8", "replace"), found)
         return False

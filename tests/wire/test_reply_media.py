@@ -66,8 +66,15 @@ def test_segments_without_a_type_have_no_last_event(segments: list[bytes], secon
         assert (each.paced, each.seconds) == (4, seconds)
 
 
+def test_what_is_heard_where_nobody_speaks_is_a_segment_too() -> None:
+    found = Findings()
+    assert read_words(b"[Music]", found) is False
+    assert found.open_ended and found.paced == 7
+
+
 @pytest.mark.parametrize("event", [
-    b'{"type":"transcript.text.delta","delta":"a"}', b'{"text":"a', b'{"error":{}}', b"[DONE]"])
+    b'{"type":"transcript.text.delta","delta":"a"}', b'{"text":"a', b'{"error":{}}', b"[DONE]",
+    b" [DONE]", b""])
 def test_other_events_do_not_leave_the_end_open(event: bytes) -> None:
     found = Findings(Texts())
     read_words(event, found)
