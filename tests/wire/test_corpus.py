@@ -21,6 +21,7 @@ from relayd.relay.tap import Report, tap_for
 from relayd.wire.dialect import BY_OPERATION
 from relayd.wire.replytext import ARGUMENTS, CONTENT, REASONING
 from relayd.wire.reply_media import BYTES_PER_SECOND
+from relayd.wire.sound import Sound
 from relayd.wire.usage import Normalize, openai_usage
 from tests.fakes.splits import cut, one_by_one
 from tests.fakes.texts import Texts
@@ -86,6 +87,12 @@ JUDGED: dict[str, tuple[dict[str, int], str]] = {
     "openrouter.rerank.json.aac249d0": ({"input_tokens": 17}, INPUT),
 }
 """Figures that are taken otherwise than the corpus has them, and why."""
+
+SPOKEN = {
+    "openai.audio.speech.json.58ad1182": 6,  # 5.352
+    "openrouter.audio.speech.json.3f4f99f5": 5,  # 4.32
+}
+"""Seconds of sound files by ffprobe, rounded up."""
 
 TWICE = {
     "together.chat.completions.stream.a004e312",
@@ -154,12 +161,17 @@ def usage_of(case: Path) -> Usage | None:
     seconds = 0 if figures else paced(case)
     if seconds:
         return Beside(audio_seconds=seconds)
-    made = Usage if figured or "images" not in figures else Beside
+    made = Usage if figured or not {*figures} <= {"images", "searches"} else Beside
     return made(**figures) if figures else None
 
 
 def paced(case: Path) -> int:
-    """How long the words of a transcription take to say that has nothing but them."""
+    """How long the words of a transcription take to say that has nothing but them, and how long a
+    sound is by ffprobe."""
+    if ".audio.speech." in case.name and content_type(case).startswith(b"audio/"):
+        sound = Sound()
+        sound.feed((case / "response.raw").read_bytes())
+        return SPOKEN.get(case.name) or sound.seconds()
     if ".audio.trans" not in case.name or ".json." not in case.name:
         return 0
     text = json.loads((case / "response.raw").read_bytes()).get("text", "")
@@ -188,6 +200,9 @@ def off_the_scale(case: Path, reported: dict[str, Any]) -> dict[str, int]:
     elif ".audio.transcriptions.json" in case.name:
         reply = json.loads((case / "response.raw").read_bytes())
         found["audio_seconds"] = found["audio_seconds"] or -(-reply.get("duration", 0) // 1)
+    elif ".rerank." in case.name:
+        meta = json.loads((case / "response.raw").read_bytes()).get("meta") or {}
+        found["searches"] = (meta.get("billed_units") or {}).get("search_units")
     return {name: int(value) for name, value in found.items() if value}
 
 
