@@ -46,9 +46,13 @@ def bound(operation: str, fields: Mapping[str, object]) -> Bound:
     if operation in _GENERATES:
         config = fields.get("generationConfig")
         config = config if isinstance(config, Mapping) else {}
-        return _times(_whole(config.get("maxOutputTokens")), config.get("candidateCount"))
+        # 0 is the default of protobuf's numbers: no bound
+        limit = _whole(config.get("maxOutputTokens")) or None
+        return _times(limit, config.get("candidateCount"))
     given = [tokens for name in _NAMES.get(operation, ())
              if (tokens := _whole(fields.get(name))) is not None]
+    if operation == "chat":  # 0 is in the settings of many clients where there is no bound
+        given = [tokens for tokens in given if tokens]
     # of `best_of` one is returned and all are paid
     choices = max(_whole(fields.get("n")) or 1, _whole(fields.get("best_of")) or 1)
     if operation == "completions":
