@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from relayd.console.call import NAMES, Calls
-from relayd.control import key, usage
+from relayd.control import call, key, usage
 from relayd.control.usage import view
 from relayd.core.call import Place
 from relayd.core.record import CallRecord
@@ -95,6 +95,17 @@ async def test_a_program_gets_pages(console: Console) -> None:
                                headers=who.bearer)
     [one] = msgspec.json.decode(await answer.read(), type=Calls).calls
     assert one.id == records[31].id
+
+
+async def test_a_page_has_a_bound_whatever_is_asked_for(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(call, "PAGE_CALLS_MAX", 2)
+    who, records = await busy(console, 3)
+    answer = await console.get("/api/v1/calls?limit=1000000&since=30d", headers=who.bearer)
+    page = msgspec.json.decode(await answer.read(), type=Calls)
+    assert [each.id for each in page.calls] == [record.id for record in records[:2]]
+    assert page.next is not None
 
 
 async def test_one_call(console: Console) -> None:

@@ -129,6 +129,9 @@ async def test_socks5_with_a_credential(asked: bool) -> None:
     ("http", "", [(0, b"HTTP/1.1 100 Continue\r\n\r\n" * 999)], "proxy_protocol"),
     ("http", "", [(0, b"HTTP/1.1 302 Found\r\n\r\n")], "proxy_refused"),
     ("http", "", [(0, b"HTTP/1.1 200 OK\r\nX: " + b"y" * 9000)], "proxy_protocol"),
+    # one that goes on and on, without an end to its head
+    ("http", "", [(0, b"HTTP/1.1 200 OK\r\nX: " + b"y" * 9000), (1, b"")], "proxy_protocol"),
+    ("http", "", [(0, b"HTTP/1.1 100 Continue\r\n\r\n" * 999), (1, b"")], "proxy_protocol"),
     ("socks5", "", [(3, b"\x05\xff")], "proxy_credential"),
     ("socks5", CREDENTIAL, [(4, b"\x05\xff")], "proxy_credential"),
     ("socks5", "", [(3, b"\x05\x02")], "proxy_credential"),
