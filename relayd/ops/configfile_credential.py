@@ -104,7 +104,7 @@ def _one(
         findings.fault(path, f"is not a reference with exactly one of {words}", WAYS)
         return None
     [(way, name)] = value.items()
-    if not isinstance(name, str) or not name:
+    if not isinstance(name, str) or not name or "\0" in name:
         findings.fault((*path, way), "is not a name", WAYS)
         return None
     try:

@@ -106,6 +106,7 @@ def test_skip_follows_nothing_and_judges_the_form(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("value", "words"), [
     ({"env": 1}, "is not a name"), ({"env": ""}, "is not a name"),
+    ({"file": "a\0b"}, "is not a name"),
     ({"env": "a b"}, "not the name of an environment variable"),
     ({"env": "NONE"}, "that is not set"), ({"env": "EMPTY"}, "refers to nothing"),
     ({"env": "SPACED"}, "cannot be a credential"), ({"file": "none"}, "that cannot be read"),
