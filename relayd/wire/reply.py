@@ -21,6 +21,7 @@ from relayd.wire.reply_media import (
     read_images,
     read_media,
     read_ranking,
+    read_speech,
     read_words,
 )
 from relayd.wire.reply_messages import read_messages
@@ -70,6 +71,8 @@ class ReplyShape:
             report = found.usage_object()
             usage = None if report is None else self.normalize(report)
         if not found.images and not found.seconds and not found.searches:
+            if usage is None and found.sound is not None:
+                return Beside(audio_seconds=found.sound.seconds())
             if usage is None and found.paced:
                 return Beside(audio_seconds=-(-found.paced // BYTES_PER_SECOND))
             return usage
@@ -103,7 +106,7 @@ SHAPES: Final = {
     "rerank": ReplyShape(read_ranking, openai_input_usage),
     "image_generation": ReplyShape(read_images, image_usage, large=True),
     "image_edit": ReplyShape(read_images, image_usage, large=True),
-    "speech": ReplyShape(read_media, openai_usage, large=True, sound=True),
+    "speech": ReplyShape(read_speech, openai_usage, large=True, sound=True),
     "transcription": ReplyShape(read_words, openai_usage, words=True),
     "translation": ReplyShape(read_words, openai_usage, words=True),
     "messages": ReplyShape(

@@ -6,11 +6,13 @@ words, how long the sound was, and how many images there are.
 
 from __future__ import annotations
 
+from binascii import a2b_base64
 from typing import Any, Final, TypeVar
 
 import msgspec
 
 from relayd.wire.replytext import CONTENT, Findings, decode_again
+from relayd.wire.sound import Sound
 from relayd.wire.usage import count_of, openai_usage, seconds_of
 
 # tuples: a type that is no string is in none of them, and cannot be looked up in a set
@@ -36,6 +38,10 @@ class _Words(_Lean, gc=False):
     choices: Any = None
 
 
+class _Spoken(_Lean, gc=False):
+    audio: Any = None
+
+
 class _Meta(msgspec.Struct, gc=False):
     tokens: Any = None
     billed_units: Any = None
@@ -56,18 +62,35 @@ class _Images(_Lean, gc=False):
 
 _LEAN: Final = msgspec.json.Decoder(_Lean)
 _TRANSCRIBED: Final = msgspec.json.Decoder(_Words)
+_SPOKEN: Final = msgspec.json.Decoder(_Spoken)
 _RANKING: Final = msgspec.json.Decoder(_Ranking)
 _IMAGES: Final = msgspec.json.Decoder(_Images)
 
 
 def read_media(data: bytes, found: Findings) -> bool:
-    """Reads a reply or an event of embeddings, moderations or speech.
+    """Reads a reply or an event of embeddings or moderations.
 
     No event of these endpoints is there for its usage alone: all readers here return False.
     """
     event = _decoded(data, found, _LEAN)
     if event is not None:
         _summary(event, found)
+    return False
+
+
+def read_speech(data: bytes, found: Findings) -> bool:
+    """Reads an event of speech: its sound, too, for its usage comes with the last one."""
+    event = _decoded(data, found, _SPOKEN)
+    if event is None:
+        return False
+    if type(event) is _Spoken and event.type == "speech.audio.delta":
+        sound = found.sound or Sound()
+        found.sound = sound
+        try:
+            sound.feed(a2b_base64(event.audio))
+        except (ValueError, TypeError):  # no sound of which anything is known
+            pass
+    _summary(event, found)
     return False
 
 

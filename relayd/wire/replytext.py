@@ -13,6 +13,7 @@ from typing import Final, Protocol, TypeVar
 import msgspec
 
 from relayd.core.usage import Usage
+from relayd.wire.sound import Sound
 from relayd.wire.mended import MENDED_BYTES_MAX, mended
 from relayd.wire.usage import openai_input_usage
 from relayd.wire.usage_typed import AnthropicReport, OpenaiReport
@@ -74,6 +75,8 @@ class Findings(msgspec.Struct, gc=False):
     """How long the transcribed sound was, where the reply says so beside its usage."""
     paced: int = 0
     """How many bytes of words were heard: where nothing says how long the sound was."""
+    sound: Sound | None = None
+    """The sound that passed in events, for where its stream ends before its usage is told."""
     open_ended: bool = False
     """Its events are of no type, and none of them says that it is the last."""
     drawn: Usage | None = None

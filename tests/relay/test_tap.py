@@ -542,6 +542,19 @@ def test_subtitles_are_text_by_any_name_and_where_nothing_is_counted() -> None:
             body, replace(NOTHING, usage=Beside(audio_seconds=9)))
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_speech_as_events_is_as_long_as_what_passed_until_tokens_are_told(told: bool) -> None:
+    """Who left before the last event paid for the text alone."""
+    audio = base64.b64encode(bytes(96_000)).decode()
+    it = tap("speech")
+    it.feed(b'data: {"type":"speech.audio.delta","audio":"%b"}\n\n' % audio.encode())
+    if told:
+        it.feed(b'data: {"type":"speech.audio.done","usage":'
+                b'{"input_tokens":7,"output_tokens":42,"total_tokens":49}}\n\n')
+    usage = Usage(7, 42) if told else Beside(audio_seconds=2)
+    assert it.usage_so_far() == usage and it.finish(False).usage == usage
+
+
 @pytest.mark.parametrize("content_type", [b"audio/mpeg", b"audio/pcm", b""])
 def test_of_a_sound_file_its_seconds_are_read(content_type: bytes) -> None:
     texts = Texts()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 
 import pytest
 
-from relayd.wire.reply_media import read_images, read_media, read_ranking, read_words
+from relayd.wire.reply_media import (
+    read_images, read_media, read_ranking, read_speech, read_words,
+)
 from relayd.wire.replytext import CONTENT, Findings
 from tests.fakes.texts import Texts
 
 Read = Callable[[bytes, Findings], bool]
-EVERY = [read_images, read_media, read_ranking, read_words]
+EVERY = [read_images, read_media, read_ranking, read_speech, read_words]
 USAGE = {"input_tokens": 7, "output_tokens": 3}
 every_reader = pytest.mark.parametrize("reader", EVERY, ids=lambda reader: reader.__name__)
 
@@ -40,6 +43,14 @@ def test_mistral_streams_it_in_other_words() -> None:
     texts, found = read(read_words, {"type": "transcription.text.delta", "text": "Ruby"},
                         {"type": "transcription.done", "text": "Ruby", "usage": USAGE})
     assert texts.kind(CONTENT) == "Ruby" and found.ended and found.usage == USAGE
+
+
+def test_the_sound_of_speech_is_as_long_as_what_passed() -> None:
+    half = base64.b64encode(bytes(36_000)).decode()
+    events = [{"type": "speech.audio.delta", "audio": audio} for audio in (half, half, 7, "A")]
+    texts, found = read(read_speech, *events)
+    assert found.sound is not None and found.sound.seconds() == 2 and not texts.streams
+    assert read(read_speech, {"type": "speech.audio.done", "usage": USAGE})[1].sound is None
 
 
 def test_vllm_streams_it_as_a_chat() -> None:
