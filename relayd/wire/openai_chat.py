@@ -23,9 +23,12 @@ _FILE: Final = Shape({
 _PART: Final = Shape({
     "type": None, "text": None, "refusal": None, "image_url": picture(by_name),
     "input_audio": by_name, "video_url": opened(by_name), "file": opened(_FILE),
-    "prompt_cache_breakpoint": CACHE_BREAKPOINT,
+    **dict.fromkeys(("audio_url", "document_url", "file_url"), opened(said)),
+    "file_id": refuse("messages.content.file_id"), "prompt_cache_breakpoint": CACHE_BREAKPOINT,
     "cache_control": said, **copies("messages.content"),
 }, other=said).put
+"""Of others than OpenAI: `document_url` and `file_id` are Mistral's, `file_url` is Zhipu's,
+`audio_url` vLLM's."""
 
 _CALL: Final = Shape({
     "index": silent, "id": None, "type": None,

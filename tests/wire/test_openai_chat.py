@@ -126,6 +126,8 @@ def test_the_cache_key_is_hashed_or_absent() -> None:
     ({"tools": [{"type": "mcp", "server_url": "https://x"}]}, ("refused_field", "tools.mcp")),
     ({"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]}]},
      ("refused_field", "messages.content.file.file_id")),
+    ({"messages": [{"role": "user", "content": [{"type": "file", "file_id": "f"}]}]},
+     ("refused_field", "messages.content.file_id")),
     ({"messages": [{"role": "assistant", "audio": {"id": "audio_1", "transcript": "hi"}}]},
      ("refused_field", "messages.audio.id")),
 ])
