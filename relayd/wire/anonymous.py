@@ -116,9 +116,12 @@ class ErrorGuard:
     def _event(self, event: bytes) -> bytes:
         if event.find(ERROR) < 0:
             return event
-        told = error_in(_data_of(event))
+        data = _data_of(event)
+        told = error_in(data)
         if told is None:
-            return event
+            if _MEMBER.search(data) is None or _is_json(mended(data)):
+                return event
+            told = data  # nothing says what of it is the model's
         verdict = judge(self._api, 200, told, self._secrets)
         return event if verdict.passes else self._instead(event, verdict.code)
 

@@ -106,10 +106,16 @@ def test_what_the_model_says_is_no_error(event: object) -> None:
     (b'data: {"error": {"message":"context too long"}}\n\n', False),
     (b'event: error\ndata: {"type":"error","code":"x","message":"in org-AbC123dEf456"}\n\n', True),
     (b'data: {"error":{"message":"internal-gw.example.net"}}\n\n', True),
+    # what is no JSON
+    (b'data: {"error":{"message":"org-AbC123dEf456"}}}\n\n', True),
+    (b'data: {"error":{"message":"org-AbC123dEf456\n\n', True),
+    (b'data: {"error":{"message":"a\tb"}\n\n', False),
+    (b'data: {"text":"\\"error\\": org-AbC123dEf456\n\n', False),
 ])
 def test_only_errors_inside_streams_are_told_in_other_words(event: bytes, told: bool) -> None:
-    guard = ErrorGuard("openai", "chat", (b"internal-gw.example.net",), "call_1")
-    assert (guard.passing(event, True) != event) is told
+    for behind in (b"", b": behind\n\n"):
+        guard = ErrorGuard("openai", "chat", (b"internal-gw.example.net",), "call_1")
+        assert (guard.passing(event + behind, True) != event + behind) is told
 
 
 ODD = {"surrogate": rb" \ud83d", "utf-8": b" \xff", "number": b'","n":NaN,"m":"',
