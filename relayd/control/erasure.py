@@ -330,8 +330,7 @@ def _certificate(
 
 
 def _fields(signed: Signed, link: str) -> dict[str, str]:
-    kept = "; ".join(f"{each.part} ({each.until[:10]}): {each.basis}"
-                     for each in signed.certificate.kept)
+    kept = "/".join(f"{each.part} {each.until[:10]}" for each in signed.certificate.kept)
     return {"certificate": msgspec.json.encode(signed).decode(), "kept": kept or "-", "link": link}
 
 

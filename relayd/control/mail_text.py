@@ -21,6 +21,8 @@ from relayd.core.operator import Operator
 FRAME: Final = "frame"
 WORDS: Final = "words"
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::\d\d(?:\.\d+)?)?Z")
+_CODE: Final = re.compile(r"([\w.]+)(?: (\d{4}-\d\d-\d\d))?")
+"""A code, and until when what it stands for is kept."""
 _VERBATIM: Final = frozenset({"certificate"})
 """Values whose bytes are signed."""
 _URL: Final = re.compile(
@@ -75,9 +77,12 @@ def _shown(name: str, value: str, language: str) -> str:
     if name in _VERBATIM:
         return value
     words = texts()[WORDS].get(name, {})
-    parts = value.split("/")
-    if words and all(part in words for part in parts):
-        return " / ".join(str(words[part][language]) for part in parts)
+    parts = [_CODE.fullmatch(part) for part in value.split("/")]
+    if all(part is not None and part[1] in words for part in parts):
+        said = [(words[part[1]][language], part[2]) for part in parts if part is not None]
+        if said[0][1]:
+            return "\n".join(f"{until}: {word}" for word, until in said)
+        return " / ".join(word for word, _ in said)
     return _TIME.sub(r"\1 \2 UTC", value)
 
 

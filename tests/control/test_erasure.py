@@ -164,6 +164,8 @@ async def test_Y2_the_certificate_is_signed_mailed_and_fetched(db: Database) -> 
         mailed = render("erasure_done", language, text, Operator()).text
         [line] = [line for line in mailed.splitlines() if line.startswith("{")]
         assert erasure.verify(line, SIGNER.public) == signed.certificate
+        assert {"en": "records of transactions", "zh": "交易信息"}[language] in mailed
+        assert all(f"\n{each.until[:10]}: " in mailed for each in signed.certificate.kept)
     fetched = await erasure.certificate(db, text["link"].partition("token=")[2])
     assert erasure.verify(fetched, SIGNER.public) == signed.certificate
     assert signed.certificate.account == who

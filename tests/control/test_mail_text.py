@@ -10,6 +10,7 @@ import pytest
 
 import relayd
 from relayd.control.mail_text import render, texts
+from relayd.core.erasure import STAYS
 from relayd.core.mail import MAIL_KINDS, needs_consent
 from relayd.core.operator import Operator
 
@@ -29,6 +30,13 @@ def test_every_kind_has_its_text_in_both_languages() -> None:
         assert all(set(part) == {"en", "zh"} for part in texts()[name].values()), name
     for table in (texts()["frame"], *texts()["words"].values()):
         assert all(set(part) == {"en", "zh"} and all(part.values()) for part in table.values())
+
+
+def test_all_that_an_erasure_leaves_has_its_words() -> None:
+    assert texts()["words"]["kept"].keys() == {part.name for part in STAYS}
+    old = "orders (2029-01-31): records of transactions; audit (2029-01-31): records"  # queued
+    assert old in render("erasure_done", "en", {
+        "kept": old, "certificate": "{}", "link": "l"}, OPERATOR).text
 
 
 def test_there_is_no_kind_that_nobody_sends() -> None:
