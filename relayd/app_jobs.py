@@ -93,7 +93,7 @@ def jobs(
             db, lambda: (config().invoices.close_hours, seller_of(config())),
             believed=believed, log=log),
         "margins": Margins(db, lambda: config().prices, log=log),
-        "mail": Postman(db, config, log=log),
+        "mail": Postman(db, config, believed=believed, log=log),
         "documents": Documents(db, lambda: drafts(config(), cookie_words()), made_of=config,
                                log=log),
         "dormancy": Dormancy(

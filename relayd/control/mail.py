@@ -166,11 +166,14 @@ async def refused(db: Database, mail: Mail, outcome: str, now_ms: int) -> None:
         await store_mail.end(transaction, mail.id, "refused", outcome, now_ms)
 
 
-async def failed(db: Database, mail: Mail, outcome: str, now_ms: int) -> MailState:
-    """The server did not take it now: it is tried again, or given up after `GIVE_UP_MS`."""
+async def failed(
+    db: Database, mail: Mail, outcome: str, now_ms: int, *, believed: bool = True,
+) -> MailState:
+    """The server did not take it now: it is tried again, or given up after `GIVE_UP_MS`, unless
+    the clock is not `believed`."""
     next_at_ms = now_ms + retry_ms(mail.attempts + 1)
     async with db.writing() as transaction:
-        if next_at_ms - mail.queued_at_ms > GIVE_UP_MS:
+        if believed and next_at_ms - mail.queued_at_ms > GIVE_UP_MS:
             await store_mail.end(transaction, mail.id, "expired", outcome, now_ms)
             return "expired"
         await store_mail.postpone(transaction, mail.id, outcome, next_at_ms)

@@ -2,7 +2,8 @@
 
 Law: no address and nothing of a mail is logged, only how many and why not. Without a server in the
 configuration everything stays where it is. A mail may be sent twice where a process dies between
-the server's answer and the store's, never not at all; both have the same Message-ID.
+the server's answer and the store's, never not at all; both have the same Message-ID. None is given
+up for a clock that is not believed (core/calendar.py).
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from relayd.control import mail, notice
+from relayd.control import calendar, mail, notice
+from relayd.control.calendar import Asked
 from relayd.control.mail import Outgoing
 from relayd.control.mail_text import render
 from relayd.core.errors import RelayError
@@ -46,12 +48,13 @@ class Postman:
     def __init__(
         self, db: Database, config: Callable[[], Config], *, every_seconds: float = EVERY_SECONDS,
         step_seconds: float = STEP_SECONDS, now_ms: Callable[[], int] = unix_ms,
-        log: Logger | None = None,
+        believed: Asked = calendar.always, log: Logger | None = None,
     ) -> None:
         self._db = db
         self._config = config
         self._step_seconds = step_seconds
         self._now_ms = now_ms
+        self._believed = believed
         log = log or Logger()
         self._telling = Lasting(log, "mail_failed", "mail_works_again")
         self._notices = Notices(log)
@@ -144,10 +147,12 @@ class Postman:
         return "taken"
 
     async def _failed(self, outgoing: Outgoing, error: SmtpError) -> None:
+        now_ms = self._now_ms()
         if error.is_final:
-            await mail.refused(self._db, outgoing.mail, error.outcome, self._now_ms())
+            await mail.refused(self._db, outgoing.mail, error.outcome, now_ms)
         else:
-            await mail.failed(self._db, outgoing.mail, error.outcome, self._now_ms())
+            await mail.failed(self._db, outgoing.mail, error.outcome, now_ms,
+                              believed=await self._believed(now_ms))
 
     def _message(self, outgoing: Outgoing) -> Message:
         config = self._config()

@@ -19,7 +19,7 @@ from relayd.control.mail import To
 from relayd.core.actor import SHELL, Actor
 from relayd.core.consent import REQUIRED
 from relayd.core.errors import RelayError
-from relayd.core.timestamp import MINUTE_MS
+from relayd.core.timestamp import DAY_MS, MINUTE_MS
 from relayd.core.operator import Operator, Processor
 from relayd.jobs import mail as postman
 from relayd.jobs.mail import Postman
@@ -33,6 +33,7 @@ from tests.fakes.mailserver import MailServer, links_in, text_of
 from tests.fakes.records import START_MS
 
 LINK = {"link": "https://relay.example/verify?t=quokka", "minutes": "30"}
+YEAR_MS = 365 * DAY_MS
 OPERATOR = Operator(service="Relay", name="Example Ltd", address="1 Street",
                     contact="hello@example.org", court="c")
 
@@ -139,6 +140,26 @@ async def test_a_server_that_is_down_for_three_days(db: Database, office: Office
     [lost] = await mail.listing(db, waiting=True)
     await mail.retry(db, lost.id, office.now_ms)
     assert await office.postman.round() == 1
+
+
+async def test_nothing_is_given_up_for_a_clock_that_is_not_believed(
+    db: Database, office: Office
+) -> None:
+    """As at the start of a machine that has the date of another year, and no network yet."""
+    async def believed(now_ms: int) -> bool:
+        return now_ms < START_MS + YEAR_MS
+
+    good = office.config
+    lost = replace(good, mail=replace(good.mail, port=test_utils.unused_port()))
+    made = Postman(db, lambda: office.config, step_seconds=5.0, now_ms=lambda: office.now_ms,
+                   believed=believed, log=Logger("info", office.log))
+    await posted(db, await holder(db))
+    office.config, office.now_ms = lost, START_MS + YEAR_MS
+    assert await made.round() == 0
+    assert await states(db) == [("queued", "unreachable")]
+    office.config, office.now_ms = good, START_MS + MINUTE_MS
+    assert await made.round() == 1
+    assert await states(db) == [("sent", "taken")]
 
 
 async def test_a_server_that_is_down_is_tried_once_a_round(

@@ -13,6 +13,7 @@ from relayd.core.actor import SHELL
 from relayd.core.network import NetworkRecord
 from relayd.core.timestamp import rfc3339
 from relayd.jobs.erasure import Erasures
+from relayd.jobs.mail import Postman
 from relayd.jobs.retention import Retention
 from relayd.ops import clock
 from relayd.store.db import open_database
@@ -48,6 +49,8 @@ async def test_R1_a_year_ahead_for_a_minute(tmp_path: Path, just_started: None) 
                 patch.setattr(job, "_now_ms", lambda: clock.unix_ms() + YEAR_MS)
             assert await sweeps.look() == 0
             assert await erasures.look() == 0
+        postman = cast(Postman, lane.app._jobs["mail"])  # which gives nothing up for it
+        assert not await postman._believed(clock.unix_ms() + YEAR_MS)
         assert (await account.find(db, made.id)).state == "closing"
         assert len([each async for each in usage.calls(db, CallFilter(other.id))]) == 1
         assert len(await network.own(db, other.id)) == 1
