@@ -13,6 +13,7 @@ MENDED_BYTES_MAX: Final = 1024 * 1024
 """Longer JSON is not mended."""
 
 _BOM: Final = b"\xef\xbb\xbf"
+_BLANK: Final = bytes.maketrans(bytes(range(0x20)), b" " * 0x20)
 # an escape in a JSON string: a surrogate pair, a lone surrogate, or any other
 _ESCAPE: Final = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
@@ -24,10 +25,12 @@ _NO_NUMBER: Final = re.compile(rb"(?<=[:,\[\s])-?(?:NaN|Infinity)(?=\s*[,\]}])")
 
 def mended(data: bytes) -> bytes:
     """Surrogates that stand alone (RFC 8259 section 8.2) and bytes that are no UTF-8 read as
-    U+FFFD, and `NaN` as null. A byte order mark means nothing (section 8.1)."""
+    U+FFFD, control characters as blanks, `NaN` as null. A byte order mark means nothing (section
+    8.1)."""
     data = data.removeprefix(_BOM)
     if len(data) > MENDED_BYTES_MAX:
         return data
+    data = data.translate(_BLANK)
     if b"NaN" in data or b"Infinity" in data:
         data = _NO_NUMBER.sub(b"null", data)
     data = data.decode("utf-8", "replace").encode()
