@@ -62,8 +62,7 @@ def interrupted(opening: Opening, mark: Mark | None) -> CallRecord:
                        False, None, None)
     known = far.usage
     if known is not None and not far.told:
-        known = Beside(images=known.images, audio_seconds=known.audio_seconds,
-                       searches=known.searches)
+        known = Beside(*(getattr(known, name) for name in known.__struct_fields__))
     usage, source = usage_of("died", Seen(
         known, False, far.counted_input_tokens, far.counted_output_tokens, far.exact))
     return CallRecord(

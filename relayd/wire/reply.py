@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from relayd.core.usage import NO_USAGE, Beside, Usage
+from relayd.wire.demand import IMAGE_TOKENS
 from relayd.wire.reply_chat import read_chat
 from relayd.wire.reply_gemini import read_gemini
 from relayd.wire.reply_media import (
@@ -71,6 +72,8 @@ class ReplyShape:
             report = found.usage_object()
             usage = None if report is None else self.normalize(report)
         if not found.images and not found.seconds and not found.searches:
+            if usage is None and found.drawing:
+                return Beside(output_tokens=IMAGE_TOKENS, image_output_tokens=IMAGE_TOKENS)
             if usage is None and found.sound is not None:
                 return Beside(audio_seconds=found.sound.seconds())
             if usage is None and found.paced:

@@ -22,6 +22,7 @@ RANKED_MAX, RANKED_TOKENS = 100, 500
 BYTES_PER_SECOND: Final = 15
 """Of UTF-8, in speech: 150 English words a minute, or 300 Chinese characters."""
 _IMAGE: Final = ("image_generation.completed", "image_edit.completed")
+_PARTIAL: Final = ("image_generation.partial_image", "image_edit.partial_image")
 _LAST: Final = (*_IMAGE, "transcript.text.done", "transcription.done", "speech.audio.done")
 
 
@@ -159,6 +160,8 @@ def read_images(data: bytes, found: Findings) -> bool:
             found.drawn = openai_usage({**drawn, "output_tokens_details": drawn})
     elif event.type in _IMAGE:
         found.images += 1
+    elif event.type in _PARTIAL:
+        found.drawing = True
     _summary(event, found)
     return False
 

@@ -69,6 +69,8 @@ class Findings(msgspec.Struct, gc=False):
     """Text has passed since usage was last reported. Stays False without a sink."""
     images: int = 0
     """Images that the reply has, where it is one of images or a tool made them."""
+    drawing: bool = False
+    """An image has passed as it was until then."""
     searches: int = 0
     """Searches of the web that the reply shows, where its usage does not tell of them."""
     seconds: int = 0

@@ -29,6 +29,9 @@ def test_an_older_mark_is_read_and_what_is_beside_no_report_stays_that() -> None
     read = msgspec.msgpack.decode(msgspec.msgpack.encode(mark), type=Mark)
     record = interrupted(OPENING, read)
     assert (record.usage_source, record.images, record.input_tokens) == ("estimated", 2, 3)
+    drawn = Beside(output_tokens=9, image_output_tokens=9)
+    record = interrupted(OPENING, msgspec.structs.replace(read, usage=drawn))
+    assert (record.output_tokens, record.image_output_tokens) == (13, 9)
     record = interrupted(OPENING, msgspec.structs.replace(read, usage=None))
     assert (record.images, record.input_tokens) == (0, 3)
 

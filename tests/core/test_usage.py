@@ -87,6 +87,17 @@ def test_what_is_beside_no_report_is_none(ending: Ending) -> None:
 
 
 @pytest.mark.parametrize("ending", get_args(Ending))
+def test_an_unfinished_image_is_paid_by_who_leaves(ending: Ending) -> None:
+    """Where the provider ends it, nobody has anything."""
+    begun = Beside(output_tokens=1056, image_output_tokens=1056)
+    found = usage_of(ending, Seen(begun, True, 7, 0, True))
+    if ENDINGS[ending].basis in ("none", "report", "answered"):
+        assert found == NONE
+    else:
+        assert found == (Beside(7, 1056, image_output_tokens=1056), "estimated")
+
+
+@pytest.mark.parametrize("ending", get_args(Ending))
 def test_searches_alone_are_no_answer(ending: Ending) -> None:
     """Who has got nothing of an answer pays nothing for it, though its provider has searched."""
     found = usage_of(ending, Seen(Beside(searches=1), True, 7, 0, True))

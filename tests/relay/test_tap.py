@@ -17,6 +17,7 @@ from relayd.ops.config import ServerConfig
 from relayd.relay.tap import (
     BATCH_BYTES, BATCH_READS, BatchTap, JsonTap, Report, Tap, read_whole, tap_for, usage_in_error,
 )
+from relayd.wire.demand import IMAGE_TOKENS
 from relayd.wire.dialect import BY_OPERATION
 from relayd.wire.replytext import ARGUMENTS, CONTENT, NAME
 from relayd.wire.sse import EVENT_BYTES_MAX
@@ -540,6 +541,21 @@ def test_subtitles_are_text_by_any_name_and_where_nothing_is_counted() -> None:
     for content_type in (b"text/vtt", b"text/plain", b"application/x-subrip"):
         assert run(tap("transcription", content_type), [body]) == (
             body, replace(NOTHING, usage=Beside(audio_seconds=9)))
+
+
+@pytest.mark.parametrize("operation", ["image_generation", "image_edit"])
+def test_an_image_that_is_half_there_is_taken_for_a_usual_one(operation: str) -> None:
+    """Who took it and left before the last event had it for nothing."""
+    it = tap(operation)
+    part = b'data: {"type":"%b.partial_image","b64_json":"AAAA"}\n\n' % operation.encode()
+    it.feed(part.replace(b"partial_image", b"other"))
+    assert it.usage_so_far() is None
+    it.feed(part)
+    it.feed(part)
+    half = Beside(output_tokens=IMAGE_TOKENS, image_output_tokens=IMAGE_TOKENS)
+    assert it.usage_so_far() == half
+    it.feed(part.replace(b"partial_image", b"completed"))
+    assert it.finish(True).usage == Beside(images=1)
 
 
 @pytest.mark.parametrize("told", [True, False])
