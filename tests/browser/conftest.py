@@ -17,6 +17,7 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Browser as Chromium
 
+    from tests.browser.visitor import Windows
     from tests.fakes.house import House
 
 HERE = Path(__file__).parent
@@ -52,3 +53,12 @@ def chromium() -> Iterator[Chromium]:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def windows(chromium: Chromium, house: House) -> Iterator[Windows]:
+    """The windows of all tests here that look at one page after another."""
+    visitor = importlib.import_module("tests.browser.visitor")
+    windows = visitor.Windows(chromium, house)
+    yield windows
+    windows.close()

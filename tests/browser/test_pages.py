@@ -16,7 +16,8 @@ from relayd.core.call import Place
 from relayd.ops.clock import unix_ms
 from tests.fakes.house import House
 from tests.fakes.records import call_record
-from tests.browser.visitor import Visitor
+from tests.browser.visitor import Theme, Visitor, Windows
+from tests.console.people import Person
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -27,6 +28,7 @@ ROUTES = [route for route in pages.ROUTES
           if route.method == "GET" and not route.is_api and not NO_PAGE.search(route.path)]
 
 
+THEMES: tuple[Theme, ...] = ("light", "dark")
 NARROW = 320
 """CSS pixels: what is left of a telephone, or of a screen at 400 percent (WCAG 1.4.10)."""
 FORMS = """[...document.querySelectorAll("main form")].map(
@@ -51,16 +53,24 @@ def names_what_is_not_there(route: Route, house: House) -> bool:
         {"token", "ticket"} & set(asked) and route.path not in house.queries)
 
 
-@pytest.mark.parametrize(("language", "theme"), (
-    ("en", "light"), ("en", "dark"), ("zh", "light"), ("zh", "dark")))
+def who_opens(route: Route, house: House) -> Person | None:
+    """Somebody who may."""
+    return {"public": None, "holder": house.holder}.get(route.access.kind, house.operator)
+
+
+@pytest.mark.parametrize("language", ("en", "zh"))
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
-def test_it_is_shown_without_a_fault(
-    chromium: Browser, house: House, route: Route, language: str, theme: str
+def test_it_is_shown_without_a_fault_in_both_themes(
+    windows: Windows, house: House, route: Route, language: str
 ) -> None:
-    who = {"public": None, "holder": house.holder}.get(route.access.kind, house.operator)
-    with Visitor(chromium, house, who, language=language, theme=theme) as visitor:
+    with windows.of(who_opens(route, house), language=language) as visitor:
+        visitor.turn("light")
         status = visitor.go(path_of(route, house))
-        visitor.shoot(route.path)
+        judged = {}
+        for theme in THEMES:
+            visitor.turn(theme)
+            visitor.shoot(route.path)
+            judged[theme] = visitor.judged()
         if status in (404, 410) and names_what_is_not_there(route, house):
             visitor.faults = [fault for fault in visitor.faults if str(status) not in fault]
         else:
@@ -70,21 +80,21 @@ def test_it_is_shown_without_a_fault(
         assert visitor.page.get_attribute("html", "lang") == (
             "zh-Hans" if language == "zh" else "en")
         assert visitor.page.locator("main h1").count() == 1
-        assert visitor.judged() == []
+        assert judged == {theme: [] for theme in THEMES}
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
 def test_it_fits_a_telephone_and_needs_no_script(
-    chromium: Browser, house: House, route: Route
+    windows: Windows, house: House, route: Route
 ) -> None:
-    who = {"public": None, "holder": house.holder}.get(route.access.kind, house.operator)
-    with Visitor(chromium, house, who, width=NARROW) as visitor:
+    who = who_opens(route, house)
+    with windows.of(who, width=NARROW) as visitor:
         visitor.go(path_of(route, house))
         wide = visitor.page.evaluate("document.documentElement.scrollWidth")
         assert wide <= NARROW
         scripted = visitor.page.locator("main").inner_text()
         forms = visitor.page.evaluate(FORMS)
-    with Visitor(chromium, house, who, width=NARROW, script=False) as visitor:
+    with windows.of(who, width=NARROW, script=False) as visitor:
         visitor.go(path_of(route, house))
         plain = visitor.page.locator("main").inner_text()
         # what a script adds are buttons that copy; passkeys are of script alone
