@@ -135,6 +135,21 @@ async def test_after_weeks_in_which_nothing_ran_there_is_time_to_pay(db: Databas
     assert found is not None and found.state == "active"
 
 
+async def test_of_a_fee_that_was_not_paid_nothing_comes_back(db: Database) -> None:
+    owner = await made(db, 310)
+    plans = {**PLANS, "seat": Plan("seat", period="month", fee_nano=310)}
+    first = await subscription.subscribe(db, owner, "seat", plans, START_MS, SHELL)
+    for now_ms in (first.end_ms - 7 * DAY, first.end_ms):
+        await run(db, now_ms, plans)
+    due = await subscription.find(db, owner)
+    assert due is not None and due.state == "past_due" and due.start_ms == first.end_ms
+    await top_up(db, owner, 1000, "second")
+    said = await subscription.quote(db, owner, "large", plans, first.end_ms + DAY)
+    assert (said.back_nano, said.has_nano) == (0, 1000)
+    await subscription.subscribe(db, owner, "large", plans, first.end_ms + DAY, SHELL)
+    assert await has(db, owner) == (1000 - 620, 900)
+
+
 async def test_who_can_be_read_no_more_keeps_no_other_waiting(db: Database) -> None:
     owners = []
     for number in range(3):
