@@ -13,6 +13,10 @@ from typing import Final, NamedTuple
 
 RAW_BYTES_PER_SECOND: Final = 48_000
 """Of `pcm`: 24 kHz, 16 bits, one channel."""
+SLOWEST_BYTES_PER_SECOND: Final = 128
+"""Of any sound: what a head says is bounded by it. Minutes of silence have 193 (FLAC) to 1,002."""
+TOKENS_PER_SECOND: Final = 20
+"""Of sound that a model of OpenAI's speaks."""
 OPUS_RATE: Final = 48_000
 _HEAD_BYTES: Final = 44
 """So many tell what it is, and of WAV and FLAC how long a second is."""
@@ -96,10 +100,10 @@ class Sound:
             self._pages(data)
 
     def seconds(self) -> int:
-        """How long it is so far, rounded up."""
-        if self._rate:
-            return -(-self._samples // self._rate)
-        return -(-self._bytes // self._per_second)
+        """How long it is so far, rounded up, and no longer than its bytes may be."""
+        told = (-(-self._samples // self._rate) if self._rate
+                else -(-self._bytes // self._per_second))
+        return min(told, -(-self._bytes // SLOWEST_BYTES_PER_SECOND))
 
     def _begin(self, head: bytes) -> None:
         self._begun = True

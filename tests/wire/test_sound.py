@@ -53,7 +53,7 @@ def heard(pieces: list[bytes]) -> int:
     (b"ID3\x03\x00\x00\x00\x00\x01\x00" + bytes(128) + mp3(125), 3),
     (adts(47), 3), (adts(46), 2), (adts(0x2F)[:-100], 3),
     (ogg(0, 0, 48_000, 120_000), 3), (ogg(0, -1, 48_000), 1), (ogg(), 0),
-    (flac(72_001), 4), (flac(0) + bytes(24_000 * 3 - 44), 3),
+    (flac(72_001) + bytes(500), 4), (flac(0) + bytes(24_000 * 3 - 44), 3),
     (media.wav(1.5), 2), (media.pcm(1.5), 2), (bytes(48_000), 1), (bytes(48_001), 2), (b"x", 1),
     (b"", 0), (b"ID3" + bytes(60), 0), (b"\xff\xfb\xff\xff" + bytes(47_996), 1),
 ], ids=[
@@ -67,6 +67,13 @@ def test_how_long_it_is(body: bytes, seconds: int) -> None:
     for size in (len(body) or 1, 1000, 383, 17):
         assert heard([body[at:at + size] for at in range(0, len(body), size)]) == seconds
     assert heard(one_by_one(body[:1000]) + [body[1000:]]) == seconds
+
+
+@pytest.mark.parametrize("head", [
+    b"RIFF\0\0\0\0WAVEfmt " + bytes(12) + b"\1\0\0\0" + bytes(12), ogg(2 ** 62),
+    flac(2 ** 36 - 1), flac(2 ** 36 - 1, rate=1)], ids=["wav", "opus", "flac", "slow flac"])
+def test_a_head_does_not_make_it_longer_than_its_bytes_can_be(head: bytes) -> None:
+    assert heard([head, bytes(128 * 60 - len(head))]) == 60
 
 
 @pytest.mark.parametrize(("head", "frame"), [
