@@ -404,6 +404,15 @@ async def test_a_signed_message_alone_brings_no_refund_back(till: Till) -> None:
     back.bounced = False
     assert (await till.hear("card", forged)).outcome == "already"
     assert await till.balance() == FULL - to_nano(300, "CNY")
+    # nor does one of a refund of which its partner knows nothing: it may say that again
+    back.bounced = True
+    unknown = till.demo.tell(trade, "refunded", back)
+    trade.refunds.clear()
+    for _ in range(2):
+        with pytest.raises(RelayError) as caught:
+            await till.hear("card", unknown)
+        assert caught.value.code == "partner_failed"
+    assert await till.balance() == FULL - to_nano(300, "CNY")
 
 
 async def test_a_refund_s_message_that_its_end_overtook(till: Till) -> None:
