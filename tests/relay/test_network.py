@@ -127,6 +127,19 @@ async def test_the_client_behind_a_proxy(relay: Opened) -> None:
     assert found == [("192.0.2.7", 4711), ("2001:db8::7", None)]
 
 
+async def test_what_is_remembered_of_clients_has_a_bound(
+    relay: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each field that a client sends is remembered beside its address."""
+    monkeypatch.setattr(network, "CLIENTS_MAX", 4)
+    lane = await relay(server=PROXIES)
+    async with RawClient(lane.address) as client:
+        for last in (1, 2, 1, 3, 1, 3):
+            await send(client, lane.key, ("X-Forwarded-For", f"192.0.2.{last}"))
+    assert [record.address for record in log_of(lane).take()] == [
+        f"192.0.2.{last}" for last in (1, 2, 3, 1)]
+
+
 async def test_others_cannot_say_who_they_are(direct: Lane) -> None:
     async with RawClient(direct.address) as client:
         await send(client, direct.key, ("X-Forwarded-For", "192.0.2.7"))
