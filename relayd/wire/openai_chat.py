@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
+from relayd.core.errors import RelayError
 from relayd.wire.extent import opened, picture
 from relayd.wire.fields import (
-    GONE, Shape, Table, by_name, copies, drop, filled, flag_stream, items, number, refuse, said,
-    silent,
+    GONE, Act, Shape, Table, by_name, copies, drop, filled, flag_stream, items, number, refuse,
+    said, silent,
 )
 from relayd.wire.openai_tools import (
     CACHE_BREAKPOINT, CACHE_OPTIONS, END_USER, FORMAT, FUNCTION, TOOLS, cache_key, cache_retention,
@@ -20,10 +22,26 @@ _FILE: Final = Shape({
     "filename": None, "file_data": None, "file_id": refuse("messages.content.file.file_id"),
 }).put
 
+_ELSEWHERE: Final = re.compile(r"\s*(?!https?:|data:)[a-z][a-z0-9+.-]*:", re.IGNORECASE)
+
+
+def _address(name: str) -> Act:
+    """A file's address, or an object that has it as `url`: what the whole world can read, or the
+    file itself, passes; the operator's files at the provider (`ms://` of Moonshot, `oss://` of
+    Alibaba) and those of its machine do not."""
+    def act(value: object, walk: Walk) -> object:
+        where = value.get("url") if type(value) is dict else value
+        if type(where) is str and _ELSEWHERE.match(where):
+            raise RelayError("refused_field", param=f"messages.content.{name}")
+        return said(value, walk)
+    return act
+
+
 _PART: Final = Shape({
-    "type": None, "text": None, "refusal": None, "image_url": picture(by_name),
-    "input_audio": by_name, "video_url": opened(by_name), "file": opened(_FILE),
-    **dict.fromkeys(("audio_url", "document_url", "file_url"), opened(said)),
+    "type": None, "text": None, "refusal": None, "image_url": picture(_address("image_url")),
+    "input_audio": by_name, "file": opened(_FILE),
+    **{name: opened(_address(name))
+       for name in ("video_url", "audio_url", "document_url", "file_url")},
     "file_id": refuse("messages.content.file_id"), "prompt_cache_breakpoint": CACHE_BREAKPOINT,
     "cache_control": said, **copies("messages.content"),
 }, other=said).put

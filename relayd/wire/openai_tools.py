@@ -89,10 +89,11 @@ def _other(value: object, walk: Walk) -> object:
 TOOL: Final = kinds("type", {
     **dict.fromkeys(CLIENTS_TOOLS, _TOOL.put),
     "mcp": remote("tools.mcp", opened(_MCP)),
-    "file_search": refuse("tools.file_search"),
+    "file_search": refuse("tools.file_search"), "retrieval": refuse("tools.retrieval"),
     **ROUTERS_TOOLS,
 }, _other)
-"""One tool of chat or responses, told apart by its `type`."""
+"""One tool of chat or responses, told apart by its `type`. `retrieval` is Zhipu's search of files
+that the operator keeps there."""
 
 _EACH: Final = items(TOOL)
 

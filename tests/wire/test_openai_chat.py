@@ -130,9 +130,25 @@ def test_the_cache_key_is_hashed_or_absent() -> None:
      ("refused_field", "messages.content.file_id")),
     ({"messages": [{"role": "assistant", "audio": {"id": "audio_1", "transcript": "hi"}}]},
      ("refused_field", "messages.audio.id")),
+    ({"tools": [{"type": "retrieval", "retrieval": {"knowledge_id": "1"}}]},
+     ("refused_field", "tools.retrieval")),
 ])
 def test_refusals(more: dict[str, Any], error: tuple[str, str]) -> None:
     assert refusal("chat", {**CHAT, **more}) == error
+
+
+@pytest.mark.parametrize("name", [
+    "image_url", "video_url", "audio_url", "document_url", "file_url"])
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_a_file_by_its_address_is_one_that_everybody_can_read(name: str, wrapped: bool) -> None:
+    def body(url: str) -> dict[str, Any]:
+        part = {"type": name, name: {"url": url} if wrapped else url}
+        return {**CHAT, "messages": [{"role": "user", "content": [part]}]}
+
+    for url in ("https://a.example/x.png", "HTTP://a.example", "data:image/png;base64,A=", "A="):
+        assert sent("chat", body(url)) == body(url)
+    for url in ("ms://file-1", "file:///etc/passwd", " oss://bucket/x", "GS://b/x"):
+        assert refusal("chat", body(url)) == ("refused_field", f"messages.content.{name}")
 
 
 def test_order_is_fixed_where_it_is_structure_and_kept_where_it_is_content() -> None:
