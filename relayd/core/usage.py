@@ -55,7 +55,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
 class Beside(Usage, frozen=True, gc=False):
     """What a reply shows of itself, images and searches in it or how long it was spoken, where
     its provider reported nothing: numbers of things, and no report. Its tokens are those of an
-    image that was not finished, by its kind."""
+    image that was not finished, or of a chat's sound, by its kind."""
 
 
 NO_USAGE: Final = Usage()

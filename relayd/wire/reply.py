@@ -28,6 +28,7 @@ from relayd.wire.reply_media import (
 from relayd.wire.reply_messages import read_messages
 from relayd.wire.reply_responses import DELTAS, read_responses
 from relayd.wire.replytext import Findings, Read
+from relayd.wire.sound import TOKENS_PER_SECOND
 from relayd.wire.sse import PLAIN_EVENTS, plain_events
 from relayd.wire.usage import (
     Normalize,
@@ -75,7 +76,7 @@ class ReplyShape:
             if usage is None and found.drawing:
                 return Beside(output_tokens=IMAGE_TOKENS, image_output_tokens=IMAGE_TOKENS)
             if usage is None and found.sound is not None:
-                return Beside(audio_seconds=found.sound.seconds())
+                return self._heard(found.sound.seconds())
             if usage is None and found.paced:
                 return Beside(audio_seconds=-(-found.paced // BYTES_PER_SECOND))
             return usage
@@ -87,6 +88,13 @@ class ReplyShape:
         return msgspec.structs.replace(
             usage, images=found.images, audio_seconds=usage.audio_seconds or found.seconds,
             searches=usage.searches or found.searches)
+
+    def _heard(self, seconds: int) -> Usage:
+        """Sound that nothing is reported of: a chat's is paid by tokens."""
+        if self.sound:
+            return Beside(audio_seconds=seconds)
+        tokens = seconds * TOKENS_PER_SECOND
+        return Beside(output_tokens=tokens, audio_output_tokens=tokens)
 
 
 def _dull(names: Iterable[str]) -> re.Pattern[bytes]:

@@ -48,6 +48,7 @@ class _ToolCall(msgspec.Struct, gc=False):
 
 class _Audio(msgspec.Struct, gc=False):
     transcript: Any = None
+    data: Any = None
 
 
 class _Message(msgspec.Struct, gc=False):
@@ -159,7 +160,13 @@ def _text(choice: _Choice, found: Findings) -> None:
     if message.function_call is not None:
         _call(message.function_call, choice.index, 0, found)
     if message.audio is not None:
-        found.text(message.audio.transcript, CONTENT, choice.index)
+        _spoken(message.audio, choice.index, found)
+
+
+def _spoken(audio: _Audio, choice: object, found: Findings) -> None:
+    found.text(audio.transcript, CONTENT, choice)
+    if audio.data and not found.whole:  # a whole reply has its usage with it
+        found.hear(audio.data)
 
 
 def _call(function: _Function | None, choice: object, tool: object, found: Findings) -> None:

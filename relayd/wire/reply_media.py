@@ -6,13 +6,11 @@ words, how long the sound was, and how many images there are.
 
 from __future__ import annotations
 
-from binascii import a2b_base64
 from typing import Any, Final, TypeVar
 
 import msgspec
 
 from relayd.wire.replytext import CONTENT, Findings, decode_again
-from relayd.wire.sound import Sound
 from relayd.wire.usage import count_of, openai_usage, seconds_of
 
 # tuples: a type that is no string is in none of them, and cannot be looked up in a set
@@ -85,12 +83,7 @@ def read_speech(data: bytes, found: Findings) -> bool:
     if event is None:
         return False
     if type(event) is _Spoken and event.type == "speech.audio.delta":
-        sound = found.sound or Sound()
-        found.sound = sound
-        try:
-            sound.feed(a2b_base64(event.audio))
-        except (ValueError, TypeError):  # no sound of which anything is known
-            pass
+        found.hear(event.audio)
     _summary(event, found)
     return False
 

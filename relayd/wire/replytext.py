@@ -7,6 +7,7 @@ nowhere.
 
 from __future__ import annotations
 
+from binascii import a2b_base64
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol, TypeVar
 
@@ -93,6 +94,14 @@ class Findings(msgspec.Struct, gc=False):
         if type(text) is str and text and sink is not None:
             self.unreported = True
             sink.add(text, stream_of(kind, index, tool) if index or tool else kind)
+
+    def hear(self, base64: object) -> None:
+        """Takes the next piece of the reply's sound; what cannot be read is as long as nothing."""
+        sound = self.sound = self.sound or Sound()
+        try:
+            sound.feed(a2b_base64(base64))  # type: ignore[arg-type]
+        except (ValueError, TypeError):
+            pass
 
     def report(self, usage: object) -> None:
         """Notes the provider's usage object; the last one counts. Anything else is no report,

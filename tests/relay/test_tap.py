@@ -559,6 +559,21 @@ def test_an_image_that_is_half_there_is_taken_for_a_usual_one(operation: str) ->
 
 
 @pytest.mark.parametrize("told", [True, False])
+def test_the_sound_of_a_chat_is_taken_by_its_length_until_tokens_are_told(told: bool) -> None:
+    """Who left before the last event paid for the written words alone."""
+    texts = Texts()
+    it = tap(counter=texts)
+    audio = base64.b64encode(bytes(96_000)).decode()
+    for more in ({"transcript": "he"}, {"data": audio}, {"data": audio}, {"data": 7}):
+        it.feed(chat(choices=[{"index": 0, "delta": {"audio": {"id": "x", **more}}}]))
+    if told:
+        it.feed(USAGE)
+    usage = Usage(7, 3) if told else Beside(output_tokens=80, audio_output_tokens=80)
+    assert it.usage_so_far() == usage and it.finish(False).usage == usage
+    assert texts.kind(CONTENT) == "he"
+
+
+@pytest.mark.parametrize("told", [True, False])
 def test_speech_as_events_is_as_long_as_what_passed_until_tokens_are_told(told: bool) -> None:
     """Who left before the last event paid for the text alone."""
     audio = base64.b64encode(bytes(96_000)).decode()
