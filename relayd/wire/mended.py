@@ -14,10 +14,11 @@ MENDED_BYTES_MAX: Final = 1024 * 1024
 
 _BOM: Final = b"\xef\xbb\xbf"
 _BLANK: Final = bytes.maketrans(bytes(range(0x20)), b" " * 0x20)
-# an escape in a JSON string: a surrogate pair, a lone surrogate, or any other
+# a pair of surrogates or a lone one, with the escaped backslashes before it: only these are asked
+# about, where each of half a million escapes took a quarter of a second together
 _ESCAPE: Final = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-    rb"|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL)
+    rb"(?<!\\)((?:\\\\)*)\\u(?:[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(?P<lone>[dD][89a-fA-F][0-9a-fA-F]{2}))")
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 # where a value may stand, what JSON has no word for: Python writes it for a logprob that is none
 _NO_NUMBER: Final = re.compile(rb"(?<=[:,\[\s])-?(?:NaN|Infinity)(?=\s*[,\]}])")
@@ -38,4 +39,4 @@ def mended(data: bytes) -> bytes:
 
 
 def _known(escape: re.Match[bytes]) -> bytes:
-    return escape[0] if escape["lone"] is None else b"\\ufffd"
+    return escape[0] if escape["lone"] is None else escape[1] + b"\\ufffd"

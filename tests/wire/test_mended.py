@@ -16,6 +16,7 @@ from relayd.wire.mended import MENDED_BYTES_MAX, mended
     (rb'["\ud83d"]', ["\ufffd"]), (rb'["\uDE00\n"]', ["\ufffd\n"]),
     (rb'["\ud83d\ude00 \\ud83d"]', ["\U0001f600 \\ud83d"]), (b'["\xff\xc3\xa9"]', ["\ufffd\xe9"]),
     (b"[NaN,-Infinity, Infinity ]", [None, None, None]), (b'["NaN"]', ["NaN"]),
+    (rb'["\\\ud83d\\\\ud83d\ud83d\ud83d\ude00"]', ["\\\ufffd\\\\ud83d\ufffd\U0001f600"]),
     (b'["a\tb\0",\r\n1]', ["a b ", 1]),
     (b"\xef\xbb\xbf[1]", [1]), (b"[1]", [1]), (rb'["\u00e9\\"]', ["\xe9\\"]),
 ])
@@ -27,6 +28,15 @@ def test_it_says_what_was_meant(data: bytes, meant: object) -> None:
 def test_what_can_be_read_means_the_same(value: object) -> None:
     for data in (msgspec.json.encode(value), json.dumps(value).encode()):
         assert json.loads(mended(data)) == value
+
+
+@given(st.lists(st.sampled_from([
+    "\\\\", "\\n", "\\ud83d", "\\ude00", "\\uD83D\\uDE00", "\\u0041", "ud83d", "x", '\\"'])))
+def test_each_escape_is_read_by_itself(parts: list[str]) -> None:
+    text = '"%s"' % "".join(parts)
+    meant = json.loads(text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    read = msgspec.json.decode(mended(text.encode()))
+    assert read.replace("\ufffd", "") == meant.replace("\ufffd", "")
 
 
 def test_what_is_long_stays() -> None:
