@@ -133,17 +133,33 @@ class Hold:
     """What one call holds of a wallet, until `settle` or `void`; both are harmless when repeated.
     """
 
-    __slots__ = ("wallet", "nano", "_alone", "_held")
+    __slots__ = ("wallet", "nano", "responses", "_alone", "_held", "_each", "_used")
 
     def __init__(self, wallet: Wallet, nano: int, alone: bool) -> None:
         self.wallet = wallet
         self.nano = nano
+        self.responses = 1
+        """Of a session, that have not ended."""
         self._alone = alone
         self._held = True
+        self._each = nano
+        self._used = 0
 
     def grow(self, nano: int) -> None:
         """A session has used so much by now: taken at once, so that others see it."""
-        if self._held and nano > self.nano:
+        self._used = max(self._used, nano)
+        self._fit()
+
+    def expect(self, responses: int) -> None:
+        """So many responses of a session have not ended: beyond one, each holds what the session
+        held from its start."""
+        self.responses = responses
+        self._fit()
+
+    def _fit(self) -> None:
+        coming = self.responses * self._each if self.responses > 1 else 0
+        nano = max(self._each, self._used + coming)
+        if self._held:
             self.wallet.reserved += nano - self.nano
             self.nano = nano
 

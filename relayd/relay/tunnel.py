@@ -144,7 +144,10 @@ class Tunnel:
             self._recheck()
             if ticket is not None:
                 ticket.go_on()
-            self._plane.wallets.go_on(self._exchange)
+            asks = event.type == "response.create"
+            self._plane.wallets.go_on(self._exchange, self.session.awaited + asks)
+            if asks:
+                self.session.ask()
         except RelayError as error:
             return event._replace(error=error)
         self._spent = False
@@ -212,7 +215,7 @@ class Tunnel:
             self._plane.meter.mark(mark(exchange))
             if exchange.ticket is not None:
                 exchange.ticket.spend(usage.input_tokens + usage.output_tokens)
-            self._plane.wallets.spend(exchange, usage)
+            self._plane.wallets.spend(exchange, usage, self.session.awaited)
 
     def _provider_closes(self, payload: bytes) -> None:
         self.provider_code = code = close_code(payload)

@@ -152,8 +152,9 @@ class Wallets:
                 wallet.install(posted.nano, posted.credit, ())
         return wallet
 
-    def spend(self, exchange: Exchange, usage: Usage) -> None:
-        """A session has used so much by now: others see it at once."""
+    def spend(self, exchange: Exchange, usage: Usage, responses: int = 0) -> None:
+        """A session has used so much by now, and so many of its responses have not ended: others
+        see it at once."""
         if exchange.hold is None:
             return
         price = _price(exchange, exchange.provider or "", exchange.provider_model or "")
@@ -162,10 +163,18 @@ class Wallets:
             account = exchange.grant.account if exchange.grant else ""
             exchange.hold.grow(
                 marked_up(used, self.tariff().markup(account, exchange.model)))
+            exchange.hold.expect(responses)
 
-    def go_on(self, exchange: Exchange) -> None:
-        """Raises balance_short where a session may not ask for more now."""
-        if exchange.hold is not None and exchange.hold.wallet.available < 0:
+    def go_on(self, exchange: Exchange, responses: int = 1) -> None:
+        """Raises balance_short where a session may not ask for more now: for `responses` at once
+        that have not ended."""
+        hold = exchange.hold
+        if hold is None:
+            return
+        before = hold.responses
+        hold.expect(responses)
+        if hold.wallet.available < 0:
+            hold.expect(before)
             self.refused += 1
             raise RelayError("balance_short")
 

@@ -77,7 +77,8 @@ class SessionReader:
     `secrets` are those of wire/provider_error.py.
     """
 
-    __slots__ = ("usage", "running", "heard_sound", "failed", "_secrets", "_sink", "_numbers")
+    __slots__ = ("usage", "running", "heard_sound", "failed", "_secrets", "_sink", "_numbers",
+                 "_asked", "_ended")
 
     def __init__(self, secrets: tuple[bytes, ...], sink: TextSink | None) -> None:
         self.usage: Usage | None = None
@@ -92,6 +93,17 @@ class SessionReader:
         self._secrets = secrets
         self._sink = sink
         self._numbers = 0
+        self._asked = 0
+        self._ended = 0
+
+    def ask(self) -> None:
+        """The client asks for one more response."""
+        self._asked = max(self._asked, self._numbers) + 1
+
+    @property
+    def awaited(self) -> int:
+        """Responses that the client has asked for, or that have begun, and that have not ended."""
+        return max(self._asked, self._numbers) - self._ended
 
     def passing(self, payload: bytes) -> bytes | None:
         """What of a text message goes to the client: None as it is, else what stands for it.
@@ -150,6 +162,7 @@ class SessionReader:
         name = response.get("id")
         if type(name) is str:
             self.running.discard(name)
+        self._ended = min(self._ended + 1, max(self._asked, self._numbers))
         report = response.get("usage")
         found = openai_usage(report) if type(report) is dict else None
         if found is not None:
@@ -176,6 +189,7 @@ class SessionReader:
         """An error event as the client gets it: its own, or the relay's words in its place."""
         verdict = judge("openai", 200, payload, self._secrets)
         self.failed = verdict.code
+        self._asked = max(self._asked - 1, self._numbers)  # the one that was refused, if it was
         if verdict.passes:
             return None
         asked = told.get("event_id") if type(told) is dict else None

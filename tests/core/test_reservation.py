@@ -122,6 +122,20 @@ def test_a_credit_line_is_spent_too() -> None:
     assert refused(made, Demand(1, 1)).code == "balance_short"
 
 
+def test_each_response_of_a_session_that_has_not_ended_holds_what_one_may_cost() -> None:
+    purse = Wallet("USD")
+    purse.install(100, 0, ())
+    hold = purse.reserve(Demand(10, 10))
+    for responses, used, held in ((1, 0, 10), (2, 0, 20), (5, 0, 50), (4, 8, 48), (1, 32, 32),
+                                  (0, 32, 32), (3, 32, 62), (1, 32, 32)):
+        hold.expect(responses)
+        hold.grow(used)
+        assert (hold.nano, purse.reserved, hold.responses) == (held, held, responses)
+    hold.settle("call", 1, 32)
+    hold.expect(9)
+    assert (purse.reserved, purse.available) == (0, 68)
+
+
 def test_a_session_holds_more_as_it_uses_more() -> None:
     made = wallet(100)
     hold = made.reserve(Demand(10, 10))

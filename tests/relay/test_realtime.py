@@ -871,6 +871,37 @@ async def test_a_session_spends_the_balance_as_it_goes(
         assert [r.amount_nano for r in found] == [0, 10]
 
 
+async def test_responses_that_are_asked_for_at_once_are_paid_from_one_balance(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of them is reported before all have been sent: any number passed."""
+    monkeypatch.setattr("relayd.relay.wallet.SESSION_TOKENS", 1)
+
+    async def silent(provider: Provider, socket: ServerConnection) -> None:
+        async for message in socket:
+            provider.heard.append(str(message))
+
+    async with realtime_provider(silent) as upstream:
+        lane = await opened(
+            provider_changes={"address": upstream.address},
+            prices=PriceBook([Price("*", unit_prices({"output": 1_000_000}))]),
+            billing=BillingConfig(prepaid=True))
+        plane = lane.app._plane
+        assert plane is not None
+        [grant] = plane.view.current.keys.values()
+        plane.wallets.install([(grant.account, "USD", 7, 0)], frozenset())
+        async with session(lane) as socket:
+            for _ in range(20):
+                await socket.send(CREATE)
+            for _ in range(13):
+                assert (await told(socket, "error"))["error"]["code"] == "insufficient_quota"
+            async with asyncio.timeout(5):
+                while len(upstream.heard) < 7:
+                    await asyncio.sleep(0.01)
+        await lane.settled(1)
+        assert upstream.heard == [CREATE] * 7
+
+
 async def test_a_deployment_that_fails_handshakes_is_no_healthy_one(opened: Opened) -> None:
     async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

@@ -236,6 +236,31 @@ def test_whatever_a_provider_says(events: list[tuple[str, dict[str, Any]]]) -> N
             assert SECRET not in (payload if told is None else told)
 
 
+def test_what_has_been_asked_for_and_has_not_ended_is_counted() -> None:
+    read = reader()
+
+    def tell(*events: tuple[str, dict[str, Any]]) -> int:
+        for kind, members in events:
+            read.passing(raw({"type": kind, **members}))
+        return read.awaited
+
+    created, ended = ("response.created", {}), ("response.done", {"response": {}})
+    wrong = ("error", {"error": {"type": "invalid_request_error", "message": "no"}})
+    assert read.awaited == 0
+    for _ in range(3):
+        read.ask()
+    assert read.awaited == 3
+    assert tell(created) == 3 and tell(ended) == 2
+    assert tell(wrong) == 1  # one of them was refused
+    assert tell(created, ended) == 0
+    assert tell(wrong) == 0 and tell(ended) == 0
+    assert tell(created) == 1  # of the provider's own accord
+    read.ask()
+    assert read.awaited == 2 and tell(ended, ended, ended) == 0
+    read.ask()
+    assert read.awaited == 1
+
+
 def test_running_responses_are_bounded() -> None:
     session = reader()
     for number in range(RUNNING_MAX + 5):
