@@ -73,8 +73,11 @@ async def run(db: Database, now_ms: int, plans: subscription.Plans = PLANS) -> i
 
 async def test_a_fee_is_paid_and_the_allowance_is_given(db: Database) -> None:
     owner = await made(db, 1000)
+    version = await publish.policy_version(db)
     await start(db, owner)
     assert await has(db, owner) == (690, 400)
+    # a relay that runs is told of it: its prices are the plan's
+    assert await publish.policy_version(db) > version
     assert (await publish.load(db)).plans == {owner: "team"}
     for later in (0, DAY):
         assert await refused(start(db, owner, now_ms=START_MS + later)) == "subscription_state"
@@ -87,6 +90,8 @@ async def test_without_money_there_is_none(db: Database) -> None:
     assert await has(db, owner) == (309, 0) and await subscription.find(db, owner) is None
     for name in ("cheap", "nothing"):
         assert await refused(start(db, owner, name)) == "plan_not_found"
+        assert await refused(
+            subscription.quote(db, owner, name, PLANS, START_MS)) == "plan_not_found"
 
 
 async def test_calls_that_are_not_charged_yet_pay_no_fee_twice(db: Database) -> None:
@@ -114,6 +119,10 @@ async def test_it_renews_with_a_word_before(db: Database) -> None:
     assert await has(db, owner) == (380, 400)
     later = await subscription.find(db, owner)
     assert later is not None and (later.start_ms, later.state) == (found.end_ms, "active")
+    # the next word comes as long before the next end
+    assert await run(db, later.end_ms - 8 * DAY) == 0
+    assert await run(db, later.end_ms - 7 * DAY) == 1
+    assert (await mails(db))["subscription_renews"] == 2
 
 
 async def test_after_weeks_in_which_nothing_ran_there_is_time_to_pay(db: Database) -> None:
