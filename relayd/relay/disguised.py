@@ -21,6 +21,7 @@ from relayd.relay.inflate import inflated
 from relayd.relay.tap import usage_in_error
 from relayd.relay.upstream import Attempt
 from relayd.wire.anonymous import ERROR, begins_as_error, told_in
+from relayd.wire.mended import mended
 from relayd.wire.provider_error import judge
 from relayd.wire.replyhead import ReplyHead
 from relayd.wire.shapes import array_element
@@ -111,8 +112,9 @@ def _is_cut(data: bytes) -> bool:
             if str(error) == _CUT:
                 return True
         else:
-            break
-    return False
+            return False
+    plain = mended(data)
+    return plain != data and _is_cut(plain)
 
 
 def _passes(head: ReplyHead, data: bytes, is_open: bool) -> bool:

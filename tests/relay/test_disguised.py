@@ -152,8 +152,11 @@ async def test_json_that_only_its_connection_ends(
 
 def test_json_that_ends_inside_itself() -> None:
     whole = '{"a":[-1.5e-7,true,null,"é\\u00e9\\"",{}],"b":"日"}'.encode()
-    assert all(_is_cut(whole[:at]) for at in range(len(whole)))
-    for body in (whole, whole + b"\n", whole + b"x", whole + b" 1", b"oops", b'{"a":NaN}'):
+    half = whole.replace(b"[", rb'"\ud83d","c":[')
+    for each in (whole, half):
+        assert all(_is_cut(each[:at]) for at in range(len(each)))
+    for body in (whole, half, half + b"x", whole + b"\n", whole + b"x", whole + b" 1", b"oops",
+                 b'{"a":NaN}'):
         assert not _is_cut(body)
 
 
