@@ -82,6 +82,7 @@ class House:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._loop = asyncio.new_event_loop()
+        self._loop.set_debug(False)  # thousands of requests come here; others try it with debug
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._upstream = DemoUpstream(pace_ms=1)
         self._console_port = free_port()
