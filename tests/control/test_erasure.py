@@ -14,7 +14,7 @@ from relayd.control import account, audit, erasure, key, usage, vault
 from relayd.control.erasure import Means, Wish
 from relayd.control.key import KeyWish
 from relayd.control.mail_text import render
-from relayd.control.publish import load
+from relayd.control.publish import load, policy_version
 from relayd.core.actor import SHELL, SYSTEM, Actor
 from relayd.core.erasure import COOLING_MS
 from relayd.core.errors import RelayError
@@ -210,6 +210,21 @@ async def test_E3_what_survives_is_in_the_vault_and_nowhere_else(db: Database) -
     assert rows[0] == ("ord_0", None, None) and rows[1][2] == "pi_zeisig_1"
     events = [entry.event.action async for entry in audit.listing(db, target=who)]
     assert events[-2:] == ["account.erase", "vault.look"]
+
+
+async def test_a_relay_that_runs_is_told_of_each_step(db: Database) -> None:
+    """Its keys end with the request, come back with it, and are forgotten with the account."""
+    who = await make_person(db)
+    versions = [await policy_version(db)]
+    asked = await erasure.ask(db, Actor(who), who, Wish(), START_MS, link)
+    versions.append(await policy_version(db))
+    await erasure.cancel(db, Actor(who), asked, START_MS + 1, link)
+    versions.append(await policy_version(db))
+    asked = await erasure.ask(db, Actor(who), who, Wish(), START_MS + 2, link)
+    versions.append(await policy_version(db))
+    assert await erasure.erase(db, MEANS, asked, START_MS + 2 + COOLING_MS) is not None
+    versions.append(await policy_version(db))
+    assert versions == sorted(set(versions))
 
 
 async def test_M3_a_minor_s_account_goes_without_a_cooling_off(db: Database) -> None:
