@@ -271,3 +271,22 @@ async def test_a_dead_deployment_of_one_api_is_none_of_another(opened: Opened) -
             routes=(Route("test-model", (Deployment("dead"), Deployment("p0"))),))
         await spread(lane, [BODY] * 7)
         assert {r.attempts for r in await lane.settled(7)} == {1}
+
+
+async def test_a_call_that_cannot_be_written_down_leaves_its_connection_to_others(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: object) -> None:
+        raise RelayError("journal_full")
+
+    lane = await opened()
+    plane = plane_of(lane)
+    raw = request_bytes(TARGET, lane.key, BODY)
+    assert (await ask(lane.address, raw)).status == 200
+    with monkeypatch.context() as patched:
+        patched.setattr(plane.meter, "open", full)
+        assert (await ask(lane.address, raw)).status == 503
+    pool = plane.policy.pools["openai"]
+    assert (pool.busy, pool.idle) == (0, 1)
+    assert (await ask(lane.address, raw)).status == 200
+    assert len(lane.upstream.requests) == 2
