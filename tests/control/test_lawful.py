@@ -255,7 +255,7 @@ async def test_S3_everything_is_in_the_chain(db: Database) -> None:
 async def test_S3_the_owner_is_told_when_the_gag_ends(db: Database) -> None:
     who = await make_person(db)
     gag_ms = START_MS + 90 * DAY_MS
-    await produced(db, gag_until_ms=gag_ms)
+    done, _ = await produced(db, gag_until_ms=gag_ms)
     assert await lawful.tell(db, gag_ms - 1) == 0
     assert "request.produce" not in await looked(db, who)
     assert await lawful.tell(db, gag_ms) == 1
@@ -265,6 +265,8 @@ async def test_S3_the_owner_is_told_when_the_gag_ends(db: Database) -> None:
     async with db.reading() as transaction:
         assert await transaction.row(
             "SELECT COUNT(*) FROM outbox WHERE kind = 'lawful_request'") == (1,)
+    assert [act[2:] for act in await audited(db, "request.tell")] == [
+        (who, {"request": done.id, "mailed": True})]
 
 
 async def test_what_can_be_read_no_more_is_named_beside_what_is_produced(db: Database) -> None:
