@@ -37,7 +37,7 @@ _MADE_NEW: Final = frozenset({"host", "content-type", "content-length", "accept"
                               "accept-encoding", "user-agent", "transfer-encoding", "connection",
                               "upgrade", "sec-websocket-key", "sec-websocket-version"})
 _OTHER_MODELS: Final = frozenset({"fallbacks", "generationConfig.routingConfig", "tools.advisor",
-                                  "tools.fusion", "tools.subagent"})
+                                  "tools.fusion", "tools.image_generation", "tools.subagent"})
 _READ: Final = frozenset({"anthropic-version", "anthropic-beta", "openai-beta",
                           "sec-websocket-protocol"})
 

@@ -205,7 +205,8 @@ async def test_it_says_which_setting_keeps_a_tier_back(opened: Opened) -> None:
 
 async def test_it_says_why_what_names_nobody_is_dropped(opened: Opened) -> None:
     lane = await opened()
-    asked = {"tools.fusion": (TARGET, BODY[:-1] + b',"tools":[{"type":"openrouter:fusion"}]}'),
+    asked = {**{f"tools.{name}": (TARGET, BODY[:-1] + b',"tools":[{"type":"openrouter:%b"}]}'
+                                  % name.encode()) for name in ("fusion", "image_generation")},
              "response_format": ("/v1/images/generations",
                                  b'{"model":"m","prompt":"x","response_format":"url"}')}
     why = {}
@@ -215,6 +216,7 @@ async def test_it_says_why_what_names_nobody_is_dropped(opened: Opened) -> None:
             if what == f"body {name}":
                 why[name] = words
     assert "another model" in why["tools.fusion"] and "address" in why["response_format"]
+    assert why["tools.image_generation"] == why["tools.fusion"]
 
 
 async def test_a_provider_of_the_route_may_be_chosen(opened: Opened) -> None:
