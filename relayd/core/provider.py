@@ -11,6 +11,9 @@ Api = Literal["openai", "anthropic", "gemini"]
 Trains = Literal["no", "unknown", "yes"]
 TRAINS: Final[tuple[Trains, ...]] = ("no", "unknown", "yes")
 """Whether content may train models, from the best to the worst."""
+_KNOW_THE_NEWER: Final = frozenset({
+    "api.groq.com", "api.x.ai", "openrouter.ai", "api.cerebras.ai"})
+"""Hosts beside OpenAI's own whose API lists `max_completion_tokens`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,12 @@ class Provider:
         """True where chat completions are stored unless the request says `store: false`."""
         host = self.address.host
         return self.api == "azure" or host == "openai.com" or host.endswith(".openai.com")
+
+    @property
+    def knows_completion_bound(self) -> bool:
+        """True where `max_completion_tokens` bounds a chat's answer. Others may know `max_tokens`
+        alone and ignore it, as servers ignore what they do not know (DeepSeek's, Ollama)."""
+        return self.keeps_unless_told or self.address.host in _KNOW_THE_NEWER
 
     @property
     def dialect(self) -> Api:

@@ -97,7 +97,7 @@ class Wallets:
         self, exchange: Exchange, plan: Plan, raw: bytes | None
     ) -> dict[Currency, Demand]:
         """What the call may cost, by currency; nothing where no deployment has a price."""
-        about, most = self._quantities(exchange, raw)
+        about, most = self._quantities(exchange, plan, raw)
         assert exchange.grant is not None
         markup = self.tariff().markup(exchange.grant.account, exchange.model)
         found: dict[Currency, Demand] = {}
@@ -115,7 +115,9 @@ class Wallets:
             found[price.currency] = wanted if known is None else Demand(*map(max, known, wanted))
         return found
 
-    def _quantities(self, exchange: Exchange, raw: bytes | None) -> tuple[Quantity, Quantity]:
+    def _quantities(
+        self, exchange: Exchange, plan: Plan, raw: bytes | None
+    ) -> tuple[Quantity, Quantity]:
         """What the call uses about, and at most."""
         billing = exchange.policy.billing
         endpoint = exchange.target.endpoint
@@ -140,6 +142,8 @@ class Wallets:
             made = longest = limit.tokens
             if limit.images:
                 made = min(limit.images * IMAGE_TOKENS, longest)
+            elif limit.newer and not all(p.provider.knows_completion_bound for p in plan.places):
+                longest = max(made, billing.output_tokens_max)
         return Quantity(tokens, made, limit.images), Quantity(most, longest, limit.images)
 
     def _wallet(self, account: str, currency: str) -> Wallet:

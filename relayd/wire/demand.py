@@ -30,10 +30,11 @@ IMAGE_TOKENS, IMAGE_TOKENS_MAX = 1_056, 8_192
 
 class Bound(NamedTuple):
     """`tokens` of output at most, None: the request does not say; `images` at most, whose tokens
-    are among them."""
+    are among them. `newer`: only `max_completion_tokens` says it, which not all providers know."""
 
     tokens: int | None
     images: int = 0
+    newer: bool = False
 
 
 def bound(operation: str, fields: Mapping[str, object]) -> Bound:
@@ -57,7 +58,8 @@ def bound(operation: str, fields: Mapping[str, object]) -> Bound:
     choices = max(_whole(fields.get("n")) or 1, _whole(fields.get("best_of")) or 1)
     if operation == "completions":
         choices *= _prompts(fields.get("prompt"))
-    return _times(max(given, default=None), choices)
+    newer = operation == "chat" and bool(given) and not _whole(fields.get("max_tokens"))
+    return _times(max(given, default=None), choices)._replace(newer=newer)
 
 
 def _prompts(prompt: object) -> int:

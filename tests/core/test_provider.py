@@ -35,6 +35,16 @@ def test_who_keeps_answers_unless_told_not_to(api: str, host: str, keeps: bool) 
     assert where.keeps_unless_told is keeps
 
 
+@pytest.mark.parametrize(("api", "host", "knows"), [
+    ("openai", "api.openai.com", True), ("azure", "own.openai.azure.com", True),
+    ("openai", "openrouter.ai", True), ("openai", "api.deepseek.com", False),
+    ("openai", "127.0.0.1", False),
+])
+def test_who_knows_the_newer_name_of_an_answers_bound(api: str, host: str, knows: bool) -> None:
+    where = replace(provider(api), address=Address("https", host, 443, ""))
+    assert where.knows_completion_bound is knows
+
+
 def test_what_is_not_said_is_neither_good_nor_overseas() -> None:
     assert DataTerms() == DataTerms("unknown", None, None, None, False) == together([])
     where = provider("openai")

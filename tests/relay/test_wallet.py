@@ -615,8 +615,27 @@ def test_of_two_currencies_the_larger_amount_is_set_aside_and_what_was_used_is_t
 def test_what_a_call_is_taken_for(
     target: str, usual: tuple[int, ...], most: tuple[int, ...]
 ) -> None:
-    made, _ = deployments()
+    made, plan = deployments()
     made.target, made.body_bytes = target_of(target, "openai"), 8000
     endpoint = made.target.endpoint
     raw = None if endpoint is not None and endpoint.body == "multipart" else b"x" * 22
-    assert Wallets()._quantities(made, raw) == (usual, most)
+    assert Wallets()._quantities(made, plan, raw) == (usual, most)
+
+
+@pytest.mark.parametrize(("fields", "known", "most"), [
+    ({"max_completion_tokens": 1}, (True, True), 1),
+    ({"max_completion_tokens": 1}, (True, False), 10_000),
+    ({"max_completion_tokens": 20_000}, (False, False), 20_000),
+    ({"max_completion_tokens": 1, "max_tokens": 2}, (False, False), 2),
+    ({"max_tokens": 1}, (False, False), 1),
+])
+def test_a_bound_that_a_provider_may_not_know_is_none(
+    fields: dict[str, int], known: tuple[bool, bool], most: int
+) -> None:
+    """`max_completion_tokens: 1` alone set aside one token where a provider that goes by
+    `max_tokens` made thousands: any number of calls at once on any balance."""
+    made, plan = deployments(of("a", output=1), of("b", output=1), **fields)
+    for place, knows in zip(plan.places, known, strict=True):
+        place.provider.knows_completion_bound = knows  # type: ignore[misc]
+    usual, longest = Wallets()._quantities(made, plan, b"{}")
+    assert (usual.output_tokens, longest.output_tokens) == (max(fields.values()), most)

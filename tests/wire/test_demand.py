@@ -15,6 +15,9 @@ from relayd.wire.dialect import BY_OPERATION
 @pytest.mark.parametrize("operation, fields, expected", [
     ("chat", {"max_tokens": 5}, Bound(5)),
     ("chat", {"max_tokens": 5, "max_completion_tokens": 7}, Bound(7)),
+    # alone it may say nothing to a provider
+    ("chat", {"max_completion_tokens": 7, "n": 2}, Bound(14, 0, True)),
+    ("completions", {"max_completion_tokens": 7}, Bound(None)),
     # a provider that does not know the newer name goes by the other one
     ("chat", {"max_tokens": 500, "max_completion_tokens": 7}, Bound(500)),
     # all that are made are paid, whatever is returned
@@ -31,7 +34,7 @@ from relayd.wire.dialect import BY_OPERATION
     ("chat", {"max_tokens": -1}, Bound(None)), ("chat", {"max_tokens": 10**30}, Bound(VALUE_MAX)),
     ("completions", {"max_tokens": 0}, Bound(0)), ("messages", {"max_tokens": 0}, Bound(0)),
     ("chat", {"max_tokens": 0}, Bound(None)),
-    ("chat", {"max_tokens": 0, "max_completion_tokens": 9}, Bound(9)),
+    ("chat", {"max_tokens": 0, "max_completion_tokens": 9}, Bound(9, 0, True)),
     ("generate", {"generationConfig": {"maxOutputTokens": 0}}, Bound(None)),
     ("responses", {"max_output_tokens": 9}, Bound(9)),
     ("responses", {"max_tokens": 9}, Bound(None)),
