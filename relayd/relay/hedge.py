@@ -47,9 +47,10 @@ class _Side:
 
     @property
     def failed(self) -> bool:
-        """True where nothing, or no good answer, will come of it."""
+        """True where nothing, or no good answer, will come of it: an error, a redirect."""
         head = None if self.attempt is None else self.attempt.head
-        return self.ended is not None or head is not None and head.status >= 400
+        return self.ended is not None or (
+            head is not None and head.status >= 300 and head.status != 304)
 
     @property
     def done(self) -> bool:

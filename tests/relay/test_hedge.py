@@ -61,7 +61,7 @@ async def test_a_kept_connection_that_closed_is_replaced(opened: Opened) -> None
             assert line.encode() in text
 
 
-@pytest.mark.parametrize("second", ["500", "closed", "404", "429", "garbage"])
+@pytest.mark.parametrize("second", ["500", "closed", "404", "429", "garbage", "redirect"])
 async def test_a_rival_that_fails_does_not_win(opened: Opened, second: str) -> None:
     async def slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"hi")
