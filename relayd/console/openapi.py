@@ -22,7 +22,8 @@ from relayd.core.errors import ERRORS
 
 REF: Final = "#/components/schemas/{name}"
 _NAME: Final = re.compile(r"\{([a-z_]+)\}")
-_ANY: Final = ("internal", "store_busy", "store_failed")
+_ANY: Final = (
+    "internal", "store_busy", "store_damaged", "store_failed", "store_moved", "store_permission")
 _SIGNED_IN: Final = ("session_ended", "account_state", "consent_missing")
 _OPERATOR: Final = ("role_needed", "factor_needed")
 

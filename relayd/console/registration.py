@@ -181,8 +181,8 @@ async def give_verified(visit: Visit) -> web.Response:
 
 
 _SIGN_UP_ERRORS: Final = (
-    *BUSY, "registration_closed", "invalid_email", "invalid_value", "weak_password",
-    "age_not_stated", "consent_required", "username_taken", "document_not_found")
+    *BUSY, "registration_closed", "invalid_email", "mail_disposable", "invalid_value",
+    "weak_password", "age_not_stated", "consent_required", "username_taken", "document_not_found")
 ROUTES: Final = (
     Route("GET", "/sign-up", show, PUBLIC, "The form to sign up."),
     Route("POST", "/sign-up", sign_up, PUBLIC, "Sign up.", takes=SignUp),

@@ -111,3 +111,16 @@ def test_what_is_sent_may_come_too_late() -> None:
     [route] = [each for each in pages.ROUTES
                if (each.method, each.path) == ("POST", "/api/v1/contact")]
     assert "request_timeout" in openapi.codes(route)
+
+
+def test_what_may_become_of_the_store_is_told_of_every_route() -> None:
+    """Also what a daemon finds out while it runs."""
+    for route in pages.ROUTES:
+        assert {"store_busy", "store_damaged", "store_failed", "store_moved",
+                "store_permission"} <= set(openapi.codes(route))
+
+
+def test_an_address_that_is_not_accepted_is_a_refusal_of_signing_up() -> None:
+    [route] = [each for each in pages.ROUTES
+               if (each.method, each.path) == ("POST", "/api/v1/registrations")]
+    assert "mail_disposable" in openapi.codes(route)
