@@ -62,12 +62,15 @@ class Network:
         """Store what there is now; False where the store failed, which keeps it for later."""
         records = self._memory.take()
         held: list[NetworkRecord] = []
+        broken: set[str] = set()
         code = ""
         try:
             while records:
                 batch = _of_one_month(records)
-                if not await self._stored(batch):
+                month = month_name(batch[0].at_ms)
+                if month in broken or not await self._stored(batch):
                     code = BROKEN
+                    broken.add(month)
                     held += batch
                 del records[:len(batch)]
         except StoreError as error:

@@ -89,8 +89,17 @@ async def test_a_month_s_damaged_key_keeps_no_other_month_waiting(
     await db.keyring.make(month_owner(NOW))
     with closing(sqlite3.connect(db.directory / "keys.db", isolation_level=None)) as other:
         other.execute("UPDATE data_keys SET wrapped = zeroblob(length(wrapped))")
+    real, tried = control_network.post, []
+
+    async def noted(db: Database, batch: list[NetworkRecord]) -> int:
+        tried.append(month_owner(batch[0].at_ms))
+        return await real(db, batch)
+
+    monkeypatch.setattr(control_network, "post", noted)
     memory.give_back([damaged[0], later[0], *damaged[1:], *later[1:]])
     assert not await job.flush()
+    of_later = month_owner(later[0].at_ms)
+    assert sorted(tried) == [month_owner(NOW), of_later, of_later]  # not again once it failed
     assert await control_network.own(db, "acct_1") == later[::-1]
     assert memory.take() == damaged[-3:] and memory.lost == 2
     assert '"network_records_failed","code":"seal_broken","records":3' in out.getvalue()
