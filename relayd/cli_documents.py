@@ -52,17 +52,25 @@ async def _show(db: Database, arguments: argparse.Namespace, config: Config) -> 
     name, language = arguments.document, arguments.language
     draft = _drafts(config)[name][language]
     if arguments.draft:
-        output.text(draft.rstrip("\n"))
+        if arguments.json:
+            output.document({"document": name, "language": language, "text": draft})
+        else:
+            output.text(draft.rstrip("\n"))
         return DONE
     version = arguments.version
     if version is None:
         found = await document.current(db, name, language, clock.unix_ms())
     else:
         found = await document.get(db, name, version, language)
-    if arguments.changes:
-        for line in changes(found.body, draft):
-            output.text("..." if line is None else _SIGNS[line[0]] + line[1])
-    else:
+    differing = changes(found.body, draft) if arguments.changes else []
+    if arguments.json:
+        output.document({"version": document.view(found), **(
+            {"changes": [line and {"sign": line[0], "line": line[1]} for line in differing]}
+            if arguments.changes else {"text": found.body})})
+        return DONE
+    for line in differing:
+        output.text("..." if line is None else _SIGNS[line[0]] + line[1])
+    if not arguments.changes:
         output.text(found.body.rstrip("\n"))
     return DONE
 
@@ -101,7 +109,7 @@ COMMANDS: Final = (
                 option("--draft", action="store_true", help="as it would be published now"),
                 option("--changes", action="store_true",
                        help="what the draft changes in the version"),
-            )),
+            ), prints_data=True),
     Command("documents publish", "Publish a document as the configuration makes it now.",
             in_configured_store(_publish), (
                 _NAME,

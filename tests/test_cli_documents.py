@@ -39,6 +39,22 @@ def test_a_first_version_then_nothing_then_a_material_one(shell: Shell) -> None:
     assert notice["fields"]["summary_zh"] == "我们是谁。"
 
 
+def test_a_document_as_json_is_as_the_api_gives_it(shell: Shell) -> None:
+    made = publish(shell, "privacy", "--kind", "editorial")
+    plain = shell("documents", "show", "privacy").out
+    shown = shell.json("documents", "show", "privacy")
+    assert shown["version"] == made and shown["text"].rstrip("\n") + "\n" == plain
+    assert shell.json("documents", "show", "privacy", "--changes")["changes"] == []
+    with shell.config.open("a", encoding="utf-8") as file:
+        file.write('[operator]\nname = "Example Ltd"\n')
+    draft = shell.json("documents", "show", "privacy", "--draft")
+    assert (draft["document"], draft["language"]) == ("privacy", "en")
+    assert "Example Ltd" in draft["text"] and "Example Ltd" not in shown["text"]
+    lines = shell.json("documents", "show", "privacy", "--changes")["changes"]
+    assert any(line and line["sign"] == "added" and "Example Ltd" in line["line"]
+               for line in lines)
+
+
 def test_a_table_for_people(shell: Shell) -> None:
     publish(shell, "terms", "--kind", "editorial")
     out = shell("documents", "list").out
