@@ -17,7 +17,7 @@ from relayd.core.account import Language
 from relayd.core.actor import Actor
 from relayd.core.errors import RelayError
 from relayd.core.mail import (
-    GIVE_UP_MS, MailState, kind_of, needs_consent, read_unsubscribe_token, retry_ms,
+    ATTEMPTS_MIN, GIVE_UP_MS, MailState, kind_of, needs_consent, read_unsubscribe_token, retry_ms,
     unsubscribe_token,
 )
 from relayd.core.timestamp import rfc3339, rfc3339_or_none
@@ -169,11 +169,13 @@ async def refused(db: Database, mail: Mail, outcome: str, now_ms: int) -> None:
 async def failed(
     db: Database, mail: Mail, outcome: str, now_ms: int, *, believed: bool = True,
 ) -> MailState:
-    """The server did not take it now: it is tried again, or given up after `GIVE_UP_MS`, unless
-    the clock is not `believed`."""
-    next_at_ms = now_ms + retry_ms(mail.attempts + 1)
+    """The server did not take it now: it is tried again, or given up after `GIVE_UP_MS` and
+    `ATTEMPTS_MIN`, unless the clock is not `believed`."""
+    attempts = mail.attempts + 1
+    next_at_ms = now_ms + retry_ms(attempts)
+    late = attempts >= ATTEMPTS_MIN and next_at_ms - mail.queued_at_ms > GIVE_UP_MS
     async with db.writing() as transaction:
-        if believed and next_at_ms - mail.queued_at_ms > GIVE_UP_MS:
+        if believed and late:
             await store_mail.end(transaction, mail.id, "expired", outcome, now_ms)
             return "expired"
         await store_mail.postpone(transaction, mail.id, outcome, next_at_ms)

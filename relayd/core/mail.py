@@ -24,6 +24,8 @@ MailState = Literal["queued", "sent", "refused", "expired", "withdrawn"]
 consent, or the account, was gone before it was sent."""
 
 GIVE_UP_MS: Final = 3 * DAY_MS
+ATTEMPTS_MIN: Final = 8
+"""Two hours of them: a mail that lay while the relay was off is not given up at the first."""
 RETRY_FIRST_MS: Final = MINUTE_MS
 RETRY_MOST_MS: Final = 240 * MINUTE_MS
 _MAC_BYTES: Final = 16

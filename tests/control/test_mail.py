@@ -11,7 +11,7 @@ from relayd.control.mail import To
 from relayd.core.actor import SHELL, Actor
 from relayd.core.consent import REQUIRED
 from relayd.core.errors import RelayError
-from relayd.core.mail import GIVE_UP_MS, MINUTE_MS
+from relayd.core.mail import ATTEMPTS_MIN, GIVE_UP_MS, MINUTE_MS
 from relayd.store import account as store_account
 from relayd.store.db import Database
 from tests.fakes.editions import publish_first
@@ -189,6 +189,20 @@ async def test_failures_wait_longer_each_time_and_end_after_three_days(
     # the operator has mended it: it goes again, with three days more
     assert (await mail.retry(db, found.id, now_ms)).state == "queued"
     assert len(await mail.due(db, now_ms, 10)) == 1
+
+
+async def test_what_lay_while_the_relay_was_off_is_not_given_up_at_its_first_failure(
+        db: Database, holder: Actor) -> None:
+    """A start after four days, whose network or mail server comes a little later."""
+    await posted(db, "verify_email", holder.account, LINK)
+    now_ms, attempts = START_MS + GIVE_UP_MS * 4 // 3, 1
+    [out] = await mail.due(db, now_ms, 10)
+    while await mail.failed(db, out.mail, "unreachable", now_ms) == "queued":
+        [found] = await mail.listing(db)
+        now_ms, attempts = found.next_at_ms, attempts + 1
+        [out] = await mail.due(db, now_ms, 10)
+    assert attempts == ATTEMPTS_MIN
+    assert now_ms - START_MS > GIVE_UP_MS * 4 // 3 + 120 * MINUTE_MS
 
 
 async def test_a_refused_mail_is_kept_for_the_operator(db: Database, holder: Actor) -> None:
