@@ -227,12 +227,13 @@ async def answer(
 async def close(
     db: Database, actor: Actor, ticket_id: str, now_ms: int, *, account: str | None = None,
 ) -> Ticket:
-    """Close a ticket: the holder their own (`account`), or an operator. Its texts go when the
-    term of tickets is over. Raises `ticket_state` where it is closed."""
+    """Close a ticket: the holder their own (`account`), or an operator, also one that can be read
+    no more; the answer is without its texts, which go when the term of tickets is over. Raises
+    `ticket_state` where it is closed."""
     if account is None:
         _judge(actor)
     async with db.writing() as transaction:
-        ticket = await store_ticket.get(transaction, ticket_id, account)
+        ticket = await store_ticket.known(transaction, ticket_id, account)
         ticket = replace(ticket, state=advance(ticket.state, "close"), closed_at_ms=now_ms)
         await store_ticket.update(transaction, ticket)
         await audit.append(transaction, actor, "ticket.close", ticket.account, now_ms,

@@ -25,6 +25,10 @@ def _ticket(transaction: Transaction, row: Row) -> Ticket:
     return Ticket(*values)
 
 
+def _bare(row: Row) -> Ticket:
+    return Ticket(*(*row[:4], "", None, *row[6:-1]))
+
+
 async def insert(transaction: Transaction, ticket: Ticket) -> None:
     """Add a ticket; its owner gets a data key if it has none yet."""
     await transaction.sealer.keyring.make(ticket.owner)
@@ -48,10 +52,19 @@ async def update(transaction: Transaction, ticket: Ticket) -> None:
 async def get(transaction: Transaction, ticket_id: str, account: str | None = None) -> Ticket:
     """The ticket with this id, and of this account where one is named. Raises
     `ticket_not_found`."""
+    return _ticket(transaction, await _row(transaction, ticket_id, account))
+
+
+async def known(transaction: Transaction, ticket_id: str, account: str | None = None) -> Ticket:
+    """The same without its texts, for who needs none of them: they may be read no more."""
+    return _bare(await _row(transaction, ticket_id, account))
+
+
+async def _row(transaction: Transaction, ticket_id: str, account: str | None) -> Row:
     row = await transaction.row(f"{_SELECT} WHERE id = ?", (ticket_id.strip(),))
     if row is None or (account is not None and row[1] != account):
         raise RelayError("ticket_not_found", param="ticket")
-    return _ticket(transaction, row)
+    return row
 
 
 async def listing(
@@ -69,7 +82,7 @@ async def listing(
         f"{_SELECT} WHERE {' AND '.join(conditions)}"
         " ORDER BY state = 'closed', due_at_ms IS NULL, due_at_ms, opened_at_ms, id", values)
     if account is None:
-        return [Ticket(*(*row[:4], "", None, *row[6:-1])) for row in rows]
+        return [_bare(row) for row in rows]
     return [_ticket(transaction, row) for row in rows]
 
 

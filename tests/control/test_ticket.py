@@ -114,6 +114,20 @@ async def test_one_that_can_be_read_no_more_keeps_no_other_out_of_the_queue(db: 
     assert {each.id for each in await ticket.queue(db, SUPPORT)} == both
 
 
+async def test_what_can_be_read_no_more_can_be_closed(db: Database) -> None:
+    """Else it would be overdue for good, and never deleted."""
+    who = await holder(db)
+    ticket_id = await opened(db, "privacy", who)
+    await db.keyring.destroy(who)
+    assert await refused(ticket.look(db, SUPPORT, ticket_id, START_MS)) == "data_key_gone"
+    late_ms = START_MS + 90 * DAY_MS
+    assert (await ticket.overdue(db, late_ms))["privacy"] == 1
+    closed = await ticket.close(db, SUPPORT, ticket_id, late_ms)
+    assert (closed.id, closed.state, closed.account) == (ticket_id, "closed", who)
+    assert (await ticket.overdue(db, late_ms))["privacy"] == 0
+    assert await ticket.sweep_batch(db, late_ms + 1, 10) == 1
+
+
 async def test_U5_a_closed_ticket_is_purged_after_180_days(db: Database) -> None:
     who = await holder(db)
     mine, theirs = await opened(db, "question", who), await opened(db, "privacy")
