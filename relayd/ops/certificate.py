@@ -16,7 +16,16 @@ def validity(path: str) -> tuple[str, str]:
 
 def ends_at_seconds(path: str) -> float | None:
     """Unix time at which the file's first certificate ends; None where it cannot be read."""
+    return _seconds(path, 1)
+
+
+def begins_at_seconds(path: str) -> float | None:
+    """Unix time from which on the file's first certificate is valid; None as above."""
+    return _seconds(path, 0)
+
+
+def _seconds(path: str, which: int) -> float | None:
     try:
-        return float(ssl.cert_time_to_seconds(validity(path)[1]))
+        return float(ssl.cert_time_to_seconds(validity(path)[which]))
     except (OSError, ValueError, KeyError):
         return None

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterable
 from typing import Any, Final
 
-from relayd.ops.certificate import ends_at_seconds
+from relayd.ops.certificate import begins_at_seconds, ends_at_seconds
 from relayd.ops.clock import unix_ms
 from relayd.ops.config import Config, ServerConfig, TlsFiles
 from relayd.ops.configfile_address import (
@@ -203,10 +203,14 @@ def _judge_pair(table: Section, certificate: str, key: str) -> None:
         table.findings.fault(table.path, f"cannot be used ({_unusable(error, certificate, key)})",
                              "Two PEM files that belong together, the key without a password")
         return
-    ends = ends_at_seconds(certificate)
-    if ends is not None and ends * 1000 <= unix_ms():
-        table.findings.warning((*table.path, "certificate"), "has ended: clients will refuse it",
+    path, now_ms = (*table.path, "certificate"), unix_ms()
+    ends, begins = ends_at_seconds(certificate), begins_at_seconds(certificate)
+    if ends is not None and ends * 1000 <= now_ms:
+        table.findings.warning(path, "has ended: clients will refuse it",
                                "Renew it, then reload; or is this machine's clock wrong?")
+    elif begins is not None and begins * 1000 > now_ms:
+        table.findings.warning(path, "is not valid yet: clients will refuse it until then",
+                               "Is this machine's clock wrong, or is it a later certificate?")
 
 
 def _unusable(error: OSError | ValueError, certificate: str, key: str) -> str:

@@ -121,8 +121,9 @@ def find(directory: Path, config: MasterKey | None, *, make: bool) -> Master:
         found = (secret.read_or_make(directory, FILE_NAME) if make
                  else secret.read(directory, FILE_NAME))
     except StoreError as error:
-        raise StoreError("store_master_key" if error.code == "store_secret" else error.code) \
-            from None
+        if error.code != "store_secret":
+            raise  # with the file that it names
+        raise StoreError("store_master_key") from None
     if found is None:
         raise StoreError("store_master_key")
     return Master(found, directory / FILE_NAME)

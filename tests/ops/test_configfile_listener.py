@@ -131,16 +131,18 @@ def test_tls_files_that_are_something_else(tmp_path: Path) -> None:
         assert fault.problem.endswith(f"({words})")
 
 
-def test_a_certificate_that_has_ended_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("now_ms", "words"), [
+    (1 << 45, "has ended"), (1 << 39, "is not valid yet")])
+def test_a_certificate_that_has_ended_or_is_not_valid_yet_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, now_ms: int, words: str
 ) -> None:
     """At three in the morning clients say what is wrong, and the log of the relay nothing."""
     tls = tls_files(tmp_path, 0o600)
     assert read(tmp_path, tls=tls)[1].warnings == []
-    monkeypatch.setattr("relayd.ops.configfile_listener.unix_ms", lambda: 1 << 45)
+    monkeypatch.setattr("relayd.ops.configfile_listener.unix_ms", lambda: now_ms)
     _, findings = read(tmp_path, tls=tls)
     [found] = findings.warnings
-    assert found.key == "server.tls.certificate" and "has ended" in found.problem
+    assert found.key == "server.tls.certificate" and words in found.problem
     assert findings.faults == []
 
 

@@ -49,6 +49,18 @@ def test_a_command_without_the_services_credentials_is_told_so(tmp_path: Path) -
     assert "[store] master_key" in told[0] and told[1] == ""
 
 
+def test_a_file_of_another_user_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(*_: object) -> int:
+        raise PermissionError
+
+    monkeypatch.setattr("relayd.store.secret.os.open", closed)
+    with pytest.raises(StoreError) as caught:
+        find(tmp_path, None, make=False)
+    assert (caught.value.code, caught.value.why) == ("store_permission", "'master.key'")
+
+
 @pytest.mark.parametrize("text", [KEY.hex(), KEY.hex().upper(), base64.b64encode(KEY).decode()])
 def test_one_of_the_configuration_makes_no_file(tmp_path: Path, text: str) -> None:
     found = find(tmp_path, MasterKey(text), make=True)
