@@ -21,7 +21,8 @@ OPUS_RATE: Final = 48_000
 _HEAD_BYTES: Final = 44
 """So many tell what it is, and of WAV and FLAC how long a second is."""
 _FRAME_HEAD: Final = 7
-_ID3_BYTES: Final = 10
+_TAG_HEAD: Final = 10
+_TAG_AT_THE_END: Final = 128
 _PAGE: Final = b"OggS"
 _PAGE_HEAD: Final = 14
 _MPEG_1: Final = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
@@ -66,11 +67,27 @@ def aac_frame(data: bytes, at: int) -> Frame | None:
     return Frame(size, 1024 * ((data[at + 6] & 3) + 1), _AAC_RATES[index])
 
 
+def tag(data: bytes, at: int) -> Frame | None:
+    """The tag (ID3v2, ID3v1) that begins there, as a frame without sound; None: there is none."""
+    begins = data[at:at + 3]
+    if begins == b"TAG":
+        return Frame(_TAG_AT_THE_END, 0, _RATES[0])
+    if begins != b"ID3":
+        return None
+    size = data[at + 6] << 21 | data[at + 7] << 14 | data[at + 8] << 7 | data[at + 9]
+    return Frame(_TAG_HEAD + size, 0, _RATES[0])
+
+
+def _any_frame(data: bytes, at: int) -> Frame | None:
+    return mpeg_frame(data, at) or aac_frame(data, at)
+
+
 class Sound:
-    """What has passed of one sound."""
+    """What has passed of one sound, or of several that follow each other, as servers write them
+    that speak sentence by sentence."""
 
     __slots__ = ("_bytes", "_head", "_begun", "_per_second", "_frame", "_in_pages", "_skip",
-                 "_tail", "_samples", "_rate")
+                 "_tail", "_before", "_samples", "_rate")
 
     def __init__(self) -> None:
         self._bytes = 0
@@ -81,6 +98,8 @@ class Sound:
         self._in_pages = False
         self._skip = 0
         self._tail = b""
+        self._before = 0
+        """Samples of the sounds of Ogg before this one."""
         self._samples = 0
         self._rate = 0
         """Of samples that are counted; 0: the bytes are what tells."""
@@ -101,7 +120,7 @@ class Sound:
 
     def seconds(self) -> int:
         """How long it is so far, rounded up, and no longer than its bytes may be."""
-        told = (-(-self._samples // self._rate) if self._rate
+        told = (-(-(self._before + self._samples) // self._rate) if self._rate
                 else -(-self._bytes // self._per_second))
         return min(told, -(-self._bytes // SLOWEST_BYTES_PER_SECOND))
 
@@ -114,9 +133,7 @@ class Sound:
         elif head[:4] == _PAGE:
             self._rate, self._in_pages = OPUS_RATE, True
         elif head[:3] == b"ID3":
-            size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
-            self._skip = _ID3_BYTES + size
-            self._frame, self._rate = mpeg_frame, _RATES[0]
+            self._frame, self._rate = _any_frame, _RATES[0]
         else:
             for frame in (mpeg_frame, aac_frame):
                 first = frame(head, 0)
@@ -133,23 +150,29 @@ class Sound:
 
     def _frames(self, data: bytes, frame: Callable[[bytes, int], Frame | None]) -> None:
         at, data = self._skip, self._tail + data
-        last = len(data) - _FRAME_HEAD
+        last = len(data) - _TAG_HEAD
         while at <= last:
-            found = frame(data, at)
-            if found is None:  # a tag at its end, or no sound
+            found = frame(data, at) or tag(data, at)
+            if found is None:  # no sound
                 self._frame = None
                 self._tail = b""
                 return
             at += found.size
             self._samples += found.samples
-            self._rate = found.rate
+            if found.samples:
+                self._rate = found.rate
         self._tail = data[at:]
         self._skip = at - len(data) if at > len(data) else 0
 
     def _pages(self, data: bytes) -> None:
         data = self._tail + data
-        at = data.rfind(_PAGE, 0, len(data) - _PAGE_HEAD + len(_PAGE))
-        if at >= 0:
-            played = int.from_bytes(data[at + 6:at + _PAGE_HEAD], "little", signed=True)
-            self._samples = max(self._samples, played)
-        self._tail = data[-_PAGE_HEAD + 1:]
+        begun = 0
+        last = len(data) - _PAGE_HEAD + len(_PAGE)
+        while (at := data.find(_PAGE, begun, last)) >= 0:
+            begun = at + _PAGE_HEAD
+            played = int.from_bytes(data[at + 6:begun], "little", signed=True)
+            if 0 <= played < self._samples:  # the next one has begun
+                self._before += self._samples
+            if played >= 0:
+                self._samples = played
+        self._tail = data[max(begun, len(data) - _PAGE_HEAD + 1):]

@@ -20,6 +20,7 @@ MP3_25 = b"\xff\xe3\x40\xc4"
 """MPEG 2.5, 32 kbit/s, 11.025 kHz."""
 ADTS = b"\xff\xf1\x58\x40\x16\xff\xfc"
 """24 kHz, 183 bytes."""
+ID3 = b"ID3\x03\x00\x00\x00\x00\x01\x00" + bytes(128)
 
 
 def mp3(frames: int) -> bytes:
@@ -50,16 +51,18 @@ def heard(pieces: list[bytes]) -> int:
 
 @pytest.mark.parametrize(("body", "seconds"), [
     (mp3(125), 3), (mp3(126), 4), (media.mp3(1.2), 2), (mp3(126) + b"TAG" + bytes(125), 4),
-    (b"ID3\x03\x00\x00\x00\x00\x01\x00" + bytes(128) + mp3(125), 3),
+    (ID3 + mp3(125), 3), ((ID3 + mp3(50) + b"TAG" + bytes(125)) * 3, 4), (ID3 + adts(47), 3),
     (adts(47), 3), (adts(46), 2), (adts(0x2F)[:-100], 3),
     (ogg(0, 0, 48_000, 120_000), 3), (ogg(0, -1, 48_000), 1), (ogg(), 0),
+    (ogg(0, 48_000, 96_000) + ogg(0, 0, 48_000, 48_000) + ogg(0, 60_000), 5),
     (flac(72_001) + bytes(500), 4), (flac(0) + bytes(24_000 * 3 - 44), 3),
     (media.wav(1.5), 2), (media.pcm(1.5), 2), (bytes(48_000), 1), (bytes(48_001), 2), (b"x", 1),
     (b"", 0), (b"ID3" + bytes(60), 0), (b"\xff\xfb\xff\xff" + bytes(47_996), 1),
 ], ids=[
-    "mp3", "mp3 and more", "mp3 of the demo", "mp3 and its tag", "a tag before it", "aac",
+    "mp3", "mp3 and more", "mp3 of the demo", "mp3 and its tag", "a tag before it",
+    "sentence by sentence", "aac behind a tag", "aac",
     "shorter aac", "aac that was cut", "opus", "opus and a page without an end", "nothing of opus",
-    "flac",
+    "opus, sentence by sentence", "flac",
     "flac as it is made", "wav", "samples", "a second", "more", "one byte", "nothing",
     "a tag alone", "no frame",
 ])
