@@ -105,6 +105,12 @@ def _is_open(exchange: Exchange, head: ReplyHead) -> bool:
 
 def _is_cut(data: bytes) -> bool:
     """Whether JSON ends inside itself. What is no JSON for another reason passes as it is."""
+    cut = _ends_inside(data)
+    return _ends_inside(mended(data)) is True if cut is None else cut
+
+
+def _ends_inside(data: bytes) -> bool | None:
+    """Whether it is the beginning of JSON, and not all of it; None: it is neither."""
     for text in (data, data.rstrip(_IN_TOKENS)):  # of half a number it says that it is none
         try:
             msgspec.json.decode(text, type=msgspec.Raw)
@@ -113,8 +119,7 @@ def _is_cut(data: bytes) -> bool:
                 return True
         else:
             return False
-    plain = mended(data)
-    return plain != data and _is_cut(plain)
+    return None
 
 
 def _passes(head: ReplyHead, data: bytes, is_open: bool) -> bool:

@@ -156,7 +156,7 @@ def test_json_that_ends_inside_itself() -> None:
     for each in (whole, half):
         assert all(_is_cut(each[:at]) for at in range(len(each)))
     for body in (whole, half, half + b"x", whole + b"\n", whole + b"x", whole + b" 1", b"oops",
-                 b'{"a":NaN}'):
+                 b'{"a":NaN}', b"\xef\xbb\xbf" * 2_000):
         assert not _is_cut(body)
 
 
