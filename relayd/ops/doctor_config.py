@@ -45,6 +45,10 @@ def prices_finding(config: Config, now_ms: int) -> Finding:
                        "Copy config/prices.toml beside the configuration and check it against"
                        " your contracts.")
     newest_ms = max(price.since_ms for price in in_force)
+    if not newest_ms:
+        return Finding("warn", "prices", f"{len(in_force)} prices are in force; none has a date.",
+                       "Nothing tells how old they are: compare them with your providers' lists,"
+                       " and give a price that changes a `from`.")
     age_days = (now_ms - newest_ms) // DAY_MS
     sentence = (f"{len(in_force)} prices are in force; the newest is of"
                 f" {rfc3339(newest_ms)[:10]}.")

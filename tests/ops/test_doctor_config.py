@@ -31,6 +31,14 @@ def test_prices(age_days: int | None, level: str) -> None:
     assert found.level == level and bool(found.remedy) == (level == "warn")
 
 
+def test_prices_without_a_date_are_not_of_1970() -> None:
+    """Found by relayd demo's doctor: the newest was of 1970-01-01, 20788 days ago."""
+    found = prices_finding(
+        replace(CONFIG, prices=PriceBook([Price("*", UnitPrices(input=1))])), NOW)
+    assert found.level == "warn" and "none has a date" in found.sentence
+    assert "1970" not in found.sentence + found.remedy
+
+
 @pytest.mark.parametrize("pattern, unpriced, level", [
     ("gpt-*", "serve", "warn"), ("gpt-5", "serve", "ok"), ("gpt-*", "refuse", None)])
 def test_models_that_cost_nothing(
