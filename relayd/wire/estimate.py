@@ -26,6 +26,8 @@ PICTURE_BYTES: Final = 50
 """What a picture takes of a body at least, by its address or its data."""
 _PICTURES: Final = (b":/", b":\\/", b"base64", b"nline")
 """What each picture has by itself: an address, or the words that say that its data follow."""
+_HOLDERS: Final = (b"image_url", b'"source"', b"nline")
+"""What each stands in: text may have any number of addresses beside one picture."""
 _HIDING: Final = (b"\\u003a", b"\\u003A", b"\\u002f", b"\\u002F", b"\\u0034", b"\\u0036",
                   b"\\u004", b"\\u005", b"\\u007")
 """Escapes of what those consist of, which no client writes but to hide it; of the letters in
@@ -82,7 +84,7 @@ def _pictures(raw: bytes) -> int:
         letters = raw.count(b"\\u006") - raw.count(b"\\u0060")
         if letters or any(escape in raw for escape in _HIDING):
             return len(raw) // PICTURE_BYTES + 1
-    return sum([raw.count(sign) for sign in _PICTURES])
+    return min(sum([raw.count(word) for word in words]) for words in (_PICTURES, _HOLDERS))
 
 
 def _lengths(api: Api, raw: bytes) -> list[int]:

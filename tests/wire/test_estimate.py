@@ -69,8 +69,15 @@ LENGTHS = len(b'{"inlineData":{"data":""}}')
        9 * (len(LINK) + len(hidden) - 2)
        + PICTURE_TOKENS_MAX * (9 * (len(LINK) + len(hidden) - 2) // 50 + 1))
       for hidden in (b"\\u003a/", b"\\u003A/", b":\\u002f", b":\\u002F")),
-    ("anthropic", b'{"type":"base64","data":"iVBO"}', (PICTURED,), 31 + PICTURE_TOKENS_MAX),
-    ("anthropic", b'{"type":"b\\u0061se64","data":"iVBO"}', (PICTURED,), 36 + PICTURE_TOKENS_MAX),
+    # addresses in text are no pictures
+    ("openai", LINK * 2 + b"https://a.example " * 9, (PICTURED,),
+     2 * (len(LINK) + PICTURE_TOKENS_MAX) + 9 * 18),
+    ("anthropic", b'{"source":{"type":"url","url":"https://b"}} base64 ' + b"http://c " * 9,
+     (PICTURED,), 51 + 9 * 9 + PICTURE_TOKENS_MAX),
+    ("anthropic", b'{"source":{"type":"base64","data":"iVBO"}}', (PICTURED,),
+     42 + PICTURE_TOKENS_MAX),
+    ("anthropic", b'{"source":{"type":"b\\u0061se64","data":"iVBO"}}', (PICTURED,),
+     47 + PICTURE_TOKENS_MAX),
     ("gemini", b'{"inlineData":{"data":"iVBO"}}', (PICTURED,), 30 + PICTURE_TOKENS_MAX),
     ("gemini", b'{"\\u0069nlineData":{"data":"iVBO"}}', (PICTURED,), 35 + PICTURE_TOKENS_MAX),
     # of sound more is heard the longer it is
