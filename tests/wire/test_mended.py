@@ -16,6 +16,7 @@ from relayd.wire.mended import MENDED_BYTES_MAX, mended
     (rb'["\ud83d"]', ["\ufffd"]), (rb'["\uDE00\n"]', ["\ufffd\n"]),
     (rb'["\ud83d\ude00 \\ud83d"]', ["\U0001f600 \\ud83d"]), (b'["\xff\xc3\xa9"]', ["\ufffd\xe9"]),
     (b"[NaN,-Infinity, Infinity ]", [None, None, None]), (b'["NaN"]', ["NaN"]),
+    (b"[1,NaN]", [1, None]), (b"[-Infinity]", [None]), (b"[1, Infinity]", [1, None]),
     (rb'["\\\ud83d\\\\ud83d\ud83d\ud83d\ude00"]', ["\\\ufffd\\\\ud83d\ufffd\U0001f600"]),
     (b'["a\tb\0",\r\n1]', ["a b ", 1]),
     (b"\xef\xbb\xbf[1]", [1]), (b"[1]", [1]), (rb'["\u00e9\\"]', ["\xe9\\"]),

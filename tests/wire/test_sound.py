@@ -20,6 +20,8 @@ MP3_25 = b"\xff\xe3\x40\xc4"
 """MPEG 2.5, 32 kbit/s, 11.025 kHz."""
 ADTS = b"\xff\xf1\x58\x40\x16\xff\xfc"
 """24 kHz, 183 bytes."""
+PICTURED = b"ID3\x03\x00\x00\x00\x01\x01\x01" + bytes(16_384 + 128 + 1)
+"""A tag of more than 16 KiB: seven bits a byte."""
 ID3 = b"ID3\x03\x00\x00\x00\x00\x01\x00" + bytes(128)
 
 
@@ -37,8 +39,8 @@ def ogg(*granules: int) -> bytes:
         for number, granule in enumerate(granules))
 
 
-def flac(samples: int, rate: int = 24_000) -> bytes:
-    told = rate << 44 | 0 << 41 | 15 << 36 | samples
+def flac(samples: int, rate: int = 24_000, channels: int = 1) -> bytes:
+    told = rate << 44 | channels - 1 << 41 | 15 << 36 | samples
     return b"fLaC\x00\x00\x00\x22" + bytes(10) + told.to_bytes(8, "big") + bytes(18)
 
 
@@ -51,20 +53,22 @@ def heard(pieces: list[bytes]) -> int:
 
 @pytest.mark.parametrize(("body", "seconds"), [
     (mp3(125), 3), (mp3(126), 4), (media.mp3(1.2), 2), (mp3(126) + b"TAG" + bytes(125), 4),
-    (ID3 + mp3(125), 3), ((ID3 + mp3(50) + b"TAG" + bytes(125)) * 3, 4), (ID3 + adts(47), 3),
+    (ID3 + mp3(125), 3), (PICTURED + mp3(125), 3),
+    ((ID3 + mp3(50) + b"TAG" + bytes(125)) * 3, 4), (ID3 + adts(47), 3),
     (adts(47), 3), (adts(46), 2), (adts(0x2F)[:-100], 3),
     (ogg(0, 0, 48_000, 120_000), 3), (ogg(0, -1, 48_000), 1), (ogg(), 0),
     (ogg(0, 48_000, 96_000) + ogg(0, 0, 48_000, 48_000) + ogg(0, 60_000), 5),
     (flac(72_001) + bytes(500), 4), (flac(0) + bytes(24_000 * 3 - 44), 3),
+    (flac(0, channels=2) + bytes(48_000 * 3 - 44), 3),
     (media.wav(1.5), 2), (media.pcm(1.5), 2), (bytes(48_000), 1), (bytes(48_001), 2), (b"x", 1),
     (b"", 0), (b"ID3" + bytes(60), 0), (b"\xff\xfb\xff\xff" + bytes(47_996), 1),
 ], ids=[
     "mp3", "mp3 and more", "mp3 of the demo", "mp3 and its tag", "a tag before it",
-    "sentence by sentence", "aac behind a tag", "aac",
-    "shorter aac", "aac that was cut", "opus", "opus and a page without an end", "nothing of opus",
+    "a tag with a picture", "sentence by sentence", "aac behind a tag", "aac", "shorter aac",
+    "aac that was cut", "opus", "opus and a page without an end", "nothing of opus",
     "opus, sentence by sentence", "flac",
-    "flac as it is made", "wav", "samples", "a second", "more", "one byte", "nothing",
-    "a tag alone", "no frame",
+    "flac as it is made", "flac of two channels", "wav", "samples", "a second", "more",
+    "one byte", "nothing", "a tag alone", "no frame",
 ])
 def test_how_long_it_is(body: bytes, seconds: int) -> None:
     for size in (len(body) or 1, 1000, 383, 17):
@@ -91,6 +95,7 @@ def test_frames_of_mp3(head: bytes, frame: Frame | None) -> None:
 
 @pytest.mark.parametrize(("head", "frame"), [
     (ADTS, Frame(183, 1024, 24_000)), (b"\xff\xf9\x4c\x80\x20\x1f\xfd", Frame(256, 2048, 48_000)),
+    (b"\xff\xf1\x58\x41\x16\xff\xfc", Frame(2231, 1024, 24_000)),
     (b"\xff\xf1\x7c\x40\x16\xff\xfc", None), (b"\xff\xf1\x58\x40\x00\x1f\xfc", None),
     (MP3_2 + bytes(3), None),
 ])
