@@ -84,7 +84,8 @@ class KeyOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class KeyChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What shall change; what is not named stays. Null takes a label, models or expiry away."""
+    """What shall change; what is not named stays. Null takes a label, models or expiry away.
+    `limits` are all of the key's: those that are not among them are taken away."""
 
     name: str | UnsetType = UNSET
     app: str | None | UnsetType = UNSET

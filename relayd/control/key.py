@@ -198,11 +198,12 @@ async def rotate(
     """A new key with the same rights and limits; the old one works for `grace_ms`, then expires.
 
     Without grace the old key is revoked at once. Raises `key_not_found`, `key_state` where the key
-    is revoked already, or `too_many_keys`: with grace there is one more.
+    is revoked or has expired, as the new one would have, or `too_many_keys`: with grace there is
+    one more.
     """
     async with db.writing() as transaction:
         old = await find(db, transaction, ref)
-        if old.state != "active":
+        if state_shown(old, now_ms) != "active":
             raise RelayError("key_state", param="key")
         if grace_ms > 0 and await store_key.count(transaction, old.account) >= KEYS_MAX:
             raise RelayError("too_many_keys")

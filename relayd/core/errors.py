@@ -130,7 +130,7 @@ ERRORS: Final = _kinds(
     ("event_unsigned", 409, "client", False,
      "This audit event is in no signed checkpoint yet. One is made within an hour."),
     ("key_not_found", 404, "client", False, "There is no such API key."),
-    ("key_state", 409, "client", False, "This API key is revoked."),
+    ("key_state", 409, "client", False, "This API key is revoked or has expired."),
     ("too_many_keys", 409, "client", False,
      "This account has as many API keys as it may have. Revoke one that is not used."),
     ("call_not_found", 404, "client", False, "There is no such call of this account."),

@@ -15,6 +15,7 @@ from relayd.control import audit, key, limit
 from relayd.control.key import KeyWish
 from relayd.core.key import looks_valid
 from tests.console.conftest import NOW_MS, Console
+from tests.console.letters import text_of
 from tests.console.people import Person, person
 
 CSRF = re.compile(r'name="csrf" value="([0-9a-f]{32})"')
@@ -127,6 +128,11 @@ async def test_rotating_leaves_the_old_key_some_time(console: Console) -> None:
     assert found["state"] == "expired"
     status, found = await api(console, who, "PATCH", f"/api/v1/keys/{ref}", {"name": "x"})
     assert (status, found["error"]["code"]) == (409, "key_state")
+    status, found = await api(console, who, "POST", f"/api/v1/keys/{ref}/rotate", {})
+    assert (status, found["error"]["code"]) == (409, "key_state")
+    forms = {state: f"/keys/{each}/rotate" in await text_of(console, f"/keys/{each}", who)
+             for state, each in (("expired", ref), ("active", new["id"]))}
+    assert forms == {"expired": False, "active": True}
     await api(console, who, "POST", f"/api/v1/keys/{new['id']}/rotate", {"grace": "0h"})
     _, keys = await api(console, who, "GET", "/api/v1/keys")
     assert [each["state"] for each in keys] == ["active", "revoked", "expired"]

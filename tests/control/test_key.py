@@ -154,6 +154,15 @@ async def test_rotation_without_grace_revokes(db: Database) -> None:
     assert await refused(key.rotate(db, old.key.id, 0, START_MS)) == "key_state"
 
 
+async def test_a_key_that_has_expired_is_not_rotated(db: Database) -> None:
+    """What takes its place would have its expiry too, and never work."""
+    await account.create(db, EMAIL, None, START_MS)
+    old = await key.create(db, EMAIL, KeyWish("laptop", expires_at_ms=START_MS + 5), START_MS)
+    for grace_ms in (0, DAY):
+        assert await refused(key.rotate(db, old.key.id, grace_ms, START_MS + 5)) == "key_state"
+    assert (await key.rotate(db, old.key.id, DAY, START_MS + 4)).key.replaces == old.key.id
+
+
 async def test_a_list_shows_state_and_no_hash(db: Database) -> None:
     await account.create(db, EMAIL, None, START_MS)
     issued = await key.create(db, EMAIL, KeyWish("laptop", expires_at_ms=START_MS + 1), START_MS)
