@@ -92,16 +92,19 @@ async def api_take(visit: Visit) -> web.StreamResponse:
 
 
 async def _json(visit: Visit) -> AsyncIterator[bytes]:
+    """As in the zip, a document that can be read no more ends there, and is named in `unread`."""
+    unread: list[str] = []
     await export.note(visit.db, visit.actor, visit.account, visit.now_ms)
     yield orjson.dumps({"format": export.FORMAT, "account": visit.account,
                         "made_at": rfc3339(visit.now_ms)})[:-1]
     for name, source in DOCUMENTS.items():
         separator = b',"' + name.encode() + b'":['
-        async for row in source(visit.db, visit.account, Span(0, visit.now_ms + 1)):
+        rows = source(visit.db, visit.account, Span(0, visit.now_ms + 1))
+        async for row in portable.readable(rows, name, unread):
             yield separator + orjson.dumps(row)
             separator = b","
         yield b"]" if separator == b"," else separator + b"]"
-    yield b"}"
+    yield b',"unread":' + orjson.dumps(unread) + b"}"
 
 
 ROUTES: Final = (

@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from dataclasses import replace
 
 import pytest
 
 from relayd.console import texts
-from relayd.control import audit, ticket
+from relayd.control import audit, network, ticket
 from relayd.control.ticket import Writing
 from relayd.core.actor import Actor
 from relayd.core.erasure import PARTS
+from relayd.core.network import NetworkRecord
 from relayd.core.portable import DOCUMENTS
 from relayd.core.retention import CATEGORIES
 from tests.console.conftest import NOW_MS, Console
@@ -49,6 +51,21 @@ async def test_Y2_the_export_is_a_zip_of_one_s_own_data(console: Console) -> Non
     events = [entry.event.action async for entry in audit.listing(
         console.db, target=who.account)]
     assert events.count("account.export") == 2
+
+
+async def test_Y2_a_program_gets_the_rest_of_what_is_damaged(console: Console) -> None:
+    """One value that opens no more would end every export before what comes behind it."""
+    who = await person(console.db, NOW_MS)
+    record = NetworkRecord(NOW_MS - 1, who.account, "key_1", "192.0.2.7", 4711, "1.3", "curl/8")
+    await network.post(console.db, [record, replace(record, at_ms=NOW_MS, port=4712)])
+    status, found = await api(console, who, "GET", "/api/v1/export")
+    assert status == 200 and found["unread"] == []
+    assert [each["port"] for each in found["network_records"]] == [4711, 4712]
+    async with console.db.writing() as transaction:
+        await transaction.run("UPDATE network_records SET sealed = zeroblob(length(sealed))")
+    status, found = await api(console, who, "GET", "/api/v1/export")
+    assert status == 200 and found["unread"] == ["network_records"]
+    assert (found["network_records"], set(DOCUMENTS) <= set(found)) == ([], True)
 
 
 async def test_Y2_it_takes_a_fresh_proof(console: Console) -> None:
