@@ -7,6 +7,7 @@ wait ends after `seconds`.
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import ssl
 from collections.abc import Iterable
@@ -14,6 +15,7 @@ from typing import Final
 
 from relayd.core.provider import Provider
 from relayd.ops.configfile_address import parse_listen
+from relayd.ops.configfile_fault import words_of
 from relayd.ops.doctor import Finding
 from relayd.ops.scrape import Sample, fetch, samples
 
@@ -40,7 +42,8 @@ async def provider_finding(provider: Provider, seconds: float = REACH_SECONDS) -
                 server_hostname=address.host if tls else None)
             left = await _leaves(reader)
             await _close(writer)
-    except OSError as error:  # TimeoutError and ssl.SSLError are among them
+    except OSError as caught:  # TimeoutError and ssl.SSLError are among them
+        error = _of_one(caught)
         return Finding("fail", subject, f"{where}: {_cause(error)}.", _remedy(error))
     if left:
         return Finding("fail", subject, f"{where}: the connection is ended as soon as it is made.",
@@ -84,7 +87,14 @@ def _cause(error: OSError) -> str:
         return "there is no answer in time"
     if isinstance(error, ConnectionRefusedError):
         return "the connection is refused"
-    return f"the connection fails ({type(error).__name__})"
+    return f"the connection fails ({words_of(error)})"
+
+
+def _of_one(error: OSError) -> OSError:
+    """Where all addresses of a name fail, asyncio has their errors in one text: the last of them,
+    which is IPv4's where there are both."""
+    numbers = re.findall(r"\[Errno (\d+)\]", str(error)) if error.errno is None else []
+    return OSError(int(numbers[-1]), "") if numbers else error
 
 
 def _remedy(error: OSError) -> str:
@@ -104,11 +114,12 @@ async def daemon_finding(listen: str, seconds: float = REACH_SECONDS) -> Finding
     try:
         async with asyncio.timeout(seconds):
             status, reason = await _readyz(listen)
-    except (ConnectionRefusedError, FileNotFoundError):
-        return Finding("ok", "daemon", f"No daemon answers at {listen}: it is not running.")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError) as caught:
+        error = _of_one(caught) if isinstance(caught, OSError) else caught
+        if isinstance(error, (ConnectionRefusedError, FileNotFoundError)):
+            return Finding("ok", "daemon", f"No daemon answers at {listen}: it is not running.")
         return Finding("fail", "daemon", f"{listen} does not answer as relayd does "
-                                         f"({type(error).__name__}).",
+                                         f"({words_of(error)}).",
                        "Check what listens there, and whether the daemon hangs.")
     if status == 200:
         return Finding("ok", "daemon", f"The daemon at {listen} is ready.")

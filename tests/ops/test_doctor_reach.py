@@ -74,6 +74,23 @@ async def test_refused() -> None:
     assert finding.level == "fail" and "refused" in finding.sentence
 
 
+@pytest.mark.parametrize(("error", "words", "daemon"), [
+    (OSError("Multiple exceptions: [Errno 101] Connect call failed ('::1', 1, 0, 0), "
+             "[Errno 111] Connect call failed ('127.0.0.1', 1)"), "is refused", "not running"),
+    (OSError(113, "No route to host"), "fails (No route to host)", "(No route to host)"),
+    (OSError("what has no number"), "fails (OSError)", "(OSError)"),
+], ids=["several addresses", "no way", "no number"])
+async def test_why_no_connection_can_be_made_is_said(
+    monkeypatch: pytest.MonkeyPatch, error: OSError, words: str, daemon: str
+) -> None:
+    async def fails(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("asyncio.open_connection", fails)
+    assert words in (await provider_finding(provider(1))).sentence
+    assert daemon in (await daemon_finding("127.0.0.1:1")).sentence
+
+
 async def test_a_connection_that_is_ended_at_once() -> None:
     async def leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
