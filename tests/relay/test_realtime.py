@@ -726,6 +726,18 @@ async def test_limits_hold_for_sessions(opened: Opened) -> None:
         await lane.settled(3)
 
 
+async def test_a_session_beyond_the_calls_that_the_relay_takes_is_refused(opened: Opened) -> None:
+    async with realtime_provider() as upstream:
+        lane = await opened(provider_changes={"address": upstream.address},
+                            server={"calls_max": 1})
+        async with session(lane) as socket:
+            await told(socket, "session.created")
+            status, error = await refusal(lane)
+            assert (status, error["code"]) == (503, "overloaded")
+        assert len(upstream.handshakes) == 1
+        assert sorted(r.outcome for r in await lane.settled(2)) == ["completed", "refused"]
+
+
 async def test_a_session_uses_up_its_tokens_as_it_goes(opened: Opened) -> None:
     async with realtime_provider() as upstream:
         lane = await opened(

@@ -26,6 +26,7 @@ from relayd.relay.plane import Plane
 from relayd.relay.settle import Settler, endpoint_name, is_exact
 from relayd.relay.streamer import Streamer
 from relayd.relay.turn import Turn
+from relayd.relay.upstream import Attempt
 from relayd.wire.dialect import target_of
 from tests.fakes.daemon import ANSWER
 from tests.fakes.rawclient import RawClient, ask, request_bytes
@@ -95,6 +96,21 @@ async def test_a_record_s_fields(opened: Opened) -> None:
     assert record.first_byte_ms is not None and record.duration_ms is not None
     assert 0 < record.first_byte_ms <= record.duration_ms < 5000
     assert lane.key not in repr(record)
+
+
+@pytest.mark.parametrize(("stream", "chunks", "gap"), [
+    (True, 5, 0.5), (True, 2, 2.0), (True, 1, None), (False, 5, None)])
+def test_how_long_a_provider_took_between_two_reads_of_a_stream(
+    stream: bool, chunks: int, gap: float | None
+) -> None:
+    told: list[tuple[str, float, float | None]] = []
+    metrics = SimpleNamespace(answered=lambda *figures: told.append(figures))
+    made: Exchange = exchange()
+    made.stream, made.provider = stream, "openai"
+    attempt = Attempt(lambda: None)
+    attempt.began, attempt.chunks = 1.0, chunks
+    Settler(cast(Plane, SimpleNamespace(metrics=metrics)))._measure(made, attempt, 4.0, 6.0)
+    assert told == [("openai", 3.0, gap)]
 
 
 IMAGES = b'{"created":1,"data":[{"url":"https://a.example/1"},{"url":"https://a.example/2"}%b]%b}'
