@@ -24,6 +24,8 @@ from relayd.store import holder as store_holder
 from relayd.store import role as store_role
 from relayd.store import session as store_session
 from relayd.store.db import Database
+from relayd.store.directory import StoreError
+from relayd.store.seal import UNREADABLE
 from relayd.store.transaction import Transaction
 
 ID_PREFIX: Final = "sess_"
@@ -86,22 +88,31 @@ async def renew(
 
 
 async def recognise(db: Database, token: str, now_ms: int) -> Signed | None:
-    """Whose token this is; None where it is nobody's, or the session has ended."""
+    """Whose token this is; None where it is nobody's, or the session has ended. An account that
+    can be read no more is nobody's: no page would open to its browser, nor the one to sign in."""
     if not looks_valid(token):
         return None
-    async with db.reading() as transaction:
-        session = await store_session.find(transaction, digest(token))
-        if session is None or not alive(session, now_ms):
-            return None
-        account = await store_account.get(transaction, session.account)
-        roles = await store_role.of_account(transaction, account.id)
-    if account.state == "erased":
+    try:
+        async with db.reading() as transaction:
+            found = await _signed(transaction, token, now_ms)
+    except StoreError as error:
+        if error.code not in UNREADABLE:
+            raise
         return None
-    if now_ms - session.used_at_ms >= TOUCH_MS:
+    if found is not None and now_ms - found.session.used_at_ms >= TOUCH_MS:
         async with db.writing() as transaction:
-            await store_session.used(transaction, session.id, now_ms)
-            await store_holder.seen(transaction, account.id, now_ms)
-    return Signed(session, account, roles)
+            await store_session.used(transaction, found.session.id, now_ms)
+            await store_holder.seen(transaction, found.account.id, now_ms)
+    return found
+
+
+async def _signed(transaction: Transaction, token: str, now_ms: int) -> Signed | None:
+    session = await store_session.find(transaction, digest(token))
+    if session is None or not alive(session, now_ms):
+        return None
+    account = await store_account.get(transaction, session.account)
+    roles = await store_role.of_account(transaction, account.id)
+    return None if account.state == "erased" else Signed(session, account, roles)
 
 
 async def listing(db: Database, account_id: str, now_ms: int) -> list[Session]:

@@ -44,6 +44,20 @@ async def test_idle_for_a_day_it_is_over(door: Door) -> None:
     assert await session.recognise(door.db, opened.token, START_MS + IDLE_MS_MAX) is None
 
 
+@pytest.mark.parametrize("harm", ["", "sessions SET address", "accounts SET email"])
+async def test_that_of_an_account_that_can_be_read_no_more_is_nobody_s(
+    door: Door, harm: str
+) -> None:
+    """Its browser gets the public pages at least, and not one error for all of them."""
+    opened = await registered(door)
+    if harm:
+        async with door.db.writing() as transaction:
+            await transaction.run(f"UPDATE {harm} = zeroblob(60)")
+    else:
+        await door.db.keyring.destroy(opened.session.account)
+    assert await session.recognise(door.db, opened.token, START_MS) is None
+
+
 async def test_renewed_it_goes_on_under_another_token(door: Door) -> None:
     opened = await registered(door)
     async with door.db.writing() as transaction:
