@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import warnings
 from functools import cache
 from typing import Any, Final
 
 import toktok
-
-with warnings.catch_warnings():  # it reads its files in a way that importlib has deprecated
-    warnings.simplefilter("ignore", DeprecationWarning)
-    import bpe_openai
 
 KNOWN: Final = ("o200k_base", "cl100k_base")
 """The encodings that both have."""
@@ -18,9 +15,11 @@ KNOWN: Final = ("o200k_base", "cl100k_base")
 
 @cache
 def _bpe(name: str) -> Any:
-    with warnings.catch_warnings():
+    """Loaded where it is asked: it reads three rank files as it is imported, which takes a second
+    of each process that collects the tests."""
+    with warnings.catch_warnings():  # it reads its files in a way that importlib has deprecated
         warnings.simplefilter("ignore", DeprecationWarning)
-        return bpe_openai.get_encoding(name)
+        return importlib.import_module("bpe_openai").get_encoding(name)
 
 
 def counts(name: str, text: str) -> list[int]:
