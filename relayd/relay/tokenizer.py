@@ -147,8 +147,8 @@ def _load_shipped(tiktoken_bpe_file: str, expected_hash: str | None = None) -> d
     """Stands for tiktoken's loader, which would fetch its first argument."""
     if expected_hash is None:
         raise LookupError("no rank file is shipped without a hash")
-    rows = (line.split() for line in read_ranks(expected_hash).splitlines())
-    return {a2b_base64(token): int(rank) for token, rank in rows}
+    words = read_ranks(expected_hash).split()
+    return dict(zip(map(a2b_base64, words[::2]), map(int, words[1::2]), strict=True))
 
 
 def _refuse(*_args: object, **_named: object) -> NoReturn:
