@@ -89,7 +89,8 @@ class Provider:
     credentials: tuple[str, ...] = field(repr=False)
     headers: tuple[tuple[str, str], ...] = ()
     proxy: Proxy | None = field(default=None, repr=False)
-    on_client_close: Literal["cancel", "drain"] = "cancel"
+    on_client_close: Literal["cancel", "drain"] | None = None
+    """None: `cancel`, but calls that are sold and that only the provider can count."""
     timeouts: Timeouts = Timeouts()
     api_version: str | None = None
     organization: str | None = None

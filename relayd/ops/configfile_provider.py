@@ -67,13 +67,14 @@ def _provider(name: str, table: Section, around: Surroundings) -> Provider:
     api = cast(ProviderApi, table.choice("api", APIS, "openai"))
     api_version = _token(table, "api_version", api == "azure")
     address = _address(table, api, api_version is not None)
+    said = table.has("on_client_close")
+    close = table.choice("on_client_close", ("cancel", "drain"), "cancel")
     provider = Provider(
         name=name, api=api, address=address,
         credentials=_credentials(table, address, around),
         headers=_headers(table.table("headers")),
         proxy=read_proxy(table, around),
-        on_client_close=cast(Literal["cancel", "drain"], table.choice(
-            "on_client_close", ("cancel", "drain"), "cancel")),
+        on_client_close=cast(Literal["cancel", "drain"], close) if said else None,
         timeouts=_timeouts(table.table("timeouts")),
         api_version=api_version,
         organization=_token(table, "organization", api == "openai"),

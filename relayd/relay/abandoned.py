@@ -1,18 +1,47 @@
 """Calls whose client has left and whose reply is read on: `on_client_close = "drain"`.
 
 The provider bills what it generates, and says how much with its last event; reading on costs its
-time and tells the figure. Law: nothing is written for such a call, it is bounded in time and in
+time and tells the figure. Where nothing else is said, calls are read on that are sold and that
+nobody else can count: who leaves just before the last event would have documents, searches and
+thoughts for nothing. Law: nothing is written for such a call, it is bounded in time and in
 number, and it settles once, as every call does.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from relayd.core.usage import Usage
+from relayd.relay.counting import UNCOUNTED
 from relayd.relay.exchange import ClientLeft, Exchange
+from relayd.relay.tokenizer import encoding_for
+from relayd.wire.walk import OPEN, UNTOLD
 
 if TYPE_CHECKING:
     from relayd.relay.plane import Plane
+
+_MEDIA: Final = frozenset({"image_generation", "image_edit", "transcription", "translation"})
+"""Operations of which a part alone is seen to pass."""
+_HIDING: Final = frozenset({
+    "gpt-5.4", "gpt-5", "gpt-5-mini", "gpt-5-nano", "o", "o-mini", "grok"})
+"""Families (relay/tokenizer.py) whose thoughts are paid and are not shown."""
+
+
+def is_uncountable(exchange: Exchange) -> bool:
+    """Whether what the relay counts, and what has been reported so far, would leave out what the
+    provider bills."""
+    endpoint, copying = exchange.target.endpoint, exchange.copying
+    if endpoint is None or endpoint.operation in UNCOUNTED:
+        return False
+    ask = exchange.ask
+    marks = exchange.extent if ask is None else ask.marks
+    if copying is not None and type(copying.usage_so_far()) is Usage:
+        # Anthropic tells the prompt at first; others as much as there is
+        return endpoint.api == "anthropic" and (exchange.prompt is None or UNTOLD in marks)
+    return (exchange.prompt is None or endpoint.operation in _MEDIA or OPEN in marks
+            or UNTOLD in marks
+            or any(encoding_for(name).family in _HIDING
+                   for name in (exchange.provider_model, exchange.model) if name))
 
 
 class Abandoned:
@@ -31,8 +60,10 @@ class Abandoned:
         attempt = exchange.attempt
         if attempt is None or not exchange.asked or not exchange.body_complete or plane.draining:
             return False
-        provider = exchange.policy.providers[exchange.provider or ""]
-        if provider.on_client_close != "drain" or len(self) >= server.client_drains_max:
+        wanted = exchange.policy.providers[exchange.provider or ""].on_client_close
+        if wanted is None and exchange.policy.billing.prepaid and is_uncountable(exchange):
+            wanted = "drain"
+        if wanted != "drain" or len(self) >= server.client_drains_max:
             return False
         exchange.abandon()
         self._due[exchange] = plane.now() + server.client_drain_seconds

@@ -6,7 +6,7 @@ form exists; nothing here is shown by a repr.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Final
 
 from relayd.core.errors import RelayError
@@ -85,7 +85,8 @@ class Exchange:
     Its record: `opened`: the journal has its opening; `marked`: when it may be told how far the
     call has come, and what it was told last. `usage_covers`: no text has passed since that usage
     was reported. `left_with`: status and first byte that a client had when it left, where its
-    reply is read on without it (relay/abandoned.py).
+    reply is read on without it (relay/abandoned.py). `extent`: the marks of wire/extent.py of a
+    body that has been let go.
     """
 
     __slots__ = (
@@ -95,7 +96,7 @@ class Exchange:
         "expire_code", "client_gone", "opened", "replied", "marked", "model", "provider",
         "provider_model", "stream", "status", "ending", "error", "attempts", "first_byte", "usage",
         "usage_covers", "left_with", "counter", "prompt", "attempt", "copying", "seen_chunks",
-        "last_heard", "idle_seconds", "encoding_exact", "keep_alive", "dropped",
+        "last_heard", "idle_seconds", "encoding_exact", "keep_alive", "dropped", "extent",
     )
 
     def __init__(
@@ -131,10 +132,9 @@ class Exchange:
         self.provider: str | None = None
         self.provider_model: str | None = None
         self.stream = False
-        self.status = 0
+        self.status = self.attempts = 0
         self.ending: Ending = "refused"
         self.error: str | None = None
-        self.attempts = 0
         self.first_byte: float | None = None
         self.usage: Usage | None = None
         self.usage_covers = False
@@ -148,6 +148,7 @@ class Exchange:
         self.encoding_exact = False
         self.keep_alive = head.keep_alive
         self.dropped: tuple[str, ...] = ()
+        self.extent: Collection[str] = ()
 
     def wake(self) -> None:
         """Lets the story look at the state again."""
@@ -224,6 +225,8 @@ class Exchange:
     def drop_body(self) -> None:
         """Lets go of the request's content."""
         self.pieces.clear()
+        if self.ask is not None:
+            self.extent = self.ask.marks
         self.ask = None
         self.upload = None
         if self.held_bytes:

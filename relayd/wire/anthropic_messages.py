@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from relayd.wire.extent import note_tool, opened, picture
+from relayd.wire.extent import note_tool, opened, picture, reading, untold
 from relayd.wire.fields import (
     GONE, Shape, Table, Verdict, by_name, copies, drop, filled, flag_stream, items, kinds, number,
     refuse, remote, said, silent,
@@ -177,14 +177,14 @@ _PROMPT: Final[dict[str, Verdict]] = {
     "messages": items(_MESSAGE),
     "tools": filled(items(_tool)),
     "tool_choice": by_name,
-    "thinking": Shape({"type": None, "budget_tokens": number, "display": None}).put,
+    "thinking": untold(Shape({"type": None, "budget_tokens": number, "display": None}).put),
     "cache_control": by_name,
     "context_management": filled(by_name),
     "compaction": by_name,
     "output_config": filled(Shape({
         "effort": None, "format": _FORMAT, "task_budget": by_name}).put),
     "output_format": _FORMAT,
-    "mcp_servers": remote("mcp_servers", opened(items(_SERVER))),
+    "mcp_servers": remote("mcp_servers", reading(items(_SERVER))),
     "speed": speed,
     "safeguards": items(_SAFEGUARD),
     "billing_policy": _billing,

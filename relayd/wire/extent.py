@@ -2,8 +2,10 @@
 
 A picture by its address is a few words in the body, a document of some kilobytes has a thousand
 pages, a film an hour; and with some tools the provider goes on reading by itself, more than came.
-Balances set aside what such a call may cost (relay/wallet.py). The notes go the way of dropped
-names, so that they are remembered with known elements.
+Balances set aside what such a call may cost (relay/wallet.py). Of some of it, and of thoughts and
+sound, only the reply's last event tells how much it was: nobody can count it if the client leaves
+before (relay/abandoned.py). The notes go the way of dropped names, so that they are remembered
+with known elements.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 from typing import Final
 
 from relayd.wire.fields import Act, Verdict
-from relayd.wire.walk import OPEN, PICTURED, Walk
+from relayd.wire.walk import OPEN, PICTURED, UNTOLD, Walk
 
 PICTURE_TOKENS_MAX: Final = 5_000
 """Of one picture, however short: Claude's largest have 4,784."""
@@ -32,6 +34,21 @@ def opened(act: Verdict) -> Act:
             walk.drop(OPEN)
         return value if act is None else act(value, walk)
     return run
+
+
+def untold(act: Verdict) -> Act:
+    """Runs `act` on what has tokens that the relay cannot count: sound, and what makes a model
+    think, of which little or nothing is shown."""
+    def run(value: object, walk: Walk) -> object:
+        if value and not (type(value) is dict and value.get("type") == "disabled"):
+            walk.drop(UNTOLD)
+        return value if act is None else act(value, walk)
+    return run
+
+
+def reading(act: Verdict) -> Act:
+    """Runs `act` on a tool with which the provider reads on while it answers."""
+    return untold(opened(act))
 
 
 def picture(act: Verdict) -> Act:
@@ -66,6 +83,7 @@ def environment(act: Act) -> Act:
     def run(value: object, walk: Walk) -> object:
         if type(value) is dict and value.get("type") != "local":
             walk.drop(OPEN)
+            walk.drop(UNTOLD)
         return act(value, walk)
     return run
 
@@ -74,3 +92,4 @@ def note_tool(kind: object, walk: Walk) -> None:
     """Notes a tool of Anthropic's by its type."""
     if type(kind) is not str or not kind.startswith(_ANTHROPICS):
         walk.drop(OPEN)
+        walk.drop(UNTOLD)

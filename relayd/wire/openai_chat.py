@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from relayd.core.errors import RelayError
-from relayd.wire.extent import opened, picture
+from relayd.wire.extent import opened, picture, untold
 from relayd.wire.fields import (
     GONE, Act, Shape, Table, by_name, copies, drop, filled, flag_stream, items, number, refuse,
     said, silent,
@@ -39,7 +39,7 @@ def _address(name: str) -> Act:
 
 _PART: Final = Shape({
     "type": None, "text": None, "refusal": None, "image_url": picture(_address("image_url")),
-    "input_audio": by_name, "file": opened(_FILE),
+    "input_audio": untold(by_name), "file": opened(_FILE),
     **{name: opened(_address(name))
        for name in ("video_url", "audio_url", "document_url", "file_url")},
     "file_id": refuse("messages.content.file_id"), "prompt_cache_breakpoint": CACHE_BREAKPOINT,

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from relayd.core.errors import RelayError
-from relayd.wire.extent import CLIENTS_TOOLS, environment, opened
+from relayd.wire.extent import CLIENTS_TOOLS, environment, reading
 from relayd.wire.fields import (
     GONE, Act, Shape, Verdict, by_name, copies, drop, filled, items, kinds, number, refuse, remote,
     said,
@@ -69,7 +69,7 @@ _ROUTERS_SEARCH: Final = Shape({
 }).put
 
 ROUTERS_TOOLS: Final[dict[str, Act]] = {
-    "openrouter:web_search": opened(_ROUTERS_SEARCH),
+    "openrouter:web_search": reading(_ROUTERS_SEARCH),
     "openrouter:advisor": drop("tools.advisor"),
     "openrouter:fusion": drop("tools.fusion"),
     "openrouter:image_generation": drop("tools.image_generation"),
@@ -77,7 +77,7 @@ ROUTERS_TOOLS: Final[dict[str, Act]] = {
 }
 """By `type`; on Anthropic's endpoint too, which OpenRouter has as well."""
 
-_reads_on: Final = opened(_TOOL.put)
+_reads_on: Final = reading(_TOOL.put)
 
 
 def _other(value: object, walk: Walk) -> object:
@@ -88,7 +88,7 @@ def _other(value: object, walk: Walk) -> object:
 
 TOOL: Final = kinds("type", {
     **dict.fromkeys(CLIENTS_TOOLS, _TOOL.put),
-    "mcp": remote("tools.mcp", opened(_MCP)),
+    "mcp": remote("tools.mcp", reading(_MCP)),
     "file_search": refuse("tools.file_search"), "retrieval": refuse("tools.retrieval"),
     **ROUTERS_TOOLS,
 }, _other)

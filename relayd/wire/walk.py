@@ -19,7 +19,8 @@ DROPPED_MAX: Final = 24
 
 PICTURED: Final = "\0pictured"
 OPEN: Final = "\0open"
-MARKS: Final = frozenset({PICTURED, OPEN})
+UNTOLD: Final = "\0untold"
+MARKS: Final = frozenset({PICTURED, OPEN, UNTOLD})
 """Notes of wire/extent.py, kept among the dropped names; none of them can be a name."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_$.\[\]:=/-]{1,64}")

@@ -5,17 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from relayd.core.record import CallRecord
+from relayd.core.usage import Beside, Usage
+from relayd.ops.config import BillingConfig
+from relayd.relay.abandoned import is_uncountable
+from relayd.relay.counting import PromptCount
+from relayd.relay.exchange import Exchange
+from relayd.wire.body import Ask
+from relayd.wire.dialect import target_of
+from relayd.wire.walk import OPEN, PICTURED, UNTOLD
 from tests.fakes.daemon import ANSWER, Lane
 from tests.fakes.rawclient import RawClient, request_bytes
 from tests.fakes.rawupstream import message
 from tests.fakes.stepped import EVENTS, chunk, stepped, vanish
 from tests.http.play import BODY, STREAM, TARGET
 from tests.relay.conftest import Opened
+from tests.relay.test_exchange import exchange
 
 EVENT = b'data: {"choices":[{"index":0,"delta":{"content":"one"}}]}\n\n'
 LAST = (b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
@@ -53,11 +63,12 @@ class Provider:
 async def left(
     opened: Opened, provider: Provider, body: bytes = STREAM, *, clients: int = 1,
     server: dict[str, Any] | None = None, changes: dict[str, Any] | None = None,
+    **wishes: Any,
 ) -> AsyncIterator[Lane]:
     """A relay some of whose clients have just left; each had got what the provider began with."""
     async with stepped(provider.serve) as address:
         lane = await opened(server=server, provider_changes={
-            "address": address, **DRAIN, **(changes or {})})
+            "address": address, **DRAIN, **(changes or {})}, **wishes)
         for _ in range(clients):
             async with RawClient(lane.address) as client:
                 await client.send(request_bytes(TARGET, lane.key, body))
@@ -223,3 +234,64 @@ async def test_a_client_that_does_not_read_and_leaves(opened: Opened) -> None:
         assert (record.usage_source, record.output_tokens) == ("reported", 77)
         assert record.counted_output_tokens is not None
         assert record.counted_output_tokens > 100_000
+
+
+CHAT, CLAUDE = "/v1/chat/completions", "/v1/messages"
+STARTED, SEEN = Usage(900, 1), Beside(searches=1)
+
+
+@pytest.mark.parametrize(("path", "model", "marks", "reported", "expected"), [
+    (CHAT, "gpt-4o", (), None, False), (CHAT, "gpt-4o", (PICTURED,), None, False),
+    (CHAT, "gpt-4o", (OPEN,), None, True), (CHAT, "gpt-4o", (UNTOLD,), None, True),
+    (CHAT, "gpt-4o", (OPEN, UNTOLD), STARTED, False), (CHAT, "gpt-4o", (OPEN,), SEEN, True),
+    (CHAT, "gpt-5.2", (), None, True), (CHAT, "gpt-5.2", (), STARTED, False),
+    (CHAT, "azure-name", (), None, True), (CHAT, "o3", (), None, True),
+    # its first event tells what was asked, but not what is thought or read while it answers
+    (CLAUDE, "claude-opus-4-6", (), None, False),
+    (CLAUDE, "claude-opus-4-6", (OPEN,), None, True),
+    (CLAUDE, "claude-opus-4-6", (OPEN,), STARTED, False),
+    (CLAUDE, "claude-opus-4-6", (UNTOLD,), STARTED, True),
+    ("/v1/messages/count_tokens", "claude-opus-4-6", (OPEN, UNTOLD), None, False),
+    ("/v1/images/edits", "gpt-image-1", (), None, True),
+    ("/v1/audio/transcriptions", "gpt-4o-transcribe", (), None, True),
+    ("/v1/audio/speech", "gpt-4o-mini-tts", (), None, False),
+])
+def test_what_only_the_provider_can_count(
+    path: str, model: str, marks: tuple[str, ...], reported: Usage | None, expected: bool
+) -> None:
+    made: Exchange = exchange()
+    made.target = target_of(path, "anthropic" if path.startswith(CLAUDE) else "openai")
+    made.model = "gpt-5-mini" if model == "azure-name" else model
+    made.provider_model = model
+    made.prompt = PromptCount(5)
+    made.ask = Ask(model, True, {}, (), False, (), [])
+    made.ask.marks = frozenset(marks)
+    made.copying = SimpleNamespace(usage_so_far=lambda: reported)  # type: ignore[assignment]
+    assert is_uncountable(made) is expected
+    made.ask = None
+    made.extent = frozenset(marks)  # as when its body has been let go
+    assert is_uncountable(made) is expected
+    made.prompt = None  # as in audit mode: nothing is counted
+    assert is_uncountable(made) is (
+        "count_tokens" not in path and (reported is not STARTED or path == CLAUDE))
+
+
+DOCUMENT = STREAM.replace(b'"hi"', b'[{"type": "file", "file": {"file_data": '
+                          b'"data:application/pdf;base64,JVBE"}}, {"type":"text","text":"hi"}]')
+
+
+@pytest.mark.parametrize(("said", "prepaid", "drains"), [
+    (None, True, True), (None, False, False), ("cancel", True, False)])
+async def test_what_is_sold_and_cannot_be_counted_is_read_on(
+    opened: Opened, said: str | None, prepaid: bool, drains: bool
+) -> None:
+    """A client that left before the last event had the document for nothing."""
+    assert DOCUMENT != STREAM
+    provider = Provider(EVENTS + chunk(EVENT), chunk(LAST) + chunk(b""))
+    async with left(opened, provider, DOCUMENT, changes={"on_client_close": said},
+                    billing=BillingConfig(prepaid=prepaid)) as lane:
+        assert running(lane) == drains
+        provider.go_on.set()
+        record = await only(lane)
+        assert (record.usage_source, record.input_tokens) == (
+            ("reported", 9) if drains else ("estimated", record.counted_input_tokens))

@@ -11,7 +11,7 @@ from relayd.wire.body import SPLIT_BYTES_MIN, Ask, read
 from relayd.wire.dialect import BY_OPERATION
 from relayd.wire.extent import PICTURE_TOKENS_MAX
 from relayd.wire.known import Elements, Known
-from relayd.wire.walk import OPEN, PICTURED, BodyPolicy
+from relayd.wire.walk import OPEN, PICTURED, UNTOLD, BodyPolicy
 
 POLICY = BodyPolicy(remote_mcp="on")
 ICON, LARGE = "iVBO" * 100, "iVBO" * PICTURE_TOKENS_MAX
@@ -50,17 +50,17 @@ CASES: list[tuple[str, dict[str, Any], set[str]]] = [
     ("chat", chat(TEXT, {"type": "document_url", "document_url": URL["url"]}), {OPEN}),
     ("chat", chat({"type": "file_url", "file_url": URL}), {OPEN}),
     ("chat", chat({"type": "audio_url", "audio_url": URL}), {OPEN}),
-    ("chat", chat(TEXT, tools=[{"type": "browser_search"}]), {OPEN}),
-    ("chat", chat(TEXT, tools=[{"type": "openrouter:web_search"}]), {OPEN}),
+    ("chat", chat(TEXT, tools=[{"type": "browser_search"}]), {OPEN, UNTOLD}),
+    ("chat", chat(TEXT, tools=[{"type": "openrouter:web_search"}]), {OPEN, UNTOLD}),
     ("responses", responses({"type": "input_image", "image_url": URL["url"]}), {PICTURED}),
     ("responses", responses({"type": "input_file", "file_url": URL["url"]}), {OPEN}),
     ("responses", responses({"type": "input_file", "file_data": "JVBE"}), {OPEN}),
     ("responses", responses(tools=[{"type": "code_interpreter", "container": {"type": "auto"}}]),
-     {OPEN}),
-    ("responses", responses(tools=[{"type": "web_search"}]), {OPEN}),
-    ("responses", responses(tools=[{"type": "mcp", "server_url": URL["url"]}]), {OPEN}),
+     {OPEN, UNTOLD}),
+    ("responses", responses(tools=[{"type": "web_search"}]), {OPEN, UNTOLD}),
+    ("responses", responses(tools=[{"type": "mcp", "server_url": URL["url"]}]), {OPEN, UNTOLD}),
     ("responses", responses(tools=[{"type": "shell", "environment": {"type": "container_auto"}}]),
-     {OPEN}),
+     {OPEN, UNTOLD}),
     ("responses", responses(tools=[{"type": "shell", "environment": {"type": "local"}}]), set()),
     ("responses", responses(tools=[{"type": "shell"}, {"type": "namespace", "tools": [
         {"type": "function", "name": "f"}]}]), set()),
@@ -70,11 +70,12 @@ CASES: list[tuple[str, dict[str, Any], set[str]]] = [
     ("messages", chat(TEXT, source("document", type="base64", data="JVBE")), {OPEN, PICTURED}),
     ("messages", chat({"type": "tool_result", "tool_use_id": "t", "content": [
         source("document", type="base64", data=LARGE)]}), {OPEN}),
-    ("messages", chat(TEXT, tools=[{"type": "web_fetch_20250910", "name": "web_fetch"}]), {OPEN}),
+    ("messages", chat(TEXT, tools=[{"type": "web_fetch_20250910", "name": "web_fetch"}]),
+     {OPEN, UNTOLD}),
     ("messages", chat(TEXT, tools=[
         {"type": "bash_20250124", "name": "bash"}, {"type": "custom", "name": "c"},
         {"name": "d", "input_schema": {}}]), set()),
-    ("messages", chat(TEXT, mcp_servers=[{"type": "url", **URL}]), {OPEN}),
+    ("messages", chat(TEXT, mcp_servers=[{"type": "url", **URL}]), {OPEN, UNTOLD}),
     ("generate", contents({"text": "x"}, tools=[
         {"functionDeclarations": [{"name": "f"}]}, {"googleSearch": {}}]), set()),
     ("generate", contents({"fileData": {"fileUri": "https://youtu.be/x"}}), {OPEN}),
@@ -85,6 +86,11 @@ CASES: list[tuple[str, dict[str, Any], set[str]]] = [
     ("generate", contents({"inlineData": {"data": LARGE}}), {OPEN}),
     ("generate", contents(tools=[{"urlContext": {}}]), {OPEN}),
     ("generate", contents(tools=[{"code_execution": {}}]), {OPEN}),
+    ("chat", chat(TEXT, {"type": "input_audio", "input_audio": {"data": LARGE, "format": "mp3"}}),
+     {UNTOLD}),
+    ("messages", chat(TEXT, thinking={"type": "enabled", "budget_tokens": 1024}), {UNTOLD}),
+    ("messages", chat(TEXT, thinking={"type": "adaptive"}), {UNTOLD}),
+    ("messages", chat(TEXT, thinking={"type": "disabled"}), set()),
 ]
 NAMES = [f"{operation}-{number}" for number, (operation, _, _) in enumerate(CASES)]
 
