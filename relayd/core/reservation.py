@@ -18,6 +18,9 @@ from relayd.core.price import Price, UnitPrices
 
 HELD_RETRY_MS: Final = 1000
 """When to try again while calls under way hold what would have been enough."""
+ALONE_RETRY_MS: Final = 5000
+"""The same where one call holds all: most take seconds, and SDKs try twice more before they give
+up, Codex five times."""
 _MILLION: Final = 1_000_000
 _MINUTE: Final = 60
 
@@ -99,7 +102,8 @@ class Wallet:
         if demand.about <= available and not self.alone:
             return self._hold(max(available, 1), True)
         if demand.about <= available + self.reserved:
-            raise RelayError("balance_held", retry_after_ms=HELD_RETRY_MS)
+            raise RelayError("balance_held", retry_after_ms=(
+                ALONE_RETRY_MS if self.alone else HELD_RETRY_MS))
         raise RelayError("balance_short", detail=(
             f"This call may cost {decimal(demand.about, 2)} {self.currency}; "
             f"{decimal(max(available, 0), 2)} is left. Ask for less output, or top up."))

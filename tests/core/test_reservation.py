@@ -58,6 +58,8 @@ def test_without_a_bound_one_call_takes_what_is_left() -> None:
     assert made.available == 0
     assert refused(made, Demand(10, 1000)).code == "balance_held"
     assert refused(made, Demand(1, 1)).code == "balance_held"
+    # a call takes seconds: who was told to try again in one gave up before it had ended
+    assert refused(made, Demand(10, 1000)).retry_after_ms == 5000
     hold.settle("a", 1, 130)
     assert made.available == -30
     error = refused(made, Demand(1, 1))
