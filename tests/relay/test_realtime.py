@@ -180,6 +180,17 @@ async def test_a_pseudonym_stands_for_the_account_where_policy_says_so(opened: O
         assert len(name) == 26 and name not in str(await record_of(lane))
 
 
+async def test_a_client_is_told_what_was_dropped_of_its_handshake(opened: Opened) -> None:
+    async with realtime_provider() as upstream:
+        lane = await opened(provider_changes={"address": upstream.address})
+        async with session(lane, fields={"OpenAI-Beta": "realtime=v1,secret=v2"}) as socket:
+            await told(socket, "session.created")
+            assert socket.response is not None
+            assert socket.response.headers["relay-dropped"] == "openai-beta"
+        assert "secret" not in repr(upstream.handshakes)
+        await lane.settled(1)
+
+
 @pytest.mark.parametrize(("target", "fields", "status", "code"), [
     (TARGET, {"key": "sk-relayd-nonsense"}, 401, "invalid_api_key"),
     ("/v1/realtime", {}, 400, "missing_model"),
@@ -679,6 +690,27 @@ async def test_a_key_that_expires_or_is_revoked_ends_its_sessions(
             await told(other, "response.done")
         found = {record.key: (record.outcome, record.error) for record in await lane.settled(2)}
         assert found == {made.key.id: ("completed", how), mine.id: ("completed", None)}
+
+
+async def test_a_drain_asks_no_further_deployment(opened: Opened) -> None:
+    asked = asyncio.Event()
+
+    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        await reader.read()
+
+    async with stepped(play) as address, realtime_provider() as upstream:
+        lane = await opened(
+            providers={"first": provider("openai", 1, name="first", address=address),
+                       "other": provider("openai", 1, name="other", address=upstream.address)},
+            routes=(Route("*", (Deployment("first"), Deployment("other", priority=2))),))
+        refused = asyncio.create_task(refusal(lane))
+        await asked.wait()
+        await lane.app.stop(drain_seconds=0)
+        assert (await refused)[0] == 503
+        record = await record_of(lane)
+        assert (record.error, record.attempts) == ("draining", 1) and not upstream.handshakes
 
 
 async def test_a_drain_waits_then_closes(opened: Opened) -> None:
