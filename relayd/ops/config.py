@@ -233,13 +233,15 @@ class BillingConfig:
     """How calls are paid for. `prepaid`: none is served that the account's balance does not cover.
 
     A call that sets no bound on its output is taken for `output_tokens`, and for
-    `output_tokens_max` where the balance allows. `paid_tiers`: whether tiers of service that cost
+    `output_tokens_max` where the balance allows; one whose body does not bound its input, for
+    `input_tokens_max` where the balance allows. `paid_tiers`: whether tiers of service that cost
     more than the price file says go on. `unpriced`: whether models without a price are served.
     """
 
     prepaid: bool = False
     output_tokens: int = 1024
     output_tokens_max: int = 32_768
+    input_tokens_max: int = 1 << 20
     paid_tiers: Literal["drop", "pass"] = "drop"
     unpriced: Literal["serve", "refuse"] = "serve"
 

@@ -215,6 +215,8 @@ def _billing(section: Section) -> BillingConfig:
         output_tokens=section.integer("output_tokens", default.output_tokens, 1, 10_000_000),
         output_tokens_max=section.integer(
             "output_tokens_max", default.output_tokens_max, 1, 10_000_000),
+        input_tokens_max=section.integer(
+            "input_tokens_max", default.input_tokens_max, 1, 10_000_000),
         paid_tiers=cast(Literal["drop", "pass"], section.choice(
             "paid_tiers", ("drop", "pass"), default.paid_tiers)),
         unpriced=cast(Literal["serve", "refuse"], section.choice(

@@ -130,7 +130,8 @@ class Wallets:
             return _of_upload(endpoint.operation, *_sizes(exchange))
         assert exchange.ask is not None
         tokens, most = tokens_about_and_at_most(
-            endpoint.api, raw, exchange.ask.marks, endpoint.operation not in _MANY_CONTEXTS)
+            endpoint.api, raw, exchange.ask.marks, endpoint.operation not in _MANY_CONTEXTS,
+            billing.input_tokens_max)
         if endpoint.operation == "speech":
             seconds = len(raw) // BYTES_PER_SECOND + 1
             return _spoken(tokens, seconds), _spoken(tokens, seconds * SLOWER)

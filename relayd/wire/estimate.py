@@ -58,23 +58,25 @@ def estimated_tokens(api: Api, raw: bytes) -> int:
 
 
 def tokens_about_and_at_most(
-    api: Api, raw: bytes, marks: Collection[str], one_context: bool
+    api: Api, raw: bytes, marks: Collection[str], one_context: bool,
+    open_tokens: int = CONTEXT_TOKENS,
 ) -> tuple[int, int]:
     """`estimated_tokens`, and how many there are at most: one for each byte of text, since some
     scripts and signs have so many; for a file what its length allows.
 
-    `marks` are those of wire/extent.py. `one_context`: it is all read at once.
+    `marks` are those of wire/extent.py. `one_context`: it is all read at once. `open_tokens`: what
+    is taken for the most where nothing bounds it.
     """
     files = _lengths(api, raw)
     text = len(raw) - sum(files)
     about = text // BYTES_PER_TOKEN + len(files) * FILE_TOKENS + 1
-    if OPEN in marks:
-        return about, max(CONTEXT_TOKENS, about)
     most = text + sum([max(PICTURE_TOKENS_MAX, size // SOUND_BYTES_PER_TOKEN) for size in files])
     if PICTURED in marks:
         most += _pictures(raw) * PICTURE_TOKENS_MAX
     if one_context:
         most = min(most, CONTEXT_TOKENS)
+    if OPEN in marks:
+        most = max(most, open_tokens)
     return about, max(about, most)
 
 

@@ -152,6 +152,12 @@ def test_what_is_reserved_is_not_above_its_bound(tokens: int, most: int, fine: b
     assert found == ([] if fine else ["billing.output_tokens"])
 
 
+@pytest.mark.parametrize(("line", "tokens"), [("", 1 << 20), ("input_tokens_max = 5", 5)])
+def test_what_is_reserved_for_input_without_a_bound(line: str, tokens: int) -> None:
+    config = examine_text(f"{MINIMAL}[billing]\n{line}", environ=ENVIRON).config
+    assert config is not None and config.billing.input_tokens_max == tokens
+
+
 @pytest.mark.parametrize(("value", "fine"), [("serve", True), ("refuse", True), ("drop", False)])
 def test_models_without_a_price(value: str, fine: bool) -> None:
     examined = examine_text(f'{MINIMAL}[billing]\nunpriced = "{value}"', environ=ENVIRON)

@@ -35,7 +35,7 @@ from relayd.wire.demand import IMAGE_TOKENS
 from relayd.wire.dialect import target_of
 from relayd.wire.estimate import estimated_tokens
 from relayd.wire.reply_media import BYTES_PER_SECOND
-from relayd.wire.walk import BodyPolicy
+from relayd.wire.walk import OPEN, BodyPolicy
 from tests.fakes.daemon import Lane
 from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.fakes.rawupstream import Answer, message
@@ -620,6 +620,17 @@ def test_what_a_call_is_taken_for(
     endpoint = made.target.endpoint
     raw = None if endpoint is not None and endpoint.body == "multipart" else b"x" * 22
     assert Wallets()._quantities(made, plan, raw) == (usual, most)
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_how_much_is_set_aside_for_input_without_a_bound_is_the_operators(marked: bool) -> None:
+    made, plan = deployments()
+    made.policy = SimpleNamespace(  # type: ignore[assignment]
+        billing=BillingConfig(prepaid=True, input_tokens_max=300))
+    assert made.ask is not None
+    made.ask.marks = frozenset({OPEN}) if marked else frozenset()
+    usual, most = Wallets()._quantities(made, plan, b"{}")
+    assert (usual.input_tokens, most.input_tokens) == (1, 300 if marked else 2)
 
 
 @pytest.mark.parametrize(("fields", "known", "most"), [

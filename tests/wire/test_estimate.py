@@ -94,6 +94,12 @@ def test_there_is_a_most_for_what_a_body_may_have(
     assert tokens_about_and_at_most(api, raw, marks, True) == (about, max(most, about))
 
 
+@pytest.mark.parametrize(("size", "most"), [(10, 5_000), (5_001, 5_001)])
+def test_what_nothing_bounds_is_taken_for_so_much_or_for_what_came(size: int, most: int) -> None:
+    assert tokens_about_and_at_most(
+        "openai", b"x" * size, (OPEN,), True, 5_000) == (size // 4 + 1, most)
+
+
 def test_many_inputs_of_one_request_have_more_than_one_context() -> None:
     raw = b"x" * (CONTEXT_TOKENS + 1)
     assert tokens_about_and_at_most("openai", raw, (), False)[1] == CONTEXT_TOKENS + 1
