@@ -16,7 +16,7 @@ from relayd.wire.fields import (
     GONE, Shape, Table, Verdict, by_name, copies, drop, filled, flag_stream, items, kinds, number,
     refuse, remote, said, silent,
 )
-from relayd.wire.openai_tools import ROUTERS_TOOLS
+from relayd.wire.openai_tools import ROUTERS_TOOLS, leave_choice
 from relayd.wire.schema import schema
 from relayd.wire.tier import speed, tier
 from relayd.wire.walk import Walk
@@ -161,6 +161,8 @@ def _finish(fields: dict[str, object], walk: Walk) -> None:
     if walk.policy.end_user != "absent":
         fields["metadata"] = ""
         walk.stand_ins += (("metadata", "metadata", walk.end_user),)
+    if "tool_choice" in fields and "tools" not in fields:
+        leave_choice(fields, walk)
     fields.pop("stream", None)
     if walk.stream:
         fields["stream"] = True

@@ -12,8 +12,8 @@ from relayd.wire.fields import (
     said, silent,
 )
 from relayd.wire.openai_tools import (
-    CACHE_BREAKPOINT, CACHE_OPTIONS, END_USER, FORMAT, FUNCTION, TOOLS, cache_key, cache_retention,
-    choices, end_user, stream_options, streaming,
+    AMONG_TOOLS, CACHE_BREAKPOINT, CACHE_OPTIONS, END_USER, FORMAT, FUNCTION, TOOLS, cache_key,
+    cache_retention, choices, end_user, leave_choice, stream_options, streaming,
 )
 from relayd.wire.tier import tier
 from relayd.wire.walk import Walk
@@ -88,6 +88,8 @@ def _finish(fields: dict[str, object], walk: Walk) -> None:
         end_user(fields, walk)
     if fields.get("tools") == [] and "tool_choice" not in fields:
         del fields["tools"]  # a choice among no tools is for the provider to judge
+    if "tools" not in fields and not AMONG_TOOLS.isdisjoint(fields):
+        leave_choice(fields, walk)
     if walk.stream or "stream_options" in fields:
         streaming(fields, walk, with_usage=True)
 

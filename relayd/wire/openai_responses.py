@@ -23,8 +23,8 @@ from relayd.wire.fields import (
     number, refuse, said, whole,
 )
 from relayd.wire.openai_tools import (
-    CACHE_BREAKPOINT, CACHE_OPTIONS, END_USER, FORMAT, TOOLS, cache_key, cache_retention, end_user,
-    stream_options, streaming,
+    AMONG_TOOLS, CACHE_BREAKPOINT, CACHE_OPTIONS, END_USER, FORMAT, TOOLS, cache_key,
+    cache_retention, end_user, leave_choice, stream_options, streaming,
 )
 from relayd.wire.tier import tier
 from relayd.wire.walk import Walk
@@ -140,6 +140,8 @@ _ITEM: Final[Act] = kinds("type", {
 
 def _finish(fields: dict[str, object], walk: Walk) -> None:
     end_user(fields, walk)
+    if "tools" not in fields and not AMONG_TOOLS.isdisjoint(fields):
+        leave_choice(fields, walk)
     fields["store"] = False
     streaming(fields, walk, with_usage=False)
 

@@ -118,6 +118,24 @@ _TOOL.define({
 what may be null the types of openai-python require `parameters` and `strict` alone to be there."""
 
 
+_LEFT_OUT: Final = frozenset(
+    {"tools.advisor", "tools.fusion", "tools.image_generation", "tools.subagent"})
+AMONG_TOOLS: Final = frozenset({"tool_choice", "parallel_tool_calls"})
+"""Fields that providers refuse without tools."""
+
+
+def leave_choice(fields: dict[str, object], walk: Walk) -> None:
+    """Where none is left of the tools that came, what was said of them goes with them. A choice
+    that demands one stays: the provider's refusal is the answer to it."""
+    choice = fields.get("tool_choice")
+    kind = choice.get("type") if isinstance(choice, dict) else choice
+    if kind not in (None, "auto", "none") or walk.dropped.isdisjoint(_LEFT_OUT):
+        return
+    for name in sorted(AMONG_TOOLS & fields.keys()):
+        del fields[name]
+        walk.drop(name)
+
+
 def choices(value: object, walk: Walk) -> object:
     """How many answers are asked for: one is what every API of models gives unasked."""
     value = number(value, walk)

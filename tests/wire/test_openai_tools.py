@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from relayd.core.errors import RelayError
+from relayd.wire.body import SPLIT_BYTES_MIN, read
+from relayd.wire.dialect import BY_OPERATION
 from relayd.wire.fields import GONE
+from relayd.wire.known import Known
 from relayd.wire.openai_tools import FORMAT, TOOLS, cache_retention, note_end_user, streaming
 from relayd.wire.walk import MARKS, BodyPolicy, Walk
+from tests.wire.asking import dropped, sent
 
 
 def test_formats_of_both_endpoints() -> None:
@@ -53,6 +59,35 @@ def test_no_other_model_is_asked(kind: str) -> None:
     assert walk.dropped == {f"tools.{kind}"}
     assert TOOLS([other], walk) is GONE
     assert TOOLS([], walk) == []
+
+
+@pytest.mark.parametrize("kind", ["advisor", "fusion", "image_generation", "subagent"])
+@pytest.mark.parametrize("operation", ["chat", "responses", "messages"])
+def test_where_no_tool_is_left_no_choice_among_them_is(operation: str, kind: str) -> None:
+    """Providers refuse one without tools, and the call is to go on without them."""
+    said = {"model": "m", "max_tokens": 1, "input": "a", "messages": [
+        {"role": "user", "content": "a"}], "tools": [{"type": f"openrouter:{kind}"}]}
+    for auto in ("auto", "none", {"type": "auto"}, None):
+        given = {**said, "tool_choice": auto, "parallel_tool_calls": True}
+        assert {"tool_choice", "tools"}.isdisjoint(sent(operation, given))
+        assert ("tool_choice" in dropped(operation, given)) == (auto is not None)
+    assert operation == "messages" or "parallel_tool_calls" not in sent(operation, given)
+    for demand in ("required", {"type": "any"}, {"type": "function", "name": "f"}):
+        assert sent(operation, {**said, "tool_choice": demand})["tool_choice"] == demand
+    mine = {**said, "tools": [], "tool_choice": "auto"}  # the client's own mistake
+    assert sent(operation, mine).get("tool_choice") == "auto"
+
+
+def test_it_is_so_of_what_an_account_has_sent_before() -> None:
+    raw = json.dumps({
+        "model": "m", "messages": [{"role": "user", "content": "a" * SPLIT_BYTES_MIN}],
+        "tools": [{"type": "openrouter:fusion"}], "tool_choice": "auto"}).encode()
+    policy = BodyPolicy()
+    known = Known(policy, 64)
+    for _ in range(3):
+        ask = read(BY_OPERATION["chat"], raw, policy, known=known)
+        assert set(ask.fields) == {"model", "messages"}
+        assert set(ask.dropped) == {"tools.fusion", "tool_choice"}
 
 
 def test_a_search_of_openrouter_s_is_told_no_place() -> None:
