@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from relayd.ops.hashing import NICE
+from relayd.ops.journald import IDENTIFIER
 from tests.fakes import confined
 from tests.fakes.daemon import plain_answer, records
 from tests.fakes.process import DaemonProcess
@@ -111,6 +112,8 @@ def test_what_the_daemon_expects_is_in_the_unit() -> None:
     settings = confined.service(SERVICES[0])
     assert settings["Type"] == ["notify"] and settings["KillMode"] == ["mixed"]
     assert settings["LimitCORE"] == ["0"] and settings["MemorySwapMax"] == ["0"]
+    # as what is written to the journal itself, with format = "journald"
+    assert settings["SyslogIdentifier"] == [IDENTIFIER]
     stop = settings["TimeoutStopSec"][0]
     drain = re.search(r"^drain_seconds = (\d+)$", (
         ROOT / "config" / "relayd.example.toml").read_text("utf-8"), re.MULTILINE)
