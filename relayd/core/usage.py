@@ -55,7 +55,8 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
 class Beside(Usage, frozen=True, gc=False):
     """What a reply shows of itself, images and searches in it or how long it was spoken, where
     its provider reported nothing: numbers of things, and no report. Its tokens are those of an
-    image that was not finished, or of a chat's sound, by its kind."""
+    image that was not finished, of a chat's sound, by its kind, or of a realtime session that was
+    left within a response, with what was reported before."""
 
 
 NO_USAGE: Final = Usage()
@@ -140,7 +141,7 @@ def usage_of(ending: Ending, seen: Seen) -> tuple[Usage, UsageSource]:
             return NO_USAGE, "none"
         # of what images take there is no exact count
         return msgspec.structs.replace(
-            reported, input_tokens=seen.counted_input or 0,
+            reported, input_tokens=(seen.counted_input or 0) + reported.input_tokens,
             output_tokens=made + reported.output_tokens), "estimated"
     if reported is not None:
         final = basis in ("report", "whole")

@@ -18,6 +18,7 @@ from relayd.core.errors import RelayError
 from relayd.core.exchange import TO_ADMITTED, TO_DISPATCHED, TO_STREAMING
 from relayd.core.retry import kind_of
 from relayd.core.snapshot import Snapshot
+from relayd.core.usage import ENDINGS
 from relayd.ops.tasks import PAUSE
 from relayd.relay.authenticate import authenticate, check
 from relayd.relay.exchange import ClientLeft, Exchange
@@ -321,6 +322,13 @@ def _judge(exchange: Exchange, tunnel: Tunnel) -> None:
     exchange.usage_covers = not session.running
     if session.heard_sound:
         exchange.counter = None  # the text alone would be taken for all of it
+    _judge_end(exchange, tunnel)
+    if session.running and ENDINGS[exchange.ending].basis in ("whole", "so_far"):
+        exchange.usage, exchange.counter = session.so_far(), None
+
+
+def _judge_end(exchange: Exchange, tunnel: Tunnel) -> None:
+    session = tunnel.session
     error = tunnel.error
     if error is not None and error.kind.side == "client":
         exchange.ending = "left" if error.code in _CLIENTS_FAULT else "completed"

@@ -128,6 +128,8 @@ class Tunnel:
                 event.type == "response.create" or self._spent and event.type in _HEARD):
             event = self._admitted(event)
         if event.error is None:
+            if event.type not in _HEARD:
+                self.session.tell(len(event.data))
             self._to_provider(TEXT, event.data)
             return
         self._plane.turn.flush()  # else the buffer does not show what this client does not read

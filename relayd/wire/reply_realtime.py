@@ -7,7 +7,8 @@ blotted out.
 
 Law: an event whose type says that it is a piece of sound is not parsed at all. Text goes to the
 sink and is kept nowhere. Each response of a session is a call that the provider bills by itself,
-so here, and only here, reports of usage are summed.
+so here, and only here, reports of usage are summed. Of one that its client does not wait for there
+is no report, and what passed of it is reckoned by its length.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from typing import Any, Final
 import msgspec
 
 from relayd.core.errors import RelayError
-from relayd.core.usage import Usage
+from relayd.core.usage import NO_USAGE, Beside, Usage
 from relayd.wire.mended import mended
 from relayd.wire.provider_error import judge
 from relayd.wire.replytext import ARGUMENTS, CONTENT, NAME, TextSink, stream_of
 from relayd.wire.shapes import error_body
+from relayd.wire.sound import RAW_BYTES_PER_SECOND, TOKENS_PER_SECOND
 from relayd.wire.usage import openai_usage
 
 # every writer of this API puts the type first; anything else is parsed to find it
@@ -48,6 +50,11 @@ _READ: Final = frozenset({
 })
 _TELLING: Final = frozenset({"error", "response.done", _NOT_TRANSCRIBED})
 """Events with words of the provider's own, which are judged even where they cannot be read."""
+TELEPHONE_BYTES_PER_SECOND: Final = 8_000
+"""Of G.711, which sessions may ask for in the place of 24,000 samples of 16 bits."""
+BYTES_PER_TOKEN: Final = 4
+_TELEPHONE: Final = ("g711_ulaw", "g711_alaw", "audio/pcmu", "audio/pcma")
+_DELTA: Final = b'"delta":"'
 RUNNING_MAX: Final = 64
 """Responses of one session under way at a time that are told apart."""
 
@@ -78,7 +85,7 @@ class SessionReader:
     """
 
     __slots__ = ("usage", "running", "heard_sound", "failed", "_secrets", "_sink", "_numbers",
-                 "_asked", "_ended")
+                 "_asked", "_ended", "_last", "_told", "_text_bytes", "_sound_bytes", "_rate")
 
     def __init__(self, secrets: tuple[bytes, ...], sink: TextSink | None) -> None:
         self.usage: Usage | None = None
@@ -95,6 +102,29 @@ class SessionReader:
         self._numbers = 0
         self._asked = 0
         self._ended = 0
+        self._last: Usage | None = None
+        self._told = 0
+        self._text_bytes = self._sound_bytes = 0
+        self._rate = RAW_BYTES_PER_SECOND
+
+    def tell(self, size: int) -> None:
+        """The client has said so many bytes of JSON, sound apart."""
+        self._told += size
+
+    def so_far(self) -> Usage | None:
+        """What has been reported, and of running responses what they were given, as the last one
+        was, and what passed of them. None: nothing is known."""
+        if not self.running:
+            return self.usage
+        last = self._last or Usage(input_tokens=self._told // BYTES_PER_TOKEN)
+        sound = self._sound_bytes * 3 // 4 * TOKENS_PER_SECOND // self._rate
+        text = -(-self._text_bytes // BYTES_PER_TOKEN)
+        used = Usage(output_tokens=sound + text, audio_output_tokens=sound)
+        given = msgspec.structs.replace(
+            last, output_tokens=0, audio_output_tokens=0, reasoning_output_tokens=0)
+        for _ in self.running:
+            used = used.plus(given)
+        return Beside(*msgspec.structs.astuple(used.plus(self.usage or NO_USAGE)))
 
     def ask(self) -> None:
         """The client asks for one more response."""
@@ -114,10 +144,12 @@ class SessionReader:
         kind = match[1].decode() if match else _kind(payload)
         if kind in _SOUND:
             self.heard_sound = True
+            self._sound_bytes += len(payload) - max(payload.find(_DELTA), 0) - len(_DELTA)
             return None
         if kind in _WITHHELD:
             return b""
         if kind.startswith(_SESSION):
+            self._rate = _rate(payload)
             return _without_secret(payload) if _SECRET in payload else None
         if kind not in _READ:
             return None
@@ -146,7 +178,10 @@ class SessionReader:
         return None
 
     def _text(self, text: object, kind: int, index: object) -> None:
-        if type(text) is str and text and self._sink is not None:
+        if type(text) is not str or not text:
+            return
+        self._text_bytes += len(text)
+        if self._sink is not None:
             place = index if type(index) is int and 0 <= index < 8 else 0
             self._sink.add(text, stream_of(kind, self._numbers * 8 + place))
 
@@ -162,10 +197,13 @@ class SessionReader:
         name = response.get("id")
         if type(name) is str:
             self.running.discard(name)
+        if not self.running:
+            self._text_bytes = self._sound_bytes = 0
         self._ended = min(self._ended + 1, max(self._asked, self._numbers))
         report = response.get("usage")
         found = openai_usage(report) if type(report) is dict else None
         if found is not None:
+            self._last = found
             self.usage = total(self.usage, found)
         details = response.get("status_details")
         if response.get("status") != "failed" or type(details) is not dict:
@@ -213,6 +251,20 @@ def _decoded(payload: bytes) -> tuple[_Event, bytes] | None:
         return _EVENT.decode(payload), payload
     except (ValueError, RecursionError):
         return None
+
+
+def _rate(payload: bytes) -> int:
+    """Bytes of a second of the sound that a session makes, by an event that describes it."""
+    try:
+        session = msgspec.json.decode(payload)["session"]
+        audio = session.get("audio")
+        if audio is None:
+            kind = session.get("output_audio_format")
+        else:
+            kind = audio["output"]["format"]["type"]
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        return RAW_BYTES_PER_SECOND
+    return TELEPHONE_BYTES_PER_SECOND if kind in _TELEPHONE else RAW_BYTES_PER_SECOND
 
 
 def _without_secret(payload: bytes) -> bytes | None:

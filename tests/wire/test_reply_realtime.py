@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relayd.core.errors import RelayError
-from relayd.core.usage import Usage
+from relayd.core.usage import Beside, Usage
 from relayd.wire.reply_realtime import RUNNING_MAX, SessionReader, error_event, total
 
 SECRET = b"sk-upstream-credential"
@@ -311,3 +311,47 @@ def test_half_a_character_costs_no_usage(odd: bytes, first: bytes) -> None:
                b'"instructions":"%b"}}' % odd)
     told = session.passing(updated)
     assert told is not None and json.loads(told)["session"]["client_secret"] is None
+
+
+def sound(size: int) -> bytes:
+    return raw({"type": "response.output_audio.delta", "event_id": "e", "response_id": "b",
+                "delta": "A" * size}).replace(b'": ', b'":')
+
+
+@pytest.mark.parametrize(("session", "rate"), [
+    ({}, 48_000), ({"audio": {"output": {"format": {"type": "audio/pcm"}}}}, 48_000),
+    ({"audio": {"output": {"format": {"type": "audio/pcmu"}}}}, 8_000),
+    ({"output_audio_format": "g711_alaw"}, 8_000), ({"output_audio_format": "pcm16"}, 48_000),
+    ({"audio": {"output": 1}}, 48_000),
+])
+def test_sound_of_a_response_that_is_left_counts_by_its_seconds(
+    session: dict[str, Any], rate: int
+) -> None:
+    """A session that was left just before each response's end had their sound for nothing."""
+    made = reader()
+    made.passing(raw({"type": "session.updated", "session": session}))
+    made.tell(401)
+    made.passing(raw({"type": "response.created", "response": {"id": "b"}}))
+    for _ in range(3):
+        made.passing(sound(rate * 4 // 3))
+    made.passing(raw({"type": "response.output_audio_transcript.delta", "delta": "x" * 41}))
+    found = made.so_far()
+    assert type(found) is Beside
+    assert (found.input_tokens, found.audio_output_tokens, found.output_tokens) == (100, 60, 71)
+
+
+def test_a_response_that_is_left_was_given_what_the_last_one_was() -> None:
+    made = reader()
+    assert made.so_far() is None
+    made.passing(raw({"type": "response.created", "response": {"id": "a"}}))
+    made.passing(sound(480_000))
+    made.passing(done("a", REPORT))
+    assert made.so_far() == ONE and type(made.so_far()) is Usage
+    for name in ("b", "c"):
+        made.passing(raw({"type": "response.created", "response": {"id": name}}))
+    assert made.so_far() == Beside(
+        input_tokens=300, output_tokens=50, cache_read_input_tokens=192, audio_input_tokens=120,
+        audio_output_tokens=30)
+    made.passing(done("b", REPORT))
+    made.passing(done("c", REPORT))
+    assert made.so_far() == ONE.plus(ONE).plus(ONE)
