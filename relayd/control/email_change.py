@@ -64,7 +64,8 @@ async def confirm(
     """One of the two says yes; True where the address is changed now. `by`: from where, and the
     account that is signed in there; for the new address it must be the one that changes.
 
-    Raises `token_not_usable`.
+    Raises `token_not_usable`, also where somebody else has proved meanwhile that the new address
+    is theirs.
     """
     caller, signed_in = by
     async with door.db.writing() as transaction:
@@ -75,9 +76,11 @@ async def confirm(
             transaction, used.account, PURPOSES["new" if end == "old" else "old"])
         if not _agree(used, other):
             return False
-        gone = await _change(door, transaction, used, caller, now_ms)
+        changed, gone = await _change(door, transaction, used, caller, now_ms)
     if gone is not None:
         await door.db.keyring.destroy(gone)
+    if not changed:
+        raise RelayError("token_not_usable")
     return True
 
 
@@ -88,8 +91,9 @@ def _agree(used: MailToken, other: MailToken | None) -> bool:
 
 async def _change(
     door: Door, transaction: Transaction, used: MailToken, caller: Caller, now_ms: int
-) -> str | None:
-    """The id of a registration that held the address unverified, and is gone."""
+) -> tuple[bool, str | None]:
+    """Whether it is changed, and the id of a registration that held the address unverified, and is
+    gone."""
     account = await store_account.get(transaction, used.account)
     email = check_email(used.value or "")
     # a link for a new password that went to the old address opens nothing any more
@@ -97,7 +101,7 @@ async def _change(
     taken = await store_account.holding(transaction, email)
     gone = taken.id if taken is not None and taken.state == "unverified" else None
     if account.email is None or taken is not None and taken.id not in (account.id, gone):
-        return None  # somebody else proved first that it is theirs
+        return False, None  # somebody else proved first that it is theirs
     if gone is not None:
         await registration.discard(transaction, gone, now_ms)
     await store_account.update(transaction, replace(account, email=email))
@@ -107,4 +111,4 @@ async def _change(
         await mail.post(transaction, "email_changed", account.id, {
             "at": rfc3339(now_ms), "link": door.link("/forgot")}, now_ms,
             to=To(account.email, account.language))
-    return gone
+    return True, gone
