@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from relayd.wire.extent import note_tool, opened, picture, reading, untold
+from relayd.wire.extent import document, note_tool, picture, reading, untold
 from relayd.wire.fields import (
     GONE, Shape, Table, Verdict, by_name, copies, drop, filled, flag_stream, items, kinds, number,
     refuse, remote, said, silent,
@@ -71,7 +71,7 @@ def _added(value: object, walk: Walk) -> object:
 
 _BLOCKS: Final = items(kinds("type", {
     "container_upload": refuse("messages.content.container_upload"), "tool_addition": _added,
-    "document": opened(_BLOCK.put),
+    "document": document(_BLOCK.put),
 }, _BLOCK.put))
 
 _SOURCE: Final = kinds("type", {"file": refuse("messages.content.source.file")}, Shape({

@@ -18,6 +18,9 @@ from relayd.wire.walk import OPEN, PICTURED, UNTOLD, Walk
 PICTURE_TOKENS_MAX: Final = 5_000
 """Of one picture, however short: Claude's largest have 4,784."""
 
+TEXT_LETTERS: Final = 20
+"""Text has a space among its first ones."""
+
 CLIENTS_TOOLS: Final = (
     "function", "custom", "namespace", "tool_search", "local_shell", "shell", "apply_patch",
     "computer", "computer_use_preview", "computer-preview",
@@ -28,12 +31,31 @@ _ANTHROPICS: Final = ("bash_", "text_editor_", "computer_", "memory_", "tool_sea
 
 
 def opened(act: Verdict) -> Act:
-    """Runs `act` on what may have any number of tokens."""
+    """Runs `act` on what may have any number of tokens; an empty list has none."""
     def run(value: object, walk: Walk) -> object:
-        if value is not None:
+        if value is not None and value != []:
             walk.drop(OPEN)
         return value if act is None else act(value, walk)
     return run
+
+
+def document(act: Act) -> Act:
+    """Runs `act` on a document of Anthropic's: one that is text in the body is no longer than it.
+    """
+    def run(value: object, walk: Walk) -> object:
+        source = value.get("source") if type(value) is dict else None
+        if type(source) is not dict or not _is_text(source):
+            walk.drop(OPEN)
+        return act(value, walk)
+    return run
+
+
+def _is_text(source: dict[str, object]) -> bool:
+    """Not what wire/estimate.py may take for a file: it looks for a space in the bytes of the
+    body, where a letter has up to 12."""
+    data = source.get("data")
+    return source.get("type") == "content" or (
+        source.get("type") == "text" and type(data) is str and " " in data[:TEXT_LETTERS])
 
 
 def untold(act: Verdict) -> Act:

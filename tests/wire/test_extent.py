@@ -68,6 +68,12 @@ CASES: list[tuple[str, dict[str, Any], set[str]]] = [
     ("messages", chat(TEXT, source("image", type="base64", data=ICON)), {PICTURED}),
     ("messages", chat(TEXT, source("image", type="url", **URL)), {PICTURED}),
     ("messages", chat(TEXT, source("document", type="base64", data="JVBE")), {OPEN, PICTURED}),
+    ("messages", chat(TEXT, source("document", type="text", data="a word " * 2_000)), set()),
+    ("messages", chat(TEXT, source("document", type="text", data="aword" * 2_000)), {OPEN}),
+    ("messages", chat(TEXT, {"type": "document", "source": {"type": "content", "content": [
+        {"type": "text", "text": "a word"}, source("image", type="url", **URL)]}}), {PICTURED}),
+    ("messages", chat({"type": "document"}, mcp_servers=[]), {OPEN}),
+    ("messages", chat(TEXT, mcp_servers=[]), set()),
     ("messages", chat({"type": "tool_result", "tool_use_id": "t", "content": [
         source("document", type="base64", data=LARGE)]}), {OPEN}),
     ("messages", chat(TEXT, tools=[{"type": "web_fetch_20250910", "name": "web_fetch"}]),
