@@ -17,6 +17,7 @@ from relayd.wire.fields import (
     said,
 )
 from relayd.wire.schema import schema
+from relayd.wire.tier import memory
 from relayd.wire.walk import Walk
 
 FUNCTION: Final = Shape({
@@ -39,7 +40,7 @@ _SKILLS: Final = items(kinds("type", {"skill_reference": refuse("tools.skills")}
 
 _PLACE: Final = Shape({
     "type": None, "container_id": refuse("tools.container_id"),
-    "file_ids": refuse("tools.file_ids"), "memory_limit": None, "network_policy": _NETWORK,
+    "file_ids": refuse("tools.file_ids"), "memory_limit": memory, "network_policy": _NETWORK,
     "skills": _SKILLS,
 }).put
 

@@ -2,7 +2,8 @@
 
 A price file has the list price (docs/decisions/0014), so a call that asks for a dearer tier would
 cost the operator more than its account pays. OpenAI's `service_tier` (`priority` is about double),
-Anthropic's `speed` (`fast` is several times the price), Gemini's `serviceTier`.
+Anthropic's `speed` (`fast` is several times the price), Gemini's `serviceTier`, the memory of
+containers in which OpenAI runs code.
 """
 
 from __future__ import annotations
@@ -40,3 +41,12 @@ def speed(value: object, walk: Walk) -> object:
 
 
 _FAST: Final = tier("speed")
+
+
+def memory(value: object, walk: Walk) -> object:
+    """How much memory a container of OpenAI's has: its price is by it, 64 times as much for `64g`
+    as for `1g`, the usual one, and no record knows it."""
+    if value is None or value == "1g" or walk.policy.paid_tiers == "pass":
+        return value
+    walk.drop("tools.memory_limit")
+    return GONE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from relayd.wire.fields import GONE
-from relayd.wire.tier import speed, tier
+from relayd.wire.tier import memory, speed, tier
 from relayd.wire.walk import BodyPolicy, Walk
 from tests.wire.asking import dropped, sent
 
@@ -39,6 +39,25 @@ def test_speed() -> None:
     assert speed("standard", walk) is GONE and speed(None, walk) is GONE and not walk.dropped
     assert speed("fast", walk) is GONE and walk.dropped == {"speed"}
     assert speed("fast", Walk(PASS)) == "fast"
+
+
+def test_memory_of_a_container() -> None:
+    """`64g` cost the operator 1.92 USD where the call paid its tokens."""
+    walk = Walk(BodyPolicy())
+    assert memory("1g", walk) == "1g" and memory(None, walk) is None and not walk.dropped
+    for value in ("4g", "64g", 64, {"a": 1}):
+        assert memory(value, walk) is GONE and walk.dropped == {"tools.memory_limit"}
+    assert memory("64g", Walk(PASS)) == "64g"
+
+
+@pytest.mark.parametrize("kind, place", [("code_interpreter", "container"),
+                                         ("shell", "environment")])
+def test_a_container_is_no_larger_than_usual(kind: str, place: str) -> None:
+    def asked(**more: str) -> dict[str, object]:
+        return {"model": "m", "input": "hi", "tools": [{"type": kind, place: {
+            "type": "auto" if place == "container" else "container_auto", **more}}]}
+    assert sent("responses", asked(memory_limit="64g")) == sent("responses", asked())
+    assert dropped("responses", asked(memory_limit="64g")) == ("tools.memory_limit",)
 
 
 TURN = [{"role": "user", "content": "hi"}]
