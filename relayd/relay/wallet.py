@@ -27,8 +27,9 @@ Account = str
 Currency = str
 Purse = tuple[Account, Currency]
 """Whose money, of which currency."""
-AUDIO_BYTES_PER_SECOND: Final = 4_000
-"""Of speech that is compressed hard: an upload is no longer than its bytes by this."""
+AUDIO_BYTES_PER_SECOND, AUDIO_BYTES_PER_SECOND_MIN = 4_000, 750
+"""Of speech that is compressed, and that Opus compresses as hard as it can (6 kbit/s): an upload
+is about as long as its bytes by the one, and no longer than by the other."""
 HEARD_TOKENS, SAID_TOKENS = 20, 8
 """Tokens of a second of speech, as audio and as text, where those are what is paid."""
 SPEECH_TOKENS, SLOWER = 20, 4
@@ -238,7 +239,8 @@ def _of_upload(operation: str, about: int, most: int) -> tuple[Quantity, Quantit
     if operation == "image_edit":
         return (Quantity(UPLOAD_TOKENS, IMAGE_TOKENS, 1),
                 Quantity(UPLOAD_TOKENS, IMAGES_MAX * IMAGE_TOKENS_MAX, IMAGES_MAX))
-    return _of_sound(about), _of_sound(most)
+    return (_of_sound(about, AUDIO_BYTES_PER_SECOND),
+            _of_sound(most, AUDIO_BYTES_PER_SECOND_MIN))
 
 
 def _spoken(tokens: int, seconds: int) -> Quantity:
@@ -254,9 +256,9 @@ def _ranked(tokens: int, documents: object) -> tuple[Quantity, Quantity]:
             Quantity(tokens, searches=-(-longest // RANKED_MAX)))
 
 
-def _of_sound(size: int) -> Quantity:
-    """What so many bytes use at most."""
-    seconds = size // AUDIO_BYTES_PER_SECOND + 1
+def _of_sound(size: int, bytes_per_second: int) -> Quantity:
+    """What so many bytes of sound use."""
+    seconds = size // bytes_per_second + 1
     return Quantity(UPLOAD_TOKENS + seconds * HEARD_TOKENS, seconds * SAID_TOKENS, 0, seconds)
 
 

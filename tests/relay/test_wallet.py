@@ -33,7 +33,7 @@ from relayd.store.db import Database
 from relayd.wire.body import Ask, read
 from relayd.wire.demand import IMAGE_TOKENS
 from relayd.wire.dialect import target_of
-from relayd.wire.estimate import estimated_tokens
+from relayd.wire.estimate import CONTEXT_TOKENS, estimated_tokens
 from relayd.wire.reply_media import BYTES_PER_SECOND
 from relayd.wire.walk import OPEN, BodyPolicy
 from tests.fakes.daemon import Lane
@@ -395,6 +395,18 @@ def test_each_prompt_of_a_completion_has_answers_of_its_own() -> None:
     assert together("/v1/completions", asked, output=9) == ["served"] + 199 * ["balance_held"]
 
 
+@pytest.mark.parametrize(("target", "most"), [
+    ("/v1/chat/completions", CONTEXT_TOKENS), ("/v1/responses", CONTEXT_TOKENS),
+    ("/v1/completions", 2 * CONTEXT_TOKENS), ("/v1/embeddings", 2 * CONTEXT_TOKENS),
+    ("/v1/moderations", 2 * CONTEXT_TOKENS),
+    ("/v1beta/models/m:batchEmbedContents", 2 * CONTEXT_TOKENS)])
+def test_many_inputs_at_once_are_more_than_a_model_can_read(target: str, most: int) -> None:
+    made, plan = deployments()
+    made.target = target_of(target, "openai")
+    _, longest = Wallets()._quantities(made, plan, b"x" * 2 * CONTEXT_TOKENS)
+    assert longest.input_tokens == most
+
+
 SPOKEN = PriceBook([Price("*", unit_prices({"audio_minute": 6 * NANO // 1000}))])
 
 
@@ -450,7 +462,7 @@ async def test_an_upload_of_unknown_length_is_served_alone(tmp_path: Path, enoug
     async with Lane(tmp_path / "store", lambda _: made(5), prices=SPOKEN,
                     billing=BillingConfig(prepaid=True),
                     server={"max_body_bytes": longest}) as opened:
-        nano = (longest // 4000 + 1) * NANO // 10_000 - (not enough)
+        nano = (longest // 750 + 1) * NANO // 10_000 - (not enough)
         await pay(opened.app.db, nano)
         await seen(opened, nano)
         form = FORM.replace(b"?", b"a" * 2_400_000)
@@ -606,7 +618,7 @@ def test_of_two_currencies_the_larger_amount_is_set_aside_and_what_was_used_is_t
 
 @pytest.mark.parametrize(("target", "usual", "most"), [
     ("/v1/images/edits", (1000, 1056, 1, 0, 0), (1000, 81_920, 10, 0, 0)),
-    ("/v1/audio/transcriptions", (1060, 24, 0, 3, 0), (1060, 24, 0, 3, 0)),
+    ("/v1/audio/transcriptions", (1060, 24, 0, 3, 0), (1220, 88, 0, 11, 0)),
     ("/v1/messages/count_tokens", (0, 0, 0, 0, 0), (0, 0, 0, 0, 0)),
     ("/v1/embeddings", (6, 0, 0, 0, 0), (22, 0, 0, 0, 0)),
     ("/v1/realtime", (4096, 4096, 0, 0, 0), (4096, 4096, 0, 0, 0)),
