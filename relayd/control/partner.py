@@ -88,10 +88,15 @@ class Desk:
 
 
 def adapter(config: PartnerConfig) -> Adapter:
-    """The adapter of a partner's kind."""
+    """The adapter of a partner's kind.
+
+    The merchant's key was examined as the configuration was read (ops/configfile_payments.py): to
+    do so again, on the event loop at a reload, would take 25 to 50 ms for each partner.
+    """
     if config.kind == "stripe":
         return Stripe(config.name, config.credential, config.webhook_secrets)
-    private_key = cast(RSAPrivateKey, load_pem_private_key(config.private_key.encode(), None))
+    private_key = cast(RSAPrivateKey, load_pem_private_key(
+        config.private_key.encode(), None, unsafe_skip_rsa_key_validation=True))
     partner_key = cast(RSAPublicKey, load_pem_public_key(config.partner_key.encode()))
     if config.kind == "alipay":
         return Alipay(config.name, config.base_url, config.app_id, config.seller_id,

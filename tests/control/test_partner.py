@@ -9,6 +9,7 @@ import pytest
 from relayd.control.partner import Desk, moment, payments
 from relayd.core.errors import RelayError
 from relayd.ops.config_payments import PaymentsConfig
+from tests.fakes.partners import broken_pem
 from tests.fakes.till import URL, Till, till
 
 __all__ = ["till"]
@@ -36,6 +37,15 @@ async def test_the_desk_follows_the_configuration(till: Till) -> None:
     assert desk() is first
     now[0] = replace(config, top_up_max=5000)
     assert desk().config.top_up_max == 5000 and desk() is not first
+
+
+def test_a_key_is_examined_where_the_configuration_is_read_and_no_more_at_a_reload(
+    till: Till
+) -> None:
+    config = till.demo.config()
+    broken = {name: replace(each, private_key=broken_pem("merchant")) if each.private_key else each
+              for name, each in config.partners.items()}
+    assert set(payments(replace(config, partners=broken), URL).partners) == set(config.partners)
 
 
 def test_without_partners() -> None:

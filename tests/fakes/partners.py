@@ -41,6 +41,17 @@ def private_pem(name: str) -> str:
         serialization.NoEncryption()).decode()
 
 
+def broken_pem(name: str) -> str:
+    """The same, with an exponent that does not fit the rest."""
+    numbers = rsa_key(name).private_numbers()
+    other = rsa.RSAPrivateNumbers(
+        numbers.p, numbers.q, numbers.d + 2, numbers.dmp1, numbers.dmq1, numbers.iqmp,
+        numbers.public_numbers)
+    return other.private_key(unsafe_skip_rsa_key_validation=True).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption()).decode()
+
+
 def public_pem(name: str) -> str:
     return rsa_key(name).public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()

@@ -23,8 +23,9 @@ from relayd.demo.partner_keys import PartnerKeys, make_keys
 from relayd.demo.partner_trade import Trade
 from relayd.store import order as store_order
 from relayd.store import posting as store_posting
-from relayd.store.db import Database, open_database
+from relayd.store.db import Database
 from relayd.store.posting import Wrong
+from tests.fakes.database import new_store
 
 NOW_MS = 1_790_000_000_000
 URL = "http://relay.test"
@@ -114,7 +115,7 @@ class Till:
 
 @pytest.fixture
 async def till(tmp_path: Path) -> AsyncIterator[Till]:
-    db = await open_database(tmp_path / "store", busy_ms=100)
+    db = await new_store(tmp_path / "store", busy_ms=100)
     made = Till(db)
     await made.start()
     yield made

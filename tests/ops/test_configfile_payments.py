@@ -14,7 +14,7 @@ from relayd.core.currency import PLACES, to_nano
 from relayd.core.posting import move
 from relayd.ops.config_payments import PartnerConfig
 from relayd.ops.configfile import examine_text
-from tests.fakes.partners import private_pem, public_pem
+from tests.fakes.partners import broken_pem, private_pem, public_pem
 
 SMALL = rsa.generate_private_key(65537, 1024)
 ENVIRON = {"KEY": "sk_quokka", "HOOK": "whsec_quokka", "NEXT": "whsec_wombat",
@@ -63,7 +63,7 @@ def folder(tmp_path: Path) -> Path:
                            Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()),
                        ("small_public.pem", SMALL.public_key().public_bytes(
                            Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()),
-                       ("plain.txt", "quokka")):
+                       ("broken.pem", broken_pem("merchant")), ("plain.txt", "quokka")):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o600)
     return tmp_path
@@ -132,6 +132,7 @@ def test_alipay_and_wechat(folder: Path) -> None:
     (ALIPAY.replace("own.pem", "small.pem"), "payments.partners.alipay.private_key"),
     (ALIPAY.replace('"partner.pem"', '"small_public.pem"'),
      "payments.partners.alipay.partner_key"),
+    (ALIPAY.replace("own.pem", "broken.pem"), "payments.partners.alipay.private_key"),
     (ALIPAY.replace("own.pem", "plain.txt"), "payments.partners.alipay.private_key.file"),
     (ALIPAY.replace("own.pem", "gone.pem"), "payments.partners.alipay.private_key.file"),
     (ALIPAY.replace('{ file = "own.pem" }', '{ env = "KEY" }'),
