@@ -108,6 +108,10 @@ class Wallet:
             f"This call may cost {decimal(demand.about, 2)} {self.currency}; "
             f"{decimal(max(available, 0), 2)} is left. Ask for less output, or top up."))
 
+    def take(self, nano: int) -> Hold:
+        """Sets money aside whether it is there or not: for what runs already."""
+        return self._hold(nano, False)
+
     def _hold(self, nano: int, alone: bool) -> Hold:
         self.reserved += nano
         self.alone = self.alone or alone

@@ -165,10 +165,14 @@ class Wallets:
             return
         price = _price(exchange, exchange.provider or "", exchange.provider_model or "")
         if price is not None:
-            used = cost(Quantity(usage.input_tokens, usage.output_tokens), price)
             account = exchange.grant.account if exchange.grant else ""
-            exchange.hold.grow(
-                marked_up(used, self.tariff().markup(account, exchange.model)))
+            markup = self.tariff().markup(account, exchange.model)
+            if price.currency != exchange.hold.wallet.currency:  # another deployment's was held
+                exchange.hold.void()
+                each = marked_up(cost(Quantity(SESSION_TOKENS, SESSION_TOKENS), price), markup)
+                exchange.hold = self._wallet(account, price.currency).take(each)
+            used = cost(Quantity(usage.input_tokens, usage.output_tokens), price)
+            exchange.hold.grow(marked_up(used, markup))
             exchange.hold.expect(responses)
 
     def go_on(self, exchange: Exchange, responses: int = 1) -> None:

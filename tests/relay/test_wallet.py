@@ -23,11 +23,13 @@ from relayd.core.reservation import Demand, Hold, Wallet
 from relayd.core.snapshot import KeyGrant
 from relayd.core.usage import Usage
 from relayd.ops.clock import unix_ms
-from relayd.ops.config import BillingConfig
+from relayd.ops.config import BillingConfig, ServerConfig
 from relayd.relay import plan as relay_plan
 from relayd.relay.exchange import Exchange
 from relayd.relay.settle import Settler
-from relayd.relay.wallet import SEARCHES, SEARCHES_MAX, SLOWER, Wallets, _ranked, _searches
+from relayd.relay.wallet import (
+    SEARCHES, SEARCHES_MAX, SLOWER, Wallets, _ranked, _searches, all_priced,
+)
 from relayd.store import posting as store_posting
 from relayd.store.db import Database
 from relayd.wire.body import Ask, read
@@ -598,6 +600,43 @@ def test_a_session_holds_what_it_has_used_and_ends_where_nothing_is_left() -> No
     assert wallets.refused == 2 and other.hold is None
 
 
+def test_responses_that_are_refused_hold_nothing() -> None:
+    made, plan = deployments(of("a", output=1))
+    made.target, made.provider = target_of("/v1/realtime", "openai"), "a"
+    wallets = Wallets(lambda: Tariff(made.policy.prices))
+    wallets.install([("acct", "USD", 3 * 4096 * NANO // 10**6, 0)], ())
+    wallets.admit(made, plan, b"")
+    wallets.go_on(made, 3)
+    assert made.hold is not None and made.hold.wallet.available == 0
+    with pytest.raises(RelayError, match="balance_short"):
+        wallets.go_on(made, 4)
+    assert made.hold.wallet.available == 0
+    made.provider = "other"  # which has no price
+    wallets.spend(made, Usage(output_tokens=9))
+    assert made.hold.wallet.available == 0
+
+
+def test_a_deployment_that_has_a_name_of_its_own_costs_what_was_asked_for() -> None:
+    made, plan = deployments(Price("m", unit_prices({"call": NANO}), "a"))
+    plan.places[0].sends = "theirs"  # type: ignore[misc]
+    wallets = Wallets(lambda: Tariff(made.policy.prices))
+    assert all_priced(made, plan)
+    with pytest.raises(RelayError, match="balance_short"):
+        wallets.admit(made, plan, b"{}")
+    made.model = "another"
+    assert not all_priced(made, plan)
+
+
+@pytest.mark.parametrize(("whole", "seconds"), [(True, 11), (False, 137)])
+def test_a_form_that_has_come_whole_is_as_long_as_it_is(whole: bool, seconds: int) -> None:
+    made, plan = deployments()
+    made.target, made.body_bytes = target_of("/v1/audio/transcriptions", "openai"), 8000
+    made.head.content_length, made.body_complete = None, whole
+    made.policy.server = ServerConfig(max_body_bytes=102_400)  # type: ignore[misc]
+    usual, most = Wallets()._quantities(made, plan, None)
+    assert (usual.audio_seconds, most.audio_seconds) == (3, seconds)
+
+
 def test_of_two_currencies_the_larger_amount_is_set_aside_and_what_was_used_is_taken() -> None:
     made, plan = deployments(of("a", "USD", output=1), of("b", "CNY", output=7), max_tokens=1000)
     wallets = Wallets(lambda: Tariff(made.policy.prices))
@@ -614,6 +653,28 @@ def test_of_two_currencies_the_larger_amount_is_set_aside_and_what_was_used_is_t
     assert (held.available, held.idle) == (NANO, True)
     assert wallets._wallet("acct", "USD").available == NANO - record.amount_nano
     assert wallets.unposted() == [(record.started_at_ms, record.id)]
+
+
+def test_a_session_takes_from_the_currency_of_the_deployment_that_it_has() -> None:
+    """What it used in dollars was taken from what it held in yuan, a seventh of it, and nothing
+    looked whether there are dollars."""
+    made, plan = deployments(of("a", "USD", output=1), of("b", "CNY", output=7))
+    made.target = target_of("/v1/realtime", "openai")
+    wallets = Wallets(lambda: Tariff(made.policy.prices))
+    wallets.install([("acct", "USD", NANO // 10, 0), ("acct", "CNY", NANO, 0)], ())
+    wallets.admit(made, plan, b"")
+    assert made.hold is not None and made.hold.wallet.currency == "CNY"
+    made.provider, made.provider_model = "a", "theirs"
+    wallets.spend(made, Usage(output_tokens=50_000), 1)
+    yuan, dollars = (wallets._wallet("acct", name) for name in ("CNY", "USD"))
+    assert (yuan.available, yuan.idle, made.hold.wallet) == (NANO, True, dollars)
+    assert dollars.available == NANO // 20
+    wallets.go_on(made)
+    wallets.spend(made, Usage(output_tokens=100_001), 1)
+    with pytest.raises(RelayError, match="balance_short"):
+        wallets.go_on(made)
+    made.hold.void()
+    assert dollars.available == NANO // 10
 
 
 @pytest.mark.parametrize(("target", "usual", "most"), [
