@@ -48,6 +48,8 @@ PIECE_BYTES: Final = 1024 * 1024
 BUSY_SECONDS: Final = 5.0
 NAME: Final = re.compile(r"relayd\.db|secret|journal/[0-9]{1,6}/[0-9]{12}\.journal")
 """The files that a backup may have, apart from its list."""
+_PROCESS: Final = re.compile(r"\.db\.([0-9]{1,9})")
+"""In the name of a draft: who writes it."""
 
 
 class FileMark(msgspec.Struct, frozen=True):
@@ -195,7 +197,9 @@ def save_before_migration(directory: Path, version: int, stamp: str) -> Path:
         with suppress(FileExistsError):  # another process was first
             make_directory(folder)
     draft = folder / f".before-{version:04d}-{stamp}.db.{os.getpid()}"
-    draft.unlink(missing_ok=True)
+    for left in folder.glob(".before-*"):  # starts that are killed again and again fill the disk
+        if not _is_another_process(left.name):
+            left.unlink(missing_ok=True)
     try:
         copy_database(directory / DATABASE_NAME, draft)
     except BaseException:  # on a full disk each start would leave one more
@@ -203,6 +207,18 @@ def save_before_migration(directory: Path, version: int, stamp: str) -> Path:
             left.unlink(missing_ok=True)
         raise
     return draft
+
+
+def _is_another_process(draft: str) -> bool:
+    """Whether a process that runs beside this one may be writing this draft."""
+    found = _PROCESS.search(draft)
+    if found is None or int(found[1]) == os.getpid():
+        return False  # a container's process has the same number each time
+    try:
+        os.kill(int(found[1]), 0)
+    except OSError as error:
+        return not isinstance(error, ProcessLookupError)
+    return True
 
 
 def keep_saved(draft: Path) -> Path:

@@ -232,6 +232,19 @@ async def test_a_copy_that_the_disk_has_no_room_for_leaves_nothing(
     assert len(list((tmp_path / "store" / SAVED_FOLDER).iterdir())) == 1
 
 
+async def test_what_starts_that_were_killed_have_copied_goes(tmp_path: Path) -> None:
+    """One that is killed again and again, for its memory or its time, filled the disk."""
+    write_first_store(tmp_path / "store")
+    saved = tmp_path / "store" / SAVED_FOLDER
+    saved.mkdir()
+    ended, parent = 1 << 24, os.getppid()  # more than a system gives, and one that lives
+    for end in (f"{ended}", f"{ended}-journal", f"{os.getpid()}", f"{parent}"):
+        (saved / f".before-0002-20260101T000000Z.db.{end}").write_bytes(b"half of it")
+    await (await open_database(tmp_path / "store")).close()
+    left, kept = sorted(path.name for path in saved.iterdir())
+    assert left.endswith(f".db.{parent}") and kept.startswith("before-")
+
+
 async def test_data_keys_are_a_file_of_their_own_that_is_replaced(tmp_path: Path) -> None:
     store, target = tmp_path / "store", tmp_path / "keys"
     with pytest.raises(StoreError) as refused:
