@@ -222,7 +222,7 @@ async def test_what_memory_has_no_room_for_is_read_from_the_journal(
             await lane.journal.work()
         assert len(lane.meter._records) <= 10 and len(lane.meter) >= 100
     records += lane.add(call_record())
-    assert await flush.flush()
+    assert await flush.flush() and len(lane.meter) == 0
     records += lane.add(call_record())
     assert await flush.flush() and await stored(lane.db) == records
     assert (len(lane.meter), flush.refused) == (0, 0)
@@ -281,6 +281,13 @@ async def test_what_cannot_be_stored_at_stop_is_left_in_the_journal(lane: Lane) 
     assert [line["event"] for line in events] == ["store_failed", "records_left"]
     assert events[0]["code"] == "store_busy" and events[-1]["unflushed"] == 1
     assert flush.failures == 3
+
+
+async def test_a_store_that_fails_at_stop_is_no_fault_where_nothing_is_left(lane: Lane) -> None:
+    flush = lane.flush()
+    with held(lane.db):
+        assert await flush.stop()
+    assert [line["event"] for line in lane.events()] == ["store_failed"]
 
 
 async def test_a_store_that_fails_for_long_is_told_once_a_minute_and_when_it_works(

@@ -80,6 +80,8 @@ CASES: list[tuple[str, dict[str, Any], set[str]]] = [
      {OPEN, UNTOLD}),
     ("messages", chat(TEXT, tools=[
         {"type": "bash_20250124", "name": "bash"}, {"type": "custom", "name": "c"},
+        {"type": "memory_20250818", "name": "memory"},
+        {"type": "tool_search_tool_regex_20251119", "name": "tool_search_tool_regex"},
         {"name": "d", "input_schema": {}}]), set()),
     ("messages", chat(TEXT, mcp_servers=[{"type": "url", **URL}]), {OPEN, UNTOLD}),
     ("generate", contents({"text": "x"}, tools=[
