@@ -50,11 +50,18 @@ def may_use(grant: KeyGrant, route: Route | None, model: str) -> bool:
 
 def models_of(exchange: Exchange) -> Iterator[str]:
     """The names that a key may use over the API that was called."""
-    policy, grant = exchange.policy, exchange.grant
+    policy, grant, api = exchange.policy, exchange.grant, exchange.target.api
     assert grant is not None
-    for name in policy.model_names[exchange.target.api]:
-        if may_use(grant, policy.routes.find(name), name):
+    for name in policy.model_names[api]:
+        route = policy.routes.find(name)
+        if may_use(grant, route, name) and (route is None or not refused_for_its_price(
+                exchange, policy.plans[api, route.pattern], name)):
             yield name
+
+
+def refused_for_its_price(exchange: Exchange, plan: Plan, model: str) -> bool:
+    """Whether a model is taken for unknown because nobody knows what it costs."""
+    return exchange.policy.billing.unpriced == "refuse" and not all_priced(exchange, plan, model)
 
 
 def unknown_model(exchange: Exchange, model: str) -> RelayError:
@@ -93,7 +100,7 @@ class Dispatcher:
         plan = policy.plans[api, route.pattern]
         if not plan.places:
             raise unknown_model(exchange, model)
-        if policy.billing.unpriced == "refuse" and not all_priced(exchange, plan):
+        if refused_for_its_price(exchange, plan, model):
             raise RelayError("unknown_model", param="model", detail="It has no price here.")
         if plan.asks:
             narrowed = policy.consented(api, route, grant)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from relayd.core.errors import RelayError
 from relayd.core.provider import DataTerms
 from relayd.ops.tasks import PAUSE
-from relayd.relay.dispatch import may_use, models_of, unknown_model
+from relayd.relay.dispatch import may_use, models_of, refused_for_its_price, unknown_model
 from relayd.relay.exchange import Exchange
 from relayd.relay.reply import JSON
 from relayd.relay.socketed import PATH as SOCKET_PATH
@@ -94,8 +94,9 @@ class Local:
                               lambda name: _terms(exchange, name))
         else:
             route = exchange.policy.routes.find(target.model)
-            served = route is not None and exchange.policy.plans[target.api, route.pattern].places
-            if not served or not may_use(grant, route, target.model):
+            plan = None if route is None else exchange.policy.plans[target.api, route.pattern]
+            if plan is None or not plan.places or not may_use(grant, route, target.model) \
+                    or refused_for_its_price(exchange, plan, target.model):
                 raise unknown_model(exchange, target.model)
             body = model_entry(target.api, target.model, _terms(exchange, target.model))
         exchange.ending = "completed"

@@ -266,9 +266,10 @@ def _of_sound(size: int, bytes_per_second: int) -> Quantity:
     return Quantity(UPLOAD_TOKENS + seconds * HEARD_TOKENS, seconds * SAID_TOKENS, 0, seconds)
 
 
-def all_priced(exchange: Exchange, plan: Plan) -> bool:
-    """Whether the call costs something known wherever it may go."""
-    return len(_prices(exchange, plan)) == len(plan.places)
+def all_priced(exchange: Exchange, plan: Plan, model: str) -> bool:
+    """Whether a call of a model costs something known wherever it may go."""
+    return all(_price(exchange, place.provider.name, place.sends or model, model) is not None
+               for place in plan.places)
 
 
 def _prices(exchange: Exchange, plan: Plan) -> list[Price]:
@@ -298,9 +299,11 @@ def _searches(price: Price, raw: bytes | None) -> bool:
                     for part, names in _SEARCH))
 
 
-def _price(exchange: Exchange, provider: str, sent: str) -> Price | None:
+def _price(
+    exchange: Exchange, provider: str, sent: str, asked: str | None = None
+) -> Price | None:
     """The price of the model that is sent, else of the one that was asked for: a deployment's own
     name is in no book."""
     book = exchange.policy.prices
     return (book.find(provider, sent, exchange.started_at_ms)
-            or book.find(provider, exchange.model or "", exchange.started_at_ms))
+            or book.find(provider, asked or exchange.model or "", exchange.started_at_ms))

@@ -76,8 +76,12 @@ async def test_models_without_a_price_are_refused_where_that_is_wished(
         priced = model in ("dear-2", "free-1")
         assert reply.status == (200 if priced else status)
         assert priced or status == 200 or b"no price" in reply.body
-    records = await lane.settled(6)
-    assert [record.model for record in records] == models
+    found = await ask(lane.address, request_bytes("/v1/models", lane.key, method="GET"))
+    assert (b'"both"' in found.body) == (status == 200)  # a list of what is refused helps nobody
+    entry = await ask(lane.address, request_bytes("/v1/models/both", lane.key, method="GET"))
+    assert entry.status == status
+    records = await lane.settled(8)
+    assert [record.model for record in records[:6]] == models
     assert records[2].outcome == ("completed" if status == 200 else "refused")
 
 

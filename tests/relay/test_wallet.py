@@ -618,13 +618,13 @@ def test_responses_that_are_refused_hold_nothing() -> None:
 
 def test_a_deployment_that_has_a_name_of_its_own_costs_what_was_asked_for() -> None:
     made, plan = deployments(Price("m", unit_prices({"call": NANO}), "a"))
-    plan.places[0].sends = "theirs"  # type: ignore[misc]
+    plan.places[0].sends = "theirs"
     wallets = Wallets(lambda: Tariff(made.policy.prices))
-    assert all_priced(made, plan)
+    assert all_priced(made, plan, "m")
     with pytest.raises(RelayError, match="balance_short"):
         wallets.admit(made, plan, b"{}")
     made.model = "another"
-    assert not all_priced(made, plan)
+    assert not all_priced(made, plan, "another")
 
 
 @pytest.mark.parametrize(("whole", "seconds"), [(True, 11), (False, 137)])
@@ -632,7 +632,7 @@ def test_a_form_that_has_come_whole_is_as_long_as_it_is(whole: bool, seconds: in
     made, plan = deployments()
     made.target, made.body_bytes = target_of("/v1/audio/transcriptions", "openai"), 8000
     made.head.content_length, made.body_complete = None, whole
-    made.policy.server = ServerConfig(max_body_bytes=102_400)  # type: ignore[misc]
+    made.policy.server = ServerConfig(max_body_bytes=102_400)
     usual, most = Wallets()._quantities(made, plan, None)
     assert (usual.audio_seconds, most.audio_seconds) == (3, seconds)
 
