@@ -23,6 +23,7 @@ from relayd.core.route import Deployment, Route
 from relayd.core.timestamp import HOUR_MS
 from relayd.ops.clock import unix_ms
 from relayd.ops.config import BillingConfig, LimitsConfig, PrivacyConfig
+from relayd.ops.metrics import Metrics
 from relayd.relay.gauges import states
 from relayd.relay.meter import Meter
 from relayd.store.db import open_database
@@ -273,6 +274,33 @@ async def test_the_next_deployment_is_asked(opened: Opened, said: bytes) -> None
         assert (record.provider, record.attempts, record.outcome) == ("good", 2, "completed")
 
 
+@pytest.mark.parametrize(("said", "result"), [
+    (b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n", "status_5xx"),
+    (b"220 mail ready\r\n\r\n", "upstream_protocol"), (b"", "upstream_reset")])
+async def test_each_attempt_is_counted_and_the_journal_knows_of_it_before(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch, said: bytes, result: str
+) -> None:
+    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(said)
+        await writer.drain()
+
+    async with stepped(play) as address, realtime_provider() as upstream:
+        lane = await opened(
+            providers={"bad": provider("openai", 1, name="bad", address=address),
+                       "good": provider("openai", 1, name="good", address=upstream.address)},
+            routes=(Route("*", (Deployment("bad"), Deployment("good", priority=2))),))
+        tried: list[tuple[str, ...]] = []
+        marks: list[Mark] = []
+        monkeypatch.setattr(Metrics, "attempt", lambda metrics, *told: tried.append(told))
+        monkeypatch.setattr(Meter, "mark", lambda meter, mark: marks.append(mark))
+        async with session(lane) as socket:
+            await told(socket, "session.created")
+        await record_of(lane)
+        assert tried == [("bad", result), ("good", "head")]
+        assert [(mark.provider, mark.attempts) for mark in marks] == [("good", 2)]
+
+
 async def test_what_the_handshake_is_at_fault_for_is_no_better_elsewhere(opened: Opened) -> None:
     async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -336,7 +364,9 @@ async def test_a_provider_that_does_not_answer_the_handshake(opened: Opened) -> 
     async with stepped(play) as address:
         lane = await opened(provider_changes={"address": address, **BRISK})
         assert (await refusal(lane))[0] == 504
-        assert (await record_of(lane)).error == "upstream_timeout"
+        record = await record_of(lane)
+        assert record.error == "upstream_timeout"
+        assert record.duration_ms is not None and record.duration_ms >= 1000  # its first_byte
 
 
 async def test_a_client_that_leaves_before_the_101(opened: Opened) -> None:
