@@ -70,6 +70,8 @@ CASES: list[tuple[str, dict[str, Any], set[str]]] = [
     ("messages", chat(TEXT, source("document", type="base64", data="JVBE")), {OPEN, PICTURED}),
     ("messages", chat(TEXT, source("document", type="text", data="a word " * 2_000)), set()),
     ("messages", chat(TEXT, source("document", type="text", data="aword" * 2_000)), {OPEN}),
+    ("messages", chat(TEXT, source("document", type="base64", data="JV BE" * 2_000)), {OPEN}),
+    ("messages", chat(TEXT, {"type": "document", "source": {"type": "text", "data": 1}}), {OPEN}),
     ("messages", chat(TEXT, {"type": "document", "source": {"type": "content", "content": [
         {"type": "text", "text": "a word"}, source("image", type="url", **URL)]}}), {PICTURED}),
     ("messages", chat({"type": "document"}, mcp_servers=[]), {OPEN}),
