@@ -57,7 +57,6 @@ DEFAULTS: Final = {
     **{("providers.NAME", name): "by its host"
        for name in ("trains", "retention_days", "policy_url")},
     **{('routes."MODEL".deployments', name): "the provider's" for name in TERMS},
-    ("providers.NAME", "on_client_close"): "by the call",
     (WAYS, "base_url"): "by its kind",
 }
 """Defaults that are no one value: what the reader has for the example is not what others get."""

@@ -9,8 +9,12 @@ from typing import Final, Literal
 ProviderApi = Literal["openai", "azure", "anthropic", "gemini"]
 Api = Literal["openai", "anthropic", "gemini"]
 Trains = Literal["no", "unknown", "yes"]
+ClientClose = Literal["cancel", "drain", "drain_uncounted"]
 TRAINS: Final[tuple[Trains, ...]] = ("no", "unknown", "yes")
 """Whether content may train models, from the best to the worst."""
+CLIENT_CLOSES: Final[tuple[ClientClose, ...]] = ("cancel", "drain", "drain_uncounted")
+"""What becomes of a reply when its client leaves; the last: read on, where only the provider can
+count it."""
 _KNOW_THE_NEWER: Final = frozenset({
     "api.groq.com", "api.x.ai", "openrouter.ai", "api.cerebras.ai"})
 """Hosts beside OpenAI's own whose API lists `max_completion_tokens`."""
@@ -89,8 +93,7 @@ class Provider:
     credentials: tuple[str, ...] = field(repr=False)
     headers: tuple[tuple[str, str], ...] = ()
     proxy: Proxy | None = field(default=None, repr=False)
-    on_client_close: Literal["cancel", "drain"] | None = None
-    """None: `cancel`, but calls that are sold and that only the provider can count."""
+    on_client_close: ClientClose = "cancel"
     timeouts: Timeouts = Timeouts()
     api_version: str | None = None
     organization: str | None = None

@@ -6,9 +6,11 @@ Law: what is wrong is a fault here, at start, and not an error of the first call
 from __future__ import annotations
 
 import re
-from typing import Final, Literal, cast
+from typing import Final, cast
 
-from relayd.core.provider import Address, Provider, ProviderApi, Timeouts
+from relayd.core.provider import (
+    CLIENT_CLOSES, Address, ClientClose, Provider, ProviderApi, Timeouts,
+)
 from relayd.ops.configfile_address import is_loopback, is_near, parse_base_url, path_verdict
 from relayd.ops.configfile_credential import WAYS, Surroundings, read_credentials
 from relayd.ops.configfile_proxy import read_ca_file, read_proxy
@@ -67,14 +69,13 @@ def _provider(name: str, table: Section, around: Surroundings) -> Provider:
     api = cast(ProviderApi, table.choice("api", APIS, "openai"))
     api_version = _token(table, "api_version", api == "azure")
     address = _address(table, api, api_version is not None)
-    said = table.has("on_client_close")
-    close = table.choice("on_client_close", ("cancel", "drain"), "cancel")
     provider = Provider(
         name=name, api=api, address=address,
         credentials=_credentials(table, address, around),
         headers=_headers(table.table("headers")),
         proxy=read_proxy(table, around),
-        on_client_close=cast(Literal["cancel", "drain"], close) if said else None,
+        on_client_close=cast(ClientClose, table.choice(
+            "on_client_close", CLIENT_CLOSES, "cancel")),
         timeouts=_timeouts(table.table("timeouts")),
         api_version=api_version,
         organization=_token(table, "organization", api == "openai"),

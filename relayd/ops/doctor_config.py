@@ -29,6 +29,8 @@ def config_findings(config: Config, now_ms: int, root: Path = Path("/")) -> Iter
     yield prices_finding(config, now_ms)
     if config.billing.prepaid and config.billing.unpriced == "serve":
         yield unpriced_finding(config)
+    if config.billing.prepaid:
+        yield left_early_finding(config)
     yield files_finding(config.server.connections_max)
     if os.path.exists(config.store.path):  # False too where we may not look
         yield journal_room_finding(config.store.path, config.store.journal_bytes_max)
@@ -66,6 +68,19 @@ def unpriced_finding(config: Config) -> Finding:
     return Finding("warn", "unpriced models", f"Routes that are patterns ({', '.join(patterns)})"
                    " also serve models that the price file does not know, for nothing.",
                    'Set [billing] unpriced = "refuse", after relayd prices check.')
+
+
+def left_early_finding(config: Config) -> Finding:
+    """Whether clients of prepaid balances have for nothing what only a reply's end tells."""
+    names = sorted(name for name, provider in config.providers.items()
+                   if provider.on_client_close == "cancel")
+    if not names:
+        return Finding("ok", "left early", "Replies whose client has left are read on where only"
+                       " the provider can count them.")
+    return Finding("warn", "left early", "Who leaves before a reply's end has documents, searches"
+                   f" and hidden thoughts for nothing at {', '.join(names)}.",
+                   'Set on_client_close = "drain_uncounted" there, if holders are strangers'
+                   " (docs/money.md).")
 
 
 def files_finding(connections_max: int) -> Finding:

@@ -1,10 +1,10 @@
 """Calls whose client has left and whose reply is read on: `on_client_close = "drain"`.
 
 The provider bills what it generates, and says how much with its last event; reading on costs its
-time and tells the figure. Where nothing else is said, calls are read on that are sold and that
-nobody else can count: who leaves just before the last event would have documents, searches and
-thoughts for nothing. Law: nothing is written for such a call, it is bounded in time and in
-number, and it settles once, as every call does.
+time and tells the figure. With `drain_uncounted` calls are read on that nobody else can count:
+who leaves just before the last event would have documents, searches and thoughts for nothing.
+Law: nothing is written for such a call, it is bounded in time and in number, and it settles once,
+as every call does.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ class Abandoned:
         if attempt is None or not exchange.asked or not exchange.body_complete or plane.draining:
             return False
         wanted = exchange.policy.providers[exchange.provider or ""].on_client_close
-        if wanted is None and exchange.policy.billing.prepaid and is_uncountable(exchange):
-            wanted = "drain"
-        if wanted != "drain" or len(self) >= server.client_drains_max:
+        if wanted == "cancel" or len(self) >= server.client_drains_max:
+            return False
+        if wanted == "drain_uncounted" and not is_uncountable(exchange):
             return False
         exchange.abandon()
         self._due[exchange] = plane.now() + server.client_drain_seconds

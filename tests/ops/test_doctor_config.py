@@ -10,6 +10,7 @@ from typing import Literal
 import pytest
 
 from relayd.core.price import Price, PriceBook, UnitPrices
+from relayd.core.provider import Address, ClientClose, Provider
 from relayd.core.route import Deployment, Route
 from relayd.core.timestamp import DAY_MS
 from relayd.ops.config import BillingConfig, Config, ServerConfig, StoreConfig
@@ -20,6 +21,7 @@ from relayd.ops.doctor_config import (
 
 NOW = 1_800_000_000_000
 CONFIG = Config({}, ())
+PROVIDER = Provider("p", "openai", Address("https", "api.example.org", 443, ""), ())
 
 
 @pytest.mark.parametrize("age_days, level", [(None, "warn"), (1, "ok"), (180, "ok"),
@@ -52,6 +54,21 @@ def test_models_that_cost_nothing(
         finding = found.get("unpriced models")
         assert (None if finding is None else finding.level) == (level if prepaid else None)
         assert finding is None or (pattern in finding.sentence) == (level == "warn")
+
+
+@pytest.mark.parametrize("closes, level", [
+    (("cancel", "drain"), "warn"), (("drain", "drain_uncounted"), "ok")])
+def test_who_leaves_early(tmp_path: Path, closes: tuple[ClientClose, ...], level: str) -> None:
+    providers = {f"p{number}": replace(PROVIDER, name=f"p{number}", on_client_close=close)
+                 for number, close in enumerate(closes)}
+    for prepaid in (True, False):
+        config = Config(providers, (), store=StoreConfig(str(tmp_path)),
+                        billing=BillingConfig(prepaid=prepaid))
+        found = {finding.subject: finding for finding in config_findings(config, NOW, tmp_path)}
+        finding = found.get("left early")
+        assert (None if finding is None else finding.level) == (level if prepaid else None)
+        assert finding is None or ("p0" in finding.sentence) == (level == "warn")
+        assert finding is None or "p1" not in finding.sentence
 
 
 @pytest.mark.parametrize("hard, level", [

@@ -12,7 +12,6 @@ import pytest
 
 from relayd.core.record import CallRecord
 from relayd.core.usage import Beside, Usage
-from relayd.ops.config import BillingConfig
 from relayd.relay.abandoned import is_uncountable
 from relayd.relay.counting import PromptCount
 from relayd.relay.exchange import Exchange
@@ -63,12 +62,11 @@ class Provider:
 async def left(
     opened: Opened, provider: Provider, body: bytes = STREAM, *, clients: int = 1,
     server: dict[str, Any] | None = None, changes: dict[str, Any] | None = None,
-    **wishes: Any,
 ) -> AsyncIterator[Lane]:
     """A relay some of whose clients have just left; each had got what the provider began with."""
     async with stepped(provider.serve) as address:
         lane = await opened(server=server, provider_changes={
-            "address": address, **DRAIN, **(changes or {})}, **wishes)
+            "address": address, **DRAIN, **(changes or {})})
         for _ in range(clients):
             async with RawClient(lane.address) as client:
                 await client.send(request_bytes(TARGET, lane.key, body))
@@ -280,16 +278,17 @@ DOCUMENT = STREAM.replace(b'"hi"', b'[{"type": "file", "file": {"file_data": '
                           b'"data:application/pdf;base64,JVBE"}}, {"type":"text","text":"hi"}]')
 
 
-@pytest.mark.parametrize(("said", "prepaid", "drains"), [
-    (None, True, True), (None, False, False), ("cancel", True, False)])
-async def test_what_is_sold_and_cannot_be_counted_is_read_on(
-    opened: Opened, said: str | None, prepaid: bool, drains: bool
+@pytest.mark.parametrize(("said", "body", "drains"), [
+    ("drain_uncounted", DOCUMENT, True), ("drain_uncounted", STREAM, False),
+    ("drain", STREAM, True), ("cancel", DOCUMENT, False)],
+    ids=["uncounted", "counted", "all", "none"])
+async def test_what_cannot_be_counted_is_read_on(
+    opened: Opened, said: str, body: bytes, drains: bool
 ) -> None:
     """A client that left before the last event had the document for nothing."""
     assert DOCUMENT != STREAM
     provider = Provider(EVENTS + chunk(EVENT), chunk(LAST) + chunk(b""))
-    async with left(opened, provider, DOCUMENT, changes={"on_client_close": said},
-                    billing=BillingConfig(prepaid=prepaid)) as lane:
+    async with left(opened, provider, body, changes={"on_client_close": said}) as lane:
         assert running(lane) == drains
         provider.go_on.set()
         record = await only(lane)
