@@ -72,7 +72,8 @@ where a part is from, for one."""
 _CONTENT: Final = _shape(role=None, parts=_PARTS, **copies("contents")).put
 _CONTENTS: Final = items(_CONTENT)
 _SYSTEM: Final = _shape(role=silent, parts=_PARTS, **copies("systemInstruction")).put
-"""Its role says nothing: SDKs write user, system or none."""
+_EMBEDDED: Final = _shape(role=silent, parts=_PARTS, **copies("contents")).put
+"""Their role says nothing, SDKs write user, system or none: what is embedded are the parts."""
 
 _FUNCTION: Final = _shape(
     name=None, description=None, parameters=typed_schema, parametersJsonSchema=schema,
@@ -105,6 +106,15 @@ _TOOL: Final = _shape(
     exaAiSearch=remote("tools.exaAiSearch", opened(_SEARCH)),
     parallelAiSearch=remote("tools.parallelAiSearch", opened(_SEARCH)),
 ).put
+
+_EVERY_TOOL: Final = items(_TOOL)
+
+
+def _tools(value: object, walk: Walk) -> object:
+    """A list: older SDKs write their only tool by itself, which Google takes for one of it."""
+    read = _EVERY_TOOL(value, walk)
+    return [read] if read and type(read) is dict else read
+
 
 _MODE: Final = enum("MODE_UNSPECIFIED", "AUTO", "ANY", "NONE")
 
@@ -176,7 +186,7 @@ _SAFETY: Final = _shape(
 _GENERATE: Final[dict[str, Verdict]] = {
     "systemInstruction": whole(_SYSTEM),
     "contents": _CONTENTS,
-    "tools": filled(items(_TOOL)),
+    "tools": filled(_tools),
     "toolConfig": filled(_TOOL_CONFIG),
     "safetySettings": filled(items(_SAFETY)),
     "generationConfig": filled(_shape(**GENERATION).put),
@@ -227,7 +237,7 @@ _TASK: Final = enum(
 
 _EMBED: Final[dict[str, Verdict]] = {
     "model": silent,
-    "content": _CONTENT,
+    "content": _EMBEDDED,
     "taskType": _TASK,
     "title": None,
     "outputDimensionality": number,

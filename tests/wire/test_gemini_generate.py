@@ -272,6 +272,29 @@ def test_embeddings() -> None:
         "requests": [{"model": "models/gemini-x", "content": content}]}
 
 
+@pytest.mark.parametrize("content", [
+    {"parts": [{"text": "hi"}]}, {"role": "user", "parts": [{"text": "hi"}]},
+    {"parts": [{"text": "hi"}], "role": "model"}], ids=("none", "user", "model"))
+def test_the_role_of_what_is_embedded_says_nothing(content: dict[str, Any]) -> None:
+    """Google's SDKs write one in both of these, the AI SDK in neither."""
+    plain = {"parts": [{"text": "hi"}]}
+    assert sent("embed", {"content": content}) == {"content": plain}
+    assert sent("batch_embed", {"requests": [{"content": content}]}) == {
+        "requests": [{"model": "models/gemini-x", "content": plain}]}
+    assert dropped("embed", {"content": content}) == ()
+
+
+@pytest.mark.parametrize("name", ["function_declarations", "functionDeclarations"])
+def test_a_tool_by_itself_is_a_list_of_one(name: str) -> None:
+    tool = {name: [{"name": "f", "description": "d"}]}
+    for operation in ("generate", "stream_generate", "count"):
+        listed = sent(operation, {**ASK, "tools": [dict(tool)]})
+        assert sent(operation, {**ASK, "tools": dict(tool)}) == listed
+        assert listed["tools"] == [{"functionDeclarations": [{"name": "f", "description": "d"}]}]
+    for nothing in ({}, [], None):
+        assert "tools" not in sent("generate", {**ASK, "tools": nothing})
+
+
 def test_numbers_of_enumerations_are_their_names() -> None:
     """The old SDK writes them; they are protobuf's other spelling of the same."""
     def asked(kind: object, text: object, mode: object, harm: object, block: object) -> Any:
@@ -311,7 +334,7 @@ def test_counts_of_a_schema_are_numbers_in_either_spelling() -> None:
 @pytest.mark.parametrize("operation", ["count", "batch_embed"])
 def test_a_request_within_a_request_has_unknown_fields_dropped_too(operation: str) -> None:
     asked = {"contents": ASK["contents"]} if operation == "count" else {
-        "content": ASK["contents"][0]}
+        "content": {"parts": [{"text": "hi"}]}}
     more = {**asked, "sessionId": "canary", "title": None}
     if operation == "count":
         body: dict[str, Any] = {"generateContentRequest": more}
