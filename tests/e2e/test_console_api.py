@@ -146,7 +146,7 @@ def tried(
                     case.path_parameters[parameter] = ids.get(parameter, value)
                 try:
                     judge(case, who.ask(session, case), operation.label)
-                except (AssertionError, BaseExceptionGroup) as error:
+                except (AssertionError, BaseExceptionGroup, requests.RequestException) as error:
                     found[name] = str(error)
 
         once()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import socket
 import threading
 from collections.abc import Coroutine
 from dataclasses import replace
@@ -52,6 +51,7 @@ from relayd.store.secret import derived
 from tests.console.people import Person, person
 from tests.fakes.daemon import encodings
 from tests.fakes.mailserver import MailServer
+from tests.fakes.process import free_port
 from tests.fakes.records import call_record
 from tests.fakes.till import keys as partner_keys
 
@@ -67,13 +67,6 @@ PLANS = {plan.name: plan for plan in (
 MODELS = ("gpt-5.5", "claude-opus-5-5", "gemini-3.8-flash", "gpt-4o-mini")
 PATIENCE_SECONDS = 120.0
 """It is furnished once for all tests of a process: on a busy machine all of them would fail."""
-
-
-def free_port() -> int:
-    """A port that nobody listens on now: links in mails name it before it is bound."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 class House:
