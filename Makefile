@@ -11,9 +11,13 @@ ENVIRONMENT = test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || { \
 # Python keeps what it compiles, whatever the environment says: each process of tests would compile
 # 1,100 modules anew, and each daemon that a test starts 400.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
-# Tests in as many processes as there are cores; each holds a gigabyte of tokenizers. In the order of
-# their names: files of a few long tests are not the last, and those of many short ones fill the end.
-BESIDE := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# Tests wait for a quarter of their time, for a process to start or a period to pass: so many of them
+# at a time for every two cores, four at most, each with 2 GB, of which tokenizers take one. In the
+# order of their names: files of a few long tests are not the last, and those of many short ones fill
+# the end.
+beside = --numprocesses $(shell awk -v n=$$(($$(nproc) * $(1) / 2)) '/^MemTotal/ { m = int($$2 / 2000000); \
+	if (m < n) n = m; if (n > 4) n = 4; if (n < 1) n = 1; print n }' /proc/meminfo) \
+	--dist loadfile --no-loadscope-reorder
 
 .PHONY: run test test-long test-browser browser test-node test-packages test-systemd check types style layers house bench bench-peers cover lock deb clean
 
@@ -22,7 +26,7 @@ run: $(VENV)/run.stamp
 
 # A file's tests stay in one process: some share what took long to make.
 test: $(VENV)/dev.stamp
-	PYTHONASYNCIODEBUG=1 $(PYTEST) $(BESIDE)
+	PYTHONASYNCIODEBUG=1 $(PYTEST) $(call beside,4)
 
 # 100 kills, 60 restarts under load, power cuts, 10,000 failing calls, 100,000 cuttings of texts.
 test-long: $(VENV)/dev.stamp
@@ -31,7 +35,7 @@ test-long: $(VENV)/dev.stamp
 # The console in Debian's Chromium, which it installs where it may (root); axe-core comes from npm.
 # Most tests are in one file: each process has a browser and a relay, and takes those that are left.
 test-browser: browser
-	$(PYTEST) $(BESIDE) --dist worksteal tests/browser
+	$(PYTEST) $(call beside,3) --dist worksteal tests/browser
 
 browser: $(VENV)/browser.stamp
 	command -v chromium > /dev/null || { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium fonts-wqy-microhei; }
@@ -66,7 +70,7 @@ house: $(VENV)/dev.stamp
 	$(PYTEST) -q tests/house
 
 cover: $(VENV)/dev.stamp
-	$(PYTEST) $(BESIDE) --cov --cov-report=term-missing
+	$(PYTEST) $(call beside,4) --cov --cov-report=term-missing
 
 bench: $(VENV)/bench.stamp
 	$(BIN)/python -m bench
