@@ -298,7 +298,8 @@ async def test_each_attempt_is_counted_and_the_journal_knows_of_it_before(
             await told(socket, "session.created")
         await record_of(lane)
         assert tried == [("bad", result), ("good", "head")]
-        assert [(mark.provider, mark.attempts) for mark in marks] == [("good", 2)]
+        # a call that takes long is marked now and then as well
+        assert ("good", 2) in [(mark.provider, mark.attempts) for mark in marks]
 
 
 async def test_what_the_handshake_is_at_fault_for_is_no_better_elsewhere(opened: Opened) -> None:
