@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from relayd.core.errors import RelayError
-from relayd.core.retry import kind_of
+from relayd.core.retry import RULES, kind_of
 from relayd.ops.tasks import PAUSE
 from relayd.relay.alarm import Alarm
 from relayd.relay.exchange import Exchange
@@ -159,11 +159,15 @@ class Hedge:
             attempt.fail(RelayError("upstream_timeout"))
 
     def _winner(self) -> _Side | None:
-        """The first side that is done; the first one where all have failed."""
-        for side in self._sides:
+        """The first side that is done. Where all have failed: one that says that the request is
+        at fault, which would be sent on otherwise, or else the first one."""
+        sides = self._sides
+        for side in sides:
             if side.done:
                 return side
-        return self._sides[0] if all(side.failed for side in self._sides) else None
+        if not all(side.failed for side in sides):
+            return None
+        return next((side for side in sides if not RULES[side.fault.kind].onward), sides[0])
 
     def _close(self, winner: _Side | None) -> None:
         """Ends what did not win; the exchange's attempt is the winner's, and so are its times."""

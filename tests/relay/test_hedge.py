@@ -12,7 +12,7 @@ from relayd.ops.metrics import Metrics
 from relayd.relay.pool import Pool
 from relayd.relay.upstream import UpstreamConnection
 from tests.fakes.daemon import ANSWER, plain_answer, provider
-from tests.fakes.faulty import FAULTS, SHORT, providers, route, upstreams
+from tests.fakes.faulty import FAULTS, REJECTED, SHORT, providers, route, upstreams
 from tests.fakes.rawclient import RawClient, ask, request_bytes
 from tests.fakes.rawupstream import Answer, message
 from tests.fakes.stepped import stepped, vanish
@@ -87,6 +87,19 @@ async def test_both_fail(opened: Opened) -> None:
         assert reply.status in (503, 504)
         assert (await lane.settled(1))[0].attempts == 2
         assert all(pool.busy == 0 for pool in plane_of(lane).policy.pools.values())
+
+
+async def test_what_the_request_is_at_fault_for_is_sent_nowhere_else(opened: Opened) -> None:
+    """The rival's verdict was dropped with it, and a third deployment was asked."""
+    answers = (lambda _: FAULTS["silence"]), (lambda _: REJECTED["400"]), plain_answer
+    async with upstreams(*answers) as made:
+        lane = await opened(
+            providers=providers(made, timeouts=SHORT),
+            routes=(Route("test-model", tuple(
+                Deployment(f"p{n}", priority=n + 1) for n in range(3)), hedge_ms=50),))
+        assert (await ask(lane.address, request_bytes(TARGET, lane.key, BODY))).status == 400
+        [record] = await lane.settled(1)
+        assert (record.provider, record.attempts) == ("p1", 2) and made[2].requests == []
 
 
 async def test_the_first_cannot_be_reached(opened: Opened) -> None:
