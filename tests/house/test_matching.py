@@ -18,6 +18,7 @@ MERGED: dict[str, str] = {
     "relay/test_dense_bodies.py": "relay/__init__.py",
     "relay/test_usual_calls.py": "relay/__init__.py",
     "relay/test_let_go.py": "relay/__init__.py",
+    "relay/test_simulation.py": "relay/__init__.py",
     "core/test_state_tables.py": "core/__init__.py",
     "wire/test_corpus.py": "wire/__init__.py",
     "wire/test_client_requests.py": "wire/__init__.py",
