@@ -26,7 +26,7 @@ run: $(VENV)/run.stamp
 
 # A file's tests stay in one process: some share what took long to make.
 test: $(VENV)/dev.stamp
-	PYTHONASYNCIODEBUG=1 $(PYTEST) $(call beside,4)
+	PYTHONASYNCIODEBUG=1 $(PYTEST) $(call beside,3)
 
 # 100 kills, 60 restarts under load, power cuts, 10,000 failing calls, 100,000 cuttings of texts.
 test-long: $(VENV)/dev.stamp
@@ -70,7 +70,7 @@ house: $(VENV)/dev.stamp
 	$(PYTEST) -q tests/house
 
 cover: $(VENV)/dev.stamp
-	$(PYTEST) $(call beside,4) --cov --cov-report=term-missing
+	$(PYTEST) $(call beside,3) --cov --cov-report=term-missing
 
 bench: $(VENV)/bench.stamp
 	$(BIN)/python -m bench

@@ -184,7 +184,7 @@ async def test_drain_seconds(tmp_path: Path, hurried: bool) -> None:
             await client.reader.readuntil(b"\r\n\r\n")
             if hurried:
                 lane.app.hurry = lambda: True
-            await asyncio.wait_for(lane.app.stop(), 2)
+            await asyncio.wait_for(lane.app.stop(), 20)
             rest = await client.reader.read()
             assert not rest.endswith(b"0\r\n\r\n")
     [record] = await records(lane.store)

@@ -151,8 +151,9 @@ async def test_one_account_is_locked_and_nobody_else_notices(tmp_path: Path) -> 
         # each that was heard took a hash; far fewer than came
         assert seen.statuses[401] <= ACCOUNT_MAX
         assert quiet.failed == seen.failed == 0
-        assert statistics.median(seen.sign_ins) < statistics.median(quiet.sign_ins) + 0.3
-        assert statistics.median(seen.calls) < statistics.median(quiet.calls) * 3 + 0.005
+        # 200 hashes in front of it would be some ten seconds
+        assert statistics.median(seen.sign_ins) < statistics.median(quiet.sign_ins) + 2
+        assert statistics.median(seen.calls) < statistics.median(quiet.calls) * 4 + 0.05
         # the owner cannot sign in by password either, until a mailed link has set another
         async with ClientSession() as http:
             status = await attempt(http, console_of(lane), VICTIM, PASSWORD, "203.0.113.5")
@@ -170,7 +171,7 @@ async def test_many_accounts_at_once_leave_the_relay_alone(tmp_path: Path) -> No
             lane, seen, lambda at: f"nobody-{at}@example.org", SECONDS))
         shown("many accounts", quiet, seen)
         assert set(seen.statuses) <= {401, 503}
-        assert statistics.median(seen.calls) < statistics.median(quiet.calls) * 4 + 0.01
+        assert statistics.median(seen.calls) < statistics.median(quiet.calls) * 4 + 0.05
         # whoever was right from there before does not wait for the others
         assert seen.failed == 0
         assert statistics.median(seen.sign_ins) < statistics.median(quiet.sign_ins) + 2
