@@ -35,7 +35,7 @@ test-long: $(VENV)/dev.stamp
 # The console in Debian's Chromium, which it installs where it may (root); axe-core comes from npm.
 # Most tests are in one file: each process has a browser and a relay, and takes those that are left.
 test-browser: browser
-	$(PYTEST) $(call beside,3) --dist worksteal tests/browser
+	$(PYTEST) $(call beside,2) --dist worksteal tests/browser
 
 browser: $(VENV)/browser.stamp
 	command -v chromium > /dev/null || { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium fonts-wqy-microhei; }
