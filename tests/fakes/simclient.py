@@ -24,11 +24,9 @@ class Call(Ask):
     client: int = 0
     upload: bool = False
     raw: bytes = b""
-    sent: bool = False
     left: bool = False
     reply: Reply | None = None
     head_at: float = 0.0
-    no_reply: bool = False
 
     @property
     def id(self) -> str:
@@ -69,8 +67,6 @@ class Client:
                     await self._send(peer, call)
                     waiting.append(call)
         finally:
-            for each in waiting:
-                each.no_reply = True
             peer.close()
 
     async def _send(self, peer: Peer, call: Call) -> None:
@@ -85,7 +81,6 @@ class Client:
             for start, end in zip([0, *places], [*places, len(raw)], strict=True):
                 await peer.send(raw[start:end])
                 await asyncio.sleep(dice.random() ** 6 * 12)
-        call.sent = not (peer.lost or peer.closed)
 
     async def _read(self, peer: Peer, call: Call) -> bool:
         """The reply to a call; False where the connection is of no more use."""
@@ -93,7 +88,6 @@ class Client:
             while True:
                 reply = await self._reply(peer, call)
                 if reply is None:
-                    call.no_reply = True
                     return False
                 if reply.status >= 200:
                     call.reply = reply
@@ -101,7 +95,6 @@ class Client:
         except (Garbage, Truncated, ConnectionError) as error:
             if isinstance(error, Garbage) and not (call.left or peer.lost):
                 self.faults.append(f"{call.tag!r}: its client got no HTTP: {error}")
-            call.no_reply = True
         except TimeoutError:
             self.faults.append(f"{call.tag!r}: its client waits for ever")
         return False

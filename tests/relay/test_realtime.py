@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -256,18 +258,24 @@ REFUSED = [b"HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n" % status
 """The next deployment may have a better credential, or the model, or work."""
 
 
-@pytest.mark.parametrize("said", UNSOUND + REFUSED)
-async def test_the_next_deployment_is_asked(opened: Opened, said: bytes) -> None:
+@asynccontextmanager
+async def a_bad_one_first(opened: Opened, said: bytes) -> AsyncIterator[Lane]:
+    """A relay whose first deployment answers a handshake with `said`, and the next one well."""
     async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(said)
         await writer.drain()
 
     async with stepped(play) as address, realtime_provider() as upstream:
-        lane = await opened(
+        yield await opened(
             providers={"bad": provider("openai", 1, name="bad", address=address),
                        "good": provider("openai", 1, name="good", address=upstream.address)},
             routes=(Route("*", (Deployment("bad"), Deployment("good", priority=2))),))
+
+
+@pytest.mark.parametrize("said", UNSOUND + REFUSED)
+async def test_the_next_deployment_is_asked(opened: Opened, said: bytes) -> None:
+    async with a_bad_one_first(opened, said) as lane:
         async with session(lane) as socket:
             await told(socket, "session.created")
         record = await record_of(lane)
@@ -280,16 +288,7 @@ async def test_the_next_deployment_is_asked(opened: Opened, said: bytes) -> None
 async def test_each_attempt_is_counted_and_the_journal_knows_of_it_before(
     opened: Opened, monkeypatch: pytest.MonkeyPatch, said: bytes, result: str
 ) -> None:
-    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(said)
-        await writer.drain()
-
-    async with stepped(play) as address, realtime_provider() as upstream:
-        lane = await opened(
-            providers={"bad": provider("openai", 1, name="bad", address=address),
-                       "good": provider("openai", 1, name="good", address=upstream.address)},
-            routes=(Route("*", (Deployment("bad"), Deployment("good", priority=2))),))
+    async with a_bad_one_first(opened, said) as lane:
         tried: list[tuple[str, ...]] = []
         marks: list[Mark] = []
         monkeypatch.setattr(Metrics, "attempt", lambda metrics, *told: tried.append(told))
